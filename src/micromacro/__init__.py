@@ -1,0 +1,82 @@
+"""Multiple-membership multilevel models whose weights are estimated.
+
+The public names, each imported when it is first used, so that ``import micromacro`` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from . import datasets as datasets
+    from . import errors as errors
+    from . import priors as prior
+    from . import simulate as simulate
+    from .api import Model as Model
+    from .api import fit as fit
+    from .api import load as load
+    from .errors import DataError as DataError
+    from .errors import EngineError as EngineError
+    from .errors import FormulaError as FormulaError
+    from .errors import MicromacroError as MicromacroError
+    from .errors import MicromacroWarning as MicromacroWarning
+    from .errors import ModelError as ModelError
+
+    __version__: str
+
+__all__ = [
+    "DataError",
+    "EngineError",
+    "FormulaError",
+    "MicromacroError",
+    "MicromacroWarning",
+    "Model",
+    "ModelError",
+    "__version__",
+    "datasets",
+    "errors",
+    "fit",
+    "load",
+    "prior",
+    "simulate",
+]
+
+_MODULES = {"datasets": "datasets", "errors": "errors", "prior": "priors", "simulate": "simulate"}
+_HOMES = {
+    "DataError": "errors",
+    "EngineError": "errors",
+    "FormulaError": "errors",
+    "MicromacroError": "errors",
+    "MicromacroWarning": "errors",
+    "Model": "api",
+    "ModelError": "errors",
+    "fit": "api",
+    "load": "api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        value = import_module(f"{__name__}.{_MODULES[name]}")
+    elif name in _HOMES:
+        value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    elif name == "__version__":
+        value = _version()
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version(__name__)
+    except PackageNotFoundError:  # read from a source tree that is not installed
+        return "0+unknown"

@@ -1,0 +1,1 @@
+"""Engines: maximum likelihood, restricted maximum likelihood, exact MCMC."""

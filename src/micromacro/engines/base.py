@@ -1,0 +1,119 @@
+"""What every engine is given and gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..model import Specification
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the call asked of the engine.
+
+    Attributes
+    ----------
+    draws, tune : int
+        Kept and tuning iterations of each chain.
+    chains : int
+    random_seed : int or None
+        One ``SeedSequence(seed).spawn(chains)`` fixes the result, whatever the number of workers.
+    progress : bool
+    executor : concurrent.futures.Executor or None
+        Where chains run; None runs them in threads.
+    """
+
+    draws: int = 1000
+    tune: int = 1000
+    chains: int = 4
+    random_seed: int | None = None
+    progress: bool = True
+    executor: Executor | None = None
+
+
+@dataclass(frozen=True)
+class Optimum:
+    """Point estimates (ml, reml).
+
+    Attributes
+    ----------
+    theta : (q,) array
+        Natural scale; a variance at its boundary is exactly zero.
+    x : (size,) array
+        Conditional mode of effects (standardised) and coefficients, in natural order.
+    loglik : float
+        Log-likelihood (ml) or restricted log-likelihood (reml) without any prior.
+    objective : float
+        What was maximised: `loglik` plus the log density of the priors given.
+    covariance : (q + c, q + c) array
+        Of theta and the coefficients jointly; nan rows for entries on a boundary.
+    x_variance : (size,) array
+        Variance of each entry of x: conditional, plus what the uncertainty of theta adds.
+    x_slope : (size, q) array
+        dx / d theta.
+    boundary : (q,) bool array
+    peaks : tuple of float
+        Objective values of all maxima found, the highest first.
+    penalised : bool
+        Whether any prior was given.
+    """
+
+    theta: np.ndarray
+    x: np.ndarray
+    loglik: float
+    objective: float
+    covariance: np.ndarray
+    x_variance: np.ndarray
+    x_slope: np.ndarray
+    boundary: np.ndarray
+    peaks: tuple[float, ...]
+    penalised: bool
+    gradient_norm: float
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Draws from the posterior.
+
+    Attributes
+    ----------
+    theta : (chain, draw, q) array
+        Natural scale.
+    x : (chain, draw, size) array
+        Standardised effects and coefficients, in natural order.
+    log_posterior : (chain, draw) array
+        Log marginal posterior density of theta's scores, up to a constant.
+    stats : dict of arrays (chain, draw)
+        Sample statistics: evaluations, acceptance.
+    interrupted : bool
+        Whether the run was stopped before its end.
+    """
+
+    theta: np.ndarray
+    x: np.ndarray
+    log_posterior: np.ndarray
+    stats: dict[str, np.ndarray]
+    peaks: tuple[float, ...]
+    interrupted: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an engine returns: one of the two results, how long it took, and remarks."""
+
+    engine: str
+    specification: Specification
+    settings: Settings
+    seconds: float
+    optimum: Optimum | None = None
+    draws: Draws | None = None
+    notes: list[str] = field(default_factory=list)
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+Engine = Callable[[Specification, Settings], Outcome]

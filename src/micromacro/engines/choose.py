@@ -1,0 +1,38 @@
+"""The table of engines: a new one is a file beside this one and a row here."""
+
+from __future__ import annotations
+
+import difflib
+
+from ..errors import EngineError
+from ..model import Specification
+from .base import Engine, Outcome, Settings
+from .mcmc import fit_mcmc
+from .optimum import fit_ml, fit_reml
+
+ENGINES: dict[str, Engine] = {"mcmc": fit_mcmc, "ml": fit_ml, "reml": fit_reml}
+
+#: Engines that use no prior unless one is given.
+LIKELIHOOD = ("ml", "reml")
+
+
+def check_engine(engine: str) -> str:
+    """The engine's name, or an error that lists the engines."""
+    if engine not in ENGINES:
+        near = difflib.get_close_matches(str(engine), ENGINES, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise EngineError(f"there is no engine {engine!r}{hint}; choose from {', '.join(ENGINES)}")
+    return engine
+
+
+def check_settings(settings: Settings) -> None:
+    """Refuse numbers of draws and chains that make no run."""
+    for name, least in (("draws", 4), ("tune", 0), ("chains", 1)):
+        value = getattr(settings, name)
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise EngineError(f"{name}= must be a whole number of at least {least}, not {value!r}")
+
+
+def run_engine(engine: str, specification: Specification, settings: Settings) -> Outcome:
+    """Fit a specification by the engine of that name."""
+    return ENGINES[check_engine(engine)](specification, settings)

@@ -1,0 +1,159 @@
+"""Health of a fit: did the engine converge, and which parameters do the data inform?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..model import Specification
+from .base import Outcome
+
+R_HAT = 1.01
+ESS = 400.0
+CONTRACTION = 0.5
+
+
+@dataclass(frozen=True)
+class Health:
+    """What can be said of how far a fit may be trusted.
+
+    Attributes
+    ----------
+    ok : bool
+        No trouble was found.
+    troubles : tuple of str
+        What went wrong, each with what to try.
+    remarks : tuple of str
+        What to know without its being trouble: zero variances, weakly identified parameters, notes of the engine.
+    contraction : dict
+        Of each hyper parameter with a proper prior: 1 - (posterior sd / prior sd)^2 in the coordinate in which the
+        prior is standard normal; 0 means that the data said nothing, 1 that they said all. Empty for ml.
+    """
+
+    ok: bool
+    troubles: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+    contraction: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Diagnostics:
+    """R-hat, effective sample sizes and Monte Carlo errors of the columns of some draws, each (k,)."""
+
+    r_hat: np.ndarray
+    ess_bulk: np.ndarray
+    ess_tail: np.ndarray
+    mcse_mean: np.ndarray
+
+
+def diagnose(draws: np.ndarray) -> Diagnostics:
+    """Diagnostics of draws (chain, draw, k): rank-normalised R-hat, bulk and tail ESS (Vehtari et al. 2021).
+
+    R-hat is nan for a single chain; all are nan for a constant column.
+    """
+    from arviz_stats.base import array_stats
+
+    k = draws.shape[-1]
+    columns = np.ascontiguousarray(np.moveaxis(draws, -1, 0))
+    out = np.full((4, k), np.nan)
+    for i, column in enumerate(columns):
+        if column.shape[1] < 4 or np.ptp(column) == 0.0:
+            continue
+        out[0, i] = array_stats.rhat(column, chain_axis=0, draw_axis=1) if len(column) > 1 else np.nan
+        out[1, i] = array_stats.ess(column, chain_axis=0, draw_axis=1, method="bulk")
+        out[2, i] = array_stats.ess(column, chain_axis=0, draw_axis=1, method="tail")
+        out[3, i] = array_stats.mcse(column, chain_axis=0, draw_axis=1, method="mean")
+    return Diagnostics(*out)
+
+
+def judge(outcome: Outcome, draws: np.ndarray | None, diagnostics: Diagnostics | None) -> Health:
+    """Judge a fit.
+
+    Parameters
+    ----------
+    draws : (chain, draw, parameters) array, optional
+        All parameters on their natural scale.
+    diagnostics : Diagnostics, optional
+        Of the same columns.
+    """
+    if outcome.optimum is not None:
+        return _judge_optimum(outcome)
+    assert draws is not None and diagnostics is not None
+    return _judge_draws(outcome, draws, diagnostics)
+
+
+def _judge_optimum(outcome: Outcome) -> Health:
+    optimum = outcome.optimum
+    assert optimum is not None
+    troubles = []
+    if optimum.gradient_norm > 1e-2:
+        troubles.append(
+            f"the search stopped where the gradient is still {optimum.gradient_norm:.2g}: standardise the covariates, or "
+            "give the weight parameters priors"
+        )
+    q = len(optimum.theta)
+    flat = ~np.isfinite(np.diag(optimum.covariance)[:q]) & ~optimum.boundary
+    for p, bad in zip(outcome.specification.system.hypers, flat, strict=True):
+        if bad:
+            troubles.append(f"the likelihood does not determine {p.name}: give it a prior, or leave it out")
+    return Health(not troubles, tuple(troubles), tuple(outcome.notes))
+
+
+def _judge_draws(outcome: Outcome, draws: np.ndarray, diagnostics: Diagnostics) -> Health:
+    specification = outcome.specification
+    troubles = []
+    names = np.array(specification.names)
+    bad = names[diagnostics.r_hat > R_HAT]
+    if len(bad):
+        worst = float(np.nanmax(diagnostics.r_hat))
+        troubles.append(
+            f"R-hat above {R_HAT} for {', '.join(bad)} (worst {worst:.3f}): run longer (draws=, tune=) and look at the "
+            "trace; the posterior may have several modes"
+        )
+    low = names[(diagnostics.ess_bulk < ESS) | (diagnostics.ess_tail < ESS)]
+    if len(low):
+        least = float(np.nanmin(np.minimum(diagnostics.ess_bulk, diagnostics.ess_tail)))
+        troubles.append(
+            f"effective sample size below {ESS:.0f} for {', '.join(low)} (least {least:.0f}): draw more (draws=)"
+        )
+    contraction = contractions(specification, draws)
+    remarks = list(outcome.notes)
+    for name, value in contraction.items():
+        parameter = next(p for p in specification.parameters if p.name == name)
+        if parameter.kind == "w" and value < CONTRACTION:
+            remarks.append(
+                f"the data say little about {name}: its posterior sd is {np.sqrt(max(0.0, 1 - value)):.0%} of its prior's, "
+                "so the prior matters"
+            )
+        elif parameter.kind != "w" and value < 0.1:
+            remarks.append(f"{name} is hardly informed by the data: its posterior is close to its prior")
+    remarks += _near_zero(specification, draws)
+    return Health(not troubles, tuple(troubles), tuple(remarks), contraction)
+
+
+def contractions(specification: Specification, draws: np.ndarray) -> dict[str, float]:
+    """Prior-to-posterior contraction of the hyper parameters, in the coordinates of the prior's normal score."""
+    out = {}
+    for p in specification.system.hypers:
+        if not p.prior.proper:
+            continue
+        values = draws[..., specification.names.index(p.name)].ravel()
+        thin = values[:: max(1, len(values) // 500)]
+        scores = np.array([p.prior.to_score(float(v)) for v in thin])
+        scores = scores[np.isfinite(scores)]
+        if len(scores) > 1:
+            out[p.name] = float(1.0 - np.var(scores, ddof=1))
+    return out
+
+
+def _near_zero(specification: Specification, draws: np.ndarray) -> list[str]:
+    """Standard deviations whose posterior reaches down to zero."""
+    out = []
+    for p in specification.system.hypers:
+        if p.kind != "sd":
+            continue
+        values = draws[..., specification.names.index(p.name)].ravel()
+        if np.quantile(values, 0.025) < 0.15 * np.median(values):
+            out.append(f"{p.name} may be zero: its posterior reaches down to {np.quantile(values, 0.025):.3g} (2.5%)")
+    return out

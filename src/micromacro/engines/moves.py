@@ -1,0 +1,121 @@
+r"""Moves of theta that leave its posterior invariant, on few coordinates and an expensive density.
+
+Both work with a multivariate t, fitted to the posterior and cut to the coordinates' domain
+(:math:`u_k \ge 0` for folded entries):
+
+- **independence**: propose from the t, accept by the ratio of target to t. One evaluation a move; nearly
+  independent draws where the t fits.
+- **elliptical**: generalized elliptical slice sampling (Nishihara, Murray and Adams 2014): the t is a scale mixture
+  of normals; given the scale, the move stays on an ellipse through the current point and shrinks until it is
+  accepted. Never rejects, so it leaves the places where the t is too thin.
+
+They are mixed at random with a fixed probability, so that one covers the weakness of the other.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+DF = 5.0
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """A multivariate t: centre, lower Cholesky factor of its scale matrix, degrees of freedom.
+
+    Attributes
+    ----------
+    center : (q,) array
+    root : (q, q) array
+    folded : (q,) bool array
+        Entries cut at zero from below.
+    """
+
+    center: np.ndarray
+    root: np.ndarray
+    folded: np.ndarray
+    df: float = DF
+
+    @classmethod
+    def fit(cls, center: np.ndarray, scale: np.ndarray, folded: np.ndarray, widen: float = 1.0) -> Reference:
+        """A t with centre and scale matrix; a scale that is not definite is mended along its axes."""
+        scale = 0.5 * (scale + scale.T)
+        values, vectors = np.linalg.eigh(np.where(np.isfinite(scale), scale, 0.0))
+        values = np.clip(values, 1e-8, 4.0)
+        root = np.linalg.cholesky((vectors * values) @ vectors.T)
+        return cls(center.copy(), widen * root, folded)
+
+    def distance(self, u: np.ndarray) -> float:
+        """Squared Mahalanobis distance from the centre."""
+        v = np.linalg.solve(self.root, u - self.center)
+        return float(v @ v)
+
+    def log_density(self, u: np.ndarray) -> float:
+        """Log density up to a constant (the cut's mass is one too)."""
+        return -0.5 * (self.df + len(u)) * math.log1p(self.distance(u) / self.df)
+
+    def inside(self, u: np.ndarray) -> bool:
+        """Whether u is in the domain."""
+        return not bool(np.any(u[self.folded] < 0.0))
+
+    def draw(self, rng: np.random.Generator) -> np.ndarray:
+        """A draw from the cut t, by trying again."""
+        while True:
+            scale = math.sqrt(self.df / rng.chisquare(self.df))
+            u = self.center + scale * (self.root @ rng.standard_normal(len(self.center)))
+            if self.inside(u):
+                return u
+
+
+@dataclass
+class State:
+    """A point, its log target, and how many evaluations were spent to get there."""
+
+    u: np.ndarray
+    value: float
+    evaluations: int = 0
+    accepted: bool = True
+
+
+Target = Callable[[np.ndarray], float]
+
+
+def independence(state: State, target: Target, reference: Reference, rng: np.random.Generator) -> State:
+    """One independence Metropolis move."""
+    u = reference.draw(rng)
+    value = target(u)
+    ratio = value - state.value - reference.log_density(u) + reference.log_density(state.u)
+    if math.isfinite(value) and math.log(rng.random()) < ratio:
+        return State(u, value, 1, True)
+    return State(state.u, state.value, 1, False)
+
+
+def elliptical(state: State, target: Target, reference: Reference, rng: np.random.Generator) -> State:
+    """One generalized elliptical slice move."""
+    q = len(state.u)
+    shape = 0.5 * (reference.df + q)
+    rate = 0.5 * (reference.df + reference.distance(state.u))
+    scale = math.sqrt(rate / rng.gamma(shape))
+    offset = state.u - reference.center
+    other = scale * (reference.root @ rng.standard_normal(q))
+    height = state.value - reference.log_density(state.u) + math.log(rng.random())
+    angle = rng.uniform(0.0, 2.0 * math.pi)
+    low, high = angle - 2.0 * math.pi, angle
+    evaluations = 0
+    for _ in range(200):
+        u = reference.center + offset * math.cos(angle) + other * math.sin(angle)
+        if reference.inside(u):
+            value = target(u)
+            evaluations += 1
+            if value - reference.log_density(u) > height:
+                return State(u, value, evaluations, True)
+        if angle < 0.0:
+            low = angle
+        else:
+            high = angle
+        angle = rng.uniform(low, high)
+    return State(state.u, state.value, evaluations, False)

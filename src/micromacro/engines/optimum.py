@@ -1,0 +1,189 @@
+r"""Maximum likelihood and restricted maximum likelihood.
+
+theta maximises the profile (ml) or restricted (reml) likelihood, with analytic gradients, in ratios of sds to
+sigma. The coefficients follow. With V the inverse of minus the Hessian in theta,
+
+.. math:: \mathrm{Var}(x) = H^{-1} + \frac{d\hat x}{d\theta} V \frac{d\hat x}{d\theta}',
+
+so standard errors of coefficients and effects carry the uncertainty of the weights and sds; the coefficients'
+block of it is the inverse of the joint Hessian.
+"""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from ..errors import EngineError
+from ..latent.marginal import GaussianMarginal
+from ..latent.system import System, Workspace
+from ..model import Specification
+from ..numerics.cholesky import selected_inverse, solve_lower, solve_upper
+from .base import Optimum, Outcome, Settings
+from .coordinates import Ratios
+from .search import Objective, Peak, find_peaks
+
+
+def fit_ml(specification: Specification, settings: Settings) -> Outcome:
+    """Maximum likelihood (penalised where priors were given)."""
+    return _fit(specification, settings, "ml")
+
+
+def fit_reml(specification: Specification, settings: Settings) -> Outcome:
+    """Restricted maximum likelihood: coefficients integrated under a flat prior."""
+    return _fit(specification, settings, "reml")
+
+
+def _fit(specification: Specification, settings: Settings, engine: str) -> Outcome:
+    began = time.perf_counter()
+    system = specification.system
+    marginal = GaussianMarginal(system, specification.outcome, profile=engine == "ml")
+    coordinates = Ratios(system.hypers)
+    room = system.workspace()
+    objective = penalised_objective(marginal, coordinates, room)
+    peaks = find_peaks(objective, starting_points(specification, coordinates, settings), coordinates.bounds())
+    if not peaks:
+        raise EngineError(
+            "the likelihood could not be evaluated at any starting value; look at Model.explain() for the starting "
+            "weights, standardise the weight covariates, or give priors that keep the parameters small"
+        )
+    optimum = describe(specification, marginal, coordinates, peaks, room, engine)
+    notes = _notes(specification, optimum, engine)
+    return Outcome(engine, specification, settings, time.perf_counter() - began, optimum=optimum, notes=notes)
+
+
+def penalised_objective(marginal: GaussianMarginal, coordinates: Ratios, room: Workspace) -> Objective:
+    """Log-likelihood plus log prior densities (natural scale) as a function of the coordinates."""
+    priors = [(k, p.prior) for k, p in enumerate(marginal.system.hypers) if p.prior.proper]
+
+    def objective(u: np.ndarray) -> tuple[float, np.ndarray]:
+        theta = coordinates.theta(u)
+        value, gradient = marginal.gradient(theta, room)
+        for k, prior in priors:
+            value += prior.log_density(theta[k])
+            gradient[k] += prior.slope(theta[k])
+        return value, gradient @ coordinates.jacobian(u)
+
+    return objective
+
+
+def starting_points(specification: Specification, coordinates: Ratios, settings: Settings) -> list[np.ndarray]:
+    """The default start; where anything non-linear is estimated, further ones from its prior."""
+    system = specification.system
+    first = coordinates.from_theta(np.array([p.start for p in system.hypers]))
+    starts = [first]
+    free = [k for k, p in enumerate(system.hypers) if p.kind in ("w", "aggregate")]
+    if free:
+        rng = np.random.default_rng(np.random.SeedSequence(0))
+        for _ in range(3):
+            start = first.copy()
+            for k in free:
+                prior = system.hypers[k].prior
+                start[k] = float(prior.sample(rng)) if prior.proper else rng.standard_normal()
+            starts.append(start)
+    return starts
+
+
+def describe(
+    specification: Specification, marginal: GaussianMarginal, coordinates: Ratios, peaks: list[Peak],
+    room: Workspace, engine: str,
+) -> Optimum:  # fmt: skip
+    """Everything that is reported of the highest peak."""
+    system, best = specification.system, peaks[0]
+    theta = coordinates.theta(best.u)
+    v_u = best.covariance()
+    jacobian = coordinates.jacobian(best.u)
+    v = jacobian @ v_u @ jacobian.T
+    x_slope_u = _solution_slopes(marginal, coordinates, best, room)
+    value = marginal.value(theta, room)
+    x = system.natural_order(room.mean)
+    conditional, block = conditional_variance(system, room)
+    b = slice(system.kept, system.size)
+    # In u, where entries at the boundary are left out of v_u (zero rows).
+    added = np.einsum("ik,kl,il->i", x_slope_u, np.nan_to_num(v_u), x_slope_u)
+    q, c = len(theta), len(system.coefficients)
+    covariance = np.empty((q + c, q + c))
+    covariance[:q, :q] = v
+    covariance[q:, :q] = x_slope_u[b] @ np.nan_to_num(v_u) @ jacobian.T
+    covariance[:q, q:] = covariance[q:, :q].T
+    covariance[q:, q:] = block + x_slope_u[b] @ np.nan_to_num(v_u) @ x_slope_u[b].T
+    boundary = ~best.free
+    covariance[:q][boundary] = np.nan
+    covariance[:, :q][:, boundary] = np.nan
+    log_prior = sum(
+        p.prior.log_density(x[system.kept + k]) for k, p in enumerate(system.coefficients) if p.prior.proper
+    )
+    slope = np.linalg.pinv(jacobian)
+    return Optimum(
+        theta=theta,
+        x=x,
+        loglik=value - (log_prior if marginal.profile else 0.0),
+        objective=best.value,
+        covariance=covariance,
+        x_variance=conditional + added,
+        x_slope=x_slope_u @ slope,
+        boundary=boundary,
+        peaks=tuple(p.value for p in peaks),
+        penalised=any(p.prior.proper for p in (*system.hypers, *system.coefficients)),
+        gradient_norm=float(np.abs(best.gradient[best.free]).max(initial=0.0)),
+    )
+
+
+def _solution_slopes(marginal: GaussianMarginal, coordinates: Ratios, peak: Peak, room: Workspace) -> np.ndarray:
+    """dx / du (size, q) by central differences of the solved system."""
+    system = marginal.system
+    out = np.zeros((system.size, len(peak.u)))
+    for k in np.flatnonzero(peak.free):
+        h = 1e-4 * max(1.0, abs(peak.u[k]))
+        if coordinates.folded[k]:
+            h = min(h, 0.5 * peak.u[k])
+        sides = []
+        for sign in (1.0, -1.0):
+            u = peak.u.copy()
+            u[k] += sign * h
+            marginal.value(coordinates.theta(u), room)
+            sides.append(system.natural_order(room.mean))
+        out[:, k] = (sides[0] - sides[1]) / (2.0 * h)
+    return out
+
+
+def conditional_variance(system: System, room: Workspace) -> tuple[np.ndarray, np.ndarray]:
+    """Diagonal of H^-1 in natural order, and the coefficients' block of it, at the factor in the work space."""
+    s = system.symbolic
+    selected_inverse(s.layout, room.panel, system.size, room.inverse, room.y, room.small)
+    diagonal = system.natural_order(room.inverse[s.layout.diagonal])
+    c = len(system.coefficients)
+    block = np.empty((c, c))
+    for k in range(c):
+        column = np.zeros(system.size)
+        column[s.position[system.kept + k]] = 1.0
+        solve_lower(s.layout, room.panel, column)
+        solve_upper(s.layout, room.panel, column)
+        block[:, k] = system.natural_order(column)[system.kept :]
+    return diagonal, 0.5 * (block + block.T)
+
+
+def _notes(specification: Specification, optimum: Optimum, engine: str) -> list[str]:
+    notes = []
+    hypers = specification.system.hypers
+    zero = [p.name for p, at in zip(hypers, optimum.boundary, strict=True) if at and p.kind == "sd"]
+    if zero:
+        notes.append(f"estimated as zero, on the boundary: {', '.join(zero)} (no standard error)")
+    others = [p.name for p, at in zip(hypers, optimum.boundary, strict=True) if at and p.kind != "sd"]
+    if others:
+        notes.append(f"at the end of its range: {', '.join(others)} (no standard error)")
+    if len(optimum.peaks) > 1:
+        gaps = ", ".join(f"{optimum.peaks[0] - p:.2f}" for p in optimum.peaks[1:])
+        notes.append(f"{len(optimum.peaks)} local maxima were found; the others lie lower by {gaps}")
+    q = len(hypers)
+    if not np.all(np.isfinite(np.diag(optimum.covariance)[:q][~optimum.boundary])):
+        notes.append("the likelihood is flat at its maximum: standard errors are not available (nan)")
+    if engine == "reml" and specification.weight_parameters:
+        notes.append(
+            "REML with estimated weights depends on how the weights are scaled: use ml to estimate weights; no AIC, "
+            "BIC or likelihood-ratio test from this fit"
+        )
+    if engine == "reml" and any(p.prior.proper for p in specification.system.coefficients):
+        notes.append("coefficients with a prior are integrated under that prior, not under a flat one")
+    return notes

@@ -1,0 +1,151 @@
+"""Maxima of a smooth function of a few coordinates: quasi-Newton from several starts, then Newton to the end."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import minimize
+
+Objective = Callable[[np.ndarray], tuple[float, np.ndarray]]
+Bounds = list[tuple[float | None, float | None]]
+
+
+@dataclass(frozen=True)
+class Peak:
+    """A local maximum.
+
+    Attributes
+    ----------
+    u : (q,) array
+    value : float
+    gradient : (q,) array
+    hessian : (q, q) array
+        Of the entries that are free; rows and columns of entries at a bound are zero.
+    free : (q,) bool array
+        Entries that are not at a bound.
+    """
+
+    u: np.ndarray
+    value: float
+    gradient: np.ndarray
+    hessian: np.ndarray
+    free: np.ndarray
+
+    def covariance(self) -> np.ndarray:
+        """Inverse of minus the Hessian of the free entries, zero elsewhere; nan where it is not definite."""
+        out = np.zeros_like(self.hessian)
+        where = np.ix_(self.free, self.free)
+        block = -self.hessian[where]
+        if block.size == 0:
+            return out
+        values, vectors = np.linalg.eigh(0.5 * (block + block.T))
+        if values.min() <= 1e-10 * max(values.max(), 1e-300):
+            out[where] = np.nan
+        else:
+            out[where] = (vectors / values) @ vectors.T
+        return out
+
+
+def find_peaks(objective: Objective, starts: list[np.ndarray], bounds: Bounds, apart: float = 0.05) -> list[Peak]:
+    """Distinct local maxima reached from `starts`, the highest first.
+
+    Starts at which the objective does not exist are passed over; an empty list means that none worked.
+    """
+    found: list[tuple[np.ndarray, float]] = []
+    for start in starts:
+        u, value = climb(objective, start, bounds)
+        if not math.isfinite(value):
+            continue
+        if not any(abs(value - v) < 1e-3 * (1 + abs(v)) and np.abs(u - w).max() < apart for w, v in found):
+            found.append((u, value))
+    found.sort(key=lambda pair: -pair[1])
+    return [sharpen(objective, u, bounds) for u, value in found if value > found[0][1] - 12.0][:6]
+
+
+def climb(objective: Objective, start: np.ndarray, bounds: Bounds) -> tuple[np.ndarray, float]:
+    """One quasi-Newton search (L-BFGS-B) uphill."""
+
+    def downhill(u: np.ndarray) -> tuple[float, np.ndarray]:
+        value, gradient = objective(u)
+        if not math.isfinite(value) or not np.all(np.isfinite(gradient)):
+            return 1e30, np.zeros_like(u)
+        return -value, -gradient
+
+    if downhill(start)[0] >= 1e30:
+        return start, -math.inf
+    out = minimize(downhill, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-10, "gtol": 1e-4})
+    return np.asarray(out.x), -float(out.fun)
+
+
+def sharpen(objective: Objective, u: np.ndarray, bounds: Bounds, steps: int = 2) -> Peak:
+    """Newton steps with a Hessian of gradient differences; entries at a bound, or at a zero sd, stay there."""
+    value, gradient = objective(u)
+    u, value, gradient = _to_zero(objective, u, value, gradient, bounds)
+    free = _free(u, bounds)
+    hessian = difference_hessian(objective, u, free, bounds)
+    for _ in range(steps):
+        block = -hessian[np.ix_(free, free)]
+        if not block.size or np.linalg.eigvalsh(0.5 * (block + block.T)).min() <= 0:
+            break
+        step = np.zeros_like(u)
+        step[free] = np.linalg.solve(block, gradient[free])
+        if step @ gradient < 1e-9:
+            break
+        trial = _inside(u + step, bounds)
+        new, new_gradient = objective(trial)
+        if not new >= value - 1e-9:
+            break
+        moved = float(np.abs(trial - u).max())
+        u, value, gradient = trial, new, new_gradient
+        if moved > 1e-3:
+            hessian = difference_hessian(objective, u, free, bounds)
+    return Peak(u, value, gradient, hessian, free)
+
+
+def _to_zero(objective: Objective, u: np.ndarray, value: float, gradient: np.ndarray, bounds: Bounds):
+    """Put entries with a lower bound of zero exactly there where that costs nothing."""
+    for k, (low, _) in enumerate(bounds):
+        if low == 0.0 and 0.0 < u[k] < 0.02:
+            trial = u.copy()
+            trial[k] = 0.0
+            new, new_gradient = objective(trial)
+            if new >= value - 1e-6:
+                u, value, gradient = trial, new, new_gradient
+    return u, value, gradient
+
+
+def _free(u: np.ndarray, bounds: Bounds) -> np.ndarray:
+    at_low = np.array([low is not None and x <= low for x, (low, _) in zip(u, bounds, strict=True)], dtype=bool)
+    at_high = np.array([high is not None and x >= high for x, (_, high) in zip(u, bounds, strict=True)], dtype=bool)
+    return ~(at_low | at_high)
+
+
+def _inside(u: np.ndarray, bounds: Bounds) -> np.ndarray:
+    low = [-math.inf if b[0] is None else b[0] for b in bounds]
+    high = [math.inf if b[1] is None else b[1] for b in bounds]
+    return np.clip(u, low, high)
+
+
+def difference_hessian(
+    objective: Objective, u: np.ndarray, free: np.ndarray, bounds: Bounds | None = None, h: float = 1e-4
+) -> np.ndarray:
+    """Hessian from central differences of the gradient over the free entries (error of order h^2)."""
+    q = len(u)
+    out = np.zeros((q, q))
+    for k in np.flatnonzero(free):
+        step = h * max(1.0, abs(u[k]))
+        if bounds is not None:  # stay strictly inside
+            low, high = bounds[k]
+            step = min(step, math.inf if low is None else 0.5 * (u[k] - low))
+            step = min(step, math.inf if high is None else 0.5 * (high - u[k]))
+        up, down = u.copy(), u.copy()
+        up[k] += step
+        down[k] -= step
+        out[k] = (objective(up)[1] - objective(down)[1]) / (2.0 * step)
+    out = 0.5 * (out + out.T)
+    out[~free] = 0.0
+    out[:, ~free] = 0.0
+    return out

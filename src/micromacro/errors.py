@@ -1,0 +1,63 @@
+"""Every error that micromacro raises on purpose: one base and four children.
+
+The four say where to look: the formula's text, the tables, the model that they make together, or the
+engine that fits it. Warnings share one class, so that users can filter them by it.
+"""
+
+from __future__ import annotations
+
+
+class MicromacroError(Exception):
+    """Base of all errors that micromacro raises on purpose."""
+
+
+class FormulaError(MicromacroError):
+    """The text of a formula cannot be read, or asks for something that does not exist.
+
+    Parameters
+    ----------
+    message : str
+        What is wrong and what to do.
+    text : str
+        The whole formula.
+    start, stop : int, optional
+        Place in `text` that the message is about, as a half-open range of characters.
+    """
+
+    def __init__(self, message: str, text: str = "", start: int | None = None, stop: int | None = None):
+        self.message = message
+        self.text = text
+        self.start = start
+        self.stop = stop
+        super().__init__(self._render())
+
+    def __reduce__(self):
+        return type(self), (self.message, self.text, self.start, self.stop)
+
+    def _render(self) -> str:
+        if not self.text or self.start is None:
+            return self.message
+        start = min(self.start, len(self.text))
+        stop = max(start + 1, self.stop if self.stop is not None else start + 1)
+        line_start = self.text.rfind("\n", 0, start) + 1
+        line_stop = self.text.find("\n", start)
+        line_stop = len(self.text) if line_stop < 0 else line_stop
+        line = self.text[line_start:line_stop]
+        width = max(1, min(stop, line_stop + 1) - start)
+        return f"{self.message}\n\n    {line}\n    {' ' * (start - line_start)}{'^' * width}"
+
+
+class DataError(MicromacroError):
+    """A table cannot be used: the message names the column, the rows and the remedy."""
+
+
+class ModelError(MicromacroError):
+    """Formula, tables, family and priors do not make a model together."""
+
+
+class EngineError(MicromacroError):
+    """A fit cannot be started, or was asked for what its engine does not provide."""
+
+
+class MicromacroWarning(UserWarning):
+    """Something that does not stop the fit but that the user should know."""

@@ -1,0 +1,1 @@
+"""Outcome families: what distribution the outcome has around the linear predictor."""

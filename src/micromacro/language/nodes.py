@@ -1,0 +1,161 @@
+"""The syntax tree of formulas. Nodes compare by content; their place in the text does not count."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Union
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A half-open range of characters of the formula."""
+
+    start: int = 0
+    stop: int = 0
+
+
+_NOWHERE = Span()
+
+
+def _span() -> Span:
+    return field(default=_NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A number, with the text that it was written as."""
+
+    value: float
+    text: str = field(compare=False)
+    span: Span = _span()
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text literal, without its quotes."""
+
+    value: str
+    span: Span = _span()
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A column or a symbol, without backticks."""
+
+    name: str
+    span: Span = _span()
+
+
+@dataclass(frozen=True, slots=True)
+class Unary:
+    """A sign before an operand."""
+
+    op: str
+    operand: Node
+    span: Span = _span()
+
+
+@dataclass(frozen=True, slots=True)
+class Binary:
+    """Two operands with an operator between them (``^`` is read as ``**``)."""
+
+    op: str
+    left: Node
+    right: Node
+    span: Span = _span()
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A function with its arguments; dotted names such as ``contr.sum`` are one name."""
+
+    function: str
+    args: tuple[Node, ...]
+    keywords: tuple[tuple[str, Node], ...] = ()
+    span: Span = _span()
+
+
+Node = Union[Number, Text, Name, Unary, Binary, Call]
+SignedTerms = tuple[tuple[str, Node], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fix:
+    """``fix(x, c)``: a term whose coefficient is known."""
+
+    term: Node
+    value: float
+    span: Span = _span()
+
+
+@dataclass(frozen=True, slots=True)
+class MemberCall:
+    """``mm(member, group, covariates, ...)``.
+
+    ``intercept`` is true only where the user wrote ``1 +`` among the covariates; ``normalize`` is None where it
+    was not written.
+    """
+
+    member: Name
+    group: Name
+    covariates: SignedTerms = ()
+    intercept: bool = False
+    fixes: tuple[Fix, ...] = ()
+    weights: Node | None = None
+    normalize: str | None = None
+    aggregate: Node = Name("sum")
+    effects: Node = Name("iid")
+    name: str | None = None
+    parameters: tuple[str, ...] | None = None
+    span: Span = _span()
+
+
+@dataclass(frozen=True, slots=True)
+class UnitCall:
+    """``(1 + x | unit)`` or ``hm(unit, 1 + x)``; ``correlated`` is false for ``||``."""
+
+    unit: Node
+    intercept: bool = True
+    slopes: SignedTerms = ()
+    correlated: bool = True
+    effects: Node = Name("iid")
+    name: str | None = None
+    span: Span = _span()
+
+
+@dataclass(frozen=True, slots=True)
+class Formula:
+    """A parsed formula."""
+
+    text: str
+    outcome: Node
+    fixed: SignedTerms = ()
+    intercept: bool = True
+    members: tuple[MemberCall, ...] = ()
+    units: tuple[UnitCall, ...] = ()
+    offsets: tuple[Node, ...] = ()
+    fixes: tuple[Fix, ...] = ()
+
+
+def children(node: Node) -> tuple[Node, ...]:
+    """The operands or arguments of a node."""
+    if isinstance(node, Unary):
+        return (node.operand,)
+    if isinstance(node, Binary):
+        return (node.left, node.right)
+    if isinstance(node, Call):
+        return (*node.args, *(value for _, value in node.keywords))
+    return ()
+
+
+def walk(node: Node) -> Iterator[Node]:
+    """A node and everything under it, in order of the text."""
+    yield node
+    for child in children(node):
+        yield from walk(child)
+
+
+def names_in(node: Node) -> tuple[Name, ...]:
+    """All names under a node in order (function names are not among them)."""
+    return tuple(part for part in walk(node) if isinstance(part, Name))

@@ -1,0 +1,63 @@
+"""Syntax trees back to text, with no more parentheses than needed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from .nodes import Binary, Call, Name, Node, Number, Text, Unary, names_in
+
+_LEVEL = {
+    "==": 1, "!=": 1, "<": 1, "<=": 1, ">": 1, ">=": 1, "+": 2, "-": 2, "*": 3, "/": 3, "%": 3, ":": 4, "**": 6,
+}  # fmt: skip
+_SIGN = 5
+_ATOM = 7
+_PLAIN = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*\Z")
+
+
+def to_text(node: Node) -> str:
+    """Text that parses to the same tree."""
+    return _print(node)[0]
+
+
+def _print(node: Node) -> tuple[str, int]:
+    """Text and binding strength of a node."""
+    if isinstance(node, Number):
+        return node.text, _ATOM
+    if isinstance(node, Text):
+        quote = "'" if '"' in node.value else '"'
+        return f"{quote}{node.value}{quote}", _ATOM
+    if isinstance(node, Name):
+        return (node.name if _PLAIN.match(node.name) else f"`{node.name}`"), _ATOM
+    if isinstance(node, Unary):
+        return f"{node.op}{_inside(node.operand, _SIGN)}", _SIGN
+    if isinstance(node, Call):
+        inner = [to_text(a) for a in node.args] + [f"{k}={to_text(v)}" for k, v in node.keywords]
+        return f"{node.function}({', '.join(inner)})", _ATOM
+    return _binary(node)
+
+
+def _binary(node: Binary) -> tuple[str, int]:
+    level = _LEVEL[node.op]
+    if node.op == "**":  # binds to the right; a signed exponent needs no parentheses
+        return f"{_inside(node.left, level + 1)} ** {_inside(node.right, _SIGN)}", level
+    left = _inside(node.left, level + 1 if level == 1 else level)
+    right = _inside(node.right, level + 1)
+    joint = node.op if node.op == ":" else f" {node.op} "
+    return f"{left}{joint}{right}", level
+
+
+def _inside(node: Node, least: int) -> str:
+    text, level = _print(node)
+    return text if level >= least else f"({text})"
+
+
+def wilkinson_text(terms: Sequence[tuple[str, Node]], intercept: bool) -> str:
+    """Signed terms as a right-hand side for formulaic, the intercept said explicitly."""
+    out = "1" if intercept else "0"
+    for sign, node in terms:
+        out += f" {sign} {_inside(node, 3)}"
+    return out
+
+
+__all__ = ["names_in", "to_text", "wilkinson_text"]

@@ -1,0 +1,238 @@
+r"""The latent Gaussian system: the pattern of A and D, fixed once, and their values at a theta.
+
+A model is a list of *parts* (fixed terms, member blocks, unit terms). Given theta = (weight parameters, sds, ...),
+
+.. math:: \eta = A(\theta)\,x + o(\theta), \qquad x \mid \theta \sim N(m_0, D^{-1}),
+
+with x the standardised effects of all parts, then the coefficients of all parts. A has one row a group; each part
+owns some entries of A and may add to the offset o. The engines see nothing else of a model.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..numerics.symbolic import Symbolic, analyse
+from ..parameters import Parameter
+from ..priors import Normal
+
+
+class Part(Protocol):
+    """What a term must supply to take part in the latent system.
+
+    ``hypers`` are its entries of theta, ``coefficients`` its linear coefficients (each a dense column of A),
+    ``effects`` the number of its standardised effects. The entries of A that it owns are listed once by
+    ``entries()`` as (rows, local columns): columns ``0 .. c-1`` are its coefficients, ``c ..`` its effects.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def hypers(self) -> tuple[Parameter, ...]: ...
+
+    @property
+    def coefficients(self) -> tuple[Parameter, ...]: ...
+
+    @property
+    def effects(self) -> int: ...
+
+    def entries(self) -> tuple[np.ndarray, np.ndarray]:
+        """Rows and local columns of its entries of A, each place once."""
+        ...
+
+    def scratch(self) -> Any:
+        """Work space of one thread: arrays that `fill` writes and `pull` reads."""
+        ...
+
+    def fill(self, theta: np.ndarray, scratch: Any, slots: np.ndarray, values: np.ndarray, offset: np.ndarray) -> bool:
+        """Write its entries of A to ``values[slots]`` and add to `offset`; False where theta is impossible."""
+        ...
+
+    def pull(
+        self, theta: np.ndarray, scratch: Any, slots: np.ndarray, slope: np.ndarray, d_offset: np.ndarray
+    ) -> np.ndarray:
+        """Derivative in its theta from the derivatives in the entries of A and in the offset (after `fill`)."""
+        ...
+
+
+@dataclass
+class Workspace:
+    """Everything that one thread writes while it evaluates a system; the system itself is never written to."""
+
+    values: np.ndarray
+    offset: np.ndarray
+    scratch: list[Any]
+    panel: np.ndarray
+    mean: np.ndarray
+    residual: np.ndarray
+    row: np.ndarray
+    target: np.ndarray
+    buffer: np.ndarray
+    weight: np.ndarray
+    inverse: np.ndarray = field(default_factory=lambda: np.empty(0))
+    slope: np.ndarray = field(default_factory=lambda: np.empty(0))
+    leverage: np.ndarray = field(default_factory=lambda: np.empty(0))
+    d_weight: np.ndarray = field(default_factory=lambda: np.empty(0))
+    d_offset: np.ndarray = field(default_factory=lambda: np.empty(0))
+    d_entry: np.ndarray = field(default_factory=lambda: np.empty(0))
+    y: np.ndarray = field(default_factory=lambda: np.empty(0))
+    small: np.ndarray = field(default_factory=lambda: np.empty(0))
+
+
+class System:
+    """Parts put together: index maps, the analysed pattern, the prior of x.
+
+    Parameters
+    ----------
+    parts : sequence of Part
+    groups : int
+        Number of rows of A.
+    family : sequence of Parameter
+        The family's own entries of theta; they come last.
+    base_offset : (groups,) array
+        Known part of the linear predictor.
+
+    Attributes
+    ----------
+    hypers : tuple of Parameter
+        theta, in order: each part's, then the family's.
+    coefficients : tuple of Parameter
+        All parts' coefficients; they are the last entries of x.
+    effect_start : tuple of int
+        Where each part's effects begin in x.
+    size, kept : int
+        Length of x; number of effects among it (they come first).
+    center : (size,) array
+        m0, in elimination order.
+    d_value : array
+        Values of D (diagonal).
+    """
+
+    def __init__(self, parts: list[Part], groups: int, family: tuple[Parameter, ...], base_offset: np.ndarray):
+        self.parts = tuple(parts)
+        self.groups = groups
+        self.base_offset = np.ascontiguousarray(base_offset, dtype=float)
+        self.hypers: tuple[Parameter, ...] = tuple(h for p in parts for h in p.hypers) + tuple(family)
+        self.family_start = len(self.hypers) - len(family)
+        self.coefficients = tuple(c for p in parts for c in p.coefficients)
+        ends = np.cumsum([0] + [p.effects for p in parts])
+        self.effect_start = tuple(int(e) for e in ends[:-1])
+        self.kept = int(ends[-1])
+        self.size = self.kept + len(self.coefficients)
+        theta_ends = np.cumsum([0] + [len(p.hypers) for p in parts])
+        self._theta = [slice(int(a), int(b)) for a, b in zip(theta_ends[:-1], theta_ends[1:], strict=True)]
+        self.symbolic: Symbolic
+        self._slots: list[np.ndarray]
+        self._analyse()
+        self._prior()
+
+    def _analyse(self) -> None:
+        """Fix the pattern of A and D, and hand each part the places of its entries."""
+        rows, columns, lengths = [], [], []
+        coefficient = self.kept
+        for part, effect in zip(self.parts, self.effect_start, strict=True):
+            r, c = part.entries()
+            own = len(part.coefficients)
+            columns.append(np.where(c < own, c + coefficient, c - own + effect))
+            rows.append(r)
+            lengths.append(len(r))
+            coefficient += own
+        every = np.arange(self.size)
+        empty = np.empty(0, dtype=np.int64)
+        self.symbolic = analyse(
+            self.groups,
+            self.size,
+            np.concatenate([empty, *rows]),
+            np.concatenate([empty, *columns]),
+            every,
+            every,
+            self.kept,
+        )
+        ends = np.cumsum([0, *lengths])
+        self._slots = [self.symbolic.entry[a:b] for a, b in zip(ends[:-1], ends[1:], strict=True)]
+
+    def _prior(self) -> None:
+        """m0 and D: one for each standardised effect; a coefficient's own precision, or zero if flat."""
+        mean, precision = np.zeros(self.size), np.ones(self.size)
+        self.flat = 0
+        log_precision = 0.0
+        for k, parameter in enumerate(self.coefficients, start=self.kept):
+            if isinstance(parameter.prior, Normal):
+                mean[k] = parameter.prior.mean
+                precision[k] = parameter.prior.sd**-2.0
+                log_precision -= 2.0 * math.log(parameter.prior.sd)
+            else:
+                precision[k] = 0.0
+                self.flat += 1
+        self.log_det_coefficients = log_precision
+        self.center = mean[self.symbolic.order]
+        self.d_value = precision
+
+    def theta_of(self, part: int) -> slice:
+        """Where a part's entries of theta are."""
+        return self._theta[part]
+
+    def slots_of(self, part: int) -> np.ndarray:
+        """Where a part's entries of A are among the values."""
+        return self._slots[part]
+
+    def workspace(self, gradient: bool = True) -> Workspace:
+        """Fresh work space for one thread."""
+        s, n = self.symbolic, self.groups
+        longest = int(np.diff(s.layout.row_start).max(initial=1))
+        room = Workspace(
+            values=np.zeros(len(s.columns)),
+            offset=np.zeros(n),
+            scratch=[p.scratch() for p in self.parts],
+            panel=np.empty(s.panel_size),
+            mean=np.empty(self.size),
+            residual=np.empty(n),
+            row=np.empty(n),
+            target=np.empty(n),
+            buffer=np.empty(max(longest, self.size, 1)),
+            weight=np.ones(n),
+        )
+        if gradient:
+            widest = int(np.diff(s.layout.first).max(initial=1))
+            room.inverse = np.empty(s.panel_size)
+            room.slope = np.empty(len(s.columns))
+            room.leverage, room.d_weight, room.d_offset = np.empty(n), np.empty(n), np.empty(n)
+            room.d_entry = np.empty(len(s.d_place))
+            room.y = np.empty(int(np.diff(s.layout.panel_start).max(initial=1)))
+            room.small = np.empty(widest * widest + longest)
+        return room
+
+    def fill(self, theta: np.ndarray, room: Workspace) -> bool:
+        """Values of A and the offset at theta; False where a part says that theta is impossible."""
+        room.offset[:] = self.base_offset
+        for part, where, slots, scratch in zip(self.parts, self._theta, self._slots, room.scratch, strict=True):
+            if not part.fill(theta[where], scratch, slots, room.values, room.offset):
+                return False
+        return True
+
+    def pull(self, theta: np.ndarray, room: Workspace) -> np.ndarray:
+        """Derivative in the parts' theta (the family's entries are left at zero)."""
+        out = np.zeros(len(self.hypers))
+        for part, where, slots, scratch in zip(self.parts, self._theta, self._slots, room.scratch, strict=True):
+            if where.stop > where.start:
+                out[where] = part.pull(theta[where], scratch, slots, room.slope, room.d_offset)
+        return out
+
+    def natural_order(self, x: np.ndarray) -> np.ndarray:
+        """x (..., size) from elimination order to (effects of part 0, part 1, ..., coefficients)."""
+        out = np.empty_like(x)
+        out[..., self.symbolic.order] = x
+        return out
+
+    def linear_predictor(self, room: Workspace) -> np.ndarray:
+        """eta (groups,) at the workspace's values and mean."""
+        from ..numerics.rows import times
+
+        out = np.empty(self.groups)
+        times(self.symbolic.row_start, self.symbolic.columns, room.values, room.mean, out)
+        return out + room.offset

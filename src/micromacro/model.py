@@ -1,0 +1,301 @@
+"""The specification of a model: formula and tables to terms to latent system.
+
+:func:`read` does what needs no data but the names of its columns, :func:`specify` the rest. Engines take the
+:class:`Specification` and know nothing of formulas and tables; the public ``Model`` is in :mod:`micromacro.api`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from .errors import FormulaError, ModelError
+from .families.base import Family
+from .language.nodes import Call, Formula, MemberCall, Name
+from .language.parse import parse_formula
+from .language.printing import names_in, to_text
+from .latent.system import System
+from .parameters import Parameter, PriorBook
+from .table.memberships import BlockRequest, TableRequest, Tables
+from .terms.base import Context
+from .terms.expression import evaluate
+from .terms.fixed import FixedPart
+from .terms.member.call import block_name
+from .terms.member.term import MemberPart
+from .terms.member.weights import WeightExpression, read_weights
+from .terms.registry import build_parts
+from .terms.unit import UnitPart
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A parsed formula with the columns that it needs."""
+
+    formula: Formula
+    weights: dict[str, WeightExpression]
+    request: TableRequest
+    columns: tuple[str, ...]
+
+
+def read(text: str, columns: Mapping[str, Sequence[str]] | Sequence[str]) -> Reading:
+    """Parse a formula and find which columns it needs.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        All columns of the user's tables: any other symbol in `weights` is a free parameter.
+    """
+    known = tuple(columns)
+    formula = parse_formula(text)
+    group = _one_group_column(formula)
+    weights, blocks = {}, []
+    for call in formula.members:
+        name = block_name(call)
+        if name in weights:
+            raise FormulaError(
+                f"two member blocks are called {name!r}; tell them apart with name=, as in mm({call.member.name}, "
+                f"{call.group.name}, ..., name={name}2)", text, call.span.start, call.span.stop,
+            )  # fmt: skip
+        weights[name] = read_weights(call.weights, text, known, call.parameters)
+        needed = _block_columns(call, weights[name], known)
+        blocks.append(BlockRequest(name, call.member.name, needed))
+    request = TableRequest(group, _group_columns(formula), tuple(blocks), _names(formula.outcome))
+    return Reading(formula, weights, request, known)
+
+
+def _one_group_column(formula: Formula) -> str | None:
+    if not formula.members:
+        return None
+    first = formula.members[0].group.name
+    for call in formula.members[1:]:
+        if call.group.name != first:
+            raise FormulaError(
+                f"all mm() terms must name the same group column, but here are {first!r} and {call.group.name!r}",
+                formula.text, call.group.span.start, call.group.span.stop,
+            )  # fmt: skip
+    return first
+
+
+def _names(node) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(n.name for n in names_in(node)))
+
+
+def _group_columns(formula: Formula) -> tuple[str, ...]:
+    nodes = [formula.outcome, *(n for _, n in formula.fixed), *formula.offsets, *(f.term for f in formula.fixes)]
+    nodes += [u.unit for u in formula.units]
+    nodes += [n for u in formula.units for _, n in u.slopes]
+    return tuple(dict.fromkeys(name for node in nodes for name in _names(node)))
+
+
+def _block_columns(call: MemberCall, weights: WeightExpression, known: tuple[str, ...]) -> tuple[str, ...]:
+    names = [n for _, node in call.covariates for n in _names(node)]
+    names += [n for f in call.fixes for n in _names(f.term)]
+    names += list(weights.columns)
+    if weights.uses_n and "n" in known:
+        names.append("n")
+    return tuple(dict.fromkeys(names))
+
+
+@dataclass(frozen=True, eq=False)
+class Specification:
+    """A model on data: everything an engine needs.
+
+    Attributes
+    ----------
+    formula : Formula
+    family : Family
+    tables : Tables
+    system : System
+    outcome : (groups,) array
+        On the scale that the family sees (after ``log(y)``).
+    offset : (groups,) array
+    book : PriorBook
+    notes : tuple of str
+        Remarks made while it was built.
+    """
+
+    formula: Formula
+    family: Family
+    tables: Tables
+    system: System
+    outcome: np.ndarray
+    offset: np.ndarray
+    book: PriorBook
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def outcome_name(self) -> str:
+        """The outcome as the user wrote it."""
+        return to_text(self.formula.outcome)
+
+    @property
+    def groups(self) -> int:
+        """Number of groups (rows of the linear predictor)."""
+        return self.system.groups
+
+    @cached_property
+    def fixed(self) -> FixedPart:
+        """The group-level part."""
+        return next(p for p in self.system.parts if isinstance(p, FixedPart))
+
+    @cached_property
+    def members(self) -> dict[str, MemberPart]:
+        """Member blocks by name."""
+        return {p.name: p for p in self.system.parts if isinstance(p, MemberPart)}
+
+    @cached_property
+    def units(self) -> dict[str, UnitPart]:
+        """Unit terms by name."""
+        return {p.name: p for p in self.system.parts if isinstance(p, UnitPart)}
+
+    @cached_property
+    def weight_parameters(self) -> tuple[Parameter, ...]:
+        """All weight parameters."""
+        return tuple(p for p in self.system.hypers if p.kind == "w")
+
+    @cached_property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """All parameters in the order of the tables: coefficients, weights, sds, the family's own."""
+        coefficients = [p for part in self.system.parts for p in coefficients_of(part)]
+        rest = [p for p in self.system.hypers if not p.linear]
+        kinds = ("w", "aggregate", "sd", "cor", "sigma", "shape", "phi")
+        return tuple(coefficients) + tuple(sorted(rest, key=lambda p: kinds.index(p.kind)))
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Names of all parameters, as in every table."""
+        return tuple(p.name for p in self.parameters)
+
+    @cached_property
+    def centers(self) -> np.ndarray:
+        """What was subtracted from the column of each coefficient, aligned with `parameters` (else zero)."""
+        out = dict.fromkeys(self.names, 0.0)
+        for part in self.system.parts:
+            if isinstance(part, (FixedPart, MemberPart)):
+                for p, c in zip(part.parameters, part.center, strict=False):
+                    out[p.name] = float(c)
+        return np.array([out[n] for n in self.names])
+
+    def collect(self, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """All parameters on their natural scale, the intercept at zero covariates.
+
+        Parameters
+        ----------
+        theta : (..., q) array
+        x : (..., size) array
+            In natural order.
+
+        Returns
+        -------
+        (..., parameters) array
+            In the order of `names`.
+        """
+        return np.concatenate([theta, x[..., self.system.kept :]], axis=-1) @ self.collector.T
+
+    @cached_property
+    def collector(self) -> np.ndarray:
+        """Matrix from (theta, coefficients of x) to `parameters`: a permutation, and the intercept's shift."""
+        system = self.system
+        have = [p.name for p in system.hypers] + [p.name for p in system.coefficients]
+        out = np.zeros((len(self.names), len(have)))
+        for row, name in enumerate(self.names):
+            out[row, have.index(name)] = 1.0
+        if "Intercept" in self.names:
+            row = self.names.index("Intercept")
+            for name, center in zip(self.names, self.centers, strict=True):
+                if center:
+                    out[row, have.index(name)] -= center
+        return out
+
+
+def coefficients_of(part: Any) -> tuple[Parameter, ...]:
+    """A part's coefficients in the order in which the user wrote them, loose ones in their places."""
+    if isinstance(part, FixedPart):
+        return ((part.intercept,) if part.intercept else ()) + part.parameters
+    return part.parameters if isinstance(part, MemberPart) else ()
+
+
+def specify(reading: Reading, tables: Tables, family: Family, book: PriorBook, flat: bool) -> Specification:
+    """Build the model on its tables.
+
+    Parameters
+    ----------
+    flat : bool
+        Whether parameters have no prior unless the user gave one (ml and reml).
+    """
+    formula = reading.formula
+    outcome = _outcome(formula, tables, family)
+    offset = np.zeros(tables.groups.n_rows)
+    for node in formula.offsets:
+        offset += evaluate(node, tables.groups, formula.text, "offset")
+    scale, location = family.scale(outcome - offset)
+    context = Context(formula.text, tables, book, scale, location, reading.columns, flat)
+    parts = build_parts(formula, reading.weights, context, family.no_intercept)
+    own = family.parameters(book, scale, flat)
+    system = System(parts, tables.groups.n_rows, own, offset)
+    _check_enough(system)
+    check_collinear(system)
+    specification = Specification(formula, family, tables, system, outcome, offset, book, (*tables.notes, *context.notes))
+    book.check_all_used(p.kind for p in specification.parameters)
+    return specification
+
+
+def _outcome(formula: Formula, tables: Tables, family: Family) -> np.ndarray:
+    node = formula.outcome
+    if isinstance(node, Call) and node.function in ("trials", "surv", "Surv"):
+        raise FormulaError(
+            f"family {family.name} takes a plain outcome such as y or log(y), not {node.function}()", formula.text,
+            node.span.start, node.span.stop,
+        )  # fmt: skip
+    values = evaluate(node, tables.groups, formula.text, "outcome")
+    family.check(values, to_text(node))
+    return values
+
+
+def _check_enough(system: System) -> None:
+    """More coefficients than groups cannot be estimated; one group tells nothing of spread."""
+    if system.groups < 2:
+        raise ModelError(
+            "the data have one group only, and each group is one observation: there is nothing to estimate from; check "
+            "the group column"
+        )
+    if len(system.coefficients) >= system.groups:
+        raise ModelError(
+            f"{len(system.coefficients)} coefficients cannot be estimated from {system.groups} groups; leave out terms"
+        )
+
+
+def check_collinear(system: System) -> None:
+    """Refuse coefficients whose columns are linear combinations of others, naming them."""
+    c = len(system.coefficients)
+    if c < 2:
+        return
+    room = system.workspace(gradient=False)
+    system.fill(np.array([p.start for p in system.hypers]), room)
+    columns = np.zeros((system.groups, c))
+    s = system.symbolic
+    rows = np.repeat(np.arange(system.groups), np.diff(s.row_start))
+    border = s.columns >= system.kept
+    place = s.order[s.columns[border]] - system.kept
+    columns[rows[border], place] = room.values[border]
+    norms = np.linalg.norm(columns, axis=0)
+    scaled = columns / np.where(norms > 0, norms, 1.0)
+    r = np.linalg.qr(scaled, mode="r")
+    dependent = np.flatnonzero(np.abs(np.diag(r)) < 1e-9)
+    if not len(dependent):
+        return
+    k = int(dependent[0])
+    weights, *_ = np.linalg.lstsq(scaled[:, :k], scaled[:, k], rcond=None)
+    names = [p.name for p in system.coefficients]
+    partners = [names[j] for j in range(k) if abs(weights[j]) > 1e-7]
+    raise ModelError(
+        f"the columns {', '.join([*partners, names[k]])} are collinear: {names[k]!r} is a linear combination of the "
+        "others, so their coefficients cannot be told apart; leave one of them out"
+    )
+
+
+__all__ = ["Name", "Reading", "Specification", "check_collinear", "coefficients_of", "read", "specify"]

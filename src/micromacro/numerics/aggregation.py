@@ -1,0 +1,145 @@
+r"""Kernels of a member block: raw weights to weights, weights to entries of A, and back.
+
+With raw weights :math:`v_{ij}` (or their logarithms l) the three normalisations are, over the block's memberships,
+
+- total: :math:`w = N_b\, v / \sum v`, with :math:`N_b` the number of groups that have a member;
+- group: :math:`w = v / \sum_{j \in z(i)} v_{ij}`;
+- none: :math:`w = v`.
+
+Sums run within the group, in order, so that a small group keeps all its digits. Given logarithms, the largest is
+taken out first.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+_kernel = njit(cache=True, nogil=True, error_model="numpy")
+
+TOTAL, GROUP, NONE = 0, 1, 2
+
+
+@_kernel
+def _normalise_run(raw, d_raw, logarithm, lo, hi, size, w, d_w):
+    """Weights of one run of memberships that sum to `size`. Returns the constant size / sum of raw weights."""
+    top = 0.0
+    if logarithm:
+        top = -np.inf
+        for j in range(lo, hi):
+            top = max(top, raw[j])
+        if not math.isfinite(top):
+            top = 0.0
+    total = 0.0
+    for j in range(lo, hi):
+        w[j] = math.exp(raw[j] - top) if logarithm else raw[j]
+        total += w[j]
+    f = size / total
+    for p in range(len(d_raw)):
+        moved = 0.0
+        for j in range(lo, hi):
+            d = w[j] * d_raw[p, j] if logarithm else d_raw[p, j]
+            if w[j] == 0.0 and logarithm:
+                d = 0.0
+            d_w[p, j] = d
+            moved += d
+        for j in range(lo, hi):
+            d_w[p, j] = f * (d_w[p, j] - w[j] * moved / total)
+    for j in range(lo, hi):
+        w[j] *= f
+    return f * math.exp(-top) if logarithm else f
+
+
+@_kernel
+def normalise(raw, d_raw, logarithm, rule, start, filled, fixed_scale, w, d_w, scale):
+    """Weights and their derivatives from raw weights (or their logarithms).
+
+    Parameters
+    ----------
+    raw : (m,) array; d_raw : (p, m) array
+    rule : TOTAL, GROUP or NONE
+    start : (groups + 1,) int array
+    filled : number of groups with a member
+    fixed_scale : float
+        With TOTAL: the constant to use instead of the one of these memberships (prediction), or nan.
+    w, d_w, scale : outputs; scale[0] is the constant of TOTAL.
+
+    Returns
+    -------
+    bool : whether all weights are finite.
+    """
+    m = len(raw)
+    scale[0] = 1.0
+    if rule == GROUP:
+        for g in range(len(start) - 1):
+            if start[g + 1] > start[g]:
+                _normalise_run(raw, d_raw, logarithm, start[g], start[g + 1], 1.0, w, d_w)
+    elif rule == TOTAL and math.isnan(fixed_scale):
+        if m > 0:
+            scale[0] = _normalise_run(raw, d_raw, logarithm, 0, m, float(filled), w, d_w)
+    else:
+        f = fixed_scale if rule == TOTAL else 1.0
+        scale[0] = f
+        for j in range(m):
+            w[j] = f * (math.exp(raw[j]) if logarithm else raw[j])
+            for p in range(len(d_raw)):
+                d_w[p, j] = w[j] * d_raw[p, j] if logarithm else f * d_raw[p, j]
+    for j in range(m):
+        if not math.isfinite(w[j]):
+            return False
+    return True
+
+
+@_kernel
+def fill_members(w, start, x, center, feature_slot, sd, effect_slot, values):
+    """Write a block's entries of A: features sum_j w_ij x_ij - center, and sd w_ij for each member's effect.
+
+    x : (k, m) covariates; feature_slot : (k, groups) places among the values of A; effect_slot : (m,) places, the
+    same one for a member listed twice in a group; empty when the block has no effects.
+    """
+    for k in range(len(x)):
+        for g in range(len(start) - 1):
+            total = -center[k]
+            for j in range(start[g], start[g + 1]):
+                total += w[j] * x[k, j]
+            values[feature_slot[k, g]] = total
+    for j in range(len(effect_slot)):
+        values[effect_slot[j]] = 0.0
+    for j in range(len(effect_slot)):
+        values[effect_slot[j]] += sd * w[j]
+
+
+@_kernel
+def aggregate(w, start, x, out):
+    """out_i = sum_j w_ij x_ij."""
+    for g in range(len(start) - 1):
+        total = 0.0
+        for j in range(start[g], start[g + 1]):
+            total += w[j] * x[j]
+        out[g] = total
+
+
+@_kernel
+def pull_members(w, d_w, start, x, feature_slot, sd, effect_slot, slope, known, d_offset, out):
+    """Chain derivatives in the entries of A back to the weight parameters and the sd.
+
+    known : (m,) what a unit of weight adds to the offset (covariates with a known coefficient).
+    out : (p + 1,) derivatives in the weight parameters, then in the sd.
+    """
+    for p in range(len(out)):
+        out[p] = 0.0
+    last = len(out) - 1
+    effects = len(effect_slot) > 0
+    for g in range(len(start) - 1):
+        for j in range(start[g], start[g + 1]):
+            d = known[j] * d_offset[g]
+            for k in range(len(x)):
+                d += x[k, j] * slope[feature_slot[k, g]]
+            if effects:
+                s = slope[effect_slot[j]]
+                d += sd * s
+                out[last] += w[j] * s
+            for p in range(len(d_w)):
+                out[p] += d * d_w[p, j]

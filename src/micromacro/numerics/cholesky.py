@@ -1,0 +1,219 @@
+r"""Numeric kernels on panels: factorise, solve, sample, log-determinant, selected inverse.
+
+All kernels release the GIL, are cached on disk, work in arrays that the caller owns, and take the
+:class:`~micromacro.numerics.symbolic.Layout` of an analysed pattern. What each must satisfy, with H the matrix
+in the panels:
+
+- :func:`factorise`: :math:`L L' = H`, in place
+- :func:`solve_lower`, :func:`solve_upper`: :math:`L y = b`, :math:`L' x = y`, in place
+- :func:`log_determinant`: :math:`2 \sum_{k<\text{kept}} \log L_{kk}`
+- :func:`selected_inverse`: :math:`S_{kl} = (H^{-1})_{kl}` for every (k, l) of the pattern of L; with ``kept`` less
+  than n it is the inverse of the leading block, and zero elsewhere
+
+The factorisation is left-looking by supernodes (Ng and Peyton 1993); the selected inverse is the recursion of
+Takahashi, Fagan and Chen (1973) in blocks: with :math:`Y = L_{RJ} L_{JJ}^{-1}`,
+:math:`S_{RJ} = -S_{RR} Y` and :math:`S_{JJ} = L_{JJ}^{-T} L_{JJ}^{-1} - Y' S_{RJ}`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+_kernel = njit(cache=True, nogil=True, error_model="numpy", boundscheck=False)
+
+
+@_kernel
+def factorise(layout, panel, buffer):
+    """Cholesky factor in place. Returns -1, or the column whose pivot is not positive.
+
+    `buffer` must hold as many numbers as the longest supernode has rows.
+    """
+    (first, row_start, _rows, panel_start, _bs, _target, source, local, rel_start, relative, by_target, arriving,
+     _diag) = layout  # fmt: skip
+    for j in range(len(first) - 1):
+        base = panel_start[j]
+        tall = row_start[j + 1] - row_start[j]
+        for v in range(by_target[j], by_target[j + 1]):
+            u = arriving[v]
+            k = source[u]
+            _update(
+                panel, base, tall, panel_start[k], row_start[k + 1] - row_start[k], first[k + 1] - first[k],
+                local[u, 0], local[u, 1], relative, rel_start[u], buffer,
+            )  # fmt: skip
+        bad = _factor_panel(panel, base, tall, first[j + 1] - first[j])
+        if bad >= 0:
+            return first[j] + bad
+    return -1
+
+
+@_kernel
+def _update(panel, base, tall, source, source_tall, source_wide, begin, stop, relative, rel, buffer):
+    """Subtract from the target's panel what a descendant supernode contributes to it."""
+    for jj in range(stop - begin):
+        length = source_tall - begin - jj
+        column = base + relative[rel + jj] * tall
+        at = source + begin + jj
+        if source_wide == 1:
+            f = panel[at]
+            for i in range(length):
+                panel[column + relative[rel + jj + i]] -= f * panel[at + i]
+        else:
+            f = panel[at]
+            for i in range(length):
+                buffer[i] = f * panel[at + i]
+            for _ in range(1, source_wide):
+                at += source_tall
+                f = panel[at]
+                for i in range(length):
+                    buffer[i] += f * panel[at + i]
+            for i in range(length):
+                panel[column + relative[rel + jj + i]] -= buffer[i]
+
+
+@_kernel
+def _factor_panel(panel, base, tall, wide):
+    """Dense left-looking Cholesky of the columns of one panel. Returns -1 or the failing column."""
+    for c in range(wide):
+        at = base + c * tall
+        for t in range(c):
+            f = panel[base + t * tall + c]
+            if f != 0.0:
+                before = base + t * tall
+                for i in range(c, tall):
+                    panel[at + i] -= f * panel[before + i]
+        pivot = panel[at + c]
+        if not (pivot > 0.0 and pivot < np.inf):
+            return c
+        root = np.sqrt(pivot)
+        panel[at + c] = root
+        inverse = 1.0 / root
+        for i in range(c + 1, tall):
+            panel[at + i] *= inverse
+    return -1
+
+
+@_kernel
+def solve_lower(layout, panel, x):
+    """Solve L y = x in place."""
+    first, row_start, rows, panel_start = layout[0], layout[1], layout[2], layout[3]
+    for k in range(len(first) - 1):
+        tall = row_start[k + 1] - row_start[k]
+        wide = first[k + 1] - first[k]
+        for c in range(wide):
+            at = panel_start[k] + c * tall
+            value = x[first[k] + c] / panel[at + c]
+            x[first[k] + c] = value
+            for i in range(c + 1, tall):
+                x[rows[row_start[k] + i]] -= panel[at + i] * value
+
+
+@_kernel
+def solve_upper(layout, panel, x):
+    """Solve L' y = x in place: with x standard normal, y has covariance H^-1."""
+    first, row_start, rows, panel_start = layout[0], layout[1], layout[2], layout[3]
+    for k in range(len(first) - 2, -1, -1):
+        tall = row_start[k + 1] - row_start[k]
+        wide = first[k + 1] - first[k]
+        for c in range(wide - 1, -1, -1):
+            at = panel_start[k] + c * tall
+            value = x[first[k] + c]
+            for i in range(c + 1, tall):
+                value -= panel[at + i] * x[rows[row_start[k] + i]]
+            x[first[k] + c] = value / panel[at + c]
+
+
+@_kernel
+def log_determinant(layout, panel, kept):
+    """Log-determinant of the leading block of `kept` columns of H, from its factor."""
+    diagonal = layout[12]
+    total = 0.0
+    for k in range(kept):
+        total += np.log(panel[diagonal[k]])
+    return 2.0 * total
+
+
+@_kernel
+def selected_inverse(layout, panel, kept, inverse, y, small):
+    """Fill `inverse` with the entries of the inverse on the pattern of the factor.
+
+    `kept` must be the first column of a supernode or n. `y` must hold the largest panel, `small` the square of
+    the widest supernode plus the longest supernode's rows.
+    """
+    first, row_start, panel_start = layout[0], layout[1], layout[3]
+    for j in range(len(first) - 2, -1, -1):
+        base = panel_start[j]
+        tall = row_start[j + 1] - row_start[j]
+        wide = first[j + 1] - first[j]
+        for p in range(base, panel_start[j + 1]):
+            inverse[p] = 0.0
+        if first[j] >= kept:
+            continue
+        _solve_right(panel, base, tall, wide, y)
+        _minus_ancestors_times_y(layout, j, inverse, y, small[wide * wide :])
+        _diagonal_block(panel, inverse, base, tall, wide, y, small)
+
+
+@_kernel
+def _solve_right(panel, base, tall, wide, y):
+    """Y = L_RJ L_JJ^-1 by columns; y has the layout of the panel (only its rows below are used)."""
+    for c in range(wide - 1, -1, -1):
+        at = base + c * tall
+        for i in range(wide, tall):
+            y[c * tall + i] = panel[at + i]
+        for t in range(c + 1, wide):
+            f = panel[at + t]
+            for i in range(wide, tall):
+                y[c * tall + i] -= f * y[t * tall + i]
+        f = 1.0 / panel[at + c]
+        for i in range(wide, tall):
+            y[c * tall + i] *= f
+
+
+@_kernel
+def _minus_ancestors_times_y(layout, j, inverse, y, column):
+    """S_RJ = -S_RR Y, gathering the columns of S_RR from the ancestors' panels."""
+    (first, row_start, _rows, panel_start, by_source, target, _source, local, rel_start, relative, _bt, _arr,
+     _diag) = layout  # fmt: skip
+    base = panel_start[j]
+    tall = row_start[j + 1] - row_start[j]
+    wide = first[j + 1] - first[j]
+    for u in range(by_source[j], by_source[j + 1]):
+        k = target[u]
+        k_base = panel_start[k]
+        k_tall = row_start[k + 1] - row_start[k]
+        begin = local[u, 0]
+        rel = rel_start[u]
+        for b in range(begin, local[u, 1]):
+            length = tall - b
+            at = k_base + relative[rel + b - begin] * k_tall
+            for i in range(length):
+                column[i] = inverse[at + relative[rel + b - begin + i]]
+            for c in range(wide):
+                here = c * tall + b
+                f = y[here]
+                total = column[0] * f
+                for i in range(1, length):
+                    inverse[base + here + i] -= column[i] * f
+                    total += column[i] * y[here + i]
+                inverse[base + here] -= total
+
+
+@_kernel
+def _diagonal_block(panel, inverse, base, tall, wide, y, small):
+    """S_JJ = L_JJ^-T L_JJ^-1 - Y' S_RJ (lower triangle)."""
+    for c in range(wide):  # small = L_JJ^-1, lower, by columns
+        small[c * wide + c] = 1.0 / panel[base + c * tall + c]
+        for r in range(c + 1, wide):
+            total = 0.0
+            for t in range(c, r):
+                total += panel[base + t * tall + r] * small[c * wide + t]
+            small[c * wide + r] = -total / panel[base + r * tall + r]
+    for c in range(wide):
+        for r in range(c, wide):
+            total = 0.0
+            for t in range(r, wide):
+                total += small[r * wide + t] * small[c * wide + t]
+            for i in range(wide, tall):
+                total -= y[r * tall + i] * inverse[base + c * tall + i]
+            inverse[base + c * tall + r] = total

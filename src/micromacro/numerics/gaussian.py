@@ -1,0 +1,88 @@
+r"""The Gaussian latent system at one theta: mode, determinant, residuals, and derivatives, each in one kernel call.
+
+With :math:`H = A'WA + D`, :math:`m = H^{-1}(A'Wy + D m_0)` and :math:`r = y - Am` the log marginal likelihood is
+
+.. math:: \tfrac12\bigl(\sum\log w_i - r'Wr - (m-m_0)'D(m-m_0) - \log|H| + \log|D| - N\log 2\pi\bigr),
+
+and its derivative in the entry (i, k) of A is :math:`w_i (r_i m_k - (S A')_{ki})` with :math:`S = H^{-1}`
+(DESIGN, section 3). The quadratic forms are sums of squares, never differences of large ones.
+"""
+
+from __future__ import annotations
+
+from numba import njit
+
+from .cholesky import factorise, log_determinant, selected_inverse, solve_lower, solve_upper
+from .rows import (
+    assemble,
+    finish_slopes,
+    log_sum,
+    pair_products,
+    quadratic,
+    symmetric_gradient,
+    symmetric_times,
+    times,
+    transposed_times,
+    weighted_square,
+)
+
+_kernel = njit(cache=True, nogil=True, error_model="numpy")
+
+
+@_kernel
+def solve_gaussian(
+    layout, row_start, columns, pair, values, weight, target, d_place, d_row, d_column, d_value, center, kept,
+    panel, mean, residual, row_buffer, buffer,
+):  # fmt: skip
+    """Fill `panel` (the factor of H), `mean` and `residual`.
+
+    Returns
+    -------
+    (bad, log_determinant, log_weights, row_square, prior_square)
+        `bad` is -1 or the column at which H is not positive definite; the log-determinant is of the leading
+        `kept` columns; `row_square` = r'Wr, `prior_square` = (m - m0)'D(m - m0).
+    """
+    assemble(row_start, pair, values, weight, d_place, d_value, panel)
+    bad = factorise(layout, panel, buffer)
+    if bad >= 0:
+        return bad, 0.0, 0.0, 0.0, 0.0
+    for i in range(len(weight)):
+        row_buffer[i] = weight[i] * target[i]
+    mean[:] = 0.0
+    transposed_times(row_start, columns, values, row_buffer, mean)
+    symmetric_times(d_row, d_column, d_value, center, mean)
+    solve_lower(layout, panel, mean)
+    solve_upper(layout, panel, mean)
+    times(row_start, columns, values, mean, residual)
+    for i in range(len(weight)):
+        residual[i] = target[i] - residual[i]
+    for k in range(len(mean)):
+        buffer[k] = mean[k] - center[k]
+    return (
+        -1,
+        log_determinant(layout, panel, kept),
+        log_sum(weight),
+        weighted_square(weight, residual),
+        quadratic(d_row, d_column, d_value, buffer),
+    )
+
+
+@_kernel
+def gaussian_slopes(
+    layout, row_start, columns, pair, values, weight, d_place, d_row, d_column, center, kept,
+    panel, mean, residual, inverse, y, small, buffer, slope, leverage, d_weight, d_offset, d_entry,
+):  # fmt: skip
+    """Derivatives of the log marginal after :func:`solve_gaussian`.
+
+    Fills `slope` (entries of A), `d_weight` and `d_offset` (rows) and `d_entry` (entries of D, without the
+    derivative of log|D|). `inverse`, `y`, `small`, `buffer`, `leverage` are work space.
+    """
+    selected_inverse(layout, panel, kept, inverse, y, small)
+    slope[:] = 0.0
+    pair_products(row_start, pair, values, inverse, slope, leverage)
+    finish_slopes(row_start, columns, slope, weight, residual, mean, leverage, d_weight)
+    for i in range(len(weight)):
+        d_offset[i] = weight[i] * residual[i]
+    for k in range(len(mean)):
+        buffer[k] = mean[k] - center[k]
+    symmetric_gradient(d_row, d_column, d_place, inverse, buffer, d_entry)

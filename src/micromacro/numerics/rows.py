@@ -1,0 +1,132 @@
+r"""Numeric kernels on the rows of A: assemble :math:`H = A'WA + D`, products with A, derivatives in its entries.
+
+A is held in compressed rows with columns in elimination order; ``pair`` lists, row by row, the panel place of the
+product of every two entries (see :class:`~micromacro.numerics.symbolic.Symbolic`). The loops run in that order, so
+one pass over memory does each job.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+_kernel = njit(cache=True, nogil=True, error_model="numpy", boundscheck=False)
+
+
+@_kernel
+def assemble(row_start, pair, values, weight, d_place, d_value, panel):
+    """Panels of A'WA + D. `weight` (N,) is the diagonal of W."""
+    panel[:] = 0.0
+    for k in range(len(d_place)):
+        panel[d_place[k]] += d_value[k]
+    p = 0
+    for i in range(len(row_start) - 1):
+        w = weight[i]
+        begin = row_start[i]
+        for a in range(begin, row_start[i + 1]):
+            f = w * values[a]
+            for b in range(begin, a + 1):
+                panel[pair[p]] += f * values[b]
+                p += 1
+
+
+@_kernel
+def times(row_start, columns, values, x, out):
+    """out = A x."""
+    for i in range(len(row_start) - 1):
+        total = 0.0
+        for a in range(row_start[i], row_start[i + 1]):
+            total += values[a] * x[columns[a]]
+        out[i] = total
+
+
+@_kernel
+def transposed_times(row_start, columns, values, v, out):
+    """out += A' v."""
+    for i in range(len(row_start) - 1):
+        f = v[i]
+        for a in range(row_start[i], row_start[i + 1]):
+            out[columns[a]] += values[a] * f
+
+
+@_kernel
+def symmetric_times(row, column, value, x, out):
+    """out += D x for D given by its lower triangle."""
+    for k in range(len(row)):
+        out[row[k]] += value[k] * x[column[k]]
+        if row[k] != column[k]:
+            out[column[k]] += value[k] * x[row[k]]
+
+
+@_kernel
+def pair_products(row_start, pair, values, inverse, slope, leverage):
+    """slope = S A' on the pattern of A, entry by entry, and leverage_i = a_i' S a_i."""
+    p = 0
+    for i in range(len(row_start) - 1):
+        begin = row_start[i]
+        total = 0.0
+        for a in range(begin, row_start[i + 1]):
+            va = values[a]
+            own = 0.0
+            for b in range(begin, a):
+                s = inverse[pair[p]]
+                own += s * values[b]
+                slope[b] += s * va
+                p += 1
+            s = inverse[pair[p]]
+            p += 1
+            slope[a] = own + s * va
+            total += va * (2.0 * own + s * va)
+        leverage[i] = total
+
+
+@_kernel
+def finish_slopes(row_start, columns, slope, weight, residual, mean, leverage, d_weight):
+    """In place: derivative of the Gaussian log marginal in each entry of A, in each residual's weight.
+
+    slope[a] becomes w_i (r_i m_a - (S A')_a); d_weight[i] = (1/w_i - leverage_i - r_i^2) / 2.
+    """
+    for i in range(len(row_start) - 1):
+        w, r = weight[i], residual[i]
+        for a in range(row_start[i], row_start[i + 1]):
+            slope[a] = w * (r * mean[columns[a]] - slope[a])
+        d_weight[i] = 0.5 * (1.0 / w - leverage[i] - r * r)
+
+
+@_kernel
+def symmetric_gradient(row, column, place, inverse, deviation, out):
+    """Derivative of the log marginal in the entries of D, its log-determinant term left out.
+
+    With d = x - m0: -(S_kl + d_k d_l) / 2 on the diagonal, twice that beside it.
+    """
+    for k in range(len(row)):
+        half = -0.5 if row[k] == column[k] else -1.0
+        out[k] = half * (inverse[place[k]] + deviation[row[k]] * deviation[column[k]])
+
+
+@_kernel
+def quadratic(row, column, value, x):
+    """x' D x for D given by its lower triangle."""
+    total = 0.0
+    for k in range(len(row)):
+        twice = 1.0 if row[k] == column[k] else 2.0
+        total += twice * value[k] * x[row[k]] * x[column[k]]
+    return total
+
+
+@_kernel
+def weighted_square(weight, residual):
+    """sum_i w_i r_i^2."""
+    total = 0.0
+    for i in range(len(weight)):
+        total += weight[i] * residual[i] * residual[i]
+    return total
+
+
+@_kernel
+def log_sum(weight):
+    """sum_i log w_i."""
+    total = 0.0
+    for i in range(len(weight)):
+        total += np.log(weight[i])
+    return total

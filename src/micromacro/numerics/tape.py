@@ -1,0 +1,244 @@
+r"""A tape: an arithmetic expression as a list of operations on columns, run with its forward derivatives.
+
+A weight expression is compiled once (:mod:`micromacro.terms.member.weights`) to operations on registers, each a
+column over the memberships; everything that no parameter reaches is worked out beforehand and only loaded. One
+call of :func:`run` then computes the values and the derivatives in every parameter, exactly (forward mode,
+operation by operation), without Python.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+(
+    PARAMETER, SCALE, ADD, SUBTRACT, MULTIPLY, DIVIDE, POWER, NEGATE, EXP, LOG, LOG1P, EXPM1, SQRT, ABS, LOGIT, ILOGIT,
+    PROBIT, IPROBIT, CLOGLOG, TANH, SOFTPLUS, WHERE, MINIMUM, MAXIMUM, LESS, LESS_EQUAL, GREATER, GREATER_EQUAL, EQUAL,
+    NOT_EQUAL, GROUP_SUM, GROUP_MEAN, GROUP_MIN, GROUP_MAX, GROUP_VAR, GROUP_SD, GROUP_RANGE, GROUP_RANK,
+    GROUP_QUANTILE, GROUP_TAKE,
+) = range(40)  # fmt: skip
+
+_kernel = njit(cache=True, nogil=True, error_model="numpy")
+_ROOT_2PI = math.sqrt(2.0 * math.pi)
+
+
+@_kernel
+def _probit(p):
+    """The standard normal quantile: Acklam's rational start, then two Halley steps to full precision."""
+    if not 0.0 < p < 1.0:
+        return -np.inf if p == 0.0 else (np.inf if p == 1.0 else np.nan)
+    q = min(p, 1.0 - p)
+    t = math.sqrt(-2.0 * math.log(q))
+    z = -(t - (2.30753 + 0.27061 * t) / (1.0 + t * (0.99229 + 0.04481 * t)))
+    for _ in range(3):
+        e = 0.5 * math.erfc(-z / math.sqrt(2.0)) - q
+        u = e * _ROOT_2PI * math.exp(0.5 * z * z)
+        z -= u / (1.0 + 0.5 * z * u)
+    return z if p <= 0.5 else -z
+
+
+@_kernel
+def _unary(op, x):
+    """Value and derivative of a function of one number."""
+    if op == EXP:
+        v = math.exp(x)
+        return v, v
+    if op == NEGATE:
+        return -x, -1.0
+    if op == LOG:
+        return (np.log(x), 1.0 / x)
+    if op == LOG1P:
+        return (np.log1p(x), 1.0 / (1.0 + x))
+    if op == EXPM1:
+        return math.expm1(x), math.exp(x)
+    if op == SQRT:
+        v = np.sqrt(x)
+        return v, 0.5 / v
+    if op == ABS:
+        return abs(x), (1.0 if x > 0 else (-1.0 if x < 0 else 0.0))
+    if op == LOGIT:
+        return np.log(x) - np.log1p(-x), 1.0 / (x * (1.0 - x))
+    if op == ILOGIT:
+        v = 1.0 / (1.0 + math.exp(-x)) if x >= 0 else math.exp(x) / (1.0 + math.exp(x))
+        return v, v * (1.0 / (1.0 + math.exp(x)) if x < 0 else math.exp(-x) / (1.0 + math.exp(-x)))
+    if op == PROBIT:
+        z = _probit(x)
+        return z, _ROOT_2PI * math.exp(0.5 * z * z)
+    if op == IPROBIT:
+        return 0.5 * math.erfc(-x / math.sqrt(2.0)), math.exp(-0.5 * x * x) / _ROOT_2PI
+    if op == CLOGLOG:
+        u = np.log1p(-x)
+        return np.log(-u), -1.0 / (u * (1.0 - x))
+    if op == TANH:
+        v = math.tanh(x)
+        return v, 1.0 - v * v
+    # SOFTPLUS: log(1 + exp(x))
+    if x == -np.inf:
+        return 0.0, 0.0
+    v = max(x, 0.0) + math.log1p(math.exp(-abs(x)))
+    return v, (1.0 / (1.0 + math.exp(-x)) if x >= 0 else math.exp(x) / (1.0 + math.exp(x)))
+
+
+@_kernel
+def _binary(op, x, y):
+    """Value and two partial derivatives of a function of two numbers."""
+    if op == MULTIPLY:
+        return x * y, y, x
+    if op == ADD:
+        return x + y, 1.0, 1.0
+    if op == SUBTRACT:
+        return x - y, 1.0, -1.0
+    if op == DIVIDE:
+        return x / y, 1.0 / y, -x / (y * y)
+    if op == POWER:
+        v = x**y
+        dx = 0.0 if y == 0.0 else y * x ** (y - 1.0)
+        dy = 0.0 if v == 0.0 else v * np.log(x)
+        return v, dx, dy
+    if op == MINIMUM:
+        return (x, 1.0, 0.0) if x <= y else (y, 0.0, 1.0)
+    if op == MAXIMUM:
+        return (x, 1.0, 0.0) if x >= y else (y, 0.0, 1.0)
+    if op == LESS:
+        v = x < y
+    elif op == LESS_EQUAL:
+        v = x <= y
+    elif op == GREATER:
+        v = x > y
+    elif op == GREATER_EQUAL:
+        v = x >= y
+    elif op == EQUAL:
+        v = x == y
+    else:
+        v = x != y
+    return (1.0 if v else 0.0), 0.0, 0.0
+
+
+@_kernel
+def _group(op, out, a, extra, start, value, slope):
+    """A within-group function of register a, spread over the members of each group."""
+    parameters = slope.shape[1]
+    for g in range(len(start) - 1):
+        lo, hi = start[g], start[g + 1]
+        n = hi - lo
+        if n == 0:
+            continue
+        share = np.zeros((n, n if op == GROUP_RANK else 1))
+        weight = share[:, 0]  # derivative of the group's value in each member's
+        result = 0.0
+        x = value[a, lo:hi]
+        if op == GROUP_SUM or op == GROUP_MEAN:
+            each = 1.0 if op == GROUP_SUM else 1.0 / n
+            for i in range(n):
+                result += each * x[i]
+                weight[i] = each
+        elif op == GROUP_VAR or op == GROUP_SD:
+            mean = 0.0
+            for i in range(n):
+                mean += x[i] / n
+            for i in range(n):
+                result += (x[i] - mean) ** 2 / max(n - 1, 1)
+                weight[i] = 2.0 * (x[i] - mean) / max(n - 1, 1)
+            if op == GROUP_SD:
+                result = math.sqrt(result)
+                for i in range(n):
+                    weight[i] = 0.5 * weight[i] / result if result > 0 else 0.0
+        elif op == GROUP_TAKE:
+            pick = int(value[extra, lo])
+            result = x[pick]
+            weight[pick] = 1.0
+        elif op == GROUP_RANK:
+            for i in range(n):
+                below, ties = 0.0, 0.0
+                for j in range(n):
+                    below += 1.0 if x[j] < x[i] else 0.0
+                    ties += 1.0 if x[j] == x[i] else 0.0
+                value[out, lo + i] = below + 0.5 * (ties + 1.0)
+                for p in range(parameters):
+                    slope[out, p, lo + i] = 0.0
+            continue
+        else:
+            order = np.argsort(x)
+            if op == GROUP_RANGE:
+                result = x[order[n - 1]] - x[order[0]]
+                weight[order[n - 1]] += 1.0
+                weight[order[0]] -= 1.0
+            else:
+                q = 0.0 if op == GROUP_MIN else (1.0 if op == GROUP_MAX else value[extra, lo])
+                at = q * (n - 1)
+                low = min(int(math.floor(at)), n - 1)
+                high = min(low + 1, n - 1)
+                part = at - low
+                result = (1.0 - part) * x[order[low]] + part * x[order[high]]
+                weight[order[low]] += 1.0 - part
+                weight[order[high]] += part
+        for p in range(parameters):
+            total = 0.0
+            for i in range(n):
+                total += weight[i] * slope[a, p, lo + i]
+            for i in range(n):
+                slope[out, p, lo + i] = total
+        for i in range(n):
+            value[out, lo + i] = result
+
+
+@_kernel
+def run(code, moves, parameter, start, value, slope):
+    """Run a tape.
+
+    Parameters
+    ----------
+    code : (k, 5) int array
+        Rows (operation, result, first, second, third register); for PARAMETER and SCALE `second` is the number
+        of the parameter, for GROUP_QUANTILE and GROUP_TAKE the register of the quantile or of the place in the
+        group.
+    moves : (registers,) bool array
+        Whether a parameter reaches the register.
+    parameter : (p,) array
+    start : (groups + 1,) int array
+        Where each group's memberships begin.
+    value : (registers, m) array
+        Constants loaded; results are written.
+    slope : (registers, p, m) array
+        Derivatives of the moving registers.
+    """
+    m = value.shape[1]
+    count = len(parameter)
+    for k in range(len(code)):
+        op, out, a, b, c = code[k, 0], code[k, 1], code[k, 2], code[k, 3], code[k, 4]
+        if op >= GROUP_SUM:
+            _group(op, out, a, b, start, value, slope)
+        elif op == PARAMETER:
+            value[out, :] = parameter[b]
+            slope[out, :, :] = 0.0
+            slope[out, b, :] = 1.0
+        elif op == SCALE:
+            for i in range(m):
+                value[out, i] = parameter[b] * value[a, i]
+            slope[out, :, :] = 0.0
+            slope[out, b, :] = value[a, :]
+        elif op == WHERE:
+            for i in range(m):
+                chosen = b if value[a, i] != 0.0 else c
+                value[out, i] = value[chosen, i]
+                for p in range(count):
+                    slope[out, p, i] = slope[chosen, p, i] if moves[chosen] else 0.0
+        elif (op >= NEGATE and op <= SOFTPLUS) or op == NEGATE:
+            for i in range(m):
+                v, d = _unary(op, value[a, i])
+                value[out, i] = v
+                for p in range(count):
+                    slope[out, p, i] = d * slope[a, p, i] if slope[a, p, i] != 0.0 else 0.0
+        else:
+            for i in range(m):
+                v, da, db = _binary(op, value[a, i], value[b, i])
+                value[out, i] = v
+                for p in range(count):
+                    total = 0.0
+                    if moves[a] and slope[a, p, i] != 0.0:
+                        total += da * slope[a, p, i]
+                    if moves[b] and slope[b, p, i] != 0.0:
+                        total += db * slope[b, p, i]
+                    slope[out, p, i] = total

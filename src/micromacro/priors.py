@@ -1,0 +1,528 @@
+r"""Prior distributions, each with its density and its *normal score*.
+
+The normal score of x under a prior with distribution function F is :math:`\varphi = \Phi^{-1}(F(x))`. In that
+coordinate the prior is standard normal, so a parameter that the data cannot see has a Gaussian tail whatever its
+prior was; :mod:`micromacro.engines.mcmc` works there. Both tails go through their own survival function, so that
+no digits are lost far out.
+
+Users reach these as ``mm.prior.normal(0, 1)`` and so on. Scales are standard deviations or scale parameters, never
+variances or precisions; rates are inverse scales.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+
+import numpy as np
+from scipy import special
+
+from .errors import ModelError
+
+_LOG_ROOT_2PI = 0.5 * math.log(2.0 * math.pi)
+
+
+@dataclass(frozen=True)
+class Prior:
+    """A distribution of one number; the base of all priors.
+
+    Subclasses give `log_density`, `slope` (its derivative), the distribution function and its complement in
+    `below` and `above`, and their inverses.
+    """
+
+    @property
+    def support(self) -> tuple[float, float]:
+        """Lower and upper end of the values that the prior allows."""
+        return (-math.inf, math.inf)
+
+    @property
+    def proper(self) -> bool:
+        """Whether the prior integrates to one."""
+        return True
+
+    def log_density(self, x: float) -> float:
+        """Log density at x, with its constant; -inf outside the support."""
+        raise NotImplementedError
+
+    def slope(self, x: float) -> float:
+        """Derivative of the log density at x."""
+        raise NotImplementedError
+
+    def below(self, x: float) -> float:
+        """P(X <= x)."""
+        raise NotImplementedError
+
+    def above(self, x: float) -> float:
+        """P(X > x)."""
+        raise NotImplementedError
+
+    def inverse_below(self, p: float) -> float:
+        """The x with P(X <= x) = p."""
+        raise NotImplementedError
+
+    def inverse_above(self, p: float) -> float:
+        """The x with P(X > x) = p."""
+        raise NotImplementedError
+
+    def from_score(self, score: float) -> float:
+        """The value whose normal score is `score`."""
+        if score <= 0.0:
+            return float(self.inverse_below(special.ndtr(score)))
+        return float(self.inverse_above(special.ndtr(-score)))
+
+    def score_slope(self, score: float, x: float) -> float:
+        """Derivative dx/dscore at a value x with normal score `score`."""
+        return math.exp(-0.5 * score * score - _LOG_ROOT_2PI - self.log_density(x))
+
+    def to_score(self, x: float) -> float:
+        """The normal score of x."""
+        p = float(self.below(x))
+        if p <= 0.5:
+            return float(special.ndtri(p))
+        return float(-special.ndtri(self.above(x)))
+
+    def sample(self, rng: np.random.Generator, size: int | tuple[int, ...] | None = None) -> np.ndarray:
+        """Draws, by inversion of uniform numbers."""
+        scores = rng.standard_normal(size)
+        return np.vectorize(self.from_score, otypes=[float])(scores)
+
+    def __str__(self) -> str:
+        inside = ", ".join(f"{getattr(self, f.name):.4g}" for f in fields(self))
+        return f"{_snake(type(self).__name__)}({inside})"
+
+
+def _snake(name: str) -> str:
+    return "".join("_" + c.lower() if c.isupper() and i else c.lower() for i, c in enumerate(name))
+
+
+def _positive(owner: str, **values: float) -> None:
+    for name, value in values.items():
+        if not (math.isfinite(value) and value > 0):
+            raise ModelError(f"prior {owner}: {name} must be a positive number, not {value!r}")
+
+
+def _finite(owner: str, **values: float) -> None:
+    for name, value in values.items():
+        if not math.isfinite(value):
+            raise ModelError(f"prior {owner}: {name} must be a finite number, not {value!r}")
+
+
+@dataclass(frozen=True)
+class Flat(Prior):
+    """The improper prior that is 1 everywhere (on the scale of the parameter)."""
+
+    @property
+    def proper(self) -> bool:
+        return False
+
+    def log_density(self, x: float) -> float:
+        return 0.0
+
+    def slope(self, x: float) -> float:
+        return 0.0
+
+    def __str__(self) -> str:
+        return "flat"
+
+
+@dataclass(frozen=True)
+class Normal(Prior):
+    """Normal with a mean and a standard deviation."""
+
+    mean: float
+    sd: float
+
+    def __post_init__(self):
+        _finite("normal", mean=self.mean)
+        _positive("normal", sd=self.sd)
+
+    def log_density(self, x: float) -> float:
+        u = (x - self.mean) / self.sd
+        return -0.5 * u * u - _LOG_ROOT_2PI - math.log(self.sd)
+
+    def slope(self, x: float) -> float:
+        return -(x - self.mean) / self.sd**2
+
+    def below(self, x: float) -> float:
+        return special.ndtr((x - self.mean) / self.sd)
+
+    def above(self, x: float) -> float:
+        return special.ndtr(-(x - self.mean) / self.sd)
+
+    def from_score(self, score: float) -> float:
+        return self.mean + self.sd * score
+
+    def score_slope(self, score: float, x: float) -> float:
+        return self.sd
+
+    def to_score(self, x: float) -> float:
+        return (x - self.mean) / self.sd
+
+
+@dataclass(frozen=True)
+class Student(Prior):
+    """Student's t with degrees of freedom, location and scale."""
+
+    df: float
+    loc: float
+    scale: float
+
+    def __post_init__(self):
+        _finite("student", loc=self.loc)
+        _positive("student", df=self.df, scale=self.scale)
+
+    def _constant(self) -> float:
+        return (
+            math.lgamma((self.df + 1) / 2) - math.lgamma(self.df / 2) - 0.5 * math.log(self.df * math.pi)
+            - math.log(self.scale)
+        )  # fmt: skip
+
+    def log_density(self, x: float) -> float:
+        u = (x - self.loc) / self.scale
+        return self._constant() - (self.df + 1) / 2 * math.log1p(u * u / self.df)
+
+    def slope(self, x: float) -> float:
+        u = (x - self.loc) / self.scale
+        return -(self.df + 1) * u / (self.df + u * u) / self.scale
+
+    def below(self, x: float) -> float:
+        return special.stdtr(self.df, (x - self.loc) / self.scale)
+
+    def above(self, x: float) -> float:
+        return special.stdtr(self.df, -(x - self.loc) / self.scale)
+
+    def inverse_below(self, p: float) -> float:
+        return self.loc + self.scale * special.stdtrit(self.df, p)
+
+    def inverse_above(self, p: float) -> float:
+        return self.loc - self.scale * special.stdtrit(self.df, p)
+
+
+@dataclass(frozen=True)
+class HalfStudent(Student):
+    """Student's t cut off below zero, renormalised: for standard deviations."""
+
+    def __post_init__(self):
+        _finite("half_student", loc=self.loc)
+        _positive("half_student", df=self.df, scale=self.scale)
+
+    @property
+    def support(self) -> tuple[float, float]:
+        return (0.0, math.inf)
+
+    def _mass(self) -> float:
+        """Probability of the uncut distribution above zero."""
+        return float(special.stdtr(self.df, self.loc / self.scale))
+
+    def log_density(self, x: float) -> float:
+        return super().log_density(x) - math.log(self._mass()) if x >= 0 else -math.inf
+
+    def below(self, x: float) -> float:
+        return 1.0 - self.above(x)
+
+    def above(self, x: float) -> float:
+        return super().above(x) / self._mass() if x > 0 else 1.0
+
+    def inverse_below(self, p: float) -> float:
+        mass = self._mass()
+        return max(0.0, super().inverse_below(1.0 - mass + p * mass))
+
+    def inverse_above(self, p: float) -> float:
+        return max(0.0, super().inverse_above(p * self._mass()))
+
+
+@dataclass(frozen=True)
+class HalfCauchy(Prior):
+    """Half-Cauchy with a scale: for standard deviations."""
+
+    scale: float
+
+    def __post_init__(self):
+        _positive("half_cauchy", scale=self.scale)
+
+    @property
+    def support(self) -> tuple[float, float]:
+        return (0.0, math.inf)
+
+    def log_density(self, x: float) -> float:
+        u = x / self.scale
+        return math.log(2.0 / (math.pi * self.scale)) - math.log1p(u * u) if x >= 0 else -math.inf
+
+    def slope(self, x: float) -> float:
+        return -2.0 * x / (self.scale**2 + x * x)
+
+    def below(self, x: float) -> float:
+        return 2.0 / math.pi * math.atan2(max(x, 0.0), self.scale)
+
+    def above(self, x: float) -> float:
+        return 2.0 / math.pi * math.atan2(self.scale, max(x, 0.0))
+
+    def inverse_below(self, p: float) -> float:
+        return self.scale * math.tan(0.5 * math.pi * p)
+
+    def inverse_above(self, p: float) -> float:
+        return self.scale / math.tan(0.5 * math.pi * p)
+
+
+@dataclass(frozen=True)
+class HalfNormal(Prior):
+    """Normal around zero, cut off below zero: for standard deviations."""
+
+    scale: float
+
+    def __post_init__(self):
+        _positive("half_normal", scale=self.scale)
+
+    @property
+    def support(self) -> tuple[float, float]:
+        return (0.0, math.inf)
+
+    def log_density(self, x: float) -> float:
+        u = x / self.scale
+        return math.log(2.0) - 0.5 * u * u - _LOG_ROOT_2PI - math.log(self.scale) if x >= 0 else -math.inf
+
+    def slope(self, x: float) -> float:
+        return -x / self.scale**2
+
+    def below(self, x: float) -> float:
+        return float(special.erf(max(x, 0.0) / self.scale / math.sqrt(2.0)))
+
+    def above(self, x: float) -> float:
+        return float(special.erfc(max(x, 0.0) / self.scale / math.sqrt(2.0)))
+
+    def inverse_below(self, p: float) -> float:
+        return self.scale * math.sqrt(2.0) * special.erfinv(p)
+
+    def inverse_above(self, p: float) -> float:
+        return self.scale * math.sqrt(2.0) * special.erfcinv(p)
+
+
+@dataclass(frozen=True)
+class Exponential(Prior):
+    """Exponential with a rate (the mean is 1 / rate)."""
+
+    rate: float
+
+    def __post_init__(self):
+        _positive("exponential", rate=self.rate)
+
+    @property
+    def support(self) -> tuple[float, float]:
+        return (0.0, math.inf)
+
+    def log_density(self, x: float) -> float:
+        return math.log(self.rate) - self.rate * x if x >= 0 else -math.inf
+
+    def slope(self, x: float) -> float:
+        return -self.rate
+
+    def below(self, x: float) -> float:
+        return -math.expm1(-self.rate * max(x, 0.0))
+
+    def above(self, x: float) -> float:
+        return math.exp(-self.rate * max(x, 0.0))
+
+    def inverse_below(self, p: float) -> float:
+        return -math.log1p(-p) / self.rate
+
+    def inverse_above(self, p: float) -> float:
+        return -math.log(p) / self.rate if p > 0 else math.inf
+
+
+@dataclass(frozen=True)
+class Gamma(Prior):
+    """Gamma with a shape and a rate (the mean is shape / rate)."""
+
+    shape: float
+    rate: float
+
+    def __post_init__(self):
+        _positive("gamma", shape=self.shape, rate=self.rate)
+
+    @property
+    def support(self) -> tuple[float, float]:
+        return (0.0, math.inf)
+
+    def log_density(self, x: float) -> float:
+        if x <= 0:
+            return -math.inf
+        return (
+            self.shape * math.log(self.rate) - math.lgamma(self.shape) + (self.shape - 1) * math.log(x) - self.rate * x
+        )
+
+    def slope(self, x: float) -> float:
+        return (self.shape - 1) / x - self.rate
+
+    def below(self, x: float) -> float:
+        return special.gammainc(self.shape, self.rate * max(x, 0.0))
+
+    def above(self, x: float) -> float:
+        return special.gammaincc(self.shape, self.rate * max(x, 0.0))
+
+    def inverse_below(self, p: float) -> float:
+        return special.gammaincinv(self.shape, p) / self.rate
+
+    def inverse_above(self, p: float) -> float:
+        return special.gammainccinv(self.shape, p) / self.rate
+
+
+@dataclass(frozen=True)
+class Uniform(Prior):
+    """Uniform between a and b."""
+
+    a: float
+    b: float
+
+    def __post_init__(self):
+        _finite("uniform", a=self.a, b=self.b)
+        if self.a >= self.b:
+            raise ModelError(f"prior uniform: a = {self.a:g} must lie below b = {self.b:g}")
+
+    @property
+    def support(self) -> tuple[float, float]:
+        return (self.a, self.b)
+
+    def log_density(self, x: float) -> float:
+        return -math.log(self.b - self.a) if self.a <= x <= self.b else -math.inf
+
+    def slope(self, x: float) -> float:
+        return 0.0
+
+    def below(self, x: float) -> float:
+        return min(1.0, max(0.0, (x - self.a) / (self.b - self.a)))
+
+    def above(self, x: float) -> float:
+        return min(1.0, max(0.0, (self.b - x) / (self.b - self.a)))
+
+    def inverse_below(self, p: float) -> float:
+        return self.a + p * (self.b - self.a)
+
+    def inverse_above(self, p: float) -> float:
+        return self.b - p * (self.b - self.a)
+
+
+@dataclass(frozen=True)
+class Beta(Prior):
+    """Beta on (0, 1) with shapes a and b."""
+
+    a: float
+    b: float
+
+    def __post_init__(self):
+        _positive("beta", a=self.a, b=self.b)
+
+    @property
+    def support(self) -> tuple[float, float]:
+        return (0.0, 1.0)
+
+    def log_density(self, x: float) -> float:
+        if not 0.0 < x < 1.0:
+            return -math.inf
+        return float((self.a - 1) * math.log(x) + (self.b - 1) * math.log1p(-x) - special.betaln(self.a, self.b))
+
+    def slope(self, x: float) -> float:
+        return (self.a - 1) / x - (self.b - 1) / (1 - x)
+
+    def below(self, x: float) -> float:
+        return special.betainc(self.a, self.b, min(1.0, max(0.0, x)))
+
+    def above(self, x: float) -> float:
+        return special.betainc(self.b, self.a, min(1.0, max(0.0, 1.0 - x)))
+
+    def inverse_below(self, p: float) -> float:
+        return special.betaincinv(self.a, self.b, p)
+
+    def inverse_above(self, p: float) -> float:
+        return 1.0 - special.betaincinv(self.b, self.a, p)
+
+
+@dataclass(frozen=True)
+class Lkj(Prior):
+    r"""Lewandowski, Kurowicka and Joe's prior on a correlation matrix, density :math:`\propto |R|^{\eta - 1}`.
+
+    As the prior of one correlation between two effects (where all methods here apply) it is a beta(eta, eta)
+    stretched to (-1, 1).
+    """
+
+    eta: float
+
+    def __post_init__(self):
+        _positive("lkj", eta=self.eta)
+
+    @property
+    def support(self) -> tuple[float, float]:
+        return (-1.0, 1.0)
+
+    def _beta(self) -> Beta:
+        return Beta(self.eta, self.eta)
+
+    def log_density(self, x: float) -> float:
+        return self._beta().log_density(0.5 * (1.0 + x)) - math.log(2.0)
+
+    def slope(self, x: float) -> float:
+        return -2.0 * (self.eta - 1.0) * x / (1.0 - x * x)
+
+    def below(self, x: float) -> float:
+        return self._beta().below(0.5 * (1.0 + x))
+
+    def above(self, x: float) -> float:
+        return self._beta().above(0.5 * (1.0 + x))
+
+    def inverse_below(self, p: float) -> float:
+        return 2.0 * self._beta().inverse_below(p) - 1.0
+
+    def inverse_above(self, p: float) -> float:
+        return 1.0 - 2.0 * self._beta().inverse_below(p)
+
+
+def normal(mean: float = 0.0, sd: float = 1.0) -> Normal:
+    """Normal prior with mean `mean` and standard deviation `sd`."""
+    return Normal(float(mean), float(sd))
+
+
+def student(df: float, loc: float = 0.0, scale: float = 1.0) -> Student:
+    """Student-t prior with `df` degrees of freedom, location `loc` and scale `scale`."""
+    return Student(float(df), float(loc), float(scale))
+
+
+def half_student(df: float, loc: float = 0.0, scale: float = 1.0) -> HalfStudent:
+    """Student-t prior cut off below zero: `df` degrees of freedom, location `loc`, scale `scale`."""
+    return HalfStudent(float(df), float(loc), float(scale))
+
+
+def half_cauchy(scale: float = 1.0) -> HalfCauchy:
+    """Half-Cauchy prior with scale (its median) `scale`."""
+    return HalfCauchy(float(scale))
+
+
+def half_normal(scale: float = 1.0) -> HalfNormal:
+    """Half-normal prior: |x| with x ~ normal(0, `scale`)."""
+    return HalfNormal(float(scale))
+
+
+def exponential(rate: float = 1.0) -> Exponential:
+    """Exponential prior with rate `rate` (mean 1 / rate)."""
+    return Exponential(float(rate))
+
+
+def gamma(shape: float, rate: float) -> Gamma:
+    """Gamma prior with mean `shape` / `rate`."""
+    return Gamma(float(shape), float(rate))
+
+
+def uniform(a: float, b: float) -> Uniform:
+    """Uniform prior between `a` and `b`."""
+    return Uniform(float(a), float(b))
+
+
+def beta(a: float, b: float) -> Beta:
+    """Beta prior on (0, 1) with mean `a` / (`a` + `b`)."""
+    return Beta(float(a), float(b))
+
+
+def lkj(eta: float = 1.0) -> Lkj:
+    """LKJ prior on correlations with shape `eta` (1 is uniform over correlation matrices)."""
+    return Lkj(float(eta))
+
+
+FLAT = Flat()

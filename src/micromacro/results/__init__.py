@@ -1,0 +1,1 @@
+"""Results: what a fit can be asked."""

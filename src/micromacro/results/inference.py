@@ -1,0 +1,231 @@
+"""Likelihood-ratio tests and profile intervals of fits by maximum likelihood."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import special
+from scipy.optimize import brentq
+
+from ..engines.base import Outcome
+from ..engines.coordinates import Ratios
+from ..engines.optimum import penalised_objective
+from ..engines.search import climb
+from ..errors import EngineError, ModelError
+from ..latent.marginal import GaussianMarginal
+from ..model import Specification
+
+
+@dataclass(frozen=True)
+class LikelihoodRatio:
+    """A likelihood-ratio test of a smaller model within a larger one.
+
+    Attributes
+    ----------
+    statistic : float
+        Twice the difference of the log-likelihoods.
+    df : int
+        Parameters that the smaller model leaves out.
+    p : float
+        From chi-squared(df), or from the mixture where `boundary` sds are zero under the smaller model.
+    boundary : int
+        Standard deviations that are zero under the smaller model.
+    note : str
+        What else to know.
+    """
+
+    statistic: float
+    df: int
+    p: float
+    boundary: int
+    note: str
+
+    def __str__(self) -> str:
+        mix = f" (mixture for {self.boundary} sd at zero)" if self.boundary else ""
+        text = f"likelihood-ratio test: 2 x difference = {self.statistic:.2f}, df = {self.df}, p = {self.p:.3g}{mix}"
+        return text + (f"\n{self.note}" if self.note else "")
+
+    __repr__ = __str__
+
+
+def likelihood_ratio(larger: Outcome, smaller: Outcome) -> LikelihoodRatio:
+    r"""Test a smaller model within a larger one.
+
+    With k of the dropped parameters sds at zero and d others, the null distribution is the mixture
+    :math:`2^{-k}\sum_j \binom{k}{j} \chi^2_{d+j}` (Self and Liang 1987, for independent boundaries; conservative
+    otherwise).
+    """
+    for outcome in (larger, smaller):
+        _check_comparable(outcome)
+    if larger.engine != smaller.engine:
+        raise EngineError(f"one fit is by {larger.engine}, the other by {smaller.engine}: fit both by ml")
+    a, b = larger.specification, smaller.specification
+    if a.groups != b.groups or not np.array_equal(a.outcome, b.outcome):
+        raise ModelError("the two fits are not of the same outcomes: a likelihood-ratio test needs equal data")
+    big = {p.name: p for p in a.parameters}
+    small = {p.name: p for p in b.parameters}
+    extra = [n for n in small if n not in big]
+    if larger.engine == "reml" and {n for n in big if big[n].linear} != {n for n in small if small[n].linear}:
+        raise EngineError("REML likelihoods of models with different coefficients cannot be compared: use ml")
+    df = len(big) - len(small)
+    if df <= 0:
+        raise ModelError(f"the model to compare with must be the smaller one: it has {len(small)} parameters, this {len(big)}")
+    if extra:
+        raise ModelError(
+            f"the models are not nested: the smaller one has {', '.join(extra)}, which the larger has not; compare them by "
+            "AIC"
+        )
+    assert larger.optimum is not None and smaller.optimum is not None
+    statistic = 2.0 * (larger.optimum.loglik - smaller.optimum.loglik)
+    dropped = [p for n, p in big.items() if n not in small]
+    boundary = sum(p.kind == "sd" for p in dropped)
+    note = _unidentified(a, b)
+    if statistic < -1e-6:
+        note = (note + "; " if note else "") + "the larger model fits worse: one of the fits is not at its maximum"
+    others = df - boundary
+    x = max(statistic, 0.0)
+    p = sum(math.comb(boundary, j) * 0.5**boundary * _upper(x, others + j) for j in range(boundary + 1))
+    return LikelihoodRatio(float(statistic), df, float(p), boundary, note)
+
+
+def _upper(x: float, df: int) -> float:
+    """P(chi-squared(df) >= x); a point mass at zero for df = 0."""
+    return float(special.chdtrc(df, x)) if df > 0 else float(x <= 0.0)
+
+
+def _check_comparable(outcome: Outcome) -> None:
+    if outcome.optimum is None:
+        raise EngineError('lr_test compares fits by maximum likelihood: fit both with engine="ml"')
+    if outcome.engine == "reml" and outcome.specification.weight_parameters:
+        raise EngineError("no likelihood-ratio test from REML with estimated weights: its likelihood depends on their scale")
+    if outcome.optimum.penalised:
+        raise EngineError("no likelihood-ratio test from a penalised fit: leave the priors out")
+
+
+def _unidentified(larger: Specification, smaller: Specification) -> str:
+    """Weight parameters that mean nothing under the smaller model."""
+    lost = []
+    for name, part in larger.members.items():
+        under = smaller.members.get(name)
+        gone = under is None or (not under.effects and not under.parameters)
+        if gone and part.weight_parameters:
+            lost += [p.name for p in part.weight_parameters]
+    if not lost:
+        return ""
+    return (
+        f"under the smaller model {', '.join(lost)} cannot be identified (no coefficient and no effect is left in the "
+        "block), so the chi-squared reference is not valid: use a parametric bootstrap"
+    )
+
+
+def profile_interval(outcome: Outcome, name: str, ci: float) -> tuple[float, float]:
+    """Profile-likelihood interval of an entry of theta: weight parameters, sds, sigma.
+
+    An end that the likelihood does not reach is infinite (or zero for an sd).
+    """
+    if outcome.optimum is None:
+        raise EngineError("profile intervals are for ml and reml; intervals of draws are quantiles")
+    specification, optimum = outcome.specification, outcome.optimum
+    hypers = specification.system.hypers
+    names = [p.name for p in hypers]
+    if name not in names:
+        raise ModelError(f"profile intervals are for {', '.join(names)}, not {name!r}")
+    k = names.index(name)
+    drop = 0.5 * float(special.chdtri(1, 1.0 - ci))
+    gap = _Profile(outcome, k, drop)
+    se = math.sqrt(optimum.covariance[k, k]) if optimum.covariance[k, k] > 0 else 0.25 * (abs(optimum.theta[k]) + 1.0)
+    low, high = hypers[k].prior.support
+    if hypers[k].positive:
+        low = 0.0
+    return gap.solve(-se, low), gap.solve(se, high)
+
+
+class _Profile:
+    """Height of the profile likelihood above the level that bounds the interval, as a function of one entry."""
+
+    def __init__(self, outcome: Outcome, k: int, drop: float):
+        self.k = k
+        self.outcome = outcome
+        specification = outcome.specification
+        assert outcome.optimum is not None
+        self.best = outcome.optimum
+        self.level = self.best.objective - drop
+        system = specification.system
+        self.coordinates = Ratios(system.hypers)
+        marginal = GaussianMarginal(system, specification.outcome, profile=outcome.engine == "ml")
+        self.objective = penalised_objective(marginal, self.coordinates, system.workspace())
+        self.last = self.coordinates.from_theta(self.best.theta)
+
+    def height(self, value: float) -> float:
+        """Maximum over the rest with entry k of theta held at `value`, minus the level."""
+        theta = self.coordinates.theta(self.last)
+        theta[self.k] = value
+        start = self.coordinates.from_theta(np.maximum(theta, np.where(self._positive(), 1e-9, -np.inf)))
+        if self.k == len(theta) - 1 or self.coordinates.sd[self.k]:
+            u, top = self._held_natural(value, start)
+        else:
+            bounds = self.coordinates.bounds()
+            bounds[self.k] = (value, value)
+            start[self.k] = value
+            u, top = climb(self.objective, start, bounds)
+        self.last = u
+        return top - self.level
+
+    def _positive(self) -> np.ndarray:
+        return np.array([p.positive for p in self.coordinates.hypers], dtype=bool)
+
+    def _held_natural(self, value: float, start: np.ndarray) -> tuple[np.ndarray, float]:
+        """Hold an sd or sigma at a natural value: the ratio follows sigma."""
+        k, last = self.k, len(start) - 1
+
+        def complete(u: np.ndarray) -> np.ndarray:
+            out = u.copy()
+            out[k] = math.log(value) if k == last else value / math.exp(u[last])
+            return out
+
+        def objective(u: np.ndarray) -> tuple[float, np.ndarray]:
+            full = complete(u)
+            top, gradient = self.objective(full)
+            gradient = gradient.copy()
+            if k != last:
+                gradient[last] -= gradient[k] * full[k]
+            gradient[k] = 0.0
+            return top, gradient
+
+        bounds = self.coordinates.bounds()
+        start = complete(start)
+        bounds[k] = (start[k], start[k])
+        bounds = [(None, None) if j == k else b for j, b in enumerate(bounds)]
+        u, top = climb(objective, start, bounds)
+        return complete(u), top
+
+    def solve(self, step: float, limit: float) -> float:
+        """Where the profile crosses the level on one side."""
+        at = float(self.best.theta[self.k])
+        self.last = self.coordinates.from_theta(self.best.theta)
+        inner, outer = at, at + 2.0 * step
+        for _ in range(12):
+            outer = min(outer, limit) if step > 0 else max(outer, limit + 1e-9)
+            if self.height(outer) < 0.0:
+                return float(brentq(self.height, inner, outer, xtol=1e-5 * abs(step), rtol=1e-10))
+            if abs(outer - limit) < 2e-9:
+                return limit
+            inner, outer = outer, at + 2.0 * (outer - at)
+        return math.inf if step > 0 else -math.inf
+
+
+def information_criteria(outcome: Outcome) -> tuple[float, float, int]:
+    """AIC, BIC and the number of parameters of a fit by ml or reml."""
+    if outcome.optimum is None:
+        raise EngineError("AIC and BIC belong to maximum likelihood: fit with engine=\"ml\"; for draws compare by loo")
+    if outcome.engine == "reml" and outcome.specification.weight_parameters:
+        raise EngineError("no AIC or BIC from REML with estimated weights: its likelihood depends on how they are scaled")
+    k = len(outcome.specification.names)
+    n = outcome.specification.groups
+    loglik = outcome.optimum.loglik
+    return -2.0 * loglik + 2.0 * k, -2.0 * loglik + math.log(n) * k, k
+
+
+__all__ = ["LikelihoodRatio", "information_criteria", "likelihood_ratio", "profile_interval"]

@@ -1,0 +1,145 @@
+"""Tables of parameters, effects and weights, with labels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from scipy import special
+
+from ..engines.health import diagnose
+from ..errors import EngineError, ModelError
+from ..terms.member.term import MemberPart
+from ..terms.unit import UnitPart
+from .posterior import Posterior
+
+
+def check_level(ci: float) -> float:
+    """A level between 0 and 1."""
+    if not 0.0 < ci < 1.0:
+        raise EngineError(f"ci= is the probability that an interval covers, between 0 and 1 (0.95), not {ci!r}")
+    return float(ci)
+
+
+def normal_quantile(ci: float) -> float:
+    """Half the width of a two-sided normal interval, in standard errors."""
+    return float(special.ndtri(0.5 + 0.5 * check_level(ci)))
+
+
+def quantiles(draws: np.ndarray, ci: float) -> tuple[np.ndarray, np.ndarray]:
+    """Equal-tailed interval over the first axis."""
+    tail = 0.5 * (1.0 - check_level(ci))
+    low, high = np.quantile(draws, [tail, 1.0 - tail], axis=0)
+    return low, high
+
+
+def intervals(posterior: Posterior, ci: float) -> tuple[np.ndarray, np.ndarray]:
+    """Intervals of all parameters: equal-tailed quantiles, or Wald (on the log scale for positive parameters)."""
+    if posterior.sampled:
+        return quantiles(posterior.draws.reshape(-1, posterior.draws.shape[-1]), ci)
+    z = normal_quantile(ci)
+    estimate, se = posterior.estimate, posterior.sd
+    low, high = estimate - z * se, estimate + z * se
+    for k, p in enumerate(posterior.specification.parameters):
+        if p.positive and estimate[k] > 0:
+            factor = np.exp(z * se[k] / estimate[k])
+            low[k], high[k] = estimate[k] / factor, estimate[k] * factor
+    return low, high
+
+
+def summary_table(posterior: Posterior, ci: float) -> pd.DataFrame:
+    """The table of all parameters (see ``Fit.summary``)."""
+    low, high = intervals(posterior, ci)
+    index = pd.Index(posterior.specification.names, name="parameter")
+    if posterior.sampled:
+        d = posterior.diagnostics
+        columns = {
+            "mean": posterior.estimate, "sd": posterior.sd, "lower": low, "upper": high, "ess_bulk": d.ess_bulk,
+            "ess_tail": d.ess_tail, "r_hat": d.r_hat, "mcse_mean": d.mcse_mean,
+        }  # fmt: skip
+        return pd.DataFrame(columns, index=index)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        z = posterior.estimate / posterior.sd
+    z[[k for k, p in enumerate(posterior.specification.parameters) if p.positive]] = np.nan  # no test of zero here
+    columns = {
+        "estimate": posterior.estimate, "se": posterior.sd, "z": z, "p": 2.0 * special.ndtr(-np.abs(z)), "lower": low,
+        "upper": high,
+    }  # fmt: skip
+    return pd.DataFrame(columns, index=index)
+
+
+def estimate_table(estimate, se, ci: float, index: pd.Index) -> pd.DataFrame:
+    """Estimates with standard errors and Wald intervals."""
+    z = normal_quantile(ci)
+    return pd.DataFrame(
+        {"estimate": estimate, "se": se, "lower": estimate - z * se, "upper": estimate + z * se}, index=index
+    )
+
+
+def draw_table(draws: np.ndarray, ci: float, index: pd.Index) -> pd.DataFrame:
+    """Means, sds and equal-tailed intervals over the first axis of draws (draws, k)."""
+    low, high = quantiles(draws, ci)
+    return pd.DataFrame(
+        {"mean": draws.mean(axis=0), "sd": draws.std(axis=0, ddof=1), "lower": low, "upper": high}, index=index
+    )
+
+
+def random_effects_table(posterior: Posterior, name: str | None, ci: float) -> pd.DataFrame:
+    """Effects of members or units (see ``Fit.random_effects``)."""
+    with_effects = {
+        p.name: (k, p)
+        for k, p in enumerate(posterior.specification.system.parts)
+        if isinstance(p, (MemberPart, UnitPart)) and p.effects
+    }
+    if name is None:
+        if not with_effects:
+            raise ModelError("this model has no effects of members or units")
+        tables = {key: random_effects_table(posterior, key, ci) for key in with_effects}
+        return pd.concat(tables, names=["block", "id"]) if len(tables) > 1 else next(iter(tables.values()))
+    if name not in with_effects:
+        known = ", ".join(with_effects) or "none"
+        raise ModelError(f"there are no effects called {name!r}; this model has effects of: {known}")
+    index, part = with_effects[name]
+    labels = pd.Index(part.levels.values, name=name)
+    if not posterior.sampled:
+        return estimate_table(*posterior.effect_estimates(index), ci, labels)
+    draws = posterior.effect_draws(index)
+    table = draw_table(draws.reshape(-1, draws.shape[-1]), ci, labels)
+    return table
+
+
+def random_effects_diagnostics(posterior: Posterior, name: str) -> pd.DataFrame:
+    """R-hat and ESS of every effect of a block or unit term."""
+    for index, part in enumerate(posterior.specification.system.parts):
+        if part.name == name and isinstance(part, (MemberPart, UnitPart)):
+            d = diagnose(posterior.effect_draws(index))
+            columns = {"ess_bulk": d.ess_bulk, "ess_tail": d.ess_tail, "r_hat": d.r_hat, "mcse_mean": d.mcse_mean}
+            return pd.DataFrame(columns, index=pd.Index(part.levels.values, name=name))
+    raise ModelError(f"there are no effects called {name!r}")
+
+
+def weights_table(posterior: Posterior, name: str | None, ci: float) -> pd.DataFrame:
+    """Weights of the memberships (see ``Fit.weights``)."""
+    blocks = posterior.specification.members
+    if not blocks:
+        raise ModelError("this model has no member block, so it has no weights")
+    if name is None:
+        tables = {key: weights_table(posterior, key, ci) for key in blocks}
+        return pd.concat(tables, names=["block", "row"]) if len(tables) > 1 else next(iter(tables.values()))
+    if name not in blocks:
+        raise ModelError(f"there is no member block {name!r}; this model has: {', '.join(blocks)}")
+    part = blocks[name]
+    levels = posterior.specification.tables.group_levels
+    assert levels is not None
+    out = pd.DataFrame(
+        {"group": levels.values[part.memberships.group], "member": part.levels.values[part.memberships.member]}
+    )
+    if not posterior.sampled:
+        w, se = posterior.weight_estimates(name)
+        rest = estimate_table(w, se, ci, out.index)
+        if part.rule != "none":
+            rest["lower"] = rest["lower"].clip(lower=0.0)
+        rest.columns = ["weight", "sd", "lower", "upper"]
+    else:
+        rest = draw_table(posterior.weight_draws(name), ci, out.index)
+        rest.columns = ["weight", "sd", "lower", "upper"]
+    return pd.concat([out, rest], axis=1)

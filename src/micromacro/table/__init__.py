@@ -1,0 +1,1 @@
+"""Tables: columns out of any data frame, levels of ids, and memberships in one canonical order."""

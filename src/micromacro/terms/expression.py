@@ -1,0 +1,44 @@
+"""Expressions in columns without free symbols: outcomes such as ``log(y)`` and offsets."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..errors import DataError, FormulaError
+from ..language.nodes import Call, Name, Node
+from ..language.printing import names_in, to_text
+from ..table.columns import Table
+from .member.weights import constant_expression
+
+
+def evaluate(node: Node, table: Table, text: str, role: str) -> np.ndarray:
+    """Values (rows,) of an expression in the columns of a table.
+
+    Parameters
+    ----------
+    role : str
+        What it is for (``outcome``, ``offset``), for messages.
+    """
+    if isinstance(node, Call) and node.function == "I" and len(node.args) == 1:
+        node = node.args[0]
+    for name in names_in(node):
+        column = table[name.name]
+        if column.kind not in ("number", "integer", "bool"):
+            raise DataError(
+                f"the {role} needs numbers, but column {name.name!r} of {table.name} holds {column.kind} values "
+                f"(first: {column.values[0]!r})"
+            )
+    if not names_in(node):
+        raise FormulaError(f"the {role} has no column in it", text, node.span.start, node.span.stop)
+    if isinstance(node, Name):
+        values = table[node.name].values.astype(float)
+    else:
+        values = constant_expression(node, table, text)
+    bad = np.flatnonzero(~np.isfinite(values))
+    if len(bad):
+        shown = ", ".join(str(b) for b in bad[:5])
+        raise DataError(
+            f"the {role} {to_text(node)} is not finite in {len(bad)} of {len(values)} groups (first, counted in order of "
+            f"the group id: {shown}); check the transformation and the rows"
+        )
+    return values

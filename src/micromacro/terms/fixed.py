@@ -1,0 +1,132 @@
+r"""The group-level part: :math:`x_{2i}'b_2`, with the intercept, and what the user fixed.
+
+Columns are centred where there is an intercept, so the prior of the intercept is on its value at mean covariates.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..errors import ModelError
+from ..language.nodes import Fix, Formula
+from ..parameters import Parameter
+from ..table.memberships import Tables
+from .base import Columns, Context, sort_columns, spread
+from .design import Design, make_design
+
+
+@dataclass(frozen=True, eq=False)
+class FixedPart:
+    """Fixed terms as a part of the latent system.
+
+    Attributes
+    ----------
+    matrix : (groups, k) array
+        All columns: estimated ones, then those of ``fix()``; centred by `center`.
+    center : (k,) array
+        What was subtracted (zero without an intercept, and for known coefficients).
+    """
+
+    design: Design
+    fixed_design: tuple[Design, ...]
+    intercept: Parameter | None
+    columns: Columns
+    parameters: tuple[Parameter, ...]
+    matrix: np.ndarray
+    center: np.ndarray
+    name: str = "fixed"
+    effects: int = 0
+
+    @property
+    def hypers(self) -> tuple[Parameter, ...]:
+        """Coefficients whose prior is not normal."""
+        return self.columns.loose
+
+    @property
+    def coefficients(self) -> tuple[Parameter, ...]:
+        """The intercept, if any, and the coefficients with a normal or flat prior."""
+        return ((self.intercept,) if self.intercept else ()) + self.columns.linear
+
+    def _linear(self) -> np.ndarray:
+        inside = self.matrix[:, self.columns.inside]
+        return np.column_stack([np.ones(len(inside)), inside]) if self.intercept else inside
+
+    def entries(self) -> tuple[np.ndarray, np.ndarray]:
+        n, k = len(self.matrix), len(self.coefficients)
+        return np.repeat(np.arange(n), k), np.tile(np.arange(k), n)
+
+    def scratch(self) -> dict:
+        return {"filled": False}
+
+    def fill(self, theta, scratch, slots, values, offset) -> bool:
+        if not scratch["filled"]:  # these entries never change
+            values[slots] = self._linear().ravel()
+            scratch["filled"] = True
+        if len(self.columns.known):
+            offset += self.matrix[:, self.columns.given] @ self.columns.known
+        if len(theta):
+            offset += self.matrix[:, self.columns.outside] @ theta
+        return True
+
+    def pull(self, theta, scratch, slots, slope, d_offset) -> np.ndarray:
+        return self.matrix[:, self.columns.outside].T @ d_offset
+
+    def on(self, tables: Tables) -> FixedPart:
+        """The same part on other tables."""
+        blocks = [self.design.matrix(tables.groups)] + [d.matrix(tables.groups) for d in self.fixed_design]
+        return replace(self, matrix=np.ascontiguousarray(np.column_stack(blocks) - self.center))
+
+
+def build_fixed(formula: Formula, context: Context, no_intercept: str | None = None) -> FixedPart:
+    """Build the group-level part of a formula.
+
+    Parameters
+    ----------
+    no_intercept : str, optional
+        Why the family has no intercept, if it has none.
+    """
+    groups = context.tables.groups
+    intercept = formula.intercept and no_intercept is None
+    design, matrix = make_design(formula.fixed, groups, context.text, formula.intercept)
+    fixes, given = _fixed_columns(formula.fixes, groups, context.text)
+    check_constant(matrix, design.names, formula.intercept, "the groups")
+    center = matrix.mean(axis=0) if intercept and len(matrix) else np.zeros(matrix.shape[1])
+    start = context.intercept() if intercept else None
+    parameters = [context.coefficient(n, spread(c)) for n, c in zip(design.names, matrix.T, strict=True)]
+    center = np.concatenate([center, np.zeros(given.shape[1])])
+    return FixedPart(
+        design,
+        tuple(d for d, _ in fixes),
+        start,
+        sort_columns(parameters, [v for _, v in fixes]),
+        tuple(parameters),
+        np.ascontiguousarray(np.column_stack([matrix, given]) - center),
+        center,
+    )
+
+
+def _fixed_columns(fixes: tuple[Fix, ...], table, text: str) -> tuple[list[tuple[Design, float]], np.ndarray]:
+    """Designs and columns of ``fix(x, c)`` terms; each must be one column."""
+    made: list[tuple[Design, float]] = []
+    columns = [np.empty((table.n_rows, 0))]
+    for fix in fixes:
+        design, matrix = make_design([("+", fix.term)], table, text)
+        if matrix.shape[1] != 1:
+            raise ModelError(f"fix() takes a term of one column, but it makes {', '.join(design.names)}")
+        made.append((design, fix.value))
+        columns.append(matrix)
+    return made, np.column_stack(columns)
+
+
+def check_constant(matrix: np.ndarray, names: tuple[str, ...], intercept: bool, where: str) -> None:
+    """Refuse a constant column beside the intercept."""
+    if not intercept or len(matrix) < 2:
+        return
+    for name, column in zip(names, matrix.T, strict=True):
+        if np.ptp(column) == 0.0:
+            raise ModelError(
+                f"column {name!r} is constant over {where} (always {column[0]:g}), so it cannot be told from the "
+                "intercept: leave it out, or the intercept with 0 +"
+            )

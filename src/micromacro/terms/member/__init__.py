@@ -1,0 +1,1 @@
+"""Member blocks: weights, their normalisation, and the aggregated members as a part of the latent system."""

@@ -1,0 +1,231 @@
+"""From an ``mm(...)`` call to a member block: reading the call, checking it on the data, choosing priors."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from ...effects import effect_kind
+from ...errors import DataError, FormulaError, ModelError
+from ...language.nodes import Call, MemberCall, Name, Text, walk
+from ...language.printing import to_text
+from ...numerics import aggregation
+from ...table.memberships import Memberships
+from ..base import Context, sort_columns, spread
+from ..design import make_design
+from .term import MemberPart, member_covariates
+from .weights import (
+    WeightExpression,
+    check_group_size_column,
+    make_tape,
+    near_misses,
+    prepare,
+)
+
+
+def block_name(call: MemberCall) -> str:
+    """The block's name: its ``name=``, else its member column."""
+    return call.name or call.member.name
+
+
+def build_member(call: MemberCall, expression: WeightExpression, context: Context, intercept: bool) -> MemberPart:
+    """Build a member block.
+
+    Parameters
+    ----------
+    expression : WeightExpression
+        The call's weights, read against the columns of the tables.
+    intercept : bool
+        Whether the model has an intercept (then aggregated covariates are centred).
+    """
+    name = block_name(call)
+    context.claim(name, f"mm({call.member.name}, {call.group.name})")
+    rows = context.tables.blocks[name]
+    if not len(rows.member):
+        raise DataError(f"block {name!r} has no member at all: column {call.member.name!r} is empty in every row")
+    _only_sum(call, context)
+    random = _random(call, context)
+    expression = prepare(expression, rows.table)
+    rule = _rule(call, expression, context)
+    if expression.uses_n and "n" in rows.table:
+        ids = _group_ids(context)[rows.group]
+        check_group_size_column(rows.table, np.diff(rows.start)[rows.group].astype(float), ids, name)
+    weights = tuple(context.weight(f"{name}.w.{p}") for p in expression.parameters)
+    design, _ = make_design(call.covariates, rows.table, context.text)
+    fixed = tuple(make_design([("+", f.term)], rows.table, context.text)[0] for f in call.fixes)
+    part = MemberPart(
+        name=name,
+        memberships=rows,
+        expression=expression,
+        tape=make_tape(expression, rows.table, rows.start),
+        rule=rule,
+        design=design,
+        fixed_design=fixed,
+        columns=sort_columns([], []),
+        parameters=(),
+        x=member_covariates(design, fixed, rows, call.intercept),
+        center=np.empty(0),
+        weight_parameters=weights,
+        sd=None,
+        member=rows.member,
+        levels=rows.members,
+        with_intercept=call.intercept,
+    )
+    w = _starting_weights(part, context)
+    return _with_priors(part, w, [f.value for f in call.fixes], random, context, intercept)
+
+
+def _group_ids(context: Context) -> np.ndarray:
+    levels = context.tables.group_levels
+    assert levels is not None
+    return levels.values
+
+
+def _only_sum(call: MemberCall, context: Context) -> None:
+    if call.aggregate != Name("sum"):
+        raise FormulaError(
+            f"aggregate={to_text(call.aggregate)} is not available yet; the weighted sum is aggregate=sum",
+            context.text, call.span.start, call.span.stop,
+        )  # fmt: skip
+
+
+def _random(call: MemberCall, context: Context) -> bool:
+    """Whether the block has member effects."""
+    node = call.effects
+    word = node.name if isinstance(node, Name) else (node.value if isinstance(node, Text) else to_text(node))
+    return effect_kind(word, context.text, node.span.start, node.span.stop).random
+
+
+def _rule(call: MemberCall, expression: WeightExpression, context: Context) -> str:
+    """The normalisation; softmax means weights that sum to one in the group."""
+    if expression.ready == "softmax" and call.normalize not in (None, "group"):
+        raise FormulaError(
+            "softmax() weights sum to one in every group: write normalize = group (or leave it out)", context.text,
+            call.span.start, call.span.stop,
+        )  # fmt: skip
+    return call.normalize or ("group" if expression.ready == "softmax" else "total")
+
+
+def _starting_weights(part: MemberPart, context: Context) -> np.ndarray:
+    """Weights at the starting values, checked group by group."""
+    rows, name = part.memberships, part.name
+    start = np.array([p.start for p in part.weight_parameters])
+    room = part.scratch()
+    good = part.weigh(start, room)
+    raw = room["value"][part.tape.output]
+    raw = np.exp(raw) if part.tape.logarithm else raw
+    ids = _group_ids(context)
+    at = ", ".join(f"{p} = {v:g}" for p, v in zip(part.expression.parameters, start, strict=True)) or "no parameter"
+    what = f"weights of block {name!r} ({to_text(part.expression.node)}) at the starting values ({at})"
+    bad = np.unique(rows.group[~np.isfinite(raw)])
+    if len(bad):
+        raise DataError(
+            f"{what} are not finite in {len(bad)} groups (first: {_first(ids[bad])}); keep exponents small "
+            "(standardise the weight covariates) and logarithms and quotients away from zero"
+        )
+    if part.rule != "none":
+        negative = np.unique(rows.group[raw < 0])
+        if len(negative):
+            raise DataError(
+                f"{what} are negative in {len(negative)} groups (first: {_first(ids[negative])}); negative weights "
+                "are allowed only with normalize = none"
+            )
+        filled = np.flatnonzero(np.diff(rows.start))
+        sums = np.add.reduceat(raw, rows.start[filled]) if len(filled) else np.empty(0)
+        empty = filled[sums == 0.0]
+        if len(empty):
+            raise DataError(
+                f"{what} are all zero in {len(empty)} groups (first: {_first(ids[empty])}), so they cannot be "
+                "normalised; give at least one member a positive weight or drop these groups"
+            )
+    if not good:
+        raise DataError(f"{what} overflow when they are normalised; standardise the weight covariates")
+    return room["w"].copy()
+
+
+def _first(ids: np.ndarray) -> str:
+    return ", ".join(str(i) for i in ids[:5])
+
+
+def _with_priors(
+    part: MemberPart, w: np.ndarray, known: list[float], random: bool, context: Context, intercept: bool
+) -> MemberPart:
+    """Coefficients and the sd with their priors, scaled by the features at the starting weights."""
+    rows = part.memberships
+    features = np.empty((len(part.x), part.groups))
+    for k, column in enumerate(part.x):
+        aggregation.aggregate(w, rows.start, column, features[k])
+    names = (("Intercept",) if part.with_intercept else ()) + part.design.names
+    estimated = features[: len(names)]
+    filled = np.diff(rows.start) > 0
+    for name, feature in zip(names, estimated, strict=True):
+        if intercept and len(feature) > 1 and np.ptp(feature) <= 1e-12 * max(1.0, abs(feature[0])):
+            raise ModelError(
+                f"'{part.name}.{name}' is constant over the groups once it is aggregated (always {feature[0]:g}), so "
+                "it cannot be told from the intercept: leave it out"
+            )
+    parameters = [
+        context.coefficient(f"{part.name}.{n}", spread(f)) for n, f in zip(names, estimated, strict=True)
+    ]
+    center = features.mean(axis=1) if intercept else np.zeros(len(part.x))
+    center[len(names) :] = 0.0
+    sd = None
+    if random:
+        total = np.bincount(rows.group, w, part.groups)[filled]
+        square = np.bincount(rows.group, w * w, part.groups)[filled]
+        sd = context.sd(f"{part.name}.sd", float(np.mean(total * total / square)))
+    _remarks(part, names, random, context)
+    columns = sort_columns(parameters, known)
+    return replace(part, columns=columns, parameters=tuple(parameters), center=center, sd=sd)
+
+
+def _remarks(part: MemberPart, names: tuple[str, ...], random: bool, context: Context) -> None:
+    """Warnings about weights that no data can inform, near misses and covariates on an awkward scale."""
+    expression = part.expression
+    rows = part.memberships
+    for symbol, column in near_misses(expression, context.columns):
+        context.warn(
+            f"in the weights of block {part.name!r}, {symbol!r} was taken for a free parameter, but there is a column "
+            f"{column!r}: correct the spelling, or list the parameters with parameters="
+        )
+    if not expression.free:
+        return
+    if not names and not random and not len(part.columns.known):
+        context.warn(
+            f"block {part.name!r} has neither a covariate nor effects, so no data can inform its weight parameters "
+            f"({', '.join(expression.parameters)})"
+        )
+    for name in expression.columns:
+        column = rows.table[name]
+        if column.kind not in ("number", "integer") or _compared(expression, name):
+            continue
+        s = spread(np.asarray(column.values, dtype=float))
+        if s > 10.0 or 0.0 < s < 0.1:
+            context.warn(
+                f"the weight covariate {name!r} of block {part.name!r} has a standard deviation of {s:.3g}, while the "
+                "prior of its parameter is made for values near 1: standardise the column"
+            )
+
+
+def _compared(expression: WeightExpression, name: str) -> bool:
+    """Whether a column stands only inside comparisons or within-group functions."""
+    from ...language.functions import GROUP_FUNCTIONS
+
+    def outside(node) -> bool:
+        if isinstance(node, Name):
+            return node.name == name
+        if isinstance(node, Call) and node.function in GROUP_FUNCTIONS:
+            return False
+        if getattr(node, "op", "") in ("<", "<=", ">", ">=", "==", "!="):
+            return False
+        return any(outside(child) for child in _children(node))
+
+    return not outside(expression.node)
+
+
+def _children(node):
+    parts = list(walk(node))
+    direct = {id(p) for p in parts} - {id(node)}
+    nested = {id(q) for p in parts if p is not node for q in walk(p) if q is not p}
+    return [p for p in parts if id(p) in direct - nested]

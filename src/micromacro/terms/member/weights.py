@@ -1,0 +1,502 @@
+r"""Weight expressions: from a syntax tree to a tape of operations (:mod:`micromacro.numerics.tape`).
+
+Every symbol that is not a column, nor `n`, is a free parameter. What no parameter reaches is worked out while the
+tape is made, by the same kernels, and enters as a constant. Where the logarithm of the expression can be written
+(the canonical :math:`1 / n^{\exp(-x'b)}`, ``exp()``, products and quotients of these), the tape computes that
+logarithm instead, and the weights are normalised by log-sum-exp.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ...errors import DataError, FormulaError
+from ...language.functions import GROUP_FUNCTIONS, WEIGHT_FUNCTIONS
+from ...language.nodes import Binary, Call, Name, Node, Number, Text, Unary
+from ...numerics import tape as op
+from ...numerics.tape import run
+from ...table.columns import Table
+from ..design import Design, make_design
+
+_UNARY = {
+    "exp": op.EXP, "log": op.LOG, "log1p": op.LOG1P, "expm1": op.EXPM1, "sqrt": op.SQRT, "abs": op.ABS,
+    "logit": op.LOGIT, "ilogit": op.ILOGIT, "probit": op.PROBIT, "iprobit": op.IPROBIT, "cloglog": op.CLOGLOG,
+    "tanh": op.TANH,
+}  # fmt: skip
+_BINARY = {
+    "+": op.ADD, "-": op.SUBTRACT, "*": op.MULTIPLY, "/": op.DIVIDE, "**": op.POWER, "<": op.LESS,
+    "<=": op.LESS_EQUAL, ">": op.GREATER, ">=": op.GREATER_EQUAL, "==": op.EQUAL, "!=": op.NOT_EQUAL,
+    "minimum": op.MINIMUM, "maximum": op.MAXIMUM,
+}  # fmt: skip
+_GROUP = {
+    "sum": op.GROUP_SUM, "mean": op.GROUP_MEAN, "min": op.GROUP_MIN, "max": op.GROUP_MAX, "var": op.GROUP_VAR,
+    "sd": op.GROUP_SD, "range": op.GROUP_RANGE, "rank": op.GROUP_RANK,
+}  # fmt: skip
+READY_MADE = ("power", "logistic", "softmax")
+
+
+@dataclass(frozen=True, eq=False)
+class Tape:
+    """A weight expression, ready to run on one block's memberships.
+
+    Attributes
+    ----------
+    code, moves, constants : arrays
+        See :func:`micromacro.numerics.tape.run`; ``constants`` (registers, m) has the constant registers loaded.
+    output : int
+        Register of the result.
+    logarithm : bool
+        Whether the result is the logarithm of the raw weight.
+    parameters : tuple of str
+        Names of the free symbols, in order of appearance.
+    """
+
+    code: np.ndarray
+    moves: np.ndarray
+    constants: np.ndarray
+    output: int
+    logarithm: bool
+    parameters: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class WeightExpression:
+    """What the user wrote as `weights=`, with its free symbols found.
+
+    Attributes
+    ----------
+    node : Node
+        The expression, or the call of a ready-made form.
+    parameters : tuple of str
+        Free symbols in order of appearance (names of covariates for a ready-made form).
+    columns : tuple of str
+        Columns that it reads.
+    uses_n : bool
+        Whether the user wrote `n`.
+    """
+
+    node: Node
+    text: str
+    parameters: tuple[str, ...]
+    columns: tuple[str, ...]
+    uses_n: bool
+    ready: str | None = None
+    design: Design | None = None
+
+    @property
+    def free(self) -> bool:
+        """Whether there is anything to estimate."""
+        return bool(self.parameters)
+
+
+class _Maker:
+    """Builds a tape register by register; operations on constants are carried out at once."""
+
+    def __init__(self, table: Table | None, size: np.ndarray, start: np.ndarray, parameters: Sequence[str], text: str):
+        self.table = table
+        self.start = start
+        self.text = text
+        self.m = len(size)
+        self.size = size
+        self.parameters = list(parameters)
+        self.value: list[np.ndarray | None] = []  # constants; None for a moving register
+        self.code: list[tuple[int, int, int, int, int]] = []
+
+    def constant(self, values: np.ndarray | float) -> int:
+        self.value.append(np.broadcast_to(np.asarray(values, dtype=float), (self.m,)))
+        return len(self.value) - 1
+
+    def moves(self, register: int) -> bool:
+        return self.value[register] is None
+
+    def emit(self, what: int, a: int = 0, b: int = 0, c: int = 0, inputs: tuple[int, ...] = ()) -> int:
+        """Append an operation, or carry it out where all `inputs` are constants."""
+        if what in (op.PARAMETER, op.SCALE) or any(self.moves(r) for r in inputs):
+            out = len(self.value)
+            self.value.append(None)
+            self.code.append((what, out, a, b, c))
+            return out
+        places = {r: k for k, r in enumerate(dict.fromkeys(inputs))}
+        value = np.empty((len(places) + 1, self.m))
+        for r, k in places.items():
+            value[k] = self.value[r]
+        row = (what, len(places), places.get(a, 0), places.get(b, 0), places.get(c, 0))
+        run(
+            np.array([row], dtype=np.int64), np.zeros(len(value), dtype=bool), np.empty(0), self.start, value,
+            np.empty((len(value), 0, self.m)),
+        )  # fmt: skip
+        return self.constant(value[-1])
+
+    def unary(self, what: int, a: int) -> int:
+        return self.emit(what, a, inputs=(a,))
+
+    def binary(self, what: int, a: int, b: int) -> int:
+        return self.emit(what, a, b, inputs=(a, b))
+
+    def scaled(self, number: int, column: int) -> int:
+        """Parameter times a constant column."""
+        return self.emit(op.SCALE, column, number)
+
+    # -- from the syntax tree ------------------------------------------------------------------------------------
+
+    def build(self, node: Node) -> int:
+        """Register that holds the value of an expression."""
+        if isinstance(node, Number):
+            return self.constant(node.value)
+        if isinstance(node, Name):
+            return self._name(node)
+        if isinstance(node, Unary):
+            inner = self.build(node.operand)
+            return inner if node.op == "+" else self.unary(op.NEGATE, inner)
+        if isinstance(node, Binary):
+            return self._binary(node)
+        if isinstance(node, Call):
+            return self._call(node)
+        raise self.error("text can only stand in a comparison with a column, as in role == \"head\"", node)
+
+    def error(self, message: str, node: Node) -> FormulaError:
+        return FormulaError(message, self.text, node.span.start, node.span.stop)
+
+    def _name(self, node: Name) -> int:
+        if node.name in self.parameters:
+            return self.emit(op.PARAMETER, 0, self.parameters.index(node.name))
+        if node.name == "n":
+            return self.constant(self.size)
+        assert self.table is not None
+        column = self.table[node.name]
+        if column.kind not in ("number", "integer", "bool", "time"):
+            raise self.error(
+                f"column {node.name!r} holds text; in weights it can only stand in a comparison, "
+                f'as in {node.name} == "{column.values[0] if len(column.values) else "a"}"',
+                node,
+            )
+        values = column.values
+        return self.constant(values.astype("datetime64[us]").astype(float) if column.kind == "time" else values)
+
+    def _binary(self, node: Binary) -> int:
+        if node.op not in _BINARY:
+            raise self.error(f"{node.op!r} is not an operator of weight expressions", node)
+        sides = (node.left, node.right)
+        if any(isinstance(s, Text) for s in sides):
+            return self._text_comparison(node)
+        if node.op == "*":
+            for one, other in (sides, sides[::-1]):
+                if isinstance(one, Name) and one.name in self.parameters:
+                    factor = self.build(other)
+                    if not self.moves(factor):
+                        return self.scaled(self.parameters.index(one.name), factor)
+                    return self.binary(op.MULTIPLY, self.build(one), factor)
+        left, right = self.build(node.left), self.build(node.right)
+        return self.binary(_BINARY[node.op], left, right)
+
+    def _text_comparison(self, node: Binary) -> int:
+        text, other = (node.left, node.right) if isinstance(node.left, Text) else (node.right, node.left)
+        known = isinstance(other, Name) and self.table is not None and other.name in self.table
+        if node.op not in ("==", "!=") or not known or not isinstance(text, Text):
+            raise self.error('text can only be compared with a column by == or !=, as in role == "head"', node)
+        assert self.table is not None and isinstance(other, Name)
+        same = self.table[other.name].values.astype(str) == text.value
+        return self.constant(same if node.op == "==" else ~same)
+
+    def _call(self, node: Call) -> int:
+        name = node.function
+        if name in READY_MADE:
+            raise self.error(f"{name}() must be the whole of weights=, not a part of it", node)
+        if name in _UNARY:
+            return self.unary(_UNARY[name], self.build(node.args[0]))
+        if name in _BINARY:
+            return self.binary(_BINARY[name], self.build(node.args[0]), self.build(node.args[1]))
+        if name == "where":
+            a, b, c = (self.build(x) for x in node.args)
+            return self.emit(op.WHERE, a, b, c, inputs=(a, b, c))
+        inner = self.build(node.args[0])
+        if name in _GROUP:
+            return self.unary(_GROUP[name], inner)
+        if name == "median":
+            return self._with_constant(op.GROUP_QUANTILE, inner, self.constant(0.5), node)
+        if name == "quantile":
+            q = self.build(node.args[1])
+            if not self.moves(q) and self.m and not 0.0 <= float(self._at(q).min()) <= float(self._at(q).max()) <= 1.0:
+                raise self.error("the q of quantile(x, q) must lie between 0 and 1", node)
+            return self._with_constant(op.GROUP_QUANTILE, inner, q, node)
+        by = self.build(dict(node.keywords)["by"])
+        return self._with_constant(op.GROUP_TAKE, inner, self._extreme(by, name == "last", node), node)
+
+    def _at(self, register: int) -> np.ndarray:
+        value = self.value[register]
+        assert value is not None
+        return value
+
+    def _with_constant(self, what: int, inner: int, constant: int, node: Node) -> int:
+        if self.moves(constant):
+            raise self.error("this argument must be a number or a column, without free parameters", node)
+        return self.emit(what, inner, constant, inputs=(inner, constant))
+
+    def _extreme(self, by: int, last: bool, node: Node) -> int:
+        """Place in its group of the member with the least (or largest) `by`; ties go to the first in order."""
+        if self.moves(by):
+            raise self.error("the by= of first() and last() must be free of parameters", node)
+        values = self._at(by)
+        place = np.zeros(self.m)
+        for lo, hi in zip(self.start[:-1], self.start[1:], strict=True):
+            if hi > lo:
+                run_ = values[lo:hi]
+                place[lo:hi] = np.argmax(run_) if last else np.argmin(run_)
+        return self.constant(place)
+
+    # -- logarithms ------------------------------------------------------------------------------------------------
+
+    def logarithm(self, node: Node) -> int | None:
+        """Register of the logarithm of an expression, or None where it cannot be written safely."""
+        if isinstance(node, Unary) and node.op == "+":
+            return self.logarithm(node.operand)
+        if isinstance(node, Call) and node.function == "exp":
+            return self.build(node.args[0])
+        if isinstance(node, Call) and node.function == "ilogit":
+            return self.unary(op.NEGATE, self.unary(op.SOFTPLUS, self.unary(op.NEGATE, self.build(node.args[0]))))
+        if isinstance(node, Binary) and node.op in ("*", "/"):
+            left, right = self.logarithm(node.left), self.logarithm(node.right)
+            if left is None or right is None:
+                return None
+            return self.binary(op.ADD if node.op == "*" else op.SUBTRACT, left, right)
+        if isinstance(node, Binary) and node.op == "**":
+            base = self.logarithm(node.left)
+            return None if base is None else self.binary(op.MULTIPLY, self.build(node.right), base)
+        if any(isinstance(part, Name) and part.name in self.parameters for part in _parts(node)):
+            return None
+        value = self.build(node)
+        return self.unary(op.LOG, value) if np.all(self._at(value) > 0) else None
+
+    def finish(self, output: int, logarithm: bool) -> Tape:
+        """Keep the registers in use and pack the tape."""
+        used = {output} | {r for row in self.code for r in row[1:2] + _inputs(row)}
+        place = {r: k for k, r in enumerate(sorted(used))}
+        constants = np.zeros((len(place), self.m))
+        moves = np.zeros(len(place), dtype=bool)
+        for r, k in place.items():
+            moves[k] = self.moves(r)
+            if not moves[k]:
+                constants[k] = self.value[r]
+        code = np.array([_renumbered(row, place) for row in self.code], dtype=np.int64).reshape(-1, 5)
+        return Tape(code, moves, constants, place[output], logarithm, tuple(self.parameters))
+
+
+def _inputs(row: tuple[int, int, int, int, int]) -> tuple[int, ...]:
+    what, _, a, b, c = row
+    if what == op.PARAMETER:
+        return ()
+    if what == op.WHERE:
+        return (a, b, c)
+    two = op.ADD <= what <= op.POWER or op.MINIMUM <= what <= op.NOT_EQUAL or what >= op.GROUP_QUANTILE
+    return (a, b) if two else (a,)
+
+
+def _renumbered(row: tuple[int, int, int, int, int], place: dict[int, int]) -> tuple[int, ...]:
+    what, out, a, b, c = row
+    inputs = _inputs(row)
+    new = [place[r] for r in inputs] + [0, 0, 0]
+    if what == op.PARAMETER:
+        new = [0, b, 0]
+    elif what == op.SCALE:
+        new = [place[a], b, 0]
+    return (what, place[out], new[0], new[1], new[2])
+
+
+def _parts(node: Node):
+    """A node and everything under it."""
+    yield node
+    if isinstance(node, Unary):
+        yield from _parts(node.operand)
+    elif isinstance(node, Binary):
+        yield from _parts(node.left)
+        yield from _parts(node.right)
+    elif isinstance(node, Call):
+        for child in (*node.args, *(v for _, v in node.keywords)):
+            yield from _parts(child)
+
+
+# -- reading what the user wrote -----------------------------------------------------------------------------------
+
+
+def read_weights(
+    node: Node | None, text: str, known: Sequence[str], strict: tuple[str, ...] | None
+) -> WeightExpression:
+    """Find the free symbols of a weight expression.
+
+    Parameters
+    ----------
+    node : Node or None
+        None is the default, ``1/n``.
+    known : sequence of str
+        Columns that the memberships have.
+    strict : tuple of str, optional
+        The user's ``parameters=``: every free symbol must be listed, and every listed one must occur.
+    """
+    node = node if node is not None else Binary("/", Number(1.0, "1"), Name("n"))
+    if isinstance(node, Call) and node.function in READY_MADE:
+        return _ready_made(node, text, strict)
+    free: list[str] = []
+    columns: list[str] = []
+    uses_n = False
+    for part in _parts(node):
+        if isinstance(part, Call):
+            _check_call(part, text)
+        if not isinstance(part, Name):
+            continue
+        listed = strict is not None and part.name in strict
+        if listed and part.name in known:
+            raise FormulaError(
+                f"{part.name!r} is listed in parameters= but is also a column: give the parameter another name", text,
+                part.span.start, part.span.stop,
+            )  # fmt: skip
+        if part.name == "n" and not listed:
+            uses_n = True
+        elif part.name in known:
+            columns.append(part.name)
+        elif strict is not None and not listed:
+            raise FormulaError(
+                f"{part.name!r} is neither a column nor listed in parameters= ({', '.join(strict) or 'empty'})"
+                f"{_near(part.name, [*known, *strict])}", text, part.span.start, part.span.stop,
+            )  # fmt: skip
+        else:
+            free.append(part.name)
+    unused = [p for p in strict or () if p not in free]
+    if unused:
+        raise FormulaError(f"parameters= lists {', '.join(unused)}, which weights= does not use", text, 0, len(text))
+    return WeightExpression(node, text, tuple(dict.fromkeys(free)), tuple(dict.fromkeys(columns)), uses_n)
+
+
+def near_misses(expression: WeightExpression, known: Sequence[str]) -> list[tuple[str, str]]:
+    """Free symbols that nearly spell a column, with that column."""
+    if expression.ready:
+        return []
+    out = []
+    for symbol in expression.parameters:
+        near = difflib.get_close_matches(symbol, known, n=1, cutoff=0.8)
+        lower = [k for k in known if k.lower() == symbol.lower()]
+        if near or lower:
+            out.append((symbol, (lower or near)[0]))
+    return out
+
+
+def _near(name: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _check_call(call: Call, text: str) -> None:
+    name = call.function
+    table = WEIGHT_FUNCTIONS.get(name) or GROUP_FUNCTIONS.get(name)
+    place = (text, call.span.start, call.span.stop)
+    if name in READY_MADE:
+        raise FormulaError(f"{name}() must be the whole of weights=, not a part of it", *place)
+    if table is None:
+        names = [*WEIGHT_FUNCTIONS, *GROUP_FUNCTIONS]
+        raise FormulaError(f"weights= has no function {name!r}{_near(name, names)}; there are {', '.join(names)}", *place)
+    if not table.least <= len(call.args) <= table.most:
+        many = str(table.least) if table.least == table.most else f"{table.least} to {table.most}"
+        raise FormulaError(f"{name}() takes {many} arguments, not {len(call.args)}", *place)
+    given = [k for k, _ in call.keywords]
+    needed = ["by"] if name in ("first", "last") else []
+    if sorted(given) != needed:
+        wants = f"needs {needed[0]}=, as in {name}(x, by=z)" if needed else "takes no keywords"
+        raise FormulaError(f"{name}() {wants}", *place)
+
+
+def _ready_made(call: Call, text: str, strict: tuple[str, ...] | None) -> WeightExpression:
+    if strict is not None:
+        raise FormulaError(
+            f"parameters= does not go with {call.function}(), which names its own", text, call.span.start,
+            call.span.stop,
+        )  # fmt: skip
+    if len(call.args) != 1 or call.keywords:
+        raise FormulaError(
+            f"{call.function}() takes covariates joined by +, as in {call.function}(x + z)", text, call.span.start,
+            call.span.stop,
+        )  # fmt: skip
+    columns = tuple(dict.fromkeys(p.name for p in _parts(call.args[0]) if isinstance(p, Name)))
+    return WeightExpression(call, text, (), columns, False, ready=call.function)
+
+
+def _signed(node: Node, sign: str = "+") -> list[tuple[str, Node]]:
+    """Top-level + and - terms of a covariate list."""
+    if isinstance(node, Binary) and node.op in ("+", "-"):
+        return _signed(node.left, sign) + [(node.op, node.right)]
+    return [(sign, node)]
+
+
+def prepare(expression: WeightExpression, table: Table) -> WeightExpression:
+    """Work out the covariates of a ready-made form on the data; other expressions are returned as they are."""
+    if expression.ready is None:
+        return expression
+    assert isinstance(expression.node, Call)
+    design, _ = make_design(_signed(expression.node.args[0]), table, expression.text)
+    names = (("b0",) if expression.ready == "logistic" else ()) + design.names
+    return replace(expression, design=design, parameters=names)
+
+
+def make_tape(expression: WeightExpression, table: Table, start: np.ndarray) -> Tape:
+    """Compile a weight expression for one block's memberships (rows sorted by group; `start` (groups + 1,))."""
+    size = np.repeat(np.diff(start), np.diff(start)).astype(float)
+    maker = _Maker(table, size, start, expression.parameters, expression.text)
+    if expression.ready is not None:
+        return maker.finish(_ready_register(maker, expression, table), True)
+    if expression.free:
+        out = maker.logarithm(expression.node)
+        if out is not None:
+            return maker.finish(out, True)
+        maker = _Maker(table, size, start, expression.parameters, expression.text)
+    return maker.finish(maker.build(expression.node), False)
+
+
+def _ready_register(maker: _Maker, expression: WeightExpression, table: Table) -> int:
+    r"""Logarithm of a ready-made weight, with linear predictor l = x'b.
+
+    power: :math:`-e^{-l}\log n`; logistic: :math:`-\log(1 + (n-1) e^{-(b_0 + l)})`; softmax: l.
+    """
+    assert expression.design is not None
+    matrix = expression.design.matrix(table)
+    first = 1 if expression.ready == "logistic" else 0
+    total = maker.emit(op.PARAMETER, 0, 0) if first else maker.constant(0.0)
+    for k, column in enumerate(matrix.T):
+        term = maker.scaled(first + k, maker.constant(column))
+        total = term if k + first == 0 else maker.binary(op.ADD, total, term)
+    if expression.ready == "softmax":
+        return total
+    if expression.ready == "power":
+        shrink = maker.unary(op.EXP, maker.unary(op.NEGATE, total))
+        return maker.binary(op.MULTIPLY, shrink, maker.constant(-np.log(maker.size)))
+    with np.errstate(divide="ignore"):
+        others = maker.constant(np.log(maker.size - 1.0))
+    return maker.unary(op.NEGATE, maker.unary(op.SOFTPLUS, maker.binary(op.SUBTRACT, others, total)))
+
+
+def check_group_size_column(table: Table, size: np.ndarray, group_ids: np.ndarray, block: str) -> None:
+    """Where the user wrote `n` and the data has such a column, the two must agree."""
+    column = table["n"].values
+    bad = np.flatnonzero(np.asarray(column, dtype=float) != size)
+    if len(bad):
+        first = bad[0]
+        raise DataError(
+            f"the column 'n' disagrees with the number of members listed in block {block!r} in {len(bad)} rows (first: "
+            f"group {group_ids[first]} has {int(size[first])} members, but n = {column[first]:g}); in weights, n is "
+            "the number of listed members: rename the column to use it as data, or complete the members"
+        )
+
+
+def constant_expression(node: Node, table: Table, text: str) -> np.ndarray:
+    """Values (rows,) of an expression without free symbols in which every row stands alone."""
+    for part in _parts(node):
+        if isinstance(part, Call):
+            if part.function in GROUP_FUNCTIONS:
+                raise FormulaError(
+                    f"{part.function}() works within groups and has no place here", text, part.span.start, part.span.stop
+                )
+            _check_call(part, text)
+    rows = np.arange(table.n_rows + 1)
+    maker = _Maker(table, np.ones(table.n_rows), rows, (), text)
+    return np.array(maker._at(maker.build(node)))

@@ -1,0 +1,33 @@
+"""The table of terms: how each kind of call in a formula becomes a part of the latent system.
+
+A new kind of term is a file beside this one (or in ``member/``) and a line in :func:`build_parts`.
+"""
+
+from __future__ import annotations
+
+from ..language.nodes import Formula
+from ..latent.system import Part
+from .base import Context
+from .fixed import build_fixed
+from .member.call import block_name, build_member
+from .member.weights import WeightExpression
+from .unit import build_unit
+
+
+def build_parts(
+    formula: Formula, weights: dict[str, WeightExpression], context: Context, no_intercept: str | None
+) -> list[Part]:
+    """All parts of a formula: the fixed terms, the member blocks, the units, in the order of the formula.
+
+    Parameters
+    ----------
+    weights : dict
+        The weight expression of each member block by its name.
+    no_intercept : str or None
+        Why the family has no intercept, if it has none.
+    """
+    parts: list[Part] = [build_fixed(formula, context, no_intercept)]
+    intercept = parts[0].coefficients[:1] and parts[0].coefficients[0].kind == "Intercept"
+    parts += [build_member(call, weights[block_name(call)], context, bool(intercept)) for call in formula.members]
+    parts += [build_unit(call, context) for call in formula.units]
+    return parts
