@@ -38,6 +38,5 @@ def require(name: str, extra: str) -> ModuleType:
         package = name.partition(".")[0]
         if error.name is None or error.name.partition(".")[0] != package:
             raise  # the package is there, and something that it needs itself is not
-        raise MissingExtraError(
-            f'This needs the package {package!r}. Install it with: pip install "micromacro[{extra}]"', name=name
-        ) from error
+        message = f'This needs the package {package!r}. Install it with: pip install "micromacro[{extra}]"'
+        raise MissingExtraError(message, name=name) from error

@@ -15,7 +15,7 @@ import numpy as np
 
 from .errors import FormulaError, ModelError
 from .families.base import Family
-from .language.nodes import Call, Formula, MemberCall, Name
+from .language.nodes import Call, Formula, MemberCall
 from .language.parse import parse_formula
 from .language.printing import names_in, to_text
 from .latent.system import System
@@ -125,7 +125,15 @@ class Specification:
     outcome: np.ndarray
     offset: np.ndarray
     book: PriorBook
+    request: TableRequest
     notes: tuple[str, ...] = field(default=())
+
+    @cached_property
+    def used(self) -> frozenset[str]:
+        """Group columns that anything but the outcome uses."""
+        f = self.formula
+        nodes = [*(n for _, n in f.fixed), *f.offsets, *(x.term for x in f.fixes), *(u.unit for u in f.units)]
+        return frozenset(name for node in nodes for name in _names(node))
 
     @property
     def outcome_name(self) -> str:
@@ -239,7 +247,7 @@ def specify(reading: Reading, tables: Tables, family: Family, book: PriorBook, f
     system = System(parts, tables.groups.n_rows, own, offset)
     _check_enough(system)
     check_collinear(system)
-    specification = Specification(formula, family, tables, system, outcome, offset, book, (*tables.notes, *context.notes))
+    specification = Specification(formula, family, tables, system, outcome, offset, book, reading.request, (*tables.notes, *context.notes))
     book.check_all_used(p.kind for p in specification.parameters)
     return specification
 
@@ -297,5 +305,3 @@ def check_collinear(system: System) -> None:
         "others, so their coefficients cannot be told apart; leave one of them out"
     )
 
-
-__all__ = ["Name", "Reading", "Specification", "check_collinear", "coefficients_of", "read", "specify"]

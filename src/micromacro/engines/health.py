@@ -62,7 +62,7 @@ def diagnose(draws: np.ndarray) -> Diagnostics:
             continue
         out[0, i] = array_stats.rhat(column, chain_axis=0, draw_axis=1) if len(column) > 1 else np.nan
         out[1, i] = array_stats.ess(column, chain_axis=0, draw_axis=1, method="bulk")
-        out[2, i] = array_stats.ess(column, chain_axis=0, draw_axis=1, method="tail")
+        out[2, i] = array_stats.ess(column, chain_axis=0, draw_axis=1, method="tail", prob=(0.05, 0.95))
         out[3, i] = array_stats.mcse(column, chain_axis=0, draw_axis=1, method="mean")
     return Diagnostics(*out)
 

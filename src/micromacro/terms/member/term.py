@@ -17,6 +17,7 @@ import numpy as np
 from ...numerics import aggregation
 from ...numerics.tape import run
 from ...parameters import Parameter
+from ...table.columns import Column, Table
 from ...table.levels import Levels
 from ...table.memberships import Memberships, Tables
 from ..base import Columns
@@ -195,6 +196,41 @@ class MemberPart:
         room = self.scratch()
         self.weigh(theta, room)
         return float(room["scale"][0])
+
+    def with_scale(self, scale: float) -> MemberPart:
+        """The same block with a given constant for ``normalize=total``."""
+        return replace(self, scale=scale)
+
+    def grid(self, covariate: str, values: np.ndarray, size: int) -> MemberPart:
+        """Made-up groups of `size`: in each the first member's `covariate` takes one of `values`.
+
+        All other numbers are at their means over the memberships, text at its most frequent value.
+        """
+        old = self.memberships.table
+        m = len(values) * size
+        columns = {}
+        for name, column in old.columns.items():
+            if name == "n":
+                typical = np.full(m, size)
+            elif column.kind in ("text", "category", "bool", "time"):
+                kinds, count = np.unique(column.values.astype(str), return_counts=True)
+                first = column.values[np.flatnonzero(column.values.astype(str) == kinds[count.argmax()])[0]]
+                typical = np.full(m, first, dtype=column.values.dtype)
+            else:
+                typical = np.full(m, float(np.mean(column.values)))
+                if name == covariate:
+                    typical[::size] = values
+            kind = column.kind if typical.dtype.kind != "f" else "number"
+            columns[name] = Column(name, typical, kind, np.zeros(m, dtype=bool), column.categories)
+        group = np.repeat(np.arange(len(values)), size)
+        rows = Memberships(
+            self.name, group, np.zeros(m, dtype=np.int64), self.levels, Table(old.name, columns, m),
+            np.arange(0, m + 1, size),
+        )  # fmt: skip
+        return replace(
+            self, memberships=rows, tape=make_tape(self.expression, rows.table, rows.start), member=rows.member,
+            x=np.zeros((len(self.x), m)),
+        )  # fmt: skip
 
     def on(self, tables: Tables) -> MemberPart:
         """The same block on other memberships; unseen members get effects of their own after the known ones."""

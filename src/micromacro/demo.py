@@ -1,0 +1,98 @@
+"""The demonstration: house values in Boston, with neighbours that weigh the same and with estimated weights.
+
+Two models that differ in their weights alone, each by maximum likelihood and by draws from the posterior.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from itertools import zip_longest
+from pathlib import Path
+
+import pandas as pd
+
+from ._optional import MissingExtraError, require
+from .api import Model
+from .datasets import boston
+from .results.fit import Fit
+
+_FORMULA = (
+    "log_value ~ nox + crim + rm + dis + age"
+    " + mm(neighbour, tract, nox_nb + crim_nb + rm_nb + dis_nb + age_nb,"
+    " weights = {weights}, normalize = group)"
+)
+_WEIGHTS = {"equal": "1/n", "estimated": "power(dissimilarity)"}
+_ENGINES = {"ml": "maximum likelihood", "mcmc": "draws from the posterior"}
+
+
+def run(out: Path, *, quick: bool = False) -> None:
+    """Fit, print both reports of each engine side by side, test, and save a picture of the weights.
+
+    Parameters
+    ----------
+    out : Path
+        Folder for ``weights.png``; made where it does not exist.
+    quick : bool
+        Fewer draws.
+    """
+    data = boston().data
+    draws, chains = (250, 2) if quick else (1000, 4)
+    print(f"Outcome and terms: {_FORMULA.format(weights='...')}")
+    print("Weights: " + "; ".join(f"{name}: {weights}" for name, weights in _WEIGHTS.items()))
+    estimated: dict[str, Fit] = {}
+    for engine, words in _ENGINES.items():
+        fits: dict[str, Fit] = {}
+        for name, weights in _WEIGHTS.items():
+            model = Model(_FORMULA.format(weights=weights), data)
+            fits[name] = model.fit(
+                engine, draws=draws, tune=draws, chains=chains, random_seed=1, progress=sys.stderr.isatty()
+            )
+        print(f"\n{words} ({engine})\n")
+        print(compare(fits, shutil.get_terminal_size().columns))
+        if engine == "ml":
+            print(f"\nestimated against equal weights: {fits['estimated'].lr_test(fits['equal'])}")
+        estimated[engine] = fits["estimated"]
+    try:
+        print(f"\nThe estimated weights: {picture(estimated, out)}")
+    except MissingExtraError as error:
+        print(f"\nNo picture of the weights. {error}")
+
+
+def compare(fits: dict[str, Fit], width: int) -> str:
+    """Reports side by side where `width` characters are enough for them, else a table of the parameters."""
+    reports = [f"{name} weights\n\n{fitted!r}" for name, fitted in fits.items()]
+    return beside(reports, width) or parameter_table(fits).to_string(na_rep="", float_format="{:.3f}".format)
+
+
+def beside(texts: list[str], width: int, gap: int = 4) -> str | None:
+    """Texts in columns; None where `width` characters are not enough."""
+    columns = [text.splitlines() for text in texts]
+    widths = [max(map(len, lines)) for lines in columns]
+    if sum(widths) + gap * (len(texts) - 1) > width:
+        return None
+    rows = zip_longest(*columns, fillvalue="")
+    return "\n".join(
+        (" " * gap).join(line.ljust(w) for line, w in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+
+
+def parameter_table(fits: dict[str, Fit]) -> pd.DataFrame:
+    """Estimates and their standard errors (posterior means and sds) of several fits, a row a parameter."""
+    tables = {name: pd.DataFrame({"estimate": f.params, "se": f.bse}) for name, f in fits.items()}
+    names = dict.fromkeys(parameter for table in tables.values() for parameter in table.index)
+    return pd.concat(tables, axis="columns").reindex(list(names))
+
+
+def picture(fits: dict[str, Fit], out: Path) -> Path:
+    """Draw the weights of each fit in a panel of its own; returns the file."""
+    # A bare Figure needs no display and leaves pyplot's state alone.
+    figure = require("matplotlib.figure", "plots").Figure(figsize=(6 * len(fits), 5), layout="constrained")
+    panels = figure.subplots(1, len(fits), squeeze=False)[0]
+    for ax, (engine, fitted) in zip(panels, fits.items(), strict=True):
+        fitted.plot.weights(ax=ax)
+        ax.set_title(_ENGINES[engine])
+    out.mkdir(parents=True, exist_ok=True)
+    file = out / "weights.png"
+    figure.savefig(file, dpi=150)
+    return file

@@ -1,0 +1,63 @@
+"""A model in words and equations, before it is fitted."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from ..language.printing import to_text
+from ..model import Specification
+from .report import counts, weight_lines
+
+
+class Explanation(str):
+    """Text whose repr is the text itself."""
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def parameter_table(s: Specification) -> pd.DataFrame:
+    """Every parameter with its class, prior and starting value (natural scale)."""
+    rows = [
+        {"class": p.kind, "prior": str(p.prior), "default": p.default, "start": p.start if not p.linear else 0.0}
+        for p in s.parameters
+    ]
+    return pd.DataFrame(rows, index=pd.Index(s.names, name="parameter"))
+
+
+def equations(s: Specification) -> list[str]:
+    """The model as equations in plain text."""
+    terms: list[str] = []
+    below: list[str] = []
+    if s.fixed.intercept:
+        terms.append("Intercept")
+    terms += [f"b[{p.name}] * {p.name}" for p in s.fixed.parameters]
+    terms += [f"{f.value:g} * {to_text(f.term)}" for f in s.formula.fixes]
+    for name, part in s.members.items():
+        inside = [f"b[{p.name}] * {p.name.removeprefix(name + '.')}[j]" for p in part.parameters]
+        if part.sd:
+            inside.append(f"u_{name}[j]")
+            below.append(f"u_{name}[j] ~ normal(0, {name}.sd)")
+        weight = f"w_{name}[i,j]"
+        terms.append(f"sum over members j of {weight} * ({' + '.join(inside) or '0'})")
+        below.append(f"{weight} = {to_text(part.expression.node)}, normalize = {part.rule}")
+    for name, part in s.units.items():
+        terms.append(f"v_{name}[{part.column}[i]]")
+        below.append(f"v_{name} ~ normal(0, {name}.sd)")
+    terms += [f"offset {to_text(n)}" for n in s.formula.offsets]
+    eta = "\n         + ".join(terms) or "0"
+    return [f"{s.outcome_name}[i] ~ normal(eta[i], sigma)", f"eta[i] = {eta}", *below]
+
+
+def explain(s: Specification) -> str:
+    """The model in words: equations, counts, free symbols, every parameter with its prior, remarks."""
+    table = parameter_table(s)
+    table["prior"] = table["prior"].where(~table["default"], table["prior"] + "  (default)")
+    shown = table[["prior", "start"]].to_string(formatters={"start": lambda v: f"{v:.4g}"}, justify="left")
+    lines = [f"micromacro: {s.family.name} model, {s.family.link} link", "", f"  {' '.join(s.formula.text.split())}", ""]
+    lines += [f"  {line}" for line in equations(s)]
+    lines += ["", *(f"  {line}" for line in counts(s) + weight_lines(s)), ""]
+    lines += ["Parameters and priors (the prior of Intercept is on the intercept at mean covariates)", shown]
+    if s.notes:
+        lines += ["", *(f"  - {note}" for note in s.notes)]
+    return "\n".join(lines)

@@ -1,0 +1,337 @@
+"""The fit: one object that answers what users ask, each answer a table with labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from ..engines.base import Outcome, Settings
+from ..engines.health import Health
+from ..errors import EngineError
+from ..model import Specification
+from ..table.memberships import TableRequest, assemble
+from . import inference, predict, report, summary, variance
+from .posterior import Posterior
+
+if TYPE_CHECKING:
+    from .plots import Plots
+
+Refit = Callable[[Settings, str, dict[str, Any]], "Fit"]
+
+
+class Fit:
+    """A fitted model.
+
+    With draws (mcmc) `params` is the posterior mean, `bse` its standard deviation, intervals are equal-tailed; with
+    ml and reml they are estimates, standard errors from the joint Hessian, Wald intervals (on the log scale for
+    standard deviations). Scales: standard deviations, never variances; effects and linear predictors on the link
+    scale.
+    """
+
+    def __init__(self, outcome: Outcome, refit: Refit | None = None):
+        self._outcome = outcome
+        self._posterior = Posterior(outcome)
+        self._refit = refit
+
+    # -- what was fitted ---------------------------------------------------------------------------------------------
+
+    @property
+    def specification(self) -> Specification:
+        """The model that was fitted, with its tables."""
+        return self._outcome.specification
+
+    @property
+    def formula(self) -> str:
+        """The formula as it was written."""
+        return self.specification.formula.text
+
+    @property
+    def engine(self) -> str:
+        """The engine: mcmc, ml or reml."""
+        return self._outcome.engine
+
+    @property
+    def health(self) -> Health:
+        """What can be said of how far the fit may be trusted."""
+        return self._posterior.health
+
+    @property
+    def nobs(self) -> int:
+        """Number of groups (each is one observation)."""
+        return self.specification.groups
+
+    @property
+    def seconds(self) -> float:
+        """Wall time that the engine took."""
+        return self._outcome.seconds
+
+    # -- parameters --------------------------------------------------------------------------------------------------
+
+    def summary(self, ci: float = 0.95) -> pd.DataFrame:
+        """Table of all parameters.
+
+        Parameters
+        ----------
+        ci : float
+            Probability of the intervals ``lower`` to ``upper``.
+
+        Returns
+        -------
+        DataFrame
+            Indexed by parameter: mean, sd, lower, upper, ess_bulk, ess_tail, r_hat, mcse_mean for draws; estimate, se,
+            z, p, lower, upper for ml and reml (no z and p for positive parameters).
+        """
+        return summary.summary_table(self._posterior, ci)
+
+    @cached_property
+    def params(self) -> pd.Series:
+        """Estimates (posterior means with draws) by parameter, natural scale."""
+        return self._series(self._posterior.estimate, "estimate")
+
+    @cached_property
+    def bse(self) -> pd.Series:
+        """Standard errors (posterior sds with draws); nan for a parameter on its boundary."""
+        return self._series(self._posterior.sd, "se")
+
+    def _series(self, values: np.ndarray, name: str) -> pd.Series:
+        return pd.Series(values, index=pd.Index(self.specification.names, name="parameter"), name=name)
+
+    def conf_int(self, ci: float = 0.95, method: Literal["wald", "profile"] = "wald") -> pd.DataFrame:
+        """Intervals of all parameters: columns lower and upper.
+
+        Parameters
+        ----------
+        ci : float
+        method : {"wald", "profile"}
+            For ml and reml; ``"profile"`` replaces the intervals of theta (weights, sds, sigma) by profile-likelihood
+            ones. Draws have equal-tailed intervals whatever is asked.
+        """
+        if method not in ("wald", "profile"):
+            raise EngineError(f'method= is "wald" or "profile", not {method!r}')
+        low, high = summary.intervals(self._posterior, ci)
+        out = pd.DataFrame({"lower": low, "upper": high}, index=self.params.index)
+        if method == "profile" and not self._posterior.sampled:
+            for p in self.specification.system.hypers:
+                out.loc[p.name] = self.profile(p.name, ci)
+        return out
+
+    def profile(self, name: str, ci: float = 0.95) -> tuple[float, float]:
+        """Profile-likelihood interval of a weight parameter, an sd or sigma (ml, reml)."""
+        return inference.profile_interval(self._outcome, name, summary.check_level(ci))
+
+    def cov_params(self) -> pd.DataFrame:
+        """Covariance matrix of all parameters (posterior covariance with draws), natural scale."""
+        index = self.params.index
+        return pd.DataFrame(self._posterior.covariance, index=index, columns=index.rename(None))
+
+    # -- likelihood --------------------------------------------------------------------------------------------------
+
+    @property
+    def loglik(self) -> float:
+        """Log-likelihood at the maximum with all constants, effects integrated out (restricted for reml).
+
+        Raises
+        ------
+        EngineError
+            For draws, which have no single likelihood.
+        """
+        if self._outcome.optimum is None:
+            raise EngineError(
+                "a fit by mcmc has no maximised log-likelihood: compare fits by loo or log_evidence, or fit with "
+                'engine="ml"'
+            )
+        return self._outcome.optimum.loglik
+
+    @property
+    def aic(self) -> float:
+        """Akaike's information criterion (ml, reml); the number of groups counts as the sample size."""
+        return inference.information_criteria(self._outcome)[0]
+
+    @property
+    def bic(self) -> float:
+        """Bayesian information criterion (ml, reml); the number of groups counts as the sample size."""
+        return inference.information_criteria(self._outcome)[1]
+
+    def lr_test(self, smaller: Fit) -> inference.LikelihoodRatio:
+        """Likelihood-ratio test of a smaller model nested in this one; see the class for its p-value."""
+        return inference.likelihood_ratio(self._outcome, smaller._outcome)
+
+    # -- effects and weights -----------------------------------------------------------------------------------------
+
+    def weights(self, block: str | None = None, ci: float = 0.95) -> pd.DataFrame:
+        """Weights of all memberships.
+
+        Parameters
+        ----------
+        block : str, optional
+            Which member block; all of them without it (indexed by block if there are several).
+        ci : float
+
+        Returns
+        -------
+        DataFrame
+            One row a membership, sorted by group and member: group, member, weight (posterior mean or estimate), sd
+            (posterior sd or delta-method standard error), lower, upper. With draws at most 1,000 of them are used.
+        """
+        return summary.weights_table(self._posterior, block, ci)
+
+    def random_effects(self, name: str | None = None, ci: float = 0.95) -> pd.DataFrame:
+        """Effects of members or units on the link scale.
+
+        Parameters
+        ----------
+        name : str, optional
+            A member block or unit term; all of them without it (indexed by block if there are several).
+
+        Returns
+        -------
+        DataFrame
+            Indexed by id: mean, sd, lower, upper (draws) or estimate, se, lower, upper (conditional modes, whose
+            standard errors include the uncertainty of everything that was maximised).
+        """
+        return summary.random_effects_table(self._posterior, name, ci)
+
+    def variance_components(self, ci: float = 0.95) -> pd.DataFrame:
+        """What each level brings to the variance of the outcome given the covariates.
+
+        Returns
+        -------
+        DataFrame
+            Indexed by level: sd (of one effect), variance (mean over groups of what reaches the outcome; for a member
+            block sd^2 times the sum of squared weights), share (VPC / ICC) with its sd or se and its interval.
+        """
+        return variance.variance_table(self._posterior, ci)
+
+    # -- predictions -------------------------------------------------------------------------------------------------
+
+    def predict(
+        self,
+        data: Any = None,
+        kind: Literal["linear", "mean", "response"] = "mean",
+        *,
+        memberships: Any = None,
+        members: Any = None,
+        new_effects: Literal["draw", "zero"] = "draw",
+        ci: float = 0.95,
+        random_seed: int | None = None,
+    ) -> pd.DataFrame:
+        """Predictions for the groups of the fit, or for the groups of other tables.
+
+        Parameters
+        ----------
+        data, memberships, members : tables, optional
+            As in :func:`micromacro.fit`, without the outcome; the groups of the fit without them.
+        kind : {"linear", "mean", "response"}
+            Linear predictor, expected outcome, or outcome (with its own spread).
+        new_effects : {"draw", "zero"}
+            Effects of members and units that the fit has not seen: drawn from their population (their variance is
+            added), or zero.
+        ci : float
+        random_seed : int, optional
+            Of the draws for unseen effects and responses.
+
+        Returns
+        -------
+        DataFrame
+            Indexed by group id (by row number where each row is a group): mean, sd, lower, upper, or estimate, se,
+            lower, upper.
+        """
+        predict.check_kind(kind)
+        if new_effects not in ("draw", "zero"):
+            raise EngineError(f'new_effects= is "draw" or "zero", not {new_effects!r}')
+        tables = None if data is None else self._new_tables(data, memberships, members)
+        index = self._group_index(tables)
+        family, q = self.specification.family, self.specification.system.family_start
+        if not self._posterior.sampled:
+            eta, se = predict.eta_estimate(self._posterior, tables, new_effects)
+            if kind == "response":
+                optimum = self._outcome.optimum
+                assert optimum is not None
+                se = np.sqrt(se**2 + optimum.theta[-1] ** 2)
+            return self._in_user_order(summary.estimate_table(eta, se, ci, index), tables)
+        rng = np.random.default_rng(random_seed)
+        eta, theta = predict.eta_draws(self._posterior, tables, new_effects, rng, 2000)
+        for d in range(len(eta)):
+            if kind == "mean":
+                eta[d] = family.mean(eta[d], theta[d, q:])
+            elif kind == "response":
+                eta[d] = family.simulate(eta[d], theta[d, q:], rng)
+        return self._in_user_order(summary.draw_table(eta, ci, index), tables)
+
+    def _new_tables(self, data: Any, memberships: Any, members: Any):
+        """Tables for prediction: what the formula needs, the outcome apart."""
+        specification = self.specification
+        request = specification.request
+        columns = tuple(c for c in request.group_columns if c not in request.outcome_columns or c in specification.used)
+        return assemble(TableRequest(request.group, columns, request.blocks), data, memberships, members)
+
+    def _group_index(self, tables: Any) -> pd.Index:
+        on = self.specification.tables if tables is None else tables
+        if on.group_levels is None:
+            return pd.Index(on.order, name="row")
+        return pd.Index(on.group_levels.values, name=on.group_levels.name)
+
+    def _in_user_order(self, table: Any, tables: Any) -> Any:
+        """Rows that are groups go back to the user's order; groups stay sorted by id."""
+        on = self.specification.tables if tables is None else tables
+        return table.sort_index() if on.group_levels is None else table
+
+    def fitted(self) -> pd.Series:
+        """Expected outcome of every group, effects included (posterior mean, or at the maximum)."""
+        table = self.predict()
+        return table.iloc[:, 0].rename("fitted")
+
+    def residuals(self) -> pd.Series:
+        """Outcome minus :meth:`fitted`, on the scale that the family saw (after ``log(y)``)."""
+        observed = self._in_user_order(
+            pd.Series(self.specification.outcome, index=self._group_index(None), name="residual"), None
+        )
+        return observed - self.fitted()
+
+    # -- again, and elsewhere ----------------------------------------------------------------------------------------
+
+    def update(self, **changes: Any) -> Fit:
+        """Fit again with some arguments of :func:`micromacro.fit` changed; the rest stays as it was."""
+        if self._refit is None:
+            raise EngineError("this fit was loaded without its data: fit the model anew with mm.fit")
+        return self._refit(self._outcome.settings, self.engine, changes)
+
+    def to_datatree(self) -> Any:
+        """The fit as an ArviZ DataTree: posterior, sample_stats, observed_data, constant_data (mcmc)."""
+        from .tree import to_datatree
+
+        return to_datatree(self._posterior)
+
+    def save(self, path: Any) -> None:
+        """Write the fit to a netCDF file that ArviZ and xarray can read."""
+        from .store import save
+
+        save(self._posterior, path)
+
+    @property
+    def plot(self) -> Plots:
+        """Pictures: ``fit.plot.weights()``, ``.coefficients()``, ``.effects()`` (extra ``[plots]``)."""
+        from .plots import Plots
+
+        return Plots(self)
+
+    def report(self, ci: float = 0.95) -> str:
+        """The report as text: the model in words, coefficients, weights, spread, health."""
+        return report.text_report(self, ci)
+
+    def __repr__(self) -> str:
+        return self.report()
+
+    def _repr_html_(self) -> str:
+        return report.html_report(self)
+
+    @property
+    def posterior(self) -> Posterior:
+        """The arrays behind the tables."""
+        return self._posterior
+
+

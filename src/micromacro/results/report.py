@@ -1,0 +1,160 @@
+"""The report of a fit: the model in words, then its tables, then its health."""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from ..language.printing import to_text
+from ..model import Specification
+
+if TYPE_CHECKING:
+    from .fit import Fit
+
+_NORMALISED = {
+    "total": "all weights sum to the number of groups",
+    "group": "weights sum to 1 in every group",
+    "none": "weights as they are",
+}
+
+
+def heading(fit: Fit) -> str:
+    """What was fitted, by which engine, on how much data."""
+    s = fit.specification
+    how = f"engine {fit.engine}"
+    if fit.posterior.sampled:
+        chains, draws = fit.posterior.draws.shape[:2]
+        how += f" ({chains} chains, {draws} draws each after {fit._outcome.settings.tune} tuning)"
+    elif fit._outcome.optimum is not None and fit._outcome.optimum.penalised:
+        how += " (penalised by the priors given)"
+    return f"micromacro: {s.family.name} model ({s.family.link} link), {how}, {fit.seconds:.1f} s"
+
+
+def counts(s: Specification) -> list[str]:
+    """Numbers of groups, members, memberships and units."""
+    lines = [f"groups {s.groups:,}" + (f" ({s.tables.group_levels.name})" if s.tables.group_levels else " (rows)")]
+    for name, part in s.members.items():
+        sizes = np.diff(part.memberships.start)
+        lines.append(
+            f"block {name}: {len(part.levels):,} members, {len(part.memberships.group):,} memberships, "
+            f"{sizes.min()} to {sizes.max()} members a group (mean {sizes.mean():.2f})"
+        )
+    lines += [f"units {name}: {len(part.levels):,}" for name, part in s.units.items()]
+    return lines
+
+
+def weight_lines(s: Specification) -> list[str]:
+    """The weight function of each block."""
+    out = []
+    for name, part in s.members.items():
+        free = ", ".join(p.name for p in part.weight_parameters) or "none"
+        out.append(
+            f"weights of {name}: {to_text(part.expression.node)} ({_NORMALISED[part.rule]}); free parameters: {free}"
+        )
+    return out
+
+
+def likelihood_line(fit: Fit) -> str | None:
+    """Log-likelihood, AIC and BIC, where they exist."""
+    optimum = fit._outcome.optimum
+    if optimum is None:
+        return None
+    word = "restricted log-likelihood" if fit.engine == "reml" else "log-likelihood"
+    line = f"{word} {optimum.loglik:.3f}"
+    if fit.engine == "reml" and fit.specification.weight_parameters:
+        return line
+    return line + f"   AIC {fit.aic:.2f}   BIC {fit.bic:.2f}"
+
+
+def sections(fit: Fit, ci: float) -> list[tuple[str, pd.DataFrame]]:
+    """The tables of the report: coefficients, weights, spread, variance shares."""
+    table = fit.summary(ci)
+    kinds = {p.name: p.kind for p in fit.specification.parameters}
+    groups = {
+        "Coefficients": ("b", "Intercept"),
+        "Weight parameters": ("w", "aggregate"),
+        "Spread (standard deviations)": ("sd", "cor", "sigma", "shape", "phi"),
+    }
+    out = []
+    for title, of in groups.items():
+        part = table[[kinds[name] in of for name in table.index]]
+        if len(part):
+            out.append((title, part.dropna(axis=1, how="all")))
+    if fit.specification.system.kept:
+        components = fit.variance_components(ci)
+        out.append(("Share of the variance, given the covariates", components.drop(columns="sd")))
+    return out
+
+
+def health_lines(fit: Fit) -> list[str]:
+    """The verdict, troubles and remarks."""
+    health = fit.health
+    if fit.posterior.sampled:
+        d = fit.posterior.diagnostics
+        verdict = (
+            f"largest R-hat {np.nanmax(d.r_hat):.4f}, smallest ESS {np.nanmin(d.ess_bulk):.0f} (bulk), "
+            f"{np.nanmin(d.ess_tail):.0f} (tail)"
+        ) if np.isfinite(d.ess_bulk).any() else "too few draws to judge"
+    else:
+        verdict = "converged" if health.ok else "see below"
+    lines = [("Health: good; " if health.ok else "Health: TROUBLE; ") + verdict]
+    lines += [f"  ! {t}" for t in health.troubles]
+    lines += [f"  - {r}" for r in health.remarks]
+    for name, c in health.contraction.items():
+        if ".w." in name:
+            lines.append(f"  - {name}: prior-to-posterior contraction {c:.2f} (0: the prior only, 1: the data only)")
+    return lines + [f"  - {n}" for n in fit.specification.notes]
+
+
+def text_report(fit: Fit, ci: float) -> str:
+    """The whole report as text."""
+    s = fit.specification
+    lines = [heading(fit), "", f"  {' '.join(fit.formula.split())}", ""]
+    lines += [f"  {line}" for line in counts(s) + weight_lines(s)]
+    for title, table in sections(fit, ci):
+        lines += ["", f"{title}  ({ci:.0%} intervals)", format_table(table)]
+    line = likelihood_line(fit)
+    lines += ["", line] if line else []
+    return "\n".join([*lines, "", *health_lines(fit)])
+
+
+def format_table(table: pd.DataFrame) -> str:
+    """A table as text: four significant digits, whole effective sample sizes, no name above the index."""
+    shown = table.copy()
+    shown.index.name = None
+    formatters = {c: _formatter(str(c)) for c in shown.columns}
+    return shown.to_string(formatters=formatters, na_rep="")
+
+
+def _formatter(column: str):
+    if column.startswith("ess"):
+        return lambda v: f"{v:.0f}"
+    if column == "p":
+        return lambda v: f"{v:.3f}" if v >= 0.0005 else "<0.001"
+    if column in ("z",):
+        return lambda v: f"{v:.2f}"
+    if column == "r_hat":
+        return lambda v: f"{v:.4f}"
+    return lambda v: f"{v:.4f}" if abs(v) < 1000 else f"{v:.1f}"
+
+
+def html_report(fit: Fit, ci: float = 0.95) -> str:
+    """The report for notebooks."""
+    s = fit.specification
+    parts = [
+        f"<h4>{html.escape(heading(fit))}</h4>",
+        f"<pre>{html.escape(fit.formula)}</pre>",
+        "<ul>" + "".join(f"<li>{html.escape(line)}</li>" for line in counts(s) + weight_lines(s)) + "</ul>",
+    ]
+    for title, table in sections(fit, ci):
+        formatters = {c: _formatter(str(c)) for c in table.columns}
+        shown = table.rename_axis(index=None)
+        parts.append(f"<h5>{html.escape(title)} ({ci:.0%} intervals)</h5>")
+        parts.append(shown.to_html(formatters=formatters, na_rep=""))
+    line = likelihood_line(fit)
+    parts += [f"<p>{html.escape(line)}</p>"] if line else []
+    parts.append("<ul>" + "".join(f"<li>{html.escape(text)}</li>" for text in health_lines(fit)) + "</ul>")
+    return "<div>" + "\n".join(parts) + "</div>"

@@ -1,0 +1,1 @@
+"""Simulated data: from a model, and coalition-like data with known truth."""

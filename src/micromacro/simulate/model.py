@@ -1,0 +1,143 @@
+"""Outcomes from a model, at given parameter values or at draws from the priors."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from ..errors import ModelError
+from ..model import Specification
+from ..numerics.rows import times
+from ..terms.member.term import MemberPart
+from ..terms.unit import UnitPart
+
+
+@dataclass(frozen=True, eq=False)
+class Simulation:
+    """Simulated data sets.
+
+    Attributes
+    ----------
+    outcome : (draws, groups) array
+        On the scale that the family sees; groups in the order of their ids.
+    parameters : DataFrame
+        A row a draw, natural scale, the intercept at zero covariates.
+    effects : dict
+        By member block or unit term: DataFrame (draws, ids), link scale.
+    weights : dict
+        By member block: (draws, memberships) array, rows sorted by group and member.
+    groups : array or None
+        Group ids; None where each row of the data is a group (then `outcome` is in the order of the rows).
+    linear_predictor : (draws, groups) array
+    """
+
+    outcome: np.ndarray
+    parameters: pd.DataFrame
+    effects: dict[str, pd.DataFrame]
+    weights: dict[str, np.ndarray]
+    groups: np.ndarray | None
+    linear_predictor: np.ndarray
+    skipped: int = field(default=0)
+
+    def __repr__(self) -> str:
+        draws, groups = self.outcome.shape
+        low, middle, high = np.quantile(self.outcome, [0.05, 0.5, 0.95])
+        return (
+            f"Simulation of {draws} data sets of {groups} groups\n"
+            f"outcome: 5% {low:.4g}, median {middle:.4g}, 95% {high:.4g}\n{self.parameters.describe().T.to_string()}"
+        )
+
+
+def simulate(
+    specification: Specification, values: dict[str, float], draws: int, rng: np.random.Generator
+) -> Simulation:
+    """Simulate; see ``Model.simulate``. Draws whose weights are not finite are drawn again."""
+    check_values(specification, values)
+    system = specification.system
+    room = system.workspace(gradient=False)
+    names = specification.names
+    outcome = np.empty((draws, system.groups))
+    etas = np.empty((draws, system.groups))
+    table = np.empty((draws, len(names)))
+    x_draws = np.empty((draws, system.size))
+    thetas = np.empty((draws, len(system.hypers)))
+    weights: dict[str, list[np.ndarray]] = {name: [] for name in specification.members}
+    skipped = 0
+    for d in range(draws):
+        for attempt in range(100):
+            table[d] = draw_parameters(specification, values, rng)
+            thetas[d], coefficients = split(specification, table[d])
+            if system.fill(thetas[d], room):
+                break
+            skipped += 1
+            if attempt == 99:
+                raise ModelError("weights are not finite at 100 draws from the priors: give tighter priors or values=")
+        x_draws[d] = np.concatenate([rng.standard_normal(system.kept), coefficients])
+        times(system.symbolic.row_start, system.symbolic.columns, room.values, x_draws[d][system.symbolic.order], etas[d])
+        etas[d] += room.offset
+        outcome[d] = specification.family.simulate(etas[d], thetas[d][system.family_start :], rng)
+        for k, part in enumerate(system.parts):
+            if isinstance(part, MemberPart):
+                weights[part.name].append(part.weights(thetas[d][system.theta_of(k)], room.scratch[k]).copy())
+    return _pack(specification, outcome, etas, table, thetas, x_draws, weights, skipped)
+
+
+def check_values(specification: Specification, values: dict[str, float]) -> None:
+    """Refuse values for parameters that do not exist, and flat priors where a draw is needed."""
+    for name, value in values.items():
+        if name not in specification.names:
+            near = difflib.get_close_matches(name, specification.names, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ModelError(f"there is no parameter {name!r}{hint}; parameters: {', '.join(specification.names)}")
+        if not np.isfinite(value):
+            raise ModelError(f"the value of {name!r} must be a finite number, not {value!r}")
+    for p in specification.parameters:
+        if p.name in values and p.positive and values[p.name] < 0:
+            raise ModelError(f"{p.name!r} is a positive parameter: {values[p.name]!r} is not possible")
+        if p.name not in values and not p.prior.proper:
+            raise ModelError(f"{p.name!r} has a flat prior and cannot be drawn: give it a value or a prior")
+
+
+def draw_parameters(specification: Specification, values: dict[str, float], rng: np.random.Generator) -> np.ndarray:
+    """All parameters (natural scale, the intercept at zero covariates): given values, the rest from the priors."""
+    out = np.array([float(p.prior.sample(rng)) if p.name not in values else values[p.name] for p in specification.parameters])
+    names = specification.names
+    if "Intercept" in names and "Intercept" not in values:  # its prior is at mean covariates
+        out[names.index("Intercept")] -= float(specification.centers @ out)
+    return out
+
+
+def split(specification: Specification, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Theta and the coefficients of x (the intercept at mean covariates) from all parameters."""
+    inner = np.linalg.solve(specification.collector, values)
+    q = len(specification.system.hypers)
+    return inner[:q], inner[q:]
+
+
+def _pack(specification, outcome, etas, table, thetas, x_draws, weights, skipped) -> Simulation:
+    """Labels on the arrays; rows that are groups go back to the user's order."""
+    system, tables = specification.system, specification.tables
+    effects = {}
+    for k, part in enumerate(system.parts):
+        if not isinstance(part, (MemberPart, UnitPart)) or not part.effects:
+            continue
+        start = system.effect_start[k]
+        sd = system.theta_of(k).start + [p.kind for p in part.hypers].index("sd")
+        values = x_draws[:, start : start + part.effects] * thetas[:, [sd]]
+        effects[part.name] = pd.DataFrame(values, columns=pd.Index(part.levels.values, name=part.name))
+    groups = tables.group_levels.values if tables.group_levels is not None else None
+    if tables.order is not None:
+        back = np.argsort(tables.order)
+        outcome, etas = outcome[:, back], etas[:, back]
+    return Simulation(
+        outcome,
+        pd.DataFrame(table, columns=list(specification.names)),
+        effects,
+        {name: np.stack(w) for name, w in weights.items()},
+        groups,
+        etas,
+        skipped,
+    )
