@@ -30,13 +30,15 @@ class Reference:
     Attributes
     ----------
     center : (q,) array
-    root : (q, q) array
-    folded : (q,) bool array
-        Entries cut at zero from below.
+    root, inverse : (q, q) arrays
+        The factor and its inverse.
+    folded : int array
+        Numbers of the entries that are cut at zero from below.
     """
 
     center: np.ndarray
     root: np.ndarray
+    inverse: np.ndarray
     folded: np.ndarray
     df: float = DF
 
@@ -47,11 +49,12 @@ class Reference:
         values, vectors = np.linalg.eigh(np.where(np.isfinite(scale), scale, 0.0))
         values = np.clip(values, 1e-8, 4.0)
         root = np.linalg.cholesky((vectors * values) @ vectors.T)
-        return cls(center.copy(), widen * root, folded)
+        root = widen * root
+        return cls(center.copy(), root, np.linalg.inv(root), np.flatnonzero(folded))
 
     def distance(self, u: np.ndarray) -> float:
         """Squared Mahalanobis distance from the centre."""
-        v = np.linalg.solve(self.root, u - self.center)
+        v = self.inverse @ (u - self.center)
         return float(v @ v)
 
     def log_density(self, u: np.ndarray) -> float:
@@ -60,7 +63,7 @@ class Reference:
 
     def inside(self, u: np.ndarray) -> bool:
         """Whether u is in the domain."""
-        return not bool(np.any(u[self.folded] < 0.0))
+        return not len(self.folded) or u[self.folded].min() >= 0.0
 
     def draw(self, rng: np.random.Generator) -> np.ndarray:
         """A draw from the cut t, by trying again."""
@@ -73,7 +76,7 @@ class Reference:
 
 @dataclass
 class State:
-    """A point, its log target, and how many evaluations were spent to get there."""
+    """A point, its log target and log density under the reference, and what was spent to get there."""
 
     u: np.ndarray
     value: float

@@ -45,8 +45,8 @@ class Part(Protocol):
         """Rows and local columns of its entries of A, each place once."""
         ...
 
-    def scratch(self) -> Any:
-        """Work space of one thread: arrays that `fill` writes and `pull` reads."""
+    def scratch(self, gradient: bool = True) -> Any:
+        """Work space of one thread: arrays that `fill` writes and `pull` reads (only with `gradient`)."""
         ...
 
     def fill(self, theta: np.ndarray, scratch: Any, slots: np.ndarray, values: np.ndarray, offset: np.ndarray) -> bool:
@@ -188,7 +188,7 @@ class System:
         room = Workspace(
             values=np.zeros(len(s.columns)),
             offset=np.zeros(n),
-            scratch=[p.scratch() for p in self.parts],
+            scratch=[p.scratch(gradient) for p in self.parts],
             panel=np.empty(s.panel_size),
             mean=np.empty(self.size),
             residual=np.empty(n),

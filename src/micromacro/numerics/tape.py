@@ -42,11 +42,6 @@ def _probit(p):
 @_kernel
 def _unary(op, x):
     """Value and derivative of a function of one number."""
-    if op == EXP:
-        v = math.exp(x)
-        return v, v
-    if op == NEGATE:
-        return -x, -1.0
     if op == LOG:
         return (np.log(x), 1.0 / x)
     if op == LOG1P:
@@ -202,43 +197,80 @@ def run(code, moves, parameter, start, value, slope):
     value : (registers, m) array
         Constants loaded; results are written.
     slope : (registers, p, m) array
-        Derivatives of the moving registers.
+        Derivatives of the moving registers; with p = 0 none are computed.
     """
     m = value.shape[1]
-    count = len(parameter)
+    count = slope.shape[1]
     for k in range(len(code)):
         op, out, a, b, c = code[k, 0], code[k, 1], code[k, 2], code[k, 3], code[k, 4]
         if op >= GROUP_SUM:
             _group(op, out, a, b, start, value, slope)
         elif op == PARAMETER:
             value[out, :] = parameter[b]
-            slope[out, :, :] = 0.0
-            slope[out, b, :] = 1.0
+            if count > 0:
+                slope[out, :, :] = 0.0
+                slope[out, b, :] = 1.0
         elif op == SCALE:
             for i in range(m):
                 value[out, i] = parameter[b] * value[a, i]
-            slope[out, :, :] = 0.0
-            slope[out, b, :] = value[a, :]
+            if count > 0:
+                slope[out, :, :] = 0.0
+                slope[out, b, :] = value[a, :]
         elif op == WHERE:
             for i in range(m):
                 chosen = b if value[a, i] != 0.0 else c
                 value[out, i] = value[chosen, i]
                 for p in range(count):
                     slope[out, p, i] = slope[chosen, p, i] if moves[chosen] else 0.0
-        elif (op >= NEGATE and op <= SOFTPLUS) or op == NEGATE:
-            for i in range(m):
-                v, d = _unary(op, value[a, i])
-                value[out, i] = v
-                for p in range(count):
-                    slope[out, p, i] = d * slope[a, p, i] if slope[a, p, i] != 0.0 else 0.0
+        elif NEGATE <= op <= SOFTPLUS:
+            _run_unary(op, out, a, value, slope)
         else:
+            _run_binary(op, out, a, b, moves, value, slope)
+
+
+@_kernel
+def _run_unary(op, out, a, value, slope):
+    """One function of one register; the commonest have loops of their own."""
+    m, count = value.shape[1], slope.shape[1]
+    if op == EXP:
+        for i in range(m):
+            value[out, i] = math.exp(value[a, i])
+        for p in range(count):
             for i in range(m):
-                v, da, db = _binary(op, value[a, i], value[b, i])
-                value[out, i] = v
-                for p in range(count):
-                    total = 0.0
-                    if moves[a] and slope[a, p, i] != 0.0:
-                        total += da * slope[a, p, i]
-                    if moves[b] and slope[b, p, i] != 0.0:
-                        total += db * slope[b, p, i]
-                    slope[out, p, i] = total
+                slope[out, p, i] = value[out, i] * slope[a, p, i] if slope[a, p, i] != 0.0 else 0.0
+    elif op == NEGATE:
+        for i in range(m):
+            value[out, i] = -value[a, i]
+        for p in range(count):
+            for i in range(m):
+                slope[out, p, i] = -slope[a, p, i]
+    else:
+        for i in range(m):
+            v, d = _unary(op, value[a, i])
+            value[out, i] = v
+            for p in range(count):
+                slope[out, p, i] = d * slope[a, p, i] if slope[a, p, i] != 0.0 else 0.0
+
+
+@_kernel
+def _run_binary(op, out, a, b, moves, value, slope):
+    """One function of two registers; sums and products have loops of their own when no derivative is asked."""
+    m, count = value.shape[1], slope.shape[1]
+    if count == 0 and op == MULTIPLY:
+        for i in range(m):
+            value[out, i] = value[a, i] * value[b, i]
+        return
+    if count == 0 and op == ADD:
+        for i in range(m):
+            value[out, i] = value[a, i] + value[b, i]
+        return
+    for i in range(m):
+        v, da, db = _binary(op, value[a, i], value[b, i])
+        value[out, i] = v
+        for p in range(count):
+            total = 0.0
+            if moves[a] and slope[a, p, i] != 0.0:
+                total += da * slope[a, p, i]
+            if moves[b] and slope[b, p, i] != 0.0:
+                total += db * slope[b, p, i]
+            slope[out, p, i] = total

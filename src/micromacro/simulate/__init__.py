@@ -1,1 +1,7 @@
-"""Simulated data: from a model, and coalition-like data with known truth."""
+"""Simulated data: coalition-like data with known truth, and outcomes from any model."""
+
+from __future__ import annotations
+
+from .coalitions import Coalitions, coalitions
+
+__all__ = ["Coalitions", "coalitions"]

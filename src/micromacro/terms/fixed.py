@@ -57,7 +57,7 @@ class FixedPart:
         n, k = len(self.matrix), len(self.coefficients)
         return np.repeat(np.arange(n), k), np.tile(np.arange(k), n)
 
-    def scratch(self) -> dict:
+    def scratch(self, gradient: bool = True) -> dict:
         return {"filled": False}
 
     def fill(self, theta, scratch, slots, values, offset) -> bool:

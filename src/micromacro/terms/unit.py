@@ -53,7 +53,7 @@ class UnitPart:
     def entries(self) -> tuple[np.ndarray, np.ndarray]:
         return np.arange(len(self.codes)), self.codes
 
-    def scratch(self) -> None:
+    def scratch(self, gradient: bool = True) -> None:
         return None
 
     def fill(self, theta, scratch, slots, values, offset) -> bool:

@@ -102,8 +102,9 @@ class MemberPart:
         width = max(self.effects, 1)
         return np.concatenate([rows, keys // width]), np.concatenate([columns, k + keys % width])
 
-    def scratch(self) -> dict[str, Any]:
-        m, p = len(self.memberships.group), len(self.weight_parameters)
+    def scratch(self, gradient: bool = True) -> dict[str, Any]:
+        m = len(self.memberships.group)
+        p = len(self.weight_parameters) if gradient else 0
         places = self._effect_places()[1] if self.sd else np.empty(0, dtype=np.int64)
         inside = self.columns.inside
         room = {
@@ -130,9 +131,10 @@ class MemberPart:
             return True
         run(self.tape.code, self.tape.moves, theta[:p], self.memberships.start, room["value"], room["slope"])
         out = self.tape.output
+        slope = room["slope"][out]
         filled = int(np.count_nonzero(np.diff(self.memberships.start)))
         good = aggregation.normalise(
-            room["value"][out], room["slope"][out], self.tape.logarithm, RULES[self.rule], self.memberships.start,
+            room["value"][out], slope, self.tape.logarithm, RULES[self.rule], self.memberships.start,
             filled, self.scale, room["w"], room["d_w"], room["scale"],
         )  # fmt: skip
         room["fixed"] = p == 0

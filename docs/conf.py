@@ -1,0 +1,33 @@
+"""Configuration of the documentation (Sphinx, MyST)."""
+
+from __future__ import annotations
+
+import micromacro
+
+project = "micromacro"
+author = "the micromacro maintainers"
+copyright = "the micromacro maintainers, Apache-2.0"
+release = micromacro.__version__
+
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.mathjax",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+]
+exclude_patterns = ["_build"]
+
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 3
+nb_execution_mode = "off"
+
+autodoc_typehints = "none"  # numpydoc sections state them
+autodoc_member_order = "bysource"
+autosummary_generate = True
+napoleon_google_docstring = False
+napoleon_use_rtype = False
+
+html_theme = "furo"
+html_title = f"micromacro {release}"

@@ -1,0 +1,7 @@
+"""Bundled data: small, public, documented."""
+
+from __future__ import annotations
+
+from .boston import Boston, boston
+
+__all__ = ["Boston", "boston"]

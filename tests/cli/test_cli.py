@@ -1,0 +1,132 @@
+"""The command line: tables of several formats in, the report out, errors as text."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+import micromacro as mm
+from micromacro.cli import main
+
+FORMULA = "y ~ x + mm(member, group, z, weights = power(z), normalize = group)"
+
+
+@pytest.fixture(scope="module")
+def table() -> pd.DataFrame:
+    """60 groups of 2 to 4 out of 25 members, one row a membership."""
+    rng = np.random.default_rng(3)
+    sizes = rng.integers(2, 5, 60)
+    group = np.repeat(np.arange(60), sizes)
+    member = np.concatenate([rng.choice(25, n, replace=False) for n in sizes])
+    x, z, u = rng.normal(size=60), rng.normal(size=25), rng.normal(size=25)
+    y = 1.0 + 0.5 * x + np.bincount(group, (z + u)[member]) / sizes + rng.normal(scale=0.5, size=60)
+    return pd.DataFrame({"group": group, "member": member, "y": y[group], "x": x[group], "z": z[member]})
+
+
+def run(*arguments: object):
+    """Run the command line in this process."""
+    return CliRunner().invoke(main, [str(a) for a in arguments])
+
+
+def estimates(report: str) -> str:
+    """A report without its first line, which holds the time it took."""
+    return report.partition("\n")[2]
+
+
+@pytest.fixture(scope="module")
+def csv(table, tmp_path_factory):
+    path = tmp_path_factory.mktemp("cli") / "table.csv"
+    table.to_csv(path, index=False)
+    return path
+
+
+def test_fit_prints_the_report(csv, table):
+    result = run("fit", csv, FORMULA, "--engine", "ml")
+    assert result.exit_code == 0, result.output
+    expected = mm.fit(FORMULA, pd.read_csv(csv), engine="ml")
+    assert estimates(result.stdout) == estimates(expected.report() + "\n")
+
+
+def test_the_format_makes_no_difference(csv, table, tmp_path):
+    pytest.importorskip("pyarrow")
+    table = pd.read_csv(csv)
+    table.to_csv(tmp_path / "t.tsv.gz", sep="\t", index=False)
+    table.to_parquet(tmp_path / "t.parquet")
+    reports = {estimates(run("fit", p, FORMULA, "--engine", "ml").stdout) for p in [csv, *tmp_path.iterdir()]}
+    assert len(reports) == 1
+
+
+def test_relational_tables(csv, table, tmp_path):
+    table = pd.read_csv(csv)
+    table[["group", "y", "x"]].drop_duplicates().to_csv(tmp_path / "groups.csv", index=False)
+    table[["group", "member"]].to_csv(tmp_path / "edges.csv", index=False)
+    table[["member", "z"]].drop_duplicates().to_csv(tmp_path / "members.csv", index=False)
+    tables = ("--memberships", tmp_path / "edges.csv", "--members", tmp_path / "members.csv")
+    relational = run("fit", tmp_path / "groups.csv", FORMULA, "--engine", "ml", *tables)
+    assert relational.exit_code == 0, relational.output
+    assert estimates(relational.stdout) == estimates(run("fit", csv, FORMULA, "--engine", "ml").stdout)
+
+
+def test_out_saves_the_fit(csv, tmp_path):
+    out = tmp_path / "fit.nc"
+    result = run("fit", csv, FORMULA, "--draws", 20, "--tune", 20, "--chains", 2, "--seed", 1, "--out", out)
+    assert result.exit_code == 0, result.output
+    assert str(out) in result.stdout
+    assert "member.w.z" in mm.load(out).summary().index
+
+
+def test_ci_reaches_the_report(csv):
+    narrow, wide = (run("fit", csv, FORMULA, "--engine", "ml", "--ci", ci).stdout for ci in (0.5, 0.99))
+    assert estimates(narrow) != estimates(wide)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["y ~ x z"], "^"),
+        (["y ~ nothing"], "nothing"),
+        (["y ~ x", "--family", "gausian"], "did you mean 'gaussian'"),
+        (["y ~ x", "--engine", "mlx"], "mlx"),
+    ],
+)
+def test_our_errors_are_text_and_exit_with_2(csv, arguments, message):
+    result = run("fit", csv, *arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert "Traceback" not in result.output
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [("t.xlsx", b"x", "'.xlsx'"), ("t.csv", b"", "cannot be read"), ("t.parquet", b"x", "cannot be read")],
+)
+def test_files_that_are_no_tables(tmp_path, name, content, message):
+    pytest.importorskip("pyarrow")
+    (tmp_path / name).write_bytes(content)
+    result = run("fit", tmp_path / name, "y ~ x")
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    result = run("fit", tmp_path / "nothing.csv", "y ~ x")
+    assert result.exit_code == 2
+    assert "does not exist" in result.stderr
+
+
+@pytest.mark.filterwarnings("default::micromacro.errors.MicromacroWarning")
+def test_our_warnings_are_text(csv, table, tmp_path):
+    table = table.assign(y=table["y"].where(table["group"] > 0))
+    table.to_csv(tmp_path / "gap.csv", index=False)
+    result = run(
+        "fit", tmp_path / "gap.csv", "y ~ x + mm(member, group)", "--engine", "ml", "--missing", "drop"
+    )
+    assert result.exit_code == 0, result.output
+    assert result.stderr.startswith("Warning: dropped")
+
+
+def test_the_version():
+    assert mm.__version__ in run("--version").stdout

@@ -1,0 +1,76 @@
+"""What ``import micromacro`` offers, and what it costs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib import metadata
+
+import pytest
+
+import micromacro as mm
+
+HEAVY = {
+    "arviz_base",
+    "arviz_stats",
+    "formulaic",
+    "matplotlib",
+    "numba",
+    "numpy",
+    "pandas",
+    "scipy",
+    "xarray",
+}
+
+
+def loaded_by(statement: str) -> set[str]:
+    """Topmost names of all modules that a fresh Python has loaded after a statement."""
+    code = f"import sys\n{statement}\nprint(*{{name.partition('.')[0] for name in sys.modules}})"
+    return set(
+        subprocess.run(
+            [sys.executable, "-c", code], check=True, capture_output=True, text=True
+        ).stdout.split()
+    )
+
+
+@pytest.mark.parametrize(
+    "statement", ["import micromacro", "import micromacro; micromacro.DataError", "import micromacro.cli"]
+)
+def test_importing_loads_nothing_heavy(statement):
+    assert not loaded_by(statement) & HEAVY
+
+
+def test_priors_need_no_tables():
+    assert not loaded_by("import micromacro; micromacro.prior.normal(0, 1)") & {
+        "pandas",
+        "numba",
+        "formulaic",
+        "xarray",
+    }
+
+
+@pytest.mark.parametrize("name", mm.__all__)
+def test_every_public_name_is_there(name):
+    assert getattr(mm, name) is getattr(mm, name)
+
+
+def test_dir_lists_the_public_names():
+    assert dir(mm) == sorted(mm.__all__)
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="has no attribute 'fitt'"):
+        mm.fitt  # noqa: B018
+
+
+def test_errors_are_the_same_by_either_way():
+    assert mm.DataError is mm.errors.DataError
+    assert issubclass(mm.FormulaError, mm.MicromacroError)
+
+
+def test_the_version_is_that_of_the_distribution():
+    try:
+        installed = metadata.version("micromacro")
+    except metadata.PackageNotFoundError:
+        pytest.skip("micromacro is not installed, only on the path")
+    assert mm.__version__ == installed
