@@ -1,0 +1,35 @@
+"""What a model asks of the user's tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class BlockRequest:
+    """What a member block needs: its name, its member column, the columns that it reads."""
+
+    block: str
+    member: str
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TableRequest:
+    """What a model needs of the tables.
+
+    Attributes
+    ----------
+    group : str or None
+        The group column; None where every row is a group.
+    group_columns : tuple of str
+        Columns that belong to groups (outcome, fixed terms, units, offsets).
+    blocks : tuple of BlockRequest
+    outcome_columns : tuple of str
+        Those of `group_columns` that make up the outcome.
+    """
+
+    group: str | None
+    group_columns: tuple[str, ...]
+    blocks: tuple[BlockRequest, ...] = ()
+    outcome_columns: tuple[str, ...] = ()

@@ -1,0 +1,101 @@
+"""Missing and infinite values: found in every column that is looked at, and never dropped in silence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..errors import DataError
+from .columns import Column
+
+FIRST = 5
+"""How many rows or ids a message lists."""
+
+
+def listed(values: np.ndarray) -> str:
+    """The first few of some rows or ids."""
+    return ", ".join(str(v) for v in values[:FIRST]) + (", ..." if len(values) > FIRST else "")
+
+
+def counted(count: int, noun: str) -> str:
+    """``1 row``, ``2 rows``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+@dataclass(eq=False)
+class Screen:
+    """Looks through columns and remembers which groups miss a value.
+
+    Attributes
+    ----------
+    missing : str
+        "error" or "drop".
+    keep : (groups,) bool array
+        Groups in which no value is missing so far.
+    noun : str
+        What the user calls a group in the message: a group, or a row where every row is one.
+    """
+
+    missing: str
+    keep: np.ndarray
+    noun: str = "group"
+    _gaps: list[tuple[Column, str, np.ndarray]] = field(default_factory=list)
+
+    def look(self, column: Column, table: str, rows: np.ndarray, groups: np.ndarray) -> None:
+        """Look at a column.
+
+        Parameters
+        ----------
+        column : Column
+            One value for each place that is looked at.
+        table : str
+            The user's table that it comes from.
+        rows : (places,) int array
+            The place's row in that table.
+        groups : (places,) int array
+            The group that cannot do without it.
+
+        Raises
+        ------
+        DataError
+            Where a value is infinite.
+        """
+        refuse_infinite(column, table, rows)
+        bad = np.flatnonzero(column.missing)
+        if len(bad):
+            self._gaps.append((column, table, np.unique(rows[bad])))
+            self.keep[groups[bad]] = False
+
+    def settle(self) -> tuple[str, ...]:
+        """Raise for missing values, or note what is dropped for them."""
+        if not self._gaps:
+            return ()
+        total = len(self.keep)
+        dropped = total - int(np.count_nonzero(self.keep))
+        if self.missing == "error":
+            places = " and ".join(
+                f"column {c.name!r} of {table} is missing in {counted(len(r), 'row')} (first: {listed(r)})"
+                for c, table, r in self._gaps
+            )
+            raise DataError(
+                f'{places}, rows counted from 0: fill them in, or give missing="drop" to leave out the '
+                f"{counted(dropped, self.noun)} (of {total}) that need them"
+            )
+        places = ", ".join(f"{c.name!r} of {table} ({counted(len(r), 'row')})" for c, table, r in self._gaps)
+        if dropped == total:
+            raise DataError(f'missing="drop" leaves no {self.noun}: values are missing in {places}')
+        return (f"dropped {dropped} of {total} {self.noun}s for missing values in {places}",)
+
+
+def refuse_infinite(column: Column, table: str, rows: np.ndarray) -> None:
+    """An infinite value is an error, whatever is to happen to missing ones."""
+    if column.values.dtype.kind != "f":
+        return
+    infinite = np.isinf(column.values)
+    if infinite.any():
+        bad = np.unique(rows[infinite])
+        raise DataError(
+            f"column {column.name!r} of {table} is infinite in {counted(len(bad), 'row')} (first: "
+            f"{listed(bad)}), rows counted from 0: correct these values, or make them missing"
+        )
