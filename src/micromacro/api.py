@@ -90,7 +90,9 @@ def fit(
     .. math:: y_i = x_{2i}'b_2 + \sum_{j \in z(i)} w_{ij}(x_{1ij}'b_1 + u_j) + \sum_c v_{c[i]} + e_i,
        \qquad w_{ij} \propto n_i^{-\exp(-x_{wij}'b_w)} .
     """
-    model = Model(formula, data, family=family, priors=priors, memberships=memberships, members=members, missing=missing)
+    model = Model(
+        formula, data, family=family, priors=priors, memberships=memberships, members=members, missing=missing
+    )
     return model.fit(
         engine=engine, draws=draws, tune=tune, chains=chains, random_seed=random_seed, progress=progress,
         executor=executor,

@@ -85,7 +85,12 @@ def _names(node) -> tuple[str, ...]:
 
 
 def _group_columns(formula: Formula) -> tuple[str, ...]:
-    nodes = [formula.outcome, *(n for _, n in formula.fixed), *formula.offsets, *(f.term for f in formula.fixes)]
+    nodes = [
+        formula.outcome,
+        *(n for _, n in formula.fixed),
+        *formula.offsets,
+        *(f.term for f in formula.fixes),
+    ]
     nodes += [u.unit for u in formula.units]
     nodes += [n for u in formula.units for _, n in u.slopes]
     return tuple(dict.fromkeys(name for node in nodes for name in _names(node)))
@@ -247,7 +252,17 @@ def specify(reading: Reading, tables: Tables, family: Family, book: PriorBook, f
     system = System(parts, tables.groups.n_rows, own, offset)
     _check_enough(system)
     check_collinear(system)
-    specification = Specification(formula, family, tables, system, outcome, offset, book, reading.request, (*tables.notes, *context.notes))
+    specification = Specification(
+        formula,
+        family,
+        tables,
+        system,
+        outcome,
+        offset,
+        book,
+        reading.request,
+        (*tables.notes, *context.notes),
+    )
     book.check_all_used(p.kind for p in specification.parameters)
     return specification
 
@@ -304,4 +319,3 @@ def check_collinear(system: System) -> None:
         f"the columns {', '.join([*partners, names[k]])} are collinear: {names[k]!r} is a linear combination of the "
         "others, so their coefficients cannot be told apart; leave one of them out"
     )
-

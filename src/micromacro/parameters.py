@@ -112,7 +112,9 @@ class PriorBook:
             return prior
         if prior == "flat":
             return FLAT
-        raise ModelError(f"the prior of {key!r} must be made by mm.prior (for instance mm.prior.normal(0, 1)) or 'flat'")
+        raise ModelError(
+            f"the prior of {key!r} must be made by mm.prior (for instance mm.prior.normal(0, 1)) or 'flat'"
+        )
 
     @property
     def empty(self) -> bool:
@@ -129,7 +131,7 @@ class PriorBook:
         prior, chosen = self.explicit(name, kind), True
         if prior is None:
             chosen = False
-            if flat and self._rest == "default" or self._rest == "flat":
+            if (flat and self._rest == "default") or self._rest == "flat":
                 prior = FLAT
             else:
                 prior = _VAGUE.get(kind, default) if self._rest == "vague" else default

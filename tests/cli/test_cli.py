@@ -121,9 +121,7 @@ def test_a_file_that_is_not_there(tmp_path):
 def test_our_warnings_are_text(csv, table, tmp_path):
     table = table.assign(y=table["y"].where(table["group"] > 0))
     table.to_csv(tmp_path / "gap.csv", index=False)
-    result = run(
-        "fit", tmp_path / "gap.csv", "y ~ x + mm(member, group)", "--engine", "ml", "--missing", "drop"
-    )
+    result = run("fit", tmp_path / "gap.csv", "y ~ x + mm(member, group)", "--engine", "ml", "--missing", "drop")
     assert result.exit_code == 0, result.output
     assert result.stderr.startswith("Warning: dropped")
 

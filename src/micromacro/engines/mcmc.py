@@ -39,9 +39,7 @@ def fit_mcmc(specification: Specification, settings: Settings) -> Outcome:
     marginal = GaussianMarginal(specification.system, specification.outcome)
     peaks = posterior_peaks(specification, marginal)
     seeds = np.random.SeedSequence(settings.random_seed).spawn(settings.chains)
-    tasks = [
-        Task(specification, peaks, seed, settings.draws, settings.tune, chain) for chain, seed in enumerate(seeds)
-    ]
+    tasks = [Task(specification, peaks, seed, settings.draws, settings.tune, chain) for chain, seed in enumerate(seeds)]
     chains, interrupted = run_chains(tasks, settings)
     draws = gather(specification, chains, peaks, interrupted)
     notes = []
@@ -125,9 +123,7 @@ class Chain:
     stats: dict[str, np.ndarray]
 
 
-def run_chain(
-    task: Task, tick: Callable[[int], None] | None = None, stop: threading.Event | None = None
-) -> Chain:
+def run_chain(task: Task, tick: Callable[[int], None] | None = None, stop: threading.Event | None = None) -> Chain:
     """Run one chain: tune, then draw."""
     system = task.specification.system
     coordinates = Scores(system.hypers)
@@ -213,7 +209,10 @@ class _Sampler:
         if done in _refits(self.task.tune) and done >= 20 * q:
             seen = self.history[done // 3 : done]
             self.reference = Reference.fit(
-                seen.mean(axis=0), np.cov(seen.T).reshape(q, q) * (DF_SHRINK), self.coordinates.folded, widen=1.05
+                seen.mean(axis=0),
+                np.cov(seen.T).reshape(q, q) * (DF_SHRINK),
+                self.coordinates.folded,
+                widen=1.05,
             )
             if self.tried >= 20:
                 self.independent = min(0.85, max(0.15, self.taken / self.tried))

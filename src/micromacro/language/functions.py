@@ -19,12 +19,7 @@ class Arity(NamedTuple):
 
 
 WEIGHT_FUNCTIONS: dict[str, Arity] = {
-    **{
-        name: Arity(1, 1)
-        for name in (
-            "exp log log1p expm1 sqrt abs logit ilogit probit iprobit cloglog tanh"
-        ).split()
-    },
+    **{name: Arity(1, 1) for name in ("exp log log1p expm1 sqrt abs logit ilogit probit iprobit cloglog tanh").split()},
     "where": Arity(3, 3),
     "minimum": Arity(2, 2),
     "maximum": Arity(2, 2),

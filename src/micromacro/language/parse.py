@@ -10,7 +10,21 @@ from __future__ import annotations
 import difflib
 
 from ..errors import FormulaError
-from .nodes import Binary, Call, Fix, Formula, MemberCall, Name, Node, Number, Span, Text, Unary, UnitCall, walk
+from .nodes import (
+    Binary,
+    Call,
+    Fix,
+    Formula,
+    MemberCall,
+    Name,
+    Node,
+    Number,
+    Span,
+    Text,
+    Unary,
+    UnitCall,
+    walk,
+)
 from .tokens import Token, tokenize
 from .whitelist import SPECIAL
 
@@ -239,7 +253,11 @@ class _Parser:
         args: list[Node] = []
         keywords: list[tuple[str, Node]] = []
         while not self.is_op(")"):
-            if self.token.kind == "name" and self.tokens[self.at + 1].text == "=" and self.tokens[self.at + 1].kind == "op":
+            if (
+                self.token.kind == "name"
+                and self.tokens[self.at + 1].text == "="
+                and self.tokens[self.at + 1].kind == "op"
+            ):
                 key = self.take()
                 self.take()
                 if key.text in dict(keywords):
@@ -293,9 +311,7 @@ def _sorted(text: str, outcome: Node, terms: list[tuple[str, Node | _Bar]]) -> F
         else:
             _check_plain(term, text)
             fixed.append((sign, term))
-    return Formula(
-        text, outcome, tuple(fixed), intercept, tuple(members), tuple(units), tuple(offsets), tuple(fixes)
-    )
+    return Formula(text, outcome, tuple(fixed), intercept, tuple(members), tuple(units), tuple(offsets), tuple(fixes))
 
 
 def _intercept_mark(sign: str, term: Node) -> bool | None:
@@ -310,7 +326,9 @@ def _intercept_mark(sign: str, term: Node) -> bool | None:
 
 def _only_plus(sign: str, text: str, span: Span, what: str) -> None:
     if sign == "-":
-        raise FormulaError(f"{what} can be added only; leave it out instead of subtracting it", text, span.start, span.stop)
+        raise FormulaError(
+            f"{what} can be added only; leave it out instead of subtracting it", text, span.start, span.stop
+        )
 
 
 def _check_plain(node: Node, text: str) -> None:
@@ -374,7 +392,10 @@ def _member(call: Call, text: str) -> MemberCall:
         normalize = _word(node, "normalize", text)
         if normalize not in NORMALIZE:
             raise FormulaError(
-                f"normalize= is one of {', '.join(NORMALIZE)}, not {normalize}", text, node.span.start, node.span.stop
+                f"normalize= is one of {', '.join(NORMALIZE)}, not {normalize}",
+                text,
+                node.span.start,
+                node.span.stop,
             )
     return MemberCall(
         member=_column(call.args[0], "the member of mm()", text),
@@ -414,7 +435,10 @@ def _parameters(node: Node, text: str) -> tuple[str, ...]:
         if names and len(set(names)) == len(names) and all(n.isidentifier() for n in names):
             return tuple(names)
     raise FormulaError(
-        'parameters= takes names in quotes, each once, as in parameters="b0 b1"', text, node.span.start, node.span.stop
+        'parameters= takes names in quotes, each once, as in parameters="b0 b1"',
+        text,
+        node.span.start,
+        node.span.stop,
     )
 
 
@@ -440,7 +464,13 @@ def _unit_of_call(call: Call, text: str) -> UnitCall:
 
 
 def _unit(
-    unit: Node, terms: list[tuple[str, Node]], correlated: bool, effects: Node, name: str | None, span: Span, text: str
+    unit: Node,
+    terms: list[tuple[str, Node]],
+    correlated: bool,
+    effects: Node,
+    name: str | None,
+    span: Span,
+    text: str,
 ) -> UnitCall:
     for part in walk(unit):
         if not isinstance(part, Name) and not (isinstance(part, Binary) and part.op in ("/", ":")):
@@ -460,9 +490,7 @@ def _unit(
 
 def _one_argument(call: Call, text: str) -> Node:
     if len(call.args) != 1 or call.keywords:
-        raise FormulaError(
-            f"{call.function}() takes one column or expression", text, call.span.start, call.span.stop
-        )
+        raise FormulaError(f"{call.function}() takes one column or expression", text, call.span.start, call.span.stop)
     _check_plain(call.args[0], text)
     return call.args[0]
 
@@ -479,5 +507,3 @@ def _fix(call: Call, text: str) -> Fix:
         "fix() takes a term and the number that its coefficient is held at: fix(x, 1.0)", text, call.span.start,
         call.span.stop,
     )  # fmt: skip
-
-

@@ -27,7 +27,8 @@ def _check_call(call: Call, text: str) -> None:
         return
     if name in SPECIAL:
         raise FormulaError(
-            f"{name}() must stand by itself, joined to the other terms by +; it cannot be part of another term", *place
+            f"{name}() must stand by itself, joined to the other terms by +; it cannot be part of another term",
+            *place,
         )
     near = difflib.get_close_matches(name, WILKINSON, n=2)
     hint = f"; did you mean {' or '.join(near)}?" if near else ""

@@ -93,7 +93,13 @@ class Symbolic:
 
 
 def analyse(
-    n_rows: int, size: int, rows: np.ndarray, columns: np.ndarray, d_row: np.ndarray, d_column: np.ndarray, kept: int
+    n_rows: int,
+    size: int,
+    rows: np.ndarray,
+    columns: np.ndarray,
+    d_row: np.ndarray,
+    d_column: np.ndarray,
+    kept: int,
 ) -> Symbolic:
     """Analyse the pattern of ``A'WA + D`` once.
 
@@ -128,7 +134,10 @@ def analyse(
     a_start = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=n_rows))]).astype(np.int64)
     a_columns = position[columns][by_row].astype(np.int32)
     pair = _pair_places(a_start, a_columns, layout.first, layout.row_start, layout.rows, layout.panel_start)
-    low, high = np.minimum(position[d_row], position[d_column]), np.maximum(position[d_row], position[d_column])
+    low, high = (
+        np.minimum(position[d_row], position[d_column]),
+        np.maximum(position[d_row], position[d_column]),
+    )
     d_place = _places(high, low, layout.first, layout.row_start, layout.rows, layout.panel_start)
     return Symbolic(order, position, kept, layout, a_start, a_columns, entry, pair, d_place, high, low)
 
@@ -255,12 +264,7 @@ def _supernodes(indptr, indices, parent, kept):
     first = np.empty(n + 1, np.int64)
     s = 0
     for j in range(n):
-        joins = (
-            j > 0
-            and j != kept
-            and parent[j - 1] == j
-            and start[j] - start[j - 1] == start[j + 1] - start[j] + 1
-        )
+        joins = j > 0 and j != kept and parent[j - 1] == j and start[j] - start[j - 1] == start[j + 1] - start[j] + 1
         if not joins:
             first[s] = j
             s += 1
@@ -279,7 +283,7 @@ def _supernodes(indptr, indices, parent, kept):
             will = new + (start[first[k + 1]] - start[first[k + 1] - 1])  # rows below after merging, from `last`
             more = zeros + wide * (will - reach)
             total = (wide + new) * (wide + new + 1) // 2 + (wide + new) * (will - new)
-            if more <= 8 or more * 5 <= total and wide + new <= 48 or more * 20 <= total:
+            if more <= 8 or (more * 5 <= total and wide + new <= 48) or more * 20 <= total:
                 zeros = more
                 continue
         merged[m] = first[k]

@@ -19,7 +19,12 @@ class Explanation(str):
 def parameter_table(s: Specification) -> pd.DataFrame:
     """Every parameter with its class, prior and starting value (natural scale)."""
     rows = [
-        {"class": p.kind, "prior": str(p.prior), "default": p.default, "start": p.start if not p.linear else 0.0}
+        {
+            "class": p.kind,
+            "prior": str(p.prior),
+            "default": p.default,
+            "start": p.start if not p.linear else 0.0,
+        }
         for p in s.parameters
     ]
     return pd.DataFrame(rows, index=pd.Index(s.names, name="parameter"))
@@ -54,7 +59,12 @@ def explain(s: Specification) -> str:
     table = parameter_table(s)
     table["prior"] = table["prior"].where(~table["default"], table["prior"] + "  (default)")
     shown = table[["prior", "start"]].to_string(formatters={"start": lambda v: f"{v:.4g}"}, justify="left")
-    lines = [f"micromacro: {s.family.name} model, {s.family.link} link", "", f"  {' '.join(s.formula.text.split())}", ""]
+    lines = [
+        f"micromacro: {s.family.name} model, {s.family.link} link",
+        "",
+        f"  {' '.join(s.formula.text.split())}",
+        "",
+    ]
     lines += [f"  {line}" for line in equations(s)]
     lines += ["", *(f"  {line}" for line in counts(s) + weight_lines(s)), ""]
     lines += ["Parameters and priors (the prior of Intercept is on the intercept at mean covariates)", shown]

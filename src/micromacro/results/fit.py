@@ -333,5 +333,3 @@ class Fit:
     def posterior(self) -> Posterior:
         """The arrays behind the tables."""
         return self._posterior
-
-

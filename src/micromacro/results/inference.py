@@ -71,7 +71,9 @@ def likelihood_ratio(larger: Outcome, smaller: Outcome) -> LikelihoodRatio:
         raise EngineError("REML likelihoods of models with different coefficients cannot be compared: use ml")
     df = len(big) - len(small)
     if df <= 0:
-        raise ModelError(f"the model to compare with must be the smaller one: it has {len(small)} parameters, this {len(big)}")
+        raise ModelError(
+            f"the model to compare with must be the smaller one: it has {len(small)} parameters, this {len(big)}"
+        )
     if extra:
         raise ModelError(
             f"the models are not nested: the smaller one has {', '.join(extra)}, which the larger has not; compare them by "
@@ -99,7 +101,9 @@ def _check_comparable(outcome: Outcome) -> None:
     if outcome.optimum is None:
         raise EngineError('lr_test compares fits by maximum likelihood: fit both with engine="ml"')
     if outcome.engine == "reml" and outcome.specification.weight_parameters:
-        raise EngineError("no likelihood-ratio test from REML with estimated weights: its likelihood depends on their scale")
+        raise EngineError(
+            "no likelihood-ratio test from REML with estimated weights: its likelihood depends on their scale"
+        )
     if outcome.optimum.penalised:
         raise EngineError("no likelihood-ratio test from a penalised fit: leave the priors out")
 
@@ -219,9 +223,11 @@ class _Profile:
 def information_criteria(outcome: Outcome) -> tuple[float, float, int]:
     """AIC, BIC and the number of parameters of a fit by ml or reml."""
     if outcome.optimum is None:
-        raise EngineError("AIC and BIC belong to maximum likelihood: fit with engine=\"ml\"; for draws compare by loo")
+        raise EngineError('AIC and BIC belong to maximum likelihood: fit with engine="ml"; for draws compare by loo')
     if outcome.engine == "reml" and outcome.specification.weight_parameters:
-        raise EngineError("no AIC or BIC from REML with estimated weights: its likelihood depends on how they are scaled")
+        raise EngineError(
+            "no AIC or BIC from REML with estimated weights: its likelihood depends on how they are scaled"
+        )
     k = len(outcome.specification.names)
     n = outcome.specification.groups
     loglik = outcome.optimum.loglik

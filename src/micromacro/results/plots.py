@@ -108,9 +108,13 @@ class Plots:
         if name is None and columns:
             return columns[0]
         if name is None:
-            raise ModelError(f"the weights of block {part.name!r} use no numeric column: there is nothing to draw them against")
+            raise ModelError(
+                f"the weights of block {part.name!r} use no numeric column: there is nothing to draw them against"
+            )
         if name not in part.memberships.table:
-            raise DataError(f"{name!r} is not a column that block {part.name!r} uses; it uses {', '.join(columns) or 'none'}")
+            raise DataError(
+                f"{name!r} is not a column that block {part.name!r} uses; it uses {', '.join(columns) or 'none'}"
+            )
         return name
 
     def coefficients(self, *, names: list[str] | None = None, ci: float = 0.95, ax: Any = None) -> Any:
@@ -128,7 +132,9 @@ class Plots:
             names = [p.name for p in self._fit.specification.parameters if p.kind in ("b", "w", "aggregate")]
         missing = [n for n in names if n not in table.index]
         if missing or not names:
-            raise ModelError(f"no such parameters: {', '.join(missing)}" if missing else "this model has no coefficients")
+            raise ModelError(
+                f"no such parameters: {', '.join(missing)}" if missing else "this model has no coefficients"
+            )
         ax = _axes(ax, (5.2, 0.7 + 0.3 * len(names)))
         y = np.arange(len(names))[::-1]
         ax.axvline(0.0, color=GREY, lw=0.8)
@@ -226,5 +232,3 @@ class _WeightFunction:
             part = part.with_scale(self.old.total_scale(theta))
             self.room["fixed"] = False
         return part.weights(theta, self.room)[:: self.size].copy()
-
-

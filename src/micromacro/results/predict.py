@@ -150,9 +150,7 @@ def _conditional_variance(posterior: Posterior, predictor: Predictor, new_effect
     assert optimum is not None
     system, where = specification.system, predictor.where
     room = system.workspace()
-    GaussianMarginal(system, specification.outcome, profile=posterior.outcome.engine == "ml").value(
-        optimum.theta, room
-    )
+    GaussianMarginal(system, specification.outcome, profile=posterior.outcome.engine == "ml").value(optimum.theta, room)
     predictor.entries(optimum.theta)
     rows, columns = np.concatenate(where.rows), np.concatenate(where.columns)
     values = np.concatenate(predictor.values)

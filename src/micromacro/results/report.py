@@ -95,9 +95,13 @@ def health_lines(fit: Fit) -> list[str]:
     if fit.posterior.sampled:
         d = fit.posterior.diagnostics
         verdict = (
-            f"largest R-hat {np.nanmax(d.r_hat):.4f}, smallest ESS {np.nanmin(d.ess_bulk):.0f} (bulk), "
-            f"{np.nanmin(d.ess_tail):.0f} (tail)"
-        ) if np.isfinite(d.ess_bulk).any() else "too few draws to judge"
+            (
+                f"largest R-hat {np.nanmax(d.r_hat):.4f}, smallest ESS {np.nanmin(d.ess_bulk):.0f} (bulk), "
+                f"{np.nanmin(d.ess_tail):.0f} (tail)"
+            )
+            if np.isfinite(d.ess_bulk).any()
+            else "too few draws to judge"
+        )
     else:
         verdict = "converged" if health.ok else "see below"
     lines = [("Health: good; " if health.ok else "Health: TROUBLE; ") + verdict]

@@ -79,7 +79,8 @@ def draw_table(draws: np.ndarray, ci: float, index: pd.Index) -> pd.DataFrame:
     """Means, sds and equal-tailed intervals over the first axis of draws (draws, k)."""
     low, high = quantiles(draws, ci)
     return pd.DataFrame(
-        {"mean": draws.mean(axis=0), "sd": draws.std(axis=0, ddof=1), "lower": low, "upper": high}, index=index
+        {"mean": draws.mean(axis=0), "sd": draws.std(axis=0, ddof=1), "lower": low, "upper": high},
+        index=index,
     )
 
 
@@ -112,7 +113,12 @@ def random_effects_diagnostics(posterior: Posterior, name: str) -> pd.DataFrame:
     for index, part in enumerate(posterior.specification.system.parts):
         if part.name == name and isinstance(part, (MemberPart, UnitPart)):
             d = diagnose(posterior.effect_draws(index))
-            columns = {"ess_bulk": d.ess_bulk, "ess_tail": d.ess_tail, "r_hat": d.r_hat, "mcse_mean": d.mcse_mean}
+            columns = {
+                "ess_bulk": d.ess_bulk,
+                "ess_tail": d.ess_tail,
+                "r_hat": d.r_hat,
+                "mcse_mean": d.mcse_mean,
+            }
             return pd.DataFrame(columns, index=pd.Index(part.levels.values, name=name))
     raise ModelError(f"there are no effects called {name!r}")
 
@@ -131,7 +137,10 @@ def weights_table(posterior: Posterior, name: str | None, ci: float) -> pd.DataF
     levels = posterior.specification.tables.group_levels
     assert levels is not None
     out = pd.DataFrame(
-        {"group": levels.values[part.memberships.group], "member": part.levels.values[part.memberships.member]}
+        {
+            "group": levels.values[part.memberships.group],
+            "member": part.levels.values[part.memberships.member],
+        }
     )
     if not posterior.sampled:
         w, se = posterior.weight_estimates(name)

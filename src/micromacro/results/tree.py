@@ -15,16 +15,20 @@ from .posterior import Posterior
 def to_datatree(posterior: Posterior) -> Any:
     """Posterior, sample_stats, observed_data and constant_data of a fit by mcmc."""
     if not posterior.sampled:
-        raise EngineError('to_datatree() is for draws: fit with engine="mcmc"; an ml fit has summary() and cov_params()')
+        raise EngineError(
+            'to_datatree() is for draws: fit with engine="mcmc"; an ml fit has summary() and cov_params()'
+        )
     import xarray as xr
 
     s, draws = posterior.specification, posterior.outcome.draws
     assert draws is not None
     chains, length = draws.log_posterior.shape
-    coords: dict[str, Any] = {"chain": np.arange(chains), "draw": np.arange(length), "group": _group_ids(posterior)}
-    variables: dict[str, Any] = {
-        name: (("chain", "draw"), posterior.draws[..., k]) for k, name in enumerate(s.names)
+    coords: dict[str, Any] = {
+        "chain": np.arange(chains),
+        "draw": np.arange(length),
+        "group": _group_ids(posterior),
     }
+    variables: dict[str, Any] = {name: (("chain", "draw"), posterior.draws[..., k]) for k, name in enumerate(s.names)}
     for k, part in enumerate(s.system.parts):
         if isinstance(part, (MemberPart, UnitPart)) and part.effects:
             dimension = f"{part.name}_id"

@@ -94,5 +94,12 @@ def _delta_table(posterior: Posterior, places: list[int], index: pd.Index, ci: f
     inside = (share > 0) & (share < 1)
     low = np.where(inside, 1 / (1 + np.exp(-(logit - spread))), np.nan)
     high = np.where(inside, 1 / (1 + np.exp(-(logit + spread))), np.nan)
-    columns = {"sd": theta[places], "variance": v, "share": share, "share_se": se, "lower": low, "upper": high}
+    columns = {
+        "sd": theta[places],
+        "variance": v,
+        "share": share,
+        "share_se": se,
+        "lower": low,
+        "upper": high,
+    }
     return pd.DataFrame(columns, index=index)

@@ -127,8 +127,7 @@ def coalitions(
         "cid": pd.Series(v, index=pd.RangeIndex(1, countries + 1, name="cid")),
     }
     formula = (
-        "log_duration ~ majority + mm(pid, gid, cohesion, weights = power(pseat), "
-        f"normalize = {normalize}) + (1 | cid)"
+        f"log_duration ~ majority + mm(pid, gid, cohesion, weights = power(pseat), normalize = {normalize}) + (1 | cid)"
     )
     return Coalitions(data, values, effects, pd.Series(w, name="weight"), formula)
 
@@ -142,7 +141,13 @@ def _weights(x: np.ndarray, g: np.ndarray, groups: int, b: float, normalize: str
 
 
 def _checked(
-    truth: dict[str, float] | None, normalize: str, family: str, groups: int, members: int, countries: int, max_size: int
+    truth: dict[str, float] | None,
+    normalize: str,
+    family: str,
+    groups: int,
+    members: int,
+    countries: int,
+    max_size: int,
 ) -> dict[str, float]:
     unknown = [k for k in truth or {} if k not in _TRUTH]
     if unknown:
@@ -152,5 +157,7 @@ def _checked(
     if family != "gaussian":
         raise ModelError(f"coalitions of family {family!r} cannot be simulated yet: the outcome is gaussian")
     if not (groups >= 2 and members >= countries >= 1 and max_size >= 1):
-        raise ModelError("coalitions need at least 2 groups, a country, as many members as countries, and max_size >= 1")
+        raise ModelError(
+            "coalitions need at least 2 groups, a country, as many members as countries, and max_size >= 1"
+        )
     return {**_TRUTH, **(truth or {})}

@@ -76,7 +76,13 @@ def simulate(
             if attempt == 99:
                 raise ModelError("weights are not finite at 100 draws from the priors: give tighter priors or values=")
         x_draws[d] = np.concatenate([rng.standard_normal(system.kept), coefficients])
-        times(system.symbolic.row_start, system.symbolic.columns, room.values, x_draws[d][system.symbolic.order], etas[d])
+        times(
+            system.symbolic.row_start,
+            system.symbolic.columns,
+            room.values,
+            x_draws[d][system.symbolic.order],
+            etas[d],
+        )
         etas[d] += room.offset
         outcome[d] = specification.family.simulate(etas[d], thetas[d][system.family_start :], rng)
         for k, part in enumerate(system.parts):
@@ -103,7 +109,9 @@ def check_values(specification: Specification, values: dict[str, float]) -> None
 
 def draw_parameters(specification: Specification, values: dict[str, float], rng: np.random.Generator) -> np.ndarray:
     """All parameters (natural scale, the intercept at zero covariates): given values, the rest from the priors."""
-    out = np.array([float(p.prior.sample(rng)) if p.name not in values else values[p.name] for p in specification.parameters])
+    out = np.array(
+        [float(p.prior.sample(rng)) if p.name not in values else values[p.name] for p in specification.parameters]
+    )
     names = specification.names
     if "Intercept" in names and "Intercept" not in values:  # its prior is at mean covariates
         out[names.index("Intercept")] -= float(specification.centers @ out)

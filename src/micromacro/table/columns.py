@@ -187,8 +187,7 @@ def _frame(data: Any, name: str) -> Any:
     except TypeError as error:
         lazy = "; collect it first" if hasattr(data, "collect") else ""
         raise DataError(
-            f"{name} must be a pandas, polars or pyarrow table, or a dict of arrays, "
-            f"not {type(data).__name__}{lazy}"
+            f"{name} must be a pandas, polars or pyarrow table, or a dict of arrays, not {type(data).__name__}{lazy}"
         ) from error
 
 
@@ -250,9 +249,7 @@ def _from_array(name: str, values: Any, table: str) -> Column:
 
 
 def _unusable(name: str, table: str, what: str) -> DataError:
-    return DataError(
-        f"column {name!r} of {table} holds {what} values, which cannot be used: make it numbers or text"
-    )
+    return DataError(f"column {name!r} of {table} holds {what} values, which cannot be used: make it numbers or text")
 
 
 def _too_large(name: str, table: str) -> DataError:

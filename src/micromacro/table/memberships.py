@@ -115,9 +115,7 @@ def assemble(
     if memberships is not None:
         return _finish(request, from_relational(request, data, memberships, members, missing))
     if members is not None:
-        raise DataError(
-            "members= goes with memberships=: without it, data holds all columns, one row a membership"
-        )
+        raise DataError("members= goes with memberships=: without it, data holds all columns, one row a membership")
     return _finish(request, from_long(request, data, missing))
 
 
@@ -167,9 +165,7 @@ def _remarks(rows: Memberships, repeats: int) -> list[str]:
     empty = int(np.count_nonzero(np.diff(rows.start) == 0))
     out = []
     if empty:
-        out.append(
-            f"{empty} of {counted(groups, 'group')} have no member in block {rows.block!r} and get 0 from it"
-        )
+        out.append(f"{empty} of {counted(groups, 'group')} have no member in block {rows.block!r} and get 0 from it")
     if repeats:
         out.append(
             f"{counted(repeats, 'membership')} of block {rows.block!r} list a member again in the same group: "

@@ -227,9 +227,7 @@ class _Sources:
                 continue
             having = [name for name, names in tables.items() if column in names]
             if len(having) > 1:
-                raise DataError(
-                    f"column {column!r} is in {having[0]} and in {having[1]}: rename or drop one of them"
-                )
+                raise DataError(f"column {column!r} is in {having[0]} and in {having[1]}: rename or drop one of them")
             if not having and column in block.columns:
                 known = [n for names in tables.values() for n in names]
                 raise unknown_column(column, " and ".join(tables), list(dict.fromkeys(known)))
@@ -272,9 +270,7 @@ def _match_keys(argument: str, given: list[str], known: list[str], what: str, ev
             )
     absent = [k for k in known if k not in given] if every else []
     if absent:
-        raise DataError(
-            f"{argument}= has no table for {what} {absent[0]!r}; it has {', '.join(given) or 'none'}"
-        )
+        raise DataError(f"{argument}= has no table for {what} {absent[0]!r}; it has {', '.join(given) or 'none'}")
 
 
 def _no_repeats(codes: np.ndarray, levels: Levels, table: str, remedy: str = "") -> None:

@@ -83,7 +83,10 @@ def build_unit(call: UnitCall, context: Context) -> UnitPart:
         )  # fmt: skip
     if call.slopes or not call.intercept:
         raise FormulaError(
-            "slopes that vary over units are not available yet; write (1 | unit)", context.text, span.start, span.stop
+            "slopes that vary over units are not available yet; write (1 | unit)",
+            context.text,
+            span.start,
+            span.stop,
         )
     if call.effects != Name("iid"):
         raise FormulaError("units have effects=iid only for now", context.text, span.start, span.stop)

@@ -11,7 +11,6 @@ from ...errors import DataError, FormulaError, ModelError
 from ...language.nodes import Call, MemberCall, Name, Text, walk
 from ...language.printing import to_text
 from ...numerics import aggregation
-from ...table.memberships import Memberships
 from ..base import Context, sort_columns, spread
 from ..design import make_design
 from .term import MemberPart, member_covariates
@@ -165,9 +164,7 @@ def _with_priors(
                 f"'{part.name}.{name}' is constant over the groups once it is aggregated (always {feature[0]:g}), so "
                 "it cannot be told from the intercept: leave it out"
             )
-    parameters = [
-        context.coefficient(f"{part.name}.{n}", spread(f)) for n, f in zip(names, estimated, strict=True)
-    ]
+    parameters = [context.coefficient(f"{part.name}.{n}", spread(f)) for n, f in zip(names, estimated, strict=True)]
     center = features.mean(axis=1) if intercept else np.zeros(len(part.x))
     center[len(names) :] = 0.0
     sd = None

@@ -250,9 +250,7 @@ class MemberPart:
         )
 
 
-def member_covariates(
-    design: Design, fixed: tuple[Design, ...], rows: Memberships, with_intercept: bool
-) -> np.ndarray:
+def member_covariates(design: Design, fixed: tuple[Design, ...], rows: Memberships, with_intercept: bool) -> np.ndarray:
     """Covariates (k, m): estimated ones (a column of ones first where the user wrote 1 +), then known ones."""
     columns = [np.ones((rows.table.n_rows, 1))] if with_intercept else []
     columns += [design.matrix(rows.table), *(d.matrix(rows.table) for d in fixed)]

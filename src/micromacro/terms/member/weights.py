@@ -156,7 +156,7 @@ class _Maker:
             return self._binary(node)
         if isinstance(node, Call):
             return self._call(node)
-        raise self.error("text can only stand in a comparison with a column, as in role == \"head\"", node)
+        raise self.error('text can only stand in a comparison with a column, as in role == "head"', node)
 
     def error(self, message: str, node: Node) -> FormulaError:
         return FormulaError(message, self.text, node.span.start, node.span.stop)
@@ -396,7 +396,9 @@ def _check_call(call: Call, text: str) -> None:
         raise FormulaError(f"{name}() must be the whole of weights=, not a part of it", *place)
     if table is None:
         names = [*WEIGHT_FUNCTIONS, *GROUP_FUNCTIONS]
-        raise FormulaError(f"weights= has no function {name!r}{_near(name, names)}; there are {', '.join(names)}", *place)
+        raise FormulaError(
+            f"weights= has no function {name!r}{_near(name, names)}; there are {', '.join(names)}", *place
+        )
     if not table.least <= len(call.args) <= table.most:
         many = str(table.least) if table.least == table.most else f"{table.least} to {table.most}"
         raise FormulaError(f"{name}() takes {many} arguments, not {len(call.args)}", *place)
@@ -494,7 +496,10 @@ def constant_expression(node: Node, table: Table, text: str) -> np.ndarray:
         if isinstance(part, Call):
             if part.function in GROUP_FUNCTIONS:
                 raise FormulaError(
-                    f"{part.function}() works within groups and has no place here", text, part.span.start, part.span.stop
+                    f"{part.function}() works within groups and has no place here",
+                    text,
+                    part.span.start,
+                    part.span.stop,
                 )
             _check_call(part, text)
     rows = np.arange(table.n_rows + 1)
