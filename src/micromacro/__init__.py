@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from . import simulate as simulate
     from .api import Model as Model
     from .api import fit as fit
-    from .api import load as load
     from .errors import DataError as DataError
     from .errors import EngineError as EngineError
     from .errors import FormulaError as FormulaError
@@ -37,7 +36,6 @@ __all__ = [
     "datasets",
     "errors",
     "fit",
-    "load",
     "prior",
     "simulate",
 ]
@@ -52,7 +50,6 @@ _HOMES = {
     "Model": "api",
     "ModelError": "errors",
     "fit": "api",
-    "load": "api",
 }
 
 

@@ -1,0 +1,31 @@
+"""What several tests share: the reference data beside the checkout, small data with known truth."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of reference data; tests that need it are skipped where it is absent."""
+    if not (SHARED / "reference").is_dir():
+        pytest.skip(f"no reference data beside the checkout ({SHARED.name}/ is absent)")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def reference(shared):
+    """Reads a stored reference result by name."""
+    return lambda name: json.loads((shared / "reference" / f"{name}.json").read_text())
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """A generator with a fixed seed."""
+    return np.random.default_rng(20240229)
