@@ -23,6 +23,8 @@ from .table.memberships import assemble, available_columns
 if TYPE_CHECKING:
     import pandas as pd
 
+    from .simulate.model import Simulation
+
 Priors = Mapping[str, "Prior | str"] | str | None
 
 
@@ -48,8 +50,8 @@ def fit(
     Parameters
     ----------
     formula : str
-        ``outcome ~ fixed terms + mm(member, group, covariates, weights=..., ...) + (1 | unit)``; see the page on the
-        formula in the documentation.
+        ``outcome ~ fixed terms + mm(member, group, covariates, weights=..., ...) + (1 | unit)``; see the page on
+        the formula in the documentation.
     data : pandas, polars or pyarrow table, or dict of arrays
         One row a membership (long), or one row a group where `memberships` is given.
     family : str or Family
@@ -57,8 +59,8 @@ def fit(
     engine : {"mcmc", "ml", "reml"}
         Draws from the exact posterior, maximum likelihood, or restricted maximum likelihood.
     priors : dict or {"flat", "vague"}, optional
-        Parameter names or classes (``b``, ``Intercept``, ``w``, ``sd``, ``sigma``) to priors of :mod:`micromacro.prior`.
-        Without it mcmc uses weakly informative ones scaled by the data, ml and reml none.
+        Parameter names or classes (``b``, ``Intercept``, ``w``, ``sd``, ``sigma``) to priors of
+        :mod:`micromacro.prior`. Without it mcmc uses weakly informative ones scaled by the data, ml and reml none.
     memberships : table or dict of tables by block, optional
         Edge table: a row a membership, with the member and the group column.
     members : table or dict of tables by member column, optional
@@ -205,7 +207,9 @@ class Model:
         model = Model(**{**self._arguments, **model_changes}) if model_changes else self
         return model.fit(engine, **{**run, **changes})
 
-    def simulate(self, values: Mapping[str, float] | None = None, *, draws: int = 1, random_seed: int | None = None):
+    def simulate(
+        self, values: Mapping[str, float] | None = None, *, draws: int = 1, random_seed: int | None = None
+    ) -> Simulation:
         """Outcomes from the model at given or at drawn parameter values.
 
         Parameters
@@ -232,6 +236,6 @@ class Model:
 
         return simulate(self.specification, dict(values or {}), draws, np.random.default_rng(random_seed))
 
-    def prior_predictive(self, draws: int = 500, *, random_seed: int | None = None):
+    def prior_predictive(self, draws: int = 500, *, random_seed: int | None = None) -> Simulation:
         """Outcomes from the model with all parameters drawn from their priors; see :meth:`simulate`."""
         return self.simulate({}, draws=draws, random_seed=random_seed)

@@ -15,7 +15,7 @@ import numpy as np
 
 from .errors import FormulaError, ModelError
 from .families.base import Family
-from .language.nodes import Call, Formula, MemberCall
+from .language.nodes import Call, Formula, MemberCall, Node
 from .language.parse import parse_formula
 from .language.printing import names_in, to_text
 from .latent.system import System
@@ -80,7 +80,7 @@ def _one_group_column(formula: Formula) -> str | None:
     return first
 
 
-def _names(node) -> tuple[str, ...]:
+def _names(node: Node) -> tuple[str, ...]:
     return tuple(dict.fromkeys(n.name for n in names_in(node)))
 
 

@@ -161,7 +161,8 @@ class PriorBook:
             hint = f"; did you mean {near[0]!r}?" if near else ""
             what = "no parameter of this model is of class" if key in CLASSES else "there is no parameter or class"
             raise ModelError(
-                f"priors: {what} {key!r}{hint}\nparameters: {', '.join(self._known)}\nclasses: {', '.join(sorted(kinds))}"
+                f"priors: {what} {key!r}{hint}\nparameters: {', '.join(self._known)}\n"
+                f"classes: {', '.join(sorted(kinds))}"
             )
 
 

@@ -48,8 +48,8 @@ class Boston:
 
     def __repr__(self) -> str:
         return (
-            f"Boston: {len(self.tracts)} tracts, {len(self.neighbours)} pairs of neighbours; .data (long table), .tracts, "
-            f".neighbours\n{self.source}"
+            f"Boston: {len(self.tracts)} tracts, {len(self.neighbours)} pairs of neighbours; "
+            f".data (long table), .tracts, .neighbours\n{self.source}"
         )
 
 
@@ -69,7 +69,7 @@ def boston() -> Boston:
     """
     import pandas as pd
 
-    folder = files(__package__)
+    folder = files("micromacro.datasets")
     tables = []
     for name in ("boston_tracts.csv", "boston_neighbours.csv"):
         with folder.joinpath(name).open("r", encoding="utf-8") as file:

@@ -90,6 +90,8 @@ class Draws:
         Log marginal posterior density of theta's scores, up to a constant.
     stats : dict of arrays (chain, draw)
         Sample statistics: evaluations, acceptance.
+    failures : tuple of str
+        What went wrong in chains that failed and are left out.
     interrupted : bool
         Whether the run was stopped before its end.
     """
@@ -100,6 +102,7 @@ class Draws:
     stats: dict[str, np.ndarray]
     peaks: tuple[float, ...]
     interrupted: bool = False
+    failures: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Health of a fit: did the engine converge, and which parameters do the data inform?"""
+"""Health of a fit: whether the engine converged, and which parameters the data inform."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def diagnose(draws: np.ndarray) -> Diagnostics:
 
     R-hat is nan for a single chain; all are nan for a constant column.
     """
-    from arviz_stats.base import array_stats
+    from arviz_stats.base.array import array_stats
 
     k = draws.shape[-1]
     columns = np.ascontiguousarray(np.moveaxis(draws, -1, 0))
@@ -89,8 +89,8 @@ def _judge_optimum(outcome: Outcome) -> Health:
     troubles = []
     if optimum.gradient_norm > 1e-2:
         troubles.append(
-            f"the search stopped where the gradient is still {optimum.gradient_norm:.2g}: standardise the covariates, or "
-            "give the weight parameters priors"
+            f"the search stopped where the gradient is still {optimum.gradient_norm:.2g}: standardise the covariates, "
+            "or give the weight parameters priors"
         )
     q = len(optimum.theta)
     flat = ~np.isfinite(np.diag(optimum.covariance)[:q]) & ~optimum.boundary
@@ -102,7 +102,8 @@ def _judge_optimum(outcome: Outcome) -> Health:
 
 def _judge_draws(outcome: Outcome, draws: np.ndarray, diagnostics: Diagnostics) -> Health:
     specification = outcome.specification
-    troubles = []
+    assert outcome.draws is not None
+    troubles = list(outcome.draws.failures)
     names = np.array(specification.names)
     bad = names[diagnostics.r_hat > R_HAT]
     if len(bad):
@@ -123,8 +124,8 @@ def _judge_draws(outcome: Outcome, draws: np.ndarray, diagnostics: Diagnostics) 
         parameter = next(p for p in specification.parameters if p.name == name)
         if parameter.kind == "w" and value < CONTRACTION:
             remarks.append(
-                f"the data say little about {name}: its posterior sd is {np.sqrt(max(0.0, 1 - value)):.0%} of its prior's, "
-                "so the prior matters"
+                f"the data say little about {name}: its posterior sd is {np.sqrt(max(0.0, 1 - value)):.0%} "
+                "of its prior's, so the prior matters"
             )
         elif parameter.kind != "w" and value < 0.1:
             remarks.append(f"{name} is hardly informed by the data: its posterior is close to its prior")

@@ -14,7 +14,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +27,7 @@ from ..model import Specification
 from .base import Draws, Outcome, Settings
 from .coordinates import Scores
 from .moves import Reference, State, elliptical, independence
-from .search import Objective, Peak, find_peaks
+from .search import Bounds, Objective, Peak, find_peaks
 
 MOVES = 2  # moves of theta for each kept draw
 
@@ -40,8 +40,8 @@ def fit_mcmc(specification: Specification, settings: Settings) -> Outcome:
     peaks = posterior_peaks(specification, marginal)
     seeds = np.random.SeedSequence(settings.random_seed).spawn(settings.chains)
     tasks = [Task(specification, peaks, seed, settings.draws, settings.tune, chain) for chain, seed in enumerate(seeds)]
-    chains, interrupted = run_chains(tasks, settings)
-    draws = gather(specification, chains, peaks, interrupted)
+    chains, failures, interrupted = run_chains(tasks, settings)
+    draws = gather(chains, failures, peaks, interrupted)
     notes = []
     if interrupted:
         notes.append(f"stopped early: {draws.theta.shape[1]} of {settings.draws} draws a chain were kept")
@@ -80,7 +80,7 @@ def posterior_peaks(specification: Specification, marginal: GaussianMarginal) ->
                 start[k] = rng.standard_normal()
         start[coordinates.folded] = np.abs(start[coordinates.folded])
         starts.append(start)
-    bounds = [(0.0, 8.0) if f else (-8.0, 8.0) for f in coordinates.folded]
+    bounds: Bounds = [(0.0, 8.0) if f else (-8.0, 8.0) for f in coordinates.folded]
     peaks = find_peaks(objective, starts, bounds)
     if not peaks:
         raise EngineError(
@@ -248,43 +248,71 @@ def _scale(peak: Peak) -> np.ndarray:
     return covariance
 
 
-def run_chains(tasks: list[Task], settings: Settings) -> tuple[list[Chain], bool]:
-    """Run chains in threads or in the user's executor; Ctrl-C stops them and keeps what they have."""
+def run_chains(tasks: list[Task], settings: Settings) -> tuple[list[Chain], list[str], bool]:
+    """Run chains in threads or in the user's executor.
+
+    Ctrl-C stops them and keeps what they have; a chain that fails does not take the others with it.
+
+    Returns
+    -------
+    chains : list of Chain
+    failures : list of str
+        What went wrong in those that failed.
+    interrupted : bool
+    """
     if settings.executor is not None:
-        return _run_elsewhere(tasks, settings.executor)
+        futures = [settings.executor.submit(run_chain, t) for t in tasks]
+        interrupted = _wait(futures, None, lambda: None)
+        return *_collect([f for f in futures if f.done() and not f.cancelled()]), interrupted
     from .progress import Progress
 
     stop = threading.Event()
-    with Progress(len(tasks), tasks[0].tune + tasks[0].draws, settings.progress) as progress:
-        # One thread a chain: all of them have draws when the run is stopped early.
-        with ThreadPoolExecutor(max_workers=len(tasks)) as pool:
-            futures = [pool.submit(run_chain, t, progress.tick(t.chain), stop) for t in tasks]
-            interrupted = _wait(futures, stop, progress.show)
-    return [f.result() for f in futures], interrupted
+    # One thread a chain: all of them have draws when the run is stopped early.
+    with (
+        Progress(len(tasks), tasks[0].tune + tasks[0].draws, settings.progress) as progress,
+        ThreadPoolExecutor(max_workers=len(tasks)) as pool,
+    ):
+        futures = [pool.submit(run_chain, t, progress.tick(t.chain), stop) for t in tasks]
+        interrupted = _wait(futures, stop, progress.show)
+    return *_collect(futures), interrupted
 
 
-def _wait(futures: list[Future], stop: threading.Event, show: Callable[[], None]) -> bool:
-    """Wait for all chains; on Ctrl-C ask them to stop, and say so."""
+def _wait(futures: list[Future], stop: threading.Event | None, show: Callable[[], None]) -> bool:
+    """Wait for all chains; on Ctrl-C ask them to stop (elsewhere: leave those that are not done), and say so."""
+    pending = set(futures)
     try:
-        while wait(futures, timeout=0.1, return_when="FIRST_EXCEPTION").not_done:
+        while pending:
             show()
-            if any(f.done() and f.exception() is not None for f in futures):
-                stop.set()
+            time.sleep(0.02)
+            pending = {f for f in pending if not f.done()}
         return False
     except KeyboardInterrupt:
-        stop.set()
-        wait(futures)
+        if stop is None:
+            for future in pending:
+                future.cancel()
+        else:
+            stop.set()
+            wait(futures)
         return True
 
 
-def _run_elsewhere(tasks: list[Task], executor: Executor) -> tuple[list[Chain], bool]:
-    futures = [executor.submit(run_chain, t) for t in tasks]
-    return [f.result() for f in futures], False
+def _collect(futures: list[Future]) -> tuple[list[Chain], list[str]]:
+    """Chains that worked, and what went wrong in the others."""
+    chains, failures = [], []
+    for k, future in enumerate(futures):
+        error = future.exception()
+        if error is None:
+            chains.append(future.result())
+        else:
+            failures.append(f"chain {k} failed and is left out ({type(error).__name__}: {error})")
+    return chains, failures
 
 
-def gather(specification: Specification, chains: list[Chain], peaks: list[Peak], interrupted: bool) -> Draws:
+def gather(chains: list[Chain], failures: list[str], peaks: list[Peak], interrupted: bool) -> Draws:
     """Stack chains; if the run was stopped, those without a draw are left out and the others cut to the shortest."""
     chains = [c for c in chains if len(c.value)]
+    if failures and not chains:
+        raise EngineError("; ".join(failures))
     if not chains:
         raise EngineError("the run was stopped before any draw was kept; ask for a shorter tune= or let it run on")
     length = min(len(c.value) for c in chains)
@@ -296,4 +324,5 @@ def gather(specification: Specification, chains: list[Chain], peaks: list[Peak],
         stats=stats,
         peaks=tuple(p.value for p in peaks),
         interrupted=interrupted,
+        failures=tuple(failures),
     )

@@ -42,13 +42,13 @@ def _fit(specification: Specification, settings: Settings, engine: str) -> Outco
     coordinates = Ratios(system.hypers)
     room = system.workspace()
     objective = penalised_objective(marginal, coordinates, room)
-    peaks = find_peaks(objective, starting_points(specification, coordinates, settings), coordinates.bounds())
+    peaks = find_peaks(objective, starting_points(specification, coordinates), coordinates.bounds())
     if not peaks:
         raise EngineError(
             "the likelihood could not be evaluated at any starting value; look at Model.explain() for the starting "
             "weights, standardise the weight covariates, or give priors that keep the parameters small"
         )
-    optimum = describe(specification, marginal, coordinates, peaks, room, engine)
+    optimum = describe(specification, marginal, coordinates, peaks, room)
     notes = _notes(specification, optimum, engine)
     return Outcome(engine, specification, settings, time.perf_counter() - began, optimum=optimum, notes=notes)
 
@@ -68,7 +68,7 @@ def penalised_objective(marginal: GaussianMarginal, coordinates: Ratios, room: W
     return objective
 
 
-def starting_points(specification: Specification, coordinates: Ratios, settings: Settings) -> list[np.ndarray]:
+def starting_points(specification: Specification, coordinates: Ratios) -> list[np.ndarray]:
     """The default start; where anything non-linear is estimated, further ones from its prior."""
     system = specification.system
     first = coordinates.from_theta(np.array([p.start for p in system.hypers]))
@@ -87,7 +87,7 @@ def starting_points(specification: Specification, coordinates: Ratios, settings:
 
 def describe(
     specification: Specification, marginal: GaussianMarginal, coordinates: Ratios, peaks: list[Peak],
-    room: Workspace, engine: str,
+    room: Workspace,
 ) -> Optimum:  # fmt: skip
     """Everything that is reported of the highest peak."""
     system, best = specification.system, peaks[0]

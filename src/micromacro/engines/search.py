@@ -105,7 +105,9 @@ def sharpen(objective: Objective, u: np.ndarray, bounds: Bounds, steps: int = 2)
     return Peak(u, value, gradient, hessian, free)
 
 
-def _to_zero(objective: Objective, u: np.ndarray, value: float, gradient: np.ndarray, bounds: Bounds):
+def _to_zero(
+    objective: Objective, u: np.ndarray, value: float, gradient: np.ndarray, bounds: Bounds
+) -> tuple[np.ndarray, float, np.ndarray]:
     """Put entries with a lower bound of zero exactly there where that costs nothing."""
     for k, (low, _) in enumerate(bounds):
         if low == 0.0 and 0.0 < u[k] < 0.02:

@@ -21,10 +21,17 @@ class Family(Protocol):
         Whether the outcome is Gaussian given eta, so that the marginal likelihood of theta is exact.
     """
 
-    name: str
-    link: str
-    no_intercept: str | None
-    conjugate: bool
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def link(self) -> str: ...
+
+    @property
+    def no_intercept(self) -> str | None: ...
+
+    @property
+    def conjugate(self) -> bool: ...
 
     def check(self, outcome: np.ndarray, what: str) -> None:
         """Raise a DataError for outcomes that the family cannot have."""

@@ -9,7 +9,7 @@ from ..errors import ModelError
 from .base import Family
 from .gaussian import Gaussian
 
-FAMILIES: dict[str, Callable[[], Family]] = {"gaussian": Gaussian}
+FAMILIES: dict[str, Callable[..., Family]] = {"gaussian": Gaussian}
 
 
 def find_family(family: str | Family) -> Family:

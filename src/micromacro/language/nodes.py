@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Union
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +75,7 @@ class Call:
     span: Span = _span()
 
 
-Node = Union[Number, Text, Name, Unary, Binary, Call]
+Node = Number | Text | Name | Unary | Binary | Call
 SignedTerms = tuple[tuple[str, Node], ...]
 
 

@@ -8,6 +8,8 @@ recognised as whole terms of the right-hand side only.
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
+from typing import Any
 
 from ..errors import FormulaError
 from .nodes import (
@@ -70,7 +72,7 @@ class _Bar:
 
     __slots__ = ("double", "span", "terms", "unit")
 
-    def __init__(self, terms, unit: Node, double: bool, span: Span):
+    def __init__(self, terms: list[tuple[str, Any]], unit: Node, double: bool, span: Span):
         self.terms, self.unit, self.double, self.span = terms, unit, double, span
 
 
@@ -186,7 +188,7 @@ class _Parser:
     def interaction(self) -> Node:
         return self._left(self.signed, (":",))
 
-    def _left(self, below, ops: tuple[str, ...]) -> Node:
+    def _left(self, below: Callable[[], Node], ops: tuple[str, ...]) -> Node:
         start = self.token.start
         node = below()
         while self.is_op(*ops):
@@ -344,7 +346,7 @@ def _check_plain(node: Node, text: str) -> None:
 def _split(node: Node, sign: str = "+") -> list[tuple[str, Node]]:
     """Signed terms of a sum."""
     if isinstance(node, Binary) and node.op in ("+", "-"):
-        return _split(node.left, sign) + [(node.op, node.right)]
+        return [*_split(node.left, sign), (node.op, node.right)]
     if isinstance(node, Unary) and sign == "+":
         return [(node.op, node.operand)]
     return [(sign, node)]
@@ -381,7 +383,8 @@ def _member(call: Call, text: str) -> MemberCall:
         _keyword(key, MEMBER_KEYWORDS, call, node, text)
     if not 2 <= len(call.args) <= 3:
         raise FormulaError(
-            "mm() needs a member column and a group column, then covariates if any: mm(member, group, x + z, weights=...)",
+            "mm() needs a member column and a group column, then covariates if any: "
+            "mm(member, group, x + z, weights=...)",
             text, call.span.start, call.span.stop,
         )  # fmt: skip
     given = dict(call.keywords)

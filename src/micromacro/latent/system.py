@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
@@ -125,7 +126,7 @@ class System:
         self.kept = int(ends[-1])
         self.size = self.kept + len(self.coefficients)
         theta_ends = np.cumsum([0] + [len(p.hypers) for p in parts])
-        self._theta = [slice(int(a), int(b)) for a, b in zip(theta_ends[:-1], theta_ends[1:], strict=True)]
+        self._theta = [slice(int(a), int(b)) for a, b in pairwise(theta_ends)]
         self.symbolic: Symbolic
         self._slots: list[np.ndarray]
         self._analyse()
@@ -154,7 +155,7 @@ class System:
             self.kept,
         )
         ends = np.cumsum([0, *lengths])
-        self._slots = [self.symbolic.entry[a:b] for a, b in zip(ends[:-1], ends[1:], strict=True)]
+        self._slots = [self.symbolic.entry[a:b] for a, b in pairwise(ends)]
 
     def _prior(self) -> None:
         """m0 and D: one for each standardised effect; a coefficient's own precision, or zero if flat."""

@@ -144,27 +144,34 @@ def analyse(
 
 def _minimum_degree(h: sparse.csc_matrix) -> np.ndarray:
     """A fill-reducing order of a symmetric pattern: SuperLU's multiple minimum degree on H + H'."""
-    n = h.shape[0]
+    n = len(h.indptr) - 1
     if n < 3:
         return np.arange(n)
     pattern = h.copy()
-    pattern.data[:] = 1.0
+    pattern.data = np.ones(len(pattern.indices))
     # A dominant diagonal keeps SuperLU from pivoting, so that its column order is the symmetric one.
     dominant = (pattern + sparse.diags(np.asarray(pattern.sum(axis=0)).ravel() + 1.0)).tocsc()
     lu = splu(dominant, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
     return np.argsort(lu.perm_c)
 
 
-def _postordered(h: sparse.csc_matrix, order: np.ndarray, kept: int):
-    """Relabel `order` by a postorder of its elimination tree; return it, the tree and the upper pattern."""
-    upper = sparse.triu(h[order][:, order], k=1, format="csc")
+def _upper(h: sparse.csc_matrix, order: np.ndarray) -> sparse.csc_matrix:
+    """Strict upper triangle of a symmetric pattern in a new order, by columns."""
+    upper = sparse.csc_matrix(sparse.triu(h[order][:, order], k=1))
     upper.sort_indices()
+    return upper
+
+
+def _postordered(
+    h: sparse.csc_matrix, order: np.ndarray, kept: int
+) -> tuple[np.ndarray, np.ndarray, sparse.csc_matrix]:
+    """Relabel `order` by a postorder of its elimination tree; return it, the tree and the upper pattern."""
+    upper = _upper(h, order)
     post = _postorder(_elimination_tree(upper.indptr, upper.indices))
     if np.any(post[kept:] < kept):  # the border is not connected to all: keep the order given
         post = np.arange(len(order))
     order = order[post]
-    upper = sparse.triu(h[order][:, order], k=1, format="csc")
-    upper.sort_indices()
+    upper = _upper(h, order)
     return order, _elimination_tree(upper.indptr, upper.indices), upper
 
 

@@ -58,7 +58,7 @@ def explain(s: Specification) -> str:
     """The model in words: equations, counts, free symbols, every parameter with its prior, remarks."""
     table = parameter_table(s)
     table["prior"] = table["prior"].where(~table["default"], table["prior"] + "  (default)")
-    shown = table[["prior", "start"]].to_string(formatters={"start": lambda v: f"{v:.4g}"}, justify="left")
+    shown = pd.DataFrame({"prior": table["prior"], "start": table["start"].map("{:.4g}".format)})
     lines = [
         f"micromacro: {s.family.name} model, {s.family.link} link",
         "",
@@ -67,7 +67,8 @@ def explain(s: Specification) -> str:
     ]
     lines += [f"  {line}" for line in equations(s)]
     lines += ["", *(f"  {line}" for line in counts(s) + weight_lines(s)), ""]
-    lines += ["Parameters and priors (the prior of Intercept is on the intercept at mean covariates)", shown]
+    lines += ["Parameters and priors (the prior of Intercept is on the intercept at mean covariates)"]
+    lines.append(shown.to_string(justify="left"))
     if s.notes:
         lines += ["", *(f"  - {note}" for note in s.notes)]
     return "\n".join(lines)

@@ -13,7 +13,7 @@ from ..engines.base import Outcome, Settings
 from ..engines.health import Health
 from ..errors import EngineError
 from ..model import Specification
-from ..table.memberships import TableRequest, assemble
+from ..table.memberships import TableRequest, Tables, assemble
 from . import inference, predict, report, summary, variance
 from .posterior import Posterior
 
@@ -262,7 +262,7 @@ class Fit:
                 eta[d] = family.simulate(eta[d], theta[d, q:], rng)
         return self._in_user_order(summary.draw_table(eta, ci, index), tables)
 
-    def _new_tables(self, data: Any, memberships: Any, members: Any):
+    def _new_tables(self, data: Any, memberships: Any, members: Any) -> Tables:
         """Tables for prediction: what the formula needs, the outcome apart."""
         specification = self.specification
         request = specification.request

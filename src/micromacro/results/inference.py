@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import special
-from scipy.optimize import brentq
+from scipy.optimize import root_scalar
 
 from ..engines.base import Outcome
 from ..engines.coordinates import Ratios
@@ -76,8 +76,8 @@ def likelihood_ratio(larger: Outcome, smaller: Outcome) -> LikelihoodRatio:
         )
     if extra:
         raise ModelError(
-            f"the models are not nested: the smaller one has {', '.join(extra)}, which the larger has not; compare them by "
-            "AIC"
+            f"the models are not nested: the smaller one has {', '.join(extra)}, which the larger has not; "
+            "compare them by AIC"
         )
     assert larger.optimum is not None and smaller.optimum is not None
     statistic = 2.0 * (larger.optimum.loglik - smaller.optimum.loglik)
@@ -213,7 +213,7 @@ class _Profile:
         for _ in range(12):
             outer = min(outer, limit) if step > 0 else max(outer, limit + 1e-9)
             if self.height(outer) < 0.0:
-                return float(brentq(self.height, inner, outer, xtol=1e-5 * abs(step), rtol=1e-10))
+                return root_scalar(self.height, bracket=(inner, outer), xtol=1e-5 * abs(step), rtol=1e-10).root
             if abs(outer - limit) < 2e-9:
                 return limit
             inner, outer = outer, at + 2.0 * (outer - at)

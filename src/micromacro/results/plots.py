@@ -55,8 +55,8 @@ class Plots:
         """Weights against a covariate of theirs, with an uncertainty band.
 
         Dots are the weights of all memberships (posterior mean or estimate). The line and band are the weight function
-        itself for a group of `size` members in which the others sit at the mean covariate (relative to equal weights where
-        weights are normalised).
+        itself for a group of `size` members in which the others sit at the mean covariate (relative to equal weights
+        where weights are normalised).
 
         Parameters
         ----------
@@ -86,7 +86,7 @@ class Plots:
         ax.plot(grid, line, color=BLUE, lw=2, label=f"a member of a group of {size}")
         if part.rule != "none":
             ax.axhline(1.0 / size, color=ORANGE, lw=1.2, ls="--", label=f"equal weights (1/{size})")
-        ax.set_ylim(bottom=min(0.0, float(table["weight"].min())))
+        ax.set_ylim(bottom=min(0.0, float(np.min(table["weight"].to_numpy()))))
         ax.set_xlabel(covariate)
         ax.set_ylabel(f"weight of a {part.name}")
         ax.legend(frameon=False, fontsize=8)

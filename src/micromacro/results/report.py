@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -133,7 +134,7 @@ def format_table(table: pd.DataFrame) -> str:
     return shown.to_string(formatters=formatters, na_rep="")
 
 
-def _formatter(column: str):
+def _formatter(column: str) -> Callable[[float], str]:
     if column.startswith("ess"):
         return lambda v: f"{v:.0f}"
     if column == "p":

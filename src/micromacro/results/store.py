@@ -19,7 +19,7 @@ def save(posterior: Posterior, path: Any) -> None:
     scratch = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
         tree.to_netcdf(scratch, engine="h5netcdf")
-        os.replace(scratch, target)
+        scratch.replace(target)
     finally:
         scratch.unlink(missing_ok=True)
 

@@ -67,7 +67,7 @@ def summary_table(posterior: Posterior, ci: float) -> pd.DataFrame:
     return pd.DataFrame(columns, index=index)
 
 
-def estimate_table(estimate, se, ci: float, index: pd.Index) -> pd.DataFrame:
+def estimate_table(estimate: np.ndarray, se: np.ndarray, ci: float, index: pd.Index) -> pd.DataFrame:
     """Estimates with standard errors and Wald intervals."""
     z = normal_quantile(ci)
     return pd.DataFrame(

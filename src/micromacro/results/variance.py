@@ -1,8 +1,9 @@
 r"""Variance components: what part of the outcome's variance each level brings.
 
 Effects of members reach a group through weights, so their share of the variance of group i is
-:math:`sd_u^2 \sum_j w_{ij}^2` (a member listed twice adds its weights first); the table gives its mean over the groups that have members. A unit
-brings :math:`sd_v^2`, the residual :math:`\sigma^2`. Fixed covariates are conditioned on.
+:math:`sd_u^2 \sum_j w_{ij}^2` (a member listed twice adds its weights first); the table gives its mean over the
+groups that have members. A unit brings :math:`sd_v^2`, the residual :math:`\sigma^2`. Fixed covariates are
+conditioned on.
 """
 
 from __future__ import annotations

@@ -47,7 +47,8 @@ class Coalitions:
         truth = ", ".join(f"{k} = {v:g}" for k, v in self.truth.items())
         return (
             f"Coalitions: {self.data['gid'].nunique()} governments, {self.data['pid'].nunique()} parties, "
-            f"{self.data['cid'].nunique()} countries, {len(self.data)} memberships\nformula: {self.formula}\ntruth: {truth}"
+            f"{self.data['cid'].nunique()} countries, {len(self.data)} memberships\n"
+            f"formula: {self.formula}\ntruth: {truth}"
         )
 
 

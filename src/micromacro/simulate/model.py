@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -88,7 +89,8 @@ def simulate(
         for k, part in enumerate(system.parts):
             if isinstance(part, MemberPart):
                 weights[part.name].append(part.weights(thetas[d][system.theta_of(k)], room.scratch[k]).copy())
-    return _pack(specification, outcome, etas, table, thetas, x_draws, weights, skipped)
+    stacked = {name: np.stack(w) for name, w in weights.items()}
+    return _pack(specification, Simulated(outcome, etas, table, thetas, x_draws, stacked), skipped)
 
 
 def check_values(specification: Specification, values: dict[str, float]) -> None:
@@ -125,16 +127,28 @@ def split(specification: Specification, values: np.ndarray) -> tuple[np.ndarray,
     return inner[:q], inner[q:]
 
 
-def _pack(specification, outcome, etas, table, thetas, x_draws, weights, skipped) -> Simulation:
+class Simulated(NamedTuple):
+    """Arrays without labels, a row a draw."""
+
+    outcome: np.ndarray
+    eta: np.ndarray
+    parameters: np.ndarray
+    theta: np.ndarray
+    x: np.ndarray
+    weights: dict[str, np.ndarray]
+
+
+def _pack(specification: Specification, drawn: Simulated, skipped: int) -> Simulation:
     """Labels on the arrays; rows that are groups go back to the user's order."""
     system, tables = specification.system, specification.tables
+    outcome, etas = drawn.outcome, drawn.eta
     effects = {}
     for k, part in enumerate(system.parts):
         if not isinstance(part, (MemberPart, UnitPart)) or not part.effects:
             continue
         start = system.effect_start[k]
         sd = system.theta_of(k).start + [p.kind for p in part.hypers].index("sd")
-        values = x_draws[:, start : start + part.effects] * thetas[:, [sd]]
+        values = drawn.x[:, start : start + part.effects] * drawn.theta[:, [sd]]
         effects[part.name] = pd.DataFrame(values, columns=pd.Index(part.levels.values, name=part.name))
     groups = tables.group_levels.values if tables.group_levels is not None else None
     if tables.order is not None:
@@ -142,9 +156,9 @@ def _pack(specification, outcome, etas, table, thetas, x_draws, weights, skipped
         outcome, etas = outcome[:, back], etas[:, back]
     return Simulation(
         outcome,
-        pd.DataFrame(table, columns=list(specification.names)),
+        pd.DataFrame(drawn.parameters, columns=list(specification.names)),
         effects,
-        {name: np.stack(w) for name, w in weights.items()},
+        drawn.weights,
         groups,
         etas,
         skipped,

@@ -99,7 +99,9 @@ def plain_matrix(names: Sequence[str], table: Table) -> np.ndarray:
     return out
 
 
-def _formulaic(terms: SignedTerms, table: Table, used: tuple[str, ...], text: str, intercept: bool):
+def _formulaic(
+    terms: SignedTerms, table: Table, used: tuple[str, ...], text: str, intercept: bool
+) -> tuple[Any, tuple[str, ...], np.ndarray]:
     import formulaic
 
     wilkinson = wilkinson_text(tuple(terms), intercept)
@@ -107,7 +109,7 @@ def _formulaic(terms: SignedTerms, table: Table, used: tuple[str, ...], text: st
     start = min((node.span.start for _, node in terms if node.span is not None), default=0)
     stop = max((node.span.stop for _, node in terms if node.span is not None), default=len(text))
     try:
-        out = formulaic.Formula(wilkinson).get_model_matrix(frame, context={}, na_action="ignore")
+        out = formulaic.model_matrix(wilkinson, frame, context={}, na_action="ignore")
     except MicromacroError:
         raise
     except Exception as error:  # formulaic wraps whatever the functions raise
@@ -129,6 +131,6 @@ def _check_finite(matrix: np.ndarray, names: Sequence[str], terms: SignedTerms, 
         if len(bad):
             shown = ", ".join(str(r) for r in bad[:5])
             raise DataError(
-                f"the term {name!r} is not finite in {len(bad)} of {len(matrix)} rows of {table.name} (first: {shown}); "
-                f"change the transformation in {' + '.join(to_text(n) for _, n in terms)} or the rows"
+                f"the term {name!r} is not finite in {len(bad)} of {len(matrix)} rows of {table.name} "
+                f"(first: {shown}); change the transformation in {' + '.join(to_text(n) for _, n in terms)} or the rows"
             )

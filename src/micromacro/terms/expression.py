@@ -38,7 +38,7 @@ def evaluate(node: Node, table: Table, text: str, role: str) -> np.ndarray:
     if len(bad):
         shown = ", ".join(str(b) for b in bad[:5])
         raise DataError(
-            f"the {role} {to_text(node)} is not finite in {len(bad)} of {len(values)} groups (first, counted in order of "
-            f"the group id: {shown}); check the transformation and the rows"
+            f"the {role} {to_text(node)} is not finite in {len(bad)} of {len(values)} groups (first, counted in "
+            f"order of the group id: {shown}); check the transformation and the rows"
         )
     return values

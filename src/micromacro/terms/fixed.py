@@ -6,12 +6,14 @@ Columns are centred where there is an intercept, so the prior of the intercept i
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from ..errors import ModelError
 from ..language.nodes import Fix, Formula
 from ..parameters import Parameter
+from ..table.columns import Table
 from ..table.memberships import Tables
 from .base import Columns, Context, sort_columns, spread
 from .design import Design, make_design
@@ -60,7 +62,7 @@ class FixedPart:
     def scratch(self, gradient: bool = True) -> dict:
         return {"filled": False}
 
-    def fill(self, theta, scratch, slots, values, offset) -> bool:
+    def fill(self, theta: np.ndarray, scratch: Any, slots: np.ndarray, values: np.ndarray, offset: np.ndarray) -> bool:
         if not scratch["filled"]:  # these entries never change
             values[slots] = self._linear().ravel()
             scratch["filled"] = True
@@ -70,7 +72,9 @@ class FixedPart:
             offset += self.matrix[:, self.columns.outside] @ theta
         return True
 
-    def pull(self, theta, scratch, slots, slope, d_offset) -> np.ndarray:
+    def pull(
+        self, theta: np.ndarray, scratch: Any, slots: np.ndarray, slope: np.ndarray, d_offset: np.ndarray
+    ) -> np.ndarray:
         return self.matrix[:, self.columns.outside].T @ d_offset
 
     def on(self, tables: Tables) -> FixedPart:
@@ -107,7 +111,7 @@ def build_fixed(formula: Formula, context: Context, no_intercept: str | None = N
     )
 
 
-def _fixed_columns(fixes: tuple[Fix, ...], table, text: str) -> tuple[list[tuple[Design, float]], np.ndarray]:
+def _fixed_columns(fixes: tuple[Fix, ...], table: Table, text: str) -> tuple[list[tuple[Design, float]], np.ndarray]:
     """Designs and columns of ``fix(x, c)`` terms; each must be one column."""
     made: list[tuple[Design, float]] = []
     columns = [np.empty((table.n_rows, 0))]

@@ -3,6 +3,7 @@ r"""Unit terms ``(1 | unit)``: :math:`v_{c[i]} = sd_v\, v^*_{c[i]}` for the unit
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -56,11 +57,13 @@ class UnitPart:
     def scratch(self, gradient: bool = True) -> None:
         return None
 
-    def fill(self, theta, scratch, slots, values, offset) -> bool:
+    def fill(self, theta: np.ndarray, scratch: Any, slots: np.ndarray, values: np.ndarray, offset: np.ndarray) -> bool:
         values[slots] = theta[0]
         return True
 
-    def pull(self, theta, scratch, slots, slope, d_offset) -> np.ndarray:
+    def pull(
+        self, theta: np.ndarray, scratch: Any, slots: np.ndarray, slope: np.ndarray, d_offset: np.ndarray
+    ) -> np.ndarray:
         return np.array([slope[slots].sum()])
 
     def on(self, tables: Tables) -> UnitPart:

@@ -8,7 +8,8 @@ import numpy as np
 
 from ...effects import effect_kind
 from ...errors import DataError, FormulaError, ModelError
-from ...language.nodes import Call, MemberCall, Name, Text, walk
+from ...language.functions import GROUP_FUNCTIONS
+from ...language.nodes import Call, MemberCall, Name, Node, Text, children
 from ...language.printing import to_text
 from ...numerics import aggregation
 from ..base import Context, sort_columns, spread
@@ -207,22 +208,14 @@ def _remarks(part: MemberPart, names: tuple[str, ...], random: bool, context: Co
 
 def _compared(expression: WeightExpression, name: str) -> bool:
     """Whether a column stands only inside comparisons or within-group functions."""
-    from ...language.functions import GROUP_FUNCTIONS
 
-    def outside(node) -> bool:
+    def outside(node: Node) -> bool:
         if isinstance(node, Name):
             return node.name == name
         if isinstance(node, Call) and node.function in GROUP_FUNCTIONS:
             return False
         if getattr(node, "op", "") in ("<", "<=", ">", ">=", "==", "!="):
             return False
-        return any(outside(child) for child in _children(node))
+        return any(outside(child) for child in children(node))
 
     return not outside(expression.node)
-
-
-def _children(node):
-    parts = list(walk(node))
-    direct = {id(p) for p in parts} - {id(node)}
-    nested = {id(q) for p in parts if p is not node for q in walk(p) if q is not p}
-    return [p for p in parts if id(p) in direct - nested]

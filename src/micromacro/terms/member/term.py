@@ -145,7 +145,7 @@ class MemberPart:
         room["features"] = np.ascontiguousarray(slots[: k * n].reshape(k, n))
         room["effects"] = np.ascontiguousarray(slots[k * n :][room["places"]])
 
-    def fill(self, theta, scratch, slots, values, offset) -> bool:
+    def fill(self, theta: np.ndarray, scratch: Any, slots: np.ndarray, values: np.ndarray, offset: np.ndarray) -> bool:
         if scratch["features"] is None:
             self._slots(slots, scratch)
         if not self.weigh(theta, scratch):
@@ -171,7 +171,9 @@ class MemberPart:
         aggregation.aggregate(room["w"], self.memberships.start, room["known"], room["row"])
         offset += room["row"] - float(loose @ self.center[c.outside])
 
-    def pull(self, theta, scratch, slots, slope, d_offset) -> np.ndarray:
+    def pull(
+        self, theta: np.ndarray, scratch: Any, slots: np.ndarray, slope: np.ndarray, d_offset: np.ndarray
+    ) -> np.ndarray:
         p = len(self.weight_parameters)
         chained = np.empty(p + 1)
         sd = theta[p] if self.sd else 0.0

@@ -16,7 +16,7 @@ import numpy as np
 
 from ...errors import DataError, FormulaError
 from ...language.functions import GROUP_FUNCTIONS, WEIGHT_FUNCTIONS
-from ...language.nodes import Binary, Call, Name, Node, Number, Text, Unary
+from ...language.nodes import Binary, Call, Name, Node, Number, Text, Unary, walk
 from ...numerics import tape as op
 from ...numerics.tape import run
 from ...table.columns import Table
@@ -266,7 +266,7 @@ class _Maker:
         if isinstance(node, Binary) and node.op == "**":
             base = self.logarithm(node.left)
             return None if base is None else self.binary(op.MULTIPLY, self.build(node.right), base)
-        if any(isinstance(part, Name) and part.name in self.parameters for part in _parts(node)):
+        if any(isinstance(part, Name) and part.name in self.parameters for part in walk(node)):
             return None
         value = self.build(node)
         return self.unary(op.LOG, value) if np.all(self._at(value) > 0) else None
@@ -296,7 +296,7 @@ def _inputs(row: tuple[int, int, int, int, int]) -> tuple[int, ...]:
 
 
 def _renumbered(row: tuple[int, int, int, int, int], place: dict[int, int]) -> tuple[int, ...]:
-    what, out, a, b, c = row
+    what, out, a, b, _ = row
     inputs = _inputs(row)
     new = [place[r] for r in inputs] + [0, 0, 0]
     if what == op.PARAMETER:
@@ -304,19 +304,6 @@ def _renumbered(row: tuple[int, int, int, int, int], place: dict[int, int]) -> t
     elif what == op.SCALE:
         new = [place[a], b, 0]
     return (what, place[out], new[0], new[1], new[2])
-
-
-def _parts(node: Node):
-    """A node and everything under it."""
-    yield node
-    if isinstance(node, Unary):
-        yield from _parts(node.operand)
-    elif isinstance(node, Binary):
-        yield from _parts(node.left)
-        yield from _parts(node.right)
-    elif isinstance(node, Call):
-        for child in (*node.args, *(v for _, v in node.keywords)):
-            yield from _parts(child)
 
 
 # -- reading what the user wrote -----------------------------------------------------------------------------------
@@ -342,7 +329,7 @@ def read_weights(
     free: list[str] = []
     columns: list[str] = []
     uses_n = False
-    for part in _parts(node):
+    for part in walk(node):
         if isinstance(part, Call):
             _check_call(part, text)
         if not isinstance(part, Name):
@@ -420,14 +407,14 @@ def _ready_made(call: Call, text: str, strict: tuple[str, ...] | None) -> Weight
             f"{call.function}() takes covariates joined by +, as in {call.function}(x + z)", text, call.span.start,
             call.span.stop,
         )  # fmt: skip
-    columns = tuple(dict.fromkeys(p.name for p in _parts(call.args[0]) if isinstance(p, Name)))
+    columns = tuple(dict.fromkeys(p.name for p in walk(call.args[0]) if isinstance(p, Name)))
     return WeightExpression(call, text, (), columns, False, ready=call.function)
 
 
 def _signed(node: Node, sign: str = "+") -> list[tuple[str, Node]]:
     """Top-level + and - terms of a covariate list."""
     if isinstance(node, Binary) and node.op in ("+", "-"):
-        return _signed(node.left, sign) + [(node.op, node.right)]
+        return [*_signed(node.left, sign), (node.op, node.right)]
     return [(sign, node)]
 
 
@@ -492,7 +479,7 @@ def check_group_size_column(table: Table, size: np.ndarray, group_ids: np.ndarra
 
 def constant_expression(node: Node, table: Table, text: str) -> np.ndarray:
     """Values (rows,) of an expression without free symbols in which every row stands alone."""
-    for part in _parts(node):
+    for part in walk(node):
         if isinstance(part, Call):
             if part.function in GROUP_FUNCTIONS:
                 raise FormulaError(
