@@ -48,7 +48,8 @@ def solve_gaussian(
         return bad, 0.0, 0.0, 0.0, 0.0
     for i in range(len(weight)):
         row_buffer[i] = weight[i] * target[i]
-    mean[:] = 0.0
+    for k in range(len(mean)):
+        mean[k] = 0.0
     transposed_times(row_start, columns, values, row_buffer, mean)
     symmetric_times(d_row, d_column, d_value, center, mean)
     solve_lower(layout, panel, mean)
@@ -78,7 +79,8 @@ def gaussian_slopes(
     derivative of log|D|). `inverse`, `y`, `small`, `buffer`, `leverage` are work space.
     """
     selected_inverse(layout, panel, kept, inverse, y, small)
-    slope[:] = 0.0
+    for a in range(len(slope)):
+        slope[a] = 0.0
     pair_products(row_start, pair, values, inverse, slope, leverage)
     finish_slopes(row_start, columns, slope, weight, residual, mean, leverage, d_weight)
     for i in range(len(weight)):

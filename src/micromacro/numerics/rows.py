@@ -16,7 +16,8 @@ _kernel = njit(cache=True, nogil=True, error_model="numpy", boundscheck=False)
 @_kernel
 def assemble(row_start, pair, values, weight, d_place, d_value, panel):
     """Panels of A'WA + D. `weight` (N,) is the diagonal of W."""
-    panel[:] = 0.0
+    for p in range(len(panel)):
+        panel[p] = 0.0
     for k in range(len(d_place)):
         panel[d_place[k]] += d_value[k]
     p = 0

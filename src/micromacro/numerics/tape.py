@@ -2,8 +2,8 @@ r"""A tape: an arithmetic expression as a list of operations on columns, run wit
 
 A weight expression is compiled once (:mod:`micromacro.terms.member.weights`) to operations on registers, each a
 column over the memberships; everything that no parameter reaches is worked out beforehand and only loaded. One
-call of :func:`run` then computes the values and the derivatives in every parameter, exactly (forward mode,
-operation by operation), without Python.
+call of a kernel then computes the values and the derivatives in every parameter, exactly (forward mode,
+operation by operation); within-group functions have a kernel of their own.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from numba import njit
 (
     PARAMETER, SCALE, ADD, SUBTRACT, MULTIPLY, DIVIDE, POWER, NEGATE, EXP, LOG, LOG1P, EXPM1, SQRT, ABS, LOGIT, ILOGIT,
     PROBIT, IPROBIT, CLOGLOG, TANH, SOFTPLUS, WHERE, MINIMUM, MAXIMUM, LESS, LESS_EQUAL, GREATER, GREATER_EQUAL, EQUAL,
-    NOT_EQUAL, GROUP_SUM, GROUP_MEAN, GROUP_MIN, GROUP_MAX, GROUP_VAR, GROUP_SD, GROUP_RANGE, GROUP_RANK,
-    GROUP_QUANTILE, GROUP_TAKE,
+    NOT_EQUAL, GROUP_SUM, GROUP_MEAN, GROUP_VAR, GROUP_SD, GROUP_TAKE, GROUP_MIN, GROUP_MAX, GROUP_RANGE, GROUP_RANK,
+    GROUP_QUANTILE,
 ) = range(40)  # fmt: skip
 
 _kernel = njit(cache=True, nogil=True, error_model="numpy")
@@ -111,77 +111,15 @@ def _binary(op, x, y):
     return (1.0 if v else 0.0), 0.0, 0.0
 
 
-@_kernel
-def _group(op, out, a, extra, start, value, slope):
-    """A within-group function of register a, spread over the members of each group."""
-    parameters = slope.shape[1]
-    for g in range(len(start) - 1):
-        lo, hi = start[g], start[g + 1]
-        n = hi - lo
-        if n == 0:
-            continue
-        share = np.zeros((n, n if op == GROUP_RANK else 1))
-        weight = share[:, 0]  # derivative of the group's value in each member's
-        result = 0.0
-        x = value[a, lo:hi]
-        if op == GROUP_SUM or op == GROUP_MEAN:
-            each = 1.0 if op == GROUP_SUM else 1.0 / n
-            for i in range(n):
-                result += each * x[i]
-                weight[i] = each
-        elif op == GROUP_VAR or op == GROUP_SD:
-            mean = 0.0
-            for i in range(n):
-                mean += x[i] / n
-            for i in range(n):
-                result += (x[i] - mean) ** 2 / max(n - 1, 1)
-                weight[i] = 2.0 * (x[i] - mean) / max(n - 1, 1)
-            if op == GROUP_SD:
-                result = math.sqrt(result)
-                for i in range(n):
-                    weight[i] = 0.5 * weight[i] / result if result > 0 else 0.0
-        elif op == GROUP_TAKE:
-            pick = int(value[extra, lo])
-            result = x[pick]
-            weight[pick] = 1.0
-        elif op == GROUP_RANK:
-            for i in range(n):
-                below, ties = 0.0, 0.0
-                for j in range(n):
-                    below += 1.0 if x[j] < x[i] else 0.0
-                    ties += 1.0 if x[j] == x[i] else 0.0
-                value[out, lo + i] = below + 0.5 * (ties + 1.0)
-                for p in range(parameters):
-                    slope[out, p, lo + i] = 0.0
-            continue
-        else:
-            order = np.argsort(x)
-            if op == GROUP_RANGE:
-                result = x[order[n - 1]] - x[order[0]]
-                weight[order[n - 1]] += 1.0
-                weight[order[0]] -= 1.0
-            else:
-                q = 0.0 if op == GROUP_MIN else (1.0 if op == GROUP_MAX else value[extra, lo])
-                at = q * (n - 1)
-                low = min(int(math.floor(at)), n - 1)
-                high = min(low + 1, n - 1)
-                part = at - low
-                result = (1.0 - part) * x[order[low]] + part * x[order[high]]
-                weight[order[low]] += 1.0 - part
-                weight[order[high]] += part
-        for p in range(parameters):
-            total = 0.0
-            for i in range(n):
-                total += weight[i] * slope[a, p, lo + i]
-            for i in range(n):
-                slope[out, p, lo + i] = total
-        for i in range(n):
-            value[out, lo + i] = result
-
-
-@_kernel
-def run(code, moves, parameter, start, value, slope):
-    """Run a tape.
+def run(
+    code: np.ndarray,
+    moves: np.ndarray,
+    parameter: np.ndarray,
+    start: np.ndarray,
+    value: np.ndarray,
+    slope: np.ndarray,
+) -> None:
+    """Run a tape; one kernel call unless a within-group function stands in it.
 
     Parameters
     ----------
@@ -199,23 +137,139 @@ def run(code, moves, parameter, start, value, slope):
     slope : (registers, p, m) array
         Derivatives of the moving registers; with p = 0 none are computed.
     """
+    begin = 0
+    for k in np.flatnonzero(code[:, 0] >= GROUP_SUM):
+        run_rows(code, begin, k, moves, parameter, value, slope)
+        run_group(code[k, 0], code[k, 1], code[k, 2], code[k, 3], start, value, slope)
+        begin = k + 1
+    run_rows(code, begin, len(code), moves, parameter, value, slope)
+
+
+@_kernel
+def run_group(op, out, a, extra, start, value, slope):
+    """A within-group function of register a, spread over the members of each group."""
+    longest = 0
+    for g in range(len(start) - 1):
+        longest = max(longest, start[g + 1] - start[g])
+    order = np.empty(longest, np.int64)
+    weight = np.empty(longest)  # derivative of the group's value in each member's
+    for g in range(len(start) - 1):
+        lo = start[g]
+        n = start[g + 1] - lo
+        if n == 0:
+            continue
+        if op >= GROUP_MIN:
+            _sort(value, a, lo, n, order)
+        if op == GROUP_RANK:
+            _rank(value, a, lo, n, order, out, slope)
+            continue
+        for i in range(n):
+            weight[i] = 0.0
+        result = _group_value(op, value, a, extra, lo, n, order, weight)
+        for i in range(n):
+            value[out, lo + i] = result
+        for p in range(slope.shape[1]):
+            total = 0.0
+            for i in range(n):
+                total += weight[i] * slope[a, p, lo + i]
+            for i in range(n):
+                slope[out, p, lo + i] = total
+
+
+@_kernel
+def _group_value(op, value, a, extra, lo, n, order, weight):
+    """A group's value; `weight` (zeros) receives its derivative in each member's value."""
+    result = 0.0
+    if op == GROUP_SUM or op == GROUP_MEAN:
+        each = 1.0 if op == GROUP_SUM else 1.0 / n
+        for i in range(n):
+            result += each * value[a, lo + i]
+            weight[i] = each
+    elif op == GROUP_VAR or op == GROUP_SD:
+        mean = 0.0
+        for i in range(n):
+            mean += value[a, lo + i] / n
+        for i in range(n):
+            d = value[a, lo + i] - mean
+            result += d * d / max(n - 1, 1)
+            weight[i] = 2.0 * d / max(n - 1, 1)
+        if op == GROUP_SD:
+            result = math.sqrt(result)
+            for i in range(n):
+                weight[i] = 0.5 * weight[i] / result if result > 0 else 0.0
+    elif op == GROUP_TAKE:
+        pick = int(value[extra, lo])
+        result = value[a, lo + pick]
+        weight[pick] = 1.0
+    elif op == GROUP_RANGE:
+        result = value[a, lo + order[n - 1]] - value[a, lo + order[0]]
+        weight[order[n - 1]] += 1.0
+        weight[order[0]] -= 1.0
+    else:
+        q = 0.0 if op == GROUP_MIN else (1.0 if op == GROUP_MAX else value[extra, lo])
+        at = q * (n - 1)
+        low = min(int(math.floor(at)), n - 1)
+        high = min(low + 1, n - 1)
+        part = at - low
+        result = (1.0 - part) * value[a, lo + order[low]] + part * value[a, lo + order[high]]
+        weight[order[low]] += 1.0 - part
+        weight[order[high]] += part
+    return result
+
+
+@_kernel
+def _rank(value, a, lo, n, order, out, slope):
+    """Ranks from 1, ties at the mean of their places; their derivative is zero."""
+    i = 0
+    while i < n:
+        j = i
+        while j + 1 < n and value[a, lo + order[j + 1]] == value[a, lo + order[i]]:
+            j += 1
+        for k in range(i, j + 1):
+            value[out, lo + order[k]] = 0.5 * (i + j) + 1.0
+        i = j + 1
+    for p in range(slope.shape[1]):
+        for k in range(n):
+            slope[out, p, lo + k] = 0.0
+
+
+@_kernel
+def _sort(value, a, lo, n, order):
+    """Places 0 .. n-1 of a group in rising order of register a, the first of equals first (Shell's sort)."""
+    for i in range(n):
+        order[i] = i
+    gap = 1
+    while gap < n // 3:
+        gap = 3 * gap + 1
+    while gap > 0:
+        for i in range(gap, n):
+            k = order[i]
+            x = value[a, lo + k]
+            j = i
+            while j >= gap:
+                other = order[j - gap]
+                y = value[a, lo + other]
+                if not (y > x or (y == x and other > k)):
+                    break
+                order[j] = other
+                j -= gap
+            order[j] = k
+        gap //= 3
+
+
+@_kernel
+def run_rows(code, begin, stop, moves, parameter, value, slope):
+    """Run the operations `begin` to `stop` of a tape, none of them a within-group function (see :func:`run`)."""
     m = value.shape[1]
     count = slope.shape[1]
-    for k in range(len(code)):
+    for k in range(begin, stop):
         op, out, a, b, c = code[k, 0], code[k, 1], code[k, 2], code[k, 3], code[k, 4]
-        if op >= GROUP_SUM:
-            _group(op, out, a, b, start, value, slope)
-        elif op == PARAMETER:
-            value[out, :] = parameter[b]
-            if count > 0:
-                slope[out, :, :] = 0.0
-                slope[out, b, :] = 1.0
-        elif op == SCALE:
+        if op == PARAMETER or op == SCALE:
             for i in range(m):
-                value[out, i] = parameter[b] * value[a, i]
-            if count > 0:
-                slope[out, :, :] = 0.0
-                slope[out, b, :] = value[a, :]
+                factor = 1.0 if op == PARAMETER else value[a, i]
+                value[out, i] = parameter[b] * factor
+                for p in range(count):
+                    slope[out, p, i] = factor if p == b else 0.0
         elif op == WHERE:
             for i in range(m):
                 chosen = b if value[a, i] != 0.0 else c

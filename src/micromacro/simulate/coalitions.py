@@ -53,7 +53,7 @@ class Coalitions:
 
 
 _TRUTH = {
-    "Intercept": 6.0, "majority": 0.4, "pid.cohesion": -0.3, "pid.w.pseat": 1.0, "pid.sd": 0.6, "cid.sd": 0.3,
+    "Intercept": 6.0, "majority": 0.4, "pid.cohesion": -0.5, "pid.w.pseat": 1.5, "pid.sd": 1.0, "cid.sd": 0.4,
     "sigma": 0.6,
 }  # fmt: skip
 

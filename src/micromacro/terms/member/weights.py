@@ -291,7 +291,7 @@ def _inputs(row: tuple[int, int, int, int, int]) -> tuple[int, ...]:
         return ()
     if what == op.WHERE:
         return (a, b, c)
-    two = op.ADD <= what <= op.POWER or op.MINIMUM <= what <= op.NOT_EQUAL or what >= op.GROUP_QUANTILE
+    two = op.ADD <= what <= op.POWER or op.MINIMUM <= what <= op.NOT_EQUAL or what in (op.GROUP_QUANTILE, op.GROUP_TAKE)
     return (a, b) if two else (a,)
 
 

@@ -1,0 +1,67 @@
+"""The data of the benchmarks: simulated coalitions always, the real ones where they lie beside the checkout."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+import micromacro as mm
+
+COALGOV = Path(__file__).resolve().parents[2] / "shared" / "data" / "coalgov.csv"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A data set with its formulas."""
+
+    name: str
+    data: pd.DataFrame
+    outcome: str
+    fixed: tuple[str, ...]
+
+    def formula(self, weights: str) -> str:
+        """The model with the given weights."""
+        return (
+            f"{self.outcome} ~ {' + '.join(self.fixed)} + "
+            f"mm(pid, gid, cohesion, weights = {weights}, normalize = group) + (1 | cid)"
+        )
+
+    @property
+    def equal(self) -> str:
+        """Equal weights."""
+        return self.formula("1/n")
+
+    @property
+    def power(self) -> str:
+        """Weights that depend on the share of seats."""
+        return self.formula("1 / n ** exp(-(b1 * pseat))")
+
+    def arrays(self) -> dict[str, Any]:
+        """The model's ingredients as plain arrays, for programs that are not ours."""
+        model = mm.Model(self.equal, self.data)
+        s = model.specification
+        part = s.members["pid"]
+        x = s.fixed.matrix[:, s.fixed.columns.inside] + s.fixed.center
+        memberships = self.data.sort_values(["gid", "pid"])
+        return {
+            "y": s.outcome,
+            "x": x,
+            "group": part.memberships.group,
+            "member": part.memberships.member,
+            "cohesion": part.x[0],
+            "pseat": memberships["pseat"].to_numpy(),
+            "country": s.units["cid"].codes,
+        }
+
+
+def cases() -> list[Case]:
+    """Simulated coalitions of the size of the real ones; the real ones where they are there."""
+    made = mm.simulate.coalitions(628, 312, 29, random_seed=1)
+    data = made.data.assign(mwc=(made.data["gid"] % 3 == 0).astype(int))  # has nothing to do with the outcome
+    found = [Case("simulated", data, "log_duration", ("majority", "mwc"))]
+    if COALGOV.exists():
+        found.append(Case("coalgov", pd.read_csv(COALGOV), "log(dur_wkb)", ("majority", "mwc")))
+    return found
