@@ -23,6 +23,7 @@ _FORMULA = (
     " weights = {weights}, normalize = group)"
 )
 _WEIGHTS = {"equal": "1/n", "estimated": "power(dissimilarity)"}
+WIDE = 200  # characters, where the output goes to no terminal
 _ENGINES = {"ml": "maximum likelihood", "mcmc": "draws from the posterior"}
 
 
@@ -49,7 +50,7 @@ def run(out: Path, *, quick: bool = False) -> None:
                 engine, draws=draws, tune=draws, chains=chains, random_seed=1, progress=sys.stderr.isatty()
             )
         print(f"\n{words} ({engine})\n")
-        print(compare(fits, shutil.get_terminal_size().columns))
+        print(compare(fits, shutil.get_terminal_size(fallback=(WIDE, 24)).columns))
         if engine == "ml":
             print(f"\nestimated against equal weights: {fits['estimated'].lr_test(fits['equal'])}")
         estimated[engine] = fits["estimated"]
@@ -60,9 +61,10 @@ def run(out: Path, *, quick: bool = False) -> None:
 
 
 def compare(fits: dict[str, Fit], width: int) -> str:
-    """Reports side by side where `width` characters are enough for them, else a table of the parameters."""
+    """Reports side by side; where `width` characters are not enough, one below the other and a table of both."""
     reports = [f"{name} weights\n\n{fitted!r}" for name, fitted in fits.items()]
-    return beside(reports, width) or parameter_table(fits).to_string(na_rep="", float_format="{:.3f}".format)
+    table = parameter_table(fits).to_string(na_rep="", float_format="{:.3f}".format)
+    return beside(reports, width) or "\n\n".join([*reports, table])
 
 
 def beside(texts: list[str], width: int, gap: int = 4) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import textwrap
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ from ..model import Specification
 
 if TYPE_CHECKING:
     from .fit import Fit
+
+WIDTH = 92
 
 _NORMALISED = {
     "total": "all weights sum to the number of groups",
@@ -117,13 +120,24 @@ def health_lines(fit: Fit) -> list[str]:
 def text_report(fit: Fit, ci: float) -> str:
     """The whole report as text."""
     s = fit.specification
-    lines = [heading(fit), "", f"  {' '.join(fit.formula.split())}", ""]
-    lines += [f"  {line}" for line in counts(s) + weight_lines(s)]
+    lines = [*wrapped(heading(fit), hanging="  "), "", *wrapped(" ".join(fit.formula.split()), "  ", "    "), ""]
+    for line in counts(s) + weight_lines(s):
+        lines += wrapped(line, "  ", "    ")
     for title, table in sections(fit, ci):
         lines += ["", f"{title}  ({ci:.0%} intervals)", format_table(table)]
     line = likelihood_line(fit)
     lines += ["", line] if line else []
-    return "\n".join([*lines, "", *health_lines(fit)])
+    lines += [""]
+    for line in health_lines(fit):
+        lines += wrapped(line, hanging="    ")
+    return "\n".join(lines)
+
+
+def wrapped(text: str, indent: str = "", hanging: str = "") -> list[str]:
+    """Lines of at most WIDTH characters, never broken inside a word."""
+    return textwrap.wrap(
+        text, WIDTH, initial_indent=indent, subsequent_indent=hanging, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def format_table(table: pd.DataFrame) -> str:
