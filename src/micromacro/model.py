@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from .errors import FormulaError, ModelError
+from .errors import DataError, FormulaError, ModelError
 from .families.base import Family
-from .language.nodes import Call, Formula, MemberCall, Node
+from .families.response import Raw, Response
+from .language.nodes import Call, Formula, MemberCall, Name, Node, Text
 from .language.parse import parse_formula
 from .language.printing import names_in, to_text
 from .latent.system import System
@@ -115,8 +116,8 @@ class Specification:
     family : Family
     tables : Tables
     system : System
-    outcome : (groups,) array
-        On the scale that the family sees (after ``log(y)``).
+    response : Response
+        The outcome on the scale that the family sees (after ``log(y)``).
     offset : (groups,) array
     book : PriorBook
     notes : tuple of str
@@ -127,7 +128,7 @@ class Specification:
     family: Family
     tables: Tables
     system: System
-    outcome: np.ndarray
+    response: Response
     offset: np.ndarray
     book: PriorBook
     request: TableRequest
@@ -139,6 +140,11 @@ class Specification:
         f = self.formula
         nodes = [*(n for _, n in f.fixed), *f.offsets, *(x.term for x in f.fixes), *(u.unit for u in f.units)]
         return frozenset(name for node in nodes for name in _names(node))
+
+    @property
+    def outcome(self) -> np.ndarray:
+        """The observed outcome (groups,): y, a share of successes, the time, the number of a category from 1."""
+        return self.response.observed
 
     @property
     def outcome_name(self) -> str:
@@ -175,7 +181,7 @@ class Specification:
         """All parameters in the order of the tables: coefficients, weights, sds, the family's own."""
         coefficients = [p for part in self.system.parts for p in coefficients_of(part)]
         rest = [p for p in self.system.hypers if not p.linear]
-        kinds = ("w", "aggregate", "sd", "cor", "sigma", "shape", "phi")
+        kinds = ("w", "aggregate", "sd", "cor", "sigma", "shape", "phi", "nu", "cut")
         return tuple(coefficients) + tuple(sorted(rest, key=lambda p: kinds.index(p.kind)))
 
     @cached_property
@@ -232,6 +238,9 @@ def coefficients_of(part: Any) -> tuple[Parameter, ...]:
     return part.parameters if isinstance(part, MemberPart) else ()
 
 
+_TYPES = ("right", "left", "interval")
+
+
 def specify(reading: Reading, tables: Tables, family: Family, book: PriorBook, flat: bool) -> Specification:
     """Build the model on its tables.
 
@@ -241,14 +250,14 @@ def specify(reading: Reading, tables: Tables, family: Family, book: PriorBook, f
         Whether parameters have no prior unless the user gave one (ml and reml).
     """
     formula = reading.formula
-    outcome = _outcome(formula, tables, family)
+    response = family.read(read_outcome(formula, tables))
     offset = np.zeros(tables.groups.n_rows)
     for node in formula.offsets:
         offset += evaluate(node, tables.groups, formula.text, "offset")
-    scale, location = family.scale(outcome - offset)
+    scale, location = family.scale(response, offset)
     context = Context(formula.text, tables, book, scale, location, reading.columns, flat)
     parts = build_parts(formula, reading.weights, context, family.no_intercept)
-    own = family.parameters(book, scale, flat)
+    own = family.parameters(book, scale, flat, response)
     system = System(parts, tables.groups.n_rows, own, offset)
     _check_enough(system)
     check_collinear(system)
@@ -257,7 +266,7 @@ def specify(reading: Reading, tables: Tables, family: Family, book: PriorBook, f
         family,
         tables,
         system,
-        outcome,
+        response,
         offset,
         book,
         reading.request,
@@ -267,16 +276,41 @@ def specify(reading: Reading, tables: Tables, family: Family, book: PriorBook, f
     return specification
 
 
-def _outcome(formula: Formula, tables: Tables, family: Family) -> np.ndarray:
-    node = formula.outcome
-    if isinstance(node, Call) and node.function in ("trials", "surv", "Surv"):
+def read_outcome(formula: Formula, tables: Tables) -> Raw:
+    """The left side of the formula: a plain outcome, ``trials(k, n)`` or ``surv(...)``."""
+    node, text = formula.outcome, formula.text
+    ids = tables.group_levels.values if tables.group_levels is not None else tables.order
+    assert ids is not None
+    what = to_text(node)
+    if isinstance(node, Name) and tables.groups[node.name].kind in ("text", "category"):
+        column = tables.groups[node.name]
+        if column.kind == "text":
+            raise DataError(
+                f"the outcome {node.name!r} holds text (first: {column.values[0]!r}), which has no order: make it a "
+                "categorical column with its categories in order, or numbers"
+            )
+        categories = column.categories or ()
+        codes = np.array([categories.index(v) for v in column.values], dtype=float)
+        return Raw("plain", (codes,), what, ids, categories=categories)
+    if not (isinstance(node, Call) and node.function in ("trials", "surv", "Surv")):
+        return Raw("plain", (evaluate(node, tables.groups, text, "outcome"),), what, ids)
+    form = "trials" if node.function == "trials" else "surv"
+    kind = "right"
+    for key, value in node.keywords:
+        if form == "trials" or key != "type" or not (isinstance(value, Text) and value.value in _TYPES):
+            raise FormulaError(
+                f'{node.function}() takes {"no keyword" if form == "trials" else "type= right, left or interval"}',
+                text, node.span.start, node.span.stop,
+            )  # fmt: skip
+        kind = value.value
+    least, most = (2, 2) if form == "trials" else (1, 3)
+    if not least <= len(node.args) <= most or (kind != "right" and len(node.args) != 2):
         raise FormulaError(
-            f"family {family.name} takes a plain outcome such as y or log(y), not {node.function}()", formula.text,
+            f"{node.function}() takes {'two' if most == 2 or kind != 'right' else 'one to three'} columns", text,
             node.span.start, node.span.stop,
         )  # fmt: skip
-    values = evaluate(node, tables.groups, formula.text, "outcome")
-    family.check(values, to_text(node))
-    return values
+    columns = tuple(evaluate(a, tables.groups, text, "outcome") for a in node.args)
+    return Raw(form, columns, what, ids, kind)
 
 
 def _check_enough(system: System) -> None:

@@ -24,6 +24,8 @@ CLASSES = {
     "sigma": "residual standard deviation",
     "shape": "shape of a family",
     "phi": "dispersion of a family",
+    "nu": "degrees of freedom of a family",
+    "cut": "cuts between ordered categories",
     "aggregate": "shapes of aggregation features",
 }
 
@@ -36,8 +38,10 @@ _VAGUE: dict[str, Prior] = {
     "sigma": HalfCauchy(25.0),
     "shape": Exponential(0.001),
     "phi": Exponential(0.001),
+    "nu": Exponential(0.001),
+    "cut": Normal(0.0, 100.0),
 }
-_POSITIVE = ("sd", "sigma", "shape", "phi")
+_POSITIVE = ("sd", "sigma", "shape", "phi", "nu")
 
 
 @dataclass(frozen=True)

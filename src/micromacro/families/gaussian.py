@@ -4,12 +4,43 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numba import njit
 
 from ..errors import DataError, ModelError
 from ..parameters import Parameter, PriorBook
 from ..priors import HalfStudent
+from .response import Raw, Response, made, need_form, need_numbers
+
+_LOG_ROOT_2PI = 0.5 * math.log(2.0 * math.pi)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _slopes(values, eta, sigma, out):  # noqa: ANN001, ANN202
+    for i in range(len(eta)):
+        u = (values[0, i] - eta[i]) / sigma
+        out[0, i] = -0.5 * u * u - math.log(sigma) - _LOG_ROOT_2PI
+        out[1, i] = u / sigma
+        out[2, i] = -1.0 / (sigma * sigma)
+        out[3, i] = 1.0 / (sigma * sigma)
+
+
+def plain(raw: Raw, family: str) -> Response:
+    """A plain numeric outcome that varies."""
+    need_form(raw, family, "plain")
+    need_numbers(raw, family)
+    y = raw.columns[0]
+    if len(y) > 1 and np.ptp(y) == 0.0:
+        raise DataError(f"the outcome {raw.what} is the same in all {len(y)} groups ({y[0]:g})")
+    return made(y)
+
+
+def spread_and_centre(y: np.ndarray) -> tuple[float, float]:
+    """Standard deviation (1 where there is none) and mean."""
+    spread = float(np.std(y, ddof=1)) if len(y) > 1 else 1.0
+    return (spread if spread > 0 else 1.0), float(np.mean(y))
 
 
 @dataclass(frozen=True)
@@ -25,29 +56,29 @@ class Gaussian:
         if self.link != "identity":
             raise ModelError(f"family gaussian has the identity link only, not {self.link!r}; transform the outcome")
 
-    def check(self, outcome: np.ndarray, what: str) -> None:
-        """Refuse an outcome that never varies."""
-        if len(outcome) > 1 and np.ptp(outcome) == 0.0:
-            raise DataError(f"the outcome {what} is the same in all {len(outcome)} groups ({outcome[0]:g})")
+    def read(self, raw: Raw) -> Response:
+        return plain(raw, self.name)
 
-    def scale(self, outcome: np.ndarray) -> tuple[float, float]:
-        """Standard deviation and mean of the outcome."""
-        spread = float(np.std(outcome, ddof=1)) if len(outcome) > 1 else 1.0
-        return (spread if spread > 0 else 1.0), float(np.mean(outcome))
+    def scale(self, response: Response, offset: np.ndarray) -> tuple[float, float]:
+        return spread_and_centre(response.observed - offset)
 
-    def parameters(self, book: PriorBook, scale: float, flat: bool) -> tuple[Parameter, ...]:
-        """Sigma, with prior half_student(3, 0, 2.5 s)."""
+    def parameters(self, book: PriorBook, scale: float, flat: bool, response: Response) -> tuple[Parameter, ...]:
         return (book.parameter("sigma", "sigma", HalfStudent(3.0, 0.0, 2.5 * scale), start=0.7 * scale, flat=flat),)
 
-    def mean(self, eta: np.ndarray, own: np.ndarray) -> np.ndarray:
-        """Eta itself."""
+    def possible(self, own: np.ndarray) -> bool:
+        return bool(own[0] > 0.0)
+
+    def slopes(self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, out: np.ndarray) -> None:
+        _slopes(values, eta, own[0], out)
+
+    def log_density(self, values: Any, eta: Any, own: Any, xp: Any = np, special: Any = None) -> Any:
+        u = (values[0] - eta) / own[0]
+        return -0.5 * u * u - xp.log(own[0]) - _LOG_ROOT_2PI
+
+    def mean(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
         return eta
 
-    def simulate(self, eta: np.ndarray, own: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Normal draws around eta."""
+    def simulate(
+        self, eta: np.ndarray, own: np.ndarray, rng: np.random.Generator, values: np.ndarray | None
+    ) -> np.ndarray:
         return eta + own[0] * rng.standard_normal(eta.shape)
-
-    def log_density(self, outcome: np.ndarray, eta: np.ndarray, own: np.ndarray) -> np.ndarray:
-        """Normal log density with sd sigma."""
-        u = (outcome - eta) / own[0]
-        return -0.5 * u * u - math.log(own[0]) - 0.5 * math.log(2.0 * math.pi)

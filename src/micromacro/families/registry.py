@@ -7,9 +7,33 @@ from collections.abc import Callable
 
 from ..errors import ModelError
 from .base import Family
+from .bernoulli import Bernoulli
+from .beta import Beta
+from .binomial import Binomial
+from .exponential import Exponential
+from .gamma import Gamma
 from .gaussian import Gaussian
+from .lognormal import Lognormal
+from .negative_binomial import NegativeBinomial
+from .ordinal import Ordinal
+from .poisson import Poisson
+from .student import Student
+from .weibull import Weibull
 
-FAMILIES: dict[str, Callable[..., Family]] = {"gaussian": Gaussian}
+FAMILIES: dict[str, Callable[..., Family]] = {
+    "gaussian": Gaussian,
+    "student": Student,
+    "bernoulli": Bernoulli,
+    "binomial": Binomial,
+    "poisson": Poisson,
+    "negative_binomial": NegativeBinomial,
+    "gamma": Gamma,
+    "beta": Beta,
+    "ordinal": Ordinal,
+    "weibull": Weibull,
+    "exponential": Exponential,
+    "lognormal": Lognormal,
+}
 
 
 def find_family(family: str | Family) -> Family:

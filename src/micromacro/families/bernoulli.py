@@ -1,0 +1,57 @@
+r"""Binary outcomes: :math:`P(y_i = 1) = F(\eta_i)` with the logit, probit or cloglog link."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..parameters import Parameter, PriorBook
+from . import binary
+from .response import Raw, Response, made, need_form, need_numbers
+
+
+@dataclass(frozen=True)
+class Bernoulli:
+    """Bernoulli family: outcomes 0 and 1 (or false and true); no parameter of its own."""
+
+    link: str = "logit"
+    name: str = "bernoulli"
+    no_intercept: str | None = None
+    conjugate: bool = False
+
+    def __post_init__(self):
+        binary.check_link(self.link, self.name)
+
+    def read(self, raw: Raw) -> Response:
+        need_form(raw, self.name, "plain")
+        need_numbers(raw, self.name)
+        y = raw.columns[0]
+        raw.refuse((y != 0) & (y != 1), "is neither 0 nor 1")
+        raw.refuse(np.full(len(y), np.ptp(y) == 0.0), f"is always {y[0]:g}: there is nothing to explain")
+        return made(y)
+
+    def scale(self, response: Response, offset: np.ndarray) -> tuple[float, float]:
+        return 1.0, float(binary.quantile(self.link, response.observed.mean()))
+
+    def parameters(self, book: PriorBook, scale: float, flat: bool, response: Response) -> tuple[Parameter, ...]:
+        return ()
+
+    def possible(self, own: np.ndarray) -> bool:
+        return True
+
+    def slopes(self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, out: np.ndarray) -> None:
+        binary.slopes(binary.LINKS[self.link], values[0], np.ones(len(eta)), eta, out)
+
+    def log_density(self, values: Any, eta: Any, own: Any, xp: Any = np, special: Any = None) -> Any:
+        one, zero = binary.plain_logs(self.link, eta, xp, special)
+        return xp.where(values[0] > 0.5, one, zero)
+
+    def mean(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
+        return binary.probability(self.link, eta)
+
+    def simulate(
+        self, eta: np.ndarray, own: np.ndarray, rng: np.random.Generator, values: np.ndarray | None
+    ) -> np.ndarray:
+        return (rng.random(eta.shape) < binary.probability(self.link, eta)).astype(float)

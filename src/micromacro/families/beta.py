@@ -1,0 +1,87 @@
+r"""Shares: beta with mean :math:`\mu_i = F(\eta_i)` and precision :math:`\phi`, variance :math:`\mu(1-\mu)/(1+\phi)`.
+
+The density need not be log-concave in eta; where a positive curvature is needed its expectation
+:math:`\phi^2\mu'^2(\psi_1(\mu\phi) + \psi_1((1-\mu)\phi))` stands in (Ferrari and Cribari-Neto 2004).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from ..errors import ModelError
+from ..numerics.special import digamma, logistic, trigamma
+from ..parameters import Parameter, PriorBook
+from ..priors import Exponential
+from . import binary
+from .response import Raw, Response, made, need_form, need_numbers
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _slopes(values, eta, phi, out):  # noqa: ANN001, ANN202
+    constant = math.lgamma(phi)
+    for i in range(len(eta)):
+        mean = logistic(eta[i])
+        other = logistic(-eta[i])
+        a, b = mean * phi, other * phi
+        score = values[1, i] - values[2, i] - digamma(a) + digamma(b)
+        d = mean * other
+        information = phi * phi * d * d * (trigamma(a) + trigamma(b))
+        out[0, i] = (
+            constant - math.lgamma(a) - math.lgamma(b) + (a - 1.0) * values[1, i] + (b - 1.0) * values[2, i]
+        )
+        out[1, i] = phi * d * score
+        out[2, i] = phi * d * (other - mean) * score - information
+        out[3, i] = information
+
+
+@dataclass(frozen=True)
+class Beta:
+    """Beta family with the logit link; its parameter `phi` is the precision."""
+
+    link: str = "logit"
+    name: str = "beta"
+    no_intercept: str | None = None
+    conjugate: bool = False
+
+    def __post_init__(self):
+        if self.link != "logit":
+            raise ModelError(f"family beta has the logit link only, not {self.link!r}")
+
+    def read(self, raw: Raw) -> Response:
+        need_form(raw, self.name, "plain")
+        need_numbers(raw, self.name)
+        y = raw.columns[0]
+        raw.refuse((y <= 0) | (y >= 1), "is not strictly between 0 and 1")
+        return made(y, y, np.log(y), np.log1p(-y))
+
+    def scale(self, response: Response, offset: np.ndarray) -> tuple[float, float]:
+        return 1.0, float(binary.quantile("logit", response.observed.mean()))
+
+    def parameters(self, book: PriorBook, scale: float, flat: bool, response: Response) -> tuple[Parameter, ...]:
+        return (book.parameter("phi", "phi", Exponential(0.02), start=10.0, flat=flat),)
+
+    def possible(self, own: np.ndarray) -> bool:
+        return bool(0.0 < own[0] < 1e10)
+
+    def slopes(self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, out: np.ndarray) -> None:
+        _slopes(values, eta, own[0], out)
+
+    def log_density(self, values: Any, eta: Any, own: Any, xp: Any = np, special: Any = None) -> Any:
+        phi = own[0]
+        a, b = phi * special.expit(eta), phi * special.expit(-eta)
+        constant = special.gammaln(phi) - special.gammaln(a) - special.gammaln(b)
+        return constant + (a - 1.0) * values[1] + (b - 1.0) * values[2]
+
+    def mean(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
+        return binary.probability("logit", eta)
+
+    def simulate(
+        self, eta: np.ndarray, own: np.ndarray, rng: np.random.Generator, values: np.ndarray | None
+    ) -> np.ndarray:
+        mean = np.clip(binary.probability("logit", eta), 1e-12, 1 - 1e-12)
+        return np.clip(rng.beta(mean * own[0], (1.0 - mean) * own[0]), 1e-300, 1.0 - 1e-16)

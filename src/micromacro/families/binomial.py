@@ -1,0 +1,69 @@
+r"""Successes among trials: :math:`k_i \sim \mathrm{Binomial}(n_i, F(\eta_i))`, written ``trials(k, n) ~ ...``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import special as scipy_special
+
+from ..errors import ModelError
+from ..parameters import Parameter, PriorBook
+from . import binary
+from .response import Raw, Response, made, need_form, need_numbers
+
+
+@dataclass(frozen=True)
+class Binomial:
+    """Binomial family; `mean` is the probability of a success, `observed` the share of successes."""
+
+    link: str = "logit"
+    name: str = "binomial"
+    no_intercept: str | None = None
+    conjugate: bool = False
+
+    def __post_init__(self):
+        binary.check_link(self.link, self.name)
+
+    def read(self, raw: Raw) -> Response:
+        need_form(raw, self.name, "trials")
+        need_numbers(raw, self.name)
+        if len(raw.columns) != 2:
+            raise ModelError(f"{raw.what}: write trials(successes, n) with two columns")
+        k, n = raw.columns
+        raw.refuse((k < 0) | (k != np.floor(k)), "has successes that are no counts")
+        raw.refuse((n < 1) | (n != np.floor(n)), "has trials that are not whole numbers from 1")
+        raw.refuse(k > n, "has more successes than trials")
+        raw.refuse(np.full(len(k), k.sum() in (0.0, n.sum())), "never varies (all trials fail, or all succeed)")
+        choose = scipy_special.gammaln(n + 1) - scipy_special.gammaln(k + 1) - scipy_special.gammaln(n - k + 1)
+        return made(k / n, k, n, choose)
+
+    def scale(self, response: Response, offset: np.ndarray) -> tuple[float, float]:
+        k, n = response.values[:2]
+        return 1.0, float(binary.quantile(self.link, k.sum() / n.sum()))
+
+    def parameters(self, book: PriorBook, scale: float, flat: bool, response: Response) -> tuple[Parameter, ...]:
+        return ()
+
+    def possible(self, own: np.ndarray) -> bool:
+        return True
+
+    def slopes(self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, out: np.ndarray) -> None:
+        binary.slopes(binary.LINKS[self.link], values[0], values[1], eta, out)
+        out[0] += values[2]
+
+    def log_density(self, values: Any, eta: Any, own: Any, xp: Any = np, special: Any = None) -> Any:
+        one, zero = binary.plain_logs(self.link, eta, xp, special)
+        k, failures = values[0], values[1] - values[0]
+        return values[2] + xp.where(k > 0, k * one, 0.0) + xp.where(failures > 0, failures * zero, 0.0)
+
+    def mean(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
+        return binary.probability(self.link, eta)
+
+    def simulate(
+        self, eta: np.ndarray, own: np.ndarray, rng: np.random.Generator, values: np.ndarray | None
+    ) -> np.ndarray:
+        if values is None:
+            raise ModelError("responses of a binomial model need the trials: predict for the groups of the fit")
+        return rng.binomial(values[1].astype(np.int64), binary.probability(self.link, eta)).astype(float)

@@ -1,0 +1,96 @@
+r"""What the families of durations share: censored log times :math:`\log t = \eta + e / a` for a standard e.
+
+With :math:`z = a(\log t - \eta)` an event has log density :math:`\log f(z) + \log a - \log t`, a time censored on
+the right :math:`\log S(z)`, on the left :math:`\log(1 - S(z))`, between two times
+:math:`\log(S(z_1) - S(z_2))`; entry at a later time takes :math:`\log S(z_0)` away. For Weibull
+:math:`S(z) = e^{-e^z}`, for the lognormal :math:`S(z) = \Phi(-z)`. Scale and signs are those of R's survreg.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from ..numerics.special import log_cloglog, log_difference, log_normal_cdf
+from .response import EVENT, INTERVAL, LEFT, RIGHT, Response
+
+WEIBULL, LOGNORMAL = 0, 1
+_LOG_ROOT_2PI = 0.5 * math.log(2.0 * math.pi)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _log_survival(standard, z):  # noqa: ANN001, ANN202
+    if standard == WEIBULL:
+        t = math.exp(z)
+        return -t, -t, -t
+    value, d, dd = log_normal_cdf(-z)
+    return value, -d, dd
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def slopes(standard, values, eta, factor, out):  # noqa: ANN001, ANN201
+    """Log density of durations and its derivatives in eta; `factor` is a, one over the scale of the log time."""
+    log_factor = math.log(factor)
+    for i in range(len(eta)):
+        code = values[0, i]
+        z = factor * (values[1, i] - eta[i])
+        if code == EVENT and standard == WEIBULL:
+            t = math.exp(z)
+            value, d, dd = z - t + log_factor - values[1, i], 1.0 - t, -t
+        elif code == EVENT:
+            value, d, dd = -0.5 * z * z - _LOG_ROOT_2PI + log_factor - values[1, i], -z, -1.0
+        elif code == RIGHT:
+            value, d, dd = _log_survival(standard, z)
+        elif code == LEFT:
+            value, d, dd = log_cloglog(z) if standard == WEIBULL else log_normal_cdf(z)
+        else:
+            upper = factor * (values[2, i] - eta[i])
+            if standard == LOGNORMAL and z + upper < 0.0:  # both survive almost surely: the lower tail keeps digits
+                a, da, dda = log_normal_cdf(upper)
+                b, db, ddb = log_normal_cdf(z)
+            else:
+                a, da, dda = _log_survival(standard, z)
+                b, db, ddb = _log_survival(standard, upper)
+            value, d, dd = log_difference(a, da, dda, b, db, ddb)
+        if values[3, i] > -math.inf:
+            e, de, dde = _log_survival(standard, factor * (values[3, i] - eta[i]))
+            value, d, dd = value - e, d - de, dd - dde
+        out[0, i] = value
+        out[1, i] = -factor * d
+        out[2, i] = factor * factor * dd
+        out[3, i] = max(-out[2, i], 0.0)
+
+
+def log_density(standard: int, values: Any, eta: Any, factor: Any, xp: Any, special: Any) -> Any:
+    """The same density, plainly."""
+
+    def log_survival(z: Any) -> Any:
+        return -xp.exp(z) if standard == WEIBULL else special.log_ndtr(-z)
+
+    code, log_time = values[0], values[1]
+    z = factor * (log_time - eta)
+    if standard == WEIBULL:
+        event = z - xp.exp(z)
+        left = xp.log(-xp.expm1(-xp.exp(z)))
+    else:
+        event = -0.5 * z * z - _LOG_ROOT_2PI
+        left = special.log_ndtr(z)
+    upper = xp.where(code == INTERVAL, values[2], log_time + 1.0)
+    high = log_survival(z)
+    gap = log_survival(factor * (upper - eta)) - high
+    between = high + xp.log(-xp.expm1(gap))
+    out = xp.where(code == EVENT, event + xp.log(factor) - log_time, high)
+    out = xp.where(code == LEFT, left, xp.where(code == INTERVAL, between, out))
+    entered = values[3] > -math.inf
+    entry = log_survival(factor * (xp.where(entered, values[3], 0.0) - eta))
+    return out - xp.where(entered, entry, 0.0)
+
+
+def log_spread(response: Response, offset: np.ndarray) -> tuple[float, float]:
+    """Standard deviation and mean of the log times, censored or not."""
+    y = response.values[1] - offset
+    spread = float(np.std(y, ddof=1)) if len(y) > 1 else 1.0
+    return (spread if spread > 0 else 1.0), float(np.mean(y))

@@ -1,0 +1,52 @@
+r"""Durations with a constant hazard: Weibull with shape 1, mean :math:`e^{\eta_i}`; log-time (AFT) scale."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..parameters import Parameter, PriorBook
+from . import durations
+from .poisson import check_log
+from .response import Raw, Response, survival
+
+
+@dataclass(frozen=True)
+class Exponential:
+    """Exponential family on the log-time scale; no parameter of its own."""
+
+    link: str = "log"
+    name: str = "exponential"
+    no_intercept: str | None = None
+    conjugate: bool = False
+
+    def __post_init__(self):
+        check_log(self.link, self.name)
+
+    def read(self, raw: Raw) -> Response:
+        return survival(raw, self.name)
+
+    def scale(self, response: Response, offset: np.ndarray) -> tuple[float, float]:
+        return durations.log_spread(response, offset)
+
+    def parameters(self, book: PriorBook, scale: float, flat: bool, response: Response) -> tuple[Parameter, ...]:
+        return ()
+
+    def possible(self, own: np.ndarray) -> bool:
+        return True
+
+    def slopes(self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, out: np.ndarray) -> None:
+        durations.slopes(durations.WEIBULL, values, eta, 1.0, out)
+
+    def log_density(self, values: Any, eta: Any, own: Any, xp: Any = np, special: Any = None) -> Any:
+        return durations.log_density(durations.WEIBULL, values, eta, 1.0, xp, special)
+
+    def mean(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
+        return np.exp(eta)
+
+    def simulate(
+        self, eta: np.ndarray, own: np.ndarray, rng: np.random.Generator, values: np.ndarray | None
+    ) -> np.ndarray:
+        return np.exp(eta) * rng.exponential(1.0, eta.shape)

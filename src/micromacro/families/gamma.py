@@ -1,0 +1,71 @@
+r"""Positive outcomes: gamma with mean :math:`\mu_i = e^{\eta_i}` and shape a, variance :math:`\mu_i^2 / a`."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from ..parameters import Parameter, PriorBook
+from ..priors import Exponential
+from .poisson import check_log, log_mean
+from .response import Raw, Response, made, need_form, need_numbers
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _slopes(values, eta, shape, out):  # noqa: ANN001, ANN202
+    constant = shape * math.log(shape) - math.lgamma(shape)
+    for i in range(len(eta)):
+        ratio = values[0, i] * math.exp(-eta[i])
+        out[0, i] = constant + (shape - 1.0) * values[1, i] - shape * (eta[i] + ratio)
+        out[1, i] = shape * (ratio - 1.0)
+        out[2, i] = -shape * ratio
+        out[3, i] = shape * ratio
+
+
+@dataclass(frozen=True)
+class Gamma:
+    """Gamma family with the log link; its parameter is `shape`."""
+
+    link: str = "log"
+    name: str = "gamma"
+    no_intercept: str | None = None
+    conjugate: bool = False
+
+    def __post_init__(self):
+        check_log(self.link, self.name)
+
+    def read(self, raw: Raw) -> Response:
+        need_form(raw, self.name, "plain")
+        need_numbers(raw, self.name)
+        y = raw.columns[0]
+        raw.refuse(y <= 0, "is not positive")
+        return made(y, y, np.log(y))
+
+    def scale(self, response: Response, offset: np.ndarray) -> tuple[float, float]:
+        return 1.0, log_mean(response, offset)
+
+    def parameters(self, book: PriorBook, scale: float, flat: bool, response: Response) -> tuple[Parameter, ...]:
+        return (book.parameter("shape", "shape", Exponential(0.02), start=2.0, flat=flat),)
+
+    def possible(self, own: np.ndarray) -> bool:
+        return bool(0.0 < own[0] < 1e10)
+
+    def slopes(self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, out: np.ndarray) -> None:
+        _slopes(values, eta, own[0], out)
+
+    def log_density(self, values: Any, eta: Any, own: Any, xp: Any = np, special: Any = None) -> Any:
+        shape = own[0]
+        constant = shape * xp.log(shape) - special.gammaln(shape)
+        return constant + (shape - 1.0) * values[1] - shape * (eta + values[0] * xp.exp(-eta))
+
+    def mean(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
+        return np.exp(eta)
+
+    def simulate(
+        self, eta: np.ndarray, own: np.ndarray, rng: np.random.Generator, values: np.ndarray | None
+    ) -> np.ndarray:
+        return np.exp(eta) * rng.gamma(own[0], 1.0 / own[0], eta.shape)

@@ -1,0 +1,57 @@
+r"""Positive outcomes and durations, censored or not: :math:`\log t_i \sim N(\eta_i, \sigma^2)`.
+
+The density is that of t, not of log t: it differs from a Gaussian model of ``log(t)`` by the Jacobian.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..errors import ModelError
+from ..parameters import Parameter, PriorBook
+from ..priors import HalfStudent
+from . import durations
+from .response import Raw, Response, survival
+
+
+@dataclass(frozen=True)
+class Lognormal:
+    """Lognormal family; its parameter `sigma` is the standard deviation of the log outcome."""
+
+    link: str = "identity"
+    name: str = "lognormal"
+    no_intercept: str | None = None
+    conjugate: bool = False
+
+    def __post_init__(self):
+        if self.link != "identity":
+            raise ModelError(f"family lognormal has the identity link (for the log outcome) only, not {self.link!r}")
+
+    def read(self, raw: Raw) -> Response:
+        return survival(raw, self.name)
+
+    def scale(self, response: Response, offset: np.ndarray) -> tuple[float, float]:
+        return durations.log_spread(response, offset)
+
+    def parameters(self, book: PriorBook, scale: float, flat: bool, response: Response) -> tuple[Parameter, ...]:
+        return (book.parameter("sigma", "sigma", HalfStudent(3.0, 0.0, 2.5 * scale), start=0.7 * scale, flat=flat),)
+
+    def possible(self, own: np.ndarray) -> bool:
+        return bool(own[0] > 0.0)
+
+    def slopes(self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, out: np.ndarray) -> None:
+        durations.slopes(durations.LOGNORMAL, values, eta, 1.0 / own[0], out)
+
+    def log_density(self, values: Any, eta: Any, own: Any, xp: Any = np, special: Any = None) -> Any:
+        return durations.log_density(durations.LOGNORMAL, values, eta, 1.0 / own[0], xp, special)
+
+    def mean(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
+        return np.exp(eta + 0.5 * own[0] ** 2)
+
+    def simulate(
+        self, eta: np.ndarray, own: np.ndarray, rng: np.random.Generator, values: np.ndarray | None
+    ) -> np.ndarray:
+        return np.exp(eta + own[0] * rng.standard_normal(eta.shape))

@@ -1,0 +1,75 @@
+r"""Counts that spread more than Poisson's: mean :math:`\mu_i = e^{\eta_i}`, variance :math:`\mu_i + \mu_i^2/\phi`.
+
+.. math:: \log p(y) = \log\frac{\Gamma(y + \phi)}{\Gamma(\phi)\,y!} + y\log p + \phi\log(1 - p),
+   \qquad p = \frac{\mu}{\mu + \phi}.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from ..numerics.special import log1p_exp, logistic
+from ..parameters import Parameter, PriorBook
+from ..priors import Exponential
+from .poisson import check_log, counts, log_mean
+from .response import Raw, Response
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _slopes(values, eta, phi, out):  # noqa: ANN001, ANN202
+    log_phi, base = math.log(phi), math.lgamma(phi)
+    for i in range(len(eta)):
+        y, t = values[0, i], eta[i] - log_phi
+        p = logistic(t)
+        out[0, i] = math.lgamma(y + phi) - base - values[1, i] - y * log1p_exp(-t) - phi * log1p_exp(t)
+        out[1, i] = y - (y + phi) * p
+        out[2, i] = -(y + phi) * p * (1.0 - p)
+        out[3, i] = -out[2, i]
+
+
+@dataclass(frozen=True)
+class NegativeBinomial:
+    """Negative binomial family with the log link; its parameter `phi` is the dispersion: var = mu + mu^2 / phi."""
+
+    link: str = "log"
+    name: str = "negative_binomial"
+    no_intercept: str | None = None
+    conjugate: bool = False
+
+    def __post_init__(self):
+        check_log(self.link, self.name)
+
+    def read(self, raw: Raw) -> Response:
+        return counts(raw, self.name)
+
+    def scale(self, response: Response, offset: np.ndarray) -> tuple[float, float]:
+        return 1.0, log_mean(response, offset)
+
+    def parameters(self, book: PriorBook, scale: float, flat: bool, response: Response) -> tuple[Parameter, ...]:
+        return (book.parameter("phi", "phi", Exponential(0.02), start=2.0, flat=flat),)
+
+    def possible(self, own: np.ndarray) -> bool:
+        return bool(0.0 < own[0] < 1e10)
+
+    def slopes(self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, out: np.ndarray) -> None:
+        _slopes(values, eta, own[0], out)
+
+    def log_density(self, values: Any, eta: Any, own: Any, xp: Any = np, special: Any = None) -> Any:
+        y, phi = values[0], own[0]
+        t = eta - xp.log(phi)
+        constant = special.gammaln(y + phi) - special.gammaln(phi) - values[1]
+        return constant - y * xp.logaddexp(0.0, -t) - phi * xp.logaddexp(0.0, t)
+
+    def mean(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
+        return np.exp(eta)
+
+    def simulate(
+        self, eta: np.ndarray, own: np.ndarray, rng: np.random.Generator, values: np.ndarray | None
+    ) -> np.ndarray:
+        rate = np.exp(np.minimum(eta, 40.0)) * rng.gamma(own[0], 1.0 / own[0], eta.shape)
+        return rng.poisson(rate).astype(float)

@@ -1,0 +1,124 @@
+r"""Ordered categories (cumulative): :math:`P(y_i \le k) = F(c_k - \eta_i)` with rising cuts :math:`c_1 < c_2 < \dots`
+
+There is no intercept: the cuts take its place. A larger eta means a higher category. Where both ends of a
+category lie in the upper half of F its complement is used, so that no digits cancel.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from ..errors import DataError
+from ..numerics.special import log_difference
+from ..parameters import Parameter, PriorBook
+from ..priors import Student
+from . import binary
+from .response import Raw, Response, made, need_form
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _slopes(link, values, eta, cuts, out):  # noqa: ANN001, ANN202
+    last = len(cuts)
+    for i in range(len(eta)):
+        k = int(values[0, i])
+        if k == 0:
+            value, d, dd = binary.log_below(link, cuts[0] - eta[i])
+        elif k == last:
+            value, d, dd = binary.log_above(link, cuts[last - 1] - eta[i])
+        else:
+            low, high = cuts[k - 1] - eta[i], cuts[k] - eta[i]
+            if low + high > 0.0:
+                a, da, dda = binary.log_above(link, low)
+                b, db, ddb = binary.log_above(link, high)
+            else:
+                a, da, dda = binary.log_below(link, high)
+                b, db, ddb = binary.log_below(link, low)
+            value, d, dd = log_difference(a, da, dda, b, db, ddb)
+        out[0, i] = value
+        out[1, i] = -d
+        out[2, i] = dd
+        out[3, i] = max(-dd, 0.0)
+
+
+@dataclass(frozen=True)
+class Ordinal:
+    """Cumulative family for ordered categories; its parameters are the cuts `cut.1`, `cut.2`, ... on the link scale."""
+
+    link: str = "logit"
+    name: str = "ordinal"
+    no_intercept: str | None = "the cuts take the place of the intercept"
+    conjugate: bool = False
+
+    def __post_init__(self):
+        binary.check_link(self.link, self.name)
+
+    def read(self, raw: Raw) -> Response:
+        need_form(raw, self.name, "plain")
+        y = raw.columns[0]
+        if raw.categories is None:
+            labels = np.unique(y)
+            codes = np.searchsorted(labels, y)
+            categories = tuple(f"{v:g}" for v in labels)
+        else:
+            codes, categories = y, raw.categories
+            used = np.bincount(y.astype(np.int64), minlength=len(categories))
+            empty = [c for c, n in zip(categories, used, strict=True) if n == 0]
+            if empty:
+                raise DataError(
+                    f"the outcome {raw.what} has categories without any group: {', '.join(empty)}; their cuts cannot be "
+                    "estimated: drop or merge them"
+                )
+        if len(categories) < 2:
+            raise DataError(f"the outcome {raw.what} has one category only ({categories[0]})")
+        return made(codes + 1.0, np.asarray(codes, dtype=float), categories=categories)
+
+    def scale(self, response: Response, offset: np.ndarray) -> tuple[float, float]:
+        return 1.0, 0.0
+
+    def parameters(self, book: PriorBook, scale: float, flat: bool, response: Response) -> tuple[Parameter, ...]:
+        below = np.cumsum(np.bincount(response.values[0].astype(np.int64)))[:-1] / response.values.shape[1]
+        starts = binary.quantile(self.link, below)
+        return tuple(
+            book.parameter(f"cut.{k}", "cut", Student(3.0, 0.0, 2.5), start=float(start), flat=flat)
+            for k, start in enumerate(starts, start=1)
+        )
+
+    def possible(self, own: np.ndarray) -> bool:
+        return bool(np.all(np.diff(own) > 0.0))
+
+    def slopes(self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, out: np.ndarray) -> None:
+        _slopes(binary.LINKS[self.link], values, eta, own, out)
+
+    def log_density(self, values: Any, eta: Any, own: Any, xp: Any = np, special: Any = None) -> Any:
+        codes = values[0].astype(int)
+        last = len(own)
+        low = own[xp.clip(codes - 1, 0, last - 1)] - eta
+        high = own[xp.clip(codes, 0, last - 1)] - eta
+        below_high, above_high = binary.plain_logs(self.link, high, xp, special)
+        below_low, above_low = binary.plain_logs(self.link, low, xp, special)
+        # log(F(high) - F(low)), by the complement where both are in the upper half
+        upper = low + high > 0.0
+        large, small = xp.where(upper, above_low, below_high), xp.where(upper, above_high, below_low)
+        gap = xp.where((codes == 0) | (codes == last), -1.0, small - large)
+        inside = large + xp.log(-xp.expm1(gap))
+        return xp.where(codes == 0, below_high, xp.where(codes == last, above_low, inside))
+
+    def probabilities(self, eta: np.ndarray, own: np.ndarray) -> np.ndarray:
+        """Probability of each category (categories, groups)."""
+        below = binary.probability(self.link, own[:, None] - eta)
+        ends = np.vstack([np.zeros((1, len(eta))), below, np.ones((1, len(eta)))])
+        return np.diff(ends, axis=0)
+
+    def mean(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
+        return np.arange(1, len(own) + 2) @ self.probabilities(eta, own)
+
+    def simulate(
+        self, eta: np.ndarray, own: np.ndarray, rng: np.random.Generator, values: np.ndarray | None
+    ) -> np.ndarray:
+        p = rng.random(eta.shape)
+        return 1.0 + np.sum(binary.probability(self.link, own[:, None] - eta) < p, axis=0)

@@ -1,0 +1,85 @@
+r"""Counts: :math:`y_i \sim \mathrm{Poisson}(e^{\eta_i})`."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba import njit
+from scipy import special as scipy_special
+
+from ..errors import ModelError
+from ..parameters import Parameter, PriorBook
+from .response import Raw, Response, made, need_form, need_numbers
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _slopes(values, eta, out):  # noqa: ANN001, ANN202
+    for i in range(len(eta)):
+        mean = math.exp(eta[i])
+        out[0, i] = values[0, i] * eta[i] - mean - values[1, i]
+        out[1, i] = values[0, i] - mean
+        out[2, i] = -mean
+        out[3, i] = mean
+
+
+def counts(raw: Raw, family: str) -> Response:
+    """Whole numbers from zero, not all zero; the second row is log y!."""
+    need_form(raw, family, "plain")
+    need_numbers(raw, family)
+    y = raw.columns[0]
+    raw.refuse((y < 0) | (y != np.floor(y)), "is no count (a whole number from 0)")
+    raw.refuse(np.full(len(y), not y.any()), "is zero: nothing was ever counted, and no mean can be estimated")
+    return made(y, y, scipy_special.gammaln(y + 1.0))
+
+
+def log_mean(response: Response, offset: np.ndarray) -> float:
+    """Log of the overall rate."""
+    return float(np.log(response.observed.sum() / np.exp(offset).sum()))
+
+
+def check_log(link: str, family: str) -> None:
+    """Refuse any link but log."""
+    if link != "log":
+        raise ModelError(f"family {family} has the log link only, not {link!r}")
+
+
+@dataclass(frozen=True)
+class Poisson:
+    """Poisson family with the log link; no parameter of its own."""
+
+    link: str = "log"
+    name: str = "poisson"
+    no_intercept: str | None = None
+    conjugate: bool = False
+
+    def __post_init__(self):
+        check_log(self.link, self.name)
+
+    def read(self, raw: Raw) -> Response:
+        return counts(raw, self.name)
+
+    def scale(self, response: Response, offset: np.ndarray) -> tuple[float, float]:
+        return 1.0, log_mean(response, offset)
+
+    def parameters(self, book: PriorBook, scale: float, flat: bool, response: Response) -> tuple[Parameter, ...]:
+        return ()
+
+    def possible(self, own: np.ndarray) -> bool:
+        return True
+
+    def slopes(self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, out: np.ndarray) -> None:
+        _slopes(values, eta, out)
+
+    def log_density(self, values: Any, eta: Any, own: Any, xp: Any = np, special: Any = None) -> Any:
+        return values[0] * eta - xp.exp(eta) - values[1]
+
+    def mean(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
+        return np.exp(eta)
+
+    def simulate(
+        self, eta: np.ndarray, own: np.ndarray, rng: np.random.Generator, values: np.ndarray | None
+    ) -> np.ndarray:
+        return rng.poisson(np.exp(np.minimum(eta, 40.0))).astype(float)

@@ -1,0 +1,136 @@
+"""Outcomes as families see them: what the formula's left side says, and the arrays that kernels read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..errors import DataError, ModelError
+
+RIGHT, EVENT, LEFT, INTERVAL = 0.0, 1.0, 2.0, 3.0
+
+
+@dataclass(frozen=True, eq=False)
+class Raw:
+    """The outcome as it was written.
+
+    Attributes
+    ----------
+    form : str
+        ``plain``, ``trials`` or ``surv``.
+    columns : tuple of (groups,) arrays
+        Values of the arguments, finite.
+    what : str
+        The outcome's text, for messages.
+    ids : (groups,) array
+        What the user knows groups by (ids or row numbers), for messages.
+    kind : str
+        ``type=`` of ``surv()``: right, left, interval.
+    categories : tuple of str or None
+        In order, where the outcome is a column of categories or text (then its values are their numbers from 0).
+    """
+
+    form: str
+    columns: tuple[np.ndarray, ...]
+    what: str
+    ids: np.ndarray
+    kind: str = "right"
+    categories: tuple[str, ...] | None = None
+
+    def refuse(self, bad: np.ndarray, why: str) -> None:
+        """Raise a DataError that names the groups where `bad` holds."""
+        rows = np.flatnonzero(bad)
+        if len(rows):
+            shown = ", ".join(str(i) for i in self.ids[rows[:5]]) + (", ..." if len(rows) > 5 else "")
+            groups = "1 group" if len(rows) == 1 else f"{len(rows)} groups"
+            raise DataError(f"the outcome {self.what} {why} in {groups} (first: {shown})")
+
+
+@dataclass(frozen=True, eq=False)
+class Response:
+    """Outcomes ready for a family's kernel.
+
+    Attributes
+    ----------
+    values : (c, groups) array
+        Rows as the family's kernel reads them.
+    observed : (groups,) array
+        The number to show and to take residuals from.
+    weight : (groups,) array
+        Powers of the likelihood (observation weights); ones without any.
+    categories : tuple of str
+        Names of the categories (ordinal).
+    """
+
+    values: np.ndarray
+    observed: np.ndarray
+    weight: np.ndarray
+    categories: tuple[str, ...] = field(default=())
+
+    @property
+    def weighted(self) -> bool:
+        """Whether any group counts other than once."""
+        return bool(np.any(self.weight != 1.0))
+
+
+def made(observed: np.ndarray, *rows: np.ndarray, categories: tuple[str, ...] = ()) -> Response:
+    """A response of some rows, every group counting once."""
+    values = np.ascontiguousarray(np.stack(rows or (observed,)), dtype=float)
+    return Response(values, np.asarray(observed, dtype=float), np.ones(len(observed)), categories)
+
+
+def need_form(raw: Raw, family: str, *forms: str) -> None:
+    """Refuse a form of outcome that the family does not take."""
+    if raw.form in forms:
+        return
+    shown = {"plain": "a plain outcome such as y", "trials": "trials(k, n)", "surv": "surv(time, event)"}
+    raise ModelError(
+        f"family {family} takes {' or '.join(shown[f] for f in forms)}, but the outcome is {raw.what}"
+    )
+
+
+def need_numbers(raw: Raw, family: str) -> None:
+    """Refuse text where numbers are needed."""
+    if raw.categories is not None:
+        raise DataError(f"the outcome {raw.what} holds text, and family {family} needs numbers")
+
+
+def survival(raw: Raw, family: str) -> Response:
+    """Times with censoring and delayed entry, for families of durations.
+
+    Rows: what is known (RIGHT, EVENT, LEFT, INTERVAL), log of the (lower) time, log of the upper time, log of the
+    entry (-inf without one).
+    """
+    need_form(raw, family, "surv", "plain")
+    need_numbers(raw, family)
+    columns = raw.columns
+    n = len(columns[0])
+    entry = np.zeros(n)
+    upper = np.full(n, np.inf)
+    if raw.form == "plain":
+        time, code = columns[0], np.full(n, EVENT)
+    elif raw.kind == "interval":
+        if len(columns) != 2:
+            raise ModelError(f"{raw.what}: an interval outcome is surv(lower, upper, type=\"interval\")")
+        time, upper = columns
+        raw.refuse(upper < time, "has upper ends below the lower ones")
+        raw.refuse(upper <= 0, "has upper ends that are not positive")
+        code = np.where(time == upper, EVENT, np.where(time <= 0, LEFT, INTERVAL))
+        time = np.where(code == LEFT, upper, time)
+    else:
+        time = columns[-2] if len(columns) > 1 else columns[0]
+        event = columns[-1] if len(columns) > 1 else np.ones(n)
+        raw.refuse((event != 0) & (event != 1), "has events that are neither 0 nor 1")
+        code = np.where(event == 1, EVENT, RIGHT if raw.kind == "right" else LEFT)
+        if len(columns) == 3:
+            entry = columns[0]
+            raw.refuse(entry < 0, "has entry times below zero")
+            raw.refuse(entry >= time, "has entry times that are not before the end")
+    raw.refuse(time <= 0, "has times that are not positive")
+    if not np.any(code != RIGHT):
+        raise DataError(f"the outcome {raw.what} has no event at all: every group is censored")
+    with np.errstate(divide="ignore"):
+        rows = (code, np.log(time), np.log(upper), np.log(entry))
+    observed = np.where(code == INTERVAL, 0.5 * (time + np.where(np.isfinite(upper), upper, time)), time)
+    return made(observed, *rows)

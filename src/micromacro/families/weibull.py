@@ -1,0 +1,59 @@
+r"""Durations with a hazard that rises or falls: :math:`\log t_i = \eta_i + e_i/\mathrm{shape}`, e standard extreme value.
+
+Coefficients are on the log-time (AFT) scale as in R's survreg: exp(b) multiplies the duration. A shape above 1
+means a hazard that rises with time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import special as scipy_special
+
+from ..parameters import Parameter, PriorBook
+from ..priors import HalfStudent
+from . import durations
+from .poisson import check_log
+from .response import Raw, Response, survival
+
+
+@dataclass(frozen=True)
+class Weibull:
+    """Weibull family on the log-time scale; its parameter is `shape`."""
+
+    link: str = "log"
+    name: str = "weibull"
+    no_intercept: str | None = None
+    conjugate: bool = False
+
+    def __post_init__(self):
+        check_log(self.link, self.name)
+
+    def read(self, raw: Raw) -> Response:
+        return survival(raw, self.name)
+
+    def scale(self, response: Response, offset: np.ndarray) -> tuple[float, float]:
+        return durations.log_spread(response, offset)
+
+    def parameters(self, book: PriorBook, scale: float, flat: bool, response: Response) -> tuple[Parameter, ...]:
+        start = min(max(1.2 / scale, 0.2), 5.0)
+        return (book.parameter("shape", "shape", HalfStudent(3.0, 0.0, 2.5), start=start, flat=flat),)
+
+    def possible(self, own: np.ndarray) -> bool:
+        return bool(0.0 < own[0] < 1e8)
+
+    def slopes(self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, out: np.ndarray) -> None:
+        durations.slopes(durations.WEIBULL, values, eta, own[0], out)
+
+    def log_density(self, values: Any, eta: Any, own: Any, xp: Any = np, special: Any = None) -> Any:
+        return durations.log_density(durations.WEIBULL, values, eta, own[0], xp, special)
+
+    def mean(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
+        return np.exp(eta) * scipy_special.gamma(1.0 + 1.0 / own[0])
+
+    def simulate(
+        self, eta: np.ndarray, own: np.ndarray, rng: np.random.Generator, values: np.ndarray | None
+    ) -> np.ndarray:
+        return np.exp(eta) * rng.weibull(own[0], eta.shape)

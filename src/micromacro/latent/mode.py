@@ -1,0 +1,179 @@
+r"""The latent system with any log-likelihood: its mode at a theta, and Laplace's approximation to the marginal.
+
+Given theta the mode of :math:`\log p(y \mid x, \theta) + \log p(x \mid \theta)` is found by Newton steps that
+cannot diverge: each is halved until the penalised log-likelihood rises. Where the likelihood is not log-concave
+the true curvature is used if it leaves H positive definite, else the family's stand-in.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from ..numerics.cholesky import log_determinant
+from ..numerics.laplace import adjoint, laplace_slopes, leverages, newton_step, predictor
+from ..numerics.rows import quadratic
+from .system import System, Workspace
+
+LOG_2PI = math.log(2.0 * math.pi)
+CLOSE = 1e-19  # squared length of the last Newton step, in posterior sds
+
+
+class Likelihood(Protocol):
+    """What the latent system needs of a family (see ``families.base.Family``)."""
+
+    def possible(self, own: np.ndarray) -> bool: ...
+
+    def slopes(self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, out: np.ndarray) -> None: ...
+
+
+@dataclass
+class ModeRoom:
+    """Work space of one thread: that of the system, and arrays of the search.
+
+    Attributes
+    ----------
+    base : Workspace
+    x : (size,) array
+        The mode last found, in elimination order; the next search may begin there.
+    eta, trial_eta : (groups,) arrays
+    slopes, trial_slopes : (4, groups) arrays
+        Log density, first and second derivative, positive curvature of each row.
+    """
+
+    base: Workspace
+    x: np.ndarray
+    eta: np.ndarray
+    trial_eta: np.ndarray
+    lift: np.ndarray
+    slopes: np.ndarray
+    trial_slopes: np.ndarray
+    gradient: np.ndarray
+    step: np.ndarray
+    curvature: np.ndarray
+    border: np.ndarray
+    iterations: int = 0
+
+
+class Posterior:
+    """Log joint density of the outcome and x at a theta, and its mode.
+
+    Parameters
+    ----------
+    system : System
+        Its last hyper parameters are the family's own.
+    likelihood : Likelihood
+    values : (c, groups) array
+        Outcomes as the likelihood reads them.
+    weight : (groups,) array or None
+        Powers of the likelihood.
+    """
+
+    def __init__(self, system: System, likelihood: Likelihood, values: np.ndarray, weight: np.ndarray | None = None):
+        self.system = system
+        self.likelihood = likelihood
+        self.values = np.ascontiguousarray(values, dtype=float)
+        self.weight = weight if weight is not None and np.any(weight != 1.0) else None
+        self.own = system.family_start
+
+    def workspace(self, gradient: bool = True) -> ModeRoom:
+        """Fresh work space for one thread; a search begins at the system's own start."""
+        n, size = self.system.groups, self.system.size
+        s = self.system.symbolic
+        return ModeRoom(
+            base=self.system.workspace(gradient),
+            x=self.system.start.copy(),
+            eta=np.empty(n),
+            trial_eta=np.empty(n),
+            lift=np.empty(n),
+            slopes=np.empty((4, n)),
+            trial_slopes=np.empty((4, n)),
+            gradient=np.empty(size),
+            step=np.empty(size),
+            curvature=np.empty(n),
+            border=np.flatnonzero(s.columns >= self.system.kept),
+        )
+
+    def rows(self, eta: np.ndarray, theta: np.ndarray, out: np.ndarray) -> float:
+        """Fill `out` (4, groups) at a linear predictor; returns the log-likelihood."""
+        self.likelihood.slopes(self.values, eta, theta[self.own :], out)
+        if self.weight is not None:
+            out *= self.weight
+        return float(out[0].sum())
+
+    def penalty(self, x: np.ndarray, buffer: np.ndarray) -> float:
+        """(x - m0)' D (x - m0) / 2."""
+        s, system = self.system.symbolic, self.system
+        d = buffer[: system.size]
+        np.subtract(x, system.center, out=d)
+        return 0.5 * quadratic(s.d_row, s.d_column, system.d_value, d)
+
+    def predict(self, room: ModeRoom, x: np.ndarray, out: np.ndarray) -> None:
+        """Linear predictor at the values in the work space."""
+        s, base = self.system.symbolic, room.base
+        predictor(s.row_start, s.columns, base.values, base.offset, x, out)
+
+    def newton(self, room: ModeRoom, x: np.ndarray, curvature: np.ndarray) -> tuple[int, float]:
+        """Factorise and solve for one Newton step at the slopes in the work space."""
+        s, base, system = self.system.symbolic, room.base, self.system
+        return newton_step(
+            s.layout, s.row_start, s.columns, s.pair, base.values, room.slopes[1], curvature, s.d_place, s.d_row,
+            s.d_column, system.d_value, system.center, x, base.panel, room.gradient, room.step, base.buffer,
+        )  # fmt: skip
+
+    def direction(self, room: ModeRoom) -> float:
+        """A Newton step at ``room.x``, by the true curvature if that works; returns its squared length."""
+        np.negative(room.slopes[2], out=room.curvature)
+        bad, decrement = self.newton(room, room.x, room.curvature)
+        if bad >= 0:
+            bad, decrement = self.newton(room, room.x, room.slopes[3])
+        return math.nan if bad >= 0 else decrement
+
+    def climb(self, theta: np.ndarray, room: ModeRoom, most: int = 100) -> float:
+        """Newton steps from ``room.x`` to the mode at the values in the work space.
+
+        Returns the penalised log-likelihood there; nan where no step worked.
+        """
+        self.predict(room, room.x, room.eta)
+        value = self.rows(room.eta, theta, room.slopes) - self.penalty(room.x, room.base.buffer)
+        if not math.isfinite(value):
+            room.x[:] = self.system.start
+            self.predict(room, room.x, room.eta)
+            value = self.rows(room.eta, theta, room.slopes) - self.penalty(room.x, room.base.buffer)
+        for iteration in range(most):
+            room.iterations = iteration + 1
+            decrement = self.direction(room)
+            if not math.isfinite(decrement) or not math.isfinite(value):
+                return math.nan
+            moved = self._line_search(theta, room, value, decrement)
+            if moved is None:
+                return value if decrement < 1e-6 else math.nan
+            value = moved
+            if decrement < CLOSE:
+                return value
+        return math.nan
+
+    def _line_search(self, theta: np.ndarray, room: ModeRoom, value: float, decrement: float) -> float | None:
+        """Halve the step until the penalised log-likelihood rises enough; the new value, or None."""
+        base, s = room.base, self.system.symbolic
+        predictor(s.row_start, s.columns, base.values, np.zeros(1) if False else _ZERO[: len(room.lift)], room.step, room.lift)
+        size = 1.0
+        start = room.x.copy()
+        for _ in range(40):
+            np.multiply(room.lift, size, out=room.trial_eta)
+            room.trial_eta += room.eta
+            trial = start + size * room.step
+            new = self.rows(room.trial_eta, theta, room.trial_slopes) - self.penalty(trial, base.buffer)
+            if new >= value + 1e-4 * size * decrement - 1e-11 * (1.0 + abs(value)):
+                room.x[:] = trial
+                room.eta, room.trial_eta = room.trial_eta, room.eta
+                room.slopes, room.trial_slopes = room.trial_slopes, room.slopes
+                return new
+            size *= 0.5
+        return None
+
+
+_ZERO = np.zeros(0)

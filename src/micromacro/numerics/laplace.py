@@ -1,0 +1,115 @@
+r"""Kernels of the non-Gaussian latent system: a Newton step, the whitening map, the gradient of Laplace's formula.
+
+With l the log-likelihood, :math:`W = \mathrm{diag}(-l'')` and :math:`H = A'WA + D`, a Newton step solves
+:math:`H s = A'l' - D(x - m_0)`. Whitened coordinates z put :math:`x = m + L^{-T}z` with :math:`LL' = H`.
+
+The derivative of :math:`F = l(A\hat x + o) - \tfrac12(\hat x - m_0)'D(\hat x - m_0) - \tfrac12\log|H|` follows the
+adjoint way (Rasmussen and Williams 2006, section 5.5.1): with leverages :math:`h_i = a_i'H^{-1}a_i` and
+:math:`\lambda = H^{-1}A'(\tfrac12 h \circ l''')` the derivative in the offset of row i is
+:math:`\delta_i = l'_i + \tfrac12 h_i l'''_i + l''_i (A\lambda)_i`, and in the entry (i, k) of A
+:math:`x_k\delta_i + l'_i\lambda_k - w_i(H^{-1}A')_{ki}`.
+"""
+
+from __future__ import annotations
+
+from numba import njit
+
+from .cholesky import factorise, selected_inverse, solve_lower, solve_upper
+from .rows import assemble, pair_products, symmetric_times, times, transposed_times
+
+_kernel = njit(cache=True, nogil=True, error_model="numpy")
+
+
+@_kernel
+def latent_gradient(row_start, columns, values, d_row, d_column, d_value, center, x, slope, work, out):
+    """out = A' slope - D (x - m0); `work` (n,) is overwritten."""
+    for k in range(len(x)):
+        out[k] = 0.0
+        work[k] = center[k] - x[k]
+    transposed_times(row_start, columns, values, slope, out)
+    symmetric_times(d_row, d_column, d_value, work, out)
+
+
+@_kernel
+def newton_step(
+    layout, row_start, columns, pair, values, slope, curvature, d_place, d_row, d_column, d_value, center, x,
+    panel, gradient, step, buffer,
+):  # fmt: skip
+    """Factorise H at some curvatures and solve for the Newton step.
+
+    Returns (bad, decrement): -1 or the failing column, and gradient' H^-1 gradient.
+    """
+    assemble(row_start, pair, values, curvature, d_place, d_value, panel)
+    bad = factorise(layout, panel, buffer)
+    if bad >= 0:
+        return bad, 0.0
+    latent_gradient(row_start, columns, values, d_row, d_column, d_value, center, x, slope, step, gradient)
+    for k in range(len(x)):
+        step[k] = gradient[k]
+    solve_lower(layout, panel, step)
+    decrement = 0.0
+    for k in range(len(x)):
+        decrement += step[k] * step[k]
+    solve_upper(layout, panel, step)
+    return -1, decrement
+
+
+@_kernel
+def predictor(row_start, columns, values, offset, x, out):
+    """out = A x + offset."""
+    times(row_start, columns, values, x, out)
+    for i in range(len(out)):
+        out[i] += offset[i]
+
+
+@_kernel
+def unwhiten(layout, panel, mean, row_start, columns, values, offset, z, x, eta):
+    """x = mean + L^-T z and eta = A x + offset."""
+    for k in range(len(z)):
+        x[k] = z[k]
+    solve_upper(layout, panel, x)
+    for k in range(len(z)):
+        x[k] += mean[k]
+    predictor(row_start, columns, values, offset, x, eta)
+
+
+@_kernel
+def whitened_gradient(
+    layout, panel, row_start, columns, values, d_row, d_column, d_value, center, x, slope, work, out
+):  # fmt: skip
+    """out = L^-1 (A' slope - D (x - m0)): the gradient of the log joint density in z."""
+    latent_gradient(row_start, columns, values, d_row, d_column, d_value, center, x, slope, work, out)
+    solve_lower(layout, panel, out)
+
+
+@_kernel
+def leverages(layout, row_start, pair, values, panel, inverse, y, small, slope, leverage):
+    """Selected inverse, H^-1 A' on the pattern of A (in `slope`), and the leverage of each row."""
+    selected_inverse(layout, panel, len(layout[12]), inverse, y, small)
+    for a in range(len(slope)):
+        slope[a] = 0.0
+    pair_products(row_start, pair, values, inverse, slope, leverage)
+
+
+@_kernel
+def adjoint(layout, row_start, columns, values, panel, leverage, third, work, shift, row):
+    """shift = H^-1 A' (leverage * third / 2), the first-order skewness correction of the mean; row = A shift."""
+    for k in range(len(shift)):
+        shift[k] = 0.0
+    for i in range(len(leverage)):
+        work[i] = 0.5 * leverage[i] * third[i]
+    transposed_times(row_start, columns, values, work, shift)
+    solve_lower(layout, panel, shift)
+    solve_upper(layout, panel, shift)
+    times(row_start, columns, values, shift, row)
+
+
+@_kernel
+def laplace_slopes(row_start, columns, x, shift, row, leverage, first, second, third, slope, d_offset):
+    """In place: `slope` from H^-1 A' to the derivative of F in the entries of A; fills `d_offset`."""
+    for i in range(len(row_start) - 1):
+        d = first[i] + 0.5 * leverage[i] * third[i] + second[i] * row[i]
+        d_offset[i] = d
+        for a in range(row_start[i], row_start[i + 1]):
+            k = columns[a]
+            slope[a] = x[k] * d + first[i] * shift[k] + second[i] * slope[a]
