@@ -135,7 +135,7 @@ def did_you_mean(name: str, known: Sequence[str]) -> str:
 
 def column_names(data: Any, name: str = "data") -> tuple[str, ...]:
     """Names of the columns of a table (those that are text: a formula cannot name others)."""
-    return data.names if isinstance(data, Table) else _names(_frame(data, name), name)
+    return data.names if isinstance(data, Table) else _names(_frame(data, name))
 
 
 def read_table(data: Any, name: str, columns: Iterable[str] | None = None) -> Table:
@@ -156,7 +156,7 @@ def read_table(data: Any, name: str, columns: Iterable[str] | None = None) -> Ta
         that cannot be used.
     """
     frame = data if isinstance(data, Table) else _frame(data, name)
-    known = frame.names if isinstance(frame, Table) else _names(frame, name)
+    known = frame.names if isinstance(frame, Table) else _names(frame)
     wanted = known if columns is None else tuple(dict.fromkeys(columns))
     for column in wanted:
         if column not in known:
@@ -192,7 +192,7 @@ def _frame(data: Any, name: str) -> Any:
         ) from error
 
 
-def _names(frame: Any, name: str) -> tuple[str, ...]:
+def _names(frame: Any) -> tuple[str, ...]:
     if isinstance(frame, Mapping):
         return tuple(n for n in frame if isinstance(n, str))
     return tuple(n for n in frame.columns if isinstance(n, str))
