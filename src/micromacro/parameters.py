@@ -93,6 +93,8 @@ class PriorBook:
         self._given: dict[str, Prior] = {}
         if isinstance(given, str):
             self._rest = self._word(given)
+        elif given is not None and not isinstance(given, Mapping):
+            self._word(given)
         elif given is not None:
             for key, prior in given.items():
                 if key == "default":

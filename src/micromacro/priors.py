@@ -218,12 +218,18 @@ class HalfStudent(Student):
         return super().log_density(x) - math.log(self._mass()) if x >= 0 else -math.inf
 
     def below(self, x: float) -> float:
+        if self.loc == 0.0:
+            u = max(x, 0.0) / self.scale
+            return float(special.betainc(0.5, 0.5 * self.df, u * u / (self.df + u * u)))
         return 1.0 - self.above(x)
 
     def above(self, x: float) -> float:
         return super().above(x) / self._mass() if x > 0 else 1.0
 
     def inverse_below(self, p: float) -> float:
+        if self.loc == 0.0:
+            v = float(special.betaincinv(0.5, 0.5 * self.df, p))
+            return self.scale * math.sqrt(self.df * v / (1.0 - v))
         mass = self._mass()
         return max(0.0, super().inverse_below(1.0 - mass + p * mass))
 

@@ -53,7 +53,8 @@ class Dense:
 
     def weights(self, b1):
         """Weights of the memberships, sorted by group and member."""
-        raw = 1.0 / self.n ** np.exp(-(b1 * self.s))
+        with np.errstate(over="ignore"):  # a weight that vanishes
+            raw = 1.0 / self.n ** np.exp(-(b1 * self.s))
         if self.rule == "group":
             return raw / np.bincount(self.g, raw)[self.g]
         return raw * len(self.groups) / raw.sum() if self.rule == "total" else raw

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from numbers import Integral
 
 from ..errors import EngineError
 from ..model import Specification
@@ -29,8 +30,19 @@ def check_settings(settings: Settings) -> None:
     """Refuse numbers of draws and chains that make no run."""
     for name, least in (("draws", 4), ("tune", 0), ("chains", 1)):
         value = getattr(settings, name)
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        if not _whole(value) or value < least:
             raise EngineError(f"{name}= must be a whole number of at least {least}, not {value!r}")
+    seed = settings.random_seed
+    if seed is not None and not (_whole(seed) and seed >= 0):
+        raise EngineError(f"random_seed= must be a whole number from 0, or None, not {seed!r}")
+    if settings.executor is not None and not hasattr(settings.executor, "submit"):
+        raise EngineError(
+            f"executor= takes a concurrent.futures.Executor (with a submit method), not {settings.executor!r}"
+        )
+
+
+def _whole(value: object) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def run_engine(engine: str, specification: Specification, settings: Settings) -> Outcome:

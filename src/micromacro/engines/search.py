@@ -100,7 +100,9 @@ def sharpen(objective: Objective, u: np.ndarray, bounds: Bounds, steps: int = 2)
             break
         moved = float(np.abs(trial - u).max())
         u, value, gradient = trial, new, new_gradient
-        if moved > 1e-3:
+        now_free = _free(u, bounds)
+        if moved > 1e-3 or not np.array_equal(now_free, free):
+            free = now_free
             hessian = difference_hessian(objective, u, free, bounds)
     return Peak(u, value, gradient, hessian, free)
 

@@ -37,7 +37,7 @@ READY_MADE = ("power", "logistic", "softmax")
 
 #: What formulaic may be asked to evaluate; all are its own, none reaches outside.
 WILKINSON = frozenset(
-    "C I log log10 log2 log1p exp expm1 exp10 exp2 sqrt abs sin cos tan poly bs cr cs cc scale center".split()
+    "C I log log10 log2 log1p exp expm1 exp2 sqrt abs sin cos tan poly bs cr cs cc scale center".split()
 )
 
 #: Contrasts that may stand as an argument of C().

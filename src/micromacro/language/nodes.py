@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from .functions import CONTRASTS
+
 
 @dataclass(frozen=True, slots=True)
 class Span:
@@ -156,5 +158,5 @@ def walk(node: Node) -> Iterator[Node]:
 
 
 def names_in(node: Node) -> tuple[Name, ...]:
-    """All names under a node in order (function names are not among them)."""
-    return tuple(part for part in walk(node) if isinstance(part, Name))
+    """All names under a node in order (those of functions and contrasts are not among them)."""
+    return tuple(part for part in walk(node) if isinstance(part, Name) and part.name not in CONTRASTS)

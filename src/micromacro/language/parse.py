@@ -8,6 +8,7 @@ recognised as whole terms of the right-hand side only.
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -503,7 +504,7 @@ def _fix(call: Call, text: str) -> Fix:
         value, sign = call.args[1], 1.0
         while isinstance(value, Unary):
             sign, value = (-sign if value.op == "-" else sign), value.operand
-        if isinstance(value, Number):
+        if isinstance(value, Number) and math.isfinite(value.value):
             _check_plain(call.args[0], text)
             return Fix(call.args[0], sign * value.value, call.span)
     raise FormulaError(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
+from .functions import CONTRASTS
 from .nodes import Binary, Call, Name, Node, Number, Text, Unary, names_in
 
 _LEVEL = {
@@ -28,7 +30,8 @@ def _print(node: Node) -> tuple[str, int]:
         quote = "'" if '"' in node.value else '"'
         return f"{quote}{node.value}{quote}", _ATOM
     if isinstance(node, Name):
-        return (node.name if _PLAIN.match(node.name) else f"`{node.name}`"), _ATOM
+        plain = _PLAIN.match(node.name) or node.name.startswith("`")
+        return (node.name if plain else f"`{node.name}`"), _ATOM
     if isinstance(node, Unary):
         return f"{node.op}{_inside(node.operand, _SIGN)}", _SIGN
     if isinstance(node, Call):
@@ -56,8 +59,22 @@ def wilkinson_text(terms: Sequence[tuple[str, Node]], intercept: bool) -> str:
     """Signed terms as a right-hand side for formulaic, the intercept said explicitly."""
     out = "1" if intercept else "0"
     for sign, node in terms:
-        out += f" {sign} {_inside(node, 3)}"
+        out += f" {sign} {_inside(_guarded(node), 3)}"
     return out
+
+
+def _guarded(node: Node) -> Node:
+    """The tree with dotted names between backticks, which formulaic would read as attributes."""
+    if isinstance(node, Name) and "." in node.name and node.name not in CONTRASTS:
+        return Name(f"`{node.name}`")
+    if isinstance(node, Unary):
+        return replace(node, operand=_guarded(node.operand))
+    if isinstance(node, Binary):
+        return replace(node, left=_guarded(node.left), right=_guarded(node.right))
+    if isinstance(node, Call):
+        keywords = tuple((k, _guarded(v)) for k, v in node.keywords)
+        return replace(node, args=tuple(map(_guarded, node.args)), keywords=keywords)
+    return node
 
 
 __all__ = ["names_in", "to_text", "wilkinson_text"]

@@ -11,8 +11,8 @@ _PATTERN = re.compile(
     r"""
     (?P<space>\s+)
   | (?P<number>(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?)
-  | (?P<quoted>`[^`\n]+`)
-  | (?P<text>"[^"\n]*"|'[^'\n]*')
+  | (?P<quoted>`[^`\\\n]+`)
+  | (?P<text>"[^"\\\n]*"|'[^'\\\n]*')
   | (?P<name>[^\W\d]\w*(\.[^\W\d]\w*)*)
   | (?P<op>\*\*|\|\||==|!=|<=|>=|[-+*/^:%<>=~|(),])
     """,
@@ -37,7 +37,7 @@ def tokenize(text: str) -> list[Token]:
     while at < len(text):
         match = _PATTERN.match(text, at)
         if match is None:
-            raise FormulaError(_trouble(text[at]), text, at, at + 1)
+            raise FormulaError(_trouble(text, at), text, at, at + 1)
         kind = match.lastgroup or "op"
         if kind != "space":
             out.append(Token(kind, match.group(), at, match.end()))
@@ -46,8 +46,12 @@ def tokenize(text: str) -> list[Token]:
     return out
 
 
-def _trouble(character: str) -> str:
+def _trouble(text: str, at: int) -> str:
+    character = text[at]
     if character in "\"'`":
+        closed = text.find(character, at + 1)
+        if "\\" in text[at : closed if closed > 0 else len(text)]:
+            return "a backslash has no place in a formula, not even between quotes"
         return f"this {character} is not closed"
     if character in "[]{}":
         return f"{character!r} has no place in a formula: use parentheses, and columns by their name"

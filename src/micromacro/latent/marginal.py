@@ -49,7 +49,7 @@ class GaussianMarginal:
         """
         system, s = self.system, self.system.symbolic
         sigma = theta[-1]
-        if not (sigma > 0.0 and system.fill(theta, room)):
+        if not (1e-100 < sigma < 1e100 and np.isfinite(theta).all() and system.fill(theta, room)):
             return -math.inf
         room.weight[:] = sigma**-2.0
         np.subtract(self.outcome, room.offset, out=room.target)

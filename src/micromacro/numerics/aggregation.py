@@ -85,7 +85,10 @@ def normalise(raw, d_raw, logarithm, rule, start, filled, fixed_scale, w, d_w, s
         for j in range(m):
             w[j] = f * (math.exp(raw[j]) if logarithm else raw[j])
             for p in range(len(d_raw)):
-                d_w[p, j] = w[j] * d_raw[p, j] if logarithm else f * d_raw[p, j]
+                if logarithm:
+                    d_w[p, j] = w[j] * d_raw[p, j] if w[j] != 0.0 else 0.0
+                else:
+                    d_w[p, j] = f * d_raw[p, j]
     for j in range(m):
         if not math.isfinite(w[j]):
             return False

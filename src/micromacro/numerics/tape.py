@@ -182,13 +182,16 @@ def _group_value(op, value, a, extra, lo, n, order, weight):
     result = 0.0
     if op == GROUP_SUM or op == GROUP_MEAN:
         each = 1.0 if op == GROUP_SUM else 1.0 / n
+        base = 0.0 if op == GROUP_SUM else value[a, lo]
         for i in range(n):
-            result += each * value[a, lo + i]
+            result += each * (value[a, lo + i] - base)
             weight[i] = each
+        result += base
     elif op == GROUP_VAR or op == GROUP_SD:
         mean = 0.0
         for i in range(n):
-            mean += value[a, lo + i] / n
+            mean += (value[a, lo + i] - value[a, lo]) / n
+        mean += value[a, lo]
         for i in range(n):
             d = value[a, lo + i] - mean
             result += d * d / max(n - 1, 1)
@@ -211,7 +214,8 @@ def _group_value(op, value, a, extra, lo, n, order, weight):
         low = min(int(math.floor(at)), n - 1)
         high = min(low + 1, n - 1)
         part = at - low
-        result = (1.0 - part) * value[a, lo + order[low]] + part * value[a, lo + order[high]]
+        result = value[a, lo + order[low]]
+        result += part * (value[a, lo + order[high]] - result)
         weight[order[low]] += 1.0 - part
         weight[order[high]] += part
     return result

@@ -135,7 +135,7 @@ def did_you_mean(name: str, known: Sequence[str]) -> str:
 
 def column_names(data: Any, name: str = "data") -> tuple[str, ...]:
     """Names of the columns of a table (those that are text: a formula cannot name others)."""
-    return data.names if isinstance(data, Table) else _names(_frame(data, name), name)
+    return data.names if isinstance(data, Table) else _names(_frame(data, name))
 
 
 def read_table(data: Any, name: str, columns: Iterable[str] | None = None) -> Table:
@@ -156,7 +156,7 @@ def read_table(data: Any, name: str, columns: Iterable[str] | None = None) -> Ta
         that cannot be used.
     """
     frame = data if isinstance(data, Table) else _frame(data, name)
-    known = frame.names if isinstance(frame, Table) else _names(frame, name)
+    known = frame.names if isinstance(frame, Table) else _names(frame)
     wanted = known if columns is None else tuple(dict.fromkeys(columns))
     for column in wanted:
         if column not in known:
@@ -182,6 +182,7 @@ def _frame(data: Any, name: str) -> Any:
     """A narwhals frame, or the mapping itself."""
     if isinstance(data, Mapping):
         return data
+    _refuse_repeats(data, name)
     try:
         return nw.from_native(data, eager_only=True)
     except TypeError as error:
@@ -191,16 +192,20 @@ def _frame(data: Any, name: str) -> Any:
         ) from error
 
 
-def _names(frame: Any, name: str) -> tuple[str, ...]:
+def _names(frame: Any) -> tuple[str, ...]:
     if isinstance(frame, Mapping):
         return tuple(n for n in frame if isinstance(n, str))
-    # narwhals has an error of its own for columns that repeat, raw for our users: ask the frame itself first
-    native = frame.to_native()
-    names = list(native.column_names if hasattr(native, "column_names") else native.columns)
+    return tuple(n for n in frame.columns if isinstance(n, str))
+
+
+def _refuse_repeats(native: Any, name: str) -> None:
+    """Refuse columns that share a name, before narwhals does with an error of its own."""
+    if hasattr(native, "collect"):  # a lazy frame, refused in its own words
+        return
+    names = list(native.column_names if hasattr(native, "column_names") else getattr(native, "columns", ()))
     twice = [n for n in names if names.count(n) > 1] if len(set(names)) < len(names) else []
     if twice:
         raise DataError(f"{name} has several columns named {twice[0]!r}: rename or remove all but one")
-    return tuple(n for n in names if isinstance(n, str))
 
 
 # -- one column ----------------------------------------------------------------------------------------------
@@ -224,6 +229,10 @@ def _from_array(name: str, values: Any, table: str) -> Column:
     """A column given as an array, a list, or a series of a data frame library."""
     if isinstance(values, np.ma.MaskedArray):
         return _from_objects(name, values.tolist(), table)
+    if hasattr(values, "categories"):  # pandas' Categorical and CategoricalIndex are no series
+        import pandas as pd
+
+        values = pd.Series(values)
     if not isinstance(values, (np.ndarray, list, tuple)):
         try:
             return _from_series(name, nw.from_native(values, series_only=True), table)

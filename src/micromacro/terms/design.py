@@ -14,11 +14,13 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError, FormulaError, MicromacroError
+from ..language.functions import FROM_NUMPY
 from ..language.nodes import Name, Node
 from ..language.printing import names_in, to_text, wilkinson_text
 from ..language.whitelist import check_wilkinson
 from ..table.columns import Column, Table
 
+_CONTEXT = {name: getattr(np, name) for name in FROM_NUMPY}
 SignedTerms = Sequence[tuple[str, Node]]
 
 
@@ -48,7 +50,8 @@ class Design:
         if self.plain:
             return plain_matrix(self.names, table)
         self._check_levels(table)
-        out = self.spec.get_model_matrix(table.select(self.columns).to_pandas(), context={})
+        with np.errstate(all="ignore"):  # what is not finite is an error of ours
+            out = self.spec.get_model_matrix(table.select(self.columns).to_pandas(), context=_CONTEXT)
         return np.ascontiguousarray(_without_intercept(out)[1])
 
     def _check_levels(self, table: Table) -> None:
@@ -109,7 +112,8 @@ def _formulaic(
     start = min((node.span.start for _, node in terms if node.span is not None), default=0)
     stop = max((node.span.stop for _, node in terms if node.span is not None), default=len(text))
     try:
-        out = formulaic.model_matrix(wilkinson, frame, context={}, na_action="ignore")
+        with np.errstate(all="ignore"):  # what is not finite is an error of ours
+            out = formulaic.model_matrix(wilkinson, frame, context=_CONTEXT, na_action="ignore")
     except MicromacroError:
         raise
     except Exception as error:  # formulaic wraps whatever the functions raise

@@ -114,7 +114,8 @@ def _starting_weights(part: MemberPart, context: Context) -> np.ndarray:
     room = part.scratch()
     good = part.weigh(start, room)
     raw = room["value"][part.tape.output]
-    raw = np.exp(raw) if part.tape.logarithm else raw
+    with np.errstate(over="ignore"):  # what is not finite is an error of ours
+        raw = np.exp(raw) if part.tape.logarithm else raw
     ids = _group_ids(context)
     at = ", ".join(f"{p} = {v:g}" for p, v in zip(part.expression.parameters, start, strict=True)) or "no parameter"
     what = f"weights of block {name!r} ({to_text(part.expression.node)}) at the starting values ({at})"
@@ -172,7 +173,9 @@ def _with_priors(
     if random:
         total = np.bincount(rows.group, w, part.groups)[filled]
         square = np.bincount(rows.group, w * w, part.groups)[filled]
-        sd = context.sd(f"{part.name}.sd", float(np.mean(total * total / square)))
+        some = square > 0.0
+        effective = float(np.mean(total[some] ** 2 / square[some])) if some.any() else 1.0
+        sd = context.sd(f"{part.name}.sd", effective)
     _remarks(part, names, random, context)
     columns = sort_columns(parameters, known)
     return replace(part, columns=columns, parameters=tuple(parameters), center=center, sd=sd)

@@ -265,11 +265,19 @@ class _Maker:
             return self.binary(op.ADD if node.op == "*" else op.SUBTRACT, left, right)
         if isinstance(node, Binary) and node.op == "**":
             base = self.logarithm(node.left)
-            return None if base is None else self.binary(op.MULTIPLY, self.build(node.right), base)
+            return None if base is None else self.raised(base, self.build(node.right))
         if any(isinstance(part, Name) and part.name in self.parameters for part in walk(node)):
             return None
         value = self.build(node)
         return self.unary(op.LOG, value) if np.all(self._at(value) > 0) else None
+
+    def raised(self, base: int, exponent: int) -> int:
+        """Logarithm of a power; 1 to any power is 1, be the exponent infinite."""
+        product = self.binary(op.MULTIPLY, exponent, base)
+        if self.moves(base) or not np.any(self._at(base) == 0.0):
+            return product
+        other, zero = self.constant(self._at(base) != 0.0), self.constant(0.0)
+        return self.emit(op.WHERE, other, product, zero, inputs=(other, product, zero))
 
     def finish(self, output: int, logarithm: bool) -> Tape:
         """Keep the registers in use and pack the tape."""
@@ -323,6 +331,7 @@ def read_weights(
     strict : tuple of str, optional
         The user's ``parameters=``: every free symbol must be listed, and every listed one must occur.
     """
+    written = node is not None
     node = node if node is not None else Binary("/", Number(1.0, "1"), Name("n"))
     if isinstance(node, Call) and node.function in READY_MADE:
         return _ready_made(node, text, strict)
@@ -341,7 +350,7 @@ def read_weights(
                 part.span.start, part.span.stop,
             )  # fmt: skip
         if part.name == "n" and not listed:
-            uses_n = True
+            uses_n = written
         elif part.name in known:
             columns.append(part.name)
         elif strict is not None and not listed:
@@ -458,7 +467,7 @@ def _ready_register(maker: _Maker, expression: WeightExpression, table: Table) -
         return total
     if expression.ready == "power":
         shrink = maker.unary(op.EXP, maker.unary(op.NEGATE, total))
-        return maker.binary(op.MULTIPLY, shrink, maker.constant(-np.log(maker.size)))
+        return maker.raised(maker.constant(-np.log(maker.size)), shrink)
     with np.errstate(divide="ignore"):
         others = maker.constant(np.log(maker.size - 1.0))
     return maker.unary(op.NEGATE, maker.unary(op.SOFTPLUS, maker.binary(op.SUBTRACT, others, total)))
@@ -466,6 +475,11 @@ def _ready_register(maker: _Maker, expression: WeightExpression, table: Table) -
 
 def check_group_size_column(table: Table, size: np.ndarray, group_ids: np.ndarray, block: str) -> None:
     """Where the user wrote `n` and the data has such a column, the two must agree."""
+    if table["n"].kind not in ("number", "integer"):
+        raise DataError(
+            f"weights of block {block!r} use n, the number of listed members, but the column 'n' holds "
+            f"{table['n'].kind} values: rename the column"
+        )
     column = table["n"].values
     bad = np.flatnonzero(np.asarray(column, dtype=float) != size)
     if len(bad):
