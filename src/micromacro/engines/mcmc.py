@@ -1,11 +1,8 @@
 r"""Exact MCMC: theta from its marginal posterior, then effects and coefficients given theta.
 
-For a Gaussian outcome the marginal posterior of theta is known exactly up to a constant,
-
-.. math:: p(\theta \mid y) \propto p(\theta) \int p(y \mid x, \theta)\, p(x \mid \theta)\, dx,
-
-so theta (a few numbers) is sampled by the moves of :mod:`micromacro.engines.moves` in prior scores, and x is an
-independent draw from its Gaussian conditional. Chains start at overdispersed draws around all maxima found.
+Theta (a few numbers) is sampled by the moves of :mod:`micromacro.engines.moves` in prior scores, from its posterior
+with x integrated out where the outcome is Gaussian, jointly with whitened effects and coefficients otherwise
+(:mod:`micromacro.engines.targets`). Chains start at overdispersed draws around all maxima found.
 """
 
 from __future__ import annotations
@@ -21,13 +18,12 @@ from typing import Any
 import numpy as np
 
 from ..errors import EngineError
-from ..latent.marginal import GaussianMarginal
-from ..latent.system import Workspace
 from ..model import Specification
 from .base import Draws, Outcome, Settings
 from .coordinates import Scores
 from .moves import Reference, State, elliptical, independence
 from .search import Bounds, Objective, Peak, find_peaks
+from .targets import marginal_of, target_of
 
 MOVES = 2  # moves of theta for each kept draw
 
@@ -36,8 +32,7 @@ def fit_mcmc(specification: Specification, settings: Settings) -> Outcome:
     """Draw from the posterior."""
     began = time.perf_counter()
     check_proper(specification)
-    marginal = GaussianMarginal(specification.system, specification.outcome)
-    peaks = posterior_peaks(specification, marginal)
+    peaks = posterior_peaks(specification)
     seeds = np.random.SeedSequence(settings.random_seed).spawn(settings.chains)
     tasks = [Task(specification, peaks, seed, settings.draws, settings.tune, chain) for chain, seed in enumerate(seeds)]
     chains, failures, interrupted = run_chains(tasks, settings)
@@ -64,12 +59,11 @@ def check_proper(specification: Specification) -> None:
         )
 
 
-def posterior_peaks(specification: Specification, marginal: GaussianMarginal) -> list[Peak]:
+def posterior_peaks(specification: Specification) -> list[Peak]:
     """Maxima of the marginal posterior density of the scores."""
     system = specification.system
     coordinates = Scores(system.hypers)
-    room = system.workspace()
-    objective = score_objective(marginal, coordinates, room)
+    objective = score_objective(marginal_of(specification), coordinates)
     first = coordinates.from_theta(np.array([p.start for p in system.hypers]))
     starts = [first]
     rng = np.random.default_rng(np.random.SeedSequence(0))
@@ -80,7 +74,7 @@ def posterior_peaks(specification: Specification, marginal: GaussianMarginal) ->
                 start[k] = rng.standard_normal()
         start[coordinates.folded] = np.abs(start[coordinates.folded])
         starts.append(start)
-    bounds: Bounds = [(0.0, 8.0) if f else (-8.0, 8.0) for f in coordinates.folded]
+    bounds: Bounds = [*coordinates.bounds()]
     peaks = find_peaks(objective, starts, bounds)
     if not peaks:
         raise EngineError(
@@ -90,13 +84,15 @@ def posterior_peaks(specification: Specification, marginal: GaussianMarginal) ->
     return peaks
 
 
-def score_objective(marginal: GaussianMarginal, coordinates: Scores, room: Workspace) -> Objective:
-    """Log marginal posterior of the scores with its gradient."""
+def score_objective(marginal: Any, coordinates: Scores) -> Objective:
+    """Log marginal posterior of the scores with its gradient (approximate where the marginal is)."""
+    room = marginal.workspace()
 
     def objective(u: np.ndarray) -> tuple[float, np.ndarray]:
         theta = coordinates.theta(u)
         value, gradient = marginal.gradient(theta, room)
-        return value - 0.5 * float(u @ u), gradient * coordinates.slope(u, theta) - u
+        slope = gradient * coordinates.slope(u, theta) + coordinates.prior_slope(u)
+        return value + coordinates.log_prior(u), slope
 
     return objective
 
@@ -142,6 +138,7 @@ def run_chain(task: Task, tick: Callable[[int], None] | None = None, stop: threa
             sampler.tune(iteration)
             continue
         spent, accepted = sampler.sweep(MOVES)
+        sampler.refresh()
         theta[kept], x[kept] = sampler.draw()
         value[kept] = sampler.state.value
         stats["n_evaluations"][kept], stats["accepted"][kept] = spent, accepted / MOVES
@@ -158,20 +155,20 @@ class _Sampler:
         self.task = task
         self.coordinates = coordinates
         self.rng = np.random.default_rng(task.seed)
-        self.marginal = GaussianMarginal(task.specification.system, task.specification.outcome)
-        self.room = task.specification.system.workspace(gradient=False)
+        self.latent = target_of(task.specification)
         self.at: np.ndarray | None = None  # the scores whose factor the work space holds
         self.independent = 0.5
         self.history = np.empty((task.tune, len(coordinates.hypers)))
         self.tried = self.taken = 0
         peak = task.peaks[task.chain % len(task.peaks)]
         self.reference = Reference.fit(peak.u, _scale(peak), coordinates.folded, widen=1.3)
+        self.latent.anchor(peak.u)
         self.state = self._start(peak)
 
     def target(self, u: np.ndarray) -> float:
-        """Log marginal posterior density of the scores."""
+        """Log posterior density of the scores (and of what goes along with them)."""
         self.at = u
-        return self.marginal.value(self.coordinates.theta(u), self.room) - 0.5 * float(u @ u)
+        return self.latent.log(u, self.coordinates.theta(u)) + self.coordinates.log_prior(u)
 
     def _start(self, peak: Peak) -> State:
         """An overdispersed draw around a peak (nearer to it where the density does not exist)."""
@@ -203,6 +200,7 @@ class _Sampler:
             self.state = elliptical(self.state, self.target, self.reference, self.rng)
         else:
             self.sweep(1)
+        self.refresh(tuning=True)
         self.history[iteration] = self.state.u
         done = iteration + 1
         q = self.history.shape[1]
@@ -214,18 +212,24 @@ class _Sampler:
                 self.coordinates.folded,
                 widen=1.05,
             )
+            self.latent.anchor(self.reference.center)
+            self.state = State(self.state.u, self.target(self.state.u))
             if self.tried >= 20:
                 self.independent = min(0.85, max(0.15, self.taken / self.tried))
             self.tried = self.taken = 0
+
+    def refresh(self, tuning: bool = False) -> None:
+        """Move what goes along with theta."""
+        if self.at is not self.state.u:
+            self.target(self.state.u)
+        self.state.value = self.latent.refresh(self.state.value, self.rng, tuning)
 
     def draw(self) -> tuple[np.ndarray, np.ndarray]:
         """Theta of the state, and x from its conditional given it."""
         theta = self.coordinates.theta(self.state.u)
         if self.at is not self.state.u:
             self.target(self.state.u)
-        system = self.task.specification.system
-        x = self.marginal.draw(self.room, self.rng.standard_normal(system.size))
-        return theta, system.natural_order(x)
+        return theta, self.latent.draw(self.rng)
 
 
 DF_SHRINK = 0.8  # scale matrix of the t for a given covariance: between (df - 2) / df and 1

@@ -29,9 +29,13 @@ class GaussianMarginal:
     outcome : (groups,) array
     profile : bool
         Maximise over the coefficients instead of integrating them.
+    weight : (groups,) array, optional
+        Powers of the likelihood (observation weights); ones by default.
     """
 
-    def __init__(self, system: System, outcome: np.ndarray, profile: bool = False):
+    def __init__(
+        self, system: System, outcome: np.ndarray, profile: bool = False, weight: np.ndarray | None = None
+    ):
         self.system = system
         self.outcome = np.ascontiguousarray(outcome, dtype=float)
         self.profile = profile
@@ -40,7 +44,13 @@ class GaussianMarginal:
         coefficients = len(system.coefficients) - system.flat
         # A profiled coefficient with a normal prior brings the constant of its density, an integrated one does not.
         prior = system.log_det_coefficients - (coefficients * LOG_2PI if profile else 0.0)
-        self._constant = 0.5 * (prior - (system.groups - flat) * LOG_2PI)
+        self.weight = np.ones(system.groups) if weight is None else np.ascontiguousarray(weight, dtype=float)
+        self.count = float(self.weight.sum())
+        self._constant = 0.5 * (prior - (self.count - flat) * LOG_2PI)
+
+    def workspace(self, gradient: bool = True) -> Workspace:
+        """Fresh work space for one thread."""
+        return self.system.workspace(gradient)
 
     def value(self, theta: np.ndarray, room: Workspace) -> float:
         """Log marginal likelihood (with the log prior of profiled coefficients); -inf where it does not exist.
@@ -51,16 +61,16 @@ class GaussianMarginal:
         sigma = theta[-1]
         if not (1e-100 < sigma < 1e100 and np.isfinite(theta).all() and system.fill(theta, room)):
             return -math.inf
-        room.weight[:] = sigma**-2.0
+        np.multiply(self.weight, sigma**-2.0, out=room.weight)
         np.subtract(self.outcome, room.offset, out=room.target)
-        bad, log_det, log_weight, rows, prior = solve_gaussian(
+        bad, log_det, rows, prior = solve_gaussian(
             s.layout, s.row_start, s.columns, s.pair, room.values, room.weight, room.target, s.d_place, s.d_row,
             s.d_column, system.d_value, system.center, self._kept,
             room.panel, room.mean, room.residual, room.row, room.buffer,
         )  # fmt: skip
         if bad >= 0:
             return -math.inf
-        total = self._constant + 0.5 * (log_weight - rows - prior - log_det)
+        total = self._constant - self.count * math.log(sigma) - 0.5 * (rows + prior + log_det)
         return total if math.isfinite(total) else -math.inf
 
     def gradient(self, theta: np.ndarray, room: Workspace) -> tuple[float, np.ndarray]:
@@ -75,7 +85,7 @@ class GaussianMarginal:
             room.buffer, room.slope, room.leverage, room.d_weight, room.d_offset, room.d_entry,
         )  # fmt: skip
         out = system.pull(theta, room)
-        out[-1] += float(room.d_weight.sum()) * -2.0 * theta[-1] ** -3.0
+        out[-1] += float(room.d_weight @ self.weight) * -2.0 * theta[-1] ** -3.0 - self.count / theta[-1]
         return value, out
 
     def draw(self, room: Workspace, z: np.ndarray) -> np.ndarray:

@@ -13,12 +13,10 @@ from typing import Protocol
 
 import numpy as np
 
-from ..numerics.cholesky import log_determinant
-from ..numerics.laplace import adjoint, laplace_slopes, leverages, newton_step, predictor
-from ..numerics.rows import quadratic
+from ..numerics.laplace import newton_step, predictor
+from ..numerics.rows import quadratic, times
 from .system import System, Workspace
 
-LOG_2PI = math.log(2.0 * math.pi)
 CLOSE = 1e-19  # squared length of the last Newton step, in posterior sds
 
 
@@ -42,6 +40,8 @@ class ModeRoom:
     eta, trial_eta : (groups,) arrays
     slopes, trial_slopes : (4, groups) arrays
         Log density, first and second derivative, positive curvature of each row.
+    border : array
+        Entries of A of held coefficients.
     """
 
     base: Workspace
@@ -54,11 +54,12 @@ class ModeRoom:
     gradient: np.ndarray
     step: np.ndarray
     curvature: np.ndarray
+    third: np.ndarray
     border: np.ndarray
     iterations: int = 0
 
 
-class Posterior:
+class LatentPosterior:
     """Log joint density of the outcome and x at a theta, and its mode.
 
     Parameters
@@ -70,22 +71,40 @@ class Posterior:
         Outcomes as the likelihood reads them.
     weight : (groups,) array or None
         Powers of the likelihood.
+    held : bool
+        Whether the coefficients are held: x is the effects alone, and the coefficients' part of the linear predictor
+        goes into the offset (:meth:`fill`).
     """
 
-    def __init__(self, system: System, likelihood: Likelihood, values: np.ndarray, weight: np.ndarray | None = None):
+    def __init__(
+        self,
+        system: System,
+        likelihood: Likelihood,
+        values: np.ndarray,
+        weight: np.ndarray | None = None,
+        held: bool = False,
+    ):
         self.system = system
         self.likelihood = likelihood
         self.values = np.ascontiguousarray(values, dtype=float)
         self.weight = weight if weight is not None and np.any(weight != 1.0) else None
-        self.own = system.family_start
+        self.own = slice(system.family_start, len(system.hypers))
+        self.held = held
+        self.center, self.d_value, self.start = system.center, system.d_value, system.start
+        if held:  # an identity block for the coefficients, which then stay at zero
+            self.center, self.start = np.zeros(system.size), np.zeros(system.size)
+            self.d_value = np.ones(system.size)
+        columns = system.symbolic.columns
+        self.border = np.flatnonzero(columns >= system.kept)
+        self.border_row = np.repeat(np.arange(system.groups), np.diff(system.symbolic.row_start))[self.border]
+        self.border_column = system.symbolic.order[columns[self.border]] - system.kept
 
     def workspace(self, gradient: bool = True) -> ModeRoom:
         """Fresh work space for one thread; a search begins at the system's own start."""
         n, size = self.system.groups, self.system.size
-        s = self.system.symbolic
         return ModeRoom(
             base=self.system.workspace(gradient),
-            x=self.system.start.copy(),
+            x=self.start.copy(),
             eta=np.empty(n),
             trial_eta=np.empty(n),
             lift=np.empty(n),
@@ -94,12 +113,30 @@ class Posterior:
             gradient=np.empty(size),
             step=np.empty(size),
             curvature=np.empty(n),
-            border=np.flatnonzero(s.columns >= self.system.kept),
+            third=np.empty(n),
+            border=np.empty(len(self.border)),
         )
+
+    def fill(self, theta: np.ndarray, room: ModeRoom, coefficients: np.ndarray | None = None) -> bool:
+        """Values of A and the offset at theta (and at held coefficients); False where theta is impossible."""
+        if not self.likelihood.possible(theta[self.own]) or not np.all(np.isfinite(theta)):
+            return False
+        base = room.base
+        if self.held:  # entries that never change are written once only: put them back first
+            base.values[self.border] = room.border
+        if not self.system.fill(theta, base):
+            return False
+        if self.held:
+            assert coefficients is not None
+            room.border[:] = base.values[self.border]
+            part = room.border * coefficients[self.border_column]
+            base.offset += np.bincount(self.border_row, part, self.system.groups)
+            base.values[self.border] = 0.0
+        return True
 
     def rows(self, eta: np.ndarray, theta: np.ndarray, out: np.ndarray) -> float:
         """Fill `out` (4, groups) at a linear predictor; returns the log-likelihood."""
-        self.likelihood.slopes(self.values, eta, theta[self.own :], out)
+        self.likelihood.slopes(self.values, eta, theta[self.own], out)
         if self.weight is not None:
             out *= self.weight
         return float(out[0].sum())
@@ -108,8 +145,8 @@ class Posterior:
         """(x - m0)' D (x - m0) / 2."""
         s, system = self.system.symbolic, self.system
         d = buffer[: system.size]
-        np.subtract(x, system.center, out=d)
-        return 0.5 * quadratic(s.d_row, s.d_column, system.d_value, d)
+        np.subtract(x, self.center, out=d)
+        return 0.5 * quadratic(s.d_row, s.d_column, self.d_value, d)
 
     def predict(self, room: ModeRoom, x: np.ndarray, out: np.ndarray) -> None:
         """Linear predictor at the values in the work space."""
@@ -118,10 +155,10 @@ class Posterior:
 
     def newton(self, room: ModeRoom, x: np.ndarray, curvature: np.ndarray) -> tuple[int, float]:
         """Factorise and solve for one Newton step at the slopes in the work space."""
-        s, base, system = self.system.symbolic, room.base, self.system
+        s, base = self.system.symbolic, room.base
         return newton_step(
             s.layout, s.row_start, s.columns, s.pair, base.values, room.slopes[1], curvature, s.d_place, s.d_row,
-            s.d_column, system.d_value, system.center, x, base.panel, room.gradient, room.step, base.buffer,
+            s.d_column, self.d_value, self.center, x, base.panel, room.gradient, room.step, base.buffer,
         )  # fmt: skip
 
     def direction(self, room: ModeRoom) -> float:
@@ -140,7 +177,7 @@ class Posterior:
         self.predict(room, room.x, room.eta)
         value = self.rows(room.eta, theta, room.slopes) - self.penalty(room.x, room.base.buffer)
         if not math.isfinite(value):
-            room.x[:] = self.system.start
+            room.x[:] = self.start
             self.predict(room, room.x, room.eta)
             value = self.rows(room.eta, theta, room.slopes) - self.penalty(room.x, room.base.buffer)
         for iteration in range(most):
@@ -159,7 +196,7 @@ class Posterior:
     def _line_search(self, theta: np.ndarray, room: ModeRoom, value: float, decrement: float) -> float | None:
         """Halve the step until the penalised log-likelihood rises enough; the new value, or None."""
         base, s = room.base, self.system.symbolic
-        predictor(s.row_start, s.columns, base.values, np.zeros(1) if False else _ZERO[: len(room.lift)], room.step, room.lift)
+        times(s.row_start, s.columns, base.values, room.step, room.lift)
         size = 1.0
         start = room.x.copy()
         for _ in range(40):
@@ -175,5 +212,3 @@ class Posterior:
             size *= 0.5
         return None
 
-
-_ZERO = np.zeros(0)

@@ -110,6 +110,8 @@ class System:
         Length of x; number of effects among it (they come first).
     center : (size,) array
         m0, in elimination order.
+    start : (size,) array
+        Where a search for the mode of x begins, in elimination order.
     d_value : array
         Values of D (diagonal).
     """
@@ -159,10 +161,11 @@ class System:
 
     def _prior(self) -> None:
         """m0 and D: one for each standardised effect; a coefficient's own precision, or zero if flat."""
-        mean, precision = np.zeros(self.size), np.ones(self.size)
+        mean, precision, start = np.zeros(self.size), np.ones(self.size), np.zeros(self.size)
         self.flat = 0
         log_precision = 0.0
         for k, parameter in enumerate(self.coefficients, start=self.kept):
+            start[k] = parameter.start
             if isinstance(parameter.prior, Normal):
                 mean[k] = parameter.prior.mean
                 precision[k] = parameter.prior.sd**-2.0
@@ -172,6 +175,7 @@ class System:
                 self.flat += 1
         self.log_det_coefficients = log_precision
         self.center = mean[self.symbolic.order]
+        self.start = start[self.symbolic.order]
         self.d_value = precision
 
     def theta_of(self, part: int) -> slice:

@@ -16,7 +16,6 @@ from .cholesky import factorise, log_determinant, selected_inverse, solve_lower,
 from .rows import (
     assemble,
     finish_slopes,
-    log_sum,
     pair_products,
     quadratic,
     symmetric_gradient,
@@ -38,14 +37,14 @@ def solve_gaussian(
 
     Returns
     -------
-    (bad, log_determinant, log_weights, row_square, prior_square)
+    (bad, log_determinant, row_square, prior_square)
         `bad` is -1 or the column at which H is not positive definite; the log-determinant is of the leading
         `kept` columns; `row_square` = r'Wr, `prior_square` = (m - m0)'D(m - m0).
     """
     assemble(row_start, pair, values, weight, d_place, d_value, panel)
     bad = factorise(layout, panel, buffer)
     if bad >= 0:
-        return bad, 0.0, 0.0, 0.0, 0.0
+        return bad, 0.0, 0.0, 0.0
     for i in range(len(weight)):
         row_buffer[i] = weight[i] * target[i]
     for k in range(len(mean)):
@@ -62,7 +61,6 @@ def solve_gaussian(
     return (
         -1,
         log_determinant(layout, panel, kept),
-        log_sum(weight),
         weighted_square(weight, residual),
         quadratic(d_row, d_column, d_value, buffer),
     )

@@ -85,13 +85,14 @@ def pair_products(row_start, pair, values, inverse, slope, leverage):
 def finish_slopes(row_start, columns, slope, weight, residual, mean, leverage, d_weight):
     """In place: derivative of the Gaussian log marginal in each entry of A, in each residual's weight.
 
-    slope[a] becomes w_i (r_i m_a - (S A')_a); d_weight[i] = (1/w_i - leverage_i - r_i^2) / 2.
+    slope[a] becomes w_i (r_i m_a - (S A')_a); d_weight[i] = -(leverage_i + r_i^2) / 2, without the derivative of
+    the likelihood's own constant.
     """
     for i in range(len(row_start) - 1):
         w, r = weight[i], residual[i]
         for a in range(row_start[i], row_start[i + 1]):
             slope[a] = w * (r * mean[columns[a]] - slope[a])
-        d_weight[i] = 0.5 * (1.0 / w - leverage[i] - r * r)
+        d_weight[i] = -0.5 * (leverage[i] + r * r)
 
 
 @_kernel
@@ -121,13 +122,4 @@ def weighted_square(weight, residual):
     total = 0.0
     for i in range(len(weight)):
         total += weight[i] * residual[i] * residual[i]
-    return total
-
-
-@_kernel
-def log_sum(weight):
-    """sum_i log w_i."""
-    total = 0.0
-    for i in range(len(weight)):
-        total += np.log(weight[i])
     return total

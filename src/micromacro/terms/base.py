@@ -54,7 +54,7 @@ class Context:
     def intercept(self) -> Parameter:
         """The intercept, at mean covariates."""
         default: Prior = Normal(self.location, 2.5 * self.scale)
-        return self.book.parameter("Intercept", "Intercept", default, flat=self.flat)
+        return self.book.parameter("Intercept", "Intercept", default, start=self.location, flat=self.flat)
 
     def sd(self, name: str, effective: float = 1.0) -> Parameter:
         """The sd of effects of which `effective` reach a group's outcome together."""
