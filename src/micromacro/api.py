@@ -190,7 +190,10 @@ class Model:
         check_settings(settings)
         specification = self._specified(flat=engine in LIKELIHOOD)
         outcome = run_engine(engine, specification, settings)
-        return Fit(outcome, refit=self._refit)
+        fitted = Fit(outcome, refit=self._refit)
+        for message in fitted.health.warnings:
+            warnings.warn(message, MicromacroWarning, stacklevel=2)
+        return fitted
 
     def _refit(self, settings: Settings, engine: str, changes: dict[str, Any]) -> Fit:
         """Fit again with some arguments changed (for ``Fit.update``)."""

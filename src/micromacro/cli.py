@@ -136,9 +136,10 @@ def fit(
             random_seed=seed,
             progress=sys.stderr.isatty(),
         )
+        if out is not None:  # before anything is formatted: what was computed is not to be lost
+            fitted.save(out)
         click.echo(fitted.report(ci))
         if out is not None:
-            fitted.save(out)
             click.echo(f"\nSaved to {out}")
 
 

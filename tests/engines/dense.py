@@ -1,6 +1,7 @@
 """The oracle: a model written out with dense matrices, straight from the formulas, sharing no code with the package.
 
-y = X(b) beta + W(b) u + Z v + e,  X(b) = [1, x, W(b)-weighted z],  u ~ N(0, sd_u^2), v ~ N(0, sd_v^2), e ~ N(0, sigma^2).
+y = X(b) beta + W(b) u + Z v + e, X(b) = [1, x, W(b)-weighted z],
+u ~ N(0, sd_u^2), v ~ N(0, sd_v^2), e ~ N(0, sigma^2).
 """
 
 from __future__ import annotations

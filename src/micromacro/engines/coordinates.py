@@ -56,11 +56,6 @@ class Scores:
         """Derivative of the log prior density of u."""
         return -u * self.unit * self.unit
 
-    def bounds(self) -> list[tuple[float, float]]:
-        """Bounds for a search: 8 prior standard deviations."""
-        reach = 8.0 / self.unit
-        return [(0.0 if f else -float(r), float(r)) for f, r in zip(self.folded, reach, strict=True)]
-
     def theta(self, u: np.ndarray) -> np.ndarray:
         """Natural parameters at u."""
         u = u * self.unit

@@ -29,12 +29,20 @@ class Health:
     contraction : dict
         Of each hyper parameter with a proper prior: 1 - (posterior sd / prior sd)^2 in the coordinate in which the
         prior is standard normal; 0 means that the data said nothing, 1 that they said all. Empty for ml.
+    cautions : tuple of str
+        Remarks that users should not overlook.
     """
 
     ok: bool
     troubles: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     contraction: dict[str, float] = field(default_factory=dict)
+    cautions: tuple[str, ...] = ()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is worth a warning: all troubles in one message, and each caution."""
+        return (("; ".join(self.troubles),) if self.troubles else ()) + self.cautions
 
 
 @dataclass(frozen=True)
@@ -59,6 +67,9 @@ def diagnose(draws: np.ndarray) -> Diagnostics:
     out = np.full((4, k), np.nan)
     for i, column in enumerate(columns):
         if column.shape[1] < 4 or np.ptp(column) == 0.0:
+            continue
+        if np.all(np.ptp(column, axis=1) == 0.0):  # every chain stuck, each at its own value
+            out[0, i], out[1:3, i], out[3, i] = np.inf, 0.0, np.inf
             continue
         out[0, i] = array_stats.rhat(column, chain_axis=0, draw_axis=1) if len(column) > 1 else np.nan
         out[1, i] = array_stats.ess(column, chain_axis=0, draw_axis=1, method="bulk")
@@ -97,7 +108,8 @@ def _judge_optimum(outcome: Outcome) -> Health:
     for p, bad in zip(outcome.specification.system.hypers, flat, strict=True):
         if bad:
             troubles.append(f"the likelihood does not determine {p.name}: give it a prior, or leave it out")
-    return Health(not troubles, tuple(troubles), tuple(outcome.notes))
+    cautions = tuple(n for n in outcome.notes if n.startswith("REML with estimated weights"))
+    return Health(not troubles, tuple(troubles), tuple(outcome.notes), cautions=cautions)
 
 
 def _judge_draws(outcome: Outcome, draws: np.ndarray, diagnostics: Diagnostics) -> Health:
@@ -111,6 +123,11 @@ def _judge_draws(outcome: Outcome, draws: np.ndarray, diagnostics: Diagnostics) 
         troubles.append(
             f"R-hat above {R_HAT} for {', '.join(bad)} (worst {worst:.3f}): run longer (draws=, tune=) and look at the "
             "trace; the posterior may have several modes"
+        )
+    unknown = names[~np.isfinite(diagnostics.ess_bulk)]
+    if len(unknown):
+        troubles.append(
+            f"the draws of {', '.join(unknown)} cannot be judged ({draws.shape[1]} a chain, or all the same): draw more"
         )
     low = names[(diagnostics.ess_bulk < ESS) | (diagnostics.ess_tail < ESS)]
     if len(low):

@@ -74,7 +74,8 @@ def posterior_peaks(specification: Specification) -> list[Peak]:
                 start[k] = rng.standard_normal()
         start[coordinates.folded] = np.abs(start[coordinates.folded])
         starts.append(start)
-    bounds: Bounds = [*coordinates.bounds()]
+    # Open above: with all bounds finite L-BFGS-B begins with a step along the whole gradient, into a corner.
+    bounds: Bounds = [(0.0, None) if f else (None, None) for f in coordinates.folded]
     peaks = find_peaks(objective, starts, bounds)
     if not peaks:
         raise EngineError(
@@ -267,7 +268,7 @@ def run_chains(tasks: list[Task], settings: Settings) -> tuple[list[Chain], list
     if settings.executor is not None:
         futures = [settings.executor.submit(run_chain, t) for t in tasks]
         interrupted = _wait(futures, None, lambda: None)
-        return *_collect([f for f in futures if f.done() and not f.cancelled()]), interrupted
+        return *_collect(futures), interrupted
     from .progress import Progress
 
     stop = threading.Event()
@@ -304,6 +305,8 @@ def _collect(futures: list[Future]) -> tuple[list[Chain], list[str]]:
     """Chains that worked, and what went wrong in the others."""
     chains, failures = [], []
     for k, future in enumerate(futures):
+        if not future.done() or future.cancelled():  # left behind when the run was stopped
+            continue
         error = future.exception()
         if error is None:
             chains.append(future.result())

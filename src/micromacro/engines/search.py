@@ -54,19 +54,50 @@ def find_peaks(objective: Objective, starts: list[np.ndarray], bounds: Bounds, a
 
     Starts at which the objective does not exist are passed over; an empty list means that none worked.
     """
-    found: list[tuple[np.ndarray, float]] = []
-    for start in starts:
-        u, value = climb(objective, start, bounds)
-        if not math.isfinite(value):
+    found = [climb(objective, start, bounds) for start in starts]
+    best = max((value for _, value in found), default=-math.inf)
+    if not math.isfinite(best):
+        return []
+    peaks: list[Peak] = []
+    for u, value in found:
+        if value < best - 12.0:
             continue
-        if not any(abs(value - v) < 1e-3 * (1 + abs(v)) and np.abs(u - w).max() < apart for w, v in found):
-            found.append((u, value))
-    found.sort(key=lambda pair: -pair[1])
-    return [sharpen(objective, u, bounds) for u, value in found if value > found[0][1] - 12.0][:6]
+        peak = sharpen(objective, u, bounds)
+        if not any(abs(peak.value - p.value) < 1e-3 and np.abs(peak.u - p.u).max() < apart for p in peaks):
+            peaks.append(peak)
+    peaks.sort(key=lambda peak: -peak.value)
+    # a search that stalled is no maximum, unless nothing better was found
+    return [p for k, p in enumerate(peaks) if k == 0 or np.abs(p.gradient[p.free]).max(initial=0.0) < 1e-2]
 
 
 def climb(objective: Objective, start: np.ndarray, bounds: Bounds) -> tuple[np.ndarray, float]:
-    """One quasi-Newton search (L-BFGS-B) uphill."""
+    """Quasi-Newton searches (L-BFGS-B) uphill, on from every bound at zero that is no maximum."""
+    u, value = _climb(objective, start, bounds)
+    for _ in range(2 * len(u)):
+        away = _away_from_zero(objective, u, value, bounds)
+        if away is None:
+            break
+        u, value = _climb(objective, away, bounds)
+    return u, value
+
+
+def _away_from_zero(objective: Objective, u: np.ndarray, value: float, bounds: Bounds) -> np.ndarray | None:
+    """A higher point with one more sd above zero, if there is one.
+
+    The objective is even in an sd, so its slope at zero vanishes there whether that is a maximum or a minimum.
+    """
+    for k, (low, _) in enumerate(bounds):
+        if low != 0.0 or u[k] > 0.0:
+            continue
+        for step in (0.02, 0.05, 0.1, 0.3):
+            trial = u.copy()
+            trial[k] = step
+            if objective(trial)[0] > value + 1e-6:
+                return trial
+    return None
+
+
+def _climb(objective: Objective, start: np.ndarray, bounds: Bounds) -> tuple[np.ndarray, float]:
 
     def downhill(u: np.ndarray) -> tuple[float, np.ndarray]:
         value, gradient = objective(u)
@@ -80,7 +111,7 @@ def climb(objective: Objective, start: np.ndarray, bounds: Bounds) -> tuple[np.n
     return np.asarray(out.x), -float(out.fun)
 
 
-def sharpen(objective: Objective, u: np.ndarray, bounds: Bounds, steps: int = 2) -> Peak:
+def sharpen(objective: Objective, u: np.ndarray, bounds: Bounds, steps: int = 8) -> Peak:
     """Newton steps with a Hessian of gradient differences; entries at a bound, or at a zero sd, stay there."""
     value, gradient = objective(u)
     u, value, gradient = _to_zero(objective, u, value, gradient, bounds)
@@ -96,6 +127,11 @@ def sharpen(objective: Objective, u: np.ndarray, bounds: Bounds, steps: int = 2)
             break
         trial = _inside(u + step, bounds)
         new, new_gradient = objective(trial)
+        for _ in range(6):
+            if new >= value - 1e-9:
+                break
+            trial = 0.5 * (trial + u)
+            new, new_gradient = objective(trial)
         if not new >= value - 1e-9:
             break
         moved = float(np.abs(trial - u).max())

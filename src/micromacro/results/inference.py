@@ -62,7 +62,7 @@ def likelihood_ratio(larger: Outcome, smaller: Outcome) -> LikelihoodRatio:
     if larger.engine != smaller.engine:
         raise EngineError(f"one fit is by {larger.engine}, the other by {smaller.engine}: fit both by ml")
     a, b = larger.specification, smaller.specification
-    if a.groups != b.groups or not np.array_equal(a.outcome, b.outcome):
+    if not _same_outcomes(a, b):
         raise ModelError("the two fits are not of the same outcomes: a likelihood-ratio test needs equal data")
     big = {p.name: p for p in a.parameters}
     small = {p.name: p for p in b.parameters}
@@ -83,13 +83,44 @@ def likelihood_ratio(larger: Outcome, smaller: Outcome) -> LikelihoodRatio:
     statistic = 2.0 * (larger.optimum.loglik - smaller.optimum.loglik)
     dropped = [p for n, p in big.items() if n not in small]
     boundary = sum(p.kind == "sd" for p in dropped)
-    note = _unidentified(a, b)
+    note = "; ".join(n for n in (_unidentified(a, b), _other_weights(a, b)) if n)
     if statistic < -1e-6:
         note = (note + "; " if note else "") + "the larger model fits worse: one of the fits is not at its maximum"
     others = df - boundary
-    x = max(statistic, 0.0)
+    x = statistic if statistic > 1e-6 else 0.0
     p = sum(math.comb(boundary, j) * 0.5**boundary * _upper(x, others + j) for j in range(boundary + 1))
     return LikelihoodRatio(float(statistic), df, float(p), boundary, note)
+
+
+def _same_outcomes(a: Specification, b: Specification) -> bool:
+    """Whether two models see the same outcomes; groups without ids are sorted by their values, not by id."""
+    if a.groups != b.groups:
+        return False
+    if (a.tables.group_levels is None) == (b.tables.group_levels is None):
+        return np.array_equal(a.outcome, b.outcome)
+    return np.array_equal(np.sort(a.outcome), np.sort(b.outcome))
+
+
+def _other_weights(larger: Specification, smaller: Specification) -> str:
+    """Blocks of the smaller model whose weights the larger one does not reach where its parameters are zero."""
+    out = []
+    for name, part in smaller.members.items():
+        other = larger.members.get(name)
+        if other is None or part.weight_parameters or not other.weight_parameters:
+            continue
+        if len(other.memberships.group) != len(part.memberships.group):
+            continue
+        zero = np.zeros(len(other.hypers))
+        room, other_room = part.scratch(), other.scratch()
+        part.weigh(np.zeros(len(part.hypers)), room)
+        if not other.weigh(zero, other_room) or not np.allclose(room["w"], other_room["w"], rtol=1e-8, atol=1e-12):
+            out.append(name)
+    if not out:
+        return ""
+    return (
+        f"with its weight parameters at zero the larger model does not have the smaller one's weights in "
+        f"{', '.join(out)}: the models may not be nested, and then the p-value means nothing"
+    )
 
 
 def _upper(x: float, df: int) -> float:

@@ -9,6 +9,7 @@ import numpy as np
 from .._optional import require
 from ..errors import DataError, ModelError
 from ..terms.member.term import MemberPart
+from .report import percent
 from .summary import check_level, normal_quantile
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class Plots:
         size = int(size if size is not None else np.median(sizes[sizes > 0]))
         grid = np.linspace(values.min(), values.max(), 60)
         line, low, high = _curve(self._fit, index, part, covariate, grid, size, level)
-        ax.fill_between(grid, low, high, color=BLUE, alpha=0.25, lw=0, label=f"{level:.0%} interval")
+        ax.fill_between(grid, low, high, color=BLUE, alpha=0.25, lw=0, label=f"{percent(level)} interval")
         ax.plot(grid, line, color=BLUE, lw=2, label=f"a member of a group of {size}")
         if part.rule != "none":
             ax.axhline(1.0 / size, color=ORANGE, lw=1.2, ls="--", label=f"equal weights (1/{size})")
@@ -143,7 +144,7 @@ class Plots:
         ax.plot(table.loc[names].iloc[:, 0], y, "o", color="white", mec=BLUE, ms=6, mew=1.5)
         ax.set_yticks(y, names)
         ax.set_ylim(-0.7, len(names) - 0.3)
-        ax.set_xlabel(f"estimate, {ci:.0%} interval (thick: 50%)")
+        ax.set_xlabel(f"estimate, {percent(ci)} interval (thick: 50%)")
         return _finish(ax)
 
     def effects(self, name: str | None = None, *, most: int = 60, ci: float = 0.95, ax: Any = None) -> Any:
@@ -177,7 +178,7 @@ class Plots:
         ax.set_yticks(y, [str(i) for i in table.index], fontsize=6)
         ax.set_ylim(-1, len(table))
         shown = f"{len(table)} of {total}" if total > len(table) else f"{total}"
-        ax.set_xlabel(f"effect of {name} ({shown}), {ci:.0%} interval")
+        ax.set_xlabel(f"effect of {name} ({shown}), {percent(ci)} interval")
         return _finish(ax)
 
 

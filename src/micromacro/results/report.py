@@ -98,14 +98,12 @@ def health_lines(fit: Fit) -> list[str]:
     health = fit.health
     if fit.posterior.sampled:
         d = fit.posterior.diagnostics
-        verdict = (
-            (
-                f"largest R-hat {np.nanmax(d.r_hat):.4f}, smallest ESS {np.nanmin(d.ess_bulk):.0f} (bulk), "
-                f"{np.nanmin(d.ess_tail):.0f} (tail)"
-            )
-            if np.isfinite(d.ess_bulk).any()
-            else "too few draws to judge"
-        )
+        known = np.isfinite(d.ess_bulk)
+        verdict = "too few draws to judge"
+        if known.any():
+            verdict = f"smallest ESS {d.ess_bulk[known].min():.0f} (bulk), {d.ess_tail[known].min():.0f} (tail)"
+        if not np.all(np.isnan(d.r_hat)):
+            verdict = f"largest R-hat {np.nanmax(d.r_hat):.4f}, {verdict}"
     else:
         verdict = "converged" if health.ok else "see below"
     lines = [("Health: good; " if health.ok else "Health: TROUBLE; ") + verdict]
@@ -124,13 +122,18 @@ def text_report(fit: Fit, ci: float) -> str:
     for line in counts(s) + weight_lines(s):
         lines += wrapped(line, "  ", "    ")
     for title, table in sections(fit, ci):
-        lines += ["", f"{title}  ({ci:.0%} intervals)", format_table(table)]
+        lines += ["", f"{title}  ({percent(ci)} intervals)", format_table(table)]
     line = likelihood_line(fit)
     lines += ["", line] if line else []
     lines += [""]
     for line in health_lines(fit):
         lines += wrapped(line, hanging="    ")
     return "\n".join(lines)
+
+
+def percent(level: float) -> str:
+    """A level as users write it: 95%, 97.5%."""
+    return f"{100.0 * level:.6g}%"
 
 
 def wrapped(text: str, indent: str = "", hanging: str = "") -> list[str]:
@@ -171,7 +174,7 @@ def html_report(fit: Fit, ci: float = 0.95) -> str:
     for title, table in sections(fit, ci):
         formatters = {c: _formatter(str(c)) for c in table.columns}
         shown = table.rename_axis(index=None)
-        parts.append(f"<h5>{html.escape(title)} ({ci:.0%} intervals)</h5>")
+        parts.append(f"<h5>{html.escape(title)} ({percent(ci)} intervals)</h5>")
         parts.append(shown.to_html(formatters=formatters, na_rep=""))
     line = likelihood_line(fit)
     parts += [f"<p>{html.escape(line)}</p>"] if line else []

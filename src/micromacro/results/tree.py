@@ -45,10 +45,23 @@ def to_datatree(posterior: Posterior) -> Any:
         "observed_data": xr.Dataset({s.outcome_name: ("group", s.outcome)}, group),
         "constant_data": xr.Dataset(_memberships(posterior), group),
     }
+    datasets = {name: _without_slashes(dataset) for name, dataset in datasets.items()}
     attributes = {"inference_library": "micromacro", "formula": s.formula.text, "family": s.family.name}
     for dataset in datasets.values():
         dataset.attrs.update(attributes)
     return xr.DataTree.from_dict(datasets)
+
+
+def _without_slashes(dataset: Any) -> Any:
+    """Names that a tree can hold: a slash, which parts its levels, becomes a division sign; the old name is kept."""
+    renamed = {name: str(name).replace("/", "∕") for name in dataset.variables if "/" in str(name)}
+    renamed |= {name: str(name).replace("/", "∕") for name in dataset.dims if "/" in str(name)}
+    if not renamed:
+        return dataset
+    out = dataset.rename(renamed)
+    for old, new in renamed.items():
+        out[new].attrs["name"] = str(old)
+    return out
 
 
 def _group_ids(posterior: Posterior) -> np.ndarray:

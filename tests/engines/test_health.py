@@ -1,0 +1,194 @@
+"""The health record: what a fit says of itself, checked on made-up draws and on real fits."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+import micromacro as mm
+from micromacro.engines.base import Draws, Outcome, Settings
+from micromacro.engines.health import contractions, diagnose, judge
+from micromacro.results.fit import Fit
+
+
+@pytest.fixture(scope="module")
+def specification(dense, data):
+    return mm.Model(dense.FORMULA.format(rule="group"), data).specification
+
+
+def made_up(specification, theta=None, length=1000, seed=1, chains=4, notes=()):
+    """An outcome of independent draws around a good place; `theta` changes them."""
+    rng = np.random.default_rng(seed)
+    center = np.array([1.0, 1.0, 0.8, 0.5])
+    draws = center + 0.05 * rng.standard_normal((chains, length, 4))
+    draws = draws if theta is None else theta(draws, rng)
+    x = rng.standard_normal((chains, length, specification.system.size))
+    stats_ = {"accepted": np.ones((chains, length)), "n_evaluations": np.ones((chains, length))}
+    kept = Draws(draws, x, np.zeros((chains, length)), stats_, (0.0,))
+    return Outcome("mcmc", specification, Settings(progress=False), 0.1, draws=kept, notes=list(notes))
+
+
+def health(outcome):
+    return Fit(outcome).health
+
+
+def shifted(draws, rng):
+    draws[0, :, 3] += 0.5
+    return draws
+
+
+def sticky(draws, rng):
+    draws[..., 1] = np.repeat(draws[:, ::50, 1], 50, axis=1)
+    return draws
+
+
+def stuck(draws, rng):
+    draws[..., 1] = 1.0
+    return draws
+
+
+def stuck_apart(draws, rng):
+    draws[..., 1] = 1.0 + 0.1 * np.arange(4)[:, None]
+    return draws
+
+
+def test_independent_draws_are_healthy(specification):
+    found = health(made_up(specification))
+    assert found.ok
+    assert found.troubles == ()
+
+
+@pytest.mark.parametrize(
+    ("theta", "words"),
+    [(shifted, ("R-hat", "sigma")), (sticky, ("effective sample size", "member.sd")), (stuck_apart, ("member.sd",))],
+)
+def test_trouble_is_named_with_its_parameter(specification, theta, words):
+    found = health(made_up(specification, theta))
+    assert not found.ok
+    for word in words:
+        assert any(word in t for t in found.troubles), found.troubles
+
+
+def test_chains_that_never_moved_are_not_healthy(specification):
+    """Diagnostics of a constant column do not exist; that is no sign of health."""
+    assert not health(made_up(specification, stuck)).ok
+
+
+@pytest.mark.parametrize("length", [2, 3])
+def test_too_few_draws_to_judge_are_not_healthy(specification, length):
+    """As after an early Ctrl-C."""
+    assert not health(made_up(specification, length=length)).ok
+
+
+def test_a_short_run_is_flagged(dense, data, quick):
+    fit = quick(dense.FORMULA.format(rule="group"), data, draws=30, tune=20, chains=2, random_seed=1)
+    assert not fit.health.ok
+    assert any("draw more" in t for t in fit.health.troubles)
+    assert "Health: TROUBLE" in fit.report()
+
+
+def test_a_short_run_gives_one_warning(dense, data):
+    with pytest.warns(mm.MicromacroWarning) as caught:
+        mm.fit(dense.FORMULA.format(rule="group"), data, draws=30, tune=20, chains=2, random_seed=1, progress=False)
+    assert len(caught) == 1
+
+
+def test_notes_of_the_engine_are_remarks(specification):
+    assert "a note" in health(made_up(specification, notes=["a note"])).remarks
+
+
+def test_contraction_compares_posterior_and_prior_sds(specification):
+    outcome = made_up(specification, length=500, chains=1)
+    draws = Fit(outcome).posterior.draws
+    got = contractions(specification, draws)
+    assert set(got) == {"member.w.b1", "member.sd", "unit.sd", "sigma"}
+    b1 = draws[..., specification.names.index("member.w.b1")].ravel()
+    assert got["member.w.b1"] == pytest.approx(1 - b1.var(ddof=1), rel=1e-6)
+    prior = next(p.prior for p in specification.parameters if p.name == "sigma")
+    sigma = draws[..., -1].ravel()
+    scores = stats.norm.ppf(2 * stats.t.cdf(sigma / prior.scale, prior.df) - 1)
+    assert got["sigma"] == pytest.approx(1 - scores.var(ddof=1), rel=1e-6)
+
+
+def test_contraction_is_about_zero_for_draws_from_the_prior(specification):
+    priors = [p.prior for p in specification.system.hypers]
+
+    def from_prior(draws, rng):
+        for k, prior in enumerate(priors):
+            draws[..., k] = prior.sample(rng, draws.shape[:2])
+        return draws
+
+    got = health(made_up(specification, from_prior)).contraction
+    for name, value in got.items():
+        assert abs(value) < 5 * np.sqrt(2 / 500), name
+
+
+def blind(seed=1):
+    """Weights whose covariate hardly varies within groups that hardly vary: nothing can tell b1."""
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame({"group": np.repeat(np.arange(25), 2), "member": rng.integers(0, 8, 50)})
+    frame["s"] = rng.standard_normal(50)
+    return frame.assign(y=np.repeat(rng.standard_normal(25), 2))
+
+
+@pytest.fixture(scope="module")
+def unidentified(quick):
+    return quick(
+        "y ~ 1 + mm(member, group, weights = exp(-(b1 * s)), normalize = group)", blind(), draws=500, tune=300,
+        random_seed=2,
+    )  # fmt: skip
+
+
+def test_a_weight_that_the_data_say_little_about_is_remarked(unidentified):
+    value = unidentified.health.contraction["member.w.b1"]
+    assert value < 0.5
+    remark = next(r for r in unidentified.health.remarks if "little about member.w.b1" in r)
+    assert f"{np.sqrt(1 - value):.0%}" in remark
+    sd = unidentified.bse["member.w.b1"]
+    assert value == pytest.approx(1 - sd**2, abs=0.1)
+
+
+def test_a_weight_that_the_data_determine_is_not_remarked(dense, data, quick):
+    fit = quick(dense.FORMULA.format(rule="group"), data, draws=300, tune=200, random_seed=2)
+    assert fit.health.contraction["member.w.b1"] > 0.5
+    assert not any("little about member.w.b1" in r for r in fit.health.remarks)
+
+
+def test_an_sd_that_may_be_zero_is_remarked(unidentified):
+    assert any("member.sd may be zero" in r for r in unidentified.health.remarks)
+
+
+def test_a_likelihood_that_is_flat_in_a_weight_is_trouble_for_ml(quick):
+    """One member a group: after normalisation every weight is 1, whatever b1 is."""
+    frame = blind().groupby("group").first().reset_index()
+    fit = quick("y ~ 1 + mm(member, group, weights = exp(-(b1 * s)), normalize = group)", frame, "ml")
+    assert not fit.health.ok
+    assert any("does not determine member.w.b1" in t for t in fit.health.troubles)
+    assert np.isnan(fit.bse["member.w.b1"])
+
+
+def test_a_search_that_stopped_too_early_is_trouble(dense, data, quick):
+    fit = quick(dense.FORMULA.format(rule="group"), data, "ml")
+    assert fit.health.ok
+    optimum = replace(fit._outcome.optimum, gradient_norm=0.5)
+    assert not judge(replace(fit._outcome, optimum=optimum), None, None).ok
+
+
+def test_diagnostics_of_independent_draws(rng):
+    d = diagnose(rng.standard_normal((4, 500, 2)))
+    assert (np.abs(d.r_hat - 1) < 0.01).all()
+    assert (d.ess_bulk > 1400).all()
+    assert d.mcse_mean == pytest.approx([2000**-0.5] * 2, rel=0.2)
+    one = diagnose(rng.standard_normal((1, 500, 1)))
+    assert np.isnan(one.r_hat[0])
+    assert np.isfinite(one.ess_bulk[0])
+
+
+def test_a_single_chain_can_be_reported(dense, data, quick):
+    fit = quick(dense.FORMULA.format(rule="group"), data, draws=100, tune=50, chains=1, random_seed=1)
+    assert "Health" in fit.report()
+    assert fit.summary()["r_hat"].isna().all()
