@@ -54,8 +54,8 @@ class Optimum:
         Of theta and the coefficients jointly; nan rows for entries on a boundary.
     x_variance : (size,) array
         Variance of each entry of x: conditional, plus what the uncertainty of theta adds.
-    x_slope : (size, q) array
-        dx / d theta.
+    x_slope : (size, q) or (size, q + c) array
+        dx / d theta; dx / d (theta, coefficients) where the coefficients are arguments of the likelihood.
     boundary : (q,) bool array
     peaks : tuple of float
         Objective values of all maxima found, the highest first.

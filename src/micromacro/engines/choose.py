@@ -8,10 +8,11 @@ from numbers import Integral
 from ..errors import EngineError
 from ..model import Specification
 from .base import Engine, Outcome, Settings
+from .laplace import fit_laplace
 from .mcmc import fit_mcmc
 from .optimum import fit_ml, fit_reml
 
-ENGINES: dict[str, Engine] = {"mcmc": fit_mcmc, "ml": fit_ml, "reml": fit_reml}
+ENGINES: dict[str, Engine] = {"mcmc": fit_mcmc, "laplace": fit_laplace, "ml": fit_ml, "reml": fit_reml}
 
 #: Engines that use no prior unless one is given.
 LIKELIHOOD = ("ml", "reml")

@@ -162,7 +162,7 @@ class _Sampler:
         self.history = np.empty((task.tune, len(coordinates.hypers)))
         self.tried = self.taken = 0
         peak = task.peaks[task.chain % len(task.peaks)]
-        self.reference = Reference.fit(peak.u, _scale(peak), coordinates.folded, widen=1.3)
+        self.reference = Reference.fit(peak.u, peak_scale(peak), coordinates.folded, widen=1.3)
         self.latent.anchor(peak.u)
         self.state = self._start(peak)
 
@@ -173,7 +173,7 @@ class _Sampler:
 
     def _start(self, peak: Peak) -> State:
         """An overdispersed draw around a peak (nearer to it where the density does not exist)."""
-        wide = Reference.fit(peak.u, _scale(peak), self.coordinates.folded, widen=2.0)
+        wide = Reference.fit(peak.u, peak_scale(peak), self.coordinates.folded, widen=2.0)
         for attempt in range(20):
             u = peak.u + (wide.draw(self.rng) - peak.u) * 0.8**attempt
             value = self.target(u)
@@ -241,7 +241,7 @@ def _refits(tune: int) -> set[int]:
     return {int(tune * f) for f in (0.15, 0.3, 0.5, 0.75, 1.0)}
 
 
-def _scale(peak: Peak) -> np.ndarray:
+def peak_scale(peak: Peak) -> np.ndarray:
     """Scale matrix at a peak: minus the inverse Hessian, with prior variances where that is no use."""
     covariance = peak.covariance()
     fixed = ~peak.free

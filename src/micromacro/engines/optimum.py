@@ -21,35 +21,45 @@ from ..latent.system import System, Workspace
 from ..model import Specification
 from ..numerics.cholesky import selected_inverse, solve_lower, solve_upper
 from .base import Optimum, Outcome, Settings
+from .approximate import fit_approximate_ml
 from .coordinates import Ratios
+from .maxima import remarks, starting_points
 from .search import Objective, Peak, find_peaks
 
 
 def fit_ml(specification: Specification, settings: Settings) -> Outcome:
     """Maximum likelihood (penalised where priors were given)."""
+    if not specification.family.conjugate:
+        return fit_approximate_ml(specification, settings)
     return _fit(specification, settings, "ml")
 
 
 def fit_reml(specification: Specification, settings: Settings) -> Outcome:
     """Restricted maximum likelihood: coefficients integrated under a flat prior."""
+    if not specification.family.conjugate:
+        raise EngineError(
+            f"reml is for Gaussian outcomes: for family {specification.family.name} use ml, or mcmc, which takes account "
+            "of the coefficients' uncertainty by itself"
+        )
     return _fit(specification, settings, "reml")
 
 
 def _fit(specification: Specification, settings: Settings, engine: str) -> Outcome:
     began = time.perf_counter()
     system = specification.system
-    marginal = GaussianMarginal(system, specification.outcome, profile=engine == "ml")
+    marginal = GaussianMarginal(system, specification.outcome, engine == "ml", specification.response.weight)
     coordinates = Ratios(system.hypers)
     room = system.workspace()
     objective = penalised_objective(marginal, coordinates, room)
-    peaks = find_peaks(objective, starting_points(specification, coordinates), coordinates.bounds())
+    first = np.array([p.start for p in system.hypers])
+    peaks = find_peaks(objective, starting_points(specification, coordinates, first), coordinates.bounds())
     if not peaks:
         raise EngineError(
             "the likelihood could not be evaluated at any starting value; look at Model.explain() for the starting "
             "weights, standardise the weight covariates, or give priors that keep the parameters small"
         )
     optimum = describe(specification, marginal, coordinates, peaks, room)
-    notes = _notes(specification, optimum, engine)
+    notes = remarks(specification, optimum, engine)
     return Outcome(engine, specification, settings, time.perf_counter() - began, optimum=optimum, notes=notes)
 
 
@@ -66,23 +76,6 @@ def penalised_objective(marginal: GaussianMarginal, coordinates: Ratios, room: W
         return value, gradient @ coordinates.jacobian(u)
 
     return objective
-
-
-def starting_points(specification: Specification, coordinates: Ratios) -> list[np.ndarray]:
-    """The default start; where anything non-linear is estimated, further ones from its prior."""
-    system = specification.system
-    first = coordinates.from_theta(np.array([p.start for p in system.hypers]))
-    starts = [first]
-    free = [k for k, p in enumerate(system.hypers) if p.kind in ("w", "aggregate")]
-    if free:
-        rng = np.random.default_rng(np.random.SeedSequence(0))
-        for _ in range(3):
-            start = first.copy()
-            for k in free:
-                prior = system.hypers[k].prior
-                start[k] = float(prior.sample(rng)) if prior.proper else rng.standard_normal()
-            starts.append(start)
-    return starts
 
 
 def describe(
@@ -162,28 +155,3 @@ def conditional_variance(system: System, room: Workspace) -> tuple[np.ndarray, n
         solve_upper(s.layout, room.panel, column)
         block[:, k] = system.natural_order(column)[system.kept :]
     return diagonal, 0.5 * (block + block.T)
-
-
-def _notes(specification: Specification, optimum: Optimum, engine: str) -> list[str]:
-    notes = []
-    hypers = specification.system.hypers
-    zero = [p.name for p, at in zip(hypers, optimum.boundary, strict=True) if at and p.kind == "sd"]
-    if zero:
-        notes.append(f"estimated as zero, on the boundary: {', '.join(zero)} (no standard error)")
-    others = [p.name for p, at in zip(hypers, optimum.boundary, strict=True) if at and p.kind != "sd"]
-    if others:
-        notes.append(f"at the end of its range: {', '.join(others)} (no standard error)")
-    if len(optimum.peaks) > 1:
-        gaps = ", ".join(f"{optimum.peaks[0] - p:.2f}" for p in optimum.peaks[1:])
-        notes.append(f"{len(optimum.peaks)} local maxima were found; the others lie lower by {gaps}")
-    q = len(hypers)
-    if not np.all(np.isfinite(np.diag(optimum.covariance)[:q][~optimum.boundary])):
-        notes.append("the likelihood is flat at its maximum: standard errors are not available (nan)")
-    if engine == "reml" and specification.weight_parameters:
-        notes.append(
-            "REML with estimated weights depends on how the weights are scaled: use ml to estimate weights; no AIC, "
-            "BIC or likelihood-ratio test from this fit"
-        )
-    if engine == "reml" and any(p.prior.proper for p in specification.system.coefficients):
-        notes.append("coefficients with a prior are integrated under that prior, not under a flat one")
-    return notes

@@ -88,6 +88,7 @@ class LatentPosterior:
         self.likelihood = likelihood
         self.values = np.ascontiguousarray(values, dtype=float)
         self.weight = weight if weight is not None and np.any(weight != 1.0) else None
+        self.close = CLOSE
         self.own = slice(system.family_start, len(system.hypers))
         self.held = held
         self.center, self.d_value, self.start = system.center, system.d_value, system.start
@@ -189,7 +190,7 @@ class LatentPosterior:
             if moved is None:
                 return value if decrement < 1e-6 else math.nan
             value = moved
-            if decrement < CLOSE:
+            if decrement < self.close:
                 return value
         return math.nan
 

@@ -119,7 +119,8 @@ class Posterior:
         assert optimum is not None
         place, k = self.effect_place(part_index), self.sd_place(part_index)
         sd, x = optimum.theta[k], optimum.x[place]
-        covariance = np.nan_to_num(optimum.covariance[: len(optimum.theta), : len(optimum.theta)])
+        p = optimum.x_slope.shape[1]
+        covariance = np.nan_to_num(optimum.covariance[:p, :p])
         slope = sd * optimum.x_slope[place]
         conditional = optimum.x_variance[place] - np.einsum(
             "ik,kl,il->i", optimum.x_slope[place], covariance, optimum.x_slope[place]

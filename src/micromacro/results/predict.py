@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import EngineError
+from ..engines.factor import conditional_factor
 from ..latent.system import Part, System
 from ..model import Specification
 from ..numerics.cholesky import solve_lower
@@ -127,30 +128,31 @@ def eta_estimate(posterior: Posterior, tables: Tables | None, new_effects: str) 
     extended = np.concatenate([optimum.x, np.zeros(where.fresh)])
     eta = predictor.eta(optimum.theta, extended)
     conditional = _conditional_variance(posterior, predictor, new_effects)
-    q = len(optimum.theta)
-    slope = np.zeros((where.groups, q))
-    for k in np.flatnonzero(~optimum.boundary):
-        h = 1e-5 * max(abs(optimum.theta[k]), 1e-2)
+    q, p = len(optimum.theta), optimum.x_slope.shape[1]
+    slope = np.zeros((where.groups, p))
+    for k in range(p):
+        if k < q and optimum.boundary[k]:
+            continue
+        h = 1e-5 * max(abs(optimum.theta[k]) if k < q else 1.0, 1e-2)
         sides = []
         for sign in (1.0, -1.0):
             theta = optimum.theta.copy()
-            theta[k] += sign * h
+            if k < q:
+                theta[k] += sign * h
             x = np.concatenate([optimum.x + sign * h * optimum.x_slope[:, k], np.zeros(where.fresh)])
             sides.append(predictor.eta(theta, x))
         slope[:, k] = (sides[0] - sides[1]) / (2.0 * h)
-    v = np.nan_to_num(optimum.covariance[:q, :q])
+    v = np.nan_to_num(optimum.covariance[:p, :p])
     return eta, np.sqrt(conditional + np.einsum("ik,kl,il->i", slope, v, slope))
 
 
 def _conditional_variance(posterior: Posterior, predictor: Predictor, new_effects: str) -> np.ndarray:
     """a' H^-1 a for each row of the design, plus the squared entries of unseen effects."""
-    from ..latent.marginal import GaussianMarginal
-
     specification, optimum = posterior.specification, posterior.outcome.optimum
     assert optimum is not None
     system, where = specification.system, predictor.where
-    room = system.workspace()
-    GaussianMarginal(system, specification.outcome, profile=posterior.outcome.engine == "ml").value(optimum.theta, room)
+    panel = conditional_factor(posterior.outcome)
+    held = optimum.x_slope.shape[1] > len(optimum.theta)  # then the coefficients' part is in the slopes
     predictor.entries(optimum.theta)
     rows, columns = np.concatenate(where.rows), np.concatenate(where.columns)
     values = np.concatenate(predictor.values)
@@ -161,11 +163,12 @@ def _conditional_variance(posterior: Posterior, predictor: Predictor, new_effect
     s = system.symbolic
     for i in range(where.groups):
         c, v = columns[ends[i] : ends[i + 1]], values[ends[i] : ends[i + 1]]
-        own = c < system.size
+        own = c < (system.kept if held else system.size)
+        new = c >= system.size
         a = np.zeros(system.size)
         np.add.at(a, s.position[c[own]], v[own])
-        solve_lower(s.layout, room.panel, a)
-        unseen = np.bincount(c[~own] - system.size, v[~own]) if new_effects == "draw" and np.any(~own) else np.zeros(1)
+        solve_lower(s.layout, panel, a)
+        unseen = np.bincount(c[new] - system.size, v[new]) if new_effects == "draw" and np.any(new) else np.zeros(1)
         out[i] = a @ a + unseen @ unseen
     return out
 

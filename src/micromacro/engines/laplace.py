@@ -1,0 +1,175 @@
+r"""Fast approximate Bayes: Laplace's marginal posterior of theta, normal conditionals of x with their mean corrected.
+
+Theta is drawn from t-distributions at the maxima of its approximate marginal posterior (in prior scores) and
+resampled by Pareto-smoothed importance weights (Vehtari et al. 2024). Given theta, x is normal with the Hessian's
+inverse as covariance, around a mean that is better than the mode
+(:meth:`~micromacro.latent.laplace.LaplaceMarginal.corrected_mean`); the correction is worked out at the highest
+maximum and taken to be linear in the scores of theta around it. Two numbers say how far to trust the result: the
+Pareto k of theta's weights, and that of the weights of (theta, x) together against the exact posterior.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import EngineError
+from ..latent.laplace import LaplaceMarginal
+from ..latent.mode import ModeRoom
+from ..model import Specification
+from ..numerics.cholesky import log_determinant
+from ..numerics.laplace import unwhiten
+from .approximate import laplace_marginal
+from .base import Draws, Outcome, Settings
+from .coordinates import Scores
+from .mcmc import check_proper, peak_scale, posterior_peaks
+from .moves import Reference
+from .search import Peak
+
+WIDEN = 1.1
+
+
+def fit_laplace(specification: Specification, settings: Settings) -> Outcome:
+    """Approximate the posterior; ``draws`` says how many draws, in one chain."""
+    began = time.perf_counter()
+    check_proper(specification)
+    rng = np.random.default_rng(np.random.SeedSequence(settings.random_seed))
+    peaks = posterior_peaks(specification)
+    run = _Approximation(specification, peaks)
+    scores, log_weight = run.propose(settings.draws, rng)
+    smooth, k_theta = smoothed(log_weight)
+    picked = resample(smooth, settings.draws, rng)
+    theta, x, value, joint = run.draw(scores[picked], rng)
+    k_joint = smoothed(joint)[1]
+    draws = Draws(
+        theta=theta[None],
+        x=x[None],
+        log_posterior=value[None],
+        stats={"log_weight": joint[None]},
+        peaks=tuple(p.value for p in peaks),
+    )
+    notes = [
+        f"Laplace approximation: Pareto k {k_theta:.2f} for theta, {k_joint:.2f} for theta and x together (below 0.7 "
+        "the approximation is close to the posterior; above it, means and sds of single parameters may still be)"
+    ]
+    if len(peaks) > 1:
+        notes.append(f"the posterior of theta has {len(peaks)} local maxima; all of them were drawn from")
+    seconds = time.perf_counter() - began
+    extra = {"pareto_k_theta": k_theta, "pareto_k": k_joint}
+    return Outcome("laplace", specification, settings, seconds, draws=draws, notes=notes, extra=extra)
+
+
+def smoothed(log_weight: np.ndarray) -> tuple[np.ndarray, float]:
+    """Pareto-smoothed normalised weights and the shape k of their tail (nan if all weights are equal)."""
+    from arviz_stats.base.array import array_stats
+
+    finite = np.where(np.isfinite(log_weight), log_weight, -1e10)
+    if np.ptp(finite) < 1e-12:
+        return np.full(len(finite), 1.0 / len(finite)), 0.0
+    smooth, k = array_stats.psislw(finite.max() - finite)  # it takes minus the logarithms of the weights
+    w = np.exp(smooth - np.max(smooth))
+    return w / w.sum(), float(k)
+
+
+def resample(weight: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Systematic resampling, in random order."""
+    at = (np.arange(count) + rng.random()) / count
+    return rng.permutation(np.minimum(np.searchsorted(np.cumsum(weight), at), len(weight) - 1))
+
+
+@dataclass
+class _Line:
+    """A vector that is linear in the scores: value + slope (u - center)."""
+
+    center: np.ndarray
+    value: np.ndarray
+    slope: np.ndarray
+
+    def at(self, u: np.ndarray) -> np.ndarray:
+        return self.value + self.slope @ (u - self.center)
+
+
+class _Approximation:
+    """Proposals for theta at the maxima, the mode of x as a line in its scores, the correction likewise."""
+
+    def __init__(self, specification: Specification, peaks: list[Peak]):
+        self.system = specification.system
+        self.coordinates = Scores(self.system.hypers)
+        self.marginal: LaplaceMarginal = laplace_marginal(specification, held=False)
+        self.room: ModeRoom = self.marginal.workspace()
+        self.references = [Reference.fit(p.u, peak_scale(p), self.coordinates.folded, WIDEN) for p in peaks]
+        size = [np.log(np.abs(np.diag(r.root))).sum() for r in self.references]
+        height = np.array([p.value + s for p, s in zip(peaks, size, strict=True)])
+        self.share = np.exp(height - height.max())
+        self.share /= self.share.sum()
+        self.mode, self.shift = self._lines(peaks[0].u)
+        self.marginal.close = 1e-9  # draws need no more
+
+    def _lines(self, center: np.ndarray) -> tuple[_Line, _Line]:
+        """Mode and correction at a maximum with their slopes in the scores."""
+
+        def both(u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            theta = self.coordinates.theta(u)
+            if not math.isfinite(self.marginal.value(theta, self.room)):
+                raise EngineError("the Laplace approximation does not exist near its own maximum: use mcmc")
+            mode = self.room.x.copy()
+            return mode, self.marginal.corrected_mean(theta, self.room) - mode
+
+        mode, shift = both(center)
+        slopes = np.zeros((2, len(mode), len(center)))
+        for k in range(len(center)):
+            h = 1e-3 if not self.coordinates.folded[k] else min(1e-3, 0.5 * center[k])
+            if h > 0.0:
+                up, down = center.copy(), center.copy()
+                up[k] += h
+                down[k] -= h
+                slopes[:, :, k] = (np.array(both(up)) - np.array(both(down))) / (2.0 * h)
+        return _Line(center, mode, slopes[0]), _Line(center, shift, slopes[1])
+
+    def log_proposal(self, u: np.ndarray) -> float:
+        """Log density of the mixture of t-distributions, up to a constant."""
+        parts = [
+            math.log(share) + r.log_density(u) - float(np.log(np.abs(np.diag(r.root))).sum())
+            for share, r in zip(self.share, self.references, strict=True)
+        ]
+        return float(np.logaddexp.reduce(parts))
+
+    def value(self, u: np.ndarray) -> float:
+        """Approximate log marginal posterior of the scores; mode and factor stay in the work space."""
+        self.room.x[:] = self.mode.at(u)
+        return self.marginal.value(self.coordinates.theta(u), self.room) + self.coordinates.log_prior(u)
+
+    def propose(self, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Scores from the mixture and their log importance weights."""
+        scores = np.empty((count, len(self.coordinates.hypers)))
+        weight = np.empty(count)
+        for i in range(count):
+            reference = self.references[rng.choice(len(self.references), p=self.share)]
+            scores[i] = reference.draw(rng)
+            weight[i] = self.value(scores[i]) - self.log_proposal(scores[i])
+        return scores, weight
+
+    def draw(
+        self, scores: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Theta, x, log marginal and log weight of the exact posterior against the approximation, for each score."""
+        system, s, base = self.system, self.system.symbolic, self.room.base
+        count, size = len(scores), system.size
+        theta, x = np.empty((count, len(system.hypers))), np.empty((count, size))
+        value, weight = np.empty(count), np.empty(count)
+        at, eta = np.empty(size), np.empty(system.groups)
+        for i, u in enumerate(scores):
+            theta[i] = self.coordinates.theta(u)
+            value[i] = self.value(u)
+            z = rng.standard_normal(size)
+            mean = self.room.x + self.shift.at(u)
+            unwhiten(s.layout, base.panel, mean, s.row_start, s.columns, base.values, base.offset, z, at, eta)
+            x[i] = system.natural_order(at)
+            exact = self.marginal.rows(eta, theta[i], self.room.trial_slopes) - self.marginal.penalty(at, base.buffer)
+            half = 0.5 * log_determinant(s.layout, base.panel, size)
+            # theta was resampled in proportion to its approximate marginal, so that cancels
+            weight[i] = exact + self.coordinates.log_prior(u) + 0.5 * float(z @ z) - half - value[i]
+        return theta, x, value, weight

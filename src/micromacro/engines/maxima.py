@@ -1,0 +1,52 @@
+"""What the likelihood engines share: where searches begin, and what is to be said of where they end."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..model import Specification
+from .base import Optimum
+from .coordinates import Ratios, Steps
+
+
+def starting_points(specification: Specification, coordinates: Ratios | Steps, point: np.ndarray) -> list[np.ndarray]:
+    """The default start; where anything non-linear is estimated, further ones from its prior."""
+    system = specification.system
+    first = coordinates.from_theta(point)
+    starts = [first]
+    free = [k for k, p in enumerate(system.hypers) if p.kind in ("w", "aggregate")]
+    if free:
+        rng = np.random.default_rng(np.random.SeedSequence(0))
+        for _ in range(3):
+            start = first.copy()
+            for k in free:
+                prior = system.hypers[k].prior
+                start[k] = float(prior.sample(rng)) if prior.proper else rng.standard_normal()
+            starts.append(start)
+    return starts
+
+
+def remarks(specification: Specification, optimum: Optimum, engine: str) -> list[str]:
+    """What is to be said of an optimum: boundaries, several maxima, a flat likelihood, what reml means."""
+    notes = []
+    hypers = specification.system.hypers
+    zero = [p.name for p, at in zip(hypers, optimum.boundary, strict=True) if at and p.kind == "sd"]
+    if zero:
+        notes.append(f"estimated as zero, on the boundary: {', '.join(zero)} (no standard error)")
+    others = [p.name for p, at in zip(hypers, optimum.boundary, strict=True) if at and p.kind != "sd"]
+    if others:
+        notes.append(f"at the end of its range: {', '.join(others)} (no standard error)")
+    if len(optimum.peaks) > 1:
+        gaps = ", ".join(f"{optimum.peaks[0] - p:.2f}" for p in optimum.peaks[1:])
+        notes.append(f"{len(optimum.peaks)} local maxima were found; the others lie lower by {gaps}")
+    q = len(hypers)
+    if not np.all(np.isfinite(np.diag(optimum.covariance)[:q][~optimum.boundary])):
+        notes.append("the likelihood is flat at its maximum: standard errors are not available (nan)")
+    if engine == "reml" and specification.weight_parameters:
+        notes.append(
+            "REML with estimated weights depends on how the weights are scaled: use ml to estimate weights; no AIC, "
+            "BIC or likelihood-ratio test from this fit"
+        )
+    if engine == "reml" and any(p.prior.proper for p in specification.system.coefficients):
+        notes.append("coefficients with a prior are integrated under that prior, not under a flat one")
+    return notes
