@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from . import datasets as datasets
     from . import errors as errors
+    from . import families as families
     from . import priors as prior
     from . import simulate as simulate
     from .api import Model as Model
@@ -35,12 +36,13 @@ __all__ = [
     "__version__",
     "datasets",
     "errors",
+    "families",
     "fit",
     "prior",
     "simulate",
 ]
 
-_MODULES = {"datasets": "datasets", "errors": "errors", "prior": "priors", "simulate": "simulate"}
+_MODULES = {"datasets": "datasets", "errors": "errors", "families": "families", "prior": "priors", "simulate": "simulate"}
 _HOMES = {
     "DataError": "errors",
     "EngineError": "errors",

@@ -38,6 +38,7 @@ def fit(
     memberships: Any = None,
     members: Any = None,
     missing: str = "error",
+    observation_weights: str | None = None,
     draws: int = 1000,
     tune: int = 1000,
     chains: int = 4,
@@ -55,9 +56,11 @@ def fit(
     data : pandas, polars or pyarrow table, or dict of arrays
         One row a membership (long), or one row a group where `memberships` is given.
     family : str or Family
-        Distribution of the outcome: ``"gaussian"``.
-    engine : {"mcmc", "ml", "reml"}
-        Draws from the exact posterior, maximum likelihood, or restricted maximum likelihood.
+        Distribution of the outcome: gaussian, student, bernoulli, binomial, poisson, negative_binomial, gamma, beta,
+        ordinal, weibull, exponential, lognormal, cox; or an object of :mod:`micromacro.families` with options.
+    engine : {"mcmc", "laplace", "ml", "reml", "nuts"}
+        Draws from the exact posterior, a fast approximation of it, maximum likelihood, restricted maximum likelihood
+        (Gaussian outcomes), or NUTS in NumPyro (extra ``[jax]``), slow and independent of the rest.
     priors : dict or {"flat", "vague"}, optional
         Parameter names or classes (``b``, ``Intercept``, ``w``, ``sd``, ``sigma``) to priors of
         :mod:`micromacro.prior`. Without it mcmc uses weakly informative ones scaled by the data, ml and reml none.
@@ -67,6 +70,9 @@ def fit(
         One row a member.
     missing : {"error", "drop"}
         What to do about missing values outside member ids; ``"drop"`` leaves the groups out and says so.
+    observation_weights : str, optional
+        Column of the groups by which their log-likelihoods are multiplied: 2 counts a group twice. The number of
+        groups, and what depends on it (BIC), stays what it is.
     draws, tune, chains : int
         Kept and tuning iterations of each chain, and how many chains.
     random_seed : int, optional
@@ -93,8 +99,9 @@ def fit(
        \qquad w_{ij} \propto n_i^{-\exp(-x_{wij}'b_w)} .
     """
     model = Model(
-        formula, data, family=family, priors=priors, memberships=memberships, members=members, missing=missing
-    )
+        formula, data, family=family, priors=priors, memberships=memberships, members=members, missing=missing,
+        observation_weights=observation_weights,
+    )  # fmt: skip
     return model.fit(
         engine=engine, draws=draws, tune=tune, chains=chains, random_seed=random_seed, progress=progress,
         executor=executor,
@@ -122,13 +129,14 @@ class Model:
         memberships: Any = None,
         members: Any = None,
         missing: str = "error",
+        observation_weights: str | None = None,
     ):
         self._arguments = {
             "formula": formula, "data": data, "family": family, "priors": priors, "memberships": memberships,
-            "members": members, "missing": missing,
+            "members": members, "missing": missing, "observation_weights": observation_weights,
         }  # fmt: skip
         self._family = find_family(family)
-        self._reading = read(formula, available_columns(data, memberships, members))
+        self._reading = read(formula, available_columns(data, memberships, members), observation_weights)
         self._tables = assemble(self._reading.request, data, memberships, members, missing)
         self._specifications: dict[bool, Specification] = {}
         for note in self._tables.notes:

@@ -90,7 +90,7 @@ def main() -> None:
 @click.argument("data", type=_TABLE)
 @click.argument("formula")
 @click.option("--family", default="gaussian", show_default=True, help="Distribution of the outcome.")
-@click.option("--engine", default="mcmc", show_default=True, help="mcmc, ml or reml.")
+@click.option("--engine", default="mcmc", show_default=True, help="mcmc, laplace, ml, reml or nuts.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Save the fit here (fit.nc).")
 @click.option("--ci", default=0.95, show_default=True, help="Probability that the intervals cover.")
 @click.option("--draws", default=1000, show_default=True, help="Kept draws of each chain.")

@@ -6,8 +6,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -40,15 +40,18 @@ class Reading:
     weights: dict[str, WeightExpression]
     request: TableRequest
     columns: tuple[str, ...]
+    observation_weights: str | None = None
 
 
-def read(text: str, columns: Mapping[str, Sequence[str]] | Sequence[str]) -> Reading:
+def read(text: str, columns: Sequence[str], observation_weights: str | None = None) -> Reading:
     """Parse a formula and find which columns it needs.
 
     Parameters
     ----------
     columns : sequence of str
         All columns of the user's tables: any other symbol in `weights` is a free parameter.
+    observation_weights : str, optional
+        A column of the groups: powers of the likelihood.
     """
     known = tuple(columns)
     formula = parse_formula(text)
@@ -64,8 +67,12 @@ def read(text: str, columns: Mapping[str, Sequence[str]] | Sequence[str]) -> Rea
         weights[name] = read_weights(call.weights, text, known, call.parameters)
         needed = _block_columns(call, weights[name], known)
         blocks.append(BlockRequest(name, call.member.name, needed))
-    request = TableRequest(group, _group_columns(formula), tuple(blocks), _names(formula.outcome))
-    return Reading(formula, weights, request, known)
+    needed_of_groups = _group_columns(formula)
+    if observation_weights is not None and observation_weights not in needed_of_groups:
+        needed_of_groups += (observation_weights,)
+    outcome = _names(formula.outcome) + ((observation_weights,) if observation_weights else ())
+    request = TableRequest(group, needed_of_groups, tuple(blocks), outcome)
+    return Reading(formula, weights, request, known, observation_weights)
 
 
 def _one_group_column(formula: Formula) -> str | None:
@@ -251,6 +258,8 @@ def specify(reading: Reading, tables: Tables, family: Family, book: PriorBook, f
     """
     formula = reading.formula
     response = family.read(read_outcome(formula, tables))
+    if reading.observation_weights is not None:
+        response = replace(response, weight=_observation_weights(reading.observation_weights, tables))
     offset = np.zeros(tables.groups.n_rows)
     for node in formula.offsets:
         offset += evaluate(node, tables.groups, formula.text, "offset")
@@ -274,6 +283,23 @@ def specify(reading: Reading, tables: Tables, family: Family, book: PriorBook, f
     )
     book.check_all_used(p.kind for p in specification.parameters)
     return specification
+
+
+def _observation_weights(name: str, tables: Tables) -> np.ndarray:
+    """Powers of the likelihood: numbers from zero, not all zero."""
+    column = tables.groups[name]
+    if column.kind not in ("number", "integer"):
+        raise DataError(f"observation_weights= names {name!r}, which holds {column.kind} values, not numbers")
+    values = np.asarray(column.values, dtype=float)
+    bad = np.flatnonzero(values < 0)
+    if len(bad):
+        raise DataError(
+            f"the observation weights {name!r} are negative in {len(bad)} groups (first: {values[bad[0]]:g}): a group "
+            "counts 0 times or more"
+        )
+    if not values.any():
+        raise DataError(f"the observation weights {name!r} are all zero")
+    return values
 
 
 def read_outcome(formula: Formula, tables: Tables) -> Raw:

@@ -10,9 +10,12 @@ from ..model import Specification
 from .base import Engine, Outcome, Settings
 from .laplace import fit_laplace
 from .mcmc import fit_mcmc
+from .nuts import fit_nuts
 from .optimum import fit_ml, fit_reml
 
-ENGINES: dict[str, Engine] = {"mcmc": fit_mcmc, "laplace": fit_laplace, "ml": fit_ml, "reml": fit_reml}
+ENGINES: dict[str, Engine] = {
+    "mcmc": fit_mcmc, "laplace": fit_laplace, "ml": fit_ml, "reml": fit_reml, "nuts": fit_nuts,
+}  # fmt: skip
 
 #: Engines that use no prior unless one is given.
 LIKELIHOOD = ("ml", "reml")

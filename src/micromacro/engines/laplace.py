@@ -100,7 +100,8 @@ class _Approximation:
         self.coordinates = Scores(self.system.hypers)
         self.marginal: LaplaceMarginal = laplace_marginal(specification, held=False)
         self.room: ModeRoom = self.marginal.workspace()
-        self.references = [Reference.fit(p.u, peak_scale(p), self.coordinates.folded, WIDEN) for p in peaks]
+        wide = 1.0 / self.coordinates.unit
+        self.references = [Reference.fit(p.u, peak_scale(p), self.coordinates.folded, WIDEN, wide) for p in peaks]
         size = [np.log(np.abs(np.diag(r.root))).sum() for r in self.references]
         height = np.array([p.value + s for p, s in zip(peaks, size, strict=True)])
         self.share = np.exp(height - height.max())

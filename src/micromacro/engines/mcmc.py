@@ -162,7 +162,7 @@ class _Sampler:
         self.history = np.empty((task.tune, len(coordinates.hypers)))
         self.tried = self.taken = 0
         peak = task.peaks[task.chain % len(task.peaks)]
-        self.reference = Reference.fit(peak.u, peak_scale(peak), coordinates.folded, widen=1.3)
+        self.reference = Reference.fit(peak.u, peak_scale(peak), coordinates.folded, 1.3, 1.0 / coordinates.unit)
         self.latent.anchor(peak.u)
         self.state = self._start(peak)
 
@@ -173,7 +173,7 @@ class _Sampler:
 
     def _start(self, peak: Peak) -> State:
         """An overdispersed draw around a peak (nearer to it where the density does not exist)."""
-        wide = Reference.fit(peak.u, peak_scale(peak), self.coordinates.folded, widen=2.0)
+        wide = Reference.fit(peak.u, peak_scale(peak), self.coordinates.folded, 2.0, 1.0 / self.coordinates.unit)
         for attempt in range(20):
             u = peak.u + (wide.draw(self.rng) - peak.u) * 0.8**attempt
             value = self.target(u)
@@ -211,7 +211,8 @@ class _Sampler:
                 seen.mean(axis=0),
                 np.cov(seen.T).reshape(q, q) * (DF_SHRINK),
                 self.coordinates.folded,
-                widen=1.05,
+                1.05,
+                1.0 / self.coordinates.unit,
             )
             self.latent.anchor(self.reference.center)
             self.state = State(self.state.u, self.target(self.state.u))

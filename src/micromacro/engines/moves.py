@@ -43,12 +43,23 @@ class Reference:
     df: float = DF
 
     @classmethod
-    def fit(cls, center: np.ndarray, scale: np.ndarray, folded: np.ndarray, widen: float = 1.0) -> Reference:
-        """A t with centre and scale matrix; a scale that is not definite is mended along its axes."""
-        scale = 0.5 * (scale + scale.T)
+    def fit(
+        cls,
+        center: np.ndarray,
+        scale: np.ndarray,
+        folded: np.ndarray,
+        widen: float = 1.0,
+        prior_sd: np.ndarray | float = 1.0,
+    ) -> Reference:
+        """A t with centre and scale matrix.
+
+        A scale that is not definite, or wider than twice the prior, is mended along its axes (in prior sds).
+        """
+        sd = np.broadcast_to(np.asarray(prior_sd, dtype=float), (len(center),))
+        scale = 0.5 * (scale + scale.T) / np.outer(sd, sd)
         values, vectors = np.linalg.eigh(np.where(np.isfinite(scale), scale, 0.0))
-        values = np.clip(values, 1e-8, 4.0)
-        root = np.linalg.cholesky((vectors * values) @ vectors.T)
+        values = np.clip(values, 1e-16, 4.0)
+        root = sd[:, None] * np.linalg.cholesky((vectors * values) @ vectors.T)
         root = widen * root
         return cls(center.copy(), root, np.linalg.inv(root), np.flatnonzero(folded))
 

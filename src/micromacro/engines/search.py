@@ -86,8 +86,8 @@ def _away_from_zero(objective: Objective, u: np.ndarray, value: float, bounds: B
 
     The objective is even in an sd, so its slope at zero vanishes there whether that is a maximum or a minimum.
     """
-    for k, (low, _) in enumerate(bounds):
-        if low != 0.0 or u[k] > 0.0:
+    for k, (low, high) in enumerate(bounds):
+        if low != 0.0 or high == 0.0 or u[k] > 0.0:
             continue
         for step in (0.02, 0.05, 0.1, 0.3):
             trial = u.copy()

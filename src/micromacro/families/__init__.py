@@ -1,1 +1,32 @@
-"""Outcome families: what distribution the outcome has around the linear predictor."""
+"""Outcome families: what distribution the outcome has around the linear predictor.
+
+Each is reached by its name (``family="weibull"``) or as an object with options, ``mm.families.bernoulli("probit")``.
+"""
+
+from .bernoulli import Bernoulli as bernoulli
+from .beta import Beta as beta
+from .binomial import Binomial as binomial
+from .exponential import Exponential as exponential
+from .gamma import Gamma as gamma
+from .gaussian import Gaussian as gaussian
+from .lognormal import Lognormal as lognormal
+from .negative_binomial import NegativeBinomial as negative_binomial
+from .ordinal import Ordinal as ordinal
+from .poisson import Poisson as poisson
+from .student import Student as student
+from .weibull import Weibull as weibull
+
+__all__ = [
+    "bernoulli",
+    "beta",
+    "binomial",
+    "exponential",
+    "gamma",
+    "gaussian",
+    "lognormal",
+    "negative_binomial",
+    "ordinal",
+    "poisson",
+    "student",
+    "weibull",
+]

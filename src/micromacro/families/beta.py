@@ -80,6 +80,9 @@ class Beta:
     def mean(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
         return binary.probability("logit", eta)
 
+    def link_variance(self, own: np.ndarray, mean: float) -> float | None:
+        return None
+
     def simulate(
         self, eta: np.ndarray, own: np.ndarray, rng: np.random.Generator, values: np.ndarray | None
     ) -> np.ndarray:

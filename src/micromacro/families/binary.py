@@ -14,6 +14,8 @@ from ..errors import ModelError
 from ..numerics.special import log1p_exp, log_cloglog, log_normal_cdf, logistic
 
 LINKS = {"logit": 0, "probit": 1, "cloglog": 2}
+#: Variance of the link's standard distribution.
+VARIANCE = {"logit": math.pi**2 / 3.0, "probit": 1.0, "cloglog": math.pi**2 / 6.0}
 
 
 def check_link(link: str, family: str) -> None:

@@ -2,6 +2,7 @@ r"""Durations with a constant hazard: Weibull with shape 1, mean :math:`e^{\eta_
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +46,9 @@ class Exponential:
 
     def mean(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
         return np.exp(eta)
+
+    def link_variance(self, own: np.ndarray, mean: float) -> float | None:
+        return math.pi**2 / 6.0
 
     def simulate(
         self, eta: np.ndarray, own: np.ndarray, rng: np.random.Generator, values: np.ndarray | None

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numba import njit
+from scipy import special as scipy_special
 
 from ..parameters import Parameter, PriorBook
 from ..priors import Exponential
@@ -64,6 +65,9 @@ class Gamma:
 
     def mean(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
         return np.exp(eta)
+
+    def link_variance(self, own: np.ndarray, mean: float) -> float | None:
+        return float(scipy_special.polygamma(1, own[0]))
 
     def simulate(
         self, eta: np.ndarray, own: np.ndarray, rng: np.random.Generator, values: np.ndarray | None

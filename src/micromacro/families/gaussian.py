@@ -78,6 +78,9 @@ class Gaussian:
     def mean(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
         return eta
 
+    def link_variance(self, own: np.ndarray, mean: float) -> float | None:
+        return float(own[0] ** 2)
+
     def simulate(
         self, eta: np.ndarray, own: np.ndarray, rng: np.random.Generator, values: np.ndarray | None
     ) -> np.ndarray:

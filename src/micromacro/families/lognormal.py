@@ -51,6 +51,9 @@ class Lognormal:
     def mean(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
         return np.exp(eta + 0.5 * own[0] ** 2)
 
+    def link_variance(self, own: np.ndarray, mean: float) -> float | None:
+        return float(own[0] ** 2)
+
     def simulate(
         self, eta: np.ndarray, own: np.ndarray, rng: np.random.Generator, values: np.ndarray | None
     ) -> np.ndarray:

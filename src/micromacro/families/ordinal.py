@@ -117,6 +117,9 @@ class Ordinal:
     def mean(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
         return np.arange(1, len(own) + 2) @ self.probabilities(eta, own)
 
+    def link_variance(self, own: np.ndarray, mean: float) -> float | None:
+        return binary.VARIANCE[self.link]
+
     def simulate(
         self, eta: np.ndarray, own: np.ndarray, rng: np.random.Generator, values: np.ndarray | None
     ) -> np.ndarray:

@@ -78,6 +78,9 @@ class Student:
     def mean(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
         return eta
 
+    def link_variance(self, own: np.ndarray, mean: float) -> float | None:
+        return float(own[0] ** 2 * own[1] / (own[1] - 2.0)) if own[1] > 2.0 else math.inf
+
     def simulate(
         self, eta: np.ndarray, own: np.ndarray, rng: np.random.Generator, values: np.ndarray | None
     ) -> np.ndarray:

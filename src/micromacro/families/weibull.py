@@ -6,6 +6,7 @@ means a hazard that rises with time.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +53,9 @@ class Weibull:
 
     def mean(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
         return np.exp(eta) * scipy_special.gamma(1.0 + 1.0 / own[0])
+
+    def link_variance(self, own: np.ndarray, mean: float) -> float | None:
+        return math.pi**2 / (6.0 * own[0] ** 2)
 
     def simulate(
         self, eta: np.ndarray, own: np.ndarray, rng: np.random.Generator, values: np.ndarray | None

@@ -51,7 +51,10 @@ def equations(s: Specification) -> list[str]:
         below.append(f"v_{name} ~ normal(0, {name}.sd)")
     terms += [f"offset {to_text(n)}" for n in s.formula.offsets]
     eta = "\n         + ".join(terms) or "0"
-    return [f"{s.outcome_name}[i] ~ normal(eta[i], sigma)", f"eta[i] = {eta}", *below]
+    own = [p.name for p in s.system.hypers[s.system.family_start :]]
+    inside = "eta[i]" if s.family.link == "identity" else f"{s.family.link} link of eta[i]"
+    density = f"{s.outcome_name}[i] ~ {s.family.name}({', '.join([inside, *own])})"
+    return [density, f"eta[i] = {eta}", *below]
 
 
 def explain(s: Specification) -> str:

@@ -245,22 +245,12 @@ class Fit:
             raise EngineError(f'new_effects= is "draw" or "zero", not {new_effects!r}')
         tables = None if data is None else self._new_tables(data, memberships, members)
         index = self._group_index(tables)
-        family, q = self.specification.family, self.specification.system.family_start
-        if not self._posterior.sampled:
-            eta, se = predict.eta_estimate(self._posterior, tables, new_effects)
-            if kind == "response":
-                optimum = self._outcome.optimum
-                assert optimum is not None
-                se = np.sqrt(se**2 + optimum.theta[-1] ** 2)
-            return self._in_user_order(summary.estimate_table(eta, se, ci, index), tables)
         rng = np.random.default_rng(random_seed)
-        eta, theta = predict.eta_draws(self._posterior, tables, new_effects, rng, 2000)
-        for d in range(len(eta)):
-            if kind == "mean":
-                eta[d] = family.mean(eta[d], theta[d, q:])
-            elif kind == "response":
-                eta[d] = family.simulate(eta[d], theta[d, q:], rng)
-        return self._in_user_order(summary.draw_table(eta, ci, index), tables)
+        if not self._posterior.sampled:
+            table = predict.estimates(self._posterior, tables, new_effects, kind, ci, rng)
+        else:
+            table = summary.draw_table(predict.draws(self._posterior, tables, new_effects, kind, rng, 2000), ci, index)
+        return self._in_user_order(table.set_axis(index), tables)
 
     def _new_tables(self, data: Any, memberships: Any, members: Any) -> Tables:
         """Tables for prediction: what the formula needs, the outcome apart."""

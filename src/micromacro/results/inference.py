@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import special
 from scipy.optimize import root_scalar
 
+from ..engines import approximate
+from ..engines.approximate import beginning, laplace_marginal
 from ..engines.base import Outcome
 from ..engines.coordinates import Ratios
 from ..engines.optimum import penalised_objective
@@ -97,7 +100,7 @@ def _same_outcomes(a: Specification, b: Specification) -> bool:
     if a.groups != b.groups:
         return False
     if (a.tables.group_levels is None) == (b.tables.group_levels is None):
-        return np.array_equal(a.outcome, b.outcome)
+        return np.array_equal(a.response.values, b.response.values)
     return np.array_equal(np.sort(a.outcome), np.sort(b.outcome))
 
 
@@ -164,10 +167,10 @@ def profile_interval(outcome: Outcome, name: str, ci: float) -> tuple[float, flo
         raise EngineError("profile intervals are for ml and reml; intervals of draws are quantiles")
     specification, optimum = outcome.specification, outcome.optimum
     hypers = specification.system.hypers
-    names = [p.name for p in hypers]
+    names = [p.name for p in hypers if p.kind != "cut"]
     if name not in names:
         raise ModelError(f"profile intervals are for {', '.join(names)}, not {name!r}")
-    k = names.index(name)
+    k = [p.name for p in hypers].index(name)
     drop = 0.5 * float(special.chdtri(1, 1.0 - ci))
     gap = _Profile(outcome, k, drop)
     se = math.sqrt(optimum.covariance[k, k]) if optimum.covariance[k, k] > 0 else 0.25 * (abs(optimum.theta[k]) + 1.0)
@@ -188,17 +191,34 @@ class _Profile:
         self.best = outcome.optimum
         self.level = self.best.objective - drop
         system = specification.system
-        self.coordinates = Ratios(system.hypers)
-        marginal = GaussianMarginal(system, specification.outcome, profile=outcome.engine == "ml")
-        self.objective = penalised_objective(marginal, self.coordinates, system.workspace())
-        self.last = self.coordinates.from_theta(self.best.theta)
+        self.conjugate = specification.family.conjugate
+        self.coordinates: Any
+        if self.conjugate:
+            self.coordinates = Ratios(system.hypers)
+            marginal = GaussianMarginal(
+                system, specification.outcome, outcome.engine == "ml", specification.response.weight
+            )
+            self.objective = penalised_objective(marginal, self.coordinates, system.workspace())
+            self.point = self.best.theta
+        else:
+            held = laplace_marginal(specification, held=True)
+            self.coordinates = beginning(specification)[0]
+            self.objective = approximate.penalised_objective(held, self.coordinates, held.workspace())
+            self.point = np.concatenate([self.best.theta, self.best.x[system.kept :]])
+        self.last = self.coordinates.from_theta(self.point)
 
     def height(self, value: float) -> float:
         """Maximum over the rest with entry k of theta held at `value`, minus the level."""
         theta = self.coordinates.theta(self.last)
         theta[self.k] = value
-        start = self.coordinates.from_theta(np.maximum(theta, np.where(self._positive(), 1e-9, -np.inf)))
-        if self.k == len(theta) - 1 or self.coordinates.sd[self.k]:
+        q = len(self.best.theta)
+        theta[:q] = np.maximum(theta[:q], np.where(self._positive(), 1e-9, -np.inf))
+        start = self.coordinates.from_theta(theta)
+        if not self.conjugate:
+            bounds = self.coordinates.bounds()
+            bounds[self.k] = (start[self.k], start[self.k])
+            u, top = climb(self.objective, start, bounds)
+        elif self.k == len(theta) - 1 or self.coordinates.sd[self.k]:
             u, top = self._held_natural(value, start)
         else:
             bounds = self.coordinates.bounds()
@@ -239,7 +259,7 @@ class _Profile:
     def solve(self, step: float, limit: float) -> float:
         """Where the profile crosses the level on one side."""
         at = float(self.best.theta[self.k])
-        self.last = self.coordinates.from_theta(self.best.theta)
+        self.last = self.coordinates.from_theta(self.point)
         inner, outer = at, at + 2.0 * step
         for _ in range(12):
             outer = min(outer, limit) if step > 0 else max(outer, limit + 1e-9)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from ..errors import EngineError
 from ..engines.factor import conditional_factor
@@ -21,6 +22,7 @@ from ..table.memberships import Tables
 from ..terms.expression import evaluate
 from ..terms.member.term import MemberPart
 from .posterior import Posterior
+from .summary import estimate_table, normal_quantile, quantiles
 
 KINDS = ("linear", "mean", "response")
 
@@ -98,6 +100,51 @@ class Predictor:
         for rows, columns, values in zip(self.where.rows, self.where.columns, self.values, strict=True):
             out += np.bincount(rows, values * x[columns], self.where.groups)
         return out
+
+
+def draws(
+    posterior: Posterior, tables: Tables | None, new_effects: str, kind: str, rng: np.random.Generator, most: int
+) -> np.ndarray:
+    """Draws of the linear predictor, the expected outcome or the outcome (draws, groups)."""
+    eta, theta = eta_draws(posterior, tables, new_effects, rng, most)
+    family, q = posterior.specification.family, posterior.specification.system.family_start
+    values = posterior.specification.response.values if tables is None else None
+    for d in range(len(eta)):
+        if kind == "mean":
+            eta[d] = family.mean(eta[d], theta[d, q:], values)
+        elif kind == "response":
+            eta[d] = family.simulate(eta[d], theta[d, q:], rng, values)
+    return eta
+
+
+def estimates(
+    posterior: Posterior, tables: Tables | None, new_effects: str, kind: str, ci: float, rng: np.random.Generator
+) -> pd.DataFrame:
+    """Predictions at the maximum: Wald on the link scale, carried to the outcome's scale.
+
+    For outcomes that are not Gaussian, `response` is simulated: a normal linear predictor with its standard error,
+    then the family at its estimated parameters.
+    """
+    eta, se = eta_estimate(posterior, tables, new_effects)
+    index = pd.RangeIndex(len(eta))
+    specification, optimum = posterior.specification, posterior.outcome.optimum
+    assert optimum is not None
+    family, own = specification.family, optimum.theta[specification.system.family_start :]
+    if kind == "linear" or (family.conjugate and kind == "mean"):
+        return estimate_table(eta, se, ci, index)
+    if family.conjugate:
+        return estimate_table(eta, np.sqrt(se**2 + own[0] ** 2), ci, index)
+    values = specification.response.values if tables is None else None
+    middle = family.mean(eta, own, values)
+    if kind == "response":
+        many = np.stack([family.simulate(eta + se * rng.standard_normal(len(eta)), own, rng, values) for _ in range(2000)])
+        low, high = quantiles(many, ci)
+        return pd.DataFrame({"estimate": middle, "se": many.std(axis=0, ddof=1), "lower": low, "upper": high}, index)
+    h = 1e-5
+    slope = (family.mean(eta + h, own, values) - family.mean(eta - h, own, values)) / (2.0 * h)
+    z = normal_quantile(ci)
+    ends = np.sort([family.mean(eta - z * se, own, values), family.mean(eta + z * se, own, values)], axis=0)
+    return pd.DataFrame({"estimate": middle, "se": np.abs(slope) * se, "lower": ends[0], "upper": ends[1]}, index)
 
 
 def eta_draws(

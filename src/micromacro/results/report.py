@@ -29,7 +29,9 @@ def heading(fit: Fit) -> str:
     """What was fitted, by which engine, on how much data."""
     s = fit.specification
     how = f"engine {fit.engine}"
-    if fit.posterior.sampled:
+    if fit.engine == "laplace":
+        how += f" ({fit.posterior.draws.shape[1]} draws from an approximation)"
+    elif fit.posterior.sampled:
         chains, draws = fit.posterior.draws.shape[:2]
         how += f" ({chains} chains, {draws} draws each after {fit._outcome.settings.tune} tuning)"
     elif fit._outcome.optimum is not None and fit._outcome.optimum.penalised:
@@ -80,7 +82,8 @@ def sections(fit: Fit, ci: float) -> list[tuple[str, pd.DataFrame]]:
     groups = {
         "Coefficients": ("b", "Intercept"),
         "Weight parameters": ("w", "aggregate"),
-        "Spread (standard deviations)": ("sd", "cor", "sigma", "shape", "phi"),
+        "Spread (standard deviations)": ("sd", "cor", "sigma"),
+        "Parameters of the family": ("shape", "phi", "nu", "cut"),
     }
     out = []
     for title, of in groups.items():

@@ -2,8 +2,9 @@ r"""Variance components: what part of the outcome's variance each level brings.
 
 Effects of members reach a group through weights, so their share of the variance of group i is
 :math:`sd_u^2 \sum_j w_{ij}^2` (a member listed twice adds its weights first); the table gives its mean over the
-groups that have members. A unit brings :math:`sd_v^2`, the residual :math:`\sigma^2`. Fixed covariates are
-conditioned on.
+groups that have members. A unit brings :math:`sd_v^2`, the residual :math:`\sigma^2`, or what the family's
+distribution has on the link scale (:math:`\pi^2/3` for the logit; Nakagawa, Johnson and Schielzeth 2017 for counts, at
+the mean count). Fixed covariates are conditioned on.
 """
 
 from __future__ import annotations
@@ -37,7 +38,15 @@ def variances(posterior: Posterior, theta: np.ndarray) -> np.ndarray:
         if isinstance(part, MemberPart):
             factor = squared_weights(part, theta[system.theta_of(k)], part.scratch())
         out.append(theta[posterior.sd_place(k)] ** 2 * factor)
-    return np.array([*out, theta[-1] ** 2])
+    rest = link_variance(posterior, theta)
+    return np.array(out if rest is None else [*out, rest])
+
+
+def link_variance(posterior: Posterior, theta: np.ndarray) -> float | None:
+    """Variance of the outcome given the linear predictor, on the link scale; None where none is agreed on."""
+    s = posterior.specification
+    own = theta[s.system.family_start :]
+    return s.family.link_variance(own, float(np.mean(s.outcome)))
 
 
 def levels(posterior: Posterior) -> list[tuple[str, int]]:
@@ -48,7 +57,13 @@ def levels(posterior: Posterior) -> list[tuple[str, int]]:
         for k, p in enumerate(system.parts)
         if isinstance(p, (MemberPart, UnitPart)) and p.effects
     ]
-    return [*have, ("residual", len(system.hypers) - 1)]
+    theta = np.array([p.start for p in system.hypers])
+    return have if link_variance(posterior, theta) is None else [*have, ("residual", -1)]
+
+
+def sds(theta: np.ndarray, places: list[int], v: np.ndarray) -> np.ndarray:
+    """Standard deviation of one effect of each level (draws, levels); of the residual, from its variance."""
+    return np.stack([theta[:, k] if k >= 0 else np.sqrt(v[:, j]) for j, k in enumerate(places)], axis=1)
 
 
 def variance_table(posterior: Posterior, ci: float) -> pd.DataFrame:
@@ -62,7 +77,7 @@ def variance_table(posterior: Posterior, ci: float) -> pd.DataFrame:
         share = v / v.sum(axis=1, keepdims=True)
         low, high = quantiles(share, ci)
         columns = {
-            "sd": theta[:, places].mean(axis=0), "variance": v.mean(axis=0), "share": share.mean(axis=0),
+            "sd": sds(theta, places, v).mean(axis=0), "variance": v.mean(axis=0), "share": share.mean(axis=0),
             "share_sd": share.std(axis=0, ddof=1), "lower": low, "upper": high,
         }  # fmt: skip
         return pd.DataFrame(columns, index=index)
@@ -96,7 +111,7 @@ def _delta_table(posterior: Posterior, places: list[int], index: pd.Index, ci: f
     low = np.where(inside, 1 / (1 + np.exp(-(logit - spread))), np.nan)
     high = np.where(inside, 1 / (1 + np.exp(-(logit + spread))), np.nan)
     columns = {
-        "sd": theta[places],
+        "sd": sds(theta[None], places, v[None])[0],
         "variance": v,
         "share": share,
         "share_se": se,

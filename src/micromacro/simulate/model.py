@@ -85,7 +85,9 @@ def simulate(
             etas[d],
         )
         etas[d] += room.offset
-        outcome[d] = specification.family.simulate(etas[d], thetas[d][system.family_start :], rng)
+        outcome[d] = specification.family.simulate(
+            etas[d], thetas[d][system.family_start :], rng, specification.response.values
+        )
         for k, part in enumerate(system.parts):
             if isinstance(part, MemberPart):
                 weights[part.name].append(part.weights(thetas[d][system.theta_of(k)], room.scratch[k]).copy())

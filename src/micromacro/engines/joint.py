@@ -1,0 +1,75 @@
+r"""The joint density of everything, plainly: :math:`\log p(y \mid x, \theta) + \log p(x \mid \theta) + \log p(\theta)`.
+
+No engine samples with this; it is the reference to which :mod:`micromacro.engines.joint_jax` is held. The linear
+predictor is that of the latent system, so agreement of the two also checks the system's parts and kernels.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy import special
+
+from ..latent.system import Workspace
+from ..model import Specification
+from ..numerics.rows import times
+from ..priors import Normal
+
+_LOG_ROOT_2PI = 0.5 * math.log(2.0 * math.pi)
+
+
+def log_joint(specification: Specification, theta: np.ndarray, x: np.ndarray, room: Workspace | None = None) -> float:
+    """Log joint density with all constants; -inf where theta is impossible.
+
+    Parameters
+    ----------
+    theta : (q,) array
+        Natural scale.
+    x : (size,) array
+        Standardised effects, then coefficients, in natural order. A flat prior counts as density 1.
+    room : Workspace, optional
+        Work space of the system, to save making one.
+    """
+    s = specification
+    own = theta[s.system.family_start :]
+    prior = log_prior_theta(s, theta)
+    if not math.isfinite(prior) or not s.family.possible(own):
+        return -math.inf
+    eta = linear_predictor(s, theta, x, room)
+    if eta is None:
+        return -math.inf
+    with np.errstate(all="ignore"):  # the branch that a family does not take may overflow
+        each = s.family.log_density(s.response.values, eta, own, np, special)
+    value = float(s.response.weight @ each) + log_prior_x(s, x) + prior
+    return value if math.isfinite(value) else -math.inf
+
+
+def linear_predictor(
+    specification: Specification, theta: np.ndarray, x: np.ndarray, room: Workspace | None = None
+) -> np.ndarray | None:
+    """Linear predictor (groups,) of the latent system at x in natural order; None where theta is impossible."""
+    system = specification.system
+    room = room if room is not None else system.workspace(gradient=False)
+    if not system.fill(theta, room):
+        return None
+    s = system.symbolic
+    eta = np.empty(system.groups)
+    times(s.row_start, s.columns, room.values, np.ascontiguousarray(x[s.order]), eta)
+    return eta + room.offset
+
+
+def log_prior_theta(specification: Specification, theta: np.ndarray) -> float:
+    """Log prior density of theta on its natural scale."""
+    hypers = specification.system.hypers
+    return math.fsum(p.prior.log_density(float(t)) for p, t in zip(hypers, theta, strict=True))
+
+
+def log_prior_x(specification: Specification, x: np.ndarray) -> float:
+    """Log prior density of standardised effects and coefficients."""
+    system = specification.system
+    effects = x[: system.kept]
+    value = -0.5 * float(effects @ effects) - system.kept * _LOG_ROOT_2PI
+    for p, b in zip(system.coefficients, x[system.kept :], strict=True):
+        value += p.prior.log_density(float(b)) if isinstance(p.prior, Normal) else 0.0
+    return value
