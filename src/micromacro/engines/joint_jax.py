@@ -144,10 +144,9 @@ class Weights:
 
     def _operation(self, what: int, register: list[Array], parameter: Array, a: int, b: int, c: int) -> Array:
         jnp = _jnp()
-        if what == op.PARAMETER:
-            return jnp.broadcast_to(parameter[b], (len(self.group),))
-        if what == op.SCALE:
-            return parameter[b] * register[a]
+        if what in (op.PARAMETER, op.SCALE):
+            each = _quiet()(jnp.broadcast_to(parameter[b], (len(self.group),)))
+            return each if what == op.PARAMETER else each * register[a]
         if what == op.WHERE:
             return jnp.where(register[a] != 0.0, register[b], register[c])
         if what in _unary():

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -18,10 +17,12 @@ import numpy as np
 from .._optional import require
 from ..errors import EngineError
 from ..model import Specification
-from .base import Draws, Outcome, Settings
+from .base import Outcome, Settings
 from .joint_jax import Joint, constrain, unconstrain
-from .mcmc import check_proper
+from .mcmc import Chain, check_proper, gather
+from .progress import Progress
 
+CHUNK = 50  # steps between two looks at the progress bar and at Ctrl-C
 TARGET = 0.9  # mean acceptance at which step sizes are tuned: shorter steps than usual, fewer divergences
 _FIELDS = {"potential_energy": "lp", "diverging": "diverging", "num_steps": "n_steps", "accept_prob": "accept"}
 
@@ -29,14 +30,16 @@ _FIELDS = {"potential_energy": "lp", "diverging": "diverging", "num_steps": "n_s
 def fit_nuts(specification: Specification, settings: Settings) -> Outcome:
     """Draw from the posterior by NumPyro's NUTS (extra ``[jax]``)."""
     began = time.perf_counter()
-    require("numpyro", "jax")
+    for package in ("jax", "numpyro"):
+        require(package, "jax")
     check_proper(specification)
     with double_precision():
         chains, interrupted = run_chains(Space(specification), settings)
-    draws = gather(chains, interrupted)
+    draws = gather(chains, divergences(chains), [], interrupted)
     notes = []
     if interrupted:
-        notes.append(f"stopped early: {len(chains)} of {settings.chains} chains were kept")
+        count, length = draws.log_posterior.shape
+        notes.append(f"stopped early: {count} of {settings.chains} chains were kept, of {length} draws")
     if settings.executor is not None:
         notes.append("engine nuts runs its chains one after the other: executor= was not used")
     return Outcome("nuts", specification, settings, time.perf_counter() - began, draws=draws, notes=notes)
@@ -116,66 +119,72 @@ class Space:
         )
 
 
-@dataclass(frozen=True, eq=False)
-class Chain:
-    """One chain: theta (draw, q), x (draw, size) and statistics (draw,)."""
+class Sampler:
+    """NumPyro's kernel in a space, compiled once for all chains; it takes CHUNK steps at a call."""
 
-    theta: np.ndarray
-    x: np.ndarray
-    stats: dict[str, np.ndarray]
+    def __init__(self, space: Space, tune: int):
+        jax, infer = require("jax", "jax"), require("numpyro.infer", "jax")
+        names = [name for name, n in (("theta", len(space.at)), ("coefficients", len(space.start))) if n]
+        kernel = infer.NUTS(
+            potential_fn=space.potential, dense_mass=[tuple(names)] if names else False, target_accept_prob=TARGET
+        )
+
+        def step(state: Any, _: None) -> tuple[Any, tuple[Any, ...]]:
+            state = kernel.sample(state, (), {})
+            return state, (*space.natural(state.z), *(getattr(state, field) for field in _FIELDS))
+
+        self.space = space
+        self.slope = jax.jit(jax.value_and_grad(space.potential))
+        self.start = jax.jit(lambda key, position: kernel.init(key, tune, position, (), {}))
+        self.advance = jax.jit(lambda state: jax.lax.scan(step, state, None, length=CHUNK))
+
+    def begin(self, seed: np.random.SeedSequence) -> Any:
+        """State of a chain before its first step."""
+        rng = np.random.default_rng(seed)
+        position = self.space.begin(rng, self.slope)
+        return self.start(require("jax", "jax").random.PRNGKey(int(rng.integers(2**31))), position)
 
 
 def run_chains(space: Space, settings: Settings) -> tuple[list[Chain], bool]:
-    """Run chains one after the other; Ctrl-C keeps those that are done."""
-    jax, infer = require("jax", "jax"), require("numpyro.infer", "jax")
-    slope, natural = jax.jit(jax.value_and_grad(space.potential)), jax.jit(jax.vmap(space.natural))
-    sampler = infer.MCMC(
-        infer.NUTS(potential_fn=space.potential, dense_mass=_dense(space), target_accept_prob=TARGET),
-        num_warmup=settings.tune, num_samples=settings.draws, num_chains=1, progress_bar=settings.progress,
-    )  # fmt: skip
+    """Run chains one after the other; Ctrl-C keeps those that are done (of the first, what there is)."""
+    sampler = Sampler(space, settings.tune)
     chains: list[Chain] = []
-    try:
-        for seed in np.random.SeedSequence(settings.random_seed).spawn(settings.chains):
-            rng = np.random.default_rng(seed)
-            position = space.begin(rng, slope)
-            key = jax.random.PRNGKey(int(rng.integers(2**31)))
-            sampler.run(key, init_params=position, extra_fields=tuple(_FIELDS))
-            theta, x = natural(sampler.get_samples())
-            fields = sampler.get_extra_fields()
-            stats = {name: np.asarray(fields[field], dtype=float) for field, name in _FIELDS.items()}
-            stats["lp"] = -stats["lp"]
-            chains.append(Chain(np.asarray(theta), np.asarray(x), stats))
-    except KeyboardInterrupt:
-        if not chains:
-            message = "the run was stopped before any chain was done; ask for shorter ones, or let it run on"
-            raise EngineError(message) from None
-        return chains, True
+    total = settings.tune + settings.draws
+    with Progress(settings.chains, total, settings.progress) as progress:
+        for k, seed in enumerate(np.random.SeedSequence(settings.random_seed).spawn(settings.chains)):
+            tick = progress.tick(k)
+            chunks: list[tuple[np.ndarray, ...]] = []
+            try:
+                state = sampler.begin(seed)
+                while len(chunks) * CHUNK < total:
+                    state, seen = sampler.advance(state)
+                    chunks.append(tuple(np.asarray(s) for s in seen))
+                    tick(min(len(chunks) * CHUNK, total))
+                    progress.show()
+            except KeyboardInterrupt:
+                return (chains or [kept(chunks, settings)]), True
+            chains.append(kept(chunks, settings))
     return chains, False
 
 
-def _dense(space: Space) -> bool | list[tuple[str, ...]]:
-    """Which parts of a position have a dense mass matrix together."""
-    names = [name for name, n in (("theta", len(space.at)), ("coefficients", len(space.start))) if n]
-    return [tuple(names)] if names else False
+def kept(chunks: list[tuple[np.ndarray, ...]], settings: Settings) -> Chain:
+    """The draws of a chain after tuning."""
+    if not chunks:
+        return Chain(np.empty((0, 0)), np.empty((0, 0)), np.empty(0), {})
+    columns = [np.concatenate(c)[settings.tune : settings.tune + settings.draws] for c in zip(*chunks, strict=True)]
+    stats = {name: c.astype(float) for name, c in zip(_FIELDS.values(), columns[2:], strict=True)}
+    return Chain(columns[0], columns[1], -stats.pop("lp"), stats)
 
 
-def gather(chains: list[Chain], interrupted: bool) -> Draws:
-    """Stack chains, and say how many steps went astray."""
-    stats = {name: np.stack([c.stats[name] for c in chains]) for name in chains[0].stats}
-    value = stats.pop("lp")
-    astray, total = int(stats["diverging"].sum()), stats["diverging"].size
-    failures = []
-    if astray:
-        failures.append(
-            f"{astray} of {total} transitions diverged, so a part of the posterior may be missing: tune longer "
+def divergences(chains: list[Chain]) -> list[str]:
+    """What to say of trajectories that went astray."""
+    stray = [c.stats["diverging"] for c in chains if len(c.value)]
+    count, total = sum(int(s.sum()) for s in stray), sum(len(s) for s in stray)
+    if not count:
+        return []
+    return [
+        (
+            f"{count} of {total} transitions diverged, so a part of the posterior may be missing: tune longer "
             '(tune=), give narrower priors, or use engine="mcmc"'
         )
-    return Draws(
-        theta=np.stack([c.theta for c in chains]),
-        x=np.stack([c.x for c in chains]),
-        log_posterior=value,
-        stats=stats,
-        peaks=(),
-        interrupted=interrupted,
-        failures=tuple(failures),
-    )
+    ]

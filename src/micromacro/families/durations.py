@@ -78,10 +78,16 @@ def log_density(standard: int, values: Any, eta: Any, factor: Any, xp: Any, spec
     else:
         event = -0.5 * z * z - _LOG_ROOT_2PI
         left = special.log_ndtr(z)
-    upper = xp.where(code == INTERVAL, values[2], log_time + 1.0)
     high = log_survival(z)
-    gap = log_survival(factor * (upper - eta)) - high
-    between = high + xp.log(-xp.expm1(gap))
+    inside = code == INTERVAL
+    # elsewhere a made-up interval, so that automatic differentiation meets no infinity that it does not use
+    low_end, high_end = xp.where(inside, z, 0.0), xp.where(inside, factor * (values[2] - eta), 1.0)
+    if standard == LOGNORMAL:  # the lower tail where both survive almost surely
+        low_end, high_end = xp.where(low_end + high_end < 0.0, -high_end, low_end), xp.where(
+            low_end + high_end < 0.0, -low_end, high_end
+        )
+    most = log_survival(low_end)
+    between = most + xp.log(-xp.expm1(log_survival(high_end) - most))
     out = xp.where(code == EVENT, event + xp.log(factor) - log_time, high)
     out = xp.where(code == LEFT, left, xp.where(code == INTERVAL, between, out))
     entered = values[3] > -math.inf

@@ -109,13 +109,12 @@ class Ordinal:
         return xp.where(codes == 0, below_high, xp.where(codes == last, above_low, inside))
 
     def probabilities(self, eta: np.ndarray, own: np.ndarray) -> np.ndarray:
-        """Probability of each category (categories, groups)."""
-        below = binary.probability(self.link, own[:, None] - eta)
-        ends = np.vstack([np.zeros((1, len(eta))), below, np.ones((1, len(eta)))])
-        return np.diff(ends, axis=0)
+        """Probability of each category (categories, ...) at eta (...)."""
+        below = [binary.probability(self.link, cut - eta) for cut in own]
+        return np.diff([np.zeros_like(eta), *below, np.ones_like(eta)], axis=0)
 
     def mean(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
-        return np.arange(1, len(own) + 2) @ self.probabilities(eta, own)
+        return np.tensordot(np.arange(1.0, len(own) + 2), self.probabilities(eta, own), axes=1)
 
     def link_variance(self, own: np.ndarray, mean: float) -> float | None:
         return binary.VARIANCE[self.link]
@@ -124,4 +123,4 @@ class Ordinal:
         self, eta: np.ndarray, own: np.ndarray, rng: np.random.Generator, values: np.ndarray | None
     ) -> np.ndarray:
         p = rng.random(eta.shape)
-        return 1.0 + np.sum(binary.probability(self.link, own[:, None] - eta) < p, axis=0)
+        return 1.0 + sum(binary.probability(self.link, cut - eta) < p for cut in own)

@@ -65,12 +65,11 @@ def log_normal_cdf(x):
         r = math.exp(-0.5 * x * x - _HALF_LOG_2PI - value)
         return value, r, -r * (x + r)
     f = 1.0 / (x * x)
-    tail = 1.0 - f * (1.0 - f * (3.0 - f * (15.0 - f * 105.0)))
-    value = -0.5 * x * x - _HALF_LOG_2PI - math.log(-x) + math.log(tail)
-    r = -x / tail
-    # x + r = x (1 - 1 / tail), and 1 - 1 / tail is about -1 / x^2
-    excess = x * (tail - 1.0) / tail
-    return value, r, -r * excess
+    less = f * (1.0 - f * (3.0 - f * (15.0 - f * (105.0 - f * 945.0))))
+    value = -0.5 * x * x - _HALF_LOG_2PI - math.log(-x) + math.log1p(-less)
+    r = -x / (1.0 - less)
+    # x + r without the difference of near numbers
+    return value, r, x * r * less / (1.0 - less)
 
 
 @_kernel
@@ -89,12 +88,15 @@ def log_cloglog(x):
 
 @_kernel
 def log_difference(a, da, dda, b, db, ddb):
-    """log(exp(a) - exp(b)) for a > b, with two derivatives from those of a and b."""
+    """log(exp(a) - exp(b)) for a > b, with two derivatives from those of a and b.
+
+    With k = exp(b) / (exp(a) - exp(b)) they are a' + k (a' - b') and a'' + k (a'' - b'') - k (1 + k) (a' - b')^2,
+    in which no squares of large slopes cancel.
+    """
     gap = b - a
-    q = math.exp(gap)
-    value = a + (math.log1p(-q) if gap < -0.6931471805599453 else math.log(-math.expm1(gap)))
-    up = 1.0 / -math.expm1(gap) if gap < 0.0 else math.inf
-    down = q * up
-    d = up * da - down * db
-    dd = up * (dda + da * da) - down * (ddb + db * db) - d * d
-    return value, d, dd
+    if gap < -745.0:  # exp(b) is nothing beside exp(a), and its slopes may be infinite
+        return a, da, dda
+    value = a + (math.log1p(-math.exp(gap)) if gap < -0.6931471805599453 else math.log(-math.expm1(gap)))
+    k = 1.0 / math.expm1(-gap) if gap < 0.0 else math.inf
+    d = da - db
+    return value, da + k * d, dda + k * (dda - ddb) - k * (1.0 + k) * d * d
