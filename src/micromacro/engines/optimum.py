@@ -22,6 +22,7 @@ from ..model import Specification
 from ..numerics.cholesky import selected_inverse, solve_lower, solve_upper
 from .base import Optimum, Outcome, Settings
 from .coordinates import Ratios
+from .health import RIDGE
 from .search import Objective, Peak, find_peaks
 
 
@@ -94,7 +95,8 @@ def describe(
     theta = coordinates.theta(best.u)
     v_u = best.covariance()
     jacobian = coordinates.jacobian(best.u)
-    v = jacobian @ v_u @ jacobian.T
+    v = jacobian @ np.nan_to_num(v_u) @ jacobian.T
+    lost = np.isnan(np.diag(v_u))
     x_slope_u = _solution_slopes(marginal, coordinates, best, room)
     value = marginal.value(theta, room)
     x = system.natural_order(room.mean)
@@ -109,8 +111,8 @@ def describe(
     covariance[:q, q:] = covariance[q:, :q].T
     covariance[q:, q:] = block + x_slope_u[b] @ np.nan_to_num(v_u) @ x_slope_u[b].T
     boundary = ~best.free
-    covariance[:q][boundary] = np.nan
-    covariance[:, :q][:, boundary] = np.nan
+    covariance[:q][boundary | lost] = np.nan
+    covariance[:, :q][:, boundary | lost] = np.nan
     log_prior = sum(
         p.prior.log_density(x[system.kept + k]) for k, p in enumerate(system.coefficients) if p.prior.proper
     )
@@ -173,7 +175,7 @@ def _notes(specification: Specification, optimum: Optimum, engine: str) -> list[
     others = [p.name for p, at in zip(hypers, optimum.boundary, strict=True) if at and p.kind != "sd"]
     if others:
         notes.append(f"at the end of its range: {', '.join(others)} (no standard error)")
-    if len(optimum.peaks) > 1:
+    if len(optimum.peaks) > 1 and optimum.peaks[0] - optimum.peaks[1] > RIDGE:
         gaps = ", ".join(f"{optimum.peaks[0] - p:.2f}" for p in optimum.peaks[1:])
         notes.append(f"{len(optimum.peaks)} local maxima were found; the others lie lower by {gaps}")
     q = len(hypers)

@@ -81,13 +81,14 @@ def likelihood_ratio(larger: Outcome, smaller: Outcome) -> LikelihoodRatio:
         )
     assert larger.optimum is not None and smaller.optimum is not None
     statistic = 2.0 * (larger.optimum.loglik - smaller.optimum.loglik)
+    statistic = 0.0 if abs(statistic) < 1e-6 else statistic
     dropped = [p for n, p in big.items() if n not in small]
     boundary = sum(p.kind == "sd" for p in dropped)
     note = "; ".join(n for n in (_unidentified(a, b), _other_weights(a, b)) if n)
     if statistic < -1e-6:
         note = (note + "; " if note else "") + "the larger model fits worse: one of the fits is not at its maximum"
     others = df - boundary
-    x = statistic if statistic > 1e-6 else 0.0
+    x = max(statistic, 0.0)
     p = sum(math.comb(boundary, j) * 0.5**boundary * _upper(x, others + j) for j in range(boundary + 1))
     return LikelihoodRatio(float(statistic), df, float(p), boundary, note)
 
@@ -254,7 +255,7 @@ class _Profile:
 def information_criteria(outcome: Outcome) -> tuple[float, float, int]:
     """AIC, BIC and the number of parameters of a fit by ml or reml."""
     if outcome.optimum is None:
-        raise EngineError('AIC and BIC belong to maximum likelihood: fit with engine="ml"; for draws compare by loo')
+        raise EngineError('AIC and BIC belong to maximum likelihood: fit with engine="ml"')
     if outcome.engine == "reml" and outcome.specification.weight_parameters:
         raise EngineError(
             "no AIC or BIC from REML with estimated weights: its likelihood depends on how they are scaled"

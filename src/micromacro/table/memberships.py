@@ -168,7 +168,8 @@ def _remarks(rows: Memberships, repeats: int) -> list[str]:
         out.append(f"{empty} of {counted(groups, 'group')} have no member in block {rows.block!r} and get 0 from it")
     if repeats:
         out.append(
-            f"{counted(repeats, 'membership')} of block {rows.block!r} list a member again in the same group: "
+            f"{counted(repeats, 'membership')} of block {rows.block!r} {'lists' if repeats == 1 else 'list'} a member "
+            "again in the same group: "
             "it counts as often as it is listed"
         )
     return out
