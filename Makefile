@@ -57,7 +57,7 @@ format: install  ## let ruff lay out the code and mend what it safely can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: install .venv/.with-jax  ## every benchmarks/bench_*.py in turn
+bench: install  ## every benchmarks/bench_*.py in turn
 	@for file in $(or $(wildcard benchmarks/bench_*.py),none); do \
 	    if [ $$file = none ]; then echo "there are no benchmarks yet"; \
 	    else echo "== $$file"; $(BIN)/python $$file || exit 1; fi; \

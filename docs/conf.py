@@ -12,12 +12,11 @@ release = micromacro.__version__
 extensions = [
     "myst_nb",
     "sphinx.ext.autodoc",
-    "sphinx.ext.autosummary",
     "sphinx.ext.mathjax",
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
 ]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "generated"]
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
@@ -25,9 +24,9 @@ nb_execution_mode = "off"
 
 autodoc_typehints = "none"  # numpydoc sections state them
 autodoc_member_order = "bysource"
-autosummary_generate = True
 napoleon_google_docstring = False
 napoleon_use_rtype = False
+napoleon_use_ivar = True  # attributes that are properties too are then described once
 
 html_theme = "furo"
 html_title = f"micromacro {release}"

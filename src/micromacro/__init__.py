@@ -42,7 +42,13 @@ __all__ = [
     "simulate",
 ]
 
-_MODULES = {"datasets": "datasets", "errors": "errors", "families": "families", "prior": "priors", "simulate": "simulate"}
+_MODULES = {
+    "datasets": "datasets",
+    "errors": "errors",
+    "families": "families",
+    "prior": "priors",
+    "simulate": "simulate",
+}
 _HOMES = {
     "DataError": "errors",
     "EngineError": "errors",

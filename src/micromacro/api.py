@@ -93,12 +93,13 @@ def fit(
 
     Notes
     -----
-    The model (DESIGN of the package, Section 1; Rosche 2026) is
+    The model (Rosche 2026, doi:10.31235/osf.io/4bafr_v2) is
 
     .. math:: y_i = x_{2i}'b_2 + \sum_{j \in z(i)} w_{ij}(x_{1ij}'b_1 + u_j) + \sum_c v_{c[i]} + e_i,
        \qquad w_{ij} \propto n_i^{-\exp(-x_{wij}'b_w)} .
     """
-    model = Model(
+    model = object.__new__(Model)  # without the specification that this engine may not need
+    model._prepare(
         formula, data, family=family, priors=priors, memberships=memberships, members=members, missing=missing,
         observation_weights=observation_weights,
     )  # fmt: skip
@@ -131,17 +132,24 @@ class Model:
         missing: str = "error",
         observation_weights: str | None = None,
     ):
-        self._arguments = {
-            "formula": formula, "data": data, "family": family, "priors": priors, "memberships": memberships,
-            "members": members, "missing": missing, "observation_weights": observation_weights,
-        }  # fmt: skip
+        self._prepare(
+            formula, data, family=family, priors=priors, memberships=memberships, members=members, missing=missing,
+            observation_weights=observation_weights,
+        )  # fmt: skip
+        self._specified(flat=False)  # errors of terms, weights and priors come now
+
+    def _prepare(self, formula: str, data: Any, **options: Any) -> None:
+        """Read the formula and the tables."""
+        family, missing = options["family"], options["missing"]
+        memberships, members = options["memberships"], options["members"]
+        self._arguments = {"formula": formula, "data": data, **options}
         self._family = find_family(family)
-        self._reading = read(formula, available_columns(data, memberships, members), observation_weights)
+        self._reading = read(formula, available_columns(data, memberships, members), options["observation_weights"])
         self._tables = assemble(self._reading.request, data, memberships, members, missing)
         self._specifications: dict[bool, Specification] = {}
         for note in self._tables.notes:
             if note.startswith("dropped"):
-                warnings.warn(note, MicromacroWarning, stacklevel=2)
+                warnings.warn(note, MicromacroWarning, stacklevel=3)
 
     def _specified(self, flat: bool) -> Specification:
         if flat not in self._specifications:

@@ -67,11 +67,18 @@ def read(text: str, columns: Sequence[str], observation_weights: str | None = No
         weights[name] = read_weights(call.weights, text, known, call.parameters)
         needed = _block_columns(call, weights[name], known)
         blocks.append(BlockRequest(name, call.member.name, needed))
+    form, kind = outcome_form(formula)
+    outcome_node = formula.outcome
+    of_outcome = _names(outcome_node)
+    endless: tuple[str, ...] = ()
+    if form != "plain" and isinstance(outcome_node, Call):
+        of_outcome = tuple(dict.fromkeys(n for a in outcome_node.args for n in _names(a)))
+        endless = _names(outcome_node.args[1]) if kind == "interval" else ()
     needed_of_groups = _group_columns(formula)
     if observation_weights is not None and observation_weights not in needed_of_groups:
         needed_of_groups += (observation_weights,)
-    outcome = _names(formula.outcome) + ((observation_weights,) if observation_weights else ())
-    request = TableRequest(group, needed_of_groups, tuple(blocks), outcome)
+    outcome = of_outcome + ((observation_weights,) if observation_weights else ())
+    request = TableRequest(group, needed_of_groups, tuple(blocks), outcome, endless)
     return Reading(formula, weights, request, known, observation_weights)
 
 
@@ -302,24 +309,11 @@ def _observation_weights(name: str, tables: Tables) -> np.ndarray:
     return values
 
 
-def read_outcome(formula: Formula, tables: Tables) -> Raw:
-    """The left side of the formula: a plain outcome, ``trials(k, n)`` or ``surv(...)``."""
+def outcome_form(formula: Formula) -> tuple[str, str]:
+    """The form of the outcome (plain, trials, surv) and the ``type=`` of ``surv()``; errors mark the place."""
     node, text = formula.outcome, formula.text
-    ids = tables.group_levels.values if tables.group_levels is not None else tables.order
-    assert ids is not None
-    what = to_text(node)
-    if isinstance(node, Name) and tables.groups[node.name].kind in ("text", "category"):
-        column = tables.groups[node.name]
-        if column.kind == "text":
-            raise DataError(
-                f"the outcome {node.name!r} holds text (first: {column.values[0]!r}), which has no order: make it a "
-                "categorical column with its categories in order, or numbers"
-            )
-        categories = column.categories or ()
-        codes = np.array([categories.index(v) for v in column.values], dtype=float)
-        return Raw("plain", (codes,), what, ids, categories=categories)
     if not (isinstance(node, Call) and node.function in ("trials", "surv", "Surv")):
-        return Raw("plain", (evaluate(node, tables.groups, text, "outcome"),), what, ids)
+        return "plain", "right"
     form = "trials" if node.function == "trials" else "surv"
     kind = "right"
     for key, value in node.keywords:
@@ -335,7 +329,31 @@ def read_outcome(formula: Formula, tables: Tables) -> Raw:
             f"{node.function}() takes {'two' if most == 2 or kind != 'right' else 'one to three'} columns", text,
             node.span.start, node.span.stop,
         )  # fmt: skip
-    columns = tuple(evaluate(a, tables.groups, text, "outcome") for a in node.args)
+    return form, kind
+
+
+def read_outcome(formula: Formula, tables: Tables) -> Raw:
+    """The left side of the formula: a plain outcome, ``trials(k, n)`` or ``surv(...)``."""
+    node, text = formula.outcome, formula.text
+    ids = tables.group_levels.values if tables.group_levels is not None else tables.order
+    assert ids is not None
+    what = to_text(node)
+    if isinstance(node, Name) and tables.groups[node.name].kind in ("text", "category"):
+        column = tables.groups[node.name]
+        if column.kind == "text":
+            raise DataError(
+                f"the outcome {node.name!r} holds text (first: {column.values[0]!r}): make it numbers, or for family "
+                "ordinal a categorical column with its categories in order"
+            )
+        categories = column.categories or ()
+        codes = np.array([categories.index(v) for v in column.values], dtype=float)
+        return Raw("plain", (codes,), what, ids, categories=categories)
+    if not (isinstance(node, Call) and outcome_form(formula)[0] != "plain"):
+        return Raw("plain", (evaluate(node, tables.groups, text, "outcome"),), what, ids)
+    form, kind = outcome_form(formula)
+    columns = tuple(
+        evaluate(a, tables.groups, text, "outcome", kind == "interval" and k == 1) for k, a in enumerate(node.args)
+    )
     return Raw(form, columns, what, ids, kind)
 
 

@@ -502,7 +502,7 @@ def half_cauchy(scale: float = 1.0) -> HalfCauchy:
 
 
 def half_normal(scale: float = 1.0) -> HalfNormal:
-    """Half-normal prior: |x| with x ~ normal(0, `scale`)."""
+    """Half-normal prior: the size of a normal(0, `scale`) number."""
     return HalfNormal(float(scale))
 
 

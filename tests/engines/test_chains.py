@@ -16,7 +16,6 @@ import micromacro as mm
 from micromacro.engines import mcmc
 from micromacro.engines.base import Settings
 from micromacro.engines.progress import Progress
-from micromacro.latent.marginal import GaussianMarginal
 
 SHORT = {"draws": 60, "tune": 40, "chains": 3, "random_seed": 5}
 
@@ -90,7 +89,7 @@ def test_draws_have_the_shape_that_was_asked_for(model, first):
 @pytest.fixture(scope="module")
 def peaks(model):
     s = model.specification
-    return mcmc.posterior_peaks(s, GaussianMarginal(s.system, s.outcome))
+    return mcmc.posterior_peaks(s)
 
 
 def start(model, peaks, chain, seed):

@@ -168,7 +168,8 @@ EXPRESSIONS = [
     "quantile(b * s + v, 0.3)", "first(exp(b * s), by=v)", "last(b * s, by=v)", "exp(b * s) / sum(exp(b * s))",
     "(b * s - mean(b * s)) ** 2", "power(s + v)", "logistic(s + v)", "softmax(s + v)",
     # where a branch that is not chosen has an infinite slope
-    "where(u > 0.5, log(u - 0.5) * b, c)", "where(s > 0, sqrt((1 + b ** 2) * s), c * s)", "sd(b * u * 0 + b)", "sqrt(abs(b * s))",
+    "where(u > 0.5, log(u - 0.5) * b, c)", "where(s > 0, sqrt((1 + b ** 2) * s), c * s)", "sd(b * u * 0 + b)",
+    "sqrt(abs(b * s))", "where(b * s > 0.05, 1 + s, 1 + c * c)",
 ]  # fmt: skip
 
 

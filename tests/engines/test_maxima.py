@@ -44,8 +44,8 @@ def searched(request, dense):
     ).specification
     marginal = GaussianMarginal(specification.system, specification.outcome)
     scores = Scores(specification.system.hypers)
-    objective = mcmc.score_objective(marginal, scores, specification.system.workspace())
-    return objective, mcmc.posterior_peaks(specification, marginal), scores
+    objective = mcmc.score_objective(marginal, scores)
+    return objective, mcmc.posterior_peaks(specification), scores
 
 
 def test_every_maximum_is_a_maximum(searched):

@@ -106,6 +106,8 @@ def test_a_reference_whose_scale_is_not_definite_is_mended():
     reference = Reference.fit(np.zeros(2), scale, np.zeros(2, dtype=bool))
     assert np.isfinite(reference.root).all()
     assert reference.root @ reference.inverse == pytest.approx(np.eye(2), abs=1e-6)
+    wide = Reference.fit(np.zeros(2), 1e4 * np.eye(2), np.zeros(2, dtype=bool), prior_sd=np.array([1.0, 50.0]))
+    assert np.diag(wide.root) == pytest.approx([2.0, 100.0])  # at most twice the prior
 
 
 # -- coordinates -----------------------------------------------------------------------------------------------------
@@ -139,9 +141,11 @@ def test_the_prior_of_the_scores_is_standard_normal_cut_at_zero(specification):
         theta = scores.theta(u)
         log = np.log(scores.slope(u, theta))
         log += [p.prior.log_density(t) for p, t in zip(scores.hypers, theta, strict=True)]
-        expected = -0.5 * u**2 - 0.5 * math.log(2 * math.pi) + math.log(2) * scores.folded
-        assert log == pytest.approx(expected, abs=1e-9)
-    assert scores.log_constant == pytest.approx(-2 * math.log(2 * math.pi) + 3 * math.log(2))
+        normal = -0.5 * (u * scores.unit) ** 2
+        constant = np.log(scores.unit) - 0.5 * math.log(2 * math.pi) + math.log(2) * scores.folded
+        assert log == pytest.approx(normal + constant, abs=1e-9)
+        assert scores.log_prior(u) == pytest.approx(normal.sum())
+        assert scores.prior_slope(u) == pytest.approx(-u * scores.unit**2)
 
 
 # -- x given theta ---------------------------------------------------------------------------------------------------

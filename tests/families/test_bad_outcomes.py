@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import micromacro as mm
-from micromacro.families.registry import FAMILIES
+from micromacro.families.registry import FAMILIES, find_family
 
 N = 12
 RNG = np.random.default_rng(1)
@@ -62,7 +62,8 @@ REFUSED = {
     **{f"share of {value}": ("beta", "y ~ x", {"y": at(Y / 20, [6], value)}, mm.DataError,
                              ["outcome y", "strictly between 0 and 1", "1 group", "first: 6"])
        for value in (0, 1, 1.2, -0.1)},
-    "gaussian, constant": ("gaussian", "y ~ x", {"y": np.full(N, 2.5)}, mm.DataError, ["'?y'?", "same in all 12", "2.5"]),
+    "gaussian, constant":
+        ("gaussian", "y ~ x", {"y": np.full(N, 2.5)}, mm.DataError, ["'?y'?", "same in all 12", "2.5"]),
     "student, constant": ("student", "y ~ x", {"y": np.full(N, 2.5)}, mm.DataError, ["'?y'?", "same in all 12", "2.5"]),
     "gamma, constant": ("gamma", "y ~ x", {"y": np.full(N, 2.5)}, mm.DataError, ["'?y'?", "same in all 12", "2.5"]),
     "beta, constant": ("beta", "y ~ x", {"y": np.full(N, 0.5)}, mm.DataError, ["'?y'?", "same in all 12", "0.5"]),
@@ -108,7 +109,7 @@ REFUSED = {
                           mm.DataError, ["outcome y", "without any group", "so"]),
     "one category": ("ordinal", "y ~ x", {"y": np.full(N, 3)}, mm.DataError, ["outcome y", "one category", "3"]),
     "text without order": ("ordinal", "y ~ x", {"y": np.where(BINARY, "low", "high")}, mm.DataError,
-                           ["outcome 'y'", "text", "no order", "categorical"]),
+                           ["outcome 'y'", "text", "make it numbers", "categorical"]),
     "a category for every group": ("ordinal", "y ~ x", {"y": Y}, mm.DataError, ["outcome y", "categories"]),
     # wrong forms and kinds
     **{f"{family} with {form}": (family, f"{form} ~ x", {"t": Y, "e": BINARY, "k": BINARY, "n": np.full(N, 3)},
@@ -122,7 +123,8 @@ REFUSED = {
                               ["outcome y", "text", "needs numbers", f"family {family}"])
        for family in FAMILIES if family not in ("ordinal", "binomial")},
     "a missing outcome": ("poisson", "y ~ x", {"y": at(np.arange(N), [5], np.nan)}, mm.DataError, ["y", "missing"]),
-    "an infinite outcome": ("poisson", "y ~ x", {"y": at(np.arange(N), [5], np.inf)}, mm.DataError, ["y", "finite", "5"]),
+    "an infinite outcome":
+        ("poisson", "y ~ x", {"y": at(np.arange(N), [5], np.inf)}, mm.DataError, ["y", "finite", "5"]),
 }  # fmt: skip
 
 
@@ -153,7 +155,9 @@ def test_rows_are_named_as_the_user_counts_them(order):
         _ = mm.Model("y ~ x", data, family="bernoulli").specification
 
 
-UNKNOWN_LINKS = [(family, link) for family in FAMILIES for link in ("cauchit", "log" if family == "gaussian" else "identy")]
+UNKNOWN_LINKS = [
+    (family, link) for family in FAMILIES for link in ("cauchit", "log" if family == "gaussian" else "identy")
+]
 
 
 @pytest.mark.parametrize(("family", "link"), UNKNOWN_LINKS)
@@ -173,7 +177,6 @@ def test_a_link_that_is_nearly_right_gets_a_hint():
         ("poison", r"no family 'poison'; did you mean 'poisson'\?; known: gaussian, student"),
         ("zzz", "no family 'zzz'; known: gaussian"),
         (3, "family= takes a name"),
-        (FAMILIES["poisson"], "family= takes a name"),
         (None, "family= takes a name"),
     ],
 )
@@ -224,3 +227,7 @@ def test_ordered_words_keep_their_order():
     assert specification.response.categories == ("low", "mid", "high")
     assert [p.name for p in specification.parameters] == ["x", "cut.1", "cut.2"]
     assert sorted(specification.outcome.tolist()) == [1.0, 1.0, 2.0, 3.0]
+
+
+def test_a_family_is_given_by_name_class_or_object():
+    assert find_family("poisson") == find_family(FAMILIES["poisson"]) == find_family(FAMILIES["poisson"]())

@@ -62,7 +62,7 @@ BAD_DATA = {
     "unknown outcome": ("duration ~ majority", same, ["no column 'duration'; did you mean 'log_duration'?"]),
     # types
     "outcome is text": (FORMULA, column(log_duration=lambda d: d["log_duration"].astype(str)),
-        ["the outcome needs numbers, but column 'log_duration' of data holds text values (first: '6.5"]),
+        ["the outcome 'log_duration' holds text (first: '6.5", "make it numbers"]),
     "offset is text": (OUTCOME + "offset(t) + mm(pid, gid)", column(t="a"),
         ["the offset needs numbers, but column 't' of data holds text values (first: 'a')"]),
     "outcome mixes types": (FORMULA, at("log_duration", [3], "six"),
@@ -146,7 +146,9 @@ BAD_MODEL = {
         ["two terms are called 'gid'", "name=gid2"]),
     "unknown family": (FORMULA, same, {"family": "gausian"},
         ["there is no family 'gausian'; did you mean 'gaussian'?"]),
-    "family is no family": (FORMULA, same, {"family": 5}, ["family= takes a name (gaussian)", "not 5"]),
+    "family is no family": (FORMULA, same, {"family": 5}, ["family= takes a name (gaussian, student, ", "not 5"]),
+    "outcome of another family": ("surv(log_duration, majority) ~ mm(pid, gid)", same, {},
+        ["family gaussian takes a plain outcome", "surv(log_duration, majority)"]),
     "unknown word of priors": (FORMULA, same, {"priors": "flatt"}, ["priors='flatt' is not known", '"flat", "vague"']),
     "priors is no dictionary": (FORMULA, same, {"priors": [1]}, ["priors=[1] is not known", '"flat", "vague"']),
     "prior of an unknown parameter": (FORMULA, same, {"priors": {"pid.w.seats": mm.prior.normal(0, 1)}},
@@ -189,7 +191,6 @@ BAD_FORMULA = {
     "softmax with another normalisation": (OUTCOME + "»mm(pid, gid, weights = softmax(pseat), normalize = none)«",
         "softmax() weights sum to one in every group"),
     "unknown effects": (OUTCOME + "mm(pid, gid, effects = »wlak«)", "effects=wlak is not known"),
-    "outcome of another family": ("»surv(log_duration, majority)« ~ 1", "takes a plain outcome"),
     "outcome without a column": ("»1« ~ majority", "the outcome has no column"),
     "a fixed coefficient that is no number": (OUTCOME + "majority + »fix(cid, 1e999)«", "fix()"),
 }  # fmt: skip
@@ -207,7 +208,10 @@ def test_a_bad_formula_is_marked_where_it_is_bad(data, mistake):
 
 
 BAD_RUN = {
-    "unknown engine": ({"engine": "mcm"}, ["there is no engine 'mcm'; did you mean 'mcmc'?", "mcmc, ml, reml"]),
+    "unknown engine": (
+        {"engine": "mcm"},
+        ["there is no engine 'mcm'; did you mean 'mcmc'?", "mcmc, laplace, ml, reml, nuts"],
+    ),
     "no engine": ({"engine": None}, ["there is no engine None"]),
     "too few draws": ({"draws": 2}, ["draws= must be a whole number of at least 4, not 2"]),
     "draws are text": ({"draws": "many"}, ["draws= must be a whole number", "'many'"]),

@@ -49,7 +49,7 @@ def test_a_member_listed_twice_weighs_as_much_as_two(data):
         assert twice.loglik == pytest.approx(once.loglik, abs=1e-9)
         u = [fit.random_effects("pid").iloc[:, 0].to_numpy() for fit in (twice, once)]
         np.testing.assert_allclose(u[0], u[1], rtol=1e-7, atol=1e-9)
-    assert "list a member again in the same group" in mm.Model(PLAIN, listed).explain()
+    assert "lists a member again in the same group" in mm.Model(PLAIN, listed).explain()
 
 
 def test_a_member_listed_twice_counts_twice_in_n(data):
@@ -107,10 +107,10 @@ def test_a_column_n_that_agrees_is_welcome(data):
 
 @pytest.mark.parametrize("symbol", ["pseta", "PSEAT", "pseats"])
 def test_a_free_symbol_that_nearly_spells_a_column_gets_a_warning(data, symbol):
-    model = mm.Model(f"log_duration ~ mm(pid, gid, weights = 1 / n ** exp(-(b * {symbol})))", data)
+    formula = f"log_duration ~ mm(pid, gid, weights = 1 / n ** exp(-(b * {symbol})))"
     says = f"'{symbol}' was taken for a free parameter, but there is a column 'pseat': correct the spelling"
     with pytest.warns(mm.MicromacroWarning, match=says):
-        text = model.explain()
+        text = mm.Model(formula, data).explain()
     assert f"free parameters: pid.w.b, pid.w.{symbol}" in text
     assert says in text
 

@@ -30,12 +30,13 @@ class Evaluation:
         def pick(given, own):
             return own if given is None else given
 
-        bad, log_det, log_weight, rows, prior = solve_gaussian(
+        bad, log_det, rows, prior = solve_gaussian(
             s.layout, s.row_start, s.columns, s.pair, pick(values, p.values), pick(weight, p.weight),
             pick(target, self.target), s.d_place, s.d_row, s.d_column, pick(d_value, p.d_value), self.center, kept,
             self.panel, self.mean, self.residual, *self.room,
         )  # fmt: skip
         assert bad == -1
+        log_weight = float(np.log(pick(weight, p.weight)).sum())
         return 0.5 * (log_weight - rows - prior - log_det)
 
     def slopes(self, kept: int) -> dict[str, np.ndarray]:
@@ -50,6 +51,7 @@ class Evaluation:
             np.empty(np.diff(s.layout.panel_start).max()), np.empty(widest**2 + longest), self.room[1], out["values"],
             np.empty(n), out["weight"], out["target"], out["d_value"],
         )  # fmt: skip
+        out["weight"] += 0.5 / p.weight  # the kernel leaves the likelihood's own constant out
         out["target"] = -out["target"]  # the kernel gives the derivative in the offset, which y has subtracted
         return out
 

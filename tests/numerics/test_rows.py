@@ -68,7 +68,6 @@ KERNELS = {
     ),
     "quadratic": (lambda p, S: rows.quadratic(*of_d(p), X), lambda p, S: X @ p.D @ X),
     "weighted_square": (lambda p, S: rows.weighted_square(p.weight, V), lambda p, S: V @ np.diag(p.weight) @ V),
-    "log_sum": (lambda p, S: rows.log_sum(p.weight), lambda p, S: np.log(np.prod(p.weight))),
     "pair_products": (lambda p, S: slopes(p, S)[0], lambda p, S: a_entries(p, p.A @ S)),
     "leverage": (lambda p, S: slopes(p, S)[1], lambda p, S: np.diag(p.A @ S @ p.A.T)),
     "finish_slopes": (
@@ -77,7 +76,7 @@ KERNELS = {
     ),
     "finish_slopes in the weights": (
         lambda p, S: finished(p, S)[1],
-        lambda p, S: 0.5 * (1.0 / p.weight - np.diag(p.A @ S @ p.A.T) - V**2),
+        lambda p, S: -0.5 * (np.diag(p.A @ S @ p.A.T) + V**2),
     ),
     "symmetric_gradient": (
         lambda p, S: out(len(p.d_value), rows.symmetric_gradient, *of_d(p)[:2], p.symbolic.d_place, on_panels(p, S), X),

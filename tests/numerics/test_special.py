@@ -52,7 +52,9 @@ def test_log_normal_cdf_and_its_derivatives():
 def test_log_normal_cdf_far_below(x):
     """Mills' ratio: phi / Phi is -x - 1/x + 2/x^3 to order x^-5, and the second derivative -1 + 1/x^2 to x^-4."""
     value, d, dd = log_normal_cdf(x)
-    assert value == pytest.approx(-0.5 * x * x - 0.5 * np.log(2 * np.pi) - np.log(-x) - 1 / x**2, abs=3 / x**4 + 1e-15 * x * x)
+    assert value == pytest.approx(
+        -0.5 * x * x - 0.5 * np.log(2 * np.pi) - np.log(-x) - 1 / x**2, abs=3 / x**4 + 1e-15 * x * x
+    )
     assert d == pytest.approx(-x - 1 / x + 2 / x**3, rel=1e-9)
     assert dd == pytest.approx(-1 + 1 / x**2, abs=10 / x**4 + 1e-13)
 
@@ -81,7 +83,7 @@ def gaps(a, b):
 @pytest.mark.parametrize("gap", [1e-12, 1e-6, 0.1, 0.69, 0.7, 3.0, 50.0])
 @pytest.mark.parametrize("a", [-1e4, -3.0, 0.0])
 def test_log_difference(a, gap):
-    value, d, dd = log_difference(a, 0.7, -0.3, a - gap, 0.7, -0.3)  # equal slopes: those of both
+    value, d, _dd = log_difference(a, 0.7, -0.3, a - gap, 0.7, -0.3)  # equal slopes: those of both
     assert value == pytest.approx(gaps(a, a - gap), rel=1e-12, abs=1e-15)
     assert d == pytest.approx(0.7, rel=1e-3 if gap < 1e-9 else 1e-9)
 

@@ -149,7 +149,7 @@ def test_only_normal_and_flat_coefficients_stay_in_the_latent_vector(prior, conj
 @pytest.mark.parametrize("kind", CLASSES)
 def test_a_parameter_knows_whether_it_is_positive_or_linear(kind):
     parameter = PriorBook("flat").parameter("it", kind, DEFAULT)
-    assert parameter.positive == (kind in ("sd", "sigma", "shape", "phi"))
+    assert parameter.positive == (kind in ("sd", "sigma", "shape", "phi", "nu"))
     assert parameter.linear == (kind in ("b", "Intercept"))
 
 

@@ -15,7 +15,7 @@ from micromacro.errors import DataError
 from micromacro.table.columns import Table, column_names, read_table
 
 DAY = dt.datetime.fromisoformat("2020-01-31T12:00")
-NAT = np.datetime64("NaT")
+NAT = np.datetime64("NaT", "us")
 
 #: kind, values (None where missing), and ways to hold them.
 SAME = {

@@ -102,7 +102,7 @@ def describe(
     point = coordinates.theta(best.u)
     v_u = best.covariance()
     jacobian = coordinates.jacobian(best.u)
-    covariance = jacobian @ v_u @ jacobian.T
+    covariance = jacobian @ np.nan_to_num(v_u) @ jacobian.T
     slope_u = _mode_slopes(marginal, coordinates, best, room)
     value = marginal.value(point, room)
     q, kept = len(system.hypers), system.kept
@@ -117,8 +117,9 @@ def describe(
     slope[kept:, q:] = np.eye(system.size - kept)
     added = np.einsum("ik,kl,il->i", slope, np.nan_to_num(covariance), slope)
     boundary = ~best.free
-    covariance[boundary] = np.nan
-    covariance[:, boundary] = np.nan
+    lost = boundary | np.isnan(np.diag(v_u))
+    covariance[lost] = np.nan
+    covariance[:, lost] = np.nan
     return Optimum(
         theta=point[:q],
         x=x,
@@ -157,7 +158,8 @@ def separation(specification: Specification, room: ModeRoom) -> list[str]:
     if specification.family.name not in ("bernoulli", "binomial") or np.abs(room.eta).max(initial=0.0) < 15.0:
         return []
     groups = int(np.count_nonzero(np.abs(room.eta) >= 15.0))
-    return [
-        f"separated: fitted probabilities are 0 or 1 to many digits in {groups} groups, so some coefficients or sds have "
-        "no finite maximum and their numbers mean nothing; give priors (normal(0, 2.5) for b), or use mcmc"
-    ]
+    note = (
+        f"separated: fitted probabilities are 0 or 1 to many digits in {groups} groups, so some coefficients or sds "
+        "have no finite maximum and their numbers mean nothing; give priors (normal(0, 2.5) for b), or use mcmc"
+    )
+    return [note]

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 
+from .approximate import laplace_marginal
 from .base import Outcome
-from .targets import marginal_of
+from .targets import gaussian_marginal
 
 
 def conditional_factor(outcome: Outcome) -> np.ndarray:
     """Panels of L at the maximum; where the coefficients are arguments of the likelihood, of the effects alone."""
     specification, optimum = outcome.specification, outcome.optimum
     assert optimum is not None
-    marginal = marginal_of(specification, held=outcome.engine == "ml")
-    room = marginal.workspace()
-    point = optimum.theta
-    if not specification.family.conjugate:
-        point = np.concatenate([point, optimum.x[specification.system.kept :]])
-    marginal.value(point, room)
-    return room.panel if specification.family.conjugate else room.base.panel
+    if specification.family.conjugate:
+        exact = gaussian_marginal(specification, profile=outcome.engine == "ml")
+        workspace = exact.workspace()
+        exact.value(optimum.theta, workspace)
+        return workspace.panel
+    approximate = laplace_marginal(specification, held=True)
+    room = approximate.workspace()
+    approximate.value(np.concatenate([optimum.theta, optimum.x[specification.system.kept :]]), room)
+    return room.base.panel

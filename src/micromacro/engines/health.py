@@ -12,6 +12,7 @@ from .base import Outcome
 R_HAT = 1.01
 ESS = 400.0
 CONTRACTION = 0.5
+RIDGE = 1e-3  # log-likelihood by which maxima far apart must differ not to be one ridge
 
 
 @dataclass(frozen=True)
@@ -103,13 +104,22 @@ def _judge_optimum(outcome: Outcome) -> Health:
             f"the search stopped where the gradient is still {optimum.gradient_norm:.2g}: standardise the covariates, "
             "or give the weight parameters priors"
         )
+    if len(optimum.peaks) > 1 and optimum.peaks[0] - optimum.peaks[1] <= RIDGE:
+        troubles.append(
+            "several values of theta are equally likely (searches from different starts end far apart at the same "
+            "height): the weights are not determined; leave a parameter out or give priors"
+        )
     q = len(optimum.theta)
     flat = ~np.isfinite(np.diag(optimum.covariance)[:q]) & ~optimum.boundary
     for p, bad in zip(outcome.specification.system.hypers, flat, strict=True):
         if bad:
             troubles.append(f"the likelihood does not determine {p.name}: give it a prior, or leave it out")
+    remarks = list(outcome.notes)
+    for k, p in enumerate(outcome.specification.system.hypers):
+        if p.kind == "sd" and optimum.theta[k] > 0 and optimum.covariance[k, k] > (0.5 * optimum.theta[k]) ** 2:
+            remarks.append(f"{p.name} is close to zero for its standard error: use profile({p.name!r}) for an interval")
     cautions = tuple(n for n in outcome.notes if n.startswith("REML with estimated weights"))
-    return Health(not troubles, tuple(troubles), tuple(outcome.notes), cautions=cautions)
+    return Health(not troubles, tuple(troubles), tuple(remarks), cautions=cautions)
 
 
 def _judge_draws(outcome: Outcome, draws: np.ndarray, diagnostics: Diagnostics) -> Health:

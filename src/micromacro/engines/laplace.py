@@ -51,10 +51,11 @@ def fit_laplace(specification: Specification, settings: Settings) -> Outcome:
         stats={"log_weight": joint[None]},
         peaks=tuple(p.value for p in peaks),
     )
-    notes = [
+    accuracy = (
         f"Laplace approximation: Pareto k {k_theta:.2f} for theta, {k_joint:.2f} for theta and x together (below 0.7 "
         "the approximation is close to the posterior; above it, means and sds of single parameters may still be)"
-    ]
+    )
+    notes = [accuracy]
     if len(peaks) > 1:
         notes.append(f"the posterior of theta has {len(peaks)} local maxima; all of them were drawn from")
     seconds = time.perf_counter() - began

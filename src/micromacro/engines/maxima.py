@@ -7,6 +7,7 @@ import numpy as np
 from ..model import Specification
 from .base import Optimum
 from .coordinates import Ratios, Steps
+from .health import RIDGE
 
 
 def starting_points(specification: Specification, coordinates: Ratios | Steps, point: np.ndarray) -> list[np.ndarray]:
@@ -36,7 +37,7 @@ def remarks(specification: Specification, optimum: Optimum, engine: str) -> list
     others = [p.name for p, at in zip(hypers, optimum.boundary, strict=True) if at and p.kind != "sd"]
     if others:
         notes.append(f"at the end of its range: {', '.join(others)} (no standard error)")
-    if len(optimum.peaks) > 1:
+    if len(optimum.peaks) > 1 and optimum.peaks[0] - optimum.peaks[1] > RIDGE:
         gaps = ", ".join(f"{optimum.peaks[0] - p:.2f}" for p in optimum.peaks[1:])
         notes.append(f"{len(optimum.peaks)} local maxima were found; the others lie lower by {gaps}")
     q = len(hypers)

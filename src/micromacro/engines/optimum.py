@@ -20,11 +20,12 @@ from ..latent.marginal import GaussianMarginal
 from ..latent.system import System, Workspace
 from ..model import Specification
 from ..numerics.cholesky import selected_inverse, solve_lower, solve_upper
-from .base import Optimum, Outcome, Settings
 from .approximate import fit_approximate_ml
+from .base import Optimum, Outcome, Settings
 from .coordinates import Ratios
 from .maxima import remarks, starting_points
 from .search import Objective, Peak, find_peaks
+from .targets import gaussian_marginal
 
 
 def fit_ml(specification: Specification, settings: Settings) -> Outcome:
@@ -38,8 +39,8 @@ def fit_reml(specification: Specification, settings: Settings) -> Outcome:
     """Restricted maximum likelihood: coefficients integrated under a flat prior."""
     if not specification.family.conjugate:
         raise EngineError(
-            f"reml is for Gaussian outcomes: for family {specification.family.name} use ml, or mcmc, which takes account "
-            "of the coefficients' uncertainty by itself"
+            f"reml is for Gaussian outcomes: for family {specification.family.name} use ml, or mcmc, which takes "
+            "account of the coefficients' uncertainty by itself"
         )
     return _fit(specification, settings, "reml")
 
@@ -47,7 +48,7 @@ def fit_reml(specification: Specification, settings: Settings) -> Outcome:
 def _fit(specification: Specification, settings: Settings, engine: str) -> Outcome:
     began = time.perf_counter()
     system = specification.system
-    marginal = GaussianMarginal(system, specification.outcome, engine == "ml", specification.response.weight)
+    marginal = gaussian_marginal(specification, engine == "ml")
     coordinates = Ratios(system.hypers)
     room = system.workspace()
     objective = penalised_objective(marginal, coordinates, room)
@@ -87,7 +88,8 @@ def describe(
     theta = coordinates.theta(best.u)
     v_u = best.covariance()
     jacobian = coordinates.jacobian(best.u)
-    v = jacobian @ v_u @ jacobian.T
+    v = jacobian @ np.nan_to_num(v_u) @ jacobian.T
+    lost = np.isnan(np.diag(v_u))
     x_slope_u = _solution_slopes(marginal, coordinates, best, room)
     value = marginal.value(theta, room)
     x = system.natural_order(room.mean)
@@ -102,8 +104,8 @@ def describe(
     covariance[:q, q:] = covariance[q:, :q].T
     covariance[q:, q:] = block + x_slope_u[b] @ np.nan_to_num(v_u) @ x_slope_u[b].T
     boundary = ~best.free
-    covariance[:q][boundary] = np.nan
-    covariance[:, :q][:, boundary] = np.nan
+    covariance[:q][boundary | lost] = np.nan
+    covariance[:, :q][:, boundary | lost] = np.nan
     log_prior = sum(
         p.prior.log_density(x[system.kept + k]) for k, p in enumerate(system.coefficients) if p.prior.proper
     )

@@ -10,6 +10,8 @@ import numpy as np
 from scipy.optimize import minimize
 
 Objective = Callable[[np.ndarray], tuple[float, np.ndarray]]
+FLAT = 1e-6  # curvature, relative to the largest, below which a direction is called flat
+
 Bounds = list[tuple[float | None, float | None]]
 
 
@@ -35,17 +37,27 @@ class Peak:
     free: np.ndarray
 
     def covariance(self) -> np.ndarray:
-        """Inverse of minus the Hessian of the free entries, zero elsewhere; nan where it is not definite."""
+        """Inverse of minus the Hessian of the free entries, zero elsewhere.
+
+        Entries that take part in a flat direction are nan; the others' are those with the flat directions held.
+        """
         out = np.zeros_like(self.hessian)
         where = np.ix_(self.free, self.free)
         block = -self.hessian[where]
         if block.size == 0:
             return out
-        values, vectors = np.linalg.eigh(0.5 * (block + block.T))
-        if values.min() <= 1e-10 * max(values.max(), 1e-300):
+        if not np.all(np.isfinite(block)):
             out[where] = np.nan
-        else:
-            out[where] = (vectors / values) @ vectors.T
+            return out
+        scale = 1.0 / np.sqrt(np.clip(np.abs(np.diag(block)), 1e-12, None))  # unit curvature in each entry
+        values, vectors = np.linalg.eigh(0.5 * (block + block.T) * np.outer(scale, scale))
+        flat = values <= FLAT * max(float(values.max()), 1e-300)
+        good = vectors[:, ~flat]
+        inverse = (good / values[~flat]) @ good.T * np.outer(scale, scale)
+        lost = np.any(np.abs(vectors[:, flat]) > 0.1, axis=1)
+        inverse[lost] = np.nan
+        inverse[:, lost] = np.nan
+        out[where] = inverse
         return out
 
 

@@ -23,10 +23,11 @@ import numpy as np
 
 from ..latent.laplace import LaplaceMarginal
 from ..latent.marginal import GaussianMarginal
-from ..latent.mode import LatentPosterior
+from ..latent.mode import LatentPosterior, ModeRoom
 from ..model import Specification
 from ..numerics.cholesky import log_determinant
 from ..numerics.laplace import unwhiten, whitened_gradient
+from .approximate import laplace_marginal
 from .coordinates import Scores
 
 SHORT = 0.5  # squared length of a Newton step (in posterior sds, over all of x) after which the map is good enough
@@ -53,19 +54,17 @@ class Target(Protocol):
         ...
 
 
-def marginal_of(specification: Specification, held: bool = False) -> GaussianMarginal | LaplaceMarginal:
-    """The marginal likelihood of theta: exact for a Gaussian outcome, Laplace's approximation for others.
-
-    Parameters
-    ----------
-    held : bool
-        Whether coefficients are maximised rather than integrated: profiled out for a Gaussian outcome, arguments
-        beside theta for others.
-    """
+def gaussian_marginal(specification: Specification, profile: bool = False) -> GaussianMarginal:
+    """The exact marginal likelihood of a Gaussian outcome; coefficients maximised with `profile`, else integrated."""
     s = specification
-    if s.family.conjugate:
-        return GaussianMarginal(s.system, s.outcome, held, s.response.weight)
-    return LaplaceMarginal(s.system, s.family, s.response.values, s.response.weight, held)
+    return GaussianMarginal(s.system, s.outcome, profile, s.response.weight)
+
+
+def marginal_of(specification: Specification) -> GaussianMarginal | LaplaceMarginal:
+    """The marginal likelihood of theta, coefficients integrated: exact for a Gaussian outcome, else Laplace's."""
+    if specification.family.conjugate:
+        return gaussian_marginal(specification)
+    return laplace_marginal(specification, held=False)
 
 
 def target_of(specification: Specification) -> Target:
@@ -79,10 +78,9 @@ class MarginalTarget:
     """Theta alone: the exact marginal posterior of a Gaussian outcome."""
 
     def __init__(self, specification: Specification):
-        s = specification
-        self.system = s.system
-        self.marginal = GaussianMarginal(s.system, s.outcome, False, s.response.weight)
-        self.room = s.system.workspace(gradient=False)
+        self.system = specification.system
+        self.marginal = gaussian_marginal(specification)
+        self.room = self.system.workspace(gradient=False)
 
     def log(self, u: np.ndarray, theta: np.ndarray) -> float:
         return self.marginal.value(theta, self.room)
@@ -178,7 +176,7 @@ class WhitenedTarget:
             return False
         return posterior.newton(room, room.x, room.slopes[3])[0] < 0 and self._keep(room)
 
-    def _keep(self, room) -> bool:  # noqa: ANN001
+    def _keep(self, room: ModeRoom) -> bool:
         self.mean[:] = room.x
         layout = self.system.symbolic.layout
         self.half_log_det = 0.5 * log_determinant(layout, room.base.panel, self.system.size)

@@ -18,7 +18,7 @@ from ..numerics.special import digamma, logistic, trigamma
 from ..parameters import Parameter, PriorBook
 from ..priors import Exponential
 from . import binary
-from .response import Raw, Response, made, need_form, need_numbers
+from .response import Raw, Response, made, need_form, need_numbers, need_variety
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -31,9 +31,7 @@ def _slopes(values, eta, phi, out):  # noqa: ANN001, ANN202
         score = values[1, i] - values[2, i] - digamma(a) + digamma(b)
         d = mean * other
         information = phi * phi * d * d * (trigamma(a) + trigamma(b))
-        out[0, i] = (
-            constant - math.lgamma(a) - math.lgamma(b) + (a - 1.0) * values[1, i] + (b - 1.0) * values[2, i]
-        )
+        out[0, i] = constant - math.lgamma(a) - math.lgamma(b) + (a - 1.0) * values[1, i] + (b - 1.0) * values[2, i]
         out[1, i] = phi * d * score
         out[2, i] = phi * d * (other - mean) * score - information
         out[3, i] = information
@@ -57,6 +55,7 @@ class Beta:
         need_numbers(raw, self.name)
         y = raw.columns[0]
         raw.refuse((y <= 0) | (y >= 1), "is not strictly between 0 and 1")
+        need_variety(raw, y)
         return made(y, y, np.log(y), np.log1p(-y))
 
     def scale(self, response: Response, offset: np.ndarray) -> tuple[float, float]:

@@ -81,10 +81,12 @@ def log_density(standard: int, values: Any, eta: Any, factor: Any, xp: Any, spec
     high = log_survival(z)
     inside = code == INTERVAL
     # elsewhere a made-up interval, so that automatic differentiation meets no infinity that it does not use
-    low_end, high_end = xp.where(inside, z, 0.0), xp.where(inside, factor * (values[2] - eta), 1.0)
+    upper = factor * (xp.where(inside, values[2], 0.0) - eta)
+    low_end, high_end = xp.where(inside, z, 0.0), xp.where(inside, upper, 1.0)
     if standard == LOGNORMAL:  # the lower tail where both survive almost surely
-        low_end, high_end = xp.where(low_end + high_end < 0.0, -high_end, low_end), xp.where(
-            low_end + high_end < 0.0, -low_end, high_end
+        low_end, high_end = (
+            xp.where(low_end + high_end < 0.0, -high_end, low_end),
+            xp.where(low_end + high_end < 0.0, -low_end, high_end),
         )
     most = log_survival(low_end)
     between = most + xp.log(-xp.expm1(log_survival(high_end) - most))

@@ -13,7 +13,7 @@ from scipy import special as scipy_special
 from ..parameters import Parameter, PriorBook
 from ..priors import Exponential
 from .poisson import check_log, log_mean
-from .response import Raw, Response, made, need_form, need_numbers
+from .response import Raw, Response, made, need_form, need_numbers, need_variety
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -44,6 +44,7 @@ class Gamma:
         need_numbers(raw, self.name)
         y = raw.columns[0]
         raw.refuse(y <= 0, "is not positive")
+        need_variety(raw, y)
         return made(y, y, np.log(y))
 
     def scale(self, response: Response, offset: np.ndarray) -> tuple[float, float]:

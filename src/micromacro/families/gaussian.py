@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from ..errors import DataError, ModelError
+from ..errors import ModelError
 from ..parameters import Parameter, PriorBook
 from ..priors import HalfStudent
-from .response import Raw, Response, made, need_form, need_numbers
+from .response import Raw, Response, made, need_form, need_numbers, need_variety
 
 _LOG_ROOT_2PI = 0.5 * math.log(2.0 * math.pi)
 
@@ -32,8 +32,7 @@ def plain(raw: Raw, family: str) -> Response:
     need_form(raw, family, "plain")
     need_numbers(raw, family)
     y = raw.columns[0]
-    if len(y) > 1 and np.ptp(y) == 0.0:
-        raise DataError(f"the outcome {raw.what} is the same in all {len(y)} groups ({y[0]:g})")
+    need_variety(raw, y)
     return made(y)
 
 

@@ -75,4 +75,4 @@ class NegativeBinomial:
         self, eta: np.ndarray, own: np.ndarray, rng: np.random.Generator, values: np.ndarray | None
     ) -> np.ndarray:
         rate = np.exp(np.minimum(eta, 40.0)) * rng.gamma(own[0], 1.0 / own[0], eta.shape)
-        return rng.poisson(rate).astype(float)
+        return rng.poisson(np.minimum(rate, 1e18)).astype(float)

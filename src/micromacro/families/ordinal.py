@@ -1,4 +1,4 @@
-r"""Ordered categories (cumulative): :math:`P(y_i \le k) = F(c_k - \eta_i)` with rising cuts :math:`c_1 < c_2 < \dots`
+r"""Ordered categories (cumulative): :math:`P(y_i \le k) = F(c_k - \eta_i)` with rising cuts :math:`c_k`.
 
 There is no intercept: the cuts take its place. A larger eta means a higher category. Where both ends of a
 category lie in the upper half of F its complement is used, so that no digits cancel.
@@ -6,7 +6,6 @@ category lie in the upper half of F its complement is used, so that no digits ca
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,9 +69,14 @@ class Ordinal:
             empty = [c for c, n in zip(categories, used, strict=True) if n == 0]
             if empty:
                 raise DataError(
-                    f"the outcome {raw.what} has categories without any group: {', '.join(empty)}; their cuts cannot be "
-                    "estimated: drop or merge them"
+                    f"the outcome {raw.what} has categories without any group: {', '.join(empty)}; their cuts cannot "
+                    "be estimated: drop or merge them"
                 )
+        if len(categories) > 10 and len(categories) == len(y):
+            raise DataError(
+                f"the outcome {raw.what} has as many categories as groups ({len(y)}): ordered categories are few; for "
+                "a continuous outcome use gaussian or student"
+            )
         if len(categories) < 2:
             raise DataError(f"the outcome {raw.what} has one category only ({categories[0]})")
         return made(codes + 1.0, np.asarray(codes, dtype=float), categories=categories)

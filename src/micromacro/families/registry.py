@@ -39,6 +39,8 @@ FAMILIES: dict[str, Callable[..., Family]] = {
 def find_family(family: str | Family) -> Family:
     """The family of that name, or the object itself."""
     if not isinstance(family, str):
+        if isinstance(family, type):
+            return family()
         if hasattr(family, "log_density") and hasattr(family, "parameters"):
             return family
         raise ModelError(f"family= takes a name ({', '.join(FAMILIES)}) or a family object, not {family!r}")

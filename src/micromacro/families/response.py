@@ -42,7 +42,7 @@ class Raw:
         """Raise a DataError that names the groups where `bad` holds."""
         rows = np.flatnonzero(bad)
         if len(rows):
-            shown = ", ".join(str(i) for i in self.ids[rows[:5]]) + (", ..." if len(rows) > 5 else "")
+            shown = ", ".join(str(i) for i in np.sort(self.ids[rows])[:5]) + (", ..." if len(rows) > 5 else "")
             groups = "1 group" if len(rows) == 1 else f"{len(rows)} groups"
             raise DataError(f"the outcome {self.what} {why} in {groups} (first: {shown})")
 
@@ -85,9 +85,13 @@ def need_form(raw: Raw, family: str, *forms: str) -> None:
     if raw.form in forms:
         return
     shown = {"plain": "a plain outcome such as y", "trials": "trials(k, n)", "surv": "surv(time, event)"}
-    raise ModelError(
-        f"family {family} takes {' or '.join(shown[f] for f in forms)}, but the outcome is {raw.what}"
-    )
+    raise ModelError(f"family {family} takes {' or '.join(shown[f] for f in forms)}, but the outcome is {raw.what}")
+
+
+def need_variety(raw: Raw, y: np.ndarray) -> None:
+    """Refuse an outcome that never varies."""
+    if len(y) > 1 and np.ptp(y) == 0.0:
+        raise DataError(f"the outcome {raw.what} is the same in all {len(y)} groups ({y[0]:g})")
 
 
 def need_numbers(raw: Raw, family: str) -> None:
@@ -112,11 +116,14 @@ def survival(raw: Raw, family: str) -> Response:
         time, code = columns[0], np.full(n, EVENT)
     elif raw.kind == "interval":
         if len(columns) != 2:
-            raise ModelError(f"{raw.what}: an interval outcome is surv(lower, upper, type=\"interval\")")
+            raise ModelError(f'{raw.what}: an interval outcome is surv(lower, upper, type="interval")')
         time, upper = columns
         raw.refuse(upper < time, "has upper ends below the lower ones")
         raw.refuse(upper <= 0, "has upper ends that are not positive")
         code = np.where(time == upper, EVENT, np.where(time <= 0, LEFT, INTERVAL))
+        endless = np.isinf(upper)
+        raw.refuse(endless & (time <= 0), "is known to lie above zero only")
+        code = np.where(endless, RIGHT, code)
         time = np.where(code == LEFT, upper, time)
     else:
         time = columns[-2] if len(columns) > 1 else columns[0]

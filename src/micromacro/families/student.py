@@ -22,9 +22,7 @@ from .response import Raw, Response
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _slopes(values, eta, sigma, nu, out):  # noqa: ANN001, ANN202
-    constant = (
-        math.lgamma(0.5 * (nu + 1.0)) - math.lgamma(0.5 * nu) - 0.5 * math.log(nu * math.pi) - math.log(sigma)
-    )
+    constant = math.lgamma(0.5 * (nu + 1.0)) - math.lgamma(0.5 * nu) - 0.5 * math.log(nu * math.pi) - math.log(sigma)
     information = (nu + 1.0) / ((nu + 3.0) * sigma * sigma)
     for i in range(len(eta)):
         r = values[0, i] - eta[i]

@@ -1,4 +1,4 @@
-r"""Durations with a hazard that rises or falls: :math:`\log t_i = \eta_i + e_i/\mathrm{shape}`, e standard extreme value.
+r"""Durations with a hazard that rises or falls: :math:`\log t_i = \eta_i + e_i/\mathrm{shape}`, e extreme value.
 
 Coefficients are on the log-time (AFT) scale as in R's survreg: exp(b) multiplies the duration. A shape above 1
 means a hazard that rises with time.

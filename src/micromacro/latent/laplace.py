@@ -148,4 +148,3 @@ class LaplaceMarginal(LatentPosterior):
 
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(9)
 _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
-

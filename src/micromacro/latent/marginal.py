@@ -33,9 +33,7 @@ class GaussianMarginal:
         Powers of the likelihood (observation weights); ones by default.
     """
 
-    def __init__(
-        self, system: System, outcome: np.ndarray, profile: bool = False, weight: np.ndarray | None = None
-    ):
+    def __init__(self, system: System, outcome: np.ndarray, profile: bool = False, weight: np.ndarray | None = None):
         self.system = system
         self.outcome = np.ascontiguousarray(outcome, dtype=float)
         self.profile = profile

@@ -212,4 +212,3 @@ class LatentPosterior:
                 return new
             size *= 0.5
         return None
-

@@ -7,7 +7,6 @@ one pass over memory does each job.
 
 from __future__ import annotations
 
-import numpy as np
 from numba import njit
 
 _kernel = njit(cache=True, nogil=True, error_model="numpy", boundscheck=False)

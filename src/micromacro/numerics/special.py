@@ -59,8 +59,10 @@ def log_normal_cdf(x):
     With r = phi(x) / Phi(x) they are r and -r (x + r).
     """
     if x > -30.0:
-        value = math.log(0.5 * math.erfc(-x / math.sqrt(2.0))) if x < 5.0 else math.log1p(
-            -0.5 * math.erfc(x / math.sqrt(2.0))
+        value = (
+            math.log(0.5 * math.erfc(-x / math.sqrt(2.0)))
+            if x < 5.0
+            else math.log1p(-0.5 * math.erfc(x / math.sqrt(2.0)))
         )
         r = math.exp(-0.5 * x * x - _HALF_LOG_2PI - value)
         return value, r, -r * (x + r)

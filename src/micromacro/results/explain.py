@@ -44,7 +44,8 @@ def equations(s: Specification) -> list[str]:
             inside.append(f"u_{name}[j]")
             below.append(f"u_{name}[j] ~ normal(0, {name}.sd)")
         weight = f"w_{name}[i,j]"
-        terms.append(f"sum over members j of {weight} * ({' + '.join(inside) or '0'})")
+        if inside:
+            terms.append(f"sum over members j of {weight} * ({' + '.join(inside)})")
         below.append(f"{weight} = {to_text(part.expression.node)}, normalize = {part.rule}")
     for name, part in s.units.items():
         terms.append(f"v_{name}[{part.column}[i]]")

@@ -140,10 +140,7 @@ class Fit:
             For draws, which have no single likelihood.
         """
         if self._outcome.optimum is None:
-            raise EngineError(
-                "a fit by mcmc has no maximised log-likelihood: compare fits by loo or log_evidence, or fit with "
-                'engine="ml"'
-            )
+            raise EngineError('a fit by mcmc has no maximised log-likelihood: fit with engine="ml" for one')
         return self._outcome.optimum.loglik
 
     @property

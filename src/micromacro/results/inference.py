@@ -15,9 +15,9 @@ from ..engines.approximate import beginning, laplace_marginal
 from ..engines.base import Outcome
 from ..engines.coordinates import Ratios
 from ..engines.optimum import penalised_objective
-from ..engines.search import climb
+from ..engines.search import Bounds, climb
+from ..engines.targets import gaussian_marginal
 from ..errors import EngineError, ModelError
-from ..latent.marginal import GaussianMarginal
 from ..model import Specification
 
 
@@ -84,13 +84,14 @@ def likelihood_ratio(larger: Outcome, smaller: Outcome) -> LikelihoodRatio:
         )
     assert larger.optimum is not None and smaller.optimum is not None
     statistic = 2.0 * (larger.optimum.loglik - smaller.optimum.loglik)
+    statistic = 0.0 if abs(statistic) < 1e-6 else statistic
     dropped = [p for n, p in big.items() if n not in small]
     boundary = sum(p.kind == "sd" for p in dropped)
     note = "; ".join(n for n in (_unidentified(a, b), _other_weights(a, b)) if n)
     if statistic < -1e-6:
         note = (note + "; " if note else "") + "the larger model fits worse: one of the fits is not at its maximum"
     others = df - boundary
-    x = statistic if statistic > 1e-6 else 0.0
+    x = max(statistic, 0.0)
     p = sum(math.comb(boundary, j) * 0.5**boundary * _upper(x, others + j) for j in range(boundary + 1))
     return LikelihoodRatio(float(statistic), df, float(p), boundary, note)
 
@@ -195,9 +196,7 @@ class _Profile:
         self.coordinates: Any
         if self.conjugate:
             self.coordinates = Ratios(system.hypers)
-            marginal = GaussianMarginal(
-                system, specification.outcome, outcome.engine == "ml", specification.response.weight
-            )
+            marginal = gaussian_marginal(specification, outcome.engine == "ml")
             self.objective = penalised_objective(marginal, self.coordinates, system.workspace())
             self.point = self.best.theta
         else:
@@ -215,9 +214,9 @@ class _Profile:
         theta[:q] = np.maximum(theta[:q], np.where(self._positive(), 1e-9, -np.inf))
         start = self.coordinates.from_theta(theta)
         if not self.conjugate:
-            bounds = self.coordinates.bounds()
-            bounds[self.k] = (start[self.k], start[self.k])
-            u, top = climb(self.objective, start, bounds)
+            held: Bounds = [*self.coordinates.bounds()]
+            held[self.k] = (start[self.k], start[self.k])
+            u, top = climb(self.objective, start, held)
         elif self.k == len(theta) - 1 or self.coordinates.sd[self.k]:
             u, top = self._held_natural(value, start)
         else:
@@ -274,7 +273,7 @@ class _Profile:
 def information_criteria(outcome: Outcome) -> tuple[float, float, int]:
     """AIC, BIC and the number of parameters of a fit by ml or reml."""
     if outcome.optimum is None:
-        raise EngineError('AIC and BIC belong to maximum likelihood: fit with engine="ml"; for draws compare by loo')
+        raise EngineError('AIC and BIC belong to maximum likelihood: fit with engine="ml"')
     if outcome.engine == "reml" and outcome.specification.weight_parameters:
         raise EngineError(
             "no AIC or BIC from REML with estimated weights: its likelihood depends on how they are scaled"

@@ -85,8 +85,9 @@ class Plots:
         line, low, high = _curve(self._fit, index, part, covariate, grid, size, level)
         ax.fill_between(grid, low, high, color=BLUE, alpha=0.25, lw=0, label=f"{percent(level)} interval")
         ax.plot(grid, line, color=BLUE, lw=2, label=f"a member of a group of {size}")
-        if part.rule != "none":
-            ax.axhline(1.0 / size, color=ORANGE, lw=1.2, ls="--", label=f"equal weights (1/{size})")
+        equal, label = _equal_weight(part, size)
+        if equal is not None:
+            ax.axhline(equal, color=ORANGE, lw=1.2, ls="--", label=label)
         ax.set_ylim(bottom=min(0.0, float(np.min(table["weight"].to_numpy()))))
         ax.set_xlabel(covariate)
         ax.set_ylabel(f"weight of a {part.name}")
@@ -180,6 +181,17 @@ class Plots:
         shown = f"{len(table)} of {total}" if total > len(table) else f"{total}"
         ax.set_xlabel(f"effect of {name} ({shown}), {percent(ci)} interval")
         return _finish(ax)
+
+
+def _equal_weight(part: MemberPart, size: int) -> tuple[float | None, str]:
+    """The weight that all members would have if they counted the same, and how to call it."""
+    by_size = part.expression.uses_n or part.expression.ready in ("power", "logistic")
+    if part.rule == "group" or (part.rule == "total" and by_size):
+        return 1.0 / size, f"equal weights (1/{size})"
+    if part.rule == "total":
+        sizes = np.diff(part.memberships.start)
+        return float(np.count_nonzero(sizes) / sizes.sum()), "equal weights"
+    return None, ""
 
 
 def _weight_columns(part: MemberPart) -> list[str]:

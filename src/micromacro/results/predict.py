@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..errors import EngineError
 from ..engines.factor import conditional_factor
+from ..errors import EngineError
 from ..latent.system import Part, System
 from ..model import Specification
 from ..numerics.cholesky import solve_lower
@@ -137,7 +137,9 @@ def estimates(
     values = specification.response.values if tables is None else None
     middle = family.mean(eta, own, values)
     if kind == "response":
-        many = np.stack([family.simulate(eta + se * rng.standard_normal(len(eta)), own, rng, values) for _ in range(2000)])
+        many = np.stack(
+            [family.simulate(eta + se * rng.standard_normal(len(eta)), own, rng, values) for _ in range(2000)]
+        )
         low, high = quantiles(many, ci)
         return pd.DataFrame({"estimate": middle, "se": many.std(axis=0, ddof=1), "lower": low, "upper": high}, index)
     h = 1e-5

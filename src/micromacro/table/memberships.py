@@ -134,7 +134,7 @@ def _finish(request: TableRequest, shaped: Shaped) -> Tables:
             edges = Edges(renumber[edges.group[rows]], edges.member.take(rows), edges.table.take(rows))
         blocks[block.block], repeats = _sort(block.block, edges, len(levels))
         notes += _remarks(blocks[block.block], repeats)
-    return Tables(groups.tidy(), levels, blocks, tuple(notes))
+    return Tables(_tidy(groups, request), levels, blocks, tuple(notes))
 
 
 def _sort(block: str, edges: Edges, groups: int) -> tuple[Memberships, int]:
@@ -149,6 +149,13 @@ def _sort(block: str, edges: Edges, groups: int) -> tuple[Memberships, int]:
     group = edges.group[order]
     start = np.concatenate([[0], np.cumsum(np.bincount(group, minlength=groups))]).astype(np.int64)
     return Memberships(block, group, member[order], levels, edges.table.take(order).tidy(), start), repeats
+
+
+def _tidy(groups: Table, request: TableRequest) -> Table:
+    """Tidy columns; the outcome keeps all its categories, so that an empty one can be seen."""
+    tidy = groups.tidy()
+    kept = {n: groups[n] for n in request.outcome_columns if n in groups and groups[n].categories is not None}
+    return Table(tidy.name, tidy.columns | kept, tidy.n_rows)
 
 
 def _sort_keys(table: Table) -> list[np.ndarray]:
@@ -168,7 +175,8 @@ def _remarks(rows: Memberships, repeats: int) -> list[str]:
         out.append(f"{empty} of {counted(groups, 'group')} have no member in block {rows.block!r} and get 0 from it")
     if repeats:
         out.append(
-            f"{counted(repeats, 'membership')} of block {rows.block!r} list a member again in the same group: "
+            f"{counted(repeats, 'membership')} of block {rows.block!r} {'lists' if repeats == 1 else 'list'} a member "
+            "again in the same group: "
             "it counts as often as it is listed"
         )
     return out
@@ -178,11 +186,11 @@ def _rows_as_groups(request: TableRequest, data: Any, missing: str) -> Tables:
     """Without a member block every row is a group; rows are sorted by all values that are used."""
     table = read_table(data, "data", request.group_columns)
     rows = np.arange(table.n_rows)
-    screen = Screen(missing, np.ones(table.n_rows, dtype=bool), "row")
+    screen = Screen(missing, np.ones(table.n_rows, dtype=bool), "row", request.endless)
     for column in table.columns.values():
         screen.look(column, "data", rows, rows)
     notes = screen.settle()
     rows = np.flatnonzero(screen.keep)
     table = table.take(rows)
     order = np.lexsort(_sort_keys(table))
-    return Tables(table.take(order).tidy(), None, {}, notes, rows[order])
+    return Tables(_tidy(table.take(order), request), None, {}, notes, rows[order])

@@ -27,9 +27,12 @@ class TableRequest:
     blocks : tuple of BlockRequest
     outcome_columns : tuple of str
         Those of `group_columns` that make up the outcome.
+    endless : tuple of str
+        Those that may be infinite (upper ends of intervals).
     """
 
     group: str | None
     group_columns: tuple[str, ...]
     blocks: tuple[BlockRequest, ...] = ()
     outcome_columns: tuple[str, ...] = ()
+    endless: tuple[str, ...] = ()

@@ -35,11 +35,14 @@ class Screen:
         Groups in which no value is missing so far.
     noun : str
         What the user calls a group in the message: a group, or a row where every row is one.
+    endless : tuple of str
+        Columns that may be infinite upwards.
     """
 
     missing: str
     keep: np.ndarray
     noun: str = "group"
+    endless: tuple[str, ...] = ()
     _gaps: list[tuple[Column, str, np.ndarray]] = field(default_factory=list)
 
     def look(self, column: Column, table: str, rows: np.ndarray, groups: np.ndarray) -> None:
@@ -61,7 +64,7 @@ class Screen:
         DataError
             Where a value is infinite.
         """
-        refuse_infinite(column, table, rows)
+        refuse_infinite(column, table, rows, column.name in self.endless)
         bad = np.flatnonzero(column.missing)
         if len(bad):
             self._gaps.append((column, table, np.unique(rows[bad])))
@@ -88,11 +91,11 @@ class Screen:
         return (f"dropped {dropped} of {total} {self.noun}s for missing values in {places}",)
 
 
-def refuse_infinite(column: Column, table: str, rows: np.ndarray) -> None:
+def refuse_infinite(column: Column, table: str, rows: np.ndarray, endless: bool = False) -> None:
     """An infinite value is an error, whatever is to happen to missing ones."""
     if column.values.dtype.kind != "f":
         return
-    infinite = np.isinf(column.values)
+    infinite = np.isneginf(column.values) if endless else np.isinf(column.values)
     if infinite.any():
         bad = np.unique(rows[infinite])
         raise DataError(

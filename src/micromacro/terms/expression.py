@@ -11,13 +11,15 @@ from ..table.columns import Table
 from .member.weights import constant_expression
 
 
-def evaluate(node: Node, table: Table, text: str, role: str) -> np.ndarray:
+def evaluate(node: Node, table: Table, text: str, role: str, endless: bool = False) -> np.ndarray:
     """Values (rows,) of an expression in the columns of a table.
 
     Parameters
     ----------
     role : str
         What it is for (``outcome``, ``offset``), for messages.
+    endless : bool
+        Whether a value may be infinite (the upper end of an interval).
     """
     if isinstance(node, Call) and node.function == "I" and len(node.args) == 1:
         node = node.args[0]
@@ -34,7 +36,7 @@ def evaluate(node: Node, table: Table, text: str, role: str) -> np.ndarray:
         values = table[node.name].values.astype(float)
     else:
         values = constant_expression(node, table, text)
-    bad = np.flatnonzero(~np.isfinite(values))
+    bad = np.flatnonzero(~(np.isfinite(values) | (endless & np.isposinf(values))))
     if len(bad):
         shown = ", ".join(str(b) for b in bad[:5])
         raise DataError(

@@ -1,6 +1,6 @@
 """Makes the data that the R scripts and the tests read. Run once: the CSV files are kept, so that R need not be there.
 
-    python tests/reference/r/make_data.py
+python tests/reference/r/make_data.py
 """
 
 from __future__ import annotations
