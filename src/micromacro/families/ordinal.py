@@ -78,7 +78,7 @@ class Ordinal:
                 "a continuous outcome use gaussian or student"
             )
         if len(categories) < 2:
-            raise DataError(f"the outcome {raw.what} has one category only ({categories[0]})")
+            raise DataError(f"the outcome {raw.what} has one category only ({', '.join(categories)})")
         return made(codes + 1.0, np.asarray(codes, dtype=float), categories=categories)
 
     def scale(self, response: Response, offset: np.ndarray) -> tuple[float, float]:
@@ -127,4 +127,7 @@ class Ordinal:
         self, eta: np.ndarray, own: np.ndarray, rng: np.random.Generator, values: np.ndarray | None
     ) -> np.ndarray:
         p = rng.random(eta.shape)
-        return 1.0 + sum(binary.probability(self.link, cut - eta) < p for cut in own)
+        out = np.ones(eta.shape)
+        for cut in own:
+            out += binary.probability(self.link, cut - eta) < p
+        return out

@@ -126,8 +126,7 @@ def survival(raw: Raw, family: str) -> Response:
         code = np.where(endless, RIGHT, code)
         time = np.where(code == LEFT, upper, time)
     else:
-        time = columns[-2] if len(columns) > 1 else columns[0]
-        event = columns[-1] if len(columns) > 1 else np.ones(n)
+        time, event = (columns[-2], columns[-1]) if len(columns) > 1 else (*columns, np.ones(n))
         raw.refuse((event != 0) & (event != 1), "has events that are neither 0 nor 1")
         code = np.where(event == 1, EVENT, RIGHT if raw.kind == "right" else LEFT)
         if len(columns) == 3:

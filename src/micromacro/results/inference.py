@@ -248,10 +248,8 @@ class _Profile:
             gradient[k] = 0.0
             return top, gradient
 
-        bounds = self.coordinates.bounds()
         start = complete(start)
-        bounds[k] = (start[k], start[k])
-        bounds = [(None, None) if j == k else b for j, b in enumerate(bounds)]
+        bounds: Bounds = [(None, None) if j == k else b for j, b in enumerate(self.coordinates.bounds())]
         u, top = climb(objective, start, bounds)
         return complete(u), top
 
