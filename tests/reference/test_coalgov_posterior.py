@@ -1,6 +1,6 @@
 """Posteriors of the coalition data at default settings against long runs of an independent sampler.
 
-shared/reference/coalgov_gaussian_*.json: Hamiltonian Monte Carlo in C++ on the density of bml's model string. Means
+shared/reference/coalgov_*.json: Hamiltonian Monte Carlo in C++ on the density of bml's model string. Means
 within 4 combined Monte Carlo standard errors, standard deviations within 8 per cent and 3 Monte Carlo errors of theirs.
 """
 
@@ -12,15 +12,22 @@ import pytest
 
 import micromacro as mm
 
-FORMULA = "log(dur_wkb) ~ majority + mwc + mm(pid, gid, cohesion, weights = {w}, normalize = group) + (1 | cid)"
-WEIGHTS = {"coalgov_gaussian_equal": "1 / n", "coalgov_gaussian_power": "1 / n ** exp(-(b1 * pseat))"}
+GAUSSIAN = "log(dur_wkb) ~ majority + mwc + mm(pid, gid, cohesion, weights = {}, normalize = group) + (1 | cid)"
+OTHER = "{} ~ majority + mm(pid, gid, finance, weights = 1 / n, normalize = group) + (1 | cid)"
+MODELS = {
+    "coalgov_gaussian_equal": ("gaussian", GAUSSIAN.format("1 / n")),
+    "coalgov_gaussian_power": ("gaussian", GAUSSIAN.format("1 / n ** exp(-(b1 * pseat))")),
+    "coalgov_weibull_equal": ("weibull", OTHER.format("surv(dur_wkb, event_wkb)")),
+    "coalgov_bernoulli_equal": ("bernoulli", OTHER.format("event_wkb")),
+}
 
 
-@pytest.fixture(scope="module", params=list(WEIGHTS))
+@pytest.fixture(scope="module", params=list(MODELS))
 def case(request, reference, shared):
     """A reference's parameters and our fit at default settings."""
     data = pd.read_csv(shared / "data" / "coalgov.csv")
-    fit = mm.fit(FORMULA.format(w=WEIGHTS[request.param]), data, priors="vague", random_seed=1, progress=False)
+    family, formula = MODELS[request.param]
+    fit = mm.fit(formula, data, family=family, priors="vague", random_seed=1, progress=False)
     return reference(request.param)["parameters"], fit
 
 

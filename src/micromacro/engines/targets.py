@@ -30,7 +30,7 @@ from ..numerics.laplace import unwhiten, whitened_gradient
 from .approximate import laplace_marginal
 from .coordinates import Scores
 
-SHORT = 0.5  # squared length of a Newton step (in posterior sds, over all of x) after which the map is good enough
+SHORT = 4.0  # squared length of a Newton step (in posterior sds, over all of x) after which the map is good enough
 TURN = 1.6  # angle through which a trajectory of z turns
 
 
