@@ -1,8 +1,8 @@
 """Single-membership special cases against R: lme4, stats::glm, MASS, survival, and optim on plain densities.
 
 ``r/reference.R`` computed ``r/reference.json`` from the data beside it, and says with which versions. Tolerances:
-log-likelihoods (all constants included) 1e-4, estimates 2e-3 of our standard errors. glmer stops early, so its estimates
-get 1e-2 of a standard error, and our log-likelihood must not be lower than its own.
+log-likelihoods (all constants included) 1e-4, estimates 2e-3 of our standard errors. glmer stops early, so its
+estimates get 1e-2 of a standard error, and our log-likelihood must not be lower than its own.
 """
 
 from __future__ import annotations
