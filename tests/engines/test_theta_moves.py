@@ -178,3 +178,14 @@ def test_draws_of_x_given_theta_have_the_exact_mean_and_covariance(specification
     H = A.T @ A / sigma**2 + np.diag(D)
     assert center == pytest.approx(np.linalg.solve(H, A.T @ oracle.y / sigma**2 + D * m0), abs=1e-8)
     assert root @ root.T == pytest.approx(np.linalg.inv(H), abs=1e-8)
+
+
+@pytest.mark.parametrize("sd_prior", [mm.prior.gamma(3, 5), mm.prior.gamma(0.5, 1), mm.prior.half_cauchy(1)])
+def test_priors_that_vanish_or_explode_at_zero_are_not_folded(dense, data, sd_prior):
+    """The half score begins where the density is finite; elsewhere its slope would be infinite at zero."""
+    model = mm.Model(dense.FORMULA.format(rule="group"), data, priors={"sd": sd_prior})
+    scores = Scores(model.specification.system.hypers)
+    finite = str(sd_prior).startswith("half_cauchy")
+    assert list(scores.folded[1:3]) == [finite, finite]
+    u = np.array([0.2, 0.01, 0.01, 0.5])
+    assert np.isfinite(scores.slope(u, scores.theta(u))).all()

@@ -1,11 +1,12 @@
 r"""Coordinates in which the engines search and sample.
 
 *Scores* (mcmc): a weight parameter moves in the normal score of its prior, :math:`u = \Phi^{-1}(F(x))`. A positive
-parameter moves in its **half score**, :math:`u = \Phi^{-1}\{(1 + F(x))/2\} \ge 0`: the normal score of the prior
-reflected at zero. Either way the prior of u is standard normal (cut at zero), so what the data cannot see has a
-Gaussian tail; and since the likelihood depends on an sd through its square only, the posterior of u is smooth and
-even at zero: a variance near zero has no long tail of its logarithm to wander in. Scores are measured in units in
-which a parameter moves by about its starting value, so that a vague prior does not squeeze the posterior into a corner.
+parameter whose prior has a finite density at zero moves in its **half score**,
+:math:`u = \Phi^{-1}\{(1 + F(x))/2\} \ge 0`: the normal score of the prior reflected at zero. Either way the prior of u
+is standard normal (cut at zero), so what the data cannot see has a Gaussian tail; and since the likelihood depends on
+an sd through its square only, the posterior of u is smooth and even at zero: a variance near zero has no long tail of
+its logarithm to wander in. Scores are measured in units in which a parameter moves by about its starting value, so that
+a vague prior does not squeeze the posterior into a corner.
 
 *Ratios* (ml, reml; Gaussian): sds relative to sigma, and log sigma, in which the profile likelihood is close to
 quadratic. *Steps* (ml; other outcomes): sds as they are, logarithms of the family's positive parameters, and
@@ -20,6 +21,7 @@ import numpy as np
 from scipy import special
 
 from ..parameters import Parameter
+from ..priors import Prior
 
 _ROOT_2_OVER_PI = math.sqrt(2.0 / math.pi)
 
@@ -36,7 +38,7 @@ class Scores:
 
     def __init__(self, hypers: tuple[Parameter, ...]):
         self.hypers = hypers
-        self.folded = np.array([p.prior.support == (0.0, math.inf) for p in hypers], dtype=bool)
+        self.folded = np.array([_reaches_zero(p.prior) for p in hypers], dtype=bool)
         self.unit = np.ones(len(hypers))
         start = np.array([p.start for p in hypers])
         at = self.from_theta(start)
@@ -85,6 +87,13 @@ class Scores:
             else:
                 out[k] = p.prior.to_score(theta[k])
         return np.clip(out, -8.0, 8.0) / self.unit
+
+
+def _reaches_zero(prior: Prior) -> bool:
+    """Whether a prior of positive numbers has a finite, positive density at zero, where its half score begins."""
+    if prior.support != (0.0, math.inf):
+        return False
+    return abs(prior.log_density(1e-12) - prior.log_density(1e-9)) < 0.1
 
 
 class Ratios:
