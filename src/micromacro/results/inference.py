@@ -116,8 +116,10 @@ def _other_weights(larger: Specification, smaller: Specification) -> str:
             continue
         zero = np.zeros(len(other.hypers))
         room, other_room = part.scratch(), other.scratch()
-        part.weigh(np.zeros(len(part.hypers)), room)
-        if not other.weigh(zero, other_room) or not np.allclose(room["w"], other_room["w"], rtol=1e-8, atol=1e-12):
+        part.weighing.weigh(np.zeros(len(part.hypers)), room)
+        if not other.weighing.weigh(zero, other_room) or not np.allclose(
+            room["w"], other_room["w"], rtol=1e-8, atol=1e-12
+        ):
             out.append(name)
     if not out:
         return ""

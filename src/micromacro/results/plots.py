@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .._optional import require
 from ..errors import DataError, ModelError
-from ..terms.member.term import MemberPart
+from ..terms.member.weighing import Block
 from .report import percent
 from .summary import check_level, normal_quantile
 
@@ -94,7 +95,7 @@ class Plots:
         ax.legend(frameon=False, fontsize=8)
         return _finish(ax)
 
-    def _block(self, name: str | None) -> tuple[int, MemberPart]:
+    def _block(self, name: str | None) -> tuple[int, Block]:
         blocks = self._fit.specification.members
         if not blocks:
             raise ModelError("this model has no member block, so there are no weights to draw")
@@ -105,7 +106,7 @@ class Plots:
         return self._fit.posterior.block(name)
 
     @staticmethod
-    def _covariate(part: MemberPart, name: str | None) -> str:
+    def _covariate(part: Block, name: str | None) -> str:
         columns = _weight_columns(part)
         if name is None and columns:
             return columns[0]
@@ -183,7 +184,7 @@ class Plots:
         return _finish(ax)
 
 
-def _equal_weight(part: MemberPart, size: int) -> tuple[float | None, str]:
+def _equal_weight(part: Block, size: int) -> tuple[float | None, str]:
     """The weight that all members would have if they counted the same, and how to call it."""
     by_size = part.expression.uses_n or part.expression.ready in ("power", "logistic")
     if part.rule == "group" or (part.rule == "total" and by_size):
@@ -194,14 +195,14 @@ def _equal_weight(part: MemberPart, size: int) -> tuple[float | None, str]:
     return None, ""
 
 
-def _weight_columns(part: MemberPart) -> list[str]:
+def _weight_columns(part: Block) -> list[str]:
     """Numeric columns that the weights of a block use."""
     table = part.memberships.table
     return [c for c in part.expression.columns if c in table and table[c].kind in ("number", "integer")]
 
 
 def _curve(
-    fit: Fit, index: int, part: MemberPart, covariate: str, grid: np.ndarray, size: int, ci: float
+    fit: Fit, index: int, part: Block, covariate: str, grid: np.ndarray, size: int, ci: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The weight of one member of a group of `size` as its covariate moves, the others' at their means."""
     function = _WeightFunction(part, covariate, grid, size)
@@ -233,15 +234,16 @@ def _curve(
 class _WeightFunction:
     """A block's weight function on made-up groups: one member moves along the grid, the others stay at the means."""
 
-    def __init__(self, part: MemberPart, covariate: str, grid: np.ndarray, size: int):
+    def __init__(self, part: Block, covariate: str, grid: np.ndarray, size: int):
         self.size, self.points = size, len(grid)
-        self.part = part.grid(covariate, grid, size)
-        self.room = self.part.scratch()
-        self.old = part
+        self.weighing = part.weighing.grid(covariate, grid, size, part.levels)
+        self.room = self.weighing.scratch(gradient=False)
+        self.old = part.weighing
 
     def __call__(self, theta: np.ndarray) -> np.ndarray:
-        part = self.part
-        if part.rule == "total":
-            part = part.with_scale(self.old.total_scale(theta))
+        weighing = self.weighing
+        if weighing.rule == "total":
+            weighing = replace(weighing, scale=self.old.total_scale(theta))
             self.room["fixed"] = False
-        return part.weights(theta, self.room)[:: self.size].copy()
+        weighing.weigh(theta, self.room)
+        return self.room["w"][:: self.size].copy()

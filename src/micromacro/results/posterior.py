@@ -10,7 +10,7 @@ import numpy as np
 from ..engines.base import Outcome
 from ..engines.health import Diagnostics, Health, diagnose, judge
 from ..model import Specification
-from ..terms.member.term import MemberPart
+from ..terms.member.weighing import Block
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +136,7 @@ class Posterior:
         index, part = self.block(name)
         where = self.specification.system.theta_of(index)
         theta, _ = self.thinned(most)
-        room = part.scratch()
+        room = part.weighing.scratch()
         return np.stack([part.weights(t[where], room).copy() for t in theta])
 
     def weight_estimates(self, name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -145,15 +145,15 @@ class Posterior:
         optimum = self.outcome.optimum
         assert optimum is not None
         where = self.specification.system.theta_of(index)
-        room = part.scratch()
+        room = part.weighing.scratch()
         w = part.weights(optimum.theta[where], room).copy()
         p = len(part.weight_parameters)
         v = np.nan_to_num(optimum.covariance[where, where][:p, :p])
         return w, np.sqrt(np.maximum(np.einsum("km,kl,lm->m", room["d_w"], v, room["d_w"]), 0.0))
 
-    def block(self, name: str) -> tuple[int, MemberPart]:
+    def block(self, name: str) -> tuple[int, Block]:
         """A member block and its number among the parts."""
         for index, part in enumerate(self.specification.system.parts):
-            if isinstance(part, MemberPart) and part.name == name:
+            if isinstance(part, Block) and part.name == name:
                 return index, part
         raise KeyError(name)

@@ -7,7 +7,7 @@ their population, or zero. Given theta and x the linear predictor is then the sa
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from ..model import Specification
 from ..numerics.cholesky import solve_lower
 from ..table.memberships import Tables
 from ..terms.expression import evaluate
-from ..terms.member.term import MemberPart
+from ..terms.member.weighing import Block
 from .posterior import Posterior
 from .summary import estimate_table, normal_quantile, quantiles
 
@@ -81,10 +81,10 @@ class Predictor:
         offset = self.where.offset.copy()
         for k, part in enumerate(self.where.parts):
             own = theta[self.system.theta_of(k)]
-            if isinstance(part, MemberPart) and part.rule == "total" and self.where_is_new:
+            if isinstance(part, Block) and part.rule == "total" and self.where_is_new:
                 old = self.system.parts[k]
-                assert isinstance(old, MemberPart)
-                part = replace(part, scale=old.total_scale(own))
+                assert isinstance(old, Block)
+                part = part.with_scale(old.total_scale(own))
                 self.scratch[k]["fixed"] = False
             part.fill(own, self.scratch[k], self.slots[k], self.values[k], offset)
         return offset

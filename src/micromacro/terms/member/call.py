@@ -15,6 +15,7 @@ from ...numerics import aggregation
 from ..base import Context, sort_columns, spread
 from ..design import make_design
 from .term import MemberPart, member_covariates
+from .weighing import Weighing
 from .weights import (
     WeightExpression,
     check_group_size_column,
@@ -56,23 +57,19 @@ def build_member(call: MemberCall, expression: WeightExpression, context: Contex
     fixed = tuple(make_design([("+", f.term)], rows.table, context.text)[0] for f in call.fixes)
     part = MemberPart(
         name=name,
-        memberships=rows,
-        expression=expression,
-        tape=make_tape(expression, rows.table, rows.start),
-        rule=rule,
+        weighing=Weighing(rows, expression, make_tape(expression, rows.table, rows.start), rule, weights),
         design=design,
         fixed_design=fixed,
         columns=sort_columns([], []),
         parameters=(),
         x=member_covariates(design, fixed, rows, call.intercept),
         center=np.empty(0),
-        weight_parameters=weights,
         sd=None,
         member=rows.member,
         levels=rows.members,
         with_intercept=call.intercept,
     )
-    w = _starting_weights(part, context)
+    w = _starting_weights(part.weighing, name, context)
     return _with_priors(part, w, [f.value for f in call.fixes], random, context, intercept)
 
 
@@ -107,25 +104,25 @@ def _rule(call: MemberCall, expression: WeightExpression, context: Context) -> s
     return call.normalize or ("group" if expression.ready == "softmax" else "total")
 
 
-def _starting_weights(part: MemberPart, context: Context) -> np.ndarray:
+def _starting_weights(weighing: Weighing, name: str, context: Context) -> np.ndarray:
     """Weights at the starting values, checked group by group."""
-    rows, name = part.memberships, part.name
-    start = np.array([p.start for p in part.weight_parameters])
-    room = part.scratch()
-    good = part.weigh(start, room)
-    raw = room["value"][part.tape.output]
+    rows, expression = weighing.memberships, weighing.expression
+    start = np.array([p.start for p in weighing.parameters])
+    room = weighing.scratch()
+    good = weighing.weigh(start, room)
+    raw = room["value"][weighing.tape.output]
     with np.errstate(over="ignore"):  # what is not finite is an error of ours
-        raw = np.exp(raw) if part.tape.logarithm else raw
+        raw = np.exp(raw) if weighing.tape.logarithm else raw
     ids = _group_ids(context)
-    at = ", ".join(f"{p} = {v:g}" for p, v in zip(part.expression.parameters, start, strict=True)) or "no parameter"
-    what = f"weights of block {name!r} ({to_text(part.expression.node)}) at the starting values ({at})"
+    at = ", ".join(f"{p} = {v:g}" for p, v in zip(expression.parameters, start, strict=True)) or "no parameter"
+    what = f"weights of block {name!r} ({to_text(expression.node)}) at the starting values ({at})"
     bad = np.unique(rows.group[~np.isfinite(raw)])
     if len(bad):
         raise DataError(
             f"{what} are not finite in {len(bad)} groups (first: {_first(ids[bad])}); keep exponents small "
             "(standardise the weight covariates) and logarithms and quotients away from zero"
         )
-    if part.rule != "none":
+    if weighing.rule != "none":
         negative = np.unique(rows.group[raw < 0])
         if len(negative):
             raise DataError(

@@ -15,20 +15,16 @@ from typing import Any
 import numpy as np
 
 from ...numerics import aggregation
-from ...numerics.tape import run
 from ...parameters import Parameter
-from ...table.columns import Column, Table
 from ...table.levels import Levels
 from ...table.memberships import Memberships, Tables
 from ..base import Columns
 from ..design import Design
-from .weights import Tape, WeightExpression, make_tape
-
-RULES = {"total": aggregation.TOTAL, "group": aggregation.GROUP, "none": aggregation.NONE}
+from .weighing import Block, Weighing
 
 
 @dataclass(frozen=True, eq=False)
-class MemberPart:
+class MemberPart(Block):
     """A member block on one set of memberships.
 
     Attributes
@@ -38,34 +34,26 @@ class MemberPart:
         Covariates of the memberships: estimated ones, then known ones.
     center : (k,) array
         Means of the aggregated covariates at the starting weights (zero for known ones).
-    weight_parameters : tuple of Parameter
+    weighing : Weighing
     sd : Parameter or None
         None when the block has no effects.
-    tape : Tape
     member : (m,) int array
         Effect of each membership; numbers from ``len(levels)`` on are members not seen before.
-    scale : float
-        The constant of ``normalize=total`` to use (nan: that of these memberships).
     """
 
     name: str
-    memberships: Memberships
-    expression: WeightExpression
-    tape: Tape
-    rule: str
+    weighing: Weighing
     design: Design
     fixed_design: tuple[Design, ...]
     columns: Columns
     parameters: tuple[Parameter, ...]
     x: np.ndarray
     center: np.ndarray
-    weight_parameters: tuple[Parameter, ...]
     sd: Parameter | None
     member: np.ndarray
     levels: Levels
     with_intercept: bool = False
     fresh: tuple = ()
-    scale: float = float("nan")
 
     @property
     def hypers(self) -> tuple[Parameter, ...]:
@@ -81,11 +69,6 @@ class MemberPart:
     def effects(self) -> int:
         """Number of members with an effect."""
         return len(self.levels.values) + len(self.fresh) if self.sd else 0
-
-    @property
-    def groups(self) -> int:
-        """Number of groups, those without a member included."""
-        return len(self.memberships.start) - 1
 
     def _effect_places(self) -> tuple[np.ndarray, np.ndarray]:
         """Distinct (group, member) places, and the place of each membership."""
@@ -103,42 +86,17 @@ class MemberPart:
         return np.concatenate([rows, keys // width]), np.concatenate([columns, k + keys % width])
 
     def scratch(self, gradient: bool = True) -> dict[str, Any]:
-        m = len(self.memberships.group)
-        p = len(self.weight_parameters) if gradient else 0
         places = self._effect_places()[1] if self.sd else np.empty(0, dtype=np.int64)
         inside = self.columns.inside
-        room = {
-            "value": self.tape.constants.copy(),
-            "slope": np.zeros((len(self.tape.constants), p, m)),
-            "w": np.empty(m),
-            "d_w": np.zeros((p, m)),
-            "scale": np.ones(1),
+        return self.weighing.scratch(gradient) | {
             "places": places,
             "x": np.ascontiguousarray(self.x[inside]),
             "center": np.ascontiguousarray(self.center[inside]),
-            "known": np.zeros(m),
+            "known": np.zeros(len(self.memberships.group)),
             "row": np.empty(self.groups),
-            "fixed": False,
             "features": None,
             "effects": None,
         }
-        return room
-
-    def weigh(self, theta: np.ndarray, room: dict[str, Any]) -> bool:
-        """Weights and their derivatives at theta, into the work space; False where they are not finite."""
-        p = len(self.weight_parameters)
-        if room["fixed"]:
-            return True
-        run(self.tape.code, self.tape.moves, theta[:p], self.memberships.start, room["value"], room["slope"])
-        out = self.tape.output
-        slope = room["slope"][out]
-        filled = int(np.count_nonzero(np.diff(self.memberships.start)))
-        good = aggregation.normalise(
-            room["value"][out], slope, self.tape.logarithm, RULES[self.rule], self.memberships.start,
-            filled, self.scale, room["w"], room["d_w"], room["scale"],
-        )  # fmt: skip
-        room["fixed"] = p == 0
-        return bool(good)
 
     def _slots(self, slots: np.ndarray, room: dict[str, Any]) -> None:
         k, n = len(self.coefficients), self.groups
@@ -148,7 +106,7 @@ class MemberPart:
     def fill(self, theta: np.ndarray, scratch: Any, slots: np.ndarray, values: np.ndarray, offset: np.ndarray) -> bool:
         if scratch["features"] is None:
             self._slots(slots, scratch)
-        if not self.weigh(theta, scratch):
+        if not self.weighing.weigh(theta, scratch):
             return False
         p = len(self.weight_parameters)
         sd = theta[p] if self.sd else 0.0
@@ -190,52 +148,6 @@ class MemberPart:
             out[at] = float((scratch["row"] - self.center[column]) @ d_offset)
         return out
 
-    def weights(self, theta: np.ndarray, room: dict[str, Any]) -> np.ndarray:
-        """Weights (m,) at the block's theta."""
-        self.weigh(theta, room)
-        return room["w"]
-
-    def total_scale(self, theta: np.ndarray) -> float:
-        """The constant of ``normalize=total`` at the block's theta (prediction keeps it)."""
-        room = self.scratch()
-        self.weigh(theta, room)
-        return float(room["scale"][0])
-
-    def with_scale(self, scale: float) -> MemberPart:
-        """The same block with a given constant for ``normalize=total``."""
-        return replace(self, scale=scale)
-
-    def grid(self, covariate: str, values: np.ndarray, size: int) -> MemberPart:
-        """Made-up groups of `size`: in each the first member's `covariate` takes one of `values`.
-
-        All other numbers are at their means over the memberships, text at its most frequent value.
-        """
-        old = self.memberships.table
-        m = len(values) * size
-        columns = {}
-        for name, column in old.columns.items():
-            if name == "n":
-                typical = np.full(m, size)
-            elif column.kind in ("text", "category", "bool", "time"):
-                kinds, count = np.unique(column.values.astype(str), return_counts=True)
-                first = column.values[np.flatnonzero(column.values.astype(str) == kinds[count.argmax()])[0]]
-                typical = np.full(m, first, dtype=column.values.dtype)
-            else:
-                typical = np.full(m, float(np.mean(column.values)))
-                if name == covariate:
-                    typical[::size] = values
-            kind = column.kind if typical.dtype.kind != "f" else "number"
-            columns[name] = Column(name, typical, kind, np.zeros(m, dtype=bool), column.categories)
-        group = np.repeat(np.arange(len(values)), size)
-        rows = Memberships(
-            self.name, group, np.zeros(m, dtype=np.int64), self.levels, Table(old.name, columns, m),
-            np.arange(0, m + 1, size),
-        )  # fmt: skip
-        return replace(
-            self, memberships=rows, tape=make_tape(self.expression, rows.table, rows.start), member=rows.member,
-            x=np.zeros((len(self.x), m)),
-        )  # fmt: skip
-
     def on(self, tables: Tables) -> MemberPart:
         """The same block on other memberships; unseen members get effects of their own after the known ones."""
         rows = tables.blocks[self.name]
@@ -244,8 +156,7 @@ class MemberPart:
         codes = np.where(codes < 0, len(self.levels.values) + np.searchsorted(unseen, rows.member), codes)
         return replace(
             self,
-            memberships=rows,
-            tape=make_tape(self.expression, rows.table, rows.start),
+            weighing=self.weighing.on(rows),
             x=member_covariates(self.design, self.fixed_design, rows, self.with_intercept),
             member=codes,
             fresh=tuple(rows.members.values[unseen].tolist()),

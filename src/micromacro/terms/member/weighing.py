@@ -1,0 +1,200 @@
+"""The weights of a member block as functions of its weight parameters: expression, tape, rule and their kernels.
+
+A :class:`Weighing` computes weights and their derivatives; what is done with them (sums with effects, emergent
+features, interactions) is the business of the parts that own one. :class:`Block` is what such parts have in common.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+
+from ...numerics import aggregation
+from ...numerics.tape import run
+from ...parameters import Parameter
+from ...table.columns import Column, Table
+from ...table.levels import Levels
+from ...table.memberships import Memberships
+from .weights import Tape, WeightExpression, make_tape
+
+RULES = {"total": aggregation.TOTAL, "group": aggregation.GROUP, "none": aggregation.NONE}
+
+
+@dataclass(frozen=True, eq=False)
+class Weighing:
+    """The weights of one set of memberships.
+
+    Attributes
+    ----------
+    memberships : Memberships
+        Rows sorted by group.
+    expression : WeightExpression
+    tape : Tape
+        The expression compiled for these memberships.
+    rule : str
+        The normalisation: total, group or none.
+    parameters : tuple of Parameter
+        The weight parameters.
+    scale : float
+        The constant of ``normalize=total`` to use (nan: that of these memberships).
+    """
+
+    memberships: Memberships
+    expression: WeightExpression
+    tape: Tape
+    rule: str
+    parameters: tuple[Parameter, ...]
+    scale: float = float("nan")
+
+    @property
+    def groups(self) -> int:
+        """Number of groups, those without a member included."""
+        return len(self.memberships.start) - 1
+
+    def scratch(self, gradient: bool = True) -> dict[str, Any]:
+        """Work space: registers of the tape, weights ``w`` (m,) and their derivatives ``d_w`` (parameters, m)."""
+        m = len(self.memberships.group)
+        p = len(self.parameters) if gradient else 0
+        return {
+            "value": self.tape.constants.copy(),
+            "slope": np.zeros((len(self.tape.constants), p, m)),
+            "w": np.empty(m),
+            "d_w": np.zeros((p, m)),
+            "scale": np.ones(1),
+            "fixed": False,
+        }
+
+    def weigh(self, theta: np.ndarray, room: dict[str, Any]) -> bool:
+        """Weights and their derivatives at the first entries of theta, into the work space.
+
+        Returns
+        -------
+        bool
+            False where they are not finite.
+        """
+        p = len(self.parameters)
+        if room["fixed"]:
+            return True
+        run(self.tape.code, self.tape.moves, theta[:p], self.memberships.start, room["value"], room["slope"])
+        out = self.tape.output
+        slope = room["slope"][out]
+        filled = int(np.count_nonzero(np.diff(self.memberships.start)))
+        good = aggregation.normalise(
+            room["value"][out], slope, self.tape.logarithm, RULES[self.rule], self.memberships.start,
+            filled, self.scale, room["w"], room["d_w"], room["scale"],
+        )  # fmt: skip
+        room["fixed"] = p == 0
+        return bool(good)
+
+    def total_scale(self, theta: np.ndarray) -> float:
+        """The constant of ``normalize=total`` at theta (prediction keeps it)."""
+        room = self.scratch(gradient=False)
+        self.weigh(theta, room)
+        return float(room["scale"][0])
+
+    def on(self, rows: Memberships) -> Weighing:
+        """The same weights on other memberships."""
+        return replace(self, memberships=rows, tape=make_tape(self.expression, rows.table, rows.start))
+
+    def grid(self, covariate: str, values: np.ndarray, size: int, levels: Levels) -> Weighing:
+        """Weights of made-up groups of `size`: in each the first member's `covariate` takes one of `values`.
+
+        All other numbers are at their means over the memberships, text at its most frequent value.
+        """
+        old = self.memberships.table
+        m = len(values) * size
+        columns = {name: _typical(column, name, covariate, values, size, m) for name, column in old.columns.items()}
+        group = np.repeat(np.arange(len(values)), size)
+        rows = Memberships(
+            self.memberships.block, group, np.zeros(m, dtype=np.int64), levels, Table(old.name, columns, m),
+            np.arange(0, m + 1, size),
+        )  # fmt: skip
+        return self.on(rows)
+
+
+def _typical(column: Column, name: str, covariate: str, values: np.ndarray, size: int, m: int) -> Column:
+    """A column of `m` typical values; that of the covariate moves in the first of every `size` rows."""
+    if name == "n":
+        typical = np.full(m, size)
+    elif column.kind in ("text", "category", "bool", "time"):
+        kinds, count = np.unique(column.values.astype(str), return_counts=True)
+        first = column.values[np.flatnonzero(column.values.astype(str) == kinds[count.argmax()])[0]]
+        typical = np.full(m, first, dtype=column.values.dtype)
+    else:
+        typical = np.full(m, float(np.mean(column.values)))
+        if name == covariate:
+            typical[::size] = values
+    kind = column.kind if typical.dtype.kind != "f" else "number"
+    return Column(name, typical, kind, np.zeros(m, dtype=bool), column.categories)
+
+
+class Block:
+    """What all parts that stand for an ``mm(...)`` have in common: a frozen dataclass with these fields.
+
+    Attributes
+    ----------
+    name : str
+    weighing : Weighing
+    parameters : tuple of Parameter
+        Coefficients in the order in which the user wrote them.
+    center : (k,) array
+        What is subtracted from the column of each.
+    levels : Levels
+        The members.
+    """
+
+    name: str
+    weighing: Weighing
+    parameters: tuple[Parameter, ...]
+    center: np.ndarray
+    levels: Levels
+
+    @property
+    def memberships(self) -> Memberships:
+        """The memberships, sorted by group."""
+        return self.weighing.memberships
+
+    @property
+    def expression(self) -> WeightExpression:
+        """The weights as the user wrote them."""
+        return self.weighing.expression
+
+    @property
+    def tape(self) -> Tape:
+        """The weight expression, compiled."""
+        return self.weighing.tape
+
+    @property
+    def rule(self) -> str:
+        """The normalisation of the weights."""
+        return self.weighing.rule
+
+    @property
+    def scale(self) -> float:
+        """The constant of ``normalize=total`` to use (nan: that of these memberships)."""
+        return self.weighing.scale
+
+    @property
+    def weight_parameters(self) -> tuple[Parameter, ...]:
+        """The weight parameters; they come first in the part's theta."""
+        return self.weighing.parameters
+
+    @property
+    def groups(self) -> int:
+        """Number of groups, those without a member included."""
+        return self.weighing.groups
+
+    def weights(self, theta: np.ndarray, room: dict[str, Any]) -> np.ndarray:
+        """Weights (m,) at the block's theta; their derivatives are in ``room["d_w"]``."""
+        self.weighing.weigh(theta, room)
+        return room["w"]
+
+    def total_scale(self, theta: np.ndarray) -> float:
+        """The constant of ``normalize=total`` at the block's theta (prediction keeps it)."""
+        return self.weighing.total_scale(theta)
+
+    def with_scale(self, scale: float) -> Self:
+        """The same block with a given constant for ``normalize=total``."""
+        return replace(self, weighing=replace(self.weighing, scale=scale))  # type: ignore[type-var]
