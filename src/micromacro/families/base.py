@@ -68,6 +68,10 @@ class Family(Protocol):
         """Expected outcome (response scale) at eta (..., groups); `values` where it depends on them (trials)."""
         ...
 
+    def variance(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
+        """Variance of an outcome around :meth:`mean` (response scale), at eta (..., groups); as `mean` otherwise."""
+        ...
+
     def link_variance(self, own: np.ndarray, mean: float) -> float | None:
         """Variance of the outcome around eta on the link scale, at a mean outcome; None where none is agreed on."""
         ...

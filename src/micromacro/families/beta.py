@@ -79,6 +79,9 @@ class Beta:
     def mean(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
         return binary.probability("logit", eta)
 
+    def variance(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
+        return binary.probability("logit", eta) * binary.probability("logit", -eta) / (1.0 + own[0])
+
     def link_variance(self, own: np.ndarray, mean: float) -> float | None:
         return None
 

@@ -61,6 +61,10 @@ class Binomial:
     def mean(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
         return binary.probability(self.link, eta)
 
+    def variance(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
+        p = binary.probability(self.link, eta)
+        return p * (1.0 - p) / (1.0 if values is None else values[1])
+
     def link_variance(self, own: np.ndarray, mean: float) -> float | None:
         return binary.VARIANCE[self.link]
 

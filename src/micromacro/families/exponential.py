@@ -47,6 +47,13 @@ class Exponential:
     def mean(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
         return np.exp(eta)
 
+    def variance(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
+        return np.exp(2.0 * eta)
+
+    def median(self, eta: np.ndarray, own: np.ndarray) -> np.ndarray:
+        """Median outcome at eta."""
+        return np.exp(eta) * math.log(2.0)
+
     def link_variance(self, own: np.ndarray, mean: float) -> float | None:
         return math.pi**2 / 6.0
 

@@ -67,6 +67,9 @@ class Gamma:
     def mean(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
         return np.exp(eta)
 
+    def variance(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
+        return np.exp(2.0 * eta) / own[0]
+
     def link_variance(self, own: np.ndarray, mean: float) -> float | None:
         return float(scipy_special.polygamma(1, own[0]))
 

@@ -51,6 +51,13 @@ class Lognormal:
     def mean(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
         return np.exp(eta + 0.5 * own[0] ** 2)
 
+    def variance(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
+        return np.expm1(own[0] ** 2) * np.exp(2.0 * eta + own[0] ** 2)
+
+    def median(self, eta: np.ndarray, own: np.ndarray) -> np.ndarray:
+        """Median outcome at eta."""
+        return np.exp(eta)
+
     def link_variance(self, own: np.ndarray, mean: float) -> float | None:
         return float(own[0] ** 2)
 

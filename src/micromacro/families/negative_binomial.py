@@ -68,6 +68,9 @@ class NegativeBinomial:
     def mean(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
         return np.exp(eta)
 
+    def variance(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
+        return np.exp(eta) + np.exp(2.0 * eta) / own[0]
+
     def link_variance(self, own: np.ndarray, mean: float) -> float | None:
         return math.log1p(1.0 / mean + 1.0 / own[0])
 

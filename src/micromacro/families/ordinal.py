@@ -120,6 +120,11 @@ class Ordinal:
     def mean(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
         return np.tensordot(np.arange(1.0, len(own) + 2), self.probabilities(eta, own), axes=1)
 
+    def variance(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
+        number = np.arange(1.0, len(own) + 2)
+        p = self.probabilities(eta, own)
+        return np.tensordot(number**2, p, axes=1) - np.tensordot(number, p, axes=1) ** 2
+
     def link_variance(self, own: np.ndarray, mean: float) -> float | None:
         return binary.VARIANCE[self.link]
 

@@ -79,6 +79,9 @@ class Poisson:
     def mean(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
         return np.exp(eta)
 
+    def variance(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
+        return np.exp(eta)
+
     def link_variance(self, own: np.ndarray, mean: float) -> float | None:
         return math.log1p(1.0 / mean)
 

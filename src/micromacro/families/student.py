@@ -76,6 +76,13 @@ class Student:
     def mean(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
         return eta
 
+    def variance(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
+        return np.full(np.shape(eta), own[0] ** 2 * own[1] / (own[1] - 2.0) if own[1] > 2.0 else math.inf)
+
+    def median(self, eta: np.ndarray, own: np.ndarray) -> np.ndarray:
+        """Median outcome at eta."""
+        return eta
+
     def link_variance(self, own: np.ndarray, mean: float) -> float | None:
         return float(own[0] ** 2 * own[1] / (own[1] - 2.0)) if own[1] > 2.0 else math.inf
 

@@ -54,6 +54,14 @@ class Weibull:
     def mean(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
         return np.exp(eta) * scipy_special.gamma(1.0 + 1.0 / own[0])
 
+    def variance(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
+        first, second = scipy_special.gamma(1.0 + 1.0 / own[0]), scipy_special.gamma(1.0 + 2.0 / own[0])
+        return np.exp(2.0 * eta) * (second - first**2)
+
+    def median(self, eta: np.ndarray, own: np.ndarray) -> np.ndarray:
+        """Median outcome at eta."""
+        return np.exp(eta) * math.log(2.0) ** (1.0 / own[0])
+
     def link_variance(self, own: np.ndarray, mean: float) -> float | None:
         return math.pi**2 / (6.0 * own[0] ** 2)
 

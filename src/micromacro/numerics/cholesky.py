@@ -124,6 +124,20 @@ def solve_upper(layout, panel, x):
 
 
 @_kernel
+def inverse_quadratics(layout, panel, start, position, value, x, out):
+    """a' H^-1 a = |L^-1 a|^2 for each row a of a sparse matrix in compressed rows; `x` (size,) is work space."""
+    for i in range(len(out)):
+        x[:] = 0.0
+        for j in range(start[i], start[i + 1]):
+            x[position[j]] += value[j]
+        solve_lower(layout, panel, x)
+        total = 0.0
+        for k in range(len(x)):
+            total += x[k] * x[k]
+        out[i] = total
+
+
+@_kernel
 def log_determinant(layout, panel, kept):
     """Log-determinant of the leading block of `kept` columns of H, from its factor."""
     diagonal = layout[12]

@@ -13,9 +13,9 @@ from ..engines.base import Outcome, Settings
 from ..engines.health import Health
 from ..errors import EngineError
 from ..model import Specification
-from ..table.memberships import TableRequest, Tables, assemble
-from . import inference, predict, report, summary, variance
+from . import forecast, inference, report, summary, variance
 from .posterior import Posterior
+from .predict import group_index
 
 if TYPE_CHECKING:
     from .plots import Plots
@@ -208,64 +208,48 @@ class Fit:
     def predict(
         self,
         data: Any = None,
-        kind: Literal["linear", "mean", "response"] = "mean",
+        kind: Literal["linear", "mean", "median", "probability", "response"] = "mean",
         *,
         memberships: Any = None,
         members: Any = None,
         new_effects: Literal["draw", "zero"] = "draw",
         ci: float = 0.95,
+        draws: bool = False,
         random_seed: int | None = None,
-    ) -> pd.DataFrame:
+    ) -> Any:
         """Predictions for the groups of the fit, or for the groups of other tables.
 
         Parameters
         ----------
         data, memberships, members : tables, optional
-            As in :func:`micromacro.fit`, without the outcome; the groups of the fit without them.
-        kind : {"linear", "mean", "response"}
-            Linear predictor, expected outcome, or outcome (with its own spread).
+            As in :func:`micromacro.fit`, without the outcome (but with the number of trials, where outcomes of
+            ``trials(k, n)`` are predicted); the groups of the fit without them.
+        kind : {"linear", "mean", "median", "probability", "response"}
+            Linear predictor, expected outcome (of ``trials(k, n)`` the share of successes, of an ordinal outcome the
+            mean number of the category), its median (durations), the probability of each category (ordinal; of
+            a success for binary outcomes), or the outcome itself, with its own spread (of ``trials`` the count).
         new_effects : {"draw", "zero"}
             Effects of members and units that the fit has not seen: drawn from their population (their variance is
             added), or zero.
         ci : float
+        draws : bool
+            Give the draws instead of a table: at most 2,000. Of ml and reml they come from the normal approximation
+            around the maximum, joint in all parameters and effects.
         random_seed : int, optional
-            Of the draws for unseen effects and responses.
+            Of the draws for unseen effects and responses, and of the normal approximation.
 
         Returns
         -------
-        DataFrame
-            Indexed by group id (by row number where each row is a group): mean, sd, lower, upper, or estimate, se,
-            lower, upper.
+        DataFrame or xarray.DataArray
+            Indexed by group id (by row number where each row is a group; by group and category for probabilities of
+            an ordinal outcome): mean, sd, lower, upper, or estimate, se, lower, upper, where standard errors are by
+            the delta method and intervals are made on the log or logit scale of positive means and shares. With
+            ``draws=True`` an array with the dims draw, group (and category).
         """
-        predict.check_kind(kind)
-        if new_effects not in ("draw", "zero"):
-            raise EngineError(f'new_effects= is "draw" or "zero", not {new_effects!r}')
-        tables = None if data is None else self._new_tables(data, memberships, members)
-        index = self._group_index(tables)
-        rng = np.random.default_rng(random_seed)
-        if not self._posterior.sampled:
-            table = predict.estimates(self._posterior, tables, new_effects, kind, ci, rng)
-        else:
-            table = summary.draw_table(predict.draws(self._posterior, tables, new_effects, kind, rng, 2000), ci, index)
-        return self._in_user_order(table.set_axis(index), tables)
-
-    def _new_tables(self, data: Any, memberships: Any, members: Any) -> Tables:
-        """Tables for prediction: what the formula needs, the outcome apart."""
-        specification = self.specification
-        request = specification.request
-        columns = tuple(c for c in request.group_columns if c not in request.outcome_columns or c in specification.used)
-        return assemble(TableRequest(request.group, columns, request.blocks), data, memberships, members)
-
-    def _group_index(self, tables: Any) -> pd.Index:
-        on = self.specification.tables if tables is None else tables
-        if on.group_levels is None:
-            return pd.Index(on.order, name="row")
-        return pd.Index(on.group_levels.values, name=on.group_levels.name)
-
-    def _in_user_order(self, table: Any, tables: Any) -> Any:
-        """Rows that are groups go back to the user's order; groups stay sorted by id."""
-        on = self.specification.tables if tables is None else tables
-        return table.sort_index() if on.group_levels is None else table
+        return forecast.predict(
+            self._posterior, data, kind, memberships=memberships, members=members, new_effects=new_effects, ci=ci,
+            draws=draws, random_seed=random_seed,
+        )  # fmt: skip
 
     def fitted(self) -> pd.Series:
         """Expected outcome of every group, effects included (posterior mean, or at the maximum)."""
@@ -274,10 +258,9 @@ class Fit:
 
     def residuals(self) -> pd.Series:
         """Outcome minus :meth:`fitted`, on the scale that the family saw (after ``log(y)``)."""
-        observed = self._in_user_order(
-            pd.Series(self.specification.outcome, index=self._group_index(None), name="residual"), None
-        )
-        return observed - self.fitted()
+        fitted = self.fitted()
+        index = group_index(self.specification, None)
+        return pd.Series(self.specification.outcome, index, name="residual").reindex(fitted.index) - fitted
 
     # -- again, and elsewhere ----------------------------------------------------------------------------------------
 

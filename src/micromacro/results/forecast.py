@@ -1,0 +1,141 @@
+"""Predictions of every group, of the fit or of new tables: what ``Fit.predict`` gives."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from ..errors import EngineError, ModelError
+from ..table.memberships import Tables
+from .estimand import Estimand, estimand_table, only, wald
+from .normal import as_draws
+from .posterior import Posterior
+from .predict import group_index, new_tables, place
+from .quantities import KINDS, find_quantity, response_values, trial_columns
+from .summary import check_level, draw_table, quantiles
+
+MOST = 2000
+
+
+def predict(
+    posterior: Posterior,
+    data: Any,
+    kind: str,
+    *,
+    memberships: Any,
+    members: Any,
+    new_effects: str,
+    ci: float,
+    draws: bool,
+    random_seed: int | None,
+) -> Any:
+    """Predictions (see ``Fit.predict``): a table, or the draws themselves with labels."""
+    specification = posterior.specification
+    check_level(ci)
+    if kind != "response":
+        find_quantity(specification, kind if kind in KINDS else _unknown(kind))
+    if new_effects not in ("draw", "zero"):
+        raise EngineError(f'new_effects= is "draw" or "zero", not {new_effects!r}')
+    rng = np.random.default_rng(random_seed)
+    tables = None if data is None else new_tables(specification, data, memberships, members, kind == "response")
+    index = group_index(specification, tables)
+    if kind == "response":
+        made = _responses(posterior, tables, new_effects, rng)
+        if draws:
+            return _labelled(made[:, None], index, (), kind, tables, posterior)
+        return _in_user_order(_response_table(posterior, tables, new_effects, made, ci, index), tables, posterior)
+    estimand = group_estimand(posterior, tables, kind, new_effects)
+    categories = estimand.quantity.categories
+    if draws:
+        estimand.posterior = as_draws(posterior, MOST, rng)
+        return _labelled(estimand.draws(MOST, rng), index, categories, kind, tables, posterior)
+    table = estimand_table(estimand, ci, rng, MOST)[0]
+    if categories:
+        names = pd.Index(categories, name="category")
+        both = pd.MultiIndex.from_product([names, index]).swaplevel()
+        table = table.set_index(both).sort_index(level=0, sort_remaining=False)
+        return table.reindex(pd.MultiIndex.from_product([_ordered(index, tables, posterior), names]))
+    return _in_user_order(table.set_axis(index), tables, posterior)
+
+
+def _unknown(kind: str) -> str:
+    raise EngineError(f"kind= is one of {', '.join((*KINDS, 'response'))}, not {kind!r}")
+
+
+def group_estimand(posterior: Posterior, tables: Tables | None, kind: str, new_effects: str) -> Estimand:
+    """A quantity of every group, effects as estimated."""
+    where = place(posterior.specification, tables)
+    quantity = find_quantity(posterior.specification, kind)
+    each = sparse.eye_array(where.groups, format="csr")
+    return Estimand(posterior, [where], quantity, only(quantity.scale), each, "conditional", new_effects)
+
+
+def _responses(
+    posterior: Posterior, tables: Tables | None, new_effects: str, rng: np.random.Generator
+) -> np.ndarray:  # fmt: skip
+    """Outcomes (draws, groups) simulated at draws of everything."""
+    specification = posterior.specification
+    values = response_values(specification, None if tables is None else tables.groups)
+    if values is None and specification.response.values is not None and trial_columns(specification):
+        raise ModelError("responses need the numbers of trials")
+    estimand = group_estimand(as_draws(posterior, MOST, rng), tables, "linear", new_effects)
+    eta = estimand.draws(MOST, rng)[:, 0]
+    theta, _ = estimand.posterior.thinned(MOST)
+    q = specification.system.family_start
+    return np.stack([specification.family.simulate(e, t[q:], rng, values) for e, t in zip(eta, theta, strict=True)])
+
+
+def _response_table(
+    posterior: Posterior, tables: Tables | None, new_effects: str, made: np.ndarray, ci: float, index: pd.Index
+) -> pd.DataFrame:
+    """Means and quantiles of simulated outcomes; exact at the maximum of a Gaussian model."""
+    if posterior.sampled:
+        return draw_table(made, ci, index)
+    specification, optimum = posterior.specification, posterior.outcome.optimum
+    assert optimum is not None
+    middle, se = group_estimand(posterior, tables, "mean", new_effects).delta()
+    middle, se = middle[0], se[0]
+    if specification.family.conjugate:
+        se = np.sqrt(se**2 + optimum.theta[specification.system.family_start] ** 2)
+        low, high = wald(middle, se, ci, "plain")
+    else:
+        se = made.std(axis=0, ddof=1)
+        low, high = quantiles(made, ci)
+        values = response_values(specification, None if tables is None else tables.groups)
+        if trial_columns(specification) and values is not None:
+            middle = middle * values[1]
+    return pd.DataFrame({"estimate": middle, "se": se, "lower": low, "upper": high}, index=index)
+
+
+def _on(tables: Tables | None, posterior: Posterior) -> Tables:
+    return posterior.specification.tables if tables is None else tables
+
+
+def _ordered(index: pd.Index, tables: Tables | None, posterior: Posterior) -> pd.Index:
+    """Rows that are groups go back to the user's order; groups stay sorted by id."""
+    return index.sort_values() if _on(tables, posterior).group_levels is None else index
+
+
+def _in_user_order(table: pd.DataFrame, tables: Tables | None, posterior: Posterior) -> pd.DataFrame:
+    return table.sort_index() if _on(tables, posterior).group_levels is None else table
+
+
+def _labelled(
+    draws: np.ndarray, index: pd.Index, categories: tuple[str, ...], kind: str, tables: Tables | None,
+    posterior: Posterior,
+) -> Any:  # fmt: skip
+    """Draws (draws, categories, groups) as a DataArray with dims draw, group and, where there are several, category."""
+    import xarray as xr
+
+    ids = index.to_numpy()
+    ids = ids.astype(str) if ids.dtype.kind == "O" else ids
+    coords: dict[str, Any] = {"draw": np.arange(len(draws)), "group": ids}
+    if categories:
+        coords["category"] = list(categories)
+        out = xr.DataArray(np.moveaxis(draws, 1, 2), coords, ("draw", "group", "category"), kind)
+    else:
+        out = xr.DataArray(draws[:, 0], coords, ("draw", "group"), kind)
+    return out.sortby("group") if _on(tables, posterior).group_levels is None else out
