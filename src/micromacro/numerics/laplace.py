@@ -113,3 +113,14 @@ def laplace_slopes(row_start, columns, x, shift, row, leverage, first, second, t
         for a in range(row_start[i], row_start[i + 1]):
             k = columns[a]
             slope[a] = x[k] * d + first[i] * shift[k] + second[i] * slope[a]
+
+
+@_kernel
+def whitened_rows(layout, panel, row_start, columns, values, rows, out):
+    """out[k] = L^-1 a for row number rows[k] of A: inner products of two such rows are a'H^-1 b."""
+    for k in range(len(rows)):
+        for j in range(out.shape[1]):
+            out[k, j] = 0.0
+        for a in range(row_start[rows[k]], row_start[rows[k] + 1]):
+            out[k, columns[a]] += values[a]
+        solve_lower(layout, panel, out[k])

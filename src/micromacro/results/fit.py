@@ -14,6 +14,8 @@ from ..engines.health import Health
 from ..errors import EngineError
 from ..model import Specification
 from . import forecast, inference, report, summary, variance
+from .criticism.elpd import Elpd
+from .criticism.loo import leave_one_out, waic
 from .posterior import Posterior
 from .predict import group_index
 
@@ -156,6 +158,33 @@ class Fit:
     def lr_test(self, smaller: Fit) -> inference.LikelihoodRatio:
         """Likelihood-ratio test of a smaller model nested in this one; see the class for its p-value."""
         return inference.likelihood_ratio(self._outcome, smaller._outcome)
+
+    # -- criticism ---------------------------------------------------------------------------------------------------
+
+    def loo(self, integrated: bool = False, *, by: str | None = None, draws: int | None = None) -> Elpd:
+        """Leave-one-out cross-validation by Pareto-smoothed importance sampling.
+
+        Parameters
+        ----------
+        integrated : bool
+            Whether member and unit effects are integrated out before a group is left out. Without it (the usual
+            PSIS-LOO) a group is predicted with effects that its own outcome has shaped, the weights must undo that, and
+            with a few groups a member they often cannot: look at Pareto k.
+        by : str, optional
+            A member block or unit term: leaves out all groups of each member or unit together (effects integrated).
+        draws : int, optional
+            How many draws to use, evenly spaced; all of them, or 2,000 where effects are integrated.
+
+        Returns
+        -------
+        Elpd
+            ``.elpd``, ``.se``, ``.pointwise`` (DataFrame by group with elpd, p and pareto_k).
+        """
+        return leave_one_out(self._posterior, integrated, by, draws)
+
+    def waic(self, *, draws: int | None = None) -> Elpd:
+        """Widely applicable information criterion, conditional on the effects; :meth:`loo` is more reliable."""
+        return waic(self._posterior, draws)
 
     # -- effects and weights -----------------------------------------------------------------------------------------
 

@@ -1,0 +1,155 @@
+r"""PSIS-LOO and WAIC from a matrix of log-likelihoods; arviz-stats does the smoothing.
+
+With weights :math:`w_{is} \propto 1/p(y_i\mid\theta_s)`, smoothed by a generalised Pareto distribution,
+:math:`p(y_i\mid y_{-i}) \approx \sum_s w_{is}\,p(y_i\mid\theta_s)` (Vehtari, Gelman and Gabry 2017). The same formula
+serves the integrated likelihoods :math:`p(y_i\mid y_{-i},\theta)`: the posterior of theta without group i is the
+posterior with it divided by exactly that.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.special import logsumexp
+
+from ...errors import MicromacroWarning, ModelError
+from ...model import Specification
+from ...table.levels import Levels
+from ..posterior import Posterior
+from .elpd import Elpd, log_mean_exp
+from .integrated import integrated_log_likelihood
+from .joint import LeaveSetsOut
+from .pointwise import group_index, log_likelihood, sample
+
+DRAWS = 2000  # draws of theta at which effects are integrated out
+
+
+def leave_one_out(posterior: Posterior, integrated: bool, by: str | None, most: int | None) -> Elpd:
+    """PSIS-LOO of the groups, or of all groups of a member or unit together (`by`)."""
+    s = posterior.specification
+    if by is not None and by != "group":
+        draws = sample(posterior, DRAWS if most is None else most, "loo()")
+        sets, levels = groups_of(s, by)
+        return _finish(posterior, LeaveSetsOut(s, sets).log_likelihood(draws), "integrated", level_index(levels))
+    if integrated:
+        draws = sample(posterior, DRAWS if most is None else most, "loo()")
+        return _finish(posterior, integrated_log_likelihood(s, draws), "integrated", group_index(s))
+    return _finish(posterior, log_likelihood(s, sample(posterior, most, "loo()")), "loo", group_index(s))
+
+
+def level_index(levels: Levels) -> pd.Index:
+    """Ids of members or units."""
+    return pd.Index(levels.values, name=levels.name)
+
+
+def groups_of(specification: Specification, name: str) -> tuple[list[np.ndarray], Levels]:
+    """The groups of each member of a block, or of each unit of a term."""
+    s = specification
+    if name in s.members:
+        part = s.members[name]
+        codes, groups, levels = part.member, part.memberships.group, part.levels
+    elif name in s.units:
+        unit = s.units[name]
+        codes, groups, levels = unit.codes, np.arange(s.groups), unit.levels
+    else:
+        known = ", ".join(["group", *s.members, *s.units])
+        raise ModelError(f"by={name!r} names no member block and no unit term; it is one of {known}")
+    return [np.unique(groups[codes == k]) for k in range(len(levels.values))], levels
+
+
+def _finish(posterior: Posterior, values: np.ndarray, kind: str, index: pd.Index) -> Elpd:
+    """LOO from log-likelihoods (chain, draw, left out)."""
+    draws = values.shape[0] * values.shape[1]
+    elpd, k = psis_loo(values)
+    p = log_mean_exp(values, (0, 1)) - elpd
+    good = good_k(draws)
+    table = pd.DataFrame({"elpd": elpd, "p": p, "pareto_k": k}, index)
+    out = Elpd(kind, table, draws, good, outcome_key(posterior.specification), approximate_note(posterior))
+    if out.bad:
+        warnings.warn(k_message(out), MicromacroWarning, stacklevel=4)
+    return out
+
+
+def k_message(out: Elpd) -> str:
+    """What to do about large Pareto k."""
+    remedy = (
+        "use loo(integrated=True), which does not condition on the effects"
+        if out.kind == "loo"
+        else "draw more, or refit without them: kfold()"
+    )
+    return (
+        f"Pareto k is above {out.good_k:.2f} for {out.bad} of {len(out.pointwise)} left out: their part of the elpd is "
+        f"not reliable; {remedy}"
+    )
+
+
+def good_k(draws: int) -> float:
+    """The Pareto k up to which this many draws give a usable estimate (Vehtari et al. 2024)."""
+    return min(1.0 - 1.0 / math.log10(draws), 0.7) if draws > 10 else 0.0
+
+
+def approximate_note(posterior: Posterior) -> tuple[str, ...]:
+    """What to know of draws that are not from the exact posterior."""
+    if posterior.outcome.engine != "laplace" or posterior.specification.family.conjugate:
+        return ()
+    return ("the draws are from the Laplace approximation: see fit.health for its accuracy",)
+
+
+def outcome_key(specification: Specification) -> tuple:
+    """Name of the outcome, ids of the groups and their outcomes."""
+    s = specification
+    return s.outcome_name, group_index(s), s.response.values, s.family.name
+
+
+def _array_stats() -> Any:
+    from arviz_stats.base.array import array_stats  # slow to import; the same on both of ArviZ's lines
+
+    return array_stats
+
+
+def smoothed_weights(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Log importance weights (chain * draw, k), normalised, of leaving each of k out, and their Pareto k."""
+    chains, draws, count = values.shape
+    flat = values.reshape(chains * draws, count)
+    weights, shapes = np.empty_like(flat), np.empty(count)
+    for i in range(count):
+        if np.ptp(flat[:, i]) < 1e-12:  # nothing that the draws disagree about
+            weights[:, i], shapes[i] = -math.log(chains * draws), 0.0
+            continue
+        weights[:, i], shapes[i] = _array_stats().psislw(flat[:, i], r_eff=relative_size(values[..., i]))
+    return weights, np.where(np.isnan(shapes), np.inf, shapes)
+
+
+def relative_size(values: np.ndarray) -> float:
+    """Effective sample size of the likelihoods over the number of draws, from log-likelihoods (chain, draw)."""
+    if values.shape[1] < 4:
+        return 1.0
+    size = _array_stats().ess(np.exp(values - values.max()), chain_axis=0, draw_axis=1, method="mean", relative=True)
+    return min(1.0, float(size)) if np.isfinite(size) else 1.0
+
+
+def psis_loo(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pointwise elpd (k,) and Pareto k from log-likelihoods (chain, draw, k)."""
+    weights, shapes = smoothed_weights(values)
+    return np.asarray(logsumexp(weights + values.reshape(weights.shape), axis=0)), shapes
+
+
+def waic(posterior: Posterior, most: int | None) -> Elpd:
+    """WAIC, pointwise (Watanabe 2010): mean likelihood less the variance of its logarithm over the posterior."""
+    s = posterior.specification
+    values = log_likelihood(s, sample(posterior, most, "waic()"))
+    draws = values.shape[0] * values.shape[1]
+    p = values.var(axis=(0, 1), ddof=1)
+    elpd = log_mean_exp(values, (0, 1)) - p
+    loose = int(np.count_nonzero(p > 0.4))
+    if loose:
+        warnings.warn(
+            f"WAIC is not reliable: the log-likelihood of {loose} of {s.groups} groups varies by more than 0.4 over "
+            "the posterior; use loo(integrated=True)", MicromacroWarning, stacklevel=3,
+        )  # fmt: skip
+    table = pd.DataFrame({"elpd": elpd, "p": p}, group_index(s))
+    return Elpd("waic", table, draws, math.nan, outcome_key(s), approximate_note(posterior))
