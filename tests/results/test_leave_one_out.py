@@ -9,7 +9,6 @@ from scipy import special, stats
 
 import micromacro as mm
 from micromacro.engines.joint import linear_predictor
-from micromacro.results import predict
 from micromacro.results.criticism.integrated import Cavities, integrated_log_likelihood
 from micromacro.results.criticism.joint import LeaveSetsOut
 from micromacro.results.criticism.pointwise import Sample, log_likelihood, sample
@@ -176,9 +175,9 @@ def brute_force(fit, formula, data, group, quick, **options):
     inside = data["group"] == group
     again = quick(formula, data[~inside], "mcmc", **options)
     new = data[inside]
-    tables = again._new_tables(new, None, None)
-    eta, theta = predict.eta_draws(again.posterior, tables, "draw", np.random.default_rng(group), 100_000)
-    p = stats.norm.pdf(new["y"].iloc[0], eta[:, 0], theta[:, -1])
+    eta = again.predict(new, kind="linear", draws=True, random_seed=group).to_numpy().reshape(-1)
+    theta, _ = again.posterior.thinned(len(eta))
+    p = stats.norm.pdf(new["y"].iloc[0], eta, theta[:, -1])
     draws = p.reshape(options["chains"], -1)
     from arviz_stats.base.array import array_stats
 

@@ -24,7 +24,8 @@ from ...engines.targets import gaussian_marginal
 from ...errors import EngineError
 from ...model import Specification
 from ...numerics.laplace import leverages
-from .pointwise import Sample, group_index, group_values
+from ..predict import group_index
+from .pointwise import Sample, group_values
 
 LOG_2PI = math.log(2.0 * math.pi)
 NODES = 21
@@ -118,7 +119,7 @@ class Cavities:
         """Refuse groups without which the rest determines nothing."""
         bad = np.flatnonzero(~(remains > 1e-9))
         if len(bad):
-            ids = ", ".join(str(i) for i in group_index(self.specification)[bad[:5]])
+            ids = ", ".join(str(i) for i in group_index(self.specification, None)[bad[:5]])
             raise EngineError(
                 f"without {len(bad)} of the groups (first: {ids}) a coefficient under a flat prior is not determined, "
                 "so there is no prediction for them: give the coefficients priors"

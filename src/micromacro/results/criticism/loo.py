@@ -20,10 +20,11 @@ from ...errors import MicromacroWarning, ModelError
 from ...model import Specification
 from ...table.levels import Levels
 from ..posterior import Posterior
+from ..predict import group_index
 from .elpd import Elpd, log_mean_exp
 from .integrated import integrated_log_likelihood
 from .joint import LeaveSetsOut
-from .pointwise import group_index, log_likelihood, sample
+from .pointwise import log_likelihood, sample
 
 DRAWS = 2000  # draws of theta at which effects are integrated out
 
@@ -37,8 +38,8 @@ def leave_one_out(posterior: Posterior, integrated: bool, by: str | None, most: 
         return _finish(posterior, LeaveSetsOut(s, sets).log_likelihood(draws), "integrated", level_index(levels))
     if integrated:
         draws = sample(posterior, DRAWS if most is None else most, "loo()")
-        return _finish(posterior, integrated_log_likelihood(s, draws), "integrated", group_index(s))
-    return _finish(posterior, log_likelihood(s, sample(posterior, most, "loo()")), "loo", group_index(s))
+        return _finish(posterior, integrated_log_likelihood(s, draws), "integrated", group_index(s, None))
+    return _finish(posterior, log_likelihood(s, sample(posterior, most, "loo()")), "loo", group_index(s, None))
 
 
 def level_index(levels: Levels) -> pd.Index:
@@ -102,7 +103,7 @@ def approximate_note(posterior: Posterior) -> tuple[str, ...]:
 def outcome_key(specification: Specification) -> tuple:
     """Name of the outcome, ids of the groups and their outcomes."""
     s = specification
-    return s.outcome_name, group_index(s), s.response.values, s.family.name
+    return s.outcome_name, group_index(s, None), s.response.values, s.family.name
 
 
 def _array_stats() -> Any:
@@ -151,5 +152,5 @@ def waic(posterior: Posterior, most: int | None) -> Elpd:
             f"WAIC is not reliable: the log-likelihood of {loose} of {s.groups} groups varies by more than 0.4 over "
             "the posterior; use loo(integrated=True)", MicromacroWarning, stacklevel=3,
         )  # fmt: skip
-    table = pd.DataFrame({"elpd": elpd, "p": p}, group_index(s))
+    table = pd.DataFrame({"elpd": elpd, "p": p}, group_index(s, None))
     return Elpd("waic", table, draws, math.nan, outcome_key(s), approximate_note(posterior))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from ...errors import EngineError
 from ...latent.mode import LatentPosterior
@@ -70,11 +69,3 @@ def log_likelihood(specification: Specification, draws: Sample, weighted: bool =
         density.rows(room.eta, theta, room.slopes)
         out[chain, draw] = group_values(s, room.slopes[0])
     return out
-
-
-def group_index(specification: Specification) -> pd.Index:
-    """Labels of the groups, in the order of the model."""
-    tables = specification.tables
-    if tables.group_levels is None:
-        return pd.Index(tables.order, name="row")
-    return pd.Index(tables.group_levels.values, name=tables.group_levels.name)
