@@ -35,6 +35,7 @@ def fit(
     family: str | Family = "gaussian",
     engine: str = "mcmc",
     priors: Priors = None,
+    fixed: Mapping[str, float] | None = None,
     memberships: Any = None,
     members: Any = None,
     missing: str = "error",
@@ -64,6 +65,9 @@ def fit(
     priors : dict or {"flat", "vague"}, optional
         Parameter names or classes (``b``, ``Intercept``, ``w``, ``sd``, ``sigma``) to priors of
         :mod:`micromacro.prior`. Without it mcmc uses weakly informative ones scaled by the data, ml and reml none.
+    fixed : dict, optional
+        Parameter names to values (natural scale, the intercept at zero covariates) at which they are held instead of
+        estimated: ``{"sigma": 1, "neighbour.w.b1": 0.5}``; the same as ``mm.prior.fixed(value)`` in `priors`.
     memberships : table or dict of tables by block, optional
         Edge table: a row a membership, with the member and the group column.
     members : table or dict of tables by member column, optional
@@ -100,8 +104,8 @@ def fit(
     """
     model = object.__new__(Model)  # without the specification that this engine may not need
     model._prepare(
-        formula, data, family=family, priors=priors, memberships=memberships, members=members, missing=missing,
-        observation_weights=observation_weights,
+        formula, data, family=family, priors=priors, fixed=fixed, memberships=memberships, members=members,
+        missing=missing, observation_weights=observation_weights,
     )  # fmt: skip
     return model.fit(
         engine=engine, draws=draws, tune=tune, chains=chains, random_seed=random_seed, progress=progress,
@@ -127,14 +131,15 @@ class Model:
         *,
         family: str | Family = "gaussian",
         priors: Priors = None,
+        fixed: Mapping[str, float] | None = None,
         memberships: Any = None,
         members: Any = None,
         missing: str = "error",
         observation_weights: str | None = None,
     ):
         self._prepare(
-            formula, data, family=family, priors=priors, memberships=memberships, members=members, missing=missing,
-            observation_weights=observation_weights,
+            formula, data, family=family, priors=priors, fixed=fixed, memberships=memberships, members=members,
+            missing=missing, observation_weights=observation_weights,
         )  # fmt: skip
         self._specified(flat=False)  # errors of terms, weights and priors come now
 
@@ -153,7 +158,7 @@ class Model:
 
     def _specified(self, flat: bool) -> Specification:
         if flat not in self._specifications:
-            book = PriorBook(self._arguments["priors"])
+            book = PriorBook(self._arguments["priors"], self._arguments["fixed"])
             if self._specifications:  # warnings were given the first time
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore", MicromacroWarning)

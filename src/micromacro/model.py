@@ -187,8 +187,8 @@ class Specification:
 
     @cached_property
     def weight_parameters(self) -> tuple[Parameter, ...]:
-        """All weight parameters."""
-        return tuple(p for p in self.system.hypers if p.kind == "w")
+        """Weight parameters that are estimated."""
+        return tuple(p for p in self.system.hypers if p.kind == "w" and not p.fixed)
 
     @cached_property
     def parameters(self) -> tuple[Parameter, ...]:

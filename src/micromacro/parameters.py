@@ -8,11 +8,12 @@ not normal is a hyper parameter too: given theta everything left is Gaussian.
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from .errors import ModelError
-from .priors import FLAT, Exponential, Flat, HalfCauchy, Lkj, Normal, Prior
+from .priors import FLAT, Exponential, Fixed, Flat, HalfCauchy, Lkj, Normal, Prior
 
 #: The classes that a key of ``priors=`` may name, and what each holds.
 CLASSES = {
@@ -73,6 +74,11 @@ class Parameter:
         return self.kind in _POSITIVE
 
     @property
+    def fixed(self) -> bool:
+        """Whether its value is given and nothing is estimated."""
+        return isinstance(self.prior, Fixed)
+
+    @property
     def linear(self) -> bool:
         """Whether it is a coefficient (of class ``b`` or ``Intercept``)."""
         return self.kind in ("b", "Intercept")
@@ -86,9 +92,11 @@ class PriorBook:
     given : mapping or str or None
         Parameter names or classes to priors, or ``"flat"`` or ``"vague"``; a mapping may have the key
         ``"default"`` with one of these two words.
+    fixed : mapping, optional
+        Parameter names to values that are not to be estimated.
     """
 
-    def __init__(self, given: Mapping[str, Prior | str] | str | None):
+    def __init__(self, given: Mapping[str, Prior | str] | str | None, fixed: Mapping[str, float] | None = None):
         self._rest = "default"
         self._given: dict[str, Prior] = {}
         if isinstance(given, str):
@@ -101,7 +109,23 @@ class PriorBook:
                     self._rest = self._word(prior)
                 else:
                     self._given[key] = self._checked(key, prior)
+        self._fixed = self._values(fixed)
         self._known: list[str] = []
+
+    def _values(self, fixed: Mapping[str, float] | None) -> dict[str, Fixed]:
+        """``fixed=`` as priors that leave no choice."""
+        if fixed is not None and not isinstance(fixed, Mapping):
+            raise ModelError(
+                f'fixed= is a dictionary from parameter names to numbers, as {{"sigma": 1}}, not {fixed!r}'
+            )
+        out = {}
+        for name, value in (fixed or {}).items():
+            if name in self._given:
+                raise ModelError(f"{name!r} has a prior in priors= and a value in fixed=: give one of the two")
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+                raise ModelError(f"fixed: the value of {name!r} must be a finite number, not {value!r}")
+            out[name] = Fixed(float(value))
+        return out
 
     @staticmethod
     def _word(word: object) -> str:
@@ -125,11 +149,11 @@ class PriorBook:
     @property
     def empty(self) -> bool:
         """Whether the user gave no prior at all."""
-        return not self._given and self._rest == "default"
+        return not self._given and not self._fixed and self._rest == "default"
 
     def explicit(self, name: str, kind: str) -> Prior | None:
         """The prior that the user gave this parameter by name or class, if any."""
-        return self._given.get(name, self._given.get(kind))
+        return self._fixed.get(name, self._given.get(name, self._given.get(kind)))
 
     def parameter(self, name: str, kind: str, default: Prior, start: float = 0.0, flat: bool = False) -> Parameter:
         """Make a parameter with the user's prior, or else the default one (none at all if `flat`)."""
@@ -149,6 +173,9 @@ class PriorBook:
 
     @staticmethod
     def _check_support(name: str, kind: str, prior: Prior) -> None:
+        if isinstance(prior, Fixed):
+            _check_value(name, kind, prior.value)
+            return
         if kind in _POSITIVE and prior.proper and prior.support[0] < 0:
             raise ModelError(
                 f"the prior {prior} of {name!r} allows negative values, but {name!r} is positive: use half_normal, "
@@ -160,6 +187,11 @@ class PriorBook:
     def check_all_used(self, kinds: Iterable[str]) -> None:
         """Raise for a key that names no parameter and no class of this model."""
         kinds = set(kinds)
+        for key in self._fixed:
+            if key not in self._known:
+                near = difflib.get_close_matches(key, self._known, n=1)
+                hint = f"; did you mean {near[0]!r}?" if near else ""
+                raise ModelError(f"fixed: there is no parameter {key!r}{hint}\nparameters: {', '.join(self._known)}")
         for key in self._given:
             if key in self._known or key in kinds:
                 continue
@@ -170,6 +202,15 @@ class PriorBook:
                 f"priors: {what} {key!r}{hint}\nparameters: {', '.join(self._known)}\n"
                 f"classes: {', '.join(sorted(kinds))}"
             )
+
+
+def _check_value(name: str, kind: str, value: float) -> None:
+    """Refuse a fixed value that the parameter cannot have."""
+    if kind in _POSITIVE and (value < 0.0 or (value == 0.0 and kind != "sd")):
+        what = "zero or positive" if kind == "sd" else "positive"
+        raise ModelError(f"{name!r} is fixed at {value:g}, but it must be {what}")
+    if kind == "cor" and not -1.0 <= value <= 1.0:
+        raise ModelError(f"the correlation {name!r} is fixed at {value:g}, but it must lie in [-1, 1]")
 
 
 def is_conjugate(prior: Prior) -> bool:

@@ -481,6 +481,38 @@ class Lkj(Prior):
         return 1.0 - 2.0 * self._beta().inverse_below(p)
 
 
+@dataclass(frozen=True)
+class Fixed(Prior):
+    """All the mass at one value: the parameter is known and leaves what is estimated."""
+
+    value: float
+
+    def __post_init__(self):
+        _finite("fixed", value=self.value)
+
+    @property
+    def support(self) -> tuple[float, float]:
+        return (self.value, self.value)
+
+    def log_density(self, x: float) -> float:
+        return 0.0 if x == self.value else -math.inf
+
+    def slope(self, x: float) -> float:
+        return 0.0
+
+    def below(self, x: float) -> float:
+        return float(x >= self.value)
+
+    def above(self, x: float) -> float:
+        return float(x < self.value)
+
+    def inverse_below(self, p: float) -> float:
+        return self.value
+
+    def inverse_above(self, p: float) -> float:
+        return self.value
+
+
 def normal(mean: float = 0.0, sd: float = 1.0) -> Normal:
     """Normal prior with mean `mean` and standard deviation `sd`."""
     return Normal(float(mean), float(sd))
@@ -529,6 +561,11 @@ def beta(a: float, b: float) -> Beta:
 def lkj(eta: float = 1.0) -> Lkj:
     """LKJ prior on correlations with shape `eta` (1 is uniform over correlation matrices)."""
     return Lkj(float(eta))
+
+
+def fixed(value: float) -> Fixed:
+    """No estimation: the parameter is `value` (natural scale; the intercept at zero covariates)."""
+    return Fixed(float(value))
 
 
 FLAT = Flat()

@@ -7,6 +7,7 @@ inverse of minus the Hessian in both, the variance of an effect is
 
 from __future__ import annotations
 
+import math
 import time
 
 import numpy as np
@@ -35,7 +36,7 @@ def fit_approximate_ml(specification: Specification, settings: Settings) -> Outc
     room = marginal.workspace()
     coordinates, first = beginning(specification)
     objective = penalised_objective(marginal, coordinates, room)
-    peaks = find_peaks(objective, starting_points(specification, coordinates, first), coordinates.bounds())
+    peaks = find_peaks(objective, starting_points(coordinates, first), coordinates.bounds())
     if not peaks:
         raise EngineError(
             "the likelihood could not be evaluated at any starting value; look at Model.explain() for the starting "
@@ -87,7 +88,10 @@ def penalised_objective(marginal: LaplaceMarginal, coordinates: Steps, room: Mod
         point = coordinates.theta(u)
         value, gradient = marginal.gradient(point, room)
         for k, prior in priors:
-            value += prior.log_density(point[k])
+            density = prior.log_density(point[k])
+            if not math.isfinite(density):  # its slope may not exist there
+                return -math.inf, np.full(len(u), math.nan)
+            value += density
             gradient[k] += prior.slope(point[k])
         return value, gradient @ coordinates.jacobian(u)
 
@@ -116,8 +120,10 @@ def describe(
     slope[kept:] = 0.0
     slope[kept:, q:] = np.eye(system.size - kept)
     added = np.einsum("ik,kl,il->i", slope, np.nan_to_num(covariance), slope)
-    boundary = ~best.free
-    lost = boundary | np.isnan(np.diag(v_u))
+    places = np.concatenate([coordinates.free, np.arange(q, len(point))])
+    boundary, lost = np.zeros(len(point), dtype=bool), np.zeros(len(point), dtype=bool)
+    boundary[places] = ~best.free
+    lost[places] = ~best.free | np.isnan(np.diag(v_u))
     covariance[lost] = np.nan
     covariance[:, lost] = np.nan
     return Optimum(
@@ -130,7 +136,7 @@ def describe(
         x_slope=slope,
         boundary=boundary[:q],
         peaks=tuple(p.value for p in peaks),
-        penalised=any(p.prior.proper for p in (*system.hypers, *system.coefficients)),
+        penalised=any(p.prior.proper and not p.fixed for p in (*system.hypers, *system.coefficients)),
         gradient_norm=float(np.abs(best.gradient[best.free]).max(initial=0.0)),
     )
 

@@ -26,7 +26,39 @@ from ..priors import Prior
 _ROOT_2_OVER_PI = math.sqrt(2.0 / math.pi)
 
 
-class Scores:
+class Free:
+    """Which entries of theta are estimated; the others keep the value at which they are fixed.
+
+    Coordinates u have an entry for each that is free; theta always has all of them.
+
+    Attributes
+    ----------
+    every : tuple of Parameter
+        All of theta.
+    hypers : tuple of Parameter
+        Those that are free (q of them).
+    free : (q,) int array
+        Their places in theta.
+    """
+
+    def __init__(self, every: tuple[Parameter, ...]):
+        self.every = every
+        self.free = np.array([k for k, p in enumerate(every) if not p.fixed], dtype=np.int64)
+        self.hypers = tuple(every[k] for k in self.free)
+        self._base = np.array([p.start for p in every])  # a fixed parameter starts at its value
+
+    def complete(self, own: np.ndarray) -> np.ndarray:
+        """All of theta from its free entries."""
+        out = self._base.copy()
+        out[self.free] = own
+        return out
+
+    def place(self, k: int) -> int:
+        """Where the entry k of theta is among the coordinates."""
+        return int(np.flatnonzero(self.free == k)[0])
+
+
+class Scores(Free):
     """Prior scores of theta, each divided by its `unit`.
 
     Attributes
@@ -36,14 +68,13 @@ class Scores:
     unit : (q,) array
     """
 
-    def __init__(self, hypers: tuple[Parameter, ...]):
-        self.hypers = hypers
-        self.folded = np.array([_reaches_zero(p.prior) for p in hypers], dtype=bool)
-        self.unit = np.ones(len(hypers))
-        start = np.array([p.start for p in hypers])
-        at = self.from_theta(start)
-        moved = self.from_theta(start + 1.0)
-        for k, p in enumerate(hypers):
+    def __init__(self, every: tuple[Parameter, ...]):
+        super().__init__(every)
+        self.folded = np.array([_reaches_zero(p.prior) for p in self.hypers], dtype=bool)
+        self.unit = np.ones(len(self.hypers))
+        at = self.from_theta(self._base)
+        moved = self.from_theta(self._base + 1.0)
+        for k, p in enumerate(self.hypers):
             if self.folded[k] and at[k] > 0.0:
                 self.unit[k] = min(1.0, at[k])
             elif p.kind == "cut":
@@ -64,11 +95,11 @@ class Scores:
         out = np.empty(len(u))
         for k, p in enumerate(self.hypers):
             out[k] = p.prior.inverse_above(2.0 * special.ndtr(-u[k])) if self.folded[k] else p.prior.from_score(u[k])
-        return out
+        return self.complete(out)
 
     def slope(self, u: np.ndarray, theta: np.ndarray) -> np.ndarray:
-        """d theta_k / d u_k."""
-        u = u * self.unit
+        """d theta_k / d u_k of the free entries (q,)."""
+        u, theta = u * self.unit, theta[self.free]
         out = np.empty(len(u))
         for k, p in enumerate(self.hypers):
             if self.folded[k]:
@@ -80,6 +111,7 @@ class Scores:
 
     def from_theta(self, theta: np.ndarray) -> np.ndarray:
         """u of natural parameters."""
+        theta = theta[self.free]
         out = np.empty(len(theta))
         for k, p in enumerate(self.hypers):
             if self.folded[k]:
@@ -96,42 +128,56 @@ def _reaches_zero(prior: Prior) -> bool:
     return abs(prior.log_density(1e-12) - prior.log_density(1e-9)) < 0.1
 
 
-class Ratios:
-    """theta with every sd relative to sigma, and log sigma; sigma is the last entry."""
+class Ratios(Free):
+    """theta with every sd relative to sigma, and log sigma; sigma is the last entry of theta.
 
-    def __init__(self, hypers: tuple[Parameter, ...]):
-        self.hypers = hypers
-        self.sd = np.array([p.kind == "sd" for p in hypers], dtype=bool)
+    Attributes
+    ----------
+    scaled : bool
+        Whether sigma is free; then log sigma is the last coordinate.
+    """
+
+    def __init__(self, every: tuple[Parameter, ...]):
+        super().__init__(every)
+        self.scaled = not every[-1].fixed
+        self.sd = np.array([p.kind == "sd" for p in self.hypers], dtype=bool)
         self.folded = self.sd.copy()
+
+    def _sigma(self, u: np.ndarray) -> float:
+        return math.exp(u[-1]) if self.scaled else float(self._base[-1])
 
     def theta(self, u: np.ndarray) -> np.ndarray:
         """Natural parameters at u."""
-        out = u.copy()
-        out[-1] = math.exp(u[-1])
-        out[self.sd] = np.abs(u[self.sd]) * out[-1]
-        return out
+        own, sigma = u.copy(), self._sigma(u)
+        own[self.sd] = np.abs(u[self.sd]) * sigma
+        if self.scaled:
+            own[-1] = sigma
+        return self.complete(own)
 
     def from_theta(self, theta: np.ndarray) -> np.ndarray:
         """u of natural parameters."""
-        out = theta.copy()
+        out = theta[self.free]
         out[self.sd] /= theta[-1]
-        out[-1] = math.log(theta[-1])
+        if self.scaled:
+            out[-1] = math.log(theta[-1])
         return out
 
     def jacobian(self, u: np.ndarray) -> np.ndarray:
-        """d theta / d u (q, q)."""
-        sigma = math.exp(u[-1])
-        out = np.eye(len(u))
-        out[self.sd, self.sd] = np.where(u[self.sd] < 0, -sigma, sigma)
-        out[:-1, -1] = np.where(self.sd[:-1], np.abs(u[:-1]) * sigma, 0.0)
-        out[-1, -1] = sigma
+        """d theta / d u (all of theta, q)."""
+        sigma, own = self._sigma(u), np.eye(len(u))
+        own[self.sd, self.sd] = np.where(u[self.sd] < 0, -sigma, sigma)
+        if self.scaled:
+            own[:-1, -1] = np.where(self.sd[:-1], np.abs(u[:-1]) * sigma, 0.0)
+            own[-1, -1] = sigma
+        out = np.zeros((len(self.every), len(u)))
+        out[self.free] = own
         return out
 
     def bounds(self) -> list[tuple[float | None, float | None]]:
         """Bounds for the search: sds from zero, the rest as their priors say."""
         out: list[tuple[float | None, float | None]] = []
         for k, p in enumerate(self.hypers):
-            if k == len(self.hypers) - 1:
+            if self.scaled and k == len(self.hypers) - 1:
                 out.append((None, None))
             elif self.sd[k]:
                 out.append((0.0, None))
@@ -141,57 +187,62 @@ class Ratios:
         return out
 
 
-class Steps:
+class Steps(Free):
     """A point (theta, then held coefficients) in steps of about one standard error.
 
     Parameters
     ----------
-    hypers : tuple of Parameter
+    every : tuple of Parameter
+        All of theta.
     center : (c,) array
         Coefficients at u = 0.
     root : (c, c) array
         Coefficients are center + root u.
     """
 
-    def __init__(self, hypers: tuple[Parameter, ...], center: np.ndarray, root: np.ndarray):
-        self.hypers = hypers
+    def __init__(self, every: tuple[Parameter, ...], center: np.ndarray, root: np.ndarray):
+        super().__init__(every)
         self.center, self.root = center, root
-        self.q = len(hypers)
-        self.sd = np.array([p.kind == "sd" for p in hypers] + [False] * len(center), dtype=bool)
+        self.q = len(self.hypers)
+        self.sd = np.array([p.kind == "sd" for p in self.hypers] + [False] * len(center), dtype=bool)
         self.folded = self.sd.copy()
-        self.log = np.array([p.positive and p.kind != "sd" for p in hypers], dtype=bool)
-        cuts = [k for k, p in enumerate(hypers) if p.kind == "cut"]
-        self.rising = np.array(cuts[1:], dtype=np.int64)  # cuts as the first and the logarithms of their gaps
+        self.log = np.array([p.positive and p.kind != "sd" for p in self.hypers], dtype=bool)
+        # cuts as the first and the logarithms of their gaps; a fixed cut is no coordinate, but the next begins at it
+        cuts = [k for k, p in enumerate(every) if p.kind == "cut"]
+        self._rising = [(self.place(k), k) for k in cuts[1:] if not every[k].fixed]
+        self.rising = np.array([j for j, _ in self._rising], dtype=np.int64)
 
     def theta(self, u: np.ndarray) -> np.ndarray:
         """The point at u."""
-        out = u.copy()
-        out[: self.q][self.log] = np.exp(u[: self.q][self.log])
-        out[self.sd] = np.abs(u[self.sd])
-        for k in self.rising:
-            out[k] = out[k - 1] + math.exp(u[k])
-        out[self.q :] = self.center + self.root @ u[self.q :]
-        return out
+        own = u[: self.q].copy()
+        own[self.log] = np.exp(own[self.log])
+        own[self.sd[: self.q]] = np.abs(own[self.sd[: self.q]])
+        theta = self.complete(own)
+        for j, k in self._rising:
+            theta[k] = theta[k - 1] + math.exp(u[j])
+        return np.concatenate([theta, self.center + self.root @ u[self.q :]])
 
     def from_theta(self, point: np.ndarray) -> np.ndarray:
         """u of a point."""
-        out = point.copy()
-        out[: self.q][self.log] = np.log(point[: self.q][self.log])
-        for k in self.rising:
-            out[k] = math.log(max(point[k] - point[k - 1], 1e-8))
-        out[self.q :] = np.linalg.solve(self.root, point[self.q :] - self.center)
-        return out
+        own = point[self.free]
+        own[self.log] = np.log(own[self.log])
+        for j, k in self._rising:
+            own[j] = math.log(max(point[k] - point[k - 1], 1e-8))
+        return np.concatenate([own, np.linalg.solve(self.root, point[len(self.every) :] - self.center)])
 
     def jacobian(self, u: np.ndarray) -> np.ndarray:
-        """d point / d u."""
-        out = np.eye(len(u))
+        """d point / d u (all of theta and the coefficients, q + c)."""
+        own = np.eye(len(u))
         logs = np.flatnonzero(self.log)
-        out[logs, logs] = np.exp(u[logs])
-        out[self.sd, self.sd] = np.where(u[self.sd] < 0, -1.0, 1.0)
-        for k in self.rising:
+        own[logs, logs] = np.exp(u[logs])
+        own[self.sd, self.sd] = np.where(u[self.sd] < 0, -1.0, 1.0)
+        every = len(self.every)
+        out = np.zeros((every + len(self.center), len(u)))
+        out[self.free] = own[: self.q]
+        for j, k in self._rising:
             out[k] = out[k - 1]
-            out[k, k] = math.exp(u[k])
-        out[self.q :, self.q :] = self.root
+            out[k, j] = math.exp(u[j])
+        out[every:, self.q :] = self.root
         return out
 
     def bounds(self) -> list[tuple[float | None, float | None]]:

@@ -134,7 +134,8 @@ def _judge_draws(outcome: Outcome, draws: np.ndarray, diagnostics: Diagnostics) 
             f"R-hat above {R_HAT} for {', '.join(bad)} (worst {worst:.3f}): run longer (draws=, tune=) and look at the "
             "trace; the posterior may have several modes"
         )
-    unknown = names[~np.isfinite(diagnostics.ess_bulk)]
+    given = np.array([p.fixed for p in specification.parameters], dtype=bool)
+    unknown = names[~np.isfinite(diagnostics.ess_bulk) & ~given]
     if len(unknown):
         troubles.append(
             f"the draws of {', '.join(unknown)} cannot be judged ({draws.shape[1]} a chain, or all the same): draw more"
@@ -147,6 +148,9 @@ def _judge_draws(outcome: Outcome, draws: np.ndarray, diagnostics: Diagnostics) 
         )
     contraction = contractions(specification, draws)
     remarks = list(outcome.notes)
+    if given.any():
+        values = ", ".join(f"{p.name} = {p.start:g}" for p in specification.parameters if p.fixed)
+        remarks.append(f"fixed, not estimated: {values}")
     for name, value in contraction.items():
         parameter = next(p for p in specification.parameters if p.name == name)
         if parameter.kind == "w" and value < CONTRACTION:
@@ -164,7 +168,7 @@ def contractions(specification: Specification, draws: np.ndarray) -> dict[str, f
     """Prior-to-posterior contraction of the hyper parameters, in the coordinates of the prior's normal score."""
     out = {}
     for p in specification.system.hypers:
-        if not p.prior.proper:
+        if not p.prior.proper or p.fixed:
             continue
         values = draws[..., specification.names.index(p.name)].ravel()
         thin = values[:: max(1, len(values) // 500)]
@@ -179,7 +183,7 @@ def _near_zero(specification: Specification, draws: np.ndarray) -> list[str]:
     """Standard deviations whose posterior reaches down to zero."""
     out = []
     for p in specification.system.hypers:
-        if p.kind != "sd":
+        if p.kind != "sd" or p.fixed:
             continue
         values = draws[..., specification.names.index(p.name)].ravel()
         if np.quantile(values, 0.025) < 0.15 * np.median(values):

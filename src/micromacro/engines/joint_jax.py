@@ -97,9 +97,12 @@ class Joint:
 def fixed_terms(part: FixedPart, theta: Array, coefficients: Array) -> Array:
     """Group-level covariates times their coefficients, estimated, loose and known."""
     c, matrix = part.columns, part.matrix
-    intercept = coefficients[0] if part.intercept else 0.0
-    slopes = coefficients[1:] if part.intercept else coefficients
-    return intercept + matrix[:, c.inside] @ slopes + matrix[:, c.outside] @ theta + matrix[:, c.given] @ c.known
+    intercept: Any = 0.0
+    if part.intercept and part.loose_intercept:
+        intercept, theta = theta[0], theta[1:]
+    elif part.intercept:
+        intercept, coefficients = coefficients[0], coefficients[1:]
+    return intercept + matrix[:, c.inside] @ coefficients + matrix[:, c.outside] @ theta + matrix[:, c.given] @ c.known
 
 
 def member_block(part: MemberPart, weights: Weights, theta: Array, coefficients: Array, effects: Array) -> Array:
@@ -314,7 +317,7 @@ _DENSITIES: dict[type[Prior], Callable[[Any, Array], Array]] = {
     priors.Flat: lambda _, x: 0.0 * x, priors.Normal: _normal, priors.Student: _student,
     priors.HalfStudent: _half_student, priors.HalfCauchy: _half_cauchy, priors.HalfNormal: _half_normal,
     priors.Exponential: _exponential, priors.Gamma: _gamma, priors.Uniform: _uniform, priors.Beta: _beta,
-    priors.Lkj: _lkj,
+    priors.Lkj: _lkj, priors.Fixed: lambda _, x: 0.0 * x,
 }  # fmt: skip
 
 
@@ -335,10 +338,15 @@ def limits(hypers: tuple[Parameter, ...]) -> list[tuple[float, float]]:
 
 
 def constrain(hypers: tuple[Parameter, ...], u: Array) -> tuple[Array, Array]:
-    """Theta at unconstrained u (q,), and the logarithm of the absolute determinant of d theta / d u."""
+    """All of theta at unconstrained u of its free entries, and the log absolute determinant of d theta / d u."""
     jnp = _jnp()
-    theta, log_slope, cut = [], jnp.zeros(()), None
-    for k, (p, (low, high)) in enumerate(zip(hypers, limits(hypers), strict=True)):
+    theta, log_slope, cut, k = [], jnp.zeros(()), None, -1
+    for p, (low, high) in zip(hypers, limits(hypers), strict=True):
+        if p.fixed:
+            theta.append(jnp.asarray(p.start))
+            cut = p.start if p.kind == "cut" else cut
+            continue
+        k += 1
         floor: Any = low if cut is None or p.kind != "cut" else jnp.maximum(low, cut)
         below, above = math.isfinite(low) or floor is not low, math.isfinite(high)
         if below and above:
@@ -355,7 +363,7 @@ def constrain(hypers: tuple[Parameter, ...], u: Array) -> tuple[Array, Array]:
 
 
 def unconstrain(hypers: tuple[Parameter, ...], theta: np.ndarray) -> np.ndarray:
-    """The u of some theta; what lies on a bound is moved a little inside."""
+    """The u of the free entries of some theta; what lies on a bound is moved a little inside."""
     out, cut = np.empty(len(theta)), -math.inf
     for k, (p, (low, high)) in enumerate(zip(hypers, limits(hypers), strict=True)):
         floor = max(low, cut) if p.kind == "cut" else low
@@ -367,4 +375,4 @@ def unconstrain(hypers: tuple[Parameter, ...], theta: np.ndarray) -> np.ndarray:
         else:
             out[k] = theta[k]
         cut = theta[k] if p.kind == "cut" else cut
-    return out
+    return out[[not p.fixed for p in hypers]]

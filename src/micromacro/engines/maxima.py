@@ -10,18 +10,17 @@ from .coordinates import Ratios, Steps
 from .health import RIDGE
 
 
-def starting_points(specification: Specification, coordinates: Ratios | Steps, point: np.ndarray) -> list[np.ndarray]:
+def starting_points(coordinates: Ratios | Steps, point: np.ndarray) -> list[np.ndarray]:
     """The default start; where anything non-linear is estimated, further ones from its prior."""
-    system = specification.system
     first = coordinates.from_theta(point)
     starts = [first]
-    free = [k for k, p in enumerate(system.hypers) if p.kind in ("w", "aggregate")]
+    free = [k for k, p in enumerate(coordinates.hypers) if p.kind in ("w", "aggregate")]
     if free:
         rng = np.random.default_rng(np.random.SeedSequence(0))
         for _ in range(3):
             start = first.copy()
             for k in free:
-                prior = system.hypers[k].prior
+                prior = coordinates.hypers[k].prior
                 start[k] = float(prior.sample(rng)) if prior.proper else rng.standard_normal()
             starts.append(start)
     return starts
@@ -50,4 +49,7 @@ def remarks(specification: Specification, optimum: Optimum, engine: str) -> list
         )
     if engine == "reml" and any(p.prior.proper for p in specification.system.coefficients):
         notes.append("coefficients with a prior are integrated under that prior, not under a flat one")
+    given = [f"{p.name} = {p.start:g}" for p in hypers if p.fixed]
+    if given:
+        notes.append(f"fixed, not estimated: {', '.join(given)}")
     return notes

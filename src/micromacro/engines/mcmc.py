@@ -69,7 +69,7 @@ def posterior_peaks(specification: Specification) -> list[Peak]:
     rng = np.random.default_rng(np.random.SeedSequence(0))
     for _ in range(3):
         start = first + 0.3 * rng.standard_normal(len(first))
-        for k, p in enumerate(system.hypers):
+        for k, p in enumerate(coordinates.hypers):
             if p.kind in ("w", "aggregate") or p.linear:
                 start[k] = rng.standard_normal()
         start[coordinates.folded] = np.abs(start[coordinates.folded])
@@ -92,7 +92,7 @@ def score_objective(marginal: Any, coordinates: Scores) -> Objective:
     def objective(u: np.ndarray) -> tuple[float, np.ndarray]:
         theta = coordinates.theta(u)
         value, gradient = marginal.gradient(theta, room)
-        slope = gradient * coordinates.slope(u, theta) + coordinates.prior_slope(u)
+        slope = gradient[coordinates.free] * coordinates.slope(u, theta) + coordinates.prior_slope(u)
         return value + coordinates.log_prior(u), slope
 
     return objective

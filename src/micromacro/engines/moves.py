@@ -58,7 +58,7 @@ class Reference:
         sd = np.broadcast_to(np.asarray(prior_sd, dtype=float), (len(center),))
         scale = 0.5 * (scale + scale.T) / np.outer(sd, sd)
         values, vectors = np.linalg.eigh(np.where(np.isfinite(scale), scale, 0.0))
-        values = np.clip(values, 1e-13 * max(1.0, float(values.max())), 4.0)
+        values = np.clip(values, 1e-13 * float(values.max(initial=1.0)), 4.0)
         root = sd[:, None] * np.linalg.cholesky((vectors * values) @ vectors.T)
         root = widen * root
         return cls(center.copy(), root, np.linalg.inv(root), np.flatnonzero(folded))

@@ -11,6 +11,7 @@ block of it is the inverse of the joint Hessian.
 
 from __future__ import annotations
 
+import math
 import time
 
 import numpy as np
@@ -53,7 +54,7 @@ def _fit(specification: Specification, settings: Settings, engine: str) -> Outco
     room = system.workspace()
     objective = penalised_objective(marginal, coordinates, room)
     first = np.array([p.start for p in system.hypers])
-    peaks = find_peaks(objective, starting_points(specification, coordinates, first), coordinates.bounds())
+    peaks = find_peaks(objective, starting_points(coordinates, first), coordinates.bounds())
     if not peaks:
         raise EngineError(
             "the likelihood could not be evaluated at any starting value; look at Model.explain() for the starting "
@@ -72,7 +73,10 @@ def penalised_objective(marginal: GaussianMarginal, coordinates: Ratios, room: W
         theta = coordinates.theta(u)
         value, gradient = marginal.gradient(theta, room)
         for k, prior in priors:
-            value += prior.log_density(theta[k])
+            density = prior.log_density(theta[k])
+            if not math.isfinite(density):  # its slope may not exist there
+                return -math.inf, np.full(len(u), math.nan)
+            value += density
             gradient[k] += prior.slope(theta[k])
         return value, gradient @ coordinates.jacobian(u)
 
@@ -89,7 +93,6 @@ def describe(
     v_u = best.covariance()
     jacobian = coordinates.jacobian(best.u)
     v = jacobian @ np.nan_to_num(v_u) @ jacobian.T
-    lost = np.isnan(np.diag(v_u))
     x_slope_u = _solution_slopes(marginal, coordinates, best, room)
     value = marginal.value(theta, room)
     x = system.natural_order(room.mean)
@@ -103,7 +106,9 @@ def describe(
     covariance[q:, :q] = x_slope_u[b] @ np.nan_to_num(v_u) @ jacobian.T
     covariance[:q, q:] = covariance[q:, :q].T
     covariance[q:, q:] = block + x_slope_u[b] @ np.nan_to_num(v_u) @ x_slope_u[b].T
-    boundary = ~best.free
+    boundary, lost = np.zeros(q, dtype=bool), np.zeros(q, dtype=bool)
+    boundary[coordinates.free] = ~best.free
+    lost[coordinates.free] = np.isnan(np.diag(v_u))
     covariance[:q][boundary | lost] = np.nan
     covariance[:, :q][:, boundary | lost] = np.nan
     log_prior = sum(
@@ -120,7 +125,7 @@ def describe(
         x_slope=x_slope_u @ slope,
         boundary=boundary,
         peaks=tuple(p.value for p in peaks),
-        penalised=any(p.prior.proper for p in (*system.hypers, *system.coefficients)),
+        penalised=any(p.prior.proper and not p.fixed for p in (*system.hypers, *system.coefficients)),
         gradient_norm=float(np.abs(best.gradient[best.free]).max(initial=0.0)),
     )
 

@@ -75,7 +75,7 @@ def find_peaks(objective: Objective, starts: list[np.ndarray], bounds: Bounds, a
         if value < best - 12.0:
             continue
         peak = sharpen(objective, u, bounds)
-        if not any(abs(peak.value - p.value) < 1e-3 and np.abs(peak.u - p.u).max() < apart for p in peaks):
+        if not any(abs(peak.value - p.value) < 1e-3 and np.abs(peak.u - p.u).max(initial=0.0) < apart for p in peaks):
             peaks.append(peak)
     peaks.sort(key=lambda peak: -peak.value)
     # a search that stalled is no maximum, unless nothing better was found
@@ -119,6 +119,8 @@ def _climb(objective: Objective, start: np.ndarray, bounds: Bounds) -> tuple[np.
 
     if downhill(start)[0] >= 1e30:
         return start, -math.inf
+    if not len(start):  # everything is fixed
+        return start, objective(start)[0]
     out = minimize(downhill, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-10, "gtol": 1e-4})
     return np.asarray(out.x), -float(out.fun)
 

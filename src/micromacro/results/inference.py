@@ -67,8 +67,9 @@ def likelihood_ratio(larger: Outcome, smaller: Outcome) -> LikelihoodRatio:
     a, b = larger.specification, smaller.specification
     if not _same_outcomes(a, b):
         raise ModelError("the two fits are not of the same outcomes: a likelihood-ratio test needs equal data")
-    big = {p.name: p for p in a.parameters}
-    small = {p.name: p for p in b.parameters}
+    big = {p.name: p for p in a.parameters if not p.fixed}
+    small = {p.name: p for p in b.parameters if not p.fixed}
+    _check_fixed(a, b)
     extra = [n for n in small if n not in big]
     if larger.engine == "reml" and {n for n in big if big[n].linear} != {n for n in small if small[n].linear}:
         raise EngineError("REML likelihoods of models with different coefficients cannot be compared: use ml")
@@ -86,7 +87,8 @@ def likelihood_ratio(larger: Outcome, smaller: Outcome) -> LikelihoodRatio:
     statistic = 2.0 * (larger.optimum.loglik - smaller.optimum.loglik)
     statistic = 0.0 if abs(statistic) < 1e-6 else statistic
     dropped = [p for n, p in big.items() if n not in small]
-    boundary = sum(p.kind == "sd" for p in dropped)
+    held = {p.name: p.start for p in b.parameters if p.fixed}
+    boundary = sum(p.kind == "sd" and held.get(p.name, 0.0) == 0.0 for p in dropped)
     note = "; ".join(n for n in (_unidentified(a, b), _other_weights(a, b)) if n)
     if statistic < -1e-6:
         note = (note + "; " if note else "") + "the larger model fits worse: one of the fits is not at its maximum"
@@ -94,6 +96,20 @@ def likelihood_ratio(larger: Outcome, smaller: Outcome) -> LikelihoodRatio:
     x = max(statistic, 0.0)
     p = sum(math.comb(boundary, j) * 0.5**boundary * _upper(x, others + j) for j in range(boundary + 1))
     return LikelihoodRatio(float(statistic), df, float(p), boundary, note)
+
+
+def _check_fixed(larger: Specification, smaller: Specification) -> None:
+    """What the larger model fixes the smaller one must fix at the same value, or not have (an sd at zero)."""
+    other = {p.name: p for p in smaller.parameters}
+    for p in larger.parameters:
+        if not p.fixed:
+            continue
+        if p.name not in other and p.start == 0.0:
+            continue
+        if p.name not in other or not other[p.name].fixed or other[p.name].start != p.start:
+            raise ModelError(
+                f"the models are not nested: the larger one has {p.name} fixed at {p.start:g}, the smaller one has not"
+            )
 
 
 def _same_outcomes(a: Specification, b: Specification) -> bool:
@@ -110,13 +126,14 @@ def _other_weights(larger: Specification, smaller: Specification) -> str:
     out = []
     for name, part in smaller.members.items():
         other = larger.members.get(name)
-        if other is None or part.weight_parameters or not other.weight_parameters:
+        if other is None or any(not p.fixed for p in part.weight_parameters) or not other.weight_parameters:
             continue
         if len(other.memberships.group) != len(part.memberships.group):
             continue
-        zero = np.zeros(len(other.hypers))
+        given = {p.name: p.start for p in part.weight_parameters}  # all fixed
+        zero = np.array([given.get(p.name, p.start if p.fixed else 0.0) for p in other.hypers])
         room, other_room = part.scratch(), other.scratch()
-        part.weighing.weigh(np.zeros(len(part.hypers)), room)
+        part.weighing.weigh(np.array([p.start for p in part.hypers]), room)
         if not other.weighing.weigh(zero, other_room) or not np.allclose(
             room["w"], other_room["w"], rtol=1e-8, atol=1e-12
         ):
@@ -124,7 +141,7 @@ def _other_weights(larger: Specification, smaller: Specification) -> str:
     if not out:
         return ""
     return (
-        f"with its weight parameters at zero the larger model does not have the smaller one's weights in "
+        f"with its other weight parameters at zero the larger model does not have the smaller one's weights in "
         f"{', '.join(out)}: the models may not be nested, and then the p-value means nothing"
     )
 
@@ -152,7 +169,7 @@ def _unidentified(larger: Specification, smaller: Specification) -> str:
         under = smaller.members.get(name)
         gone = under is None or (not under.effects and not under.parameters)
         if gone and part.weight_parameters:
-            lost += [p.name for p in part.weight_parameters]
+            lost += [p.name for p in part.weight_parameters if not p.fixed]
     if not lost:
         return ""
     return (
@@ -170,7 +187,7 @@ def profile_interval(outcome: Outcome, name: str, ci: float) -> tuple[float, flo
         raise EngineError("profile intervals are for ml and reml; intervals of draws are quantiles")
     specification, optimum = outcome.specification, outcome.optimum
     hypers = specification.system.hypers
-    names = [p.name for p in hypers if p.kind != "cut"]
+    names = [p.name for p in hypers if p.kind != "cut" and not p.fixed]
     if name not in names:
         raise ModelError(f"profile intervals are for {', '.join(names)}, not {name!r}")
     k = [p.name for p in hypers].index(name)
@@ -207,6 +224,7 @@ class _Profile:
             self.objective = approximate.penalised_objective(held, self.coordinates, held.workspace())
             self.point = np.concatenate([self.best.theta, self.best.x[system.kept :]])
         self.last = self.coordinates.from_theta(self.point)
+        self.at = self.coordinates.place(k)
 
     def height(self, value: float) -> float:
         """Maximum over the rest with entry k of theta held at `value`, minus the level."""
@@ -215,26 +233,21 @@ class _Profile:
         q = len(self.best.theta)
         theta[:q] = np.maximum(theta[:q], np.where(self._positive(), 1e-9, -np.inf))
         start = self.coordinates.from_theta(theta)
-        if not self.conjugate:
-            held: Bounds = [*self.coordinates.bounds()]
-            held[self.k] = (start[self.k], start[self.k])
-            u, top = climb(self.objective, start, held)
-        elif self.k == len(theta) - 1 or self.coordinates.sd[self.k]:
+        if self.conjugate and self.coordinates.scaled and (self.k == q - 1 or self.coordinates.sd[self.at]):
             u, top = self._held_natural(value, start)
         else:
-            bounds = self.coordinates.bounds()
-            bounds[self.k] = (value, value)
-            start[self.k] = value
+            bounds: Bounds = [*self.coordinates.bounds()]
+            bounds[self.at] = (start[self.at], start[self.at])
             u, top = climb(self.objective, start, bounds)
         self.last = u
         return top - self.level
 
     def _positive(self) -> np.ndarray:
-        return np.array([p.positive for p in self.coordinates.hypers], dtype=bool)
+        return np.array([p.positive and not p.fixed for p in self.coordinates.every], dtype=bool)
 
     def _held_natural(self, value: float, start: np.ndarray) -> tuple[np.ndarray, float]:
         """Hold an sd or sigma at a natural value: the ratio follows sigma."""
-        k, last = self.k, len(start) - 1
+        k, last = self.at, len(start) - 1
 
         def complete(u: np.ndarray) -> np.ndarray:
             out = u.copy()
@@ -278,7 +291,7 @@ def information_criteria(outcome: Outcome) -> tuple[float, float, int]:
         raise EngineError(
             "no AIC or BIC from REML with estimated weights: its likelihood depends on how they are scaled"
         )
-    k = len(outcome.specification.names)
+    k = sum(not p.fixed for p in outcome.specification.parameters)
     n = outcome.specification.groups
     loglik = outcome.optimum.loglik
     return -2.0 * loglik + 2.0 * k, -2.0 * loglik + math.log(n) * k, k

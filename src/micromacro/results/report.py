@@ -56,7 +56,7 @@ def weight_lines(s: Specification) -> list[str]:
     """The weight function of each block."""
     out = []
     for name, part in s.members.items():
-        free = ", ".join(p.name for p in part.weight_parameters) or "none"
+        free = ", ".join(p.name for p in part.weight_parameters if not p.fixed) or "none"
         out.append(
             f"weights of {name}: {to_text(part.expression.node)} ({_NORMALISED[part.rule]}); free parameters: {free}"
         )
@@ -88,6 +88,8 @@ def sections(fit: Fit, ci: float) -> list[tuple[str, pd.DataFrame]]:
     out = []
     for title, of in groups.items():
         part = table[[kinds[name] in of for name in table.index]]
+        if "fixed" in part and not part["fixed"].any():
+            part = part.drop(columns="fixed")
         if len(part):
             out.append((title, part.dropna(axis=1, how="all")))
     if fit.specification.system.kept:
@@ -159,6 +161,8 @@ def _formatter(column: str) -> Callable[[float], str]:
         return lambda v: f"{v:.0f}"
     if column == "p":
         return lambda v: f"{v:.3f}" if v >= 0.0005 else "<0.001"
+    if column == "fixed":
+        return lambda v: "fixed" if v else ""
     if column in ("z",):
         return lambda v: f"{v:.2f}"
     if column == "r_hat":

@@ -50,19 +50,22 @@ def summary_table(posterior: Posterior, ci: float) -> pd.DataFrame:
     """The table of all parameters (see ``Fit.summary``)."""
     low, high = intervals(posterior, ci)
     index = pd.Index(posterior.specification.names, name="parameter")
+    given = {"fixed": [p.fixed for p in posterior.specification.parameters]}
+    given = given if any(given["fixed"]) else {}  # a column only where it says something
     if posterior.sampled:
         d = posterior.diagnostics
         columns = {
             "mean": posterior.estimate, "sd": posterior.sd, "lower": low, "upper": high, "ess_bulk": d.ess_bulk,
-            "ess_tail": d.ess_tail, "r_hat": d.r_hat, "mcse_mean": d.mcse_mean,
+            "ess_tail": d.ess_tail, "r_hat": d.r_hat, "mcse_mean": d.mcse_mean, **given,
         }  # fmt: skip
         return pd.DataFrame(columns, index=index)
     with np.errstate(divide="ignore", invalid="ignore"):
         z = posterior.estimate / posterior.sd
-    z[[k for k, p in enumerate(posterior.specification.parameters) if p.positive]] = np.nan  # no test of zero here
+    # no test of zero here
+    z[[k for k, p in enumerate(posterior.specification.parameters) if p.positive or p.fixed]] = np.nan
     columns = {
         "estimate": posterior.estimate, "se": posterior.sd, "z": z, "p": 2.0 * special.ndtr(-np.abs(z)), "lower": low,
-        "upper": high,
+        "upper": high, **given,
     }  # fmt: skip
     return pd.DataFrame(columns, index=index)
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import ModelError
 from ..language.nodes import Fix, Formula
-from ..parameters import Parameter
+from ..parameters import Parameter, is_conjugate
 from ..table.columns import Table
 from ..table.memberships import Tables
 from .base import Columns, Context, sort_columns, spread
@@ -42,18 +42,29 @@ class FixedPart:
     effects: int = 0
 
     @property
+    def loose_intercept(self) -> bool:
+        """Whether the intercept is an entry of theta: its prior is not normal, or it is fixed."""
+        return self.intercept is not None and not is_conjugate(self.intercept.prior)
+
+    @property
     def hypers(self) -> tuple[Parameter, ...]:
-        """Coefficients whose prior is not normal."""
-        return self.columns.loose
+        """Coefficients whose prior is not normal, the intercept first."""
+        return ((self.intercept,) if self.intercept and self.loose_intercept else ()) + self.columns.loose
 
     @property
     def coefficients(self) -> tuple[Parameter, ...]:
         """The intercept, if any, and the coefficients with a normal or flat prior."""
-        return ((self.intercept,) if self.intercept else ()) + self.columns.linear
+        return ((self.intercept,) if self.intercept and not self.loose_intercept else ()) + self.columns.linear
 
     def _linear(self) -> np.ndarray:
         inside = self.matrix[:, self.columns.inside]
-        return np.column_stack([np.ones(len(inside)), inside]) if self.intercept else inside
+        with_ones = self.intercept is not None and not self.loose_intercept
+        return np.column_stack([np.ones(len(inside)), inside]) if with_ones else inside
+
+    @property
+    def centered(self) -> bool:
+        """Whether covariates are centred: there is an intercept, and it may move."""
+        return self.intercept is not None and not self.intercept.fixed
 
     def entries(self) -> tuple[np.ndarray, np.ndarray]:
         n, k = len(self.matrix), len(self.coefficients)
@@ -68,6 +79,9 @@ class FixedPart:
             scratch["filled"] = True
         if len(self.columns.known):
             offset += self.matrix[:, self.columns.given] @ self.columns.known
+        if self.loose_intercept:
+            offset += theta[0]
+            theta = theta[1:]
         if len(theta):
             offset += self.matrix[:, self.columns.outside] @ theta
         return True
@@ -75,7 +89,8 @@ class FixedPart:
     def pull(
         self, theta: np.ndarray, scratch: Any, slots: np.ndarray, slope: np.ndarray, d_offset: np.ndarray
     ) -> np.ndarray:
-        return self.matrix[:, self.columns.outside].T @ d_offset
+        slopes = self.matrix[:, self.columns.outside].T @ d_offset
+        return np.concatenate([[d_offset.sum()], slopes]) if self.loose_intercept else slopes
 
     def on(self, tables: Tables) -> FixedPart:
         """The same part on other tables."""
@@ -95,9 +110,10 @@ def build_fixed(formula: Formula, context: Context, no_intercept: str | None = N
     intercept = formula.intercept and no_intercept is None
     design, matrix = make_design(formula.fixed, groups, context.text, formula.intercept)
     fixes, given = _fixed_columns(formula.fixes, groups, context.text)
-    check_constant(matrix, design.names, formula.intercept, "the groups")
-    center = matrix.mean(axis=0) if intercept and len(matrix) else np.zeros(matrix.shape[1])
     start = context.intercept() if intercept else None
+    moves = start is not None and not start.fixed  # an intercept fixed at zero covariates leaves them as they are
+    check_constant(matrix, design.names, formula.intercept and not (start and start.fixed), "the groups")
+    center = matrix.mean(axis=0) if moves and len(matrix) else np.zeros(matrix.shape[1])
     parameters = [context.coefficient(n, spread(c)) for n, c in zip(design.names, matrix.T, strict=True)]
     center = np.concatenate([center, np.zeros(given.shape[1])])
     return FixedPart(

@@ -26,8 +26,8 @@ def build_parts(
     no_intercept : str or None
         Why the family has no intercept, if it has none.
     """
-    parts: list[Part] = [build_fixed(formula, context, no_intercept)]
-    intercept = parts[0].coefficients[:1] and parts[0].coefficients[0].kind == "Intercept"
-    parts += [build_member(call, weights[block_name(call)], context, bool(intercept)) for call in formula.members]
+    fixed = build_fixed(formula, context, no_intercept)
+    parts: list[Part] = [fixed]
+    parts += [build_member(call, weights[block_name(call)], context, fixed.centered) for call in formula.members]
     parts += [build_unit(call, context) for call in formula.units]
     return parts
