@@ -272,7 +272,7 @@ def test_nuts_agrees(quick, data):
     [
         (
             {"fixed": {"member.w.b1": 1}},
-            "no parameter 'member.w.b1'; did you mean 'member.w.s'.*parameters: Intercept, x",
+            "no parameter 'member.w.b1'; did you mean 'member.w.s'.*s: Intercept, x",
         ),
         ({"fixed": {"w": 1}}, "no parameter 'w'"),
         ({"fixed": {"sigma": 0}}, "'sigma' is fixed at 0, but it must be positive"),
