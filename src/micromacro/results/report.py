@@ -88,7 +88,7 @@ def sections(fit: Fit, ci: float) -> list[tuple[str, pd.DataFrame]]:
     out = []
     for title, of in groups.items():
         part = table[[kinds[name] in of for name in table.index]]
-        if "fixed" in part and not bool(np.any(part["fixed"].to_numpy())):
+        if "fixed" in table and not np.any([p.fixed and p.kind in of for p in fit.specification.parameters]):
             part = part.drop(columns="fixed")
         if len(part):
             out.append((title, part.dropna(axis=1, how="all")))
