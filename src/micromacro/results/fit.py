@@ -13,7 +13,7 @@ from ..engines.base import Outcome, Settings
 from ..engines.health import Health
 from ..errors import EngineError
 from ..model import Specification
-from . import forecast, inference, report, summary, variance
+from . import forecast, inference, margins, report, summary, variance
 from .criticism.elpd import Elpd
 from .criticism.loo import leave_one_out, waic
 from .posterior import Posterior
@@ -279,6 +279,10 @@ class Fit:
             self._posterior, data, kind, memberships=memberships, members=members, new_effects=new_effects, ci=ci,
             draws=draws, random_seed=random_seed,
         )  # fmt: skip
+
+    predictions = margins.predictions
+    comparisons = margins.comparisons
+    slopes = margins.slopes
 
     def fitted(self) -> pd.Series:
         """Expected outcome of every group, effects included (posterior mean, or at the maximum)."""

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from ..errors import DataError
 from ..latent.system import Part, System
 from ..model import Specification
 from ..table.memberships import TableRequest, Tables, assemble
@@ -81,7 +82,11 @@ class Predictor:
             if isinstance(part, Block) and part.rule == "total" and self.new:
                 part = part.with_scale(self._trained_scale(k, own))
                 self.scratch[k]["fixed"] = False
-            part.fill(own, self.scratch[k], self.slots[k], self.values[k], offset)
+            if not part.fill(own, self.scratch[k], self.slots[k], self.values[k], offset):
+                raise DataError(
+                    f"the weights of {part.name} are not finite on these data: look at the columns that they are "
+                    "made from"
+                )
         return offset
 
     def _trained_scale(self, k: int, theta: np.ndarray) -> float:

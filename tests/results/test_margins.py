@@ -1,0 +1,280 @@
+"""Predictions, comparisons and slopes against closed forms, predictions of changed data, and simulation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import special, stats
+
+import micromacro as mm
+
+CLOSE = {"rel": 1e-5}
+
+
+@pytest.fixture(scope="module")
+def frame():
+    """80 groups of two to four among 14 members; a group covariate, member covariates, outcomes of several kinds."""
+    rng = np.random.default_rng(12)
+    rows = [(g, m) for g in range(80) for m in rng.choice(14, rng.integers(2, 5), replace=False)]
+    out = pd.DataFrame(rows, columns=["group", "member"])
+    out["z"], out["s"] = rng.standard_normal(len(out)), rng.standard_normal(len(out))
+    out["head"] = (~out["group"].duplicated()).astype(int)
+    x, u = rng.standard_normal(80), 1.3 * rng.standard_normal(14)
+    w = np.exp(0.5 * out["s"])
+    w /= w.groupby(out["group"]).transform("sum")
+    eta = 0.2 + 0.6 * x + np.bincount(out["group"], w * (0.8 * out["z"] + u[out["member"]]))
+    outcomes = {
+        "x": x, "kind": np.array(["a", "b", "c"])[rng.integers(0, 3, 80)], "y": eta + 0.5 * rng.standard_normal(80),
+        "count": rng.poisson(np.exp(eta)), "binary": (rng.random(80) < special.expit(eta)).astype(int),
+        "grade": 1 + (rng.logistic(size=80) + eta > 0).astype(int) + (rng.logistic(size=80) + eta > 2),
+        "time": np.exp(eta) * rng.weibull(1.5, 80), "event": rng.integers(0, 5, 80) > 0,
+    }  # fmt: skip
+    return out.join(pd.DataFrame(outcomes), on="group")
+
+
+BLOCK = " + mm(member, group, z, weights = exp(b1 * s + b2 * head), normalize = group)"
+TOTAL = " + mm(member, group, z, weights = 1 / n ** exp(-b1 * s), normalize = total)"
+
+
+@pytest.fixture(scope="module")
+def gaussian(frame, quick):
+    return quick("y ~ x" + TOTAL, frame)
+
+
+@pytest.fixture(scope="module")
+def grouped(frame, quick):
+    return quick("y ~ x + kind" + BLOCK, frame)
+
+
+@pytest.fixture(scope="module")
+def binary(frame, quick):
+    return quick("binary ~ x" + TOTAL, frame, family="bernoulli")
+
+
+@pytest.fixture(scope="module")
+def count(frame, quick):
+    return quick("count ~ x" + BLOCK, frame, family="poisson")
+
+
+@pytest.fixture(scope="module")
+def sampled(frame, quick):
+    return quick("y ~ x" + TOTAL, frame, "mcmc", draws=150, tune=150, chains=2, random_seed=2)
+
+
+def test_slopes_of_a_linear_model_are_its_coefficients(grouped):
+    """Also of the member covariate: where weights sum to one it moves every group by its coefficient."""
+    table = grouped.slopes(["x", "z"]).set_index("variable")
+    for name, parameter in (("x", "x"), ("z", "member.z")):
+        assert table.loc[name, "estimate"] == pytest.approx(grouped.params[parameter], **CLOSE)
+        assert table.loc[name, "se"] == pytest.approx(grouped.bse[parameter], rel=1e-3)
+        ends = grouped.conf_int().loc[parameter]
+        assert table.loc[name, ["lower", "upper"]].to_numpy(float) == pytest.approx(ends.to_numpy(), rel=1e-3)
+
+
+def test_default_variables_are_all_covariates(grouped, gaussian):
+    assert list(gaussian.slopes()["variable"]) == ["x", "z", "s"]
+    table = grouped.comparisons()
+    assert list(table["variable"]) == ["x", "kind", "kind", "z", "s", "head"]
+    assert list(table["contrast"]) == ["+1", "b - a", "c - a", "+1", "+1", "1 - 0"]
+
+
+def test_comparisons_of_categories_are_their_coefficients(grouped):
+    table = grouped.comparisons({"kind": "pairwise"}).set_index("contrast")
+    assert list(table.index) == ["b - a", "c - a", "c - b"]
+    b, c = grouped.params["kind[T.b]"], grouped.params["kind[T.c]"]
+    assert table["estimate"].to_numpy() == pytest.approx([b, c, c - b], **CLOSE)
+    v = grouped.cov_params().loc[["kind[T.b]", "kind[T.c]"], ["kind[T.b]", "kind[T.c]"]].to_numpy()
+    assert table.loc["c - b", "se"] == pytest.approx(np.sqrt([-1, 1] @ v @ [-1, 1]), rel=1e-3)
+
+
+def test_average_marginal_effects_of_a_logistic_regression(frame, quick):
+    """Without effects: the closed form, its standard error by hand."""
+    rows = frame.drop_duplicates("group")
+    fit = quick("binary ~ x", rows, family="bernoulli")
+    a, b = fit.params
+    p = special.expit(a + b * rows["x"].to_numpy())
+    d = p * (1 - p)
+    table = fit.slopes("x").iloc[0]
+    assert table["estimate"] == pytest.approx(np.mean(d) * b, **CLOSE)
+    gradient = np.array([np.mean(d * (1 - 2 * p)) * b, np.mean(d + d * (1 - 2 * p) * rows["x"] * b)])
+    assert table["se"] == pytest.approx(np.sqrt(gradient @ fit.cov_params().to_numpy() @ gradient), rel=1e-4)
+    odds = fit.comparisons("x", contrast="odds_ratio", at={"x": 0.0}).iloc[0]
+    assert odds["estimate"] == pytest.approx(np.exp(b))
+    mean = fit.predictions(at={"x": 0.0}).iloc[0]
+    assert mean["estimate"] == pytest.approx(special.expit(a))
+    low = special.expit(fit.conf_int().loc["Intercept"])
+    assert mean[["lower", "upper"]].to_numpy(float) == pytest.approx(low.to_numpy(), **CLOSE)
+
+
+def test_ratios_under_a_log_link_are_exponentials_of_coefficients(count):
+    for effects in ("conditional", "zero", "marginal"):
+        table = count.comparisons({"x": 2.0}, contrast="ratio", effects=effects).iloc[0]
+        assert table["estimate"] == pytest.approx(np.exp(2 * count.params["x"]), **CLOSE)
+        ends = np.exp(2 * count.conf_int().loc["x"]).to_numpy()
+        assert table[["lower", "upper"]].to_numpy(float) == pytest.approx(ends, rel=1e-3)
+    log = count.comparisons({"x": 2.0}, contrast="log_ratio").iloc[0]
+    assert log["se"] == pytest.approx(2 * count.bse["x"], rel=1e-3)
+
+
+def test_ratios_for_durations(frame, quick):
+    fit = quick("surv(time, event) ~ x + mm(member, group, weights = 1/n)", frame, family="weibull")
+    b, shape = fit.params["x"], fit.params["shape"]
+    time = fit.comparisons("x", contrast="time_ratio").iloc[0]
+    hazard = fit.comparisons("x", contrast="hazard_ratio").iloc[0]
+    assert [time["estimate"], hazard["estimate"]] == pytest.approx([np.exp(b), np.exp(-shape * b)])
+    v = fit.cov_params().loc[["x", "shape"], ["x", "shape"]].to_numpy()
+    slope = np.array([-shape, -b])
+    assert hazard["se"] == pytest.approx(hazard["estimate"] * np.sqrt(slope @ v @ slope), rel=1e-3)
+    median = fit.comparisons("x", kind="median", contrast="ratio").iloc[0]
+    assert median["estimate"] == pytest.approx(np.exp(b))
+    with pytest.raises(mm.EngineError, match="hazard_ratio"):
+        quick("count ~ x", frame.drop_duplicates("group"), family="poisson").comparisons(contrast="hazard_ratio")
+
+
+@pytest.mark.parametrize("which", ["gaussian", "binary", "count"])
+def test_a_change_in_a_weight_covariate_changes_the_weights(request, frame, which):
+    """As predicted for data in which the column was changed by hand."""
+    fit = request.getfixturevalue(which)
+    after = fit.predict(frame.assign(s=frame["s"] + 0.7))["estimate"] - fit.predict(frame)["estimate"]
+    table = fit.comparisons({"s": 0.7}).iloc[0]
+    if which == "count":  # normalised in the group: all weights move together, and nothing happens
+        assert abs(table["estimate"]) < 1e-12
+    else:
+        assert abs(after.mean()) > 1e-4
+    assert table["estimate"] == pytest.approx(after.mean(), abs=1e-12)
+    assert table["groups"] == 80
+
+
+def test_where_moves_some_memberships_only(grouped, frame):
+    spread = frame["z"].std()
+    hand = frame.assign(z=frame["z"] + spread * frame["head"])
+    expected = (grouped.predict(hand)["estimate"] - grouped.predict()["estimate"]).mean()
+    for where in ("head == 1", {"head": 1}, lambda table: table["head"] == 1):
+        table = grouped.comparisons({"z": "sd"}, where=where).iloc[0]
+        assert table["estimate"] == pytest.approx(expected, **CLOSE)
+    one = grouped.comparisons("z", where={"member": 3}).iloc[0]
+    assert one["groups"] == frame.loc[frame["member"] == 3, "group"].nunique()
+    slope = grouped.slopes("z", where="head == 1").iloc[0]
+    assert slope["estimate"] == pytest.approx(expected / spread, rel=1e-4)
+
+
+@pytest.mark.parametrize("which", ["gaussian", "binary"])
+def test_a_member_leaves(request, frame, which):
+    """As predicted for data without its rows: one member fewer, the constant of `total` that of the fit."""
+    fit = request.getfixturevalue(which)
+    groups = frame.loc[frame["member"] == 3, "group"].unique()
+    rest = frame[frame["group"].isin(groups) & (frame["member"] != 3)]
+    expected = (fit.predict(rest)["estimate"] - fit.predict()["estimate"].loc[groups]).dropna()
+    table = fit.comparisons(without=3, by="group")
+    assert list(table["group"]) == sorted(groups)
+    assert table["estimate"].to_numpy() == pytest.approx(expected.loc[sorted(groups)].to_numpy(), abs=1e-10)
+    average = fit.comparisons(without={"member": 3}).iloc[0]
+    assert average["contrast"] == "without member 3"
+    assert average["estimate"] == pytest.approx(expected.mean())
+    assert fit.predictions(without=[3], by="group")["groups"].sum() == 80
+
+
+def test_effects_at_zero_and_integrated_out(count):
+    """Against simulation of effects from their population, and against the fixed part alone."""
+    system, optimum = count.specification.system, count._outcome.optimum
+    room = system.workspace()
+    system.fill(optimum.theta, room)
+    A = np.zeros((80, system.size))
+    s = system.symbolic
+    A[np.repeat(np.arange(80), np.diff(s.row_start)), s.order[s.columns]] = room.values
+    fixed = A[:, system.kept :] @ optimum.x[system.kept :]
+    zero, marginal = (count.predictions(effects=e)["estimate"][0] for e in ("zero", "marginal"))
+    assert zero == pytest.approx(np.exp(fixed).mean())
+    z = np.random.default_rng(1).standard_normal((20000, system.kept))
+    means = np.exp(fixed + z @ A[:, : system.kept].T).mean(1)
+    assert abs(marginal - means.mean()) < 4 * means.std() / np.sqrt(20000)
+    spread = (A[:, : system.kept] ** 2).sum(1)
+    assert marginal == pytest.approx(np.exp(fixed + spread / 2).mean(), rel=1e-9)
+    assert marginal > 1.02 * zero
+
+
+def test_standard_errors_are_the_spread_of_draws_around_the_maximum(gaussian, count):
+    """Everything in one: averages, weights, effects. Draws differ from the delta method in second order."""
+    from micromacro.results.fit import Fit
+    from micromacro.results.normal import as_draws
+
+    for fit, arguments in ((gaussian, {"variables": "z"}), (count, {"variables": "x"})):
+        made = Fit(as_draws(fit.posterior, 1500, np.random.default_rng(5)).outcome)
+        table, sampled = fit.comparisons(**arguments).iloc[0], made.comparisons(**arguments).iloc[0]
+        assert sampled["sd"] == pytest.approx(table["se"], rel=0.15)
+        assert sampled["mean"] == pytest.approx(table["estimate"], abs=0.25 * table["se"])
+
+
+def test_draws_are_contrasted_one_by_one(sampled, frame):
+    hand = sampled.predict(frame.assign(s=frame["s"] + 1.0), draws=True, kind="linear").mean("group")
+    base = sampled.predict(draws=True, kind="linear").mean("group")
+    table = sampled.comparisons("s").iloc[0]
+    difference = (hand - base).to_numpy()
+    assert [table["mean"], table["sd"]] == pytest.approx([difference.mean(), difference.std(ddof=1)])
+    assert [table["lower"], table["upper"]] == pytest.approx(np.quantile(difference, [0.025, 0.975]))
+    slope = sampled.slopes("x").iloc[0]
+    assert slope["mean"] == pytest.approx(sampled.params["x"], **CLOSE)
+
+
+def test_predictions_by_groups_and_at_values(grouped, frame):
+    each = grouped.predictions(by="group")
+    assert each["estimate"].to_numpy() == pytest.approx(grouped.predict()["estimate"].to_numpy())
+    assert each["se"].to_numpy() == pytest.approx(grouped.predict()["se"].to_numpy())
+    kinds = frame.groupby("group")["kind"].first()
+    by = grouped.predictions(by="kind").set_index("kind")
+    assert by["estimate"].to_numpy() == pytest.approx(grouped.fitted().groupby(kinds).mean().to_numpy())
+    assert by["groups"].to_numpy().tolist() == kinds.value_counts().sort_index().tolist()
+    grid = grouped.predictions(at={"x": [0.0, "mean"], "kind": ["a", "c"]})
+    assert list(zip(grid["x"], grid["kind"], strict=True)) == [(0.0, "a"), (0.0, "c"), ("mean", "a"), ("mean", "c")]
+    hand = grouped.predict(frame.assign(x=0.0, kind="c").assign(y=0.0))["estimate"].mean()
+    assert grid["estimate"][1] == pytest.approx(hand)
+
+
+def test_new_data_and_members_no_one_has_seen(grouped, frame):
+    new = frame[frame["group"] < 3].replace({"member": {frame["member"][0]: 77}})
+    table = grouped.predictions(new)
+    expected = grouped.predict(new)["estimate"].mean()
+    assert table["estimate"][0] == pytest.approx(expected)
+    assert grouped.predictions(new, new_effects="zero")["se"][0] < table["se"][0]
+    # an unused column of new data may choose memberships
+    chosen = grouped.comparisons("z", new.assign(chosen=[1] + [0] * (len(new) - 1)), where="chosen == 1")
+    assert chosen["groups"][0] == 1
+
+
+def test_differences_of_probabilities_of_categories_sum_to_zero(frame, quick):
+    fit = quick("grade ~ x + mm(member, group, weights = 1/n)", frame, family="ordinal")
+    table = fit.comparisons("x", kind="probability")
+    assert list(table["category"]) == ["1", "2", "3"]
+    assert abs(table["estimate"].sum()) < 1e-9
+    assert table["estimate"].iloc[2] * fit.params["x"] > 0
+
+
+def test_an_observational_average_is_not_the_prediction_at_averages(count, frame):
+    assert count.predictions()["estimate"][0] == pytest.approx(count.fitted().mean())
+    z = stats.norm.ppf(0.975)
+    row = count.predictions().iloc[0]
+    assert row["upper"] == pytest.approx(row["estimate"] * np.exp(z * row["se"] / row["estimate"]))
+
+
+@pytest.mark.parametrize(
+    ("call", "arguments", "match"),
+    [
+        ("comparisons", {"contrast": "quotient"}, "contrast="),
+        ("comparisons", {"variables": "nothing"}, "'nothing'"),
+        ("comparisons", {"variables": {"x": "huge"}}, "comparison of 'x'"),
+        ("comparisons", {"variables": {"kind": "sd"}}, "'kind'"),
+        ("comparisons", {"variables": "x", "where": "head == 1"}, "column of groups"),
+        ("comparisons", {"variables": "z", "where": "head == 5"}, "nothing changes"),
+        ("comparisons", {"without": 99}, "no group has a member 99"),
+        ("comparisons", {"without": {"other": 3}}, "'other'"),
+        ("comparisons", {"contrast": "odds_ratio"}, "probabilities"),
+        ("predictions", {"effects": "none"}, "effects="),
+        ("predictions", {"by": "y2"}, "by="),
+        ("predictions", {"kind": "response"}, "kind="),
+        ("slopes", {"variables": "kind"}, "no slope"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused(grouped, call, arguments, match):
+    with pytest.raises(mm.MicromacroError, match=match):
+        getattr(grouped, call)(**arguments)
