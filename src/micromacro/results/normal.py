@@ -7,8 +7,9 @@ in x,
    \qquad \delta \sim N(0, V),\; z \sim N(0, I),
 
 which has the joint covariance that the standard errors come from. Positive parameters are drawn on the log scale,
-correlations on Fisher's; an entry on its boundary stays there. An effect is its sd times an entry of x, so where an sd
-is uncertain the draws of effects spread a little more than their standard errors say, which are of first order.
+correlations on Fisher's; an entry on its boundary stays there. What is normal is an effect u = sd x, not x, so that a
+linear predictor which the data know well keeps its spread: :math:`\hat{sd}\,x + \hat x\,\delta_{sd}` is drawn and then
+divided by the sd drawn.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ def as_draws(posterior: Posterior, draws: int, rng: np.random.Generator) -> Post
     root = _root(np.nan_to_num(optimum.covariance[:p, :p]))
     panel, s = conditional_factor(posterior.outcome), system.symbolic
     q = len(optimum.theta)
+    scaled = [(place, k) for place, k in _scales(posterior) if optimum.theta[k] > 0.0 and not optimum.boundary[k]]
     thetas, xs = np.empty((draws, q)), np.empty((draws, system.size))
     for d in range(draws):
         delta = np.empty(0)
@@ -52,6 +54,9 @@ def as_draws(posterior: Posterior, draws: int, rng: np.random.Generator) -> Post
         if p > q:  # coefficients are among the p already
             z[system.kept :] = 0.0
         xs[d] = optimum.x + optimum.x_slope @ delta + z
+        for place, k in scaled:
+            effect = optimum.theta[k] * xs[d][place] + optimum.x[place] * delta[k]
+            xs[d][place] = effect / thetas[d][k]
     made = Draws(thetas[None], xs[None], np.zeros((1, draws)), {}, optimum.peaks)
     return Posterior(replace(posterior.outcome, draws=made))
 
@@ -60,6 +65,13 @@ def _root(covariance: np.ndarray) -> np.ndarray:
     """A matrix R with R R' = covariance, which may be singular."""
     values, vectors = np.linalg.eigh(0.5 * (covariance + covariance.T))
     return vectors * np.sqrt(np.maximum(values, 0.0))
+
+
+def _scales(posterior: Posterior) -> list[tuple[slice, int]]:
+    """Places in x of effects that one sd multiplies, and the place of that sd in theta."""
+    parts = posterior.specification.system.parts
+    one = [k for k, p in enumerate(parts) if p.effects and sum(h.kind == "sd" for h in p.hypers) == 1]
+    return [(posterior.effect_place(k), posterior.sd_place(k)) for k in one]
 
 
 def _moved(posterior: Posterior, delta: np.ndarray) -> np.ndarray:
