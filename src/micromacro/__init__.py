@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from . import simulate as simulate
     from .api import Model as Model
     from .api import fit as fit
+    from .api import load as load
     from .errors import DataError as DataError
     from .errors import EngineError as EngineError
     from .errors import FormulaError as FormulaError
@@ -38,6 +39,7 @@ __all__ = [
     "errors",
     "families",
     "fit",
+    "load",
     "prior",
     "simulate",
 ]
@@ -58,6 +60,7 @@ _HOMES = {
     "Model": "api",
     "ModelError": "errors",
     "fit": "api",
+    "load": "api",
 }
 
 

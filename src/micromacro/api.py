@@ -1,9 +1,9 @@
-"""The front door: :func:`fit`, :class:`Model`."""
+"""The front door: :func:`fit`, :class:`Model`, :func:`load`."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any
 
@@ -11,18 +11,20 @@ import numpy as np
 
 from .engines.base import Settings
 from .engines.choose import LIKELIHOOD, check_engine, check_settings, run_engine
-from .errors import MicromacroWarning, ModelError
+from .errors import DataError, MicromacroWarning, ModelError
 from .families.base import Family
 from .families.registry import find_family
 from .model import Specification, read, specify
 from .parameters import PriorBook
 from .priors import Prior
 from .results.fit import Fit
-from .table.memberships import assemble, available_columns
+from .results.store.tables import as_data
+from .table.memberships import Tables, assemble, available_columns
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from .results.store import SavedResults, Stored
     from .simulate.model import Simulation
 
 Priors = Mapping[str, "Prior | str"] | str | None
@@ -113,6 +115,62 @@ def fit(
     )  # fmt: skip
 
 
+def load(
+    path: Any,
+    data: Any = None,
+    *,
+    memberships: Any = None,
+    members: Any = None,
+    missing: str = "error",
+    family: Family | None = None,
+) -> Fit | SavedResults:
+    """Read a fit that ``fit.save`` wrote.
+
+    Every value in the file is compared with its checksum; the model is made again from its description and tables, and
+    the log posterior at some of the stored draws (with ml and reml the log-likelihood) is computed once more.
+
+    Parameters
+    ----------
+    path : str or Path
+        A netCDF file, or a folder in zarr's format that ends in ``.zarr``.
+    data, memberships, members : tables, optional
+        The tables of the fit, as :func:`fit` took them: for a file that was saved with ``data=False``.
+    missing : {"error", "drop"}
+        As in the fit, for these tables.
+    family : Family, optional
+        The family, where it is none of micromacro's own.
+
+    Returns
+    -------
+    Fit or SavedResults
+        A fit like the one that was saved; the tables of results alone for ``contents="summary"``, and for
+        ``data=False`` if no data are given.
+
+    Raises
+    ------
+    FileError
+        (An ``OSError`` and a ``MicromacroError``) where the file does not exist, is cut short, was changed, does not
+        belong to these data, or describes a model that this version of micromacro computes otherwise.
+    """
+    from .results.store import open_file
+
+    stored = open_file(path)
+    tables = stored.tables
+    if tables is None and (data is None or stored.description["contents"] == "summary"):
+        results = stored.results()
+        assert results is not None
+        return results
+    about = stored.description
+    model = Model._restored(stored, family, tables)
+    if data is not None:
+        model._read_tables({"data": data, "memberships": memberships, "members": members, "missing": missing})
+        stored.compare(model._tables)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", MicromacroWarning)  # they were given when the model was fitted
+        specification = model._specified(flat=about["engine"] in LIKELIHOOD)
+    return Fit(stored.outcome(specification), refit=model._refit, prior=model.prior_predictive)
+
+
 class Model:
     """A model that is not fitted yet: formula, tables, family and priors.
 
@@ -143,13 +201,15 @@ class Model:
         )  # fmt: skip
         self._specified(flat=False)  # errors of terms, weights and priors come now
 
-    def _prepare(self, formula: str, data: Any, **options: Any) -> None:
-        """Read the formula and the tables."""
+    def _prepare(self, formula: str, data: Any, columns: Sequence[str] | None = None, **options: Any) -> None:
+        """Read the formula and the tables; `columns` are those of the user's tables, if more than there are here."""
         family, missing = options["family"], options["missing"]
         memberships, members = options["memberships"], options["members"]
         self._arguments = {"formula": formula, "data": data, **options}
         self._family = find_family(family)
-        self._reading = read(formula, available_columns(data, memberships, members), options["observation_weights"])
+        columns = available_columns(data, memberships, members) if columns is None else columns
+        self._reading = read(formula, columns, options["observation_weights"])
+        self._stored: tuple[Tables, tuple[str, ...]] | None = None  # of a model that was loaded
         self._tables = assemble(self._reading.request, data, memberships, members, missing)
         self._specifications: dict[bool, Specification] = {}
         for note in self._tables.notes:
@@ -211,7 +271,7 @@ class Model:
         check_settings(settings)
         specification = self._specified(flat=engine in LIKELIHOOD)
         outcome = run_engine(engine, specification, settings)
-        fitted = Fit(outcome, refit=self._refit)
+        fitted = Fit(outcome, refit=self._refit, prior=self.prior_predictive)
         for message in fitted.health.warnings:
             warnings.warn(message, MicromacroWarning, stacklevel=2)
         return fitted
@@ -228,8 +288,55 @@ class Model:
         if unknown:
             known = [*self._arguments, "engine", *run]
             raise ModelError(f"update() has no argument {unknown[0]}=; it takes those of mm.fit: {', '.join(known)}")
-        model = Model(**{**self._arguments, **model_changes}) if model_changes else self
+        model = self._changed(model_changes) if model_changes else self
         return model.fit(engine, **{**run, **changes})
+
+    def _changed(self, changes: dict[str, Any]) -> Model:
+        """The model with some arguments changed; the tables of a loaded one are all that there is of its data."""
+        arguments = {**self._arguments, **changes}
+        if self._stored is None or "data" in changes:
+            if self._stored is not None:  # the data's own tables are not those of the file
+                arguments = {**arguments, "memberships": None, "members": None, **changes}
+            return Model(**arguments)
+        tables, columns = self._stored
+        reading = read(arguments["formula"], columns, arguments["observation_weights"])
+        model = object.__new__(Model)
+        data, edges = as_data(tables, self._reading.request)
+        blocks = {b.block: edges[b.block] for b in reading.request.blocks if b.block in edges}
+        arguments |= {"data": data, "memberships": blocks or edges or None}  # without mm() these are an error
+        try:
+            model._prepare(**arguments, columns=columns)
+        except DataError as error:
+            raise DataError(
+                f"{error}\n(the file that this fit was loaded from has only what its own formula reads; give the whole "
+                "tables, update(data=..., ...))"
+            ) from error
+        model._stored = (model._tables, columns)
+        model._specified(flat=False)
+        return model
+
+    @classmethod
+    def _restored(cls, stored: Stored, family: Family | None, tables: Tables | None) -> Model:
+        """The model that a file describes, on its tables (or on those that follow)."""
+        about = stored.description
+        model = object.__new__(cls)
+        model._arguments = {
+            "formula": about["formula"], "data": None, "family": stored.family(family), "priors": stored.priors,
+            "memberships": None, "members": None, "missing": "error",
+            "observation_weights": about["observation_weights"],
+        }  # fmt: skip
+        model._family, model._specifications = model._arguments["family"], {}
+        model._reading = read(about["formula"], about["columns"], about["observation_weights"])
+        if tables is not None:
+            model._tables, model._stored = tables, (tables, tuple(about["columns"]))
+        return model
+
+    def _read_tables(self, given: dict[str, Any]) -> None:
+        """Take the user's tables instead of those of a file."""
+        self._arguments |= given
+        columns = available_columns(given["data"], given["memberships"], given["members"])
+        self._reading = read(self.formula, columns, self._arguments["observation_weights"])
+        self._tables, self._stored = assemble(self._reading.request, **given), None
 
     def simulate(
         self, values: Mapping[str, float] | None = None, *, draws: int = 1, random_seed: int | None = None

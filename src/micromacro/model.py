@@ -134,6 +134,8 @@ class Specification:
         The outcome on the scale that the family sees (after ``log(y)``).
     offset : (groups,) array
     book : PriorBook
+    reading : Reading
+        What was read of the formula before there were data.
     notes : tuple of str
         Remarks made while it was built.
     """
@@ -146,6 +148,7 @@ class Specification:
     offset: np.ndarray
     book: PriorBook
     request: TableRequest
+    reading: Reading
     notes: tuple[str, ...] = field(default=())
 
     @cached_property
@@ -286,6 +289,7 @@ def specify(reading: Reading, tables: Tables, family: Family, book: PriorBook, f
         offset,
         book,
         reading.request,
+        reading,
         (*tables.notes, *context.notes),
     )
     book.check_all_used(p.kind for p in specification.parameters)

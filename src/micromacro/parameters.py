@@ -151,6 +151,11 @@ class PriorBook:
         """Whether the user gave no prior at all."""
         return not self._given and not self._fixed and self._rest == "default"
 
+    @property
+    def given(self) -> dict[str, Prior | str]:
+        """What makes this book again."""
+        return {"default": self._rest, **self._given}
+
     def explicit(self, name: str, kind: str) -> Prior | None:
         """The prior that the user gave this parameter by name or class, if any."""
         return self._fixed.get(name, self._given.get(name, self._given.get(kind)))

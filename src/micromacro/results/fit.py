@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -21,6 +21,7 @@ from .predict import group_index
 
 if TYPE_CHECKING:
     from .plots import Plots
+    from .store import SavedFile
 
 Refit = Callable[[Settings, str, dict[str, Any]], "Fit"]
 
@@ -34,8 +35,9 @@ class Fit:
     scale.
     """
 
-    def __init__(self, outcome: Outcome, refit: Refit | None = None):
+    def __init__(self, outcome: Outcome, refit: Refit | None = None, prior: Callable[..., Any] | None = None):
         self._outcome = outcome
+        self._prior = prior
         self._posterior = Posterior(outcome)
         self._refit = refit
 
@@ -303,17 +305,97 @@ class Fit:
             raise EngineError("this fit was loaded without its data: fit the model anew with mm.fit")
         return self._refit(self._outcome.settings, self.engine, changes)
 
-    def to_datatree(self) -> Any:
-        """The fit as an ArviZ DataTree: posterior, sample_stats, observed_data, constant_data (mcmc)."""
-        from .tree import to_datatree
+    def to_datatree(
+        self,
+        *,
+        effects: bool = True,
+        log_likelihood: bool = True,
+        posterior_predictive: bool = True,
+        prior: bool | None = None,
+        prior_draws: int = 500,
+        random_seed: int | None = None,
+    ) -> Any:
+        """The fit as an ArviZ DataTree (fits with draws).
 
-        return to_datatree(self._posterior)
+        Parameters
+        ----------
+        effects : bool
+            Effects of members and units, in posterior and prior.
+        log_likelihood, posterior_predictive : bool
+            Log-likelihood of each group (times its observation weight) and outcomes drawn anew, at every draw.
+        prior : bool, optional
+            Draws from the prior, and outcomes made from them; by default where all priors are proper.
+        prior_draws : int
+        random_seed : int, optional
+            Of the draws made here; that of the fit without it.
 
-    def save(self, path: Any) -> None:
-        """Write the fit to a netCDF file that ArviZ and xarray can read."""
-        from .store import save
+        Returns
+        -------
+        xarray.DataTree
+            posterior, sample_stats, observed_data and constant_data, and as asked for log_likelihood,
+            posterior_predictive, prior and prior_predictive.
+        """
+        from .tree import Wanted, to_datatree
 
-        save(self._posterior, path)
+        seed = self._outcome.settings.random_seed if random_seed is None else random_seed
+        if prior is None:
+            prior = self._prior is not None and all(p.prior.proper for p in self.specification.parameters)
+        draw = None
+        if prior:
+            if self._prior is None:
+                raise EngineError("this fit was made without a way to draw from its prior: fit the model with mm.fit")
+            draw = partial(self._prior, prior_draws, random_seed=seed)
+        wanted = Wanted(effects, log_likelihood, posterior_predictive)
+        return to_datatree(self._posterior, wanted, draw, np.random.default_rng(seed))
+
+    def save(
+        self,
+        path: Any,
+        *,
+        data: bool = True,
+        contents: Literal["all", "parameters", "summary"] = "all",
+        thin: int = 1,
+        draws: int | None = None,
+        dtype: Literal["float64", "float32"] = "float64",
+        named: bool = True,
+    ) -> SavedFile:
+        """Write the fit to a file that :func:`micromacro.load` makes a fit of again.
+
+        The file is netCDF, or zarr where `path` ends in ``.zarr`` (extra ``[zarr]``); ArviZ and xarray read it too. It
+        holds what the engine returned, the description of the model, and the tables that the formula reads. It appears
+        under its name once it is complete: a run of bad luck leaves the old file as it was.
+
+        Parameters
+        ----------
+        path : str or Path
+        data : bool
+            Whether the tables go along. Without them ``load(path)`` has the summaries only, and
+            ``load(path, data=...)`` everything.
+        contents : {"all", "parameters", "summary"}
+            All draws; those of the parameters without the effects of members and units; or tables of results only.
+        thin : int
+            Keep every how many-th draw.
+        draws : int, optional
+            Keep at most so many draws of each chain, evenly spaced.
+        dtype : {"float64", "float32"}
+            Of the effects; parameters keep all their digits.
+        named : bool
+            Store the effects a second time, on the scale of the linear predictor and under the ids of members and
+            units, for programs other than micromacro.
+
+        Returns
+        -------
+        SavedFile
+            The size of the file and of its parts.
+
+        Raises
+        ------
+        FileError
+            (An ``OSError`` and a ``MicromacroError``) where the file cannot be written.
+        """
+        from .store import Keep, save
+
+        return save(self, path, Keep(contents, thin, draws, dtype, data, named))
 
     @property
     def plot(self) -> Plots:

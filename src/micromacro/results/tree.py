@@ -2,85 +2,232 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy import special
 
+from ..engines.base import Outcome
+from ..engines.joint import linear_predictor
 from ..errors import EngineError
+from ..model import Specification
+from ..table.columns import Column
 from ..terms.member.term import MemberPart
 from ..terms.unit import UnitPart
 from .posterior import Posterior
+from .store.plain import safe
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+Groups = dict[str, "xr.Dataset"]
 
 
-def to_datatree(posterior: Posterior) -> Any:
-    """Posterior, sample_stats, observed_data and constant_data of a fit by mcmc."""
+@dataclass(frozen=True)
+class Wanted:
+    """Which groups a tree is to have; see ``Fit.to_datatree``."""
+
+    effects: bool = True
+    log_likelihood: bool = True
+    posterior_predictive: bool = True
+
+
+def to_datatree(
+    posterior: Posterior, wanted: Wanted, prior: Callable[[], Any] | None, rng: np.random.Generator
+) -> xr.DataTree:
+    """The tree of a fit with draws.
+
+    Parameters
+    ----------
+    prior : callable, optional
+        Gives a simulation from the prior.
+    """
+    import xarray as xr
+
     if not posterior.sampled:
         raise EngineError(
             'to_datatree() is for draws: fit with engine="mcmc"; an ml fit has summary() and cov_params()'
         )
+    groups = _draws(posterior, wanted.effects, "float64") | _data(posterior.specification)
+    if wanted.log_likelihood or wanted.posterior_predictive:
+        groups |= _of_outcomes(posterior, wanted, rng)
+    if prior is not None:
+        groups |= _prior(posterior.specification, prior(), wanted.effects)
+    return xr.DataTree.from_dict(_tidy(groups, posterior.outcome))
+
+
+def readable(outcome: Outcome, effects: bool, data: bool, dtype: str) -> Groups:
+    """The groups that a file has for other programs: draws and data, or estimates."""
+    posterior = Posterior(outcome)
+    if not posterior.sampled:
+        return _tidy({"estimates": _estimates(posterior)}, outcome)
+    groups = _draws(posterior, effects, dtype)
+    return _tidy(groups | _data(outcome.specification) if data else groups, outcome)
+
+
+def _tidy(groups: Groups, outcome: Outcome) -> Groups:
+    """Names that a tree can hold, and attributes."""
+    s = outcome.specification
+    attributes = {
+        "inference_library": "micromacro", "engine": outcome.engine, "formula": s.formula.text,
+        "family": s.family.name,
+    }  # fmt: skip
+    out = {name: _without_slashes(dataset) for name, dataset in groups.items()}
+    for dataset in out.values():
+        dataset.attrs.update(attributes)
+    return out
+
+
+def _without_slashes(dataset: xr.Dataset) -> xr.Dataset:
+    """Names that a tree can hold: a slash, which parts its levels, becomes a division sign; the old name is kept."""
+    names = [*dataset.variables, *dataset.dims]
+    renamed = {name: safe(str(name)) for name in names if safe(str(name)) != name}
+    if not renamed:
+        return dataset
+    out = dataset.rename(renamed)
+    for old, new in renamed.items():
+        if new in out:
+            out[new].attrs["name"] = str(old).replace("\x00", "␀")
+    return out
+
+
+# -- posterior and prior -----------------------------------------------------------------------------------------
+
+
+def _draws(posterior: Posterior, effects: bool, dtype: str) -> Groups:
+    """Parameters, effects under the ids of their members or units, statistics of the sampler."""
     import xarray as xr
 
     s, draws = posterior.specification, posterior.outcome.draws
     assert draws is not None
     chains, length = draws.log_posterior.shape
-    coords: dict[str, Any] = {
-        "chain": np.arange(chains),
-        "draw": np.arange(length),
-        "group": _group_ids(posterior),
-    }
+    both: dict[str, Any] = {"chain": np.arange(chains), "draw": np.arange(length)}
+    coords = dict(both)
     variables: dict[str, Any] = {name: (("chain", "draw"), posterior.draws[..., k]) for k, name in enumerate(s.names)}
     for k, part in enumerate(s.system.parts):
-        if isinstance(part, (MemberPart, UnitPart)) and part.effects:
+        if effects and isinstance(part, (MemberPart, UnitPart)) and part.effects:
             dimension = f"{part.name}_id"
             coords[dimension] = _plain(part.levels.values)
-            variables[f"{part.name}.effect"] = (("chain", "draw", dimension), posterior.effect_draws(k))
-    chain_draw = {k: coords[k] for k in ("chain", "draw")}
-    posterior_coords = {k: v for k, v in coords.items() if k != "group"}
+            values = posterior.effect_draws(k).astype(dtype)
+            variables[f"{part.name}.effect"] = (("chain", "draw", dimension), values)
     stats = {name: (("chain", "draw"), values) for name, values in draws.stats.items()}
     stats["lp"] = (("chain", "draw"), draws.log_posterior)
-    group = {"group": coords["group"]}
-    datasets = {
-        "posterior": xr.Dataset(variables, posterior_coords),
-        "sample_stats": xr.Dataset(stats, chain_draw),
-        "observed_data": xr.Dataset({s.outcome_name: ("group", s.outcome)}, group),
-        "constant_data": xr.Dataset(_memberships(posterior), group),
+    return {"posterior": xr.Dataset(variables, coords), "sample_stats": xr.Dataset(stats, both)}
+
+
+def _prior(s: Specification, simulated: Any, effects: bool) -> Groups:
+    """Parameters and effects drawn from the prior, and outcomes made from them."""
+    import xarray as xr
+
+    count = len(simulated.parameters)
+    coords: dict[str, Any] = {"chain": [0], "draw": np.arange(count)}
+    variables: dict[str, Any] = {
+        str(name): (("chain", "draw"), simulated.parameters[name].to_numpy()[None]) for name in simulated.parameters
     }
-    datasets = {name: _without_slashes(dataset) for name, dataset in datasets.items()}
-    attributes = {"inference_library": "micromacro", "formula": s.formula.text, "family": s.family.name}
-    for dataset in datasets.values():
-        dataset.attrs.update(attributes)
-    return xr.DataTree.from_dict(datasets)
+    outcomes = simulated.outcome
+    if s.tables.order is not None:  # from the order of the user's rows into that of the tables
+        outcomes = outcomes[:, np.argsort(np.argsort(s.tables.order))]
+    predictive = xr.Dataset(
+        {s.outcome_name: (("chain", "draw", "group"), outcomes[None])}, {**coords, "group": group_ids(s)}
+    )
+    for name, table in simulated.effects.items() if effects else ():
+        coords[f"{name}_id"] = _plain(table.columns.to_numpy())
+        variables[f"{name}.effect"] = (("chain", "draw", f"{name}_id"), table.to_numpy()[None])
+    return {"prior": xr.Dataset(variables, coords), "prior_predictive": predictive}
 
 
-def _without_slashes(dataset: Any) -> Any:
-    """Names that a tree can hold: a slash, which parts its levels, becomes a division sign; the old name is kept."""
-    renamed = {name: str(name).replace("/", "∕") for name in dataset.variables if "/" in str(name)}
-    renamed |= {name: str(name).replace("/", "∕") for name in dataset.dims if "/" in str(name)}
-    if not renamed:
-        return dataset
-    out = dataset.rename(renamed)
-    for old, new in renamed.items():
-        out[new].attrs["name"] = str(old)
+def _of_outcomes(posterior: Posterior, wanted: Wanted, rng: np.random.Generator) -> Groups:
+    """Log-likelihood of every group and outcomes drawn anew, at every draw."""
+    import xarray as xr
+
+    s, draws = posterior.specification, posterior.outcome.draws
+    assert draws is not None
+    system, family = s.system, s.family
+    room = system.workspace(gradient=False)
+    shape = (*draws.log_posterior.shape, s.groups)
+    density = np.empty(shape if wanted.log_likelihood else 0)
+    again = np.empty(shape if wanted.posterior_predictive else 0)
+    for at in np.ndindex(shape[:2]):
+        theta = draws.theta[at]
+        own = theta[system.family_start :]
+        eta = linear_predictor(s, theta, draws.x[at], room)
+        assert eta is not None
+        if wanted.log_likelihood:
+            with np.errstate(all="ignore"):  # the branch that a family does not take may overflow
+                density[at] = s.response.weight * family.log_density(s.response.values, eta, own, np, special)
+        if wanted.posterior_predictive:
+            again[at] = family.simulate(eta, own, rng, s.response.values)
+    dims, coords = ("chain", "draw", "group"), {"chain": np.arange(shape[0]), "draw": np.arange(shape[1])}
+    out: Groups = {}
+    for name, values, asked in (
+        ("posterior_predictive", again, wanted.posterior_predictive),
+        ("log_likelihood", density, wanted.log_likelihood),
+    ):
+        if asked:
+            out[name] = xr.Dataset({s.outcome_name: (dims, values)}, {**coords, "group": group_ids(s)})
     return out
 
 
-def _group_ids(posterior: Posterior) -> np.ndarray:
-    tables = posterior.specification.tables
-    if tables.group_levels is not None:
-        return _plain(tables.group_levels.values)
-    assert tables.order is not None
-    return tables.order
+# -- data and estimates ------------------------------------------------------------------------------------------
+
+
+def _data(s: Specification) -> Groups:
+    """The outcome, and everything that the model takes as given."""
+    import xarray as xr
+
+    ids = {"group": group_ids(s)}
+    return {
+        "observed_data": xr.Dataset({s.outcome_name: ("group", s.outcome)}, ids),
+        "constant_data": xr.Dataset(_constants(s), ids),
+    }
+
+
+def _constants(s: Specification) -> dict[str, Any]:
+    """Group and member of every membership of each block, and the columns that the formula reads."""
+    out: dict[str, Any] = {}
+    for name, part in s.members.items():
+        dimension = f"{name}_membership"
+        out[f"{name}.group"] = (dimension, group_ids(s)[part.memberships.group])
+        out[f"{name}.member"] = (dimension, _plain(part.levels.values)[part.memberships.member])
+        for column in part.memberships.table.columns.values():
+            out.setdefault(f"{name}.{column.name}", (dimension, _values(column)))
+    for column in s.tables.groups.columns.values():
+        if column.name != "group" and (column.name in s.used or column.name not in s.request.outcome_columns):
+            out.setdefault(column.name, ("group", _values(column)))
+    return out
+
+
+def _values(column: Column) -> np.ndarray:
+    return _plain(column.values)
+
+
+def _estimates(posterior: Posterior) -> xr.Dataset:
+    """The table of an ml fit with the covariance of its parameters."""
+    import xarray as xr
+
+    optimum = posterior.outcome.optimum
+    assert optimum is not None
+    names = list(posterior.specification.names)
+    variables = {
+        "estimate": ("parameter", posterior.estimate),
+        "se": ("parameter", posterior.sd),
+        "covariance": (("parameter", "parameter_2"), posterior.covariance),
+    }
+    return xr.Dataset(variables, {"parameter": names, "parameter_2": names}, {"loglik": optimum.loglik})
+
+
+def group_ids(s: Specification) -> np.ndarray:
+    """Ids of the groups, or rows of the user's table where each is a group."""
+    if s.tables.group_levels is not None:
+        return _plain(s.tables.group_levels.values)
+    assert s.tables.order is not None
+    return s.tables.order
 
 
 def _plain(values: np.ndarray) -> np.ndarray:
-    return values.astype(str) if values.dtype.kind == "O" else values
-
-
-def _memberships(posterior: Posterior) -> dict[str, Any]:
-    """Group and member of every membership of each block."""
-    out: dict[str, Any] = {}
-    for name, part in posterior.specification.members.items():
-        dimension = f"{name}_membership"
-        out[f"{name}.group"] = (dimension, _group_ids(posterior)[part.memberships.group])
-        out[f"{name}.member"] = (dimension, _plain(part.levels.values)[part.memberships.member])
-    return out
+    """Ids and text as a file can hold them."""
+    if values.dtype.kind not in "OU":
+        return values
+    return np.array([safe(str(v)).replace("∕", "/") for v in values], dtype=str)

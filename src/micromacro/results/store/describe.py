@@ -1,0 +1,148 @@
+"""What was fitted and how, as plain values: formula, family, priors, engine, settings, versions."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from ...engines.base import Outcome, Settings
+from ...errors import ModelError
+from ...families.base import Family
+from ...families.registry import FAMILIES
+from ...language.printing import to_text
+from ...model import Specification
+from ...parameters import PriorBook
+from ...priors import Prior
+
+PACKAGES = (
+    "micromacro", "numpy", "scipy", "numba", "pandas", "narwhals", "formulaic", "xarray", "h5netcdf", "h5py",
+    "arviz-base", "arviz-stats",
+)  # fmt: skip
+
+_SETTINGS = ("draws", "tune", "chains", "random_seed", "progress")
+_NOT_OPTIONS = ("name", "no_intercept", "conjugate")
+
+
+def description_of(outcome: Outcome) -> dict[str, Any]:
+    """The description of a fit."""
+    s = outcome.specification
+    return {
+        "formula": s.formula.text,
+        "family": family_to_plain(s.family),
+        "priors": priors_to_plain(s.book),
+        "observation_weights": s.reading.observation_weights,
+        "columns": list(s.reading.columns),
+        "engine": outcome.engine,
+        "settings": {name: getattr(outcome.settings, name) for name in _SETTINGS},
+        "model": in_words(s),
+        "versions": versions(),
+        "python": platform.python_version(),
+        "saved": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def in_words(s: Specification) -> dict[str, Any]:
+    """For whoever reads the file: weights, normalisation, and every parameter with its prior, as text."""
+    return {
+        "outcome": s.outcome_name,
+        "link": s.family.link,
+        "weights": {name: to_text(part.expression.node) for name, part in s.members.items()},
+        "normalize": {name: part.rule for name, part in s.members.items()},
+        "parameters": {p.name: f"{p.kind}, prior {p.prior}" for p in s.parameters},
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of micromacro and of the packages whose versions may matter."""
+    out = {}
+    for package in PACKAGES:
+        try:
+            out[package] = version(package)
+        except PackageNotFoundError:
+            out[package] = "unknown"
+    return out
+
+
+def settings_from_plain(plain: dict[str, Any]) -> Settings:
+    """The settings of the run; an executor does not outlive its process."""
+    return Settings(**{name: plain[name] for name in _SETTINGS})
+
+
+# -- priors ------------------------------------------------------------------------------------------------------
+
+
+def priors_to_plain(book: PriorBook) -> dict[str, Any]:
+    """The user's ``priors=``."""
+    return {key: value if isinstance(value, str) else _prior(value) for key, value in book.given.items()}
+
+
+def _prior(prior: Prior) -> dict[str, Any]:
+    return {"prior": type(prior).__name__, **{f.name: getattr(prior, f.name) for f in fields(prior)}}
+
+
+def priors_from_plain(plain: dict[str, Any]) -> dict[str, Prior | str]:
+    """What :func:`priors_to_plain` was given, as ``priors=`` takes it."""
+    classes = {c.__name__: c for c in _subclasses(Prior)}
+    out: dict[str, Prior | str] = {}
+    for key, value in plain.items():
+        if isinstance(value, str):
+            out[key] = value
+            continue
+        options = dict(value)
+        kind = options.pop("prior")
+        if kind not in classes:
+            raise ModelError(
+                f"this version of micromacro has no prior {kind!r}: install the newer one that saved the file"
+            )
+        out[key] = classes[kind](**options)
+    return out
+
+
+def _subclasses(base: type) -> list[type]:
+    return [c for child in base.__subclasses__() for c in (child, *_subclasses(child))]
+
+
+# -- families ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Recipe:
+    name: str
+    options: dict[str, Any]
+
+    def make(self) -> Any:
+        options = {k: tuple(v) if isinstance(v, list) else v for k, v in self.options.items()}
+        return FAMILIES[self.name](**options)
+
+
+def family_to_plain(family: Family) -> dict[str, Any]:
+    """A family's name and options; of one that is not in the registry its name alone."""
+    if family.name in FAMILIES and type(family) is FAMILIES[family.name]:
+        own = [f.name for f in fields(family) if f.init and f.name not in _NOT_OPTIONS]  # type: ignore[arg-type]
+        recipe = _Recipe(family.name, {n: _listed(getattr(family, n)) for n in own})
+        if recipe.make() == family:
+            return {"name": recipe.name, "options": recipe.options}
+    return {"name": family.name, "options": None}
+
+
+def _listed(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def family_from_plain(plain: dict[str, Any], given: Family | None) -> Family:
+    """The family of a file; one that is not in the registry must be given."""
+    if plain["options"] is None:
+        if given is None or given.name != plain["name"]:
+            raise ModelError(
+                f"the fit is of a family {plain['name']!r} that is not one of micromacro's: give the object, "
+                "load(path, family=...)"
+            )
+        return given
+    if plain["name"] not in FAMILIES:
+        raise ModelError(
+            f"this version of micromacro has no family {plain['name']!r}: install the newer one that saved the file"
+        )
+    return _Recipe(plain["name"], plain["options"]).make()

@@ -1,0 +1,154 @@
+"""The tables of a fit whose draws or data were not kept: what can be shown without them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+import pandas as pd
+
+from ...errors import EngineError, ModelError
+
+if TYPE_CHECKING:
+    from ..fit import Fit
+
+LEVEL = 0.95
+
+
+def tables_of(fit: Fit, with_data: bool) -> dict[str, Any]:
+    """The tables of a fit as plain values; weights, which list the memberships, only `with_data`."""
+    s = fit.specification
+    effects = [p.name for p in s.system.parts if p.effects]
+    out: dict[str, Any] = {
+        "report": fit.report(),
+        "summary": frame_to_plain(fit.summary(LEVEL)),
+        "effects": {name: frame_to_plain(fit.random_effects(name, LEVEL)) for name in effects},
+        "components": frame_to_plain(fit.variance_components(LEVEL)) if s.system.kept else None,
+        "covariance": fit.posterior.covariance,
+        "loglik": fit.loglik if not fit.posterior.sampled else None,
+        "weights": None,
+    }
+    if with_data:
+        out["weights"] = {name: frame_to_plain(fit.weights(name, LEVEL)) for name in s.members}
+    return out
+
+
+def frame_to_plain(table: pd.DataFrame) -> dict[str, Any]:
+    """A data frame of numbers and text with one index."""
+    columns = {str(c): _plain(table[c].to_numpy()) for c in table.columns}
+    return {"index": _plain(table.index.to_numpy()), "name": table.index.name, "columns": columns}
+
+
+def frame_from_plain(plain: dict[str, Any]) -> pd.DataFrame:
+    """What :func:`frame_to_plain` was given."""
+    return pd.DataFrame(plain["columns"], index=pd.Index(plain["index"], name=plain["name"]))
+
+
+def _plain(values: np.ndarray) -> np.ndarray:
+    return values.astype(str) if values.dtype == object else values
+
+
+class SavedResults:
+    """Tables of a saved fit that was kept without its draws or without its data.
+
+    It has `summary`, `params`, `bse`, `random_effects`, `variance_components`, `weights` (where they were kept) and
+    the report, all as they were when the fit was saved. Anything that has to be computed is refused with what to do.
+
+    Attributes
+    ----------
+    formula, family, engine : str
+    description : dict
+        Everything that was noted of the fit: priors, settings, versions, fingerprint of the data.
+    """
+
+    def __init__(self, path: Path, description: dict[str, Any], tables: dict[str, Any], contents: str):
+        self._path, self._tables, self._contents = path, tables, contents
+        self.description = description
+        self.formula: str = description["formula"]
+        self.family: str = description["family"]["name"]
+        self.engine: str = description["engine"]
+
+    def summary(self, ci: float = LEVEL) -> pd.DataFrame:
+        """Table of all parameters, with 95% intervals."""
+        self._check(ci)
+        return frame_from_plain(self._tables["summary"])
+
+    @property
+    def params(self) -> pd.Series:
+        """Estimates, or posterior means."""
+        return self.summary().iloc[:, 0].rename("estimate")
+
+    @property
+    def bse(self) -> pd.Series:
+        """Standard errors, or posterior standard deviations."""
+        return self.summary().iloc[:, 1].rename("se")
+
+    def cov_params(self) -> pd.DataFrame:
+        """Covariance matrix of all parameters."""
+        index = self.summary().index
+        return pd.DataFrame(self._tables["covariance"], index=index, columns=index.rename(None))
+
+    @property
+    def loglik(self) -> float:
+        """The maximised log-likelihood (ml, reml)."""
+        if self._tables["loglik"] is None:
+            raise EngineError(f"a fit by {self.engine} has no maximised log-likelihood")
+        return self._tables["loglik"]
+
+    def random_effects(self, name: str | None = None, ci: float = LEVEL) -> pd.DataFrame:
+        """Effects of members or units, with 95% intervals."""
+        self._check(ci)
+        return self._several("effects", name, "effects", ["block", "id"])
+
+    def weights(self, block: str | None = None, ci: float = LEVEL) -> pd.DataFrame:
+        """Weights of all memberships, with 95% intervals."""
+        self._check(ci)
+        if self._tables["weights"] is None:
+            return self._refuse("weights")
+        return self._several("weights", block, "weights", ["block", "row"])
+
+    def variance_components(self, ci: float = LEVEL) -> pd.DataFrame:
+        """What each level brings to the variance, with 95% intervals."""
+        self._check(ci)
+        if self._tables["components"] is None:
+            raise ModelError("this model has no effects of members or units")
+        return frame_from_plain(self._tables["components"])
+
+    def report(self) -> str:
+        """The report of the fit when it was saved."""
+        return self._tables["report"]
+
+    def _several(self, key: str, name: str | None, what: str, names: list[str]) -> pd.DataFrame:
+        tables = {k: frame_from_plain(v) for k, v in self._tables[key].items()}
+        if name is None and tables:
+            return pd.concat(tables, names=names) if len(tables) > 1 else next(iter(tables.values()))
+        if name not in tables:
+            raise ModelError(f"there are no {what} called {name!r}; the file has: {', '.join(tables) or 'none'}")
+        return tables[name]
+
+    @staticmethod
+    def _check(ci: float) -> None:
+        if ci != LEVEL:
+            raise EngineError(f"only the intervals of {LEVEL:.0%} were kept, not those of ci={ci!r}")
+
+    def __repr__(self) -> str:
+        return f"(saved {self.description['saved']}, read from {self._path.name})\n{self.report()}"
+
+    def __getattr__(self, name: str) -> Any:
+        from ..fit import Fit
+
+        if name.startswith("_") or not hasattr(Fit, name):
+            raise AttributeError(name)
+        return self._refuse(name)
+
+    def _refuse(self, name: str) -> NoReturn:
+        if self._contents == "summary":
+            raise EngineError(
+                f'{self._path.name} was saved with contents="summary": it has tables and no draws, so there is no '
+                f"{name}. Save the fit whole for that"
+            )
+        raise EngineError(
+            f"{self._path.name} was saved with data=False, and {name} needs the data: give them, "
+            f'mm.load("{self._path.name}", data=...)'
+        )
