@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import special
 
-from ..engines.base import Outcome
+from ..engines.base import Draws, Outcome
 from ..engines.joint import linear_predictor
 from ..errors import EngineError
 from ..model import Specification
 from ..table.columns import Column
 from ..terms.member.term import MemberPart
 from ..terms.unit import UnitPart
+from .criticism.pointwise import log_likelihood, sample
 from .posterior import Posterior
 from .store.plain import safe
 
@@ -144,29 +144,27 @@ def _of_outcomes(posterior: Posterior, wanted: Wanted, rng: np.random.Generator)
 
     s, draws = posterior.specification, posterior.outcome.draws
     assert draws is not None
-    system, family = s.system, s.family
-    room = system.workspace(gradient=False)
-    shape = (*draws.log_posterior.shape, s.groups)
-    density = np.empty(shape if wanted.log_likelihood else 0)
-    again = np.empty(shape if wanted.posterior_predictive else 0)
-    for at in np.ndindex(shape[:2]):
+    chains, length = draws.log_posterior.shape
+    dims, coords = ("chain", "draw", "group"), {"chain": np.arange(chains), "draw": np.arange(length)}
+    coords["group"] = group_ids(s)
+    out: Groups = {}
+    if wanted.posterior_predictive:
+        out["posterior_predictive"] = xr.Dataset({s.outcome_name: (dims, _again(s, draws, rng))}, coords)
+    if wanted.log_likelihood:
+        density = log_likelihood(s, sample(posterior, None, "the log-likelihood"))
+        out["log_likelihood"] = xr.Dataset({s.outcome_name: (dims, density)}, coords)
+    return out
+
+
+def _again(s: Specification, draws: Draws, rng: np.random.Generator) -> np.ndarray:
+    """Outcomes (chain, draw, group) drawn anew."""
+    room = s.system.workspace(gradient=False)
+    out = np.empty((*draws.log_posterior.shape, s.groups))
+    for at in np.ndindex(*draws.log_posterior.shape):
         theta = draws.theta[at]
-        own = theta[system.family_start :]
         eta = linear_predictor(s, theta, draws.x[at], room)
         assert eta is not None
-        if wanted.log_likelihood:
-            with np.errstate(all="ignore"):  # the branch that a family does not take may overflow
-                density[at] = s.response.weight * family.log_density(s.response.values, eta, own, np, special)
-        if wanted.posterior_predictive:
-            again[at] = family.simulate(eta, own, rng, s.response.values)
-    dims, coords = ("chain", "draw", "group"), {"chain": np.arange(shape[0]), "draw": np.arange(shape[1])}
-    out: Groups = {}
-    for name, values, asked in (
-        ("posterior_predictive", again, wanted.posterior_predictive),
-        ("log_likelihood", density, wanted.log_likelihood),
-    ):
-        if asked:
-            out[name] = xr.Dataset({s.outcome_name: (dims, values)}, {**coords, "group": group_ids(s)})
+        out[at] = s.family.simulate(eta, theta[s.system.family_start :], rng, s.response.values)
     return out
 
 
