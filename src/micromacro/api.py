@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -320,10 +321,12 @@ class Model:
         """The model that a file describes, on its tables (or on those that follow)."""
         about = stored.description
         model = object.__new__(cls)
-        model._arguments = {
+        defaults = {
+            p.name: p.default for p in signature(Model.__init__).parameters.values() if p.default is not p.empty
+        }
+        model._arguments = defaults | {
             "formula": about["formula"], "data": None, "family": stored.family(family), "priors": stored.priors,
-            "memberships": None, "members": None, "missing": "error",
-            "observation_weights": about["observation_weights"],
+            "fixed": about["fixed"], "observation_weights": about["observation_weights"],
         }  # fmt: skip
         model._family, model._specifications = model._arguments["family"], {}
         model._reading = read(about["formula"], about["columns"], about["observation_weights"])

@@ -153,8 +153,13 @@ class PriorBook:
 
     @property
     def given(self) -> dict[str, Prior | str]:
-        """What makes this book again."""
+        """The priors that make this book again."""
         return {"default": self._rest, **self._given}
+
+    @property
+    def fixed(self) -> dict[str, float]:
+        """The values given with ``fixed=``."""
+        return {name: prior.value for name, prior in self._fixed.items()}
 
     def explicit(self, name: str, kind: str) -> Prior | None:
         """The prior that the user gave this parameter by name or class, if any."""

@@ -99,6 +99,15 @@ def test_text_dates_categories_and_options_survive(votes, engine, tmp_path):
     assert fits[engine]._outcome.extra.keys() == loaded._outcome.extra.keys()
 
 
+def test_fixed_values_survive(ml, data, quick, tmp_path):
+    fit = quick(ml.formula, data, fixed={"sigma": 0.5, "member.w.b1": 1.0})
+    fit.save(tmp_path / "fit.nc")
+    loaded = mm.load(tmp_path / "fit.nc")
+    pd.testing.assert_frame_equal(loaded.summary(), fit.summary(), check_exact=True)
+    free = loaded.update(fixed={"sigma": 0.5})
+    assert free.loglik == pytest.approx(fit.update(fixed={"sigma": 0.5}).loglik) and free.loglik > fit.loglik
+
+
 def test_two_blocks_and_ids_of_text(two_blocks, tmp_path):
     for engine, fit in two_blocks.items():
         fit.save(tmp_path / f"{engine}.nc")

@@ -33,6 +33,7 @@ def description_of(outcome: Outcome) -> dict[str, Any]:
         "formula": s.formula.text,
         "family": family_to_plain(s.family),
         "priors": priors_to_plain(s.book),
+        "fixed": s.book.fixed,
         "observation_weights": s.reading.observation_weights,
         "columns": list(s.reading.columns),
         "engine": outcome.engine,
