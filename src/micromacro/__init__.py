@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from . import priors as prior
     from . import simulate as simulate
     from .api import Model as Model
+    from .api import compare as compare
     from .api import fit as fit
     from .api import load as load
     from .errors import DataError as DataError
@@ -35,6 +36,7 @@ __all__ = [
     "Model",
     "ModelError",
     "__version__",
+    "compare",
     "datasets",
     "errors",
     "families",
@@ -59,6 +61,7 @@ _HOMES = {
     "MicromacroWarning": "errors",
     "Model": "api",
     "ModelError": "errors",
+    "compare": "api",
     "fit": "api",
     "load": "api",
 }

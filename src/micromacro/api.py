@@ -1,4 +1,4 @@
-"""The front door: :func:`fit`, :class:`Model`, :func:`load`."""
+"""The front door: :func:`fit`, :class:`Model`, :func:`load`, :func:`compare`."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from .table.memberships import Tables, assemble, available_columns
 if TYPE_CHECKING:
     import pandas as pd
 
+    from .results.criticism.elpd import Elpd
     from .results.store import SavedResults, Stored
     from .simulate.model import Simulation
 
@@ -170,6 +171,36 @@ def load(
         warnings.simplefilter("ignore", MicromacroWarning)  # they were given when the model was fitted
         specification = model._specified(flat=about["engine"] in LIKELIHOOD)
     return Fit(stored.outcome(specification), refit=model._refit, prior=model.prior_predictive)
+
+
+def compare(fits: Mapping[str, Fit | Elpd], ic: str | None = None) -> pd.DataFrame:
+    r"""Compare fits of the same data.
+
+    Parameters
+    ----------
+    fits : dict
+        Names to fits, or to results of ``fit.loo()``, ``fit.waic()``, ``fit.kfold()``.
+    ic : {"loo", "integrated", "waic", "aic", "bic", "evidence"}, optional
+        By what: leave-one-out given the effects or with them integrated out, WAIC, or log marginal likelihood (fits
+        with draws); AIC or BIC (ml). By default ``"loo"`` for draws and ``"aic"`` for ml.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by model, the best one first. With draws: ``elpd``, ``se``, ``difference`` from the best and
+        ``se_difference``, effective parameters ``p``, stacking ``weight``, ``bad_k`` (groups with a Pareto k that is
+        too large). For ml: ``loglik``, ``parameters``, ``aic``, ``bic``, ``difference``, Akaike ``weight``, and the
+        likelihood-ratio test against the largest model (``.attrs["tested_against"]``) where it is nested. For the
+        evidence: ``log_evidence``, ``se``, ``difference`` (log Bayes factor), ``probability`` at equal prior odds.
+
+    Raises
+    ------
+    ModelError
+        For different data, or different scales of the outcome (log(y) against y).
+    """
+    from .results.compare import compare as compare_fits
+
+    return compare_fits(fits, ic)
 
 
 class Model:

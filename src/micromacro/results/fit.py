@@ -16,6 +16,7 @@ from ..model import Specification
 from . import forecast, inference, margins, report, summary, variance
 from .criticism.elpd import Elpd
 from .criticism.loo import leave_one_out, waic
+from .evidence import Evidence, log_evidence
 from .posterior import Posterior
 from .predict import group_index
 
@@ -187,6 +188,34 @@ class Fit:
     def waic(self, *, draws: int | None = None) -> Elpd:
         """Widely applicable information criterion, conditional on the effects; :meth:`loo` is more reliable."""
         return waic(self._posterior, draws)
+
+    def log_evidence(
+        self, method: Literal["bridge", "importance", "laplace"] = "bridge", *, draws: int = 2000,
+        random_seed: int | None = None,
+    ) -> Evidence:  # fmt: skip
+        """Log marginal likelihood of the data, with its Monte Carlo error: for Bayes factors.
+
+        Parameters
+        ----------
+        method : {"bridge", "importance", "laplace"}
+            Bridge sampling between the draws of mcmc and a proposal fitted to them; importance sampling from that
+            proposal; or Laplace's approximation, its integral over weights and sds by importance sampling, which needs
+            no draws and is exact for Gaussian outcomes.
+        draws : int
+            From the proposal.
+        random_seed : int, optional
+
+        Returns
+        -------
+        Evidence
+            ``.value``, ``.se``; a number where one is asked for.
+
+        Raises
+        ------
+        EngineError
+            Under flat priors, which leave it without a constant; vague ones, which decide it, are warned of.
+        """
+        return log_evidence(self._posterior, method, draws, random_seed)
 
     # -- effects and weights -----------------------------------------------------------------------------------------
 

@@ -1,0 +1,117 @@
+"""Comparisons of fits: differences with their errors, stacking, likelihood-ratio tests, and what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import micromacro as mm
+from micromacro.results.compare import stacking
+
+FORMULA = "y ~ x + mm(member, group, z, weights = {}, normalize = group)"
+POWER = "1 / n ** exp(-(b1 * s))"
+
+
+@pytest.fixture(scope="module")
+def long(dense):
+    return dense.make_data(seed=2, groups=60, rule="group")
+
+
+@pytest.fixture(scope="module")
+def drawn(long, quick):
+    """The same model with equal and with estimated weights (the truth)."""
+    return {
+        name: quick(FORMULA.format(w), long, "laplace", draws=2000, random_seed=1)
+        for name, w in (("equal", "1/n"), ("estimated", POWER))
+    }
+
+
+def test_differences_are_those_of_the_pointwise_values(drawn):
+    table = mm.compare(drawn, ic="integrated")
+    a, b = (drawn[n].loo(integrated=True) for n in ("equal", "estimated"))
+    gap = a.pointwise["elpd"] - b.pointwise["elpd"]
+    assert list(table.index) == ["estimated", "equal"]
+    assert table.loc["equal", "difference"] == pytest.approx(gap.sum())
+    assert table.loc["equal", "se_difference"] == pytest.approx(np.sqrt(len(gap)) * gap.std())
+    assert table.loc["estimated", ["difference", "se_difference"]].tolist() == [0, 0]
+    assert table["weight"].sum() == pytest.approx(1)
+    pd.testing.assert_frame_equal(table, mm.compare({"equal": a, "estimated": b}))
+
+
+def test_conditional_loo_says_when_it_is_not_reliable(drawn):
+    with pytest.warns(mm.MicromacroWarning, match=r'Pareto k is too large.*ic="integrated"') as caught:
+        table = mm.compare(drawn)
+    assert len(caught) == 1
+    assert (table["bad_k"] > 0).any()
+
+
+def test_stacking_maximises_the_density_of_the_mixture():
+    rng = np.random.default_rng(3)
+    values = rng.normal(loc=[0.0, 0.1, -0.5], size=(80, 3))
+    best = stacking(values)
+    assert best.sum() == pytest.approx(1)
+    density = np.exp(values)
+    grid = np.array([(a, b, 1 - a - b) for a in np.linspace(0, 1, 41) for b in np.linspace(0, 1 - a, 41)])
+    top = np.log(density @ grid.T).sum(axis=0).max()
+    assert np.log(density @ best).sum() >= top - 1e-6
+
+
+def test_maximum_likelihood_has_criteria_and_tests(long, quick):
+    fits = {
+        "none": quick("y ~ x + mm(member, group, weights = 1/n, normalize = group)", long),
+        "equal": quick(FORMULA.format("1/n"), long),
+        "estimated": quick(FORMULA.format(POWER), long),
+    }
+    table = mm.compare(fits)
+    for name, fit in fits.items():
+        assert table.loc[name, ["loglik", "aic", "bic"]].tolist() == [fit.loglik, fit.aic, fit.bic]
+    test = fits["estimated"].lr_test(fits["equal"])
+    assert table.attrs["tested_against"] == "estimated"
+    assert table.loc["equal", ["statistic", "df", "p"]].tolist() == [test.statistic, test.df, test.p]
+    assert np.isnan(table.loc["estimated", "p"])
+    assert table["aic"].is_monotonic_increasing
+    weight = np.exp(-0.5 * table["difference"])
+    assert table["weight"].to_numpy() == pytest.approx((weight / weight.sum()).to_numpy())
+    assert mm.compare(fits, ic="bic")["bic"].is_monotonic_increasing
+
+
+def test_evidence_gives_bayes_factors(drawn):
+    table = mm.compare(drawn, ic="evidence")
+    gap = table["log_evidence"].iloc[0] - table["log_evidence"].iloc[1]
+    assert table.index[0] == "estimated"
+    assert table["difference"].iloc[1] == pytest.approx(-gap)
+    assert table["probability"].iloc[0] == pytest.approx(1 / (1 + np.exp(-gap)))
+
+
+def test_what_cannot_be_compared_is_refused(drawn, long, quick):
+    equal = drawn["equal"]
+    positive = long.assign(y=np.exp(long["y"]))
+    options = {"draws": 60, "random_seed": 1}
+    log = quick(FORMULA.format("1/n").replace("y ~", "log(y) ~"), positive, "laplace", **options)
+    plain = quick(FORMULA.format("1/n"), positive, "laplace", family="lognormal", **options)
+    with pytest.raises(mm.ModelError, match=r"'a' is about log\(y\), 'b' about y.*on two scales"):
+        mm.compare({"a": log, "b": plain})
+    with pytest.raises(mm.ModelError, match="different values of y"):
+        mm.compare({"a": equal, "b": quick(FORMULA.format("1/n"), positive, "laplace", **options)})
+    fewer = long[long["group"] != 3]
+    with pytest.raises(mm.ModelError, match="60 groups, 'b' 59"):
+        mm.compare({"a": equal, "b": quick(FORMULA.format("1/n"), fewer, "laplace", **options)})
+    ml = quick(FORMULA.format("1/n"), long)
+    with pytest.raises(mm.EngineError, match="b has none"):
+        mm.compare({"a": equal, "b": ml})
+    with pytest.raises(mm.EngineError, match="a has draws"):
+        mm.compare({"a": equal, "b": ml}, ic="aic")
+    with pytest.raises(mm.ModelError, match="two or more fits"):
+        mm.compare({"a": equal})
+    with pytest.raises(mm.ModelError, match="ic= is one of"):
+        mm.compare(drawn, ic="dic")
+    with pytest.raises(mm.ModelError, match="b is a fit"):
+        mm.compare({"a": equal.loo(integrated=True), "b": equal})
+
+
+def test_probabilities_against_densities_are_warned_of(long, quick):
+    counts = long.assign(y=np.round(np.exp(long["y"].clip(-2, 3))) + 1)
+    fits = {f: quick(FORMULA.format("1/n"), counts, family=f) for f in ("poisson", "gamma")}
+    with pytest.warns(mm.MicromacroWarning, match="comparable only if the outcome's unit is 1"):
+        mm.compare(fits)

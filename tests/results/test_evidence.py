@@ -1,0 +1,137 @@
+"""Log marginal likelihoods against sums over fine grids of everything that is not conjugate."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import special, stats
+
+import micromacro as mm
+from micromacro.results.evidence import bridge, ordered_mass
+
+PRIORS = {
+    "Intercept": mm.prior.normal(0.5, 2.0),
+    "x": mm.prior.normal(0.0, 1.0),
+    "member.sd": mm.prior.half_student(3, 0, 1.0),
+    "sigma": mm.prior.exponential(1.0),
+}
+
+
+@pytest.fixture(scope="module")
+def small():
+    rng = np.random.default_rng(4)
+    rows = [(g, m) for g in range(30) for m in rng.choice(8, size=1 + g % 3, replace=False)]
+    frame = pd.DataFrame(rows, columns=["group", "member"])
+    x, u = rng.standard_normal(30), rng.standard_normal(8)
+    w = 1.0 / np.bincount(frame["group"])[frame["group"]]
+    y = 1 + 0.5 * x + np.bincount(frame["group"], 0.4 * w * u[frame["member"]]) + 0.6 * rng.standard_normal(30)
+    return frame.assign(x=x[frame["group"]], y=y[frame["group"]])
+
+
+def gaussian_evidence(frame):
+    """log p(y): theta = (sd, sigma) on a grid, all else closed form; written with dense matrices."""
+    y = frame.groupby("group")["y"].first().to_numpy()
+    x = frame.groupby("group")["x"].first().to_numpy()
+    W = np.zeros((30, 8))
+    n = np.bincount(frame["group"])
+    np.add.at(W, (frame["group"], frame["member"]), 1.0 / n[frame["group"]])
+    X = np.column_stack([np.ones(30), x - x.mean()])
+    prior = X @ np.diag([4.0, 1.0]) @ X.T
+    sds, d_sd = np.linspace(0.0, 8.0, 321, retstep=True)
+    logs, d_log = np.linspace(np.log(0.15), np.log(3.0), 121, retstep=True)
+    values = np.empty((len(sds), len(logs)))
+    for i, sd in enumerate(sds):
+        for j, sigma in enumerate(np.exp(logs)):
+            V = prior + sd**2 * W @ W.T + sigma**2 * np.eye(30)
+            L = np.linalg.cholesky(V)
+            r = np.linalg.solve(L, y - 0.5)
+            value = -0.5 * r @ r - np.log(np.diag(L)).sum() - 15 * np.log(2 * np.pi)
+            value += math.log(2) + stats.t.logpdf(sd, 3) + stats.expon.logpdf(sigma) + math.log(sigma)
+            values[i, j] = value + math.log((d_sd if 0 < i < 320 else d_sd / 2) * d_log)
+    return special.logsumexp(values)
+
+
+def test_evidence_of_a_gaussian_model_agrees_with_quadrature(small, quick):
+    formula = "y ~ x + mm(member, group, weights = 1/n, normalize = group)"
+    fit = quick(formula, small, "mcmc", priors=PRIORS, draws=1000, tune=500, chains=2, random_seed=3)
+    exact = gaussian_evidence(small)
+    for method in ("bridge", "importance", "laplace"):
+        found = fit.log_evidence(method, draws=1500, random_seed=1)
+        assert found.se < 0.03
+        assert abs(found.value - exact) < 4.0 * found.se + 1e-3, (method, found, exact)
+        assert found.bias == 0.0
+        assert f"{float(found):.3f}" in repr(found)
+    with pytest.raises(mm.EngineError, match="bridge, importance, laplace"):
+        fit.log_evidence("harmonic")
+
+
+def test_evidence_of_a_bernoulli_model_agrees_with_quadrature(quick):
+    """Three latent numbers and one sd, all on a grid: Laplace alone is off, and says so."""
+    rng = np.random.default_rng(7)
+    share = rng.uniform(0.1, 0.9, 40)
+    frame = pd.DataFrame({"group": np.repeat(np.arange(40), 2), "member": np.tile([1, 2], 40)})
+    frame["share"] = np.column_stack([share, 1 - share]).ravel()
+    y = rng.binomial(1, special.expit(1.5 * share - 1.0))
+    frame["y"] = np.repeat(y, 2)
+    priors = {"Intercept": mm.prior.normal(0, 1), "sd": mm.prior.half_normal(1)}
+    formula = "y ~ 1 + mm(member, group, weights = share, normalize = none)"
+    fit = quick(formula, frame, "mcmc", family="bernoulli", priors=priors, draws=1000, tune=500, chains=2,
+                random_seed=3)  # fmt: skip
+    node = np.linspace(-5, 5, 41)
+    x = np.stack(np.meshgrid(node, node, node, indexing="ij"), axis=-1).reshape(-1, 3)
+    log_w = stats.norm.logpdf(x).sum(axis=1) + 3 * math.log(node[1] - node[0])
+    both = np.column_stack([share, 1 - share]).T
+    parts = []
+    sds, step = np.linspace(0.0, 5.0, 41, retstep=True)
+    for sd in sds:
+        eta = x[:, [0]] + sd * x[:, 1:] @ both
+        log = special.logsumexp(log_w + special.log_expit(np.where(y == 1, 1, -1) * eta).sum(axis=1))
+        parts.append(log + math.log(2 * stats.norm.pdf(sd)) + math.log(step / 2 if sd in (0.0, 5.0) else step))
+    exact = special.logsumexp(parts)
+    for method in ("bridge", "importance"):
+        found = fit.log_evidence(method, draws=1500, random_seed=1)
+        assert found.se < 0.03
+        assert abs(found.value - exact) < 4.0 * found.se + 1e-3, (method, found, exact)
+    rough = fit.log_evidence("laplace", draws=1500, random_seed=1)
+    assert rough.value + rough.bias == pytest.approx(exact, abs=0.1)
+    assert abs(rough.value - exact) < 0.3
+    assert "corrects it by" in repr(rough)
+
+
+def test_the_bridge_finds_a_known_constant():
+    """Target 3 N(0, 1), proposal N(0.3, 1.2^2)."""
+    rng = np.random.default_rng(2)
+
+    def ratio(x):
+        return math.log(3.0) + stats.norm.logpdf(x) - stats.norm.logpdf(x, 0.3, 1.2)
+
+    value, se = bridge(ratio(rng.standard_normal((4, 1000))), ratio(0.3 + 1.2 * rng.standard_normal(4000)))
+    assert abs(value - math.log(3.0)) < 4.0 * se
+    assert 0.001 < se < 0.02
+
+
+def test_ordered_cuts_have_the_share_of_the_prior_that_is_ordered():
+    t = mm.prior.student(3, 0, 2.5)
+    assert ordered_mass([t] * 4) == pytest.approx(1 / 24, rel=1e-5)
+    apart = ordered_mass([mm.prior.normal(-1, 1), mm.prior.normal(1, 2)])
+    assert apart == pytest.approx(stats.norm.cdf(2 / math.sqrt(5)), rel=1e-5)
+
+
+def test_evidence_needs_proper_priors_and_warns_of_vague_ones(small, quick):
+    formula = "y ~ x + mm(member, group, weights = 1/n, normalize = group)"
+    options = {"draws": 60, "tune": 60, "chains": 2, "random_seed": 3}
+    flat = quick(formula, small, "mcmc", priors={"x": "flat"}, **options)
+    with pytest.raises(mm.EngineError, match=r"flat priors \(x\)"):
+        flat.log_evidence()
+    with pytest.raises(mm.EngineError, match=r"flat priors \(Intercept, x, member.sd, sigma\)"):
+        quick(formula, small).log_evidence("laplace")
+    vague = quick(formula, small, "mcmc", priors="vague", **options)
+    with pytest.warns(mm.MicromacroWarning, match="priors of Intercept, x, member.sd, sigma are vague"):
+        vague.log_evidence("laplace", draws=50)
+    rough = quick(formula, small, "laplace", priors=PRIORS, draws=60, random_seed=1)
+    with pytest.raises(mm.EngineError, match="needs exact draws"):
+        rough.log_evidence()
+    assert math.isfinite(rough.log_evidence("importance", draws=50).value)
