@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from .errors import DataError, FormulaError, ModelError
-from .families.base import Family
+from .families.base import Expanded, Expanding, Family
 from .families.response import Raw, Response
 from .language.nodes import Call, Formula, MemberCall, Name, Node, Text
 from .language.parse import parse_formula
@@ -138,6 +138,8 @@ class Specification:
         What was read of the formula before there were data.
     notes : tuple of str
         Remarks made while it was built.
+    expanded : Expanded or None
+        Rows of the linear predictor, where they are not the groups (cox).
     """
 
     formula: Formula
@@ -150,6 +152,7 @@ class Specification:
     request: TableRequest
     reading: Reading
     notes: tuple[str, ...] = field(default=())
+    expanded: Expanded | None = None
 
     @cached_property
     def used(self) -> frozenset[str]:
@@ -170,8 +173,37 @@ class Specification:
 
     @property
     def groups(self) -> int:
-        """Number of groups (rows of the linear predictor)."""
+        """Number of groups."""
         return self.system.groups
+
+    @property
+    def row_values(self) -> np.ndarray:
+        """What the family's kernel reads (c, rows); rows are groups in most families."""
+        return self.expanded.values if self.expanded else self.response.values
+
+    def row_weight(self, prior: bool = True) -> np.ndarray:
+        """Powers of the likelihood (rows,); pseudo-observations, which are priors, count or not."""
+        if self.expanded is None:
+            return self.response.weight
+        return np.append(self.response.weight, 1.0 if prior else 0.0)[self.expanded.rows.group]
+
+    def own(self, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """The family's own numbers (..., k), those in x included: log hazards of a baseline.
+
+        Parameters
+        ----------
+        theta : (..., q) array
+        x : (..., size or more) array
+            In natural order.
+        """
+        system = self.system
+        if self.expanded is None:
+            return theta[..., system.family_start :]
+        last = len(system.parts) - 1
+        part: Any = system.parts[last]
+        effect = system.effect_start[last]
+        coefficients = x[..., system.size - len(part.coefficients) : system.size]
+        return part.own(theta[..., system.theta_of(last)], coefficients, x[..., effect : effect + part.effects])
 
     @cached_property
     def fixed(self) -> FixedPart:
@@ -199,7 +231,8 @@ class Specification:
         coefficients = [p for part in self.system.parts for p in coefficients_of(part)]
         rest = [p for p in self.system.hypers if not p.linear]
         kinds = ("w", "aggregate", "sd", "cor", "sigma", "shape", "phi", "nu", "cut")
-        return tuple(coefficients) + tuple(sorted(rest, key=lambda p: kinds.index(p.kind)))
+        baseline = self.system.expansion.part.coefficients if self.system.expansion else ()
+        return (*coefficients, *sorted(rest, key=lambda p: kinds.index(p.kind)), *baseline)
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -275,9 +308,14 @@ def specify(reading: Reading, tables: Tables, family: Family, book: PriorBook, f
         offset += evaluate(node, tables.groups, formula.text, "offset")
     scale, location = family.scale(response, offset)
     context = Context(formula.text, tables, book, scale, location, reading.columns, flat)
-    parts = build_parts(formula, reading.weights, context, family.no_intercept)
+    expanding = isinstance(family, Expanding)
+    parts = build_parts(formula, reading.weights, context, family.no_intercept, centred=expanding)
     own = family.parameters(book, scale, flat, response)
-    system = System(parts, tables.groups.n_rows, own, offset)
+    expanded = None
+    if expanding:
+        expanded = family.expand(response, offset, book, flat, to_text(formula.outcome))
+        family = expanded.family
+    system = System(parts, tables.groups.n_rows, own, offset, expanded.rows if expanded else None)
     _check_enough(system)
     check_collinear(system)
     specification = Specification(
@@ -290,7 +328,8 @@ def specify(reading: Reading, tables: Tables, family: Family, book: PriorBook, f
         book,
         reading.request,
         reading,
-        (*tables.notes, *context.notes),
+        (*tables.notes, *context.notes, *(expanded.notes if expanded else ())),
+        expanded,
     )
     book.check_all_used(p.kind for p in specification.parameters)
     return specification
@@ -368,25 +407,23 @@ def _check_enough(system: System) -> None:
             "the data have one group only, and each group is one observation: there is nothing to estimate from; check "
             "the group column"
         )
-    if len(system.coefficients) >= system.groups:
+    count = len(system.coefficients) - (len(system.expansion.part.coefficients) if system.expansion else 0)
+    if count >= system.groups:
         raise ModelError(
-            f"{len(system.coefficients)} coefficients cannot be estimated from {system.groups} groups; leave out terms"
+            f"{count} coefficients cannot be estimated from {system.groups} groups; leave out terms"
         )
 
 
 def check_collinear(system: System) -> None:
     """Refuse coefficients whose columns are linear combinations of others, naming them."""
-    c = len(system.coefficients)
-    if c < 2:
-        return
     room = system.workspace(gradient=False)
     system.fill(np.array([p.start for p in system.hypers]), room)
-    columns = np.zeros((system.groups, c))
-    s = system.symbolic
-    rows = np.repeat(np.arange(system.groups), np.diff(s.row_start))
-    border = s.columns >= system.kept
-    place = s.order[s.columns[border]] - system.kept
-    columns[rows[border], place] = room.values[border]
+    columns = system.border_columns(room)
+    names = [p.name for p in system.coefficients][: columns.shape[1]]
+    if system.expansion:  # a baseline is an intercept in every interval
+        columns, names = np.column_stack([np.ones(len(columns)), columns]), ["the baseline", *names]
+    if len(names) < 2:
+        return
     norms = np.linalg.norm(columns, axis=0)
     scaled = columns / np.where(norms > 0, norms, 1.0)
     r = np.linalg.qr(scaled, mode="r")
@@ -395,7 +432,6 @@ def check_collinear(system: System) -> None:
         return
     k = int(dependent[0])
     weights, *_ = np.linalg.lstsq(scaled[:, :k], scaled[:, k], rcond=None)
-    names = [p.name for p in system.coefficients]
     partners = [names[j] for j in range(k) if abs(weights[j]) > 1e-7]
     raise ModelError(
         f"the columns {', '.join([*partners, names[k]])} are collinear: {names[k]!r} is a linear combination of the "

@@ -27,6 +27,7 @@ CLASSES = {
     "phi": "dispersion of a family",
     "nu": "degrees of freedom of a family",
     "cut": "cuts between ordered categories",
+    "baseline": "log hazards of the baseline (cox), per unit of time, at mean covariates; a gamma is of the hazards",
     "aggregate": "shapes of aggregation features",
 }
 
@@ -41,6 +42,7 @@ _VAGUE: dict[str, Prior] = {
     "phi": Exponential(0.001),
     "nu": Exponential(0.001),
     "cut": Normal(0.0, 100.0),
+    "baseline": Normal(0.0, 100.0),
 }
 _POSITIVE = ("sd", "sigma", "shape", "phi", "nu")
 

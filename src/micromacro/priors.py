@@ -373,6 +373,42 @@ class Gamma(Prior):
 
 
 @dataclass(frozen=True)
+class LogGamma(Prior):
+    """The distribution of the logarithm of a gamma variable with a shape and a rate: for log hazards."""
+
+    shape: float
+    rate: float
+
+    def __post_init__(self):
+        _positive("log_gamma", shape=self.shape, rate=self.rate)
+
+    def log_density(self, x: float) -> float:
+        scaled = self.rate * math.exp(x) if x < 700.0 else math.inf
+        return self.shape * (math.log(self.rate) + x) - math.lgamma(self.shape) - scaled
+
+    def slope(self, x: float) -> float:
+        return self.shape - self.rate * math.exp(x)
+
+    def below(self, x: float) -> float:
+        return special.gammainc(self.shape, self.rate * math.exp(x))
+
+    def above(self, x: float) -> float:
+        return special.gammaincc(self.shape, self.rate * math.exp(x))
+
+    def inverse_below(self, p: float) -> float:
+        small = special.gammaincinv(self.shape, p)
+        if small > 1e-290:
+            return math.log(small / self.rate)
+        # x^s / Gamma(s + 1) is the distribution function near zero
+        return (math.log(p) + math.lgamma(self.shape + 1.0)) / self.shape - math.log(self.rate)
+
+    def inverse_above(self, p: float) -> float:
+        if p > 0.5:  # the median of a small shape may be too small for a number
+            return self.inverse_below(1.0 - p)
+        return math.log(max(special.gammainccinv(self.shape, p), 1e-300) / self.rate)
+
+
+@dataclass(frozen=True)
 class Uniform(Prior):
     """Uniform between a and b."""
 
@@ -546,6 +582,11 @@ def exponential(rate: float = 1.0) -> Exponential:
 def gamma(shape: float, rate: float) -> Gamma:
     """Gamma prior with mean `shape` / `rate`."""
     return Gamma(float(shape), float(rate))
+
+
+def log_gamma(shape: float, rate: float) -> LogGamma:
+    """Prior of a log hazard whose exponential is gamma(`shape`, `rate`), with mean `shape` / `rate`."""
+    return LogGamma(float(shape), float(rate))
 
 
 def uniform(a: float, b: float) -> Uniform:

@@ -70,7 +70,7 @@ REFUSED = {
     # durations
     **{f"{family}, time of {value}": (family, "surv(t, e) ~ x", {"t": at(Y, [4], value), "e": BINARY}, mm.DataError,
                                       ["surv(t, e)", "not positive", "1 group", "first: 4"])
-       for family in ("weibull", "exponential", "lognormal") for value in (0, -2)},
+       for family in ("weibull", "exponential", "lognormal", "cox") for value in (0, -2)},
     "plain time of zero": ("weibull", "t ~ x", {"t": at(Y, [4], 0)}, mm.DataError,
                            ["outcome t", "not positive", "first: 4"]),
     "no events": ("weibull", "surv(t, e) ~ x", {"t": Y, "e": np.zeros(N)}, mm.DataError,
@@ -104,6 +104,11 @@ REFUSED = {
                                ["surv()", "two columns"]),
     "text for an event": ("weibull", "surv(t, e) ~ x", {"t": Y, "e": np.where(BINARY, "dead", "alive")}, mm.DataError,
                           ["outcome", "'e'", "text"]),
+    **{f"cox, {kind}": ("cox", f'surv({columns}, type="{kind}") ~ x', {"t": Y, "e": BINARY}, mm.ModelError,
+                        ["family cox", "censored on the right", kind, "weibull"])
+       for kind, columns in (("left", "t, e"), ("interval", "t, t"))},
+    "cox, no events": ("cox", "surv(t, e) ~ x", {"t": Y, "e": np.zeros(N)}, mm.DataError,
+                       ["surv(t, e)", "no event", "every group is censored"]),
     # ordered categories
     "an empty category": ("ordinal", "y ~ x", {"y": pd.Categorical(np.where(BINARY, "no", "yes"), ["no", "so", "yes"])},
                           mm.DataError, ["outcome y", "without any group", "so"]),
@@ -114,11 +119,11 @@ REFUSED = {
     # wrong forms and kinds
     **{f"{family} with {form}": (family, f"{form} ~ x", {"t": Y, "e": BINARY, "k": BINARY, "n": np.full(N, 3)},
                                  mm.ModelError, [f"family {family}", "a plain outcome", form])
-       for family in FAMILIES if family not in ("binomial", "weibull", "exponential", "lognormal")
+       for family in FAMILIES if family not in ("binomial", "weibull", "exponential", "lognormal", "cox")
        for form in ("trials(k, n)", "surv(t, e)")},
     **{f"{family} with trials": (family, "trials(k, n) ~ x", {"k": BINARY, "n": np.full(N, 3)}, mm.ModelError,
                                  [f"family {family}", "surv(time, event)", "trials(k, n)"])
-       for family in ("weibull", "exponential", "lognormal")},
+       for family in ("weibull", "exponential", "lognormal", "cox")},
     **{f"{family} of words": (family, "y ~ x", {"y": pd.Categorical(np.where(BINARY, "b", "a"))}, mm.DataError,
                               ["outcome y", "text", "needs numbers", f"family {family}"])
        for family in FAMILIES if family not in ("ordinal", "binomial")},
@@ -198,6 +203,10 @@ TAKEN = {
     "an explicit type": ("weibull", 'surv(t, e, type="right") ~ x', {"t": Y, "e": BINARY}),
     "intervals without end": ("weibull", 'surv(a, b, type="interval") ~ x',
                               {"a": Y, "b": np.where(BINARY, Y + 1.0, np.inf)}),
+    "ties of times (cox)": ("cox", "surv(t, e) ~ x", {"t": 1.0 + BINARY, "e": np.ones(N)}),
+    "one time only (cox)": ("cox", "surv(t, e) ~ x", {"t": np.full(N, 2.0), "e": np.ones(N)}),
+    "one event (cox)": ("cox", "surv(t, e) ~ x", {"t": Y, "e": np.arange(N) == 4}),
+    "a plain time (cox)": ("cox", "t ~ x", {"t": Y}),
     "a transformed time": ("weibull", "surv(t / 12, e) ~ x", {"t": Y, "e": BINARY}),
     "ordered words": ("ordinal", "y ~ x", {"y": pd.Categorical(np.where(BINARY, "b", "a"), ["b", "a"], ordered=True)}),
     "numbers with a gap": ("ordinal", "y ~ x", {"y": np.where(BINARY, 5, 2)}),

@@ -25,10 +25,13 @@ OWN = {
     "weibull": {"shape": "shape"},
     "exponential": {},
     "lognormal": {"sigma": "sigma"},
+    "cox": {f"baseline.{k}": "baseline" for k in range(1, 5)},
 }
+NO_INTERCEPT = ("ordinal", "cox")
 VAGUE = {
     "sigma": mm.prior.half_cauchy(25),
     "cut": mm.prior.normal(0, 100),
+    "baseline": mm.prior.normal(0, 100),
     **{kind: mm.prior.exponential(0.001) for kind in ("nu", "phi", "shape")},
 }
 SCALED = ("gaussian", "student", "lognormal", "weibull", "exponential")  # s is the sd of the outcome on the link scale
@@ -43,7 +46,7 @@ def model(case, priors=None, groups=300):
     names = ", ".join(f"c{k}" for k in range(len(columns)))
     kind = f', type="{case.kind}"' if case.kind != "right" else ""
     outcome = "c0" if case.form == "plain" else f"{case.form}({names}{kind})"
-    return mm.Model(f"{outcome} ~ x", data, family=case.family, priors=priors)
+    return mm.Model(f"{outcome} ~ x", data, family=case.fitted, priors=priors)
 
 
 def test_the_table_has_every_family():
@@ -54,12 +57,12 @@ def test_names_are_those_of_the_tables(case):
     specification = model(case).specification
     own = specification.parameters[-len(OWN[case.name]) :] if OWN[case.name] else ()
     assert {p.name: p.kind for p in own} == OWN[case.name]
-    first = ["x"] if case.name == "ordinal" else ["Intercept", "x"]
+    first = ["x"] if case.name in NO_INTERCEPT else ["Intercept", "x"]
     assert list(specification.names) == [*first, *OWN[case.name]]
 
 
-def test_no_intercept_where_cuts_take_its_place(case):
-    assert (case.family.no_intercept is None) == (case.name != "ordinal")
+def test_no_intercept_where_cuts_or_a_baseline_take_its_place(case):
+    assert (case.family.no_intercept is None) == (case.name not in NO_INTERCEPT)
 
 
 def test_default_priors_are_proper_and_starts_lie_inside(case):
@@ -70,7 +73,7 @@ def test_default_priors_are_proper_and_starts_lie_inside(case):
             assert p.prior.proper and p.default
             low, high = p.prior.support
             assert low < p.start < high
-            assert (low >= 0.0) == (p.kind != "cut")
+            assert (low >= 0.0) == (p.kind not in ("cut", "baseline"))
             if priors == "vague":
                 assert p.prior == VAGUE[p.kind]
         assert specification.family.possible(np.array([p.start for p in own]))
@@ -121,7 +124,7 @@ def test_the_centre_is_the_outcome_on_the_link_scale(family_case):
     if family_case.name in ("bernoulli", "binomial"):
         expected = QUANTILES[family_case.link](y.mean())  # every group has as many trials
     else:
-        expected = 0.0 if family_case.name == "ordinal" else CENTRES[family_case.name](y)
+        expected = 0.0 if family_case.name in NO_INTERCEPT else CENTRES[family_case.name](y)
     assert centre == pytest.approx(expected, rel=1e-12)
 
 

@@ -72,4 +72,6 @@ def test_linear_predictor_is_rows_times_mean_plus_offset(case, rng):
     room.mean[:] = rng.standard_normal(system.size)
     offset, X, Z = case.dense(case.theta)
     expected = np.hstack([Z, X]) @ system.natural_order(room.mean) + offset
-    np.testing.assert_allclose(system.linear_predictor(room), expected, rtol=1e-12, atol=1e-13)
+    x = system.natural_order(room.mean)
+    np.testing.assert_allclose(system.predictor(room, x), expected, rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(system.row_predictor(room, x), expected, rtol=1e-12, atol=1e-13)

@@ -24,9 +24,12 @@ from .search import Objective, Peak, find_peaks
 
 
 def laplace_marginal(specification: Specification, held: bool) -> LaplaceMarginal:
-    """Laplace's approximation for a model; `held` coefficients are arguments beside theta."""
+    """Laplace's approximation for a model; `held` coefficients are arguments beside theta.
+
+    Where they are held their priors are added by whoever maximises, those that are pseudo-observations too.
+    """
     s = specification
-    return LaplaceMarginal(s.system, s.family, s.response.values, s.response.weight, held)
+    return LaplaceMarginal(s.system, s.family, s.row_values, s.row_weight(prior=not held), held)
 
 
 def fit_approximate_ml(specification: Specification, settings: Settings) -> Outcome:

@@ -13,7 +13,6 @@ from scipy import special
 
 from ..latent.system import Workspace
 from ..model import Specification
-from ..numerics.rows import times
 from ..priors import Normal
 
 _LOG_ROOT_2PI = 0.5 * math.log(2.0 * math.pi)
@@ -36,27 +35,49 @@ def log_joint(specification: Specification, theta: np.ndarray, x: np.ndarray, ro
     prior = log_prior_theta(s, theta)
     if not math.isfinite(prior) or not s.family.possible(own):
         return -math.inf
-    eta = linear_predictor(s, theta, x, room)
-    if eta is None:
+    each = _rows(s, theta, x, room)
+    if each is None:
         return -math.inf
-    with np.errstate(all="ignore"):  # the branch that a family does not take may overflow
-        each = s.family.log_density(s.response.values, eta, own, np, special)
-    value = float(s.response.weight @ each) + log_prior_x(s, x) + prior
+    value = float(s.row_weight() @ each) + log_prior_x(s, x) + prior
     return value if math.isfinite(value) else -math.inf
+
+
+def group_log_likelihood(
+    specification: Specification, theta: np.ndarray, x: np.ndarray, room: Workspace | None = None
+) -> np.ndarray:
+    """Log-likelihood of each group (groups,) given theta and x (natural order); the sum is the model's.
+
+    Observation weights are its powers. For leave-one-out criticism; nan where theta is impossible.
+    """
+    s = specification
+    each = _rows(s, theta, x, room)
+    if each is None:
+        return np.full(s.groups, math.nan)
+    return s.system.gather(s.row_weight(prior=False) * each)
+
+
+def _rows(
+    specification: Specification, theta: np.ndarray, x: np.ndarray, room: Workspace | None = None
+) -> np.ndarray | None:
+    """Log density of each row (rows,); None where theta is impossible."""
+    s = specification
+    room = room if room is not None else s.system.workspace(gradient=False)
+    if not s.system.fill(theta, room):
+        return None
+    eta, own = s.system.row_predictor(room, x), theta[s.system.family_start :]
+    with np.errstate(all="ignore"):  # the branch that a family does not take may overflow
+        return s.family.log_density(s.row_values, eta, own, np, special)
 
 
 def linear_predictor(
     specification: Specification, theta: np.ndarray, x: np.ndarray, room: Workspace | None = None
 ) -> np.ndarray | None:
-    """Linear predictor (groups,) of the latent system at x in natural order; None where theta is impossible."""
+    """Linear predictor (groups,) at x in natural order, a baseline left out; None where theta is impossible."""
     system = specification.system
     room = room if room is not None else system.workspace(gradient=False)
     if not system.fill(theta, room):
         return None
-    s = system.symbolic
-    eta = np.empty(system.groups)
-    times(s.row_start, s.columns, room.values, np.ascontiguousarray(x[s.order]), eta)
-    return eta + room.offset
+    return system.predictor(room, x)
 
 
 def log_prior_theta(specification: Specification, theta: np.ndarray) -> float:
@@ -71,5 +92,5 @@ def log_prior_x(specification: Specification, x: np.ndarray) -> float:
     effects = x[: system.kept]
     value = -0.5 * float(effects @ effects) - system.kept * _LOG_ROOT_2PI
     for p, b in zip(system.coefficients, x[system.kept :], strict=True):
-        value += p.prior.log_density(float(b)) if isinstance(p.prior, Normal) else 0.0
+        value += p.prior.log_density(float(b)) if isinstance(p.prior, Normal) else 0.0  # others have rows of their own
     return value

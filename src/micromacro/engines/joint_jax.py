@@ -59,19 +59,36 @@ class Joint:
         """Log joint density of theta (q,), natural scale, and x (size,), natural order, with all constants."""
         jnp, s = _jnp(), self.specification
         effects, coefficients = x[: self.system.kept], x[self.system.kept :]
-        own = theta[self.system.family_start :]
-        each = s.family.log_density(s.response.values, self.linear_predictor(theta, x), own, jnp, _special())
+        each = self.likelihood(theta, x)
         value = self.constant - 0.5 * jnp.sum(effects**2)
         value = value - 0.5 * jnp.sum(self.precision * (coefficients - self.mean) ** 2)
         for k, p in enumerate(self.system.hypers):
             value = value + log_prior(p.prior, theta[k])
+        for k, p in enumerate(self.system.coefficients):  # the hazards of a baseline
+            if isinstance(p.prior, priors.LogGamma):
+                value = value + log_prior(p.prior, coefficients[k])
         return value + jnp.sum(s.response.weight * each)
+
+    def likelihood(self, theta: Array, x: Array) -> Array:
+        """Log density of each group (groups,), from the outcomes as they were read: no row of the system is used."""
+        s, jnp = self.specification, _jnp()
+        eta = self.linear_predictor(theta, x)
+        if not s.expanded:
+            own = theta[self.system.family_start :]
+            return s.family.log_density(s.response.values, eta, own, jnp, _special())
+        part: Any = self.system.parts[-1]
+        hazards = x[self.system.size - len(part.coefficients) :]
+        if part.sd:
+            steps = x[self.system.effect_start[-1] : self.system.effect_start[-1] + part.effects]
+            walk = jnp.cumsum(theta[self.system.theta_of(len(self.system.parts) - 1)][0] * steps)
+            hazards = hazards[0] + jnp.concatenate([jnp.zeros(1), walk])
+        return s.family.group_density(s.response.values, eta, hazards, jnp)
 
     def linear_predictor(self, theta: Array, x: Array) -> Array:
         """Sum of what the parts bring to each group (groups,)."""
         system, b = self.system, self.system.kept
         eta = _jnp().asarray(system.base_offset)
-        for k, part in enumerate(system.parts):
+        for k, part in enumerate(system.parts[: -1 if system.expansion else None]):
             own, effect = theta[system.theta_of(k)], system.effect_start[k]
             coefficients, effects = x[b : b + len(part.coefficients)], x[effect : effect + part.effects]
             b += len(part.coefficients)
@@ -300,6 +317,10 @@ def _gamma(p: priors.Gamma, x: Array) -> Array:
     return p.shape * math.log(p.rate) - math.lgamma(p.shape) + (p.shape - 1) * _jnp().log(x) - p.rate * x
 
 
+def _log_gamma(p: priors.LogGamma, x: Array) -> Array:
+    return p.shape * (math.log(p.rate) + x) - math.lgamma(p.shape) - p.rate * _jnp().exp(x)
+
+
 def _uniform(p: priors.Uniform, x: Array) -> Array:
     return _jnp().full(_jnp().shape(x), -math.log(p.b - p.a))
 
@@ -317,7 +338,7 @@ _DENSITIES: dict[type[Prior], Callable[[Any, Array], Array]] = {
     priors.Flat: lambda _, x: 0.0 * x, priors.Normal: _normal, priors.Student: _student,
     priors.HalfStudent: _half_student, priors.HalfCauchy: _half_cauchy, priors.HalfNormal: _half_normal,
     priors.Exponential: _exponential, priors.Gamma: _gamma, priors.Uniform: _uniform, priors.Beta: _beta,
-    priors.Lkj: _lkj, priors.Fixed: lambda _, x: 0.0 * x,
+    priors.Lkj: _lkj, priors.Fixed: lambda _, x: 0.0 * x, priors.LogGamma: _log_gamma,
 }  # fmt: skip
 
 

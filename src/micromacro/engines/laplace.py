@@ -162,7 +162,7 @@ class _Approximation:
         count, size = len(scores), system.size
         theta, x = np.empty((count, len(system.hypers))), np.empty((count, size))
         value, weight = np.empty(count), np.empty(count)
-        at, eta = np.empty(size), np.empty(system.groups)
+        at, eta = np.empty(size), np.empty(system.rows)
         for i, u in enumerate(scores):
             theta[i] = self.coordinates.theta(u)
             value[i] = self.value(u)

@@ -112,7 +112,7 @@ class WhitenedTarget:
         s = specification
         self.system = s.system
         self.coordinates = Scores(s.system.hypers)
-        self.posterior = LatentPosterior(s.system, s.family, s.response.values, s.response.weight)
+        self.posterior = LatentPosterior(s.system, s.family, s.row_values, s.row_weight())
         self.room = self.posterior.workspace(gradient=False)
         n = s.system.size
         self.z = np.zeros(n)

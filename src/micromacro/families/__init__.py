@@ -6,6 +6,7 @@ Each is reached by its name (``family="weibull"``) or as an object with options,
 from .bernoulli import Bernoulli as bernoulli
 from .beta import Beta as beta
 from .binomial import Binomial as binomial
+from .cox import Cox as cox
 from .exponential import Exponential as exponential
 from .gamma import Gamma as gamma
 from .gaussian import Gaussian as gaussian
@@ -20,6 +21,7 @@ __all__ = [
     "bernoulli",
     "beta",
     "binomial",
+    "cox",
     "exponential",
     "gamma",
     "gaussian",

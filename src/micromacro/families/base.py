@@ -1,11 +1,31 @@
-"""What a family must supply."""
+"""What a family must supply.
+
+Rows and groups
+---------------
+Most families have one row of the linear predictor a group. A family that needs others (:class:`Expanding`) lays them out
+in ``expand``: which group each row repeats, what its kernel reads there, and a part of its own with entries of rows.
+``cox`` has a row for each group and interval in which it is at risk. Everything below the families (modes, Laplace, the
+sampler) works on rows; what is asked of a group (means, simulated outcomes) gets the family's numbers as ``own``.
+
+Room for a second linear predictor
+----------------------------------
+Zero inflation, or a model of the spread (``sigma ~ x``), stacks a second predictor under the first: 2 N rows,
+``Expansion.predictor`` 0 and 1, and the terms of the second formula as parts with ``predictor = 1``. The system carries
+that: each part's entries go to the rows of its predictor, derivatives come back (tests/latent/test_expansion.py). What
+is still to be written is the curvature: the log density of group i depends on two rows at once, so -l'' is a 2 x 2 block,
+and ``numerics.rows.assemble`` (with ``pair_products`` for the leverages) must add the cross products of the two rows of
+a group. The sampler needs no more than some positive definite stand-in for it, which the diagonal is; Laplace's
+approximation needs it exactly.
+"""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from ..latent.expansion import Expansion
 from ..parameters import Parameter, PriorBook
 from .response import Raw, Response
 
@@ -80,4 +100,38 @@ class Family(Protocol):
         self, eta: np.ndarray, own: np.ndarray, rng: np.random.Generator, values: np.ndarray | None
     ) -> np.ndarray:
         """Draw outcomes."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Expanded:
+    """What a family makes of an outcome whose rows are not its groups.
+
+    Attributes
+    ----------
+    family : Family
+        The family with what it has learned from the outcome (cut points).
+    rows : Expansion
+    values : (c, rows) array
+        Rows as the family's kernel reads them.
+    notes : tuple of str
+        Remarks for `explain()`.
+    """
+
+    family: Family
+    rows: Expansion
+    values: np.ndarray
+    notes: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class Expanding(Protocol):
+    """A family whose rows are not groups."""
+
+    def expand(self, response: Response, offset: np.ndarray, book: PriorBook, flat: bool, what: str) -> Expanded:
+        """Lay out the rows; `what` is the outcome's text, for messages."""
+        ...
+
+    def group_density(self, values: Any, eta: Any, own: Any, xp: Any = np) -> Any:
+        """Log density of each group (groups,), plainly; eta (groups,) is what the formula's terms bring."""
         ...

@@ -10,6 +10,7 @@ from .base import Family
 from .bernoulli import Bernoulli
 from .beta import Beta
 from .binomial import Binomial
+from .cox import Cox
 from .exponential import Exponential
 from .gamma import Gamma
 from .gaussian import Gaussian
@@ -33,6 +34,7 @@ FAMILIES: dict[str, Callable[..., Family]] = {
     "weibull": Weibull,
     "exponential": Exponential,
     "lognormal": Lognormal,
+    "cox": Cox,
 }
 
 

@@ -37,8 +37,8 @@ class ModeRoom:
     base : Workspace
     x : (size,) array
         The mode last found, in elimination order; the next search may begin there.
-    eta, trial_eta : (groups,) arrays
-    slopes, trial_slopes : (4, groups) arrays
+    eta, trial_eta : (rows,) arrays
+    slopes, trial_slopes : (4, rows) arrays
         Log density, first and second derivative, positive curvature of each row.
     border : array
         Entries of A of held coefficients.
@@ -67,9 +67,9 @@ class LatentPosterior:
     system : System
         Its last hyper parameters are the family's own.
     likelihood : Likelihood
-    values : (c, groups) array
+    values : (c, rows) array
         Outcomes as the likelihood reads them.
-    weight : (groups,) array or None
+    weight : (rows,) array or None
         Powers of the likelihood.
     held : bool
         Whether the coefficients are held: x is the effects alone, and the coefficients' part of the linear predictor
@@ -97,12 +97,12 @@ class LatentPosterior:
             self.d_value = np.ones(system.size)
         columns = system.symbolic.columns
         self.border = np.flatnonzero(columns >= system.kept)
-        self.border_row = np.repeat(np.arange(system.groups), np.diff(system.symbolic.row_start))[self.border]
+        self.border_row = np.repeat(np.arange(system.rows), np.diff(system.symbolic.row_start))[self.border]
         self.border_column = system.symbolic.order[columns[self.border]] - system.kept
 
     def workspace(self, gradient: bool = True) -> ModeRoom:
         """Fresh work space for one thread; a search begins at the system's own start."""
-        n, size = self.system.groups, self.system.size
+        n, size = self.system.rows, self.system.size
         return ModeRoom(
             base=self.system.workspace(gradient),
             x=self.start.copy(),
@@ -131,12 +131,12 @@ class LatentPosterior:
             assert coefficients is not None
             room.border[:] = base.values[self.border]
             part = room.border * coefficients[self.border_column]
-            base.offset += np.bincount(self.border_row, part, self.system.groups)
+            base.offset += np.bincount(self.border_row, part, self.system.rows)
             base.values[self.border] = 0.0
         return True
 
     def rows(self, eta: np.ndarray, theta: np.ndarray, out: np.ndarray) -> float:
-        """Fill `out` (4, groups) at a linear predictor; returns the log-likelihood."""
+        """Fill `out` (4, rows) at a linear predictor; returns the log-likelihood."""
         self.likelihood.slopes(self.values, eta, theta[self.own], out)
         if self.weight is not None:
             out *= self.weight

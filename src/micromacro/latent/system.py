@@ -4,22 +4,25 @@ A model is a list of *parts* (fixed terms, member blocks, unit terms). Given the
 
 .. math:: \eta = A(\theta)\,x + o(\theta), \qquad x \mid \theta \sim N(m_0, D^{-1}),
 
-with x the standardised effects of all parts, then the coefficients of all parts. A has one row a group; each part
-owns some entries of A and may add to the offset o. The engines see nothing else of a model.
+with x the standardised effects of all parts, then the coefficients of all parts. A has one row a group, or rows that
+repeat groups (:mod:`micromacro.latent.expansion`); each part owns some entries of A and may add to the offset o. The
+engines see nothing else of a model.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
 
+from ..numerics.rows import times
 from ..numerics.symbolic import Symbolic, analyse
 from ..parameters import Parameter
 from ..priors import Normal
+from .expansion import Expansion, Repeats, repeat
 
 
 class Part(Protocol):
@@ -67,6 +70,8 @@ class Workspace:
 
     values: np.ndarray
     offset: np.ndarray
+    group_values: np.ndarray
+    group_offset: np.ndarray
     scratch: list[Any]
     panel: np.ndarray
     mean: np.ndarray
@@ -92,14 +97,18 @@ class System:
     ----------
     parts : sequence of Part
     groups : int
-        Number of rows of A.
+        Number of groups: rows of A, unless there is an expansion.
     family : sequence of Parameter
         The family's own entries of theta; they come last.
     base_offset : (groups,) array
         Known part of the linear predictor.
+    expansion : Expansion, optional
+        Rows of A that repeat groups, with a part of their own (the last one).
 
     Attributes
     ----------
+    rows : int
+        Number of rows of A.
     hypers : tuple of Parameter
         theta, in order: each part's, then the family's.
     coefficients : tuple of Parameter
@@ -116,9 +125,14 @@ class System:
         Values of D (diagonal).
     """
 
-    def __init__(self, parts: list[Part], groups: int, family: tuple[Parameter, ...], base_offset: np.ndarray):
-        self.parts = tuple(parts)
+    def __init__(
+        self, parts: list[Part], groups: int, family: tuple[Parameter, ...], base_offset: np.ndarray,
+        expansion: Expansion | None = None,
+    ):  # fmt: skip
+        self.expansion = expansion
+        self.parts = parts = (*parts, expansion.part) if expansion else tuple(parts)
         self.groups = groups
+        self.rows = expansion.rows if expansion else groups
         self.base_offset = np.ascontiguousarray(base_offset, dtype=float)
         self.hypers: tuple[Parameter, ...] = tuple(h for p in parts for h in p.hypers) + tuple(family)
         self.family_start = len(self.hypers) - len(family)
@@ -146,18 +160,27 @@ class System:
             lengths.append(len(r))
             coefficient += own
         every = np.arange(self.size)
+        self._repeats = self._repeat(rows, columns)
         empty = np.empty(0, dtype=np.int64)
-        self.symbolic = analyse(
-            self.groups,
-            self.size,
-            np.concatenate([empty, *rows]),
-            np.concatenate([empty, *columns]),
-            every,
-            every,
-            self.kept,
-        )
+        all_rows, all_columns = np.concatenate([empty, *rows]), np.concatenate([empty, *columns])
+        if self._repeats is not None:  # repeated entries of groups, then those of the rows' own part
+            all_rows = np.concatenate([self._repeats.row, rows[-1]])
+            all_columns = np.concatenate([self._repeats.column[self._repeats.source], columns[-1]])
+        self.symbolic = analyse(self.rows, self.size, all_rows, all_columns, every, every, self.kept)
         ends = np.cumsum([0, *lengths])
-        self._slots = [self.symbolic.entry[a:b] for a, b in pairwise(ends)]
+        if self._repeats is None:
+            self._slots = [self.symbolic.entry[a:b] for a, b in pairwise(ends)]
+        else:  # parts of groups write to values of their own, which are then repeated
+            repeated = len(self._repeats.source)
+            self._slots = [np.arange(a, b) for a, b in pairwise(ends[:-1])] + [self.symbolic.entry[repeated:]]
+            self._repeats = replace(self._repeats, into=self.symbolic.entry[:repeated])
+
+    def _repeat(self, rows: list[np.ndarray], columns: list[np.ndarray]) -> Repeats | None:
+        """How entries of groups are repeated on the rows; None where the rows are the groups."""
+        if self.expansion is None:
+            return None
+        numbers = [getattr(part, "predictor", 0) for part in self.parts[:-1]]
+        return repeat(self.expansion, self.groups, list(zip(rows[:-1], columns[:-1], numbers, strict=True)))
 
     def _prior(self) -> None:
         """m0 and D: one for each standardised effect; a coefficient's own precision, or zero if flat."""
@@ -188,11 +211,14 @@ class System:
 
     def workspace(self, gradient: bool = True) -> Workspace:
         """Fresh work space for one thread."""
-        s, n = self.symbolic, self.groups
+        s, n = self.symbolic, self.rows
+        repeats = self._repeats
         longest = int(np.diff(s.layout.row_start).max(initial=1))
         room = Workspace(
             values=np.zeros(len(s.columns)),
             offset=np.zeros(n),
+            group_values=np.zeros(0 if repeats is None else len(repeats.group)),
+            group_offset=np.zeros(0 if repeats is None else self.groups),
             scratch=[p.scratch(gradient) for p in self.parts],
             panel=np.empty(s.panel_size),
             mean=np.empty(self.size),
@@ -214,18 +240,81 @@ class System:
 
     def fill(self, theta: np.ndarray, room: Workspace) -> bool:
         """Values of A and the offset at theta; False where a part says that theta is impossible."""
-        room.offset[:] = self.base_offset
-        for part, where, slots, scratch in zip(self.parts, self._theta, self._slots, room.scratch, strict=True):
-            if not part.fill(theta[where], scratch, slots, room.values, room.offset):
-                return False
-        return True
+        repeats = self._repeats
+        if repeats is None:
+            room.offset[:] = self.base_offset
+            return self._fill(slice(None), theta, room, room.values, room.offset)
+        room.group_offset[:] = self.base_offset
+        if not self._fill(slice(0, -1), theta, room, room.group_values, room.group_offset):
+            return False
+        room.values[repeats.into] = room.group_values[repeats.source]
+        room.offset[:] = self.spread(room.group_offset)
+        return self._fill(slice(-1, None), theta, room, room.values, room.offset)
+
+    def _fill(self, which: slice, theta: np.ndarray, room: Workspace, values: np.ndarray, offset: np.ndarray) -> bool:
+        """Let some parts write their entries."""
+        places = zip(self.parts[which], self._theta[which], self._slots[which], room.scratch[which], strict=True)
+        return all(part.fill(theta[where], scratch, slots, values, offset) for part, where, slots, scratch in places)
+
+    def spread(self, of_group: np.ndarray) -> np.ndarray:
+        """Numbers of the groups on the rows of the first linear predictor; zero on all other rows."""
+        if self.expansion is None:
+            return of_group
+        of_row = np.append(of_group, 0.0)[self.expansion.group]
+        return of_row if self.expansion.predictor is None else np.where(self.expansion.predictor == 0, of_row, 0.0)
+
+    def gather(self, of_row: np.ndarray) -> np.ndarray:
+        """Sums of numbers of the rows (rows,) over each group (groups,)."""
+        if self.expansion is None:
+            return of_row
+        inside = self.expansion.group >= 0
+        return np.bincount(self.expansion.group[inside], of_row[inside], self.groups)
 
     def pull(self, theta: np.ndarray, room: Workspace) -> np.ndarray:
         """Derivative in the parts' theta (the family's entries are left at zero)."""
         out = np.zeros(len(self.hypers))
-        for part, where, slots, scratch in zip(self.parts, self._theta, self._slots, room.scratch, strict=True):
+        slope, d_offset, repeats = room.slope, room.d_offset, self._repeats
+        if repeats is not None:
+            slope = np.bincount(repeats.source, room.slope[repeats.into], len(repeats.group))
+            first = self.expansion.predictor == 0 if self.expansion.predictor is not None else 1.0
+            d_offset = self.gather(room.d_offset * first)
+        for k, (part, where) in enumerate(zip(self.parts, self._theta, strict=True)):
+            if repeats is not None and k == len(self.parts) - 1:
+                slope, d_offset = room.slope, room.d_offset
             if where.stop > where.start:
-                out[where] = part.pull(theta[where], scratch, slots, room.slope, room.d_offset)
+                out[where] = part.pull(theta[where], room.scratch[k], self._slots[k], slope, d_offset)
+        return out
+
+    def predictor(self, room: Workspace, x: np.ndarray) -> np.ndarray:
+        """Linear predictor of the groups (groups,) at the values in the work space and x in natural order.
+
+        Where rows are not groups: what the terms bring to the first linear predictor, the rows' own part left out.
+        """
+        repeats = self._repeats
+        if repeats is None:
+            return self.row_predictor(room, x)
+        value = room.group_values * x[repeats.column] * (repeats.predictor == 0)
+        return np.bincount(repeats.group, value, self.groups) + room.group_offset
+
+    def row_predictor(self, room: Workspace, x: np.ndarray) -> np.ndarray:
+        """A x + offset (rows,) at the values in the work space and x in natural order."""
+        out = np.empty(self.rows)
+        s = self.symbolic
+        times(s.row_start, s.columns, room.values, np.ascontiguousarray(x[s.order]), out)
+        return out + room.offset
+
+    def border_columns(self, room: Workspace) -> np.ndarray:
+        """Columns of the terms' coefficients (groups, c) at the values in the work space, dense."""
+        repeats, s = self._repeats, self.symbolic
+        if repeats is None:
+            rows, columns = np.repeat(np.arange(self.rows), np.diff(s.row_start)), s.order[s.columns]
+            values = room.values
+        else:
+            rows, columns, values = repeats.group, repeats.column, room.group_values
+        own = len(self.expansion.part.coefficients) if self.expansion else 0
+        out = np.zeros((self.groups, len(self.coefficients) - own))
+        border = columns >= self.kept
+        out[rows[border], columns[border] - self.kept] = values[border]
         return out
 
     def natural_order(self, x: np.ndarray) -> np.ndarray:
@@ -233,11 +322,3 @@ class System:
         out = np.empty_like(x)
         out[..., self.symbolic.order] = x
         return out
-
-    def linear_predictor(self, room: Workspace) -> np.ndarray:
-        """eta (groups,) at the workspace's values and mean."""
-        from ..numerics.rows import times
-
-        out = np.empty(self.groups)
-        times(self.symbolic.row_start, self.symbolic.columns, room.values, room.mean, out)
-        return out + room.offset

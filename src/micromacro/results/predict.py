@@ -45,7 +45,8 @@ def place(specification: Specification, tables: Tables | None) -> Place:
     n = on.groups.n_rows
     rows, columns, parts, fresh = [], [], [], 0
     coefficient = system.kept
-    for old, effect in zip(system.parts, system.effect_start, strict=True):
+    terms = len(system.parts) - bool(system.expansion)  # a baseline is not in the linear predictor of a group
+    for old, effect in zip(system.parts[:terms], system.effect_start[:terms], strict=True):
         part: Any = old if tables is None else old.on(tables)  # type: ignore[attr-defined]
         own = len(part.coefficients)
         r, c = part.entries()
@@ -71,7 +72,7 @@ class Predictor:
         self.scratch = [p.scratch(gradient=False) for p in where.parts]
         self.values = [np.zeros(len(r)) for r in where.rows]
         self.slots = [np.arange(len(r)) for r in where.rows]
-        self.new = where.parts != system.parts
+        self.new = where.parts != system.parts[: len(where.parts)]
         self.trained: dict[int, Any] = {}
 
     def entries(self, theta: np.ndarray) -> np.ndarray:

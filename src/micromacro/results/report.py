@@ -84,6 +84,7 @@ def sections(fit: Fit, ci: float) -> list[tuple[str, pd.DataFrame]]:
         "Weight parameters": ("w", "aggregate"),
         "Spread (standard deviations)": ("sd", "cor", "sigma"),
         "Parameters of the family": ("shape", "phi", "nu", "cut"),
+        "Baseline (log hazard per unit of time, at mean covariates)": ("baseline",),
     }
     out = []
     for title, of in groups.items():

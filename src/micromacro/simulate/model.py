@@ -11,7 +11,6 @@ import pandas as pd
 
 from ..errors import ModelError
 from ..model import Specification
-from ..numerics.rows import times
 from ..terms.member.term import MemberPart
 from ..terms.unit import UnitPart
 
@@ -77,17 +76,9 @@ def simulate(
             if attempt == 99:
                 raise ModelError("weights are not finite at 100 draws from the priors: give tighter priors or values=")
         x_draws[d] = np.concatenate([rng.standard_normal(system.kept), coefficients])
-        times(
-            system.symbolic.row_start,
-            system.symbolic.columns,
-            room.values,
-            x_draws[d][system.symbolic.order],
-            etas[d],
-        )
-        etas[d] += room.offset
-        outcome[d] = specification.family.simulate(
-            etas[d], thetas[d][system.family_start :], rng, specification.response.values
-        )
+        etas[d] = system.predictor(room, x_draws[d])
+        own = specification.own(thetas[d], x_draws[d])
+        outcome[d] = specification.family.simulate(etas[d], own, rng, specification.response.values)
         for k, part in enumerate(system.parts):
             if isinstance(part, MemberPart):
                 weights[part.name].append(part.weights(thetas[d][system.theta_of(k)], room.scratch[k]).copy())

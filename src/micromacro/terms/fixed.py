@@ -29,6 +29,8 @@ class FixedPart:
         All columns: estimated ones, then those of ``fix()``; centred by `center`.
     center : (k,) array
         What was subtracted (zero without an intercept, and for known coefficients).
+    replaced : bool
+        Whether parameters of the family stand in the intercept's place, at mean covariates.
     """
 
     design: Design
@@ -40,6 +42,7 @@ class FixedPart:
     center: np.ndarray
     name: str = "fixed"
     effects: int = 0
+    replaced: bool = False
 
     @property
     def loose_intercept(self) -> bool:
@@ -63,8 +66,8 @@ class FixedPart:
 
     @property
     def centered(self) -> bool:
-        """Whether covariates are centred: there is an intercept, and it may move."""
-        return self.intercept is not None and not self.intercept.fixed
+        """Whether covariates are centred: there is an intercept, and it may move, or something in its place."""
+        return self.replaced or (self.intercept is not None and not self.intercept.fixed)
 
     def entries(self) -> tuple[np.ndarray, np.ndarray]:
         n, k = len(self.matrix), len(self.coefficients)
@@ -98,20 +101,25 @@ class FixedPart:
         return replace(self, matrix=np.ascontiguousarray(np.column_stack(blocks) - self.center))
 
 
-def build_fixed(formula: Formula, context: Context, no_intercept: str | None = None) -> FixedPart:
+def build_fixed(
+    formula: Formula, context: Context, no_intercept: str | None = None, centred: bool = False
+) -> FixedPart:
     """Build the group-level part of a formula.
 
     Parameters
     ----------
     no_intercept : str, optional
         Why the family has no intercept, if it has none.
+    centred : bool
+        Whether columns are centred without one too.
     """
     groups = context.tables.groups
     intercept = formula.intercept and no_intercept is None
     design, matrix = make_design(formula.fixed, groups, context.text, formula.intercept)
     fixes, given = _fixed_columns(formula.fixes, groups, context.text)
     start = context.intercept() if intercept else None
-    moves = start is not None and not start.fixed  # an intercept fixed at zero covariates leaves them as they are
+    replaced = centred and formula.intercept
+    moves = replaced or (start is not None and not start.fixed)  # an intercept fixed at zero covariates leaves them as they are
     check_constant(matrix, design.names, formula.intercept and not (start and start.fixed), "the groups")
     center = matrix.mean(axis=0) if moves and len(matrix) else np.zeros(matrix.shape[1])
     parameters = [context.coefficient(n, spread(c)) for n, c in zip(design.names, matrix.T, strict=True)]
@@ -124,6 +132,7 @@ def build_fixed(formula: Formula, context: Context, no_intercept: str | None = N
         tuple(parameters),
         np.ascontiguousarray(np.column_stack([matrix, given]) - center),
         center,
+        replaced=replaced,
     )
 
 

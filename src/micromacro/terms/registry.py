@@ -15,7 +15,11 @@ from .unit import build_unit
 
 
 def build_parts(
-    formula: Formula, weights: dict[str, WeightExpression], context: Context, no_intercept: str | None
+    formula: Formula,
+    weights: dict[str, WeightExpression],
+    context: Context,
+    no_intercept: str | None,
+    centred: bool = False,
 ) -> list[Part]:
     """All parts of a formula: the fixed terms, the member blocks, the units, in the order of the formula.
 
@@ -25,8 +29,10 @@ def build_parts(
         The weight expression of each member block by its name.
     no_intercept : str or None
         Why the family has no intercept, if it has none.
+    centred : bool
+        Whether columns are centred all the same (the family has parameters at mean covariates).
     """
-    fixed = build_fixed(formula, context, no_intercept)
+    fixed = build_fixed(formula, context, no_intercept, centred)
     parts: list[Part] = [fixed]
     parts += [build_member(call, weights[block_name(call)], context, fixed.centered) for call in formula.members]
     parts += [build_unit(call, context) for call in formula.units]

@@ -1,0 +1,194 @@
+r"""Proportional hazards: :math:`h_i(t) = \exp(a_{k(t)} + \eta_i)` with a hazard that is constant in each interval.
+
+exp(b) multiplies the hazard. There is no intercept: the log hazards a take its place. Times may be censored on the
+right and seen from a later entry on. See :mod:`micromacro.families.baseline` for the likelihood and its rows.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from ..errors import ModelError
+from ..parameters import Parameter, PriorBook
+from . import baseline as base
+from .base import Expanded
+from .poisson import check_log
+from .response import EVENT, Raw, Response, made, need_form, survival
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _slopes(values, eta, out):  # noqa: ANN001, ANN202
+    for i in range(len(eta)):
+        mean = values[1, i] * math.exp(eta[i])
+        out[0, i] = values[0, i] * eta[i] - mean + values[2, i]
+        out[1, i] = values[0, i] - mean
+        out[2, i] = -mean
+        out[3, i] = mean
+
+
+@dataclass(frozen=True)
+class Cox:
+    """Proportional hazards with a piecewise-constant baseline; log-hazard scale.
+
+    Parameters
+    ----------
+    intervals : int, "all", or sequence of float, optional
+        How many intervals, cut at quantiles of the event times; ``"all"``: cut at every event time, as in Breslow's
+        estimator; or the cut points themselves. By default ten, or fewer if an interval would have less than five events.
+    baseline : {"gamma", "random_walk"}
+        Prior of the baseline: hazards independently gamma, or a Gaussian random walk of the log hazards with
+        ``baseline.sd`` the standard deviation of a step.
+    """
+
+    intervals: Any = None
+    baseline: str = "gamma"
+    link: str = "log"
+    name: str = field(default="cox", init=False)
+    no_intercept: str | None = field(default="the baseline takes the place of the intercept", init=False)
+    conjugate: bool = field(default=False, init=False)
+    cuts: tuple[float, ...] = field(default=(), init=False)  #: where intervals end, once the outcome is known
+    last: float = field(default=math.inf, init=False)  #: where the last one ends, if cut at every event time
+
+    def __post_init__(self):
+        check_log(self.link, self.name)
+        if self.baseline not in ("gamma", "random_walk"):
+            raise ModelError(f'family cox: baseline= is "gamma" or "random_walk", not {self.baseline!r}')
+        object.__setattr__(self, "intervals", _checked(self.intervals))
+
+    # -- reading -----------------------------------------------------------------------------------------------------
+
+    def read(self, raw: Raw) -> Response:
+        need_form(raw, self.name, "surv", "plain")
+        if raw.kind != "right":
+            raise ModelError(
+                f"family cox takes times that are censored on the right, surv(time, event) or surv(start, stop, event), "
+                f"but the outcome is {raw.what}; weibull, exponential and lognormal take {raw.kind} censoring"
+            )
+        response = survival(raw, self.name)
+        code, _, _, log_entry = response.values
+        return made(response.observed, (code == EVENT).astype(float), response.observed, np.exp(log_entry))
+
+    def scale(self, response: Response, offset: np.ndarray) -> tuple[float, float]:
+        return 1.0, 0.0
+
+    def parameters(self, book: PriorBook, scale: float, flat: bool, response: Response) -> tuple[Parameter, ...]:
+        return ()
+
+    def expand(self, response: Response, offset: np.ndarray, book: PriorBook, flat: bool, what: str) -> Expanded:
+        event, time, entry = response.values
+        seen = (event == 1.0) & (response.weight > 0)
+        if not seen.any():
+            raise ModelError(f"the outcome {what} has no event among groups that count: every one is censored")
+        cuts = base.cut_points(self.intervals, time[seen])
+        bound = replace(self)
+        object.__setattr__(bound, "cuts", tuple(cuts.tolist()))
+        if self.intervals == "all":
+            object.__setattr__(bound, "last", float(time[seen].max()))
+            risk = base.at_risk_by_event_times(event, time, entry, np.append(cuts, bound.last))
+        else:
+            risk = base.at_risk(event, time, entry, cuts)
+        k = len(cuts) + 1
+        walk = self.baseline == "random_walk"
+        if walk and k > base.MOST_WALK:
+            raise ModelError(
+                f"a random walk over {k} intervals is too long: give intervals= (at most {base.MOST_WALK}), or "
+                'baseline="gamma"'
+            )
+        weight = response.weight[risk.group]
+        events = risk.sums(weight * risk.event, k)
+        at_risk = risk.sums(weight * risk.exposure * np.exp(offset[risk.group]), k)
+        if np.any(at_risk == 0):
+            raise ModelError(
+                f"nobody is at risk in interval {int(np.argmin(at_risk)) + 1} of the baseline: give other cut points "
+                f"than {', '.join(f'{c:g}' for c in cuts)}"
+            )
+        parameters, sd = base.log_hazards(book, events, at_risk, walk, flat)
+        notes = base.check_events(events, parameters if not walk else (), cuts, what)
+        rows, values = base.make_rows(risk, parameters, sd, k)
+        return Expanded(bound, rows, values, (_describe(cuts, self.intervals), *notes))
+
+    # -- the kernel: rows, not groups --------------------------------------------------------------------------------
+
+    def possible(self, own: np.ndarray) -> bool:
+        return True
+
+    def slopes(self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, out: np.ndarray) -> None:
+        _slopes(values, eta, out)
+
+    def log_density(self, values: Any, eta: Any, own: Any, xp: Any = np, special: Any = None) -> Any:
+        return values[0] * eta - values[1] * xp.exp(eta) + values[2]
+
+    # -- groups: `own` are the log hazards of the intervals ----------------------------------------------------------
+
+    def group_density(self, values: Any, eta: Any, own: Any, xp: Any = np) -> Any:
+        """Log density of each group, plainly: log hazard of its event minus its cumulative hazard."""
+        event, time, entry = values[0], values[1], values[2]
+        cuts = np.array(self.cuts)
+        if self.intervals == "all":
+            ends = np.append(cuts, self.last)
+            inside = (entry[:, None] < ends) & (ends <= time[:, None])
+            exposure = inside * np.diff(ends, prepend=0.0)
+        else:
+            begins, ends = np.append(0.0, cuts), np.append(cuts, np.inf)
+            exposure = xp.maximum(xp.minimum(ends, time[:, None]) - xp.maximum(begins, entry[:, None]), 0.0)
+        at = xp.searchsorted(cuts, time, side="left")
+        return event * (eta + own[at]) - xp.exp(eta) * (exposure @ xp.exp(own))
+
+    def cumulative_hazard(self, times: np.ndarray, eta: np.ndarray, own: np.ndarray) -> np.ndarray:
+        """Cumulative hazard (..., times) at times (times,) from zero on; eta (...,), own (intervals,) or (..., K)."""
+        spent = np.clip(times[:, None] - np.append(0.0, self.cuts), 0.0, np.append(np.diff(self.cuts, prepend=0), np.inf))
+        return np.exp(eta)[..., None] * (np.exp(own) @ spent.T)
+
+    def mean(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
+        """Expected time, if the hazard of the last interval goes on for ever."""
+        ratio, hazard = np.exp(eta)[..., None], np.exp(own)
+        length = np.append(np.diff(self.cuts, prepend=0.0), np.inf)
+        spent = np.append(0.0, np.cumsum(hazard[:-1] * length[:-1]))  # cumulative hazard where an interval begins
+        with np.errstate(over="ignore"):
+            share = -np.expm1(-ratio * hazard * length)
+            return (np.exp(-ratio * spent) * share / (ratio * hazard)).sum(axis=-1)
+
+    def link_variance(self, own: np.ndarray, mean: float) -> float | None:
+        return math.pi**2 / 6.0
+
+    def simulate(
+        self, eta: np.ndarray, own: np.ndarray, rng: np.random.Generator, values: np.ndarray | None
+    ) -> np.ndarray:
+        """Times at which the cumulative hazard reaches a standard exponential number; the last interval goes on."""
+        reached = rng.exponential(1.0, eta.shape) * np.exp(-eta)
+        hazard, begins = np.exp(own), np.append(0.0, self.cuts)
+        spent = np.append(0.0, np.cumsum(hazard[:-1] * np.diff(begins)))
+        at = np.searchsorted(spent, reached, side="right") - 1
+        return begins[at] + (reached - spent[at]) / hazard[at]
+
+
+def _checked(intervals: Any) -> int | str | tuple[float, ...] | None:
+    """``intervals=`` as it is used, or a ModelError."""
+    if intervals is None or (isinstance(intervals, str) and intervals == "all"):
+        return intervals
+    if isinstance(intervals, (int, np.integer)) and not isinstance(intervals, bool) and intervals >= 1:
+        return int(intervals)
+    if not isinstance(intervals, (str, bool, int, float)):
+        try:
+            cuts = np.array([float(c) for c in intervals])
+        except (TypeError, ValueError):
+            cuts = np.array([np.nan])
+        if np.all(np.isfinite(cuts)) and np.all(np.diff(cuts, prepend=0.0) > 0):
+            return tuple(cuts.tolist())
+    raise ModelError(
+        f'family cox: intervals= is a number from 1, "all", or rising positive cut points, not {intervals!r}'
+    )
+
+
+def _describe(cuts: np.ndarray, intervals: Any) -> str:
+    """The intervals in words."""
+    if intervals == "all":
+        return f"baseline: {len(cuts) + 1} intervals, one for each distinct event time"
+    shown = ", ".join(f"{c:.4g}" for c in cuts[:12]) + (", ..." if len(cuts) > 12 else "")
+    where = f"cut at {shown}" if len(cuts) else "a constant hazard"
+    return f"baseline: {len(cuts) + 1} intervals, {where} (log hazards per unit of time, at mean covariates)"

@@ -1,0 +1,85 @@
+"""Rows of A that are not groups: which group each row repeats, and the entries that belong to rows.
+
+Most families have one row a group. A piecewise-constant hazard has a row for each group and interval in which it is at
+risk; a second linear predictor would have its own row for each group. The terms of a formula keep giving their entries
+group by group; here they are gathered to the rows and derivatives scattered back, so that terms need not know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from .system import Part
+
+
+@dataclass(frozen=True, eq=False)
+class Expansion:
+    """Which row of A repeats which group.
+
+    Attributes
+    ----------
+    group : (rows,) int array
+        The group whose entries a row repeats; -1 for a row without one (a pseudo-observation).
+    part : Part
+        The part whose entries are given row by row; it comes after the terms of the formula.
+    predictor : (rows,) int array or None
+        The linear predictor that a row is of, where there are several: it repeats the entries of the parts with that
+        number in their attribute ``predictor`` (0 where a part has none).
+    """
+
+    group: np.ndarray
+    part: Part
+    predictor: np.ndarray | None = None
+
+    @property
+    def rows(self) -> int:
+        """Number of rows of A."""
+        return len(self.group)
+
+
+@dataclass(frozen=True, eq=False)
+class Repeats:
+    """Entries of groups and what becomes of them in the rows.
+
+    Attributes
+    ----------
+    group, column : (entries,) int arrays
+        Places of the entries group by group: group, entry of x in natural order.
+    predictor : (entries,) int array
+        Linear predictor that each belongs to.
+    source, row : (repeated,) int arrays
+        For each entry of a row of A the entry of a group that it repeats, and its row.
+    into : (repeated,) int array
+        Where it is among the values of A (set once the pattern is analysed).
+    """
+
+    group: np.ndarray
+    column: np.ndarray
+    predictor: np.ndarray
+    source: np.ndarray
+    row: np.ndarray
+    into: np.ndarray
+
+
+def repeat(expansion: Expansion, groups: int, entries: Sequence[tuple[np.ndarray, np.ndarray, int]]) -> Repeats:
+    """Repeat the entries of parts, each as (groups, columns of x, linear predictor), on the rows of A."""
+    empty = np.empty(0, dtype=np.int64)
+    group = np.concatenate([empty, *(g for g, _, _ in entries)])
+    column = np.concatenate([empty, *(c for _, c, _ in entries)])
+    predictor = np.concatenate([empty, *(np.full(len(g), p) for g, _, p in entries)])
+    of_row = np.zeros(expansion.rows, dtype=np.int64) if expansion.predictor is None else expansion.predictor
+    rows = np.flatnonzero(expansion.group >= 0)
+    key = of_row[rows] * groups + expansion.group[rows]
+    rows = rows[np.argsort(key, kind="stable")]
+    wanted = predictor * groups + group
+    count = np.bincount(key, minlength=int(wanted.max(initial=0)) + 1)
+    first = np.concatenate([[0], np.cumsum(count)])
+    many = count[wanted]
+    source = np.repeat(np.arange(len(group)), many)
+    within = np.arange(len(source)) - np.repeat(np.cumsum(many) - many, many)
+    return Repeats(group, column, predictor, source, rows[first[wanted[source]] + within], empty)
