@@ -409,9 +409,7 @@ def _check_enough(system: System) -> None:
         )
     count = len(system.coefficients) - (len(system.expansion.part.coefficients) if system.expansion else 0)
     if count >= system.groups:
-        raise ModelError(
-            f"{count} coefficients cannot be estimated from {system.groups} groups; leave out terms"
-        )
+        raise ModelError(f"{count} coefficients cannot be estimated from {system.groups} groups; leave out terms")
 
 
 def check_collinear(system: System) -> None:

@@ -20,14 +20,16 @@ class Row(NamedTuple):
     outcome: str
     draw: Callable[[np.random.Generator, np.ndarray], Columns]
     link: str | None = None
+    options: tuple[tuple[str, object], ...] = ()
 
     @property
     def label(self) -> str:
-        return " ".join(x for x in (self.name, self.link, self.outcome) if x not in (None, "y"))
+        chosen = [str(v) for _, v in self.options]
+        return " ".join(x for x in (self.name, self.link, self.outcome, *chosen) if x not in (None, "y"))
 
     @property
     def family(self):
-        return FAMILIES[self.name](link=self.link) if self.link else FAMILIES[self.name]()
+        return FAMILIES[self.name](**dict(self.options), **({"link": self.link} if self.link else {}))
 
 
 def plain(draw):
@@ -88,6 +90,11 @@ ROWS = [
     *(Row("weibull", outcome, times(gumbel, 0.6)) for outcome in SURVIVAL),
     *(Row("exponential", outcome, times(gumbel, 1.0)) for outcome in SURVIVAL),
     *(Row("lognormal", outcome, times(normal, 0.6)) for outcome in SURVIVAL),
+    *(
+        Row("cox", outcome, times(gumbel, 1.0), options=options)
+        for outcome in SURVIVAL[:2]
+        for options in ((), (("intervals", "all"),), (("baseline", "random_walk"),))
+    ),
 ]
 
 

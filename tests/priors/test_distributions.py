@@ -48,6 +48,8 @@ PRIORS = [
     (mm.prior.exponential(0.001), stats.expon(scale=1000), (0, INF), "exponential(0.001)"),
     (mm.prior.gamma(2.5, 4), stats.gamma(2.5, scale=0.25), (0, INF), "gamma(2.5, 4)"),
     (mm.prior.gamma(0.5, 1), stats.gamma(0.5), (0, INF), "gamma(0.5, 1)"),
+    (mm.prior.log_gamma(2.5, 4), stats.loggamma(2.5, loc=-np.log(4)), (-INF, INF), "log_gamma(2.5, 4)"),
+    (mm.prior.log_gamma(0.5, 3), stats.loggamma(0.5, loc=-np.log(3)), (-INF, INF), "log_gamma(0.5, 3)"),
     (mm.prior.uniform(-1, 3), stats.uniform(-1, 4), (-1, 3), "uniform(-1, 3)"),
     (mm.prior.beta(2, 5), stats.beta(2, 5), (0, 1), "beta(2, 5)"),
     (mm.prior.beta(0.5, 0.5), stats.beta(0.5, 0.5), (0, 1), "beta(0.5, 0.5)"),

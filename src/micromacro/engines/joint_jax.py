@@ -82,7 +82,8 @@ class Joint:
             steps = x[self.system.effect_start[-1] : self.system.effect_start[-1] + part.effects]
             walk = jnp.cumsum(theta[self.system.theta_of(len(self.system.parts) - 1)][0] * steps)
             hazards = hazards[0] + jnp.concatenate([jnp.zeros(1), walk])
-        return s.family.group_density(s.response.values, eta, hazards, jnp)
+        family: Any = s.family
+        return family.group_density(s.response.values, eta, hazards, jnp)
 
     def linear_predictor(self, theta: Array, x: Array) -> Array:
         """Sum of what the parts bring to each group (groups,)."""

@@ -2,19 +2,20 @@
 
 Rows and groups
 ---------------
-Most families have one row of the linear predictor a group. A family that needs others (:class:`Expanding`) lays them out
-in ``expand``: which group each row repeats, what its kernel reads there, and a part of its own with entries of rows.
-``cox`` has a row for each group and interval in which it is at risk. Everything below the families (modes, Laplace, the
-sampler) works on rows; what is asked of a group (means, simulated outcomes) gets the family's numbers as ``own``.
+Most families have one row of the linear predictor a group. A family that needs others (:class:`Expanding`) lays them
+out in ``expand``: which group each row repeats, what its kernel reads there, and a part of its own with entries of
+rows. ``cox`` has a row for each group and interval in which it is at risk. Everything below the families (modes,
+Laplace, the sampler) works on rows; what is asked of a group (means, simulated outcomes) gets the family's numbers as
+``own``.
 
 Room for a second linear predictor
 ----------------------------------
 Zero inflation, or a model of the spread (``sigma ~ x``), stacks a second predictor under the first: 2 N rows,
 ``Expansion.predictor`` 0 and 1, and the terms of the second formula as parts with ``predictor = 1``. The system carries
 that: each part's entries go to the rows of its predictor, derivatives come back (tests/latent/test_expansion.py). What
-is still to be written is the curvature: the log density of group i depends on two rows at once, so -l'' is a 2 x 2 block,
-and ``numerics.rows.assemble`` (with ``pair_products`` for the leverages) must add the cross products of the two rows of
-a group. The sampler needs no more than some positive definite stand-in for it, which the diagonal is; Laplace's
+is still to be written is the curvature: the log density of group i depends on two rows at once, so -l'' is a 2 x 2
+block, and ``numerics.rows.assemble`` (with ``pair_products`` for the leverages) must add the cross products of the two
+rows of a group. The sampler needs no more than some positive definite stand-in for it, which the diagonal is; Laplace's
 approximation needs it exactly.
 """
 

@@ -204,7 +204,7 @@ def _log_hazard(book: PriorBook, number: int, default: Prior, start: float, flat
 
 def check_events(events: np.ndarray, parameters: Sequence[Parameter], edges: np.ndarray, what: str) -> list[str]:
     """Refuse an interval without event and prior; say where the prior alone speaks."""
-    empty = np.flatnonzero(events == 0)
+    empty = np.flatnonzero(events == 0).tolist()
     ends = np.append(edges, np.inf)
     begins = np.append(0.0, edges)
     improper = [k for k in empty if len(parameters) > k and not parameters[k].prior.proper]

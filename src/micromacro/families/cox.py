@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from numbers import Integral, Number
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,8 @@ class Cox:
     ----------
     intervals : int, "all", or sequence of float, optional
         How many intervals, cut at quantiles of the event times; ``"all"``: cut at every event time, as in Breslow's
-        estimator; or the cut points themselves. By default ten, or fewer if an interval would have less than five events.
+        estimator; or the cut points themselves. By default ten, or fewer where an interval would have less than five
+        events.
     baseline : {"gamma", "random_walk"}
         Prior of the baseline: hazards independently gamma, or a Gaussian random walk of the log hazards with
         ``baseline.sd`` the standard deviation of a step.
@@ -66,7 +68,7 @@ class Cox:
         need_form(raw, self.name, "surv", "plain")
         if raw.kind != "right":
             raise ModelError(
-                f"family cox takes times that are censored on the right, surv(time, event) or surv(start, stop, event), "
+                "family cox takes times that are censored on the right, surv(time, event) or surv(start, stop, event), "
                 f"but the outcome is {raw.what}; weibull, exponential and lognormal take {raw.kind} censoring"
             )
         response = survival(raw, self.name)
@@ -141,7 +143,8 @@ class Cox:
 
     def cumulative_hazard(self, times: np.ndarray, eta: np.ndarray, own: np.ndarray) -> np.ndarray:
         """Cumulative hazard (..., times) at times (times,) from zero on; eta (...,), own (intervals,) or (..., K)."""
-        spent = np.clip(times[:, None] - np.append(0.0, self.cuts), 0.0, np.append(np.diff(self.cuts, prepend=0), np.inf))
+        length = np.append(np.diff(self.cuts, prepend=0.0), np.inf)
+        spent = np.clip(times[:, None] - np.append(0.0, self.cuts), 0.0, length)
         return np.exp(eta)[..., None] * (np.exp(own) @ spent.T)
 
     def mean(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
@@ -171,9 +174,9 @@ def _checked(intervals: Any) -> int | str | tuple[float, ...] | None:
     """``intervals=`` as it is used, or a ModelError."""
     if intervals is None or (isinstance(intervals, str) and intervals == "all"):
         return intervals
-    if isinstance(intervals, (int, np.integer)) and not isinstance(intervals, bool) and intervals >= 1:
+    if isinstance(intervals, Integral) and not isinstance(intervals, bool) and int(intervals) >= 1:
         return int(intervals)
-    if not isinstance(intervals, (str, bool, int, float)):
+    if not isinstance(intervals, (str, Number)):
         try:
             cuts = np.array([float(c) for c in intervals])
         except (TypeError, ValueError):

@@ -41,6 +41,23 @@ class Expansion:
         """Number of rows of A."""
         return len(self.group)
 
+    @property
+    def predictors(self) -> int:
+        """Number of linear predictors."""
+        return 1 if self.predictor is None else int(self.predictor.max()) + 1
+
+    def spread(self, of_group: np.ndarray, out: np.ndarray) -> None:
+        """Numbers of the groups (predictors, groups) onto the rows (rows,); zero on rows without a group."""
+        out[:] = of_group[0 if self.predictor is None else self.predictor, self.group]
+        out[self.group < 0] = 0.0
+
+    def gather(self, of_row: np.ndarray, groups: int) -> np.ndarray:
+        """Sums of numbers of the rows over each group, (predictors, groups)."""
+        inside = self.group >= 0
+        place = self.group if self.predictor is None else self.predictor * groups + self.group
+        sums = np.bincount(place[inside], of_row[inside], self.predictors * groups)
+        return sums.reshape(self.predictors, groups)
+
 
 @dataclass(frozen=True, eq=False)
 class Repeats:

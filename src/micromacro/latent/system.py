@@ -130,19 +130,20 @@ class System:
         expansion: Expansion | None = None,
     ):  # fmt: skip
         self.expansion = expansion
-        self.parts = parts = (*parts, expansion.part) if expansion else tuple(parts)
+        self.parts = (*parts, expansion.part) if expansion else tuple(parts)
         self.groups = groups
         self.rows = expansion.rows if expansion else groups
         self.base_offset = np.ascontiguousarray(base_offset, dtype=float)
-        self.hypers: tuple[Parameter, ...] = tuple(h for p in parts for h in p.hypers) + tuple(family)
+        self.hypers: tuple[Parameter, ...] = tuple(h for p in self.parts for h in p.hypers) + tuple(family)
         self.family_start = len(self.hypers) - len(family)
-        self.coefficients = tuple(c for p in parts for c in p.coefficients)
-        ends = np.cumsum([0] + [p.effects for p in parts])
+        self.coefficients = tuple(c for p in self.parts for c in p.coefficients)
+        ends = np.cumsum([0] + [p.effects for p in self.parts])
         self.effect_start = tuple(int(e) for e in ends[:-1])
         self.kept = int(ends[-1])
         self.size = self.kept + len(self.coefficients)
-        theta_ends = np.cumsum([0] + [len(p.hypers) for p in parts])
+        theta_ends = np.cumsum([0] + [len(p.hypers) for p in self.parts])
         self._theta = [slice(int(a), int(b)) for a, b in pairwise(theta_ends)]
+        self._predictor = [getattr(part, "predictor", 0) for part in self.parts]
         self.symbolic: Symbolic
         self._slots: list[np.ndarray]
         self._analyse()
@@ -179,8 +180,8 @@ class System:
         """How entries of groups are repeated on the rows; None where the rows are the groups."""
         if self.expansion is None:
             return None
-        numbers = [getattr(part, "predictor", 0) for part in self.parts[:-1]]
-        return repeat(self.expansion, self.groups, list(zip(rows[:-1], columns[:-1], numbers, strict=True)))
+        entries = list(zip(rows[:-1], columns[:-1], self._predictor[:-1], strict=True))
+        return repeat(self.expansion, self.groups, entries)
 
     def _prior(self) -> None:
         """m0 and D: one for each standardised effect; a coefficient's own precision, or zero if flat."""
@@ -218,7 +219,7 @@ class System:
             values=np.zeros(len(s.columns)),
             offset=np.zeros(n),
             group_values=np.zeros(0 if repeats is None else len(repeats.group)),
-            group_offset=np.zeros(0 if repeats is None else self.groups),
+            group_offset=np.zeros((self.expansion.predictors if self.expansion else 0, self.groups)),
             scratch=[p.scratch(gradient) for p in self.parts],
             panel=np.empty(s.panel_size),
             mean=np.empty(self.size),
@@ -243,46 +244,40 @@ class System:
         repeats = self._repeats
         if repeats is None:
             room.offset[:] = self.base_offset
-            return self._fill(slice(None), theta, room, room.values, room.offset)
-        room.group_offset[:] = self.base_offset
-        if not self._fill(slice(0, -1), theta, room, room.group_values, room.group_offset):
-            return False
+            return all(self._fill(k, theta, room, room.values, room.offset) for k in range(len(self.parts)))
+        assert self.expansion is not None
+        room.group_offset[:] = 0.0
+        room.group_offset[0] = self.base_offset
+        for k in range(len(self.parts) - 1):
+            if not self._fill(k, theta, room, room.group_values, room.group_offset[self._predictor[k]]):
+                return False
         room.values[repeats.into] = room.group_values[repeats.source]
-        room.offset[:] = self.spread(room.group_offset)
-        return self._fill(slice(-1, None), theta, room, room.values, room.offset)
+        self.expansion.spread(room.group_offset, room.offset)
+        return self._fill(-1, theta, room, room.values, room.offset)
 
-    def _fill(self, which: slice, theta: np.ndarray, room: Workspace, values: np.ndarray, offset: np.ndarray) -> bool:
-        """Let some parts write their entries."""
-        places = zip(self.parts[which], self._theta[which], self._slots[which], room.scratch[which], strict=True)
-        return all(part.fill(theta[where], scratch, slots, values, offset) for part, where, slots, scratch in places)
-
-    def spread(self, of_group: np.ndarray) -> np.ndarray:
-        """Numbers of the groups on the rows of the first linear predictor; zero on all other rows."""
-        if self.expansion is None:
-            return of_group
-        of_row = np.append(of_group, 0.0)[self.expansion.group]
-        return of_row if self.expansion.predictor is None else np.where(self.expansion.predictor == 0, of_row, 0.0)
+    def _fill(self, k: int, theta: np.ndarray, room: Workspace, values: np.ndarray, offset: np.ndarray) -> bool:
+        """Let a part write its entries."""
+        return self.parts[k].fill(theta[self._theta[k]], room.scratch[k], self._slots[k], values, offset)
 
     def gather(self, of_row: np.ndarray) -> np.ndarray:
         """Sums of numbers of the rows (rows,) over each group (groups,)."""
-        if self.expansion is None:
-            return of_row
-        inside = self.expansion.group >= 0
-        return np.bincount(self.expansion.group[inside], of_row[inside], self.groups)
+        return of_row if self.expansion is None else self.expansion.gather(of_row, self.groups).sum(axis=0)
 
     def pull(self, theta: np.ndarray, room: Workspace) -> np.ndarray:
         """Derivative in the parts' theta (the family's entries are left at zero)."""
         out = np.zeros(len(self.hypers))
-        slope, d_offset, repeats = room.slope, room.d_offset, self._repeats
+        slope, offsets, repeats = room.slope, None, self._repeats
         if repeats is not None:
+            assert self.expansion is not None
             slope = np.bincount(repeats.source, room.slope[repeats.into], len(repeats.group))
-            first = self.expansion.predictor == 0 if self.expansion.predictor is not None else 1.0
-            d_offset = self.gather(room.d_offset * first)
+            offsets = self.expansion.gather(room.d_offset, self.groups)
         for k, (part, where) in enumerate(zip(self.parts, self._theta, strict=True)):
-            if repeats is not None and k == len(self.parts) - 1:
-                slope, d_offset = room.slope, room.d_offset
-            if where.stop > where.start:
-                out[where] = part.pull(theta[where], room.scratch[k], self._slots[k], slope, d_offset)
+            if where.stop == where.start:
+                continue
+            of_rows = offsets is None or k == len(self.parts) - 1
+            d_offset = room.d_offset if of_rows or offsets is None else offsets[self._predictor[k]]
+            entries = room.slope if of_rows else slope
+            out[where] = part.pull(theta[where], room.scratch[k], self._slots[k], entries, d_offset)
         return out
 
     def predictor(self, room: Workspace, x: np.ndarray) -> np.ndarray:
@@ -294,7 +289,7 @@ class System:
         if repeats is None:
             return self.row_predictor(room, x)
         value = room.group_values * x[repeats.column] * (repeats.predictor == 0)
-        return np.bincount(repeats.group, value, self.groups) + room.group_offset
+        return np.bincount(repeats.group, value, self.groups) + room.group_offset[0]
 
     def row_predictor(self, room: Workspace, x: np.ndarray) -> np.ndarray:
         """A x + offset (rows,) at the values in the work space and x in natural order."""
