@@ -187,6 +187,12 @@ class Specification:
             return self.response.weight
         return np.append(self.response.weight, 1.0 if prior else 0.0)[self.expanded.rows.group]
 
+    def rows_of(self, groups: np.ndarray) -> np.ndarray:
+        """Rows of the linear predictor that belong to some groups."""
+        if self.expanded is None:
+            return groups
+        return np.flatnonzero(np.isin(self.expanded.rows.group, groups))
+
     def own(self, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
         """The family's own numbers (..., k), those in x included: log hazards of a baseline.
 

@@ -53,8 +53,9 @@ class Cox:
     name: str = field(default="cox", init=False)
     no_intercept: str | None = field(default="the baseline takes the place of the intercept", init=False)
     conjugate: bool = field(default=False, init=False)
-    cuts: tuple[float, ...] = field(default=(), init=False)  #: where intervals end, once the outcome is known
-    last: float = field(default=math.inf, init=False)  #: where the last one ends, if cut at every event time
+    # Once the outcome is known: where intervals end, and where the last one does if there is one an event time.
+    cuts: tuple[float, ...] = field(default=(), init=False, compare=False)
+    last: float = field(default=math.inf, init=False, compare=False)
 
     def __post_init__(self):
         check_log(self.link, self.name)
@@ -149,12 +150,36 @@ class Cox:
 
     def mean(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
         """Expected time, if the hazard of the last interval goes on for ever."""
-        ratio, hazard = np.exp(eta)[..., None], np.exp(own)
-        length = np.append(np.diff(self.cuts, prepend=0.0), np.inf)
-        spent = np.append(0.0, np.cumsum(hazard[:-1] * length[:-1]))  # cumulative hazard where an interval begins
-        with np.errstate(over="ignore"):
-            share = -np.expm1(-ratio * hazard * length)
-            return (np.exp(-ratio * spent) * share / (ratio * hazard)).sum(axis=-1)
+        return self._moments(eta, own)[0]
+
+    def variance(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
+        first, second = self._moments(eta, own)
+        return second - first**2
+
+    def _moments(self, eta: np.ndarray, own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """E T and E T^2: integrals of S(t) and of 2 t S(t) over the intervals, S being exponential in each."""
+        rate = np.exp(eta)[..., None] * np.exp(own)
+        begins = np.append(0.0, self.cuts)
+        length = np.append(np.diff(begins), np.inf)
+        with np.errstate(over="ignore", invalid="ignore"):
+            spent = np.cumsum(rate[..., :-1] * length[:-1], axis=-1)  # cumulative hazard where an interval ends
+            survive = np.exp(-np.concatenate([np.zeros_like(rate[..., :1]), spent], axis=-1))
+            gone = -np.expm1(-rate * length)
+            first = survive * gone / rate
+            rest = np.append(length[:-1], 0.0) * (1.0 - gone)  # the last interval has no end
+            second = survive * (gone / rate**2 - rest / rate)  # of t from the beginning of the interval
+        return first.sum(axis=-1), 2.0 * (begins * first + second).sum(axis=-1)
+
+    def median(self, eta: np.ndarray, own: np.ndarray) -> np.ndarray:
+        """Median time at eta."""
+        return self._time(math.log(2.0) * np.exp(-eta), own)
+
+    def _time(self, reached: np.ndarray, own: np.ndarray) -> np.ndarray:
+        """Time at which the cumulative hazard of the baseline reaches a number; the last interval goes on."""
+        hazard, begins = np.exp(own), np.append(0.0, self.cuts)
+        spent = np.append(0.0, np.cumsum(hazard[:-1] * np.diff(begins)))
+        at = np.searchsorted(spent, reached, side="right") - 1
+        return begins[at] + (reached - spent[at]) / hazard[at]
 
     def link_variance(self, own: np.ndarray, mean: float) -> float | None:
         return math.pi**2 / 6.0
@@ -163,11 +188,7 @@ class Cox:
         self, eta: np.ndarray, own: np.ndarray, rng: np.random.Generator, values: np.ndarray | None
     ) -> np.ndarray:
         """Times at which the cumulative hazard reaches a standard exponential number; the last interval goes on."""
-        reached = rng.exponential(1.0, eta.shape) * np.exp(-eta)
-        hazard, begins = np.exp(own), np.append(0.0, self.cuts)
-        spent = np.append(0.0, np.cumsum(hazard[:-1] * np.diff(begins)))
-        at = np.searchsorted(spent, reached, side="right") - 1
-        return begins[at] + (reached - spent[at]) / hazard[at]
+        return self._time(rng.exponential(1.0, eta.shape) * np.exp(-eta), own)
 
 
 def _checked(intervals: Any) -> int | str | tuple[float, ...] | None:

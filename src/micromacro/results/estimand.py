@@ -112,7 +112,7 @@ class Estimand:
     def averages(self, theta: np.ndarray, x: np.ndarray, unseen: np.ndarray | None = None) -> np.ndarray:
         """Averages (scenarios, categories, rows)."""
         extended = self._extended(x, unseen)
-        own = theta[self.system.family_start :]
+        own = self.posterior.specification.own(theta, x)
         out = []
         for predictor in self.predictors:
             eta = predictor.eta(theta, extended[: self.system.size + predictor.where.fresh])
@@ -179,7 +179,7 @@ class Estimand:
     def _slope_in_x(self, theta: np.ndarray, x: np.ndarray) -> Any:
         """Derivative of the value in the extended x: sparse (categories * rows, size + fresh)."""
         outer = self.contrast.of(self.averages(theta, x))[1]
-        extended, own = self._extended(x, None), theta[self.system.family_start :]
+        extended, own = self._extended(x, None), self.posterior.specification.own(theta, x)
         width = self.system.size + self.fresh
         total: Any = None
         for predictor, outer_slope in zip(self.predictors, outer, strict=True):
@@ -197,7 +197,19 @@ class Estimand:
             ]
             block = sparse.vstack(rows, format="csr")
             total = block if total is None else total + block
-        return sparse.csr_array(total)
+        return sparse.csr_array(total + self._slope_through_own(theta, x, width))
+
+    def _slope_through_own(self, theta: np.ndarray, x: np.ndarray, width: int) -> Any:
+        """Derivative in the effects that the family's own numbers are made of (the steps of a baseline)."""
+        rows = len(self.value(theta, x).ravel())
+        part: Any = self.system.parts[-1]
+        out = sparse.lil_array((rows, width))
+        if self.system.expansion is not None and self.quantity.kind != "linear":
+            for k in range(self.system.effect_start[-1], self.system.effect_start[-1] + part.effects):
+                step = np.zeros(len(x))
+                step[k] = 1e-5
+                out[:, [k]] = ((self.value(theta, x + step) - self.value(theta, x - step)) / 2e-5).reshape(-1, 1)
+        return out.tocsr()
 
 
 def _only_columns(width: int, start: int, stop: int) -> Any:

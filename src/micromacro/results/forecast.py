@@ -83,9 +83,8 @@ def _responses(
         raise ModelError("responses need the numbers of trials")
     estimand = group_estimand(as_draws(posterior, MOST, rng), tables, "linear", new_effects)
     eta = estimand.draws(MOST, rng)[:, 0]
-    theta, _ = estimand.posterior.thinned(MOST)
-    q = specification.system.family_start
-    return np.stack([specification.family.simulate(e, t[q:], rng, values) for e, t in zip(eta, theta, strict=True)])
+    own = specification.own(*estimand.posterior.thinned(MOST))
+    return np.stack([specification.family.simulate(e, o, rng, values) for e, o in zip(eta, own, strict=True)])
 
 
 def _response_table(

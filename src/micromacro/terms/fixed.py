@@ -119,7 +119,8 @@ def build_fixed(
     fixes, given = _fixed_columns(formula.fixes, groups, context.text)
     start = context.intercept() if intercept else None
     replaced = centred and formula.intercept
-    moves = replaced or (start is not None and not start.fixed)  # an intercept fixed at zero covariates leaves them as they are
+    # an intercept fixed at zero covariates leaves them as they are
+    moves = replaced or (start is not None and not start.fixed)
     check_constant(matrix, design.names, formula.intercept and not (start and start.fixed), "the groups")
     center = matrix.mean(axis=0) if moves and len(matrix) else np.zeros(matrix.shape[1])
     parameters = [context.coefficient(n, spread(c)) for n, c in zip(design.names, matrix.T, strict=True)]

@@ -30,13 +30,13 @@ class LeaveSetsOut:
 
     def __init__(self, specification: Specification, sets: list[np.ndarray]):
         self.specification = specification
-        self.sets = sets
+        self.sets = [specification.rows_of(groups) for groups in sets]
         self.laplace = laplace_marginal(specification, held=False)  # for a Gaussian outcome its value is exact
         self.laplace.close = 1e-9
         self.room = self.laplace.workspace(gradient=False)
         system = specification.system
-        self.whole = system.groups * system.size <= LARGE
-        self.rows = np.empty((system.groups, system.size)) if self.whole else np.empty((0, system.size))
+        self.whole = system.rows * system.size <= LARGE
+        self.rows = np.empty((system.rows, system.size)) if self.whole else np.empty((0, system.size))
 
     def _whitened(self, which: np.ndarray, out: np.ndarray) -> np.ndarray:
         s, base = self.specification.system.symbolic, self.room.base

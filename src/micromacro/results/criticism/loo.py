@@ -38,6 +38,9 @@ def leave_one_out(posterior: Posterior, integrated: bool, by: str | None, most: 
         return _finish(posterior, LeaveSetsOut(s, sets).log_likelihood(draws), "integrated", level_index(levels))
     if integrated:
         draws = sample(posterior, DRAWS if most is None else most, "loo()")
+        if s.expanded:  # the rows of a group leave together
+            each = LeaveSetsOut(s, [np.array([i]) for i in range(s.groups)]).log_likelihood(draws)
+            return _finish(posterior, each, "integrated", group_index(s, None))
         return _finish(posterior, integrated_log_likelihood(s, draws), "integrated", group_index(s, None))
     return _finish(posterior, log_likelihood(s, sample(posterior, most, "loo()")), "loo", group_index(s, None))
 

@@ -44,9 +44,8 @@ def sample(posterior: Posterior, most: int | None, what: str) -> Sample:
 
 
 def group_values(specification: Specification, rows: np.ndarray) -> np.ndarray:
-    """What the rows of the latent system bring to each group: (..., rows) to (..., groups)."""
-    assert rows.shape[-1] == specification.groups  # each group is one row
-    return rows
+    """What the rows of the latent system bring to each group: (rows,) to (groups,)."""
+    return specification.system.gather(rows)
 
 
 def log_likelihood(specification: Specification, draws: Sample, weighted: bool = True) -> np.ndarray:
@@ -58,7 +57,7 @@ def log_likelihood(specification: Specification, draws: Sample, weighted: bool =
         Whether the model's observation weights multiply it.
     """
     s = specification
-    density = LatentPosterior(s.system, s.family, s.response.values, s.response.weight if weighted else None)
+    density = LatentPosterior(s.system, s.family, s.row_values, s.row_weight(prior=False) if weighted else None)
     room = density.workspace(gradient=False)
     order = s.system.symbolic.order
     out = np.empty((*draws.shape, s.groups))
