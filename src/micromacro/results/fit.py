@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Executor
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,7 +14,8 @@ from ..engines.base import Outcome, Settings
 from ..engines.health import Health
 from ..errors import EngineError
 from ..model import Specification
-from . import forecast, inference, margins, report, summary, variance
+from . import bootstrap as resampling
+from . import forecast, hypotheses, inference, margins, report, summary, variance
 from .criticism.elpd import Elpd
 from .criticism.loo import leave_one_out, waic
 from .evidence import Evidence, log_evidence
@@ -158,9 +160,29 @@ class Fit:
         """Bayesian information criterion (ml, reml); the number of groups counts as the sample size."""
         return inference.information_criteria(self._outcome)[1]
 
-    def lr_test(self, smaller: Fit) -> inference.LikelihoodRatio:
-        """Likelihood-ratio test of a smaller model nested in this one; see the class for its p-value."""
+    def lr_test(
+        self,
+        smaller: Fit,
+        method: Literal["chi2", "bootstrap"] = "chi2",
+        *,
+        n: int = 200,
+        random_seed: int | None = None,
+        executor: Executor | None = None,
+    ) -> inference.LikelihoodRatio:
+        """Likelihood-ratio test of a smaller model nested in this one; see the class for its p-value.
+
+        With ``method="bootstrap"`` it comes from `n` data sets simulated under the smaller model, to which both are
+        fitted: for weights that are not identified there, and small samples.
+        """
+        if method not in ("chi2", "bootstrap"):
+            raise EngineError(f'method= is "chi2" or "bootstrap", not {method!r}')
+        if method == "bootstrap":
+            return resampling.bootstrap_lr(self, smaller, n, random_seed, executor)
         return inference.likelihood_ratio(self._outcome, smaller._outcome)
+
+    hypothesis = hypotheses.hypothesis
+    wald_test = hypotheses.wald_test
+    bootstrap = resampling.bootstrap
 
     # -- criticism ---------------------------------------------------------------------------------------------------
 
