@@ -17,6 +17,7 @@ from .levels import Levels, encode
 from .request import BlockRequest, TableRequest
 from .screen import Screen, counted
 from .shapes import Edges, Shaped, from_long, from_relational, named_tables
+from .slots import ROW, numbered
 
 __all__ = ["BlockRequest", "Memberships", "TableRequest", "Tables", "assemble", "available_columns"]
 
@@ -86,7 +87,8 @@ def assemble(
     ----------
     request : TableRequest
     data : table
-        Long (one row a membership) if `memberships` is None, else one row a group.
+        Long (one row a membership) if `memberships` is None, else one row a group; there the group column ``row`` need
+        not exist: it is the number of the row.
     memberships : table or dict of tables by block, optional
         Edge tables: a row a membership, with the member and the group column. A missing member id is an empty
         slot.
@@ -110,6 +112,8 @@ def assemble(
         raise DataError(f'missing= is "error" or "drop", not {missing!r}')
     if request.group is None and (memberships is not None or members is not None):
         raise DataError("memberships= and members= need a formula with mm(): without it, each row is a group")
+    if memberships is not None and request.group == ROW and ROW not in column_names(data, "data"):
+        data = numbered(data)
     if request.group is None:
         return _rows_as_groups(request, data, missing)
     if memberships is not None:
