@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from .effects.base import Effects
+from .effects.registry import effect_columns
 from .errors import DataError, FormulaError, ModelError
 from .families.base import Expanded, Expanding, Family
 from .families.response import Raw, Response
@@ -65,7 +67,7 @@ def read(text: str, columns: Sequence[str], observation_weights: str | None = No
                 f"{call.group.name}, ..., name={name}2)", text, call.span.start, call.span.stop,
             )  # fmt: skip
         weights[name] = read_weights(call.weights, text, known, call.parameters)
-        needed = _block_columns(call, weights[name], known)
+        needed = _block_columns(call, weights[name], known, text)
         blocks.append(BlockRequest(name, call.member.name, needed))
     form, kind = outcome_form(formula)
     outcome_node = formula.outcome
@@ -108,13 +110,16 @@ def _group_columns(formula: Formula) -> tuple[str, ...]:
     ]
     nodes += [u.unit for u in formula.units]
     nodes += [n for u in formula.units for _, n in u.slopes]
-    return tuple(dict.fromkeys(name for node in nodes for name in _names(node)))
+    used = [name for node in nodes for name in _names(node)]
+    used += [name for u in formula.units for name in effect_columns(u.effects, formula.text)]
+    return tuple(dict.fromkeys(used))
 
 
-def _block_columns(call: MemberCall, weights: WeightExpression, known: tuple[str, ...]) -> tuple[str, ...]:
+def _block_columns(call: MemberCall, weights: WeightExpression, known: tuple[str, ...], text: str) -> tuple[str, ...]:
     names = [n for _, node in call.covariates for n in _names(node)]
     names += [n for f in call.fixes for n in _names(f.term)]
     names += list(weights.columns)
+    names += effect_columns(call.effects, text)
     if weights.uses_n and "n" in known:
         names.append("n")
     return tuple(dict.fromkeys(names))
@@ -159,7 +164,9 @@ class Specification:
         """Group columns that anything but the outcome uses."""
         f = self.formula
         nodes = [*(n for _, n in f.fixed), *f.offsets, *(x.term for x in f.fixes), *(u.unit for u in f.units)]
-        return frozenset(name for node in nodes for name in _names(node))
+        nodes += [n for u in f.units for _, n in u.slopes]
+        of_effects = [name for u in f.units for name in effect_columns(u.effects, f.text)]
+        return frozenset([*of_effects, *(name for node in nodes for name in _names(node))])
 
     @property
     def outcome(self) -> np.ndarray:
@@ -227,6 +234,22 @@ class Specification:
         return {p.name: p for p in self.system.parts if isinstance(p, UnitPart)}
 
     @cached_property
+    def structures(self) -> dict[str, tuple[int, Effects]]:
+        """Effects of each term that has any, with the number of its part."""
+        parts = enumerate(self.system.parts)
+        return {p.name: (k, p.structure) for k, p in parts if isinstance(p.structure, Effects)}
+
+    def latent_place(self, part: int) -> slice:
+        """Where what a part's effects are made of is in x: latent effects, or coefficients without pooling."""
+        system = self.system
+        structure = dict(self.structures.values())[part]
+        if not structure.coefficients:
+            start = system.effect_start[part]
+            return slice(start, start + system.parts[part].effects)
+        end = system.kept + sum(len(p.coefficients) for p in system.parts[: part + 1])
+        return slice(end - len(structure.coefficients), end)
+
+    @cached_property
     def weight_parameters(self) -> tuple[Parameter, ...]:
         """Weight parameters that are estimated."""
         return tuple(p for p in self.system.hypers if p.kind == "w" and not p.fixed)
@@ -269,7 +292,37 @@ class Specification:
         (..., parameters) array
             In the order of `names`.
         """
-        return np.concatenate([theta, x[..., self.system.kept :]], axis=-1) @ self.collector.T
+        return np.concatenate([self.reported(theta), x[..., self.system.kept :]], axis=-1) @ self.collector.T
+
+    def reported(self, theta: np.ndarray) -> np.ndarray:
+        """Theta (..., q) as tables report it: correlations where the engines have partial ones."""
+        return self._by_structure(theta, "reported")
+
+    def given(self, reported: np.ndarray) -> np.ndarray:
+        """The inverse of :meth:`reported` for one (q,) array; nan where there is no such theta."""
+        return self._by_structure(reported, "given")
+
+    def _by_structure(self, theta: np.ndarray, how: str) -> np.ndarray:
+        out = theta
+        for k, structure in self.structures.values():
+            own = self.system.structure_theta(k)
+            before = theta[..., own]
+            after = getattr(structure, how)(before)
+            if after is not before:
+                out = out.copy() if out is theta else out
+                out[..., own] = after
+        return out
+
+    def reported_slope(self, theta: np.ndarray) -> np.ndarray:
+        """Derivative (q, q) of :meth:`reported` at theta."""
+        out = np.eye(len(theta))
+        for k, p in enumerate(self.system.hypers):
+            if p.kind == "cor":
+                h = min(1e-5, 0.5 * max(1.0 - abs(theta[k]), 1e-9))
+                up, down = theta.copy(), theta.copy()
+                up[k], down[k] = theta[k] + h, theta[k] - h
+                out[:, k] = (self.reported(up) - self.reported(down)) / (2.0 * h)
+        return out
 
     @cached_property
     def collector(self) -> np.ndarray:
@@ -285,6 +338,16 @@ class Specification:
                 if center:
                     out[row, have.index(name)] -= center
         return out
+
+
+def effect_index(structure: Effects) -> Any:
+    """Labels of effects as a pandas index: ids, or ids with the term (or the time) of each."""
+    import pandas as pd  # the model itself does not need it
+
+    labels = structure.labels()
+    if len(labels) == 1:
+        return pd.Index(labels[0][1], name=labels[0][0])
+    return pd.MultiIndex.from_arrays([values for _, values in labels], names=[name for name, _ in labels])
 
 
 def coefficients_of(part: Any) -> tuple[Parameter, ...]:

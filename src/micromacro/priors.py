@@ -482,27 +482,38 @@ class Beta(Prior):
 class Lkj(Prior):
     r"""Lewandowski, Kurowicka and Joe's prior on a correlation matrix, density :math:`\propto |R|^{\eta - 1}`.
 
-    As the prior of one correlation between two effects (where all methods here apply) it is a beta(eta, eta)
-    stretched to (-1, 1).
+    As the prior of one correlation between two effects it is a beta(eta, eta) stretched to (-1, 1). Of `terms` effects
+    the canonical partial correlations are independent under it; the one given `given` others is a beta(b, b) with
+    :math:`b = \eta + (terms - 2 - given)/2`, stretched likewise, and that is what the methods here are about.
     """
 
     eta: float
+    terms: int = 2
+    given: int = 0
 
     def __post_init__(self):
         _positive("lkj", eta=self.eta)
+
+    def __str__(self) -> str:
+        return f"lkj({self.eta:.4g})"
+
+    @property
+    def shape(self) -> float:
+        """Both shapes of the beta."""
+        return self.eta + 0.5 * (self.terms - 2 - self.given)
 
     @property
     def support(self) -> tuple[float, float]:
         return (-1.0, 1.0)
 
     def _beta(self) -> Beta:
-        return Beta(self.eta, self.eta)
+        return Beta(self.shape, self.shape)
 
     def log_density(self, x: float) -> float:
         return self._beta().log_density(0.5 * (1.0 + x)) - math.log(2.0)
 
     def slope(self, x: float) -> float:
-        return -2.0 * (self.eta - 1.0) * x / (1.0 - x * x)
+        return -2.0 * (self.shape - 1.0) * x / (1.0 - x * x)
 
     def below(self, x: float) -> float:
         return self._beta().below(0.5 * (1.0 + x))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from micromacro.numerics import aggregation
+from micromacro.numerics import aggregation, loadings
 
 RANDOM = settings(max_examples=40, deadline=None, derandomize=True, database=None)
 RULES = {"total": aggregation.TOTAL, "group": aggregation.GROUP, "none": aggregation.NONE}
@@ -111,26 +111,39 @@ def test_zero_weights_are_ordinary_and_impossible_ones_are_reported(rule, logari
 
 #: Member 1 is listed twice in the first group; the second group is empty.
 START, MEMBER, GROUP = np.array([0, 3, 3, 5, 6]), np.array([1, 0, 1, 2, 0, 2]), np.array([0, 0, 0, 2, 2, 3])
-CENTER, SD = np.array([0.3, -1.0]), 1.7
+CENTER = np.array([0.3, -1.0])
 FEATURE_SLOT = np.arange(8).reshape(2, 4)[:, ::-1].copy()
-PLACES, EFFECT_SLOT = np.unique(3 * GROUP + MEMBER, return_inverse=True)
-EFFECT_SLOT = EFFECT_SLOT + 8
+#: Two pieces of each membership go to the entries of its member, which has two.
+PIECE = np.repeat(np.arange(6), 2)
+PLACES, PIECE_SLOT = np.unique((6 * GROUP + 2 * MEMBER)[PIECE] + np.tile([0, 1], 6), return_inverse=True)
 
 
-def entries(w, x, sd) -> np.ndarray:
-    """What the block writes, from dense matrices."""
-    by_group, by_member = np.eye(4)[GROUP].T, np.eye(3)[MEMBER]
-    features = x @ (by_group * w).T - CENTER[:, None]
-    effects = sd * (by_group * w) @ by_member
-    return np.concatenate([features[:, ::-1].ravel(), effects.ravel()[PLACES]])
+def features(w, x) -> np.ndarray:
+    """What the block writes for its covariates, from dense matrices."""
+    return ((x @ (np.eye(4)[GROUP].T * w).T) - CENTER[:, None])[:, ::-1].ravel()
 
 
-def test_filling_writes_features_and_effects_and_sums_a_member_listed_twice(rng):
+def effects(w, load) -> np.ndarray:
+    """What the block writes for its effects."""
+    out = np.zeros((4, 3, 2))
+    for j, (group, member) in enumerate(zip(GROUP, MEMBER, strict=True)):
+        out[group, member] += w[j] * load[2 * j : 2 * j + 2]
+    return out.ravel()[PLACES]
+
+
+def test_filling_writes_the_features(rng):
     w, x = rng.uniform(0, 1, 6), rng.standard_normal((2, 6))
-    values = np.full(13, NAN)
+    values = np.full(8, NAN)
     for _ in range(2):  # a second time over the first gives the same
-        aggregation.fill_members(w, START, x, CENTER, FEATURE_SLOT, SD, EFFECT_SLOT, values)
-        np.testing.assert_allclose(values, entries(w, x, SD), rtol=1e-14)
+        aggregation.fill_features(w, START, x, CENTER, FEATURE_SLOT, values)
+        np.testing.assert_allclose(values, features(w, x), rtol=1e-14)
+
+
+def test_filling_writes_pieces_of_effects_and_sums_a_member_listed_twice(rng):
+    w, load, values = rng.uniform(0, 1, 6), rng.standard_normal(12), np.full(len(PLACES), NAN)
+    for _ in range(2):
+        loadings.fill_pieces(w, PIECE, load, PIECE_SLOT, values)
+        np.testing.assert_allclose(values, effects(w, load), rtol=1e-14)
 
 
 def test_aggregating_sums_weighted_values_in_each_group(rng):
@@ -139,18 +152,22 @@ def test_aggregating_sums_weighted_values_in_each_group(rng):
     np.testing.assert_allclose(out, np.bincount(GROUP, w * x, 4), rtol=1e-14)
 
 
-@pytest.mark.parametrize("effects", [True, False], ids=["effects", "no effects"])
-def test_pulling_is_the_chain_rule(rng, effects):
+def test_pulling_pieces_is_the_chain_rule(rng):
+    w, load, slope = rng.uniform(0, 1, 6), rng.standard_normal(12), rng.standard_normal(len(PLACES))
+    reach, d_load = np.full(6, NAN), np.full(12, NAN)
+    loadings.pull_pieces(w, PIECE, load, PIECE_SLOT, slope, reach, d_load)
+    np.testing.assert_allclose(reach, [slope @ effects(e, load) for e in np.eye(6)], rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(d_load, [slope @ effects(w, e) for e in np.eye(12)], rtol=1e-12, atol=1e-14)
+
+
+def test_pulling_is_the_chain_rule(rng):
     w, x, d_w = rng.uniform(0, 1, 6), rng.standard_normal((2, 6)), rng.standard_normal((3, 6))
-    slope, known, d_offset, out = rng.standard_normal(13), rng.standard_normal(6), rng.standard_normal(4), np.empty(4)
-    used = 13 if effects else 8
-    slot = EFFECT_SLOT if effects else EFFECT_SLOT[:0]
-    aggregation.pull_members(w, d_w, START, x, FEATURE_SLOT, SD, slot, slope, known, d_offset, out)
+    slope, known, d_offset, out = rng.standard_normal(8), rng.standard_normal(6), rng.standard_normal(4), np.empty(3)
+    reach = rng.standard_normal(6)
+    aggregation.pull_features(d_w, START, x, FEATURE_SLOT, slope, known, d_offset, reach, out)
 
-    def total(w, sd):
+    def total(w):
         """What changes with the entries and the offset, to first order."""
-        return slope[:used] @ entries(w, x, sd)[:used] + d_offset @ np.bincount(GROUP, w * known, 4)
+        return slope @ features(w, x) + d_offset @ np.bincount(GROUP, w * known, 4) + reach @ w
 
-    base = total(w, SD)
-    expected = [total(w + d, SD) - base for d in d_w] + [total(w, SD + 1.0) - base]  # all are linear
-    np.testing.assert_allclose(out, expected, rtol=1e-11, atol=1e-12)
+    np.testing.assert_allclose(out, [total(w + d) - total(w) for d in d_w], rtol=1e-11, atol=1e-12)  # all are linear

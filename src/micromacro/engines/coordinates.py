@@ -10,7 +10,8 @@ a vague prior does not squeeze the posterior into a corner.
 
 *Ratios* (ml, reml; Gaussian): sds relative to sigma, and log sigma, in which the profile likelihood is close to
 quadratic. *Steps* (ml; other outcomes): sds as they are, logarithms of the family's positive parameters, and
-coefficients in units of their standard errors at the start.
+coefficients in units of their standard errors at the start. In both a (partial) correlation is the sine of its
+coordinate: the likelihood is then smooth, and even, at the ends -1 and 1 as it is in an sd at zero.
 """
 
 from __future__ import annotations
@@ -24,6 +25,20 @@ from ..parameters import Parameter
 from ..priors import Prior
 
 _ROOT_2_OVER_PI = math.sqrt(2.0 / math.pi)
+QUARTER = 0.5 * math.pi
+
+
+def correlations(hypers: tuple[Parameter, ...]) -> np.ndarray:
+    """Which entries of theta are correlations (q,)."""
+    return np.array([p.kind == "cor" for p in hypers], dtype=bool)
+
+
+def ends(parameter: Parameter) -> tuple[float | None, float | None]:
+    """Bounds of a search for a parameter that is neither an sd nor searched for in logarithms."""
+    low, high = parameter.prior.support
+    if parameter.kind == "cor":
+        return math.asin(max(low, -1.0)), math.asin(min(high, 1.0))
+    return (low if math.isfinite(low) else None, high if math.isfinite(high) else None)
 
 
 class Free:
@@ -141,6 +156,7 @@ class Ratios(Free):
         super().__init__(every)
         self.scaled = not every[-1].fixed
         self.sd = np.array([p.kind == "sd" for p in self.hypers], dtype=bool)
+        self.cor = correlations(self.hypers)
         self.folded = self.sd.copy()
 
     def _sigma(self, u: np.ndarray) -> float:
@@ -150,6 +166,7 @@ class Ratios(Free):
         """Natural parameters at u."""
         own, sigma = u.copy(), self._sigma(u)
         own[self.sd] = np.abs(u[self.sd]) * sigma
+        own[self.cor] = np.sin(u[self.cor])
         if self.scaled:
             own[-1] = sigma
         return self.complete(own)
@@ -158,6 +175,7 @@ class Ratios(Free):
         """u of natural parameters."""
         out = theta[self.free]
         out[self.sd] /= theta[-1]
+        out[self.cor] = np.arcsin(np.clip(out[self.cor], -1.0, 1.0))
         if self.scaled:
             out[-1] = math.log(theta[-1])
         return out
@@ -166,6 +184,7 @@ class Ratios(Free):
         """d theta / d u (all of theta, q)."""
         sigma, own = self._sigma(u), np.eye(len(u))
         own[self.sd, self.sd] = np.where(u[self.sd] < 0, -sigma, sigma)
+        own[self.cor, self.cor] = np.cos(u[self.cor])
         if self.scaled:
             own[:-1, -1] = np.where(self.sd[:-1], np.abs(u[:-1]) * sigma, 0.0)
             own[-1, -1] = sigma
@@ -182,8 +201,7 @@ class Ratios(Free):
             elif self.sd[k]:
                 out.append((0.0, None))
             else:
-                low, high = p.prior.support
-                out.append((low if math.isfinite(low) else None, high if math.isfinite(high) else None))
+                out.append(ends(p))
         return out
 
 
@@ -205,6 +223,7 @@ class Steps(Free):
         self.center, self.root = center, root
         self.q = len(self.hypers)
         self.sd = np.array([p.kind == "sd" for p in self.hypers] + [False] * len(center), dtype=bool)
+        self.cor = correlations(self.hypers)
         self.folded = self.sd.copy()
         self.log = np.array([p.positive and p.kind != "sd" for p in self.hypers], dtype=bool)
         # cuts as the first and the logarithms of their gaps; a fixed cut is no coordinate, but the next begins at it
@@ -217,6 +236,7 @@ class Steps(Free):
         own = u[: self.q].copy()
         own[self.log] = np.exp(own[self.log])
         own[self.sd[: self.q]] = np.abs(own[self.sd[: self.q]])
+        own[self.cor] = np.sin(own[self.cor])
         theta = self.complete(own)
         for j, k in self._rising:
             theta[k] = theta[k - 1] + math.exp(u[j])
@@ -226,6 +246,7 @@ class Steps(Free):
         """u of a point."""
         own = point[self.free]
         own[self.log] = np.log(own[self.log])
+        own[self.cor] = np.arcsin(np.clip(own[self.cor], -1.0, 1.0))
         for j, k in self._rising:
             own[j] = math.log(max(point[k] - point[k - 1], 1e-8))
         return np.concatenate([own, np.linalg.solve(self.root, point[len(self.every) :] - self.center)])
@@ -235,6 +256,8 @@ class Steps(Free):
         own = np.eye(len(u))
         logs = np.flatnonzero(self.log)
         own[logs, logs] = np.exp(u[logs])
+        cors = np.flatnonzero(self.cor)
+        own[cors, cors] = np.cos(u[cors])
         own[self.sd, self.sd] = np.where(u[self.sd] < 0, -1.0, 1.0)
         every = len(self.every)
         out = np.zeros((every + len(self.center), len(u)))
@@ -249,11 +272,10 @@ class Steps(Free):
         """Bounds for the search: sds from zero, logarithms within reach, the rest as their priors say."""
         out: list[tuple[float | None, float | None]] = []
         for k, p in enumerate(self.hypers):
-            low, high = p.prior.support
             if self.sd[k]:
                 out.append((0.0, None))
             elif self.log[k] or k in self.rising:
                 out.append((-18.0, 18.0))
             else:
-                out.append((low if math.isfinite(low) else None, high if math.isfinite(high) else None))
+                out.append(ends(p))
         return out + [(None, None)] * len(self.center)

@@ -38,7 +38,7 @@ def log_joint(specification: Specification, theta: np.ndarray, x: np.ndarray, ro
     each = _rows(s, theta, x, room)
     if each is None:
         return -math.inf
-    value = float(s.row_weight() @ each) + log_prior_x(s, x) + prior
+    value = float(s.row_weight() @ each) + log_prior_x(s, theta, x) + prior
     return value if math.isfinite(value) else -math.inf
 
 
@@ -86,11 +86,19 @@ def log_prior_theta(specification: Specification, theta: np.ndarray) -> float:
     return math.fsum(p.prior.log_density(float(t)) for p, t in zip(hypers, theta, strict=True))
 
 
-def log_prior_x(specification: Specification, x: np.ndarray) -> float:
-    """Log prior density of standardised effects and coefficients."""
+def log_prior_x(specification: Specification, theta: np.ndarray, x: np.ndarray) -> float:
+    """Log prior density of standardised effects and coefficients given theta."""
     system = specification.system
-    effects = x[: system.kept]
-    value = -0.5 * float(effects @ effects) - system.kept * _LOG_ROOT_2PI
+    value = -system.kept * _LOG_ROOT_2PI
+    for k, part in enumerate(system.parts):
+        own = x[system.effect_start[k] : system.effect_start[k] + part.effects]
+        if part.structure is None:
+            value -= 0.5 * float(own @ own)
+        elif part.effects:
+            row, column = part.structure.precision_pattern()
+            d = np.empty(len(row))
+            log_det = part.structure.precision(theta[system.theta_of(k)][part.structure_theta], d)
+            value += 0.5 * (log_det - float(np.where(row == column, 1.0, 2.0) * d * own[row] @ own[column]))
     for p, b in zip(system.coefficients, x[system.kept :], strict=True):
         value += p.prior.log_density(float(b)) if isinstance(p.prior, Normal) else 0.0  # others have rows of their own
     return value

@@ -29,6 +29,7 @@ from ..priors import Prior
 from ..terms.fixed import FixedPart
 from ..terms.member.term import MemberPart
 from ..terms.unit import UnitPart
+from . import joint_effects
 
 Array = Any  # a JAX array, or a tracer of one
 _LOG_ROOT_2PI = 0.5 * math.log(2.0 * math.pi)
@@ -53,14 +54,14 @@ class Joint:
         self.mean = np.array([p.mean if p else 0.0 for p in gaussian])
         self.precision = np.array([p.sd**-2.0 if p else 0.0 for p in gaussian])
         logs = [math.log(p.sd) + _LOG_ROOT_2PI for p in gaussian if p]
-        self.constant = -math.fsum(logs) - self.system.kept * _LOG_ROOT_2PI
+        self.constant = -math.fsum(logs)
 
     def log_density(self, theta: Array, x: Array) -> Array:
         """Log joint density of theta (q,), natural scale, and x (size,), natural order, with all constants."""
         jnp, s = _jnp(), self.specification
-        effects, coefficients = x[: self.system.kept], x[self.system.kept :]
+        coefficients = x[self.system.kept :]
         each = self.likelihood(theta, x)
-        value = self.constant - 0.5 * jnp.sum(effects**2)
+        value = self.constant + self.log_prior_effects(theta, x)
         value = value - 0.5 * jnp.sum(self.precision * (coefficients - self.mean) ** 2)
         for k, p in enumerate(self.system.hypers):
             value = value + log_prior(p.prior, theta[k])
@@ -85,20 +86,38 @@ class Joint:
         family: Any = s.family
         return family.group_density(s.response.values, eta, hazards, jnp)
 
+    def log_prior_effects(self, theta: Array, x: Array) -> Array:
+        """Log prior density of the latent effects of all parts, with all constants."""
+        value = _jnp().zeros(())
+        for k, part in enumerate(self.system.parts):
+            if not part.effects:
+                continue
+            start = self.system.effect_start[k]
+            own, x_own = theta[self.system.structure_theta(k)], x[start : start + part.effects]
+            if part.structure is None:  # the steps of a baseline
+                value = value + joint_effects.standard(None, own, x_own)
+            else:
+                value = value + joint_effects.log_prior(self.specification.structures[part.name][1], own, x_own)
+        return value
+
     def linear_predictor(self, theta: Array, x: Array) -> Array:
         """Sum of what the parts bring to each group (groups,)."""
         system, b = self.system, self.system.kept
         eta = _jnp().asarray(system.base_offset)
         for k, part in enumerate(system.parts[: -1 if system.expansion else None]):
-            own, effect = theta[system.theta_of(k)], system.effect_start[k]
-            coefficients, effects = x[b : b + len(part.coefficients)], x[effect : effect + part.effects]
+            own, coefficients = theta[system.theta_of(k)], x[b : b + len(part.coefficients)]
+            reach: Any = 0.0
+            if part.name in self.specification.structures:
+                structure = self.specification.structures[part.name][1]
+                effects = x[self.specification.latent_place(k)]
+                reach = joint_effects.reach(structure, own[part.structure_theta], effects)
             b += len(part.coefficients)
             if isinstance(part, FixedPart):
                 eta = eta + fixed_terms(part, own, coefficients)
             elif isinstance(part, MemberPart):
-                eta = eta + member_block(part, self.weights[part.name], own, coefficients, effects)
+                eta = eta + member_block(part, self.weights[part.name], own, coefficients, reach)
             elif isinstance(part, UnitPart):
-                eta = eta + own[0] * effects[part.codes]
+                eta = eta + reach
             else:
                 raise EngineError(f'engine="nuts" does not know the term {part.name!r}: use engine="mcmc"')
         return eta
@@ -123,13 +142,12 @@ def fixed_terms(part: FixedPart, theta: Array, coefficients: Array) -> Array:
     return intercept + matrix[:, c.inside] @ coefficients + matrix[:, c.outside] @ theta + matrix[:, c.given] @ c.known
 
 
-def member_block(part: MemberPart, weights: Weights, theta: Array, coefficients: Array, effects: Array) -> Array:
-    """Sum over the members of w (covariates times coefficients + sd effect), covariates centred as the part says."""
+def member_block(part: MemberPart, weights: Weights, theta: Array, coefficients: Array, effect: Array) -> Array:
+    """Sum over the members of w (covariates times coefficients + effect), covariates centred as the part says."""
     c, p = part.columns, len(part.weight_parameters)
     loose = theta[len(theta) - len(c.loose) :]
-    reach = coefficients @ part.x[c.inside] + loose @ part.x[c.outside] + c.known @ part.x[c.given]
-    if part.sd:
-        reach = reach + theta[p] * effects[part.member]
+    coefficients = coefficients[: len(c.linear)]
+    reach = effect + coefficients @ part.x[c.inside] + loose @ part.x[c.outside] + c.known @ part.x[c.given]
     middle = coefficients @ part.center[c.inside] + loose @ part.center[c.outside]
     return weights.sums(weights(theta[:p]) * reach) - middle
 
@@ -331,8 +349,8 @@ def _beta(p: priors.Beta, x: Array) -> Array:
 
 
 def _lkj(p: priors.Lkj, x: Array) -> Array:
-    constant = scipy_special.betaln(p.eta, p.eta) + (2.0 * p.eta - 1.0) * math.log(2.0)
-    return (p.eta - 1.0) * _jnp().log1p(-x * x) - constant
+    constant = scipy_special.betaln(p.shape, p.shape) + (2.0 * p.shape - 1.0) * math.log(2.0)
+    return (p.shape - 1.0) * _jnp().log1p(-x * x) - constant
 
 
 _DENSITIES: dict[type[Prior], Callable[[Any, Array], Array]] = {

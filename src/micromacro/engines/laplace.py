@@ -170,7 +170,7 @@ class _Approximation:
             mean = self.room.x + self.shift.at(u)
             unwhiten(s.layout, base.panel, mean, s.row_start, s.columns, base.values, base.offset, z, at, eta)
             x[i] = system.natural_order(at)
-            exact = self.marginal.rows(eta, theta[i], self.room.trial_slopes) - self.marginal.penalty(at, base.buffer)
+            exact = self.marginal.rows(eta, theta[i], self.room.trial_slopes) - self.marginal.penalty(at, base)
             half = 0.5 * log_determinant(s.layout, base.panel, size)
             # theta was resampled in proportion to its approximate marginal, so that cancels
             weight[i] = exact + self.coordinates.log_prior(u) + 0.5 * float(z @ z) - half - value[i]

@@ -10,6 +10,11 @@ import numpy as np
 from scipy.optimize import minimize
 
 Objective = Callable[[np.ndarray], tuple[float, np.ndarray]]
+MIRRORS = (
+    0.0,
+    0.5 * math.pi,
+    -0.5 * math.pi,
+)  # bounds at which the objective is even: an sd of zero, a correlation of 1
 FLAT = 1e-6  # curvature, relative to the largest, below which a direction is called flat
 
 Bounds = list[tuple[float | None, float | None]]
@@ -94,18 +99,20 @@ def climb(objective: Objective, start: np.ndarray, bounds: Bounds) -> tuple[np.n
 
 
 def _away_from_zero(objective: Objective, u: np.ndarray, value: float, bounds: Bounds) -> np.ndarray | None:
-    """A higher point with one more sd above zero, if there is one.
+    """A higher point with one more sd above zero (or correlation inside its range), if there is one.
 
-    The objective is even in an sd, so its slope at zero vanishes there whether that is a maximum or a minimum.
+    The objective is even in an sd, so its slope at zero vanishes there whether that is a maximum or a minimum; and
+    likewise in the arcsine of a correlation at its ends.
     """
-    for k, (low, high) in enumerate(bounds):
-        if low != 0.0 or high == 0.0 or u[k] > 0.0:
-            continue
-        for step in (0.02, 0.05, 0.1, 0.3):
-            trial = u.copy()
-            trial[k] = step
-            if objective(trial)[0] > value + 1e-6:
-                return trial
+    for k, bound in enumerate(bounds):
+        for end, inward in zip(bound, (1.0, -1.0), strict=True):
+            if end not in MIRRORS or bound[0] == bound[1] or u[k] != end:
+                continue
+            for step in (0.02, 0.05, 0.1, 0.3):
+                trial = u.copy()
+                trial[k] = end + inward * step
+                if objective(trial)[0] > value + 1e-6:
+                    return trial
     return None
 
 
@@ -160,14 +167,15 @@ def sharpen(objective: Objective, u: np.ndarray, bounds: Bounds, steps: int = 8)
 def _to_zero(
     objective: Objective, u: np.ndarray, value: float, gradient: np.ndarray, bounds: Bounds
 ) -> tuple[np.ndarray, float, np.ndarray]:
-    """Put entries with a lower bound of zero exactly there where that costs nothing."""
-    for k, (low, _) in enumerate(bounds):
-        if low == 0.0 and 0.0 < u[k] < 0.02:
-            trial = u.copy()
-            trial[k] = 0.0
-            new, new_gradient = objective(trial)
-            if new >= value - 1e-6:
-                u, value, gradient = trial, new, new_gradient
+    """Put entries near a bound where the objective is even exactly there where that costs nothing."""
+    for k, bound in enumerate(bounds):
+        for end in bound:
+            if end in MIRRORS and 0.0 < abs(u[k] - end) < 0.02:
+                trial = u.copy()
+                trial[k] = end
+                new, new_gradient = objective(trial)
+                if new >= value - 1e-6:
+                    u, value, gradient = trial, new, new_gradient
     return u, value, gradient
 
 

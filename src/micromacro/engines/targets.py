@@ -197,7 +197,7 @@ class WhitenedTarget:
         unwhiten(
             s.layout, base.panel, self.mean, s.row_start, s.columns, base.values, base.offset, z, self.x, room.eta
         )  # fmt: skip
-        value = self.posterior.rows(room.eta, self.theta, room.slopes) - self.posterior.penalty(self.x, base.buffer)
+        value = self.posterior.rows(room.eta, self.theta, room.slopes) - self.posterior.penalty(self.x, base)
         value -= self.half_log_det
         return value if math.isfinite(value) else -math.inf
 
@@ -205,7 +205,7 @@ class WhitenedTarget:
         """Gradient of the log density in z plus z: what a normal density does not explain."""
         s, base = self.system.symbolic, self.room.base
         whitened_gradient(
-            s.layout, base.panel, s.row_start, s.columns, base.values, s.d_row, s.d_column, self.posterior.d_value,
+            s.layout, base.panel, s.row_start, s.columns, base.values, s.d_row, s.d_column, base.d_value,
             self.posterior.center, self.x, self.room.slopes[1], self.room.step, self.slope,
         )  # fmt: skip
         return self.slope + z

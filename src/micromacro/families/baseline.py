@@ -124,6 +124,12 @@ class BaselinePart:
     sd: Parameter | None
     count: int
     name: str = "baseline"
+    structure: None = None  # the steps of its walk are independent standard normal
+
+    @property
+    def structure_theta(self) -> slice:
+        """Nothing."""
+        return slice(0, 0)
 
     @property
     def hypers(self) -> tuple[Parameter, ...]:

@@ -433,6 +433,19 @@ def _covariates(node: Node, text: str) -> tuple[list[tuple[str, Node]], bool, li
     return terms, intercept, fixes
 
 
+def split_terms(node: Node, text: str) -> tuple[list[tuple[str, Node]], bool | None]:
+    """Signed terms of a sum, and what it says of the intercept: 1, 0 or nothing (None)."""
+    terms, intercept = [], None
+    for sign, term in _split(node):
+        mark = _intercept_mark(sign, term)
+        if mark is not None:
+            intercept = mark
+        else:
+            _check_plain(term, text)
+            terms.append((sign, term))
+    return terms, intercept
+
+
 def _parameters(node: Node, text: str) -> tuple[str, ...]:
     if isinstance(node, (Text, Name)):
         names = (node.value if isinstance(node, Text) else node.name).replace(",", " ").split()

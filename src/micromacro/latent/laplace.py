@@ -15,7 +15,7 @@ import math
 import numpy as np
 
 from ..numerics.cholesky import log_determinant, solve_lower, solve_upper
-from ..numerics.laplace import adjoint, laplace_slopes, latent_gradient, leverages
+from ..numerics.laplace import adjoint, laplace_slopes, latent_gradient, leverages, precision_slopes
 from .mode import LatentPosterior, ModeRoom
 
 LOG_2PI = math.log(2.0 * math.pi)
@@ -66,6 +66,11 @@ class LaplaceMarginal(LatentPosterior):
             s.row_start, s.columns, room.x, shift, row, base.leverage, room.slopes[1], room.slopes[2],
             room.third, base.slope, base.d_offset,
         )  # fmt: skip
+        if self.system.varies:
+            np.subtract(room.x, self.center, out=base.buffer[: self.system.size])
+            precision_slopes(
+                s.d_row, s.d_column, s.d_place, base.inverse, base.buffer[: self.system.size], shift, base.d_entry
+            )
         if coefficients is not None:
             base.slope[self.border] = coefficients[self.border_column] * base.d_offset[self.border_row]
         out = np.zeros(len(point))
@@ -135,7 +140,7 @@ class LaplaceMarginal(LatentPosterior):
                 self.rows(eta + root * node, theta, room.trial_slopes)
                 expected += weight * room.trial_slopes[1:3]
             latent_gradient(
-                s.row_start, s.columns, base.values, s.d_row, s.d_column, self.d_value, self.center, x, expected[0],
+                s.row_start, s.columns, base.values, s.d_row, s.d_column, base.d_value, self.center, x, expected[0],
                 room.step, out,
             )  # fmt: skip
             solve_lower(s.layout, base.panel, out)

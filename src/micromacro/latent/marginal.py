@@ -63,12 +63,12 @@ class GaussianMarginal:
         np.subtract(self.outcome, room.offset, out=room.target)
         bad, log_det, rows, prior = solve_gaussian(
             s.layout, s.row_start, s.columns, s.pair, room.values, room.weight, room.target, s.d_place, s.d_row,
-            s.d_column, system.d_value, system.center, self._kept,
+            s.d_column, room.d_value, system.center, self._kept,
             room.panel, room.mean, room.residual, room.row, room.buffer,
         )  # fmt: skip
         if bad >= 0:
             return -math.inf
-        total = self._constant - self.count * math.log(sigma) - 0.5 * (rows + prior + log_det)
+        total = self._constant - self.count * math.log(sigma) - 0.5 * (rows + prior + log_det - room.log_det)
         return total if math.isfinite(total) else -math.inf
 
     def gradient(self, theta: np.ndarray, room: Workspace) -> tuple[float, np.ndarray]:

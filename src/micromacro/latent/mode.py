@@ -91,10 +91,9 @@ class LatentPosterior:
         self.close = CLOSE
         self.own = slice(system.family_start, len(system.hypers))
         self.held = held
-        self.center, self.d_value, self.start = system.center, system.d_value, system.start
+        self.center, self.start = system.center, system.start
         if held:  # an identity block for the coefficients, which then stay at zero
             self.center, self.start = np.zeros(system.size), np.zeros(system.size)
-            self.d_value = np.ones(system.size)
         columns = system.symbolic.columns
         self.border = np.flatnonzero(columns >= system.kept)
         self.border_row = np.repeat(np.arange(system.rows), np.diff(system.symbolic.row_start))[self.border]
@@ -103,8 +102,12 @@ class LatentPosterior:
     def workspace(self, gradient: bool = True) -> ModeRoom:
         """Fresh work space for one thread; a search begins at the system's own start."""
         n, size = self.system.rows, self.system.size
+        base = self.system.workspace(gradient)
+        if self.held:
+            base.d_value = base.d_value.copy()
+            base.d_value[len(base.d_value) - len(self.system.coefficients) :] = 1.0
         return ModeRoom(
-            base=self.system.workspace(gradient),
+            base=base,
             x=self.start.copy(),
             eta=np.empty(n),
             trial_eta=np.empty(n),
@@ -142,12 +145,12 @@ class LatentPosterior:
             out *= self.weight
         return float(out[0].sum())
 
-    def penalty(self, x: np.ndarray, buffer: np.ndarray) -> float:
-        """(x - m0)' D (x - m0) / 2."""
+    def penalty(self, x: np.ndarray, base: Workspace) -> float:
+        """((x - m0)' D (x - m0) - log|D|) / 2 at the theta in the work space, D of the coefficients left out of |D|."""
         s, system = self.system.symbolic, self.system
-        d = buffer[: system.size]
+        d = base.buffer[: system.size]
         np.subtract(x, self.center, out=d)
-        return 0.5 * quadratic(s.d_row, s.d_column, self.d_value, d)
+        return 0.5 * (quadratic(s.d_row, s.d_column, base.d_value, d) - base.log_det)
 
     def predict(self, room: ModeRoom, x: np.ndarray, out: np.ndarray) -> None:
         """Linear predictor at the values in the work space."""
@@ -159,7 +162,7 @@ class LatentPosterior:
         s, base = self.system.symbolic, room.base
         return newton_step(
             s.layout, s.row_start, s.columns, s.pair, base.values, room.slopes[1], curvature, s.d_place, s.d_row,
-            s.d_column, self.d_value, self.center, x, base.panel, room.gradient, room.step, base.buffer,
+            s.d_column, base.d_value, self.center, x, base.panel, room.gradient, room.step, base.buffer,
         )  # fmt: skip
 
     def direction(self, room: ModeRoom) -> float:
@@ -176,11 +179,11 @@ class LatentPosterior:
         Returns the penalised log-likelihood there; nan where no step worked.
         """
         self.predict(room, room.x, room.eta)
-        value = self.rows(room.eta, theta, room.slopes) - self.penalty(room.x, room.base.buffer)
+        value = self.rows(room.eta, theta, room.slopes) - self.penalty(room.x, room.base)
         if not math.isfinite(value):
             room.x[:] = self.start
             self.predict(room, room.x, room.eta)
-            value = self.rows(room.eta, theta, room.slopes) - self.penalty(room.x, room.base.buffer)
+            value = self.rows(room.eta, theta, room.slopes) - self.penalty(room.x, room.base)
         for iteration in range(most):
             room.iterations = iteration + 1
             decrement = self.direction(room)
@@ -204,7 +207,7 @@ class LatentPosterior:
             np.multiply(room.lift, size, out=room.trial_eta)
             room.trial_eta += room.eta
             trial = start + size * room.step
-            new = self.rows(room.trial_eta, theta, room.trial_slopes) - self.penalty(trial, base.buffer)
+            new = self.rows(room.trial_eta, theta, room.trial_slopes) - self.penalty(trial, base)
             if new >= value + 1e-4 * size * decrement - 1e-11 * (1.0 + abs(value)):
                 room.x[:] = trial
                 room.eta, room.trial_eta = room.trial_eta, room.eta

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -25,12 +25,26 @@ from ..priors import Normal
 from .expansion import Expansion, Repeats, repeat
 
 
+class Structure(Protocol):
+    """What the system needs of a kind of effects: the prior N(0, D^-1) of its entries of x (see ``effects.base``)."""
+
+    varies: ClassVar[bool]
+
+    def precision_pattern(self) -> tuple[np.ndarray, np.ndarray]: ...
+
+    def precision(self, theta: np.ndarray, out: np.ndarray) -> float: ...
+
+    def pull_precision(self, theta: np.ndarray, d_entry: np.ndarray) -> np.ndarray: ...
+
+
 class Part(Protocol):
     """What a term must supply to take part in the latent system.
 
     ``hypers`` are its entries of theta, ``coefficients`` its linear coefficients (each a dense column of A),
     ``effects`` the number of its standardised effects. The entries of A that it owns are listed once by
     ``entries()`` as (rows, local columns): columns ``0 .. c-1`` are its coefficients, ``c ..`` its effects.
+    ``structure`` says what distribution the effects have, ``structure_theta`` where its entries of theta are among the
+    part's own; a part without effects has none.
     """
 
     @property
@@ -44,6 +58,12 @@ class Part(Protocol):
 
     @property
     def effects(self) -> int: ...
+
+    @property
+    def structure(self) -> Structure | None: ...
+
+    @property
+    def structure_theta(self) -> slice: ...
 
     def entries(self) -> tuple[np.ndarray, np.ndarray]:
         """Rows and local columns of its entries of A, each place once."""
@@ -66,7 +86,11 @@ class Part(Protocol):
 
 @dataclass
 class Workspace:
-    """Everything that one thread writes while it evaluates a system; the system itself is never written to."""
+    """Everything that one thread writes while it evaluates a system; the system itself is never written to.
+
+    ``d_value`` are the values of D and ``log_det`` is log|D| of the effects, at the theta last filled; where D does not
+    depend on theta the values are the system's own.
+    """
 
     values: np.ndarray
     offset: np.ndarray
@@ -80,6 +104,8 @@ class Workspace:
     target: np.ndarray
     buffer: np.ndarray
     weight: np.ndarray
+    d_value: np.ndarray
+    log_det: float
     inverse: np.ndarray = field(default_factory=lambda: np.empty(0))
     slope: np.ndarray = field(default_factory=lambda: np.empty(0))
     leverage: np.ndarray = field(default_factory=lambda: np.empty(0))
@@ -122,7 +148,12 @@ class System:
     start : (size,) array
         Where a search for the mode of x begins, in elimination order.
     d_value : array
-        Values of D (diagonal).
+        Values of D on its pattern: each part's effects in turn, then the coefficients (diagonal). Where D depends on
+        theta, those at the starting values.
+    log_det : float
+        log|D| of the effects whose D is constant.
+    varies : bool
+        Whether D depends on theta.
     """
 
     def __init__(
@@ -160,14 +191,14 @@ class System:
             rows.append(r)
             lengths.append(len(r))
             coefficient += own
-        every = np.arange(self.size)
         self._repeats = self._repeat(rows, columns)
+        d_row, d_column, self._d_slots = self._precision_pattern()
         empty = np.empty(0, dtype=np.int64)
         all_rows, all_columns = np.concatenate([empty, *rows]), np.concatenate([empty, *columns])
         if self._repeats is not None:  # repeated entries of groups, then those of the rows' own part
             all_rows = np.concatenate([self._repeats.row, rows[-1]])
             all_columns = np.concatenate([self._repeats.column[self._repeats.source], columns[-1]])
-        self.symbolic = analyse(self.rows, self.size, all_rows, all_columns, every, every, self.kept)
+        self.symbolic = analyse(self.rows, self.size, all_rows, all_columns, d_row, d_column, self.kept)
         ends = np.cumsum([0, *lengths])
         if self._repeats is None:
             self._slots = [self.symbolic.entry[a:b] for a, b in pairwise(ends)]
@@ -183,9 +214,35 @@ class System:
         entries = list(zip(rows[:-1], columns[:-1], self._predictor[:-1], strict=True))
         return repeat(self.expansion, self.groups, entries)
 
+    def _precision_pattern(self) -> tuple[np.ndarray, np.ndarray, list[slice]]:
+        """Rows and columns of D's lower triangle, and which of its values are each part's."""
+        rows, columns, slots, at = [], [], [], 0
+        for part, effect in zip(self.parts, self.effect_start, strict=True):
+            own = (
+                part.structure.precision_pattern()
+                if part.structure and part.effects
+                else (np.arange(part.effects),) * 2
+            )
+            rows.append(own[0] + effect)
+            columns.append(own[1] + effect)
+            slots.append(slice(at, at + len(own[0])))
+            at += len(own[0])
+        coefficients = np.arange(self.kept, self.size)
+        return np.concatenate([*rows, coefficients]), np.concatenate([*columns, coefficients]), slots
+
     def _prior(self) -> None:
-        """m0 and D: one for each standardised effect; a coefficient's own precision, or zero if flat."""
-        mean, precision, start = np.zeros(self.size), np.ones(self.size), np.zeros(self.size)
+        """m0 and D: the precision of each part's effects; a coefficient's own, or zero if flat."""
+        mean, start = np.zeros(self.size), np.zeros(self.size)
+        precision = np.ones(self.size)
+        effects = self._d_slots[-1].stop if self._d_slots else 0
+        values = np.ones(effects)
+        self.log_det, self.varies = 0.0, False
+        for part, slot in zip(self.parts, self._d_slots, strict=True):
+            if part.structure and part.effects:
+                own = np.array([p.start for p in part.hypers[part.structure_theta]])
+                log_det = part.structure.precision(own, values[slot])
+                self.varies |= part.structure.varies
+                self.log_det += 0.0 if part.structure.varies else log_det
         self.flat = 0
         log_precision = 0.0
         for k, parameter in enumerate(self.coefficients, start=self.kept):
@@ -200,11 +257,16 @@ class System:
         self.log_det_coefficients = log_precision
         self.center = mean[self.symbolic.order]
         self.start = start[self.symbolic.order]
-        self.d_value = precision
+        self.d_value = np.concatenate([values, precision[self.kept :]])
 
     def theta_of(self, part: int) -> slice:
         """Where a part's entries of theta are."""
         return self._theta[part]
+
+    def structure_theta(self, part: int) -> slice:
+        """Where theta of a part's effects is."""
+        start, own = self._theta[part].start, self.parts[part].structure_theta
+        return slice(start + own.start, start + own.stop)
 
     def slots_of(self, part: int) -> np.ndarray:
         """Where a part's entries of A are among the values."""
@@ -228,6 +290,8 @@ class System:
             target=np.empty(n),
             buffer=np.empty(max(longest, self.size, 1)),
             weight=np.ones(n),
+            d_value=self.d_value.copy() if self.varies else self.d_value,
+            log_det=self.log_det,
         )
         if gradient:
             widest = int(np.diff(s.layout.first).max(initial=1))
@@ -240,7 +304,11 @@ class System:
         return room
 
     def fill(self, theta: np.ndarray, room: Workspace) -> bool:
-        """Values of A and the offset at theta; False where a part says that theta is impossible."""
+        """Values of A, the offset and D at theta; False where a part says that theta is impossible."""
+        return self._fill_rows(theta, room) and (not self.varies or self._fill_precision(theta, room))
+
+    def _fill_rows(self, theta: np.ndarray, room: Workspace) -> bool:
+        """Values of A and the offset."""
         repeats = self._repeats
         if repeats is None:
             room.offset[:] = self.base_offset
@@ -263,8 +331,21 @@ class System:
         """Sums of numbers of the rows (rows,) over each group (groups,)."""
         return of_row if self.expansion is None else self.expansion.gather(of_row, self.groups).sum(axis=0)
 
+    def _fill_precision(self, theta: np.ndarray, room: Workspace) -> bool:
+        """Values of D that depend on theta, and log|D|; False where it is not finite."""
+        room.log_det = self.log_det
+        for part, where, slot in zip(self.parts, self._theta, self._d_slots, strict=True):
+            if part.structure and part.structure.varies:
+                own = theta[where][part.structure_theta]
+                room.log_det += part.structure.precision(own, room.d_value[slot])
+        return math.isfinite(room.log_det)
+
     def pull(self, theta: np.ndarray, room: Workspace) -> np.ndarray:
-        """Derivative in the parts' theta (the family's entries are left at zero)."""
+        """Derivative in the parts' theta (the family's entries are left at zero).
+
+        The work space holds the derivatives in the entries of A (`slope`), of D (`d_entry`, log|D| left out) and in the
+        offset.
+        """
         out = np.zeros(len(self.hypers))
         slope, offsets, repeats = room.slope, None, self._repeats
         if repeats is not None:
@@ -278,6 +359,11 @@ class System:
             d_offset = room.d_offset if of_rows or offsets is None else offsets[self._predictor[k]]
             entries = room.slope if of_rows else slope
             out[where] = part.pull(theta[where], room.scratch[k], self._slots[k], entries, d_offset)
+        if self.varies:
+            for part, where, slot in zip(self.parts, self._theta, self._d_slots, strict=True):
+                if part.structure and part.structure.varies:
+                    own = part.structure_theta
+                    out[where][own] += part.structure.pull_precision(theta[where][own], room.d_entry[slot])
         return out
 
     def predictor(self, room: Workspace, x: np.ndarray) -> np.ndarray:

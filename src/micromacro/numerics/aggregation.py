@@ -96,11 +96,10 @@ def normalise(raw, d_raw, logarithm, rule, start, filled, fixed_scale, w, d_w, s
 
 
 @_kernel
-def fill_members(w, start, x, center, feature_slot, sd, effect_slot, values):
-    """Write a block's entries of A: features sum_j w_ij x_ij - center, and sd w_ij for each member's effect.
+def fill_features(w, start, x, center, feature_slot, values):
+    """Write a block's features sum_j w_ij x_ij - center to their entries of A.
 
-    x : (k, m) covariates; feature_slot : (k, groups) places among the values of A; effect_slot : (m,) places, the
-    same one for a member listed twice in a group; empty when the block has no effects.
+    x : (k, m) covariates; feature_slot : (k, groups) places among the values of A.
     """
     for k in range(len(x)):
         for g in range(len(start) - 1):
@@ -108,10 +107,6 @@ def fill_members(w, start, x, center, feature_slot, sd, effect_slot, values):
             for j in range(start[g], start[g + 1]):
                 total += w[j] * x[k, j]
             values[feature_slot[k, g]] = total
-    for j in range(len(effect_slot)):
-        values[effect_slot[j]] = 0.0
-    for j in range(len(effect_slot)):
-        values[effect_slot[j]] += sd * w[j]
 
 
 @_kernel
@@ -125,24 +120,19 @@ def aggregate(w, start, x, out):
 
 
 @_kernel
-def pull_members(w, d_w, start, x, feature_slot, sd, effect_slot, slope, known, d_offset, out):
-    """Chain derivatives in the entries of A back to the weight parameters and the sd.
+def pull_features(d_w, start, x, feature_slot, slope, known, d_offset, reach, out):
+    """Chain derivatives in the features, in the offset and in the weights themselves back to the weight parameters.
 
     known : (m,) what a unit of weight adds to the offset (covariates with a known coefficient).
-    out : (p + 1,) derivatives in the weight parameters, then in the sd.
+    reach : (m,) derivatives in the weights, through the effects.
+    out : (p,) derivatives in the weight parameters.
     """
     for p in range(len(out)):
         out[p] = 0.0
-    last = len(out) - 1
-    effects = len(effect_slot) > 0
     for g in range(len(start) - 1):
         for j in range(start[g], start[g + 1]):
-            d = known[j] * d_offset[g]
+            d = reach[j] + known[j] * d_offset[g]
             for k in range(len(x)):
                 d += x[k, j] * slope[feature_slot[k, g]]
-            if effects:
-                s = slope[effect_slot[j]]
-                d += sd * s
-                out[last] += w[j] * s
             for p in range(len(d_w)):
                 out[p] += d * d_w[p, j]

@@ -105,6 +105,20 @@ def adjoint(layout, row_start, columns, values, panel, leverage, third, work, sh
 
 
 @_kernel
+def precision_slopes(d_row, d_column, d_place, inverse, deviation, shift, out):
+    """Derivatives of F in the entries of D, log|D| left out; an entry beside the diagonal stands for both its places.
+
+    With d = x - m0 and S = H^-1: -(S_kj + d_k d_j) / 2 and, through the mode, -(lambda_k d_j + lambda_j d_k) / 2 on
+    the diagonal, twice that beside it.
+    """
+    for e in range(len(d_row)):
+        k, j = d_row[e], d_column[e]
+        half = -0.5 if k == j else -1.0
+        moved = shift[k] * deviation[j] + shift[j] * deviation[k]
+        out[e] = half * (inverse[d_place[e]] + deviation[k] * deviation[j] + moved)
+
+
+@_kernel
 def laplace_slopes(row_start, columns, x, shift, row, leverage, first, second, third, slope, d_offset):
     """In place: `slope` from H^-1 A' to the derivative of F in the entries of A; fills `d_offset`."""
     for i in range(len(row_start) - 1):

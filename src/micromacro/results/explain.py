@@ -40,16 +40,17 @@ def equations(s: Specification) -> list[str]:
     terms += [f"{f.value:g} * {to_text(f.term)}" for f in s.formula.fixes]
     for name, part in s.members.items():
         inside = [f"b[{p.name}] * {p.name.removeprefix(name + '.')}[j]" for p in part.parameters]
-        if part.sd:
-            inside.append(f"u_{name}[j]")
-            below.append(f"u_{name}[j] ~ normal(0, {name}.sd)")
+        if part.structure:
+            inside += [f"u_{name}[j]" if t == "1" else f"u_{name}[j,{t}] * {t}[i,j]" for t in part.structure.terms]
+            below += part.structure.sentences()
         weight = f"w_{name}[i,j]"
         if inside:
             terms.append(f"sum over members j of {weight} * ({' + '.join(inside)})")
         below.append(f"{weight} = {to_text(part.expression.node)}, normalize = {part.rule}")
     for name, part in s.units.items():
-        terms.append(f"v_{name}[{part.column}[i]]")
-        below.append(f"v_{name} ~ normal(0, {name}.sd)")
+        at = f"{part.column}[i]"
+        terms += [f"u_{name}[{at}]" if t == "1" else f"u_{name}[{at},{t}] * {t}[i]" for t in part.structure.terms]
+        below += part.structure.sentences()
     terms += [f"offset {to_text(n)}" for n in s.formula.offsets]
     eta = "\n         + ".join(terms) or "0"
     own = [p.name for p in s.system.hypers[s.system.family_start :]]

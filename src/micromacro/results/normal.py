@@ -17,6 +17,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from scipy import sparse
+from scipy.sparse.linalg import splu
 
 from ..engines.base import Draws
 from ..engines.factor import conditional_factor
@@ -35,7 +37,7 @@ def as_draws(posterior: Posterior, draws: int, rng: np.random.Generator) -> Post
     root = _root(np.nan_to_num(optimum.covariance[:p, :p]))
     panel, s = conditional_factor(posterior.outcome), system.symbolic
     q = len(optimum.theta)
-    scaled = [(place, k) for place, k in _scales(posterior) if optimum.theta[k] > 0.0 and not optimum.boundary[k]]
+    scaled = [_Scale(posterior, k) for k, _ in specification.structures.values() if system.parts[k].effects]
     thetas, xs = np.empty((draws, q)), np.empty((draws, system.size))
     for d in range(draws):
         delta = np.empty(0)
@@ -54,9 +56,8 @@ def as_draws(posterior: Posterior, draws: int, rng: np.random.Generator) -> Post
         if p > q:  # coefficients are among the p already
             z[system.kept :] = 0.0
         xs[d] = optimum.x + optimum.x_slope @ delta + z
-        for place, k in scaled:
-            effect = optimum.theta[k] * xs[d][place] + optimum.x[place] * delta[k]
-            xs[d][place] = effect / thetas[d][k]
+        for scale in scaled:
+            xs[d][scale.place] = scale.latent(xs[d][scale.place], thetas[d], delta)
     made = Draws(thetas[None], xs[None], np.zeros((1, draws)), {}, optimum.peaks)
     return Posterior(replace(posterior.outcome, draws=made))
 
@@ -67,11 +68,36 @@ def _root(covariance: np.ndarray) -> np.ndarray:
     return vectors * np.sqrt(np.maximum(values, 0.0))
 
 
-def _scales(posterior: Posterior) -> list[tuple[slice, int]]:
-    """Places in x of effects that one sd multiplies, and the place of that sd in theta."""
-    parts = posterior.specification.system.parts
-    one = [k for k, p in enumerate(parts) if p.effects and sum(h.kind == "sd" for h in p.hypers) == 1]
-    return [(posterior.effect_place(k), posterior.sd_place(k)) for k in one]
+class _Scale:
+    """The effects of a part, whose normal distribution is carried over to the latent entries.
+
+    With effects u = T(theta) x that distribution has the draw T(theta^) x + (dT/dtheta delta) x^; x is what makes it
+    at the theta drawn. Where that is not one vector (an sd of zero, more latent entries than effects), x stays.
+    """
+
+    def __init__(self, posterior: Posterior, part: int):
+        specification, optimum = posterior.specification, posterior.outcome.optimum
+        assert optimum is not None
+        self.structure = posterior.structure(part)
+        self.place = specification.latent_place(part)
+        self.own = specification.system.structure_theta(part)
+        theta, at, boundary = optimum.theta[self.own], optimum.x[self.place], optimum.boundary[self.own]
+        self.matrix = self.structure.natural(theta)
+        sds = np.array([p.kind == "sd" for p in self.structure.hypers], dtype=bool)
+        self.scaled = self.matrix.shape[0] == self.matrix.shape[1] and not np.any(boundary | (sds & (theta == 0.0)))
+        self.slope = np.zeros((self.matrix.shape[0], len(theta)))
+        for k in range(len(theta)) if self.scaled else ():
+            h = 1e-6 * max(abs(theta[k]), 1e-2)
+            up, down = theta.copy(), theta.copy()
+            up[k], down[k] = theta[k] + h, theta[k] - h
+            self.slope[:, k] = (self.structure.natural(up) @ at - self.structure.natural(down) @ at) / (2.0 * h)
+
+    def latent(self, x: np.ndarray, theta: np.ndarray, delta: np.ndarray) -> np.ndarray:
+        """Latent entries at a theta drawn, from those drawn at the estimate."""
+        if not self.scaled:
+            return x
+        moved = self.slope @ delta[self.own]
+        return splu(sparse.csc_array(self.structure.natural(theta[self.own]))).solve(self.matrix @ x + moved)
 
 
 def _moved(posterior: Posterior, delta: np.ndarray) -> np.ndarray:

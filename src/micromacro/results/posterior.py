@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
+from ..effects.base import Effects
 from ..engines.base import Outcome
+from ..engines.factor import conditional_factor
 from ..engines.health import Diagnostics, Health, diagnose, judge
 from ..model import Specification
+from ..numerics.cholesky import solve_lower
 from ..terms.member.weighing import Block
 
 
@@ -71,7 +75,9 @@ class Posterior:
             return np.atleast_2d(np.cov(flat.T))
         optimum = self.outcome.optimum
         assert optimum is not None
-        collector = self.specification.collector
+        q = len(optimum.theta)
+        collector = self.specification.collector.copy()
+        collector[:, :q] = collector[:, :q] @ self.specification.reported_slope(optimum.theta)
         full = optimum.covariance
         out = collector @ np.nan_to_num(full) @ collector.T
         missing = (collector != 0) @ np.isnan(np.diag(full))
@@ -101,33 +107,74 @@ class Posterior:
         start = system.effect_start[part_index]
         return slice(start, start + system.parts[part_index].effects)
 
-    def sd_place(self, part_index: int) -> int:
-        """Which entry of theta is the sd of a part's effects."""
-        system = self.specification.system
-        own = [p.kind for p in system.parts[part_index].hypers].index("sd")
-        return system.theta_of(part_index).start + own
+    def structure_place(self, part_index: int) -> slice:
+        """Where theta of a part's effects is."""
+        return self.specification.system.structure_theta(part_index)
+
+    def structure(self, part_index: int) -> Effects:
+        """The effects of a part."""
+        return next(s for k, s in self.specification.structures.values() if k == part_index)
 
     def effect_draws(self, part_index: int) -> np.ndarray:
-        """Effects (chain, draw, members or units) on the scale of the linear predictor."""
+        """Effects (chain, draw, effects) on the scale of the linear predictor, in the order of their labels."""
         draws = self.outcome.draws
         assert draws is not None
-        return draws.x[..., self.effect_place(part_index)] * draws.theta[..., [self.sd_place(part_index)]]
+        structure = self.structure(part_index)
+        x = draws.x[..., self.specification.latent_place(part_index)]
+        theta = draws.theta[..., self.structure_place(part_index)]
+        flat = [
+            structure.natural(t) @ v
+            for t, v in zip(theta.reshape(-1, theta.shape[-1]), x.reshape(-1, x.shape[-1]), strict=True)
+        ]
+        return np.array(flat).reshape(*x.shape[:2], -1)
 
     def effect_estimates(self, part_index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Conditional modes of effects and their standard errors (ml, reml), theta's uncertainty included."""
+        r"""Conditional modes of effects and their standard errors (ml, reml), theta's uncertainty included.
+
+        With effects :math:`T(\theta)x` the variance is that of :math:`Tx` at fixed theta, plus
+        :math:`d'Vd` with :math:`d = d(Tx)/d\theta`.
+        """
         optimum = self.outcome.optimum
         assert optimum is not None
-        place, k = self.effect_place(part_index), self.sd_place(part_index)
-        sd, x = optimum.theta[k], optimum.x[place]
+        structure = self.structure(part_index)
+        place, own = self.specification.latent_place(part_index), self.structure_place(part_index)
+        theta, x = optimum.theta[own], optimum.x[place]
+        matrix = structure.natural(theta)
         p = optimum.x_slope.shape[1]
         covariance = np.nan_to_num(optimum.covariance[:p, :p])
-        slope = sd * optimum.x_slope[place]
-        conditional = optimum.x_variance[place] - np.einsum(
-            "ik,kl,il->i", optimum.x_slope[place], covariance, optimum.x_slope[place]
-        )
-        slope[:, k] += x  # d(sd x) / d theta, the sd's own part
-        variance = sd * sd * conditional + np.einsum("ik,kl,il->i", slope, covariance, slope)
-        return sd * x, np.sqrt(np.maximum(variance, 0.0))
+        slope = matrix @ optimum.x_slope[place]
+        for k in range(own.start, own.stop):  # the part of theta itself
+            if optimum.boundary[k]:
+                continue
+            j, h = k - own.start, 1e-6 * max(abs(optimum.theta[k]), 1e-2)
+            up, down = theta.copy(), theta.copy()
+            up[j], down[j] = theta[j] + h, theta[j] - h
+            slope[:, k] += (structure.natural(up) @ x - structure.natural(down) @ x) / (2.0 * h)
+        variance = self._conditional_variance(place, matrix) + np.einsum("ik,kl,il->i", slope, covariance, slope)
+        return matrix @ x, np.sqrt(np.maximum(variance, 0.0))
+
+    def _conditional_variance(self, place: slice, matrix: Any) -> np.ndarray:
+        """Variance of `matrix` times the entries of x at `place`, theta (and held coefficients) fixed."""
+        optimum = self.outcome.optimum
+        assert optimum is not None
+        if np.diff(matrix.indptr).max(initial=0) <= 1:
+            p = optimum.x_slope.shape[1]
+            covariance = np.nan_to_num(optimum.covariance[:p, :p])
+            slope = optimum.x_slope[place]
+            conditional = optimum.x_variance[place] - np.einsum("ik,kl,il->i", slope, covariance, slope)
+            return matrix.power(2) @ conditional
+        system, panel = self.specification.system, conditional_factor(self.outcome)
+        held = self.outcome.engine == "ml" and not self.specification.family.conjugate
+        out = np.zeros(matrix.shape[0])
+        if held and place.start >= system.kept:
+            return out
+        for i in range(len(out)):
+            a = np.zeros(system.size)
+            own = slice(matrix.indptr[i], matrix.indptr[i + 1])
+            a[system.symbolic.position[matrix.indices[own] + place.start]] = matrix.data[own]
+            solve_lower(system.symbolic.layout, panel, a)
+            out[i] = a @ a
+        return out
 
     # -- weights -----------------------------------------------------------------------------------------------------
 

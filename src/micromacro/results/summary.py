@@ -8,8 +8,7 @@ from scipy import special
 
 from ..engines.health import diagnose
 from ..errors import EngineError, ModelError
-from ..terms.member.term import MemberPart
-from ..terms.unit import UnitPart
+from ..model import effect_index
 from .posterior import Posterior
 
 
@@ -43,6 +42,9 @@ def intervals(posterior: Posterior, ci: float) -> tuple[np.ndarray, np.ndarray]:
         if p.positive and estimate[k] > 0:
             factor = np.exp(z * se[k] / estimate[k])
             low[k], high[k] = estimate[k] / factor, estimate[k] * factor
+        if p.kind == "cor" and abs(estimate[k]) < 1.0:  # Fisher's z
+            at, width = np.arctanh(estimate[k]), z * se[k] / (1.0 - estimate[k] ** 2)
+            low[k], high[k] = np.tanh(at - width), np.tanh(at + width)
     return low, high
 
 
@@ -89,21 +91,17 @@ def draw_table(draws: np.ndarray, ci: float, index: pd.Index) -> pd.DataFrame:
 
 def random_effects_table(posterior: Posterior, name: str | None, ci: float) -> pd.DataFrame:
     """Effects of members or units (see ``Fit.random_effects``)."""
-    with_effects = {
-        p.name: (k, p)
-        for k, p in enumerate(posterior.specification.system.parts)
-        if isinstance(p, (MemberPart, UnitPart)) and p.effects
-    }
+    with_effects = posterior.specification.structures
     if name is None:
         if not with_effects:
             raise ModelError("this model has no effects of members or units")
         tables = {key: random_effects_table(posterior, key, ci) for key in with_effects}
-        return pd.concat(tables, names=["block", "id"]) if len(tables) > 1 else next(iter(tables.values()))
+        return _stacked(tables) if len(tables) > 1 else next(iter(tables.values()))
     if name not in with_effects:
         known = ", ".join(with_effects) or "none"
         raise ModelError(f"there are no effects called {name!r}; this model has effects of: {known}")
-    index, part = with_effects[name]
-    labels = pd.Index(part.levels.values, name=name)
+    index, structure = with_effects[name]
+    labels = effect_index(structure)
     if not posterior.sampled:
         return estimate_table(*posterior.effect_estimates(index), ci, labels)
     draws = posterior.effect_draws(index)
@@ -113,17 +111,25 @@ def random_effects_table(posterior: Posterior, name: str | None, ci: float) -> p
 
 def random_effects_diagnostics(posterior: Posterior, name: str) -> pd.DataFrame:
     """R-hat and ESS of every effect of a block or unit term."""
-    for index, part in enumerate(posterior.specification.system.parts):
-        if part.name == name and isinstance(part, (MemberPart, UnitPart)):
-            d = diagnose(posterior.effect_draws(index))
-            columns = {
-                "ess_bulk": d.ess_bulk,
-                "ess_tail": d.ess_tail,
-                "r_hat": d.r_hat,
-                "mcse_mean": d.mcse_mean,
-            }
-            return pd.DataFrame(columns, index=pd.Index(part.levels.values, name=name))
-    raise ModelError(f"there are no effects called {name!r}")
+    if name not in posterior.specification.structures:
+        raise ModelError(f"there are no effects called {name!r}")
+    index, structure = posterior.specification.structures[name]
+    d = diagnose(posterior.effect_draws(index))
+    columns = {"ess_bulk": d.ess_bulk, "ess_tail": d.ess_tail, "r_hat": d.r_hat, "mcse_mean": d.mcse_mean}
+    return pd.DataFrame(columns, index=effect_index(structure))
+
+
+def _stacked(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Tables of effects under each other; where some have terms and some not, all get them."""
+    if all(t.index.nlevels == 1 for t in tables.values()):
+        return pd.concat(tables, names=["block", "id"])
+    even = {}
+    for name, table in tables.items():
+        names = ["id", "term"] if table.index.nlevels < 3 else ["id", *table.index.names[1:]]
+        plain = table.index.nlevels == 1
+        index = pd.MultiIndex.from_arrays([table.index, ["1"] * len(table)]) if plain else table.index
+        even[name] = table.set_axis(index.set_names(names))
+    return pd.concat(even, names=["block"])
 
 
 def weights_table(posterior: Posterior, name: str | None, ci: float) -> pd.DataFrame:

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..effects.base import Effects
 from ..engines.base import Draws, Outcome
 from ..engines.joint import linear_predictor
 from ..errors import EngineError
 from ..model import Specification
 from ..table.columns import Column
-from ..terms.member.term import MemberPart
-from ..terms.unit import UnitPart
 from .criticism.pointwise import log_likelihood, sample
 from .posterior import Posterior
 from .store.plain import safe
@@ -106,15 +105,26 @@ def _draws(posterior: Posterior, effects: bool, dtype: str) -> Groups:
     both: dict[str, Any] = {"chain": np.arange(chains), "draw": np.arange(length)}
     coords = dict(both)
     variables: dict[str, Any] = {name: (("chain", "draw"), posterior.draws[..., k]) for k, name in enumerate(s.names)}
-    for k, part in enumerate(s.system.parts):
-        if effects and isinstance(part, (MemberPart, UnitPart)) and part.effects:
-            dimension = f"{part.name}_id"
-            coords[dimension] = _plain(part.levels.values)
-            values = posterior.effect_draws(k).astype(dtype)
-            variables[f"{part.name}.effect"] = (("chain", "draw", dimension), values)
+    for name, (k, structure) in s.structures.items() if effects else ():
+        dimensions, own, shape = effect_dimensions(structure)
+        coords |= own
+        values = posterior.effect_draws(k).astype(dtype).reshape(chains, length, *shape)
+        variables[f"{name}.effect"] = (("chain", "draw", *dimensions), values)
     stats = {name: (("chain", "draw"), values) for name, values in draws.stats.items()}
     stats["lp"] = (("chain", "draw"), draws.log_posterior)
     return {"posterior": xr.Dataset(variables, coords), "sample_stats": xr.Dataset(stats, both)}
+
+
+def effect_dimensions(structure: Effects) -> tuple[tuple[str, ...], dict[str, Any], tuple[int, ...]]:
+    """Dimensions of a term's effects, their coordinates, and their lengths: ids, or ids by terms."""
+    name = structure.name
+    (_, ids), *more = structure.labels()
+    if [label for label, _ in more] == ["term"]:
+        terms = len(structure.terms)
+        coords = {f"{name}_id": _plain(ids[::terms]), f"{name}_term": np.array(structure.terms, dtype=str)}
+        return (f"{name}_id", f"{name}_term"), coords, (len(ids) // terms, terms)
+    coords = {f"{name}_id": _plain(ids)} | {f"{name}_{label}": (f"{name}_id", _plain(own)) for label, own in more}
+    return (f"{name}_id",), coords, (len(ids),)
 
 
 def _prior(s: Specification, simulated: Any, effects: bool) -> Groups:
@@ -133,8 +143,9 @@ def _prior(s: Specification, simulated: Any, effects: bool) -> Groups:
         {s.outcome_name: (("chain", "draw", "group"), outcomes[None])}, {**coords, "group": group_ids(s)}
     )
     for name, table in simulated.effects.items() if effects else ():
-        coords[f"{name}_id"] = _plain(table.columns.to_numpy())
-        variables[f"{name}.effect"] = (("chain", "draw", f"{name}_id"), table.to_numpy()[None])
+        dimensions, own, shape = effect_dimensions(s.structures[name][1])
+        coords |= own
+        variables[f"{name}.effect"] = (("chain", "draw", *dimensions), table.to_numpy().reshape(1, count, *shape))
     return {"prior": xr.Dataset(variables, coords), "prior_predictive": predictive}
 
 

@@ -1,8 +1,9 @@
 r"""Variance components: what part of the outcome's variance each level brings.
 
-Effects of members reach a group through weights, so their share of the variance of group i is
-:math:`sd_u^2 \sum_j w_{ij}^2` (a member listed twice adds its weights first); the table gives its mean over the
-groups that have members. A unit brings :math:`sd_v^2`, the residual :math:`\sigma^2`, or what the family's
+Effects reach group i through its row a of A, so their share of its variance is :math:`a'D^{-1}a`: for independent
+effects of members :math:`sd_u^2 \sum_j w_{ij}^2` (a member listed twice adds its weights first), for those of a unit
+:math:`sd_v^2`, with slopes :math:`z_i'\Sigma z_i`. The table gives the mean over the groups that have members. The
+residual brings :math:`\sigma^2`, or what the family's
 distribution has on the link scale (:math:`\pi^2/3` for the logit; Nakagawa, Johnson and Schielzeth 2017 for counts, at
 the mean count). Fixed covariates are conditioned on.
 """
@@ -12,34 +13,34 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from ..effects.base import Effects
 from ..terms.member.term import MemberPart
-from ..terms.unit import UnitPart
 from .posterior import Posterior
 from .summary import quantiles
-
-
-def squared_weights(part: MemberPart, theta: np.ndarray, room: dict) -> float:
-    """Mean over groups with members of sum_j w_ij^2, weights of one member in a group added first."""
-    w = part.weights(theta, room)
-    places = room["places"]
-    merged = np.bincount(places, w)
-    filled = int(np.count_nonzero(np.diff(part.memberships.start)))
-    return float(np.sum(merged * merged) / filled)
 
 
 def variances(posterior: Posterior, theta: np.ndarray) -> np.ndarray:
     """Mean variance of each level (levels,) at one theta."""
     system = posterior.specification.system
+    room = system.workspace(gradient=False)
+    system.fill(theta, room)
     out = []
-    for k, part in enumerate(system.parts):
-        if not isinstance(part, (MemberPart, UnitPart)) or not part.effects:
-            continue
-        factor = 1.0
+    for k, structure in random_parts(posterior):
+        part = system.parts[k]
+        filled = system.groups
         if isinstance(part, MemberPart):
-            factor = squared_weights(part, theta[system.theta_of(k)], part.scratch())
-        out.append(theta[posterior.sd_place(k)] ** 2 * factor)
+            filled = int(np.count_nonzero(np.diff(part.memberships.start)))
+        row, latent, _ = structure.places
+        values = room.values[system.slots_of(k)[-len(row) :]]
+        brought = structure.variance(theta[posterior.structure_place(k)], row, latent, values)
+        out.append(float(brought.sum()) / filled)
     rest = link_variance(posterior, theta)
     return np.array(out if rest is None else [*out, rest])
+
+
+def random_parts(posterior: Posterior) -> list[tuple[int, Effects]]:
+    """Effects with a distribution, with the number of their part."""
+    return [(k, s) for k, s in posterior.specification.structures.values() if not s.coefficients]
 
 
 def link_variance(posterior: Posterior, theta: np.ndarray) -> float | None:
@@ -49,42 +50,37 @@ def link_variance(posterior: Posterior, theta: np.ndarray) -> float | None:
     return s.family.link_variance(own, float(np.mean(s.outcome)))
 
 
-def levels(posterior: Posterior) -> list[tuple[str, int]]:
-    """Names of the levels with effects and the place of their sd in theta; the residual last."""
-    system = posterior.specification.system
-    have = [
-        (p.name, posterior.sd_place(k))
-        for k, p in enumerate(system.parts)
-        if isinstance(p, (MemberPart, UnitPart)) and p.effects
-    ]
-    theta = np.array([p.start for p in system.hypers])
-    return have if link_variance(posterior, theta) is None else [*have, ("residual", -1)]
+def levels(posterior: Posterior) -> list[str]:
+    """Names of the levels with effects; the residual last."""
+    names = [structure.name for _, structure in random_parts(posterior)]
+    theta = np.array([p.start for p in posterior.specification.system.hypers])
+    return names if link_variance(posterior, theta) is None else [*names, "residual"]
 
 
-def sds(theta: np.ndarray, places: list[int], v: np.ndarray) -> np.ndarray:
-    """Standard deviation of one effect of each level (draws, levels); of the residual, from its variance."""
-    return np.stack([theta[:, k] if k >= 0 else np.sqrt(v[:, j]) for j, k in enumerate(places)], axis=1)
+def sds(posterior: Posterior, theta: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """Standard deviation of one effect of each level (draws, levels), nan with slopes; of the residual, from `v`."""
+    columns = [[s.spread(t[posterior.structure_place(k)]) for t in theta] for k, s in random_parts(posterior)]
+    rest = [np.sqrt(v[:, len(columns)])] if v.shape[1] > len(columns) else []
+    return np.stack([*map(np.asarray, columns), *rest], axis=1)
 
 
 def variance_table(posterior: Posterior, ci: float) -> pd.DataFrame:
     """The table of variance components (see ``Fit.variance_components``)."""
-    names = [n for n, _ in levels(posterior)]
-    places = [k for _, k in levels(posterior)]
-    index = pd.Index(names, name="level")
+    index = pd.Index(levels(posterior), name="level")
     if posterior.sampled:
         theta, _ = posterior.thinned(1000)
         v = np.stack([variances(posterior, t) for t in theta])
         share = v / v.sum(axis=1, keepdims=True)
         low, high = quantiles(share, ci)
         columns = {
-            "sd": sds(theta, places, v).mean(axis=0), "variance": v.mean(axis=0), "share": share.mean(axis=0),
+            "sd": sds(posterior, theta, v).mean(axis=0), "variance": v.mean(axis=0), "share": share.mean(axis=0),
             "share_sd": share.std(axis=0, ddof=1), "lower": low, "upper": high,
         }  # fmt: skip
         return pd.DataFrame(columns, index=index)
-    return _delta_table(posterior, places, index, ci)
+    return _delta_table(posterior, index, ci)
 
 
-def _delta_table(posterior: Posterior, places: list[int], index: pd.Index, ci: float) -> pd.DataFrame:
+def _delta_table(posterior: Posterior, index: pd.Index, ci: float) -> pd.DataFrame:
     """Shares at the maximum, standard errors by the delta method, intervals on the logit scale."""
     from .summary import normal_quantile
 
@@ -111,7 +107,7 @@ def _delta_table(posterior: Posterior, places: list[int], index: pd.Index, ci: f
     low = np.where(inside, 1 / (1 + np.exp(-(logit - spread))), np.nan)
     high = np.where(inside, 1 / (1 + np.exp(-(logit + spread))), np.nan)
     columns = {
-        "sd": sds(theta[None], places, v[None])[0],
+        "sd": sds(posterior, theta[None], v[None])[0],
         "variance": v,
         "share": share,
         "share_se": se,

@@ -10,9 +10,8 @@ import numpy as np
 import pandas as pd
 
 from ..errors import ModelError
-from ..model import Specification
+from ..model import Specification, effect_index
 from ..terms.member.term import MemberPart
-from ..terms.unit import UnitPart
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +74,7 @@ def simulate(
             skipped += 1
             if attempt == 99:
                 raise ModelError("weights are not finite at 100 draws from the priors: give tighter priors or values=")
-        x_draws[d] = np.concatenate([rng.standard_normal(system.kept), coefficients])
+        x_draws[d] = np.concatenate([*latent_draws(specification, thetas[d], rng), coefficients])
         etas[d] = system.predictor(room, x_draws[d])
         own = specification.own(thetas[d], x_draws[d])
         outcome[d] = specification.family.simulate(etas[d], own, rng, specification.response.values)
@@ -108,16 +107,45 @@ def draw_parameters(specification: Specification, values: dict[str, float], rng:
         [float(p.prior.sample(rng)) if p.name not in values else values[p.name] for p in specification.parameters]
     )
     names = specification.names
+    _draw_correlations(specification, out, values)
     if "Intercept" in names and "Intercept" not in values:  # its prior is at mean covariates
         out[names.index("Intercept")] -= float(specification.centers @ out)
     return out
+
+
+def _draw_correlations(specification: Specification, out: np.ndarray, values: dict[str, float]) -> None:
+    """Where theta has partial correlations, which were drawn, put the correlations that they make."""
+    hypers = specification.system.hypers
+    own = [p.name for p in hypers if p.kind == "cor"]
+    if not own or all(n in values for n in own):
+        return
+    at = [specification.names.index(p.name) for p in hypers]
+    theta = out[at]
+    made = specification.reported(theta)
+    for place, new, old in zip(at, made, theta, strict=True):
+        if new != old and any(n in values for n in own):
+            raise ModelError(f"give values of all correlations or of none: {', '.join(own)}")
+        out[place] = new
 
 
 def split(specification: Specification, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Theta and the coefficients of x (the intercept at mean covariates) from all parameters."""
     inner = np.linalg.solve(specification.collector, values)
     q = len(specification.system.hypers)
-    return inner[:q], inner[q:]
+    theta = specification.given(inner[:q])
+    if not np.all(np.isfinite(theta)):
+        raise ModelError("these correlations are of no distribution: their matrix is not positive definite")
+    return theta, inner[q:]
+
+
+def latent_draws(specification: Specification, theta: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:
+    """Latent effects of each part from their prior given theta."""
+    system = specification.system
+    out = [rng.standard_normal(part.effects) if part.structure is None else np.empty(0) for part in system.parts]
+    for k, structure in specification.structures.values():
+        if system.parts[k].effects:
+            out[k] = structure.sample(theta[system.structure_theta(k)], rng)
+    return out
 
 
 class Simulated(NamedTuple):
@@ -136,13 +164,10 @@ def _pack(specification: Specification, drawn: Simulated, skipped: int) -> Simul
     system, tables = specification.system, specification.tables
     outcome, etas = drawn.outcome, drawn.eta
     effects = {}
-    for k, part in enumerate(system.parts):
-        if not isinstance(part, (MemberPart, UnitPart)) or not part.effects:
-            continue
-        start = system.effect_start[k]
-        sd = system.theta_of(k).start + [p.kind for p in part.hypers].index("sd")
-        values = drawn.x[:, start : start + part.effects] * drawn.theta[:, [sd]]
-        effects[part.name] = pd.DataFrame(values, columns=pd.Index(part.levels.values, name=part.name))
+    for name, (k, structure) in specification.structures.items():
+        place, own = specification.latent_place(k), system.structure_theta(k)
+        values = [structure.natural(t[own]) @ v for t, v in zip(drawn.theta, drawn.x[:, place], strict=True)]
+        effects[name] = pd.DataFrame(np.array(values), columns=effect_index(structure))
     groups = tables.group_levels.values if tables.group_levels is not None else None
     if tables.order is not None:
         back = np.argsort(tables.order)

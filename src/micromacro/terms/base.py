@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from ..effects.base import Effects
 from ..errors import MicromacroWarning, ModelError
 from ..parameters import Parameter, PriorBook, is_conjugate
-from ..priors import HalfStudent, Normal, Prior
+from ..priors import HalfStudent, Lkj, Normal, Prior
 from ..table.memberships import Tables
 
 
@@ -34,6 +36,10 @@ class Context:
         All columns of the user's tables, for messages about near misses.
     notes : list of str
         Remarks for `explain()`.
+    sources : mapping
+        Graphs and covariances that the user gave by name.
+    others : dict
+        Effects of the terms built so far, by the name of the term.
     """
 
     text: str
@@ -45,6 +51,8 @@ class Context:
     flat: bool = False
     notes: list[str] = field(default_factory=list)
     named: dict[str, str] = field(default_factory=dict)
+    sources: Mapping[str, Any] = field(default_factory=dict)
+    others: dict[str, Effects] = field(default_factory=dict)
 
     def coefficient(self, name: str, spread: float) -> Parameter:
         """A coefficient whose column has standard deviation `spread`."""
@@ -56,10 +64,32 @@ class Context:
         default: Prior = Normal(self.location, 2.5 * self.scale)
         return self.book.parameter("Intercept", "Intercept", default, start=self.location, flat=self.flat)
 
-    def sd(self, name: str, effective: float = 1.0) -> Parameter:
-        """The sd of effects of which `effective` reach a group's outcome together."""
-        default: Prior = HalfStudent(3.0, 0.0, 2.5 * self.scale * float(np.sqrt(effective)))
-        return self.book.parameter(name, "sd", default, start=0.5 * self.scale, flat=self.flat)
+    def sd(self, name: str, effective: float = 1.0, spread: float = 1.0) -> Parameter:
+        """The sd of effects of which `effective` reach a group together; of slopes on a covariate with a `spread`."""
+        unit = self.scale / spread if spread > 0 else self.scale
+        default: Prior = HalfStudent(3.0, 0.0, 2.5 * unit * float(np.sqrt(effective)))
+        return self.book.parameter(name, "sd", default, start=0.5 * unit, flat=self.flat)
+
+    def correlations(self, names: Sequence[str], terms: int) -> tuple[Parameter, ...]:
+        """Partial correlations of `terms` effects row by row, under one LKJ prior for all."""
+        places = [j for i in range(terms) for j in range(i)]
+        made = [self.book.parameter(n, "cor", Lkj(1.0), flat=self.flat) for n in names]
+        if terms == 2:
+            return tuple(made)
+        priors = {p.prior for p in made}
+        if len(priors) > 1 or not all(isinstance(p, Lkj) or not p.proper for p in priors):
+            raise ModelError(
+                f"the correlations {', '.join(names)} have one joint prior: give it for the class, as in "
+                "priors={'cor': mm.prior.lkj(2)}"
+            )
+        prior = made[0].prior
+        if not isinstance(prior, Lkj):
+            return tuple(made)
+        return tuple(replace(p, prior=Lkj(prior.eta, terms, given)) for p, given in zip(made, places, strict=True))
+
+    def hyper(self, name: str, kind: str, default: Prior, start: float) -> Parameter:
+        """Any other entry of theta."""
+        return self.book.parameter(name, kind, default, start=start, flat=self.flat)
 
     def weight(self, name: str) -> Parameter:
         """A weight parameter."""

@@ -43,6 +43,12 @@ class FixedPart:
     name: str = "fixed"
     effects: int = 0
     replaced: bool = False
+    structure: None = None
+
+    @property
+    def structure_theta(self) -> slice:
+        """Nothing."""
+        return slice(0, 0)
 
     @property
     def loose_intercept(self) -> bool:

@@ -11,7 +11,7 @@ from .base import Context
 from .fixed import build_fixed
 from .member.call import block_name, build_member
 from .member.weights import WeightExpression
-from .unit import build_unit
+from .unit import build_units
 
 
 def build_parts(
@@ -35,5 +35,6 @@ def build_parts(
     fixed = build_fixed(formula, context, no_intercept, centred)
     parts: list[Part] = [fixed]
     parts += [build_member(call, weights[block_name(call)], context, fixed.centered) for call in formula.members]
-    parts += [build_unit(call, context) for call in formula.units]
+    for call in formula.units:
+        parts += build_units(call, context, fixed.centered)
     return parts

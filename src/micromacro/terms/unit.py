@@ -1,100 +1,171 @@
-r"""Unit terms ``(1 | unit)``: :math:`v_{c[i]} = sd_v\, v^*_{c[i]}` for the unit c that group i belongs to."""
+r"""Unit terms ``(1 + x | unit)``: :math:`z_i'v_{c[i]}` for the unit c that group i belongs to.
+
+Nested units ``(1 | a / b)`` are the two terms ``(1 | a)`` and ``(1 | a:b)``; the unit ``a:b`` is made of two columns.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from ..errors import FormulaError
-from ..language.nodes import Name, UnitCall
-from ..language.printing import to_text
+from ..effects.base import Effects, Rows
+from ..errors import DataError, FormulaError, ModelError
+from ..language.nodes import Binary, UnitCall, names_in
+from ..numerics.loadings import fill_pieces, pull_pieces
 from ..parameters import Parameter
-from ..table.levels import Levels, encode
+from ..table.columns import Column, Table
+from ..table.levels import Levels, encode, id_values
 from ..table.memberships import Tables
 from .base import Context
+from .slopes import Slopes, build_effects, make_slopes, of_unit
 
 
 @dataclass(frozen=True, eq=False)
 class UnitPart:
-    """An intercept that varies over units.
+    """Effects that vary over units.
 
     Attributes
     ----------
-    codes : (groups,) int array
-        Unit of each group; codes from ``len(levels)`` on are units that were not seen before.
-    levels : Levels
-    fresh : tuple
-        Units that were not seen before (prediction only).
+    name : str
+    columns : tuple of str
+        The column of the unit; several for ``a:b``.
+    slopes : Slopes
+    structure : Effects
     """
 
     name: str
-    column: str
-    sd: Parameter
-    codes: np.ndarray
-    levels: Levels
-    fresh: tuple = ()
+    columns: tuple[str, ...]
+    slopes: Slopes
+    structure: Effects
+
+    @property
+    def column(self) -> str:
+        """The unit as it is written."""
+        return ":".join(self.columns)
+
+    @property
+    def levels(self) -> Levels:
+        """The units that the fit has seen."""
+        return self.structure.levels
+
+    @property
+    def codes(self) -> np.ndarray:
+        """Unit of each group; codes from ``len(levels)`` on are units that were not seen before."""
+        return self.structure.rows.level
 
     @property
     def hypers(self) -> tuple[Parameter, ...]:
-        """The sd of the units."""
-        return (self.sd,)
+        """Those of the effects."""
+        return self.structure.hypers
+
+    @property
+    def structure_theta(self) -> slice:
+        """All of theta is the effects'."""
+        return slice(0, len(self.structure.hypers))
 
     @property
     def coefficients(self) -> tuple[Parameter, ...]:
-        """None: units have effects only."""
-        return ()
+        """None, but for effects without pooling."""
+        return self.structure.coefficients
 
     @property
     def effects(self) -> int:
-        """Number of units."""
-        return len(self.levels.values) + len(self.fresh)
+        """Number of latent effects."""
+        return 0 if self.structure.coefficients else self.structure.latents
 
     def entries(self) -> tuple[np.ndarray, np.ndarray]:
-        return np.arange(len(self.codes)), self.codes
+        row, latent, _ = self.structure.places
+        return row, latent
 
-    def scratch(self, gradient: bool = True) -> None:
-        return None
+    def scratch(self, gradient: bool = True) -> dict[str, Any]:
+        membership, _ = self.structure.pattern()
+        groups = len(self.codes)
+        return {
+            "membership": membership, "load": np.zeros(len(membership)), "d_load": np.empty(len(membership)),
+            "weight": np.ones(groups), "reach": np.empty(groups), "slots": None,
+        }  # fmt: skip
 
     def fill(self, theta: np.ndarray, scratch: Any, slots: np.ndarray, values: np.ndarray, offset: np.ndarray) -> bool:
-        values[slots] = theta[0]
+        if scratch["slots"] is None:
+            scratch["slots"] = np.ascontiguousarray(slots[self.structure.places[2]])
+        self.structure.loads(theta, scratch["load"])
+        fill_pieces(scratch["weight"], scratch["membership"], scratch["load"], scratch["slots"], values)
         return True
 
     def pull(
         self, theta: np.ndarray, scratch: Any, slots: np.ndarray, slope: np.ndarray, d_offset: np.ndarray
     ) -> np.ndarray:
-        return np.array([slope[slots].sum()])
+        pull_pieces(
+            scratch["weight"], scratch["membership"], scratch["load"], scratch["slots"], slope, scratch["reach"],
+            scratch["d_load"],
+        )  # fmt: skip
+        return self.structure.pull_loads(theta, scratch["d_load"])
 
     def on(self, tables: Tables) -> UnitPart:
         """The same part on other tables; unseen units get effects of their own after the known ones."""
-        column = tables.groups[self.column]
-        codes = self.levels.find(column).copy()
-        own, other = encode(column)
-        unseen = np.unique(own[codes < 0])
-        codes[codes < 0] = len(self.levels.values) + np.searchsorted(unseen, own[codes < 0])
-        return replace(self, codes=codes, fresh=tuple(other.values[unseen].tolist()))
+        return replace(self, structure=self.structure.on(unit_rows(self.columns, self.slopes, tables)))
 
 
-def build_unit(call: UnitCall, context: Context) -> UnitPart:
-    """Build ``(1 | unit)`` (or ``hm(unit)``)."""
-    span = call.span
-    if not isinstance(call.unit, Name):
-        raise FormulaError(
-            f"nested units ({to_text(call.unit)}) are not available yet; make one column of the two", context.text,
-            span.start, span.stop,
-        )  # fmt: skip
-    if call.slopes or not call.intercept:
-        raise FormulaError(
-            "slopes that vary over units are not available yet; write (1 | unit)",
-            context.text,
-            span.start,
-            span.stop,
+def unit_rows(columns: tuple[str, ...], slopes: Slopes, tables: Tables) -> Rows:
+    """A membership of weight 1 for each group, in its unit."""
+    groups = tables.groups
+    codes, levels = encode(unit_column(columns, groups))
+    ids = tables.group_levels.values if tables.group_levels is not None else np.arange(groups.n_rows)
+    return Rows(np.arange(groups.n_rows), codes, levels, slopes.matrix(groups), slopes.names, groups, ids)
+
+
+def unit_column(names: tuple[str, ...], table: Table) -> Column:
+    """The column of a unit; of several columns their ids joined by a colon."""
+    if len(names) == 1:
+        return table[names[0]]
+    parts = [[str(v) for v in id_values(table[n]).tolist()] for n in names]
+    pairs = list(zip(*parts, strict=True))
+    joined = [":".join(p) for p in pairs]
+    if len(set(joined)) != len(set(pairs)):
+        raise DataError(
+            f"ids of {' and '.join(names)} hold colons, so that two units of {':'.join(names)} would have one name: "
+            "make one column of them yourself"
         )
-    if call.effects != Name("iid"):
-        raise FormulaError("units have effects=iid only for now", context.text, span.start, span.stop)
-    column = call.unit.name
-    name = call.name or column
-    context.claim(name, f"hm({column})")
-    codes, levels = encode(context.tables.groups[column])
-    return UnitPart(name, column, context.sd(f"{name}.sd"), codes, levels)
+    missing = np.any([table[n].missing for n in names], axis=0)
+    return Column(":".join(names), np.array(joined, dtype=object), "text", missing)
+
+
+def nested(call: UnitCall) -> Iterator[UnitCall]:
+    """``(1 | a / b)`` as ``(1 | a)`` and ``(1 | a:b)``; any other unit term as it is."""
+    node = call.unit
+    if isinstance(node, Binary) and node.op == "/":
+        yield from nested(replace(call, unit=node.left))
+        inner = node.left
+        while isinstance(inner, Binary) and inner.op == "/":
+            inner = Binary(":", inner.left, inner.right, inner.span)
+        yield replace(call, unit=Binary(":", inner, node.right, node.span))
+    else:
+        yield call
+
+
+def build_units(call: UnitCall, context: Context, intercept: bool) -> list[UnitPart]:
+    """Build ``(1 + x | unit)`` (or ``hm(unit, 1 + x)``), nested units as one part each."""
+    calls = list(nested(call))
+    if call.name and len(calls) > 1:
+        raise FormulaError(
+            "nested units are two terms, which cannot share a name: write them one by one to name them", context.text,
+            call.span.start, call.span.stop,
+        )  # fmt: skip
+    return [_build(c, context, intercept) for c in calls]
+
+
+def _build(call: UnitCall, context: Context, intercept: bool) -> UnitPart:
+    columns = tuple(n.name for n in names_in(call.unit))
+    name = call.name or ":".join(columns)
+    context.claim(name, f"hm({name})")
+    wanted = of_unit(call.effects, call.slopes, call.correlated, call.intercept, context.text)
+    slopes = make_slopes(wanted.intercept, wanted.terms, context.tables.groups, context.text)
+    rows = unit_rows(columns, slopes, context.tables)
+    weight = np.ones(len(rows.group))
+    structure = build_effects(wanted, name, slopes, rows, weight, context, intercept)
+    if structure is None:
+        raise ModelError(f"the unit term {name!r} with effects = none has nothing in it: leave it out")
+    return UnitPart(name, columns, slopes, structure)

@@ -6,15 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from ...effects import effect_kind
 from ...errors import DataError, FormulaError, ModelError
 from ...language.functions import GROUP_FUNCTIONS
-from ...language.nodes import Call, MemberCall, Name, Node, Text, children
+from ...language.nodes import Call, MemberCall, Name, Node, children
 from ...language.printing import to_text
 from ...numerics import aggregation
 from ..base import Context, sort_columns, spread
 from ..design import make_design
-from .term import MemberPart, member_covariates
+from ..slopes import Wanted, build_effects, make_slopes, read_effects
+from .term import MemberPart, member_covariates, member_rows
 from .weighing import Weighing
 from .weights import (
     WeightExpression,
@@ -46,7 +46,8 @@ def build_member(call: MemberCall, expression: WeightExpression, context: Contex
     if not len(rows.member):
         raise DataError(f"block {name!r} has no member at all: column {call.member.name!r} is empty in every row")
     _only_sum(call, context)
-    random = _random(call, context)
+    wanted = read_effects(call.effects, context.text)
+    slopes = make_slopes(wanted.intercept, wanted.terms, rows.table, context.text)
     expression = prepare(expression, rows.table)
     rule = _rule(call, expression, context)
     if expression.uses_n and "n" in rows.table:
@@ -64,13 +65,14 @@ def build_member(call: MemberCall, expression: WeightExpression, context: Contex
         parameters=(),
         x=member_covariates(design, fixed, rows, call.intercept),
         center=np.empty(0),
-        sd=None,
+        slopes=slopes,
+        structure=None,
         member=rows.member,
         levels=rows.members,
         with_intercept=call.intercept,
     )
     w = _starting_weights(part.weighing, name, context)
-    return _with_priors(part, w, [f.value for f in call.fixes], random, context, intercept)
+    return _with_priors(part, w, [f.value for f in call.fixes], wanted, context, intercept)
 
 
 def _group_ids(context: Context) -> np.ndarray:
@@ -85,13 +87,6 @@ def _only_sum(call: MemberCall, context: Context) -> None:
             f"aggregate={to_text(call.aggregate)} is not available yet; the weighted sum is aggregate=sum",
             context.text, call.span.start, call.span.stop,
         )  # fmt: skip
-
-
-def _random(call: MemberCall, context: Context) -> bool:
-    """Whether the block has member effects."""
-    node = call.effects
-    word = node.name if isinstance(node, Name) else (node.value if isinstance(node, Text) else to_text(node))
-    return effect_kind(word, context.text, node.span.start, node.span.stop).random
 
 
 def _rule(call: MemberCall, expression: WeightExpression, context: Context) -> str:
@@ -147,16 +142,15 @@ def _first(ids: np.ndarray) -> str:
 
 
 def _with_priors(
-    part: MemberPart, w: np.ndarray, known: list[float], random: bool, context: Context, intercept: bool
+    part: MemberPart, w: np.ndarray, known: list[float], wanted: Wanted, context: Context, intercept: bool
 ) -> MemberPart:
-    """Coefficients and the sd with their priors, scaled by the features at the starting weights."""
+    """Coefficients and effects with their priors, scaled by the features at the starting weights."""
     rows = part.memberships
     features = np.empty((len(part.x), part.groups))
     for k, column in enumerate(part.x):
         aggregation.aggregate(w, rows.start, column, features[k])
     names = (("Intercept",) if part.with_intercept else ()) + part.design.names
     estimated = features[: len(names)]
-    filled = np.diff(rows.start) > 0
     for name, feature in zip(names, estimated, strict=True):
         if intercept and len(feature) > 1 and np.ptp(feature) <= 1e-12 * max(1.0, abs(feature[0])):
             raise ModelError(
@@ -166,16 +160,11 @@ def _with_priors(
     parameters = [context.coefficient(f"{part.name}.{n}", spread(f)) for n, f in zip(names, estimated, strict=True)]
     center = features.mean(axis=1) if intercept else np.zeros(len(part.x))
     center[len(names) :] = 0.0
-    sd = None
-    if random:
-        total = np.bincount(rows.group, w, part.groups)[filled]
-        square = np.bincount(rows.group, w * w, part.groups)[filled]
-        some = square > 0.0
-        effective = float(np.mean(total[some] ** 2 / square[some])) if some.any() else 1.0
-        sd = context.sd(f"{part.name}.sd", effective)
-    _remarks(part, names, random, context)
+    of_effects = member_rows(rows, part.slopes, _group_ids(context))
+    structure = build_effects(wanted, part.name, part.slopes, of_effects, w, context, intercept)
+    _remarks(part, names, structure is not None, context)
     columns = sort_columns(parameters, known)
-    return replace(part, columns=columns, parameters=tuple(parameters), center=center, sd=sd)
+    return replace(part, columns=columns, parameters=tuple(parameters), center=center, structure=structure)
 
 
 def _remarks(part: MemberPart, names: tuple[str, ...], random: bool, context: Context) -> None:

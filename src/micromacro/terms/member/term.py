@@ -1,10 +1,10 @@
 r"""A member block as a part of the latent system.
 
-.. math:: \sum_{j \in z(i)} w_{ij}(\theta)\,(x_{1ij}'b_1 + sd_u\,u^*_j)
+.. math:: \sum_{j \in z(i)} w_{ij}(\theta)\,(x_{1ij}'b_1 + z_{ij}'u_j)
 
 Its coefficients are those of the aggregated covariates :math:`\sum_j w_{ij} x_{1ij}` (centred at the starting
-weights where the model has an intercept), its effects those of its members, its theta the weight parameters and
-the sd, then any coefficient whose prior is not normal.
+weights where the model has an intercept), its effects those of its members, its theta the weight parameters, those of
+the effects (sds, correlations), then any coefficient whose prior is not normal.
 """
 
 from __future__ import annotations
@@ -14,12 +14,15 @@ from typing import Any
 
 import numpy as np
 
+from ...effects.base import Effects, Rows
 from ...numerics import aggregation
+from ...numerics.loadings import fill_pieces, pull_pieces
 from ...parameters import Parameter
 from ...table.levels import Levels
 from ...table.memberships import Memberships, Tables
 from ..base import Columns
 from ..design import Design
+from ..slopes import Slopes
 from .weighing import Block, Weighing
 
 
@@ -35,7 +38,9 @@ class MemberPart(Block):
     center : (k,) array
         Means of the aggregated covariates at the starting weights (zero for known ones).
     weighing : Weighing
-    sd : Parameter or None
+    slopes : Slopes
+        What varies over the members.
+    structure : Effects or None
         None when the block has no effects.
     member : (m,) int array
         Effect of each membership; numbers from ``len(levels)`` on are members not seen before.
@@ -49,7 +54,8 @@ class MemberPart(Block):
     parameters: tuple[Parameter, ...]
     x: np.ndarray
     center: np.ndarray
-    sd: Parameter | None
+    slopes: Slopes
+    structure: Effects | None
     member: np.ndarray
     levels: Levels
     with_intercept: bool = False
@@ -57,63 +63,67 @@ class MemberPart(Block):
 
     @property
     def hypers(self) -> tuple[Parameter, ...]:
-        """Weight parameters, the sd, loose coefficients."""
-        return self.weight_parameters + ((self.sd,) if self.sd else ()) + self.columns.loose
+        """Weight parameters, those of the effects, loose coefficients."""
+        return self.weight_parameters + (self.structure.hypers if self.structure else ()) + self.columns.loose
+
+    @property
+    def structure_theta(self) -> slice:
+        """Where theta of the effects is among the block's."""
+        p = len(self.weight_parameters)
+        return slice(p, p + (len(self.structure.hypers) if self.structure else 0))
 
     @property
     def coefficients(self) -> tuple[Parameter, ...]:
-        """Coefficients of the aggregated covariates that sit in x."""
-        return self.columns.linear
+        """Coefficients of the aggregated covariates that sit in x; then those of members without pooling."""
+        return self.columns.linear + (self.structure.coefficients if self.structure else ())
 
     @property
     def effects(self) -> int:
-        """Number of members with an effect."""
-        return len(self.levels.values) + len(self.fresh) if self.sd else 0
-
-    def _effect_places(self) -> tuple[np.ndarray, np.ndarray]:
-        """Distinct (group, member) places, and the place of each membership."""
-        width = max(self.effects, 1)
-        keys, places = np.unique(self.memberships.group * width + self.member, return_inverse=True)
-        return keys, places.reshape(-1)
+        """Number of latent effects."""
+        return self.structure.latents if self.structure and not self.structure.coefficients else 0
 
     def entries(self) -> tuple[np.ndarray, np.ndarray]:
-        k, n = len(self.coefficients), self.groups
+        k, n = len(self.columns.linear), self.groups
         rows, columns = np.tile(np.arange(n), k), np.repeat(np.arange(k), n)
-        if not self.sd:
+        if not self.structure:
             return rows, columns
-        keys, _ = self._effect_places()
-        width = max(self.effects, 1)
-        return np.concatenate([rows, keys // width]), np.concatenate([columns, k + keys % width])
+        row, latent, _ = self.structure.places
+        return np.concatenate([rows, row]), np.concatenate([columns, k + latent])
 
     def scratch(self, gradient: bool = True) -> dict[str, Any]:
-        places = self._effect_places()[1] if self.sd else np.empty(0, dtype=np.int64)
+        membership = self.structure.pattern()[0] if self.structure else np.empty(0, dtype=np.int64)
         inside = self.columns.inside
+        m = len(self.memberships.group)
         return self.weighing.scratch(gradient) | {
-            "places": places,
             "x": np.ascontiguousarray(self.x[inside]),
             "center": np.ascontiguousarray(self.center[inside]),
-            "known": np.zeros(len(self.memberships.group)),
+            "known": np.zeros(m),
             "row": np.empty(self.groups),
             "features": None,
-            "effects": None,
+            "effects": np.empty(0, dtype=np.int64),
+            "membership": membership,
+            "load": np.zeros(len(membership)),
+            "d_load": np.empty(len(membership)),
+            "reach": np.zeros(m),
         }
 
     def _slots(self, slots: np.ndarray, room: dict[str, Any]) -> None:
-        k, n = len(self.coefficients), self.groups
+        k, n = len(self.columns.linear), self.groups
         room["features"] = np.ascontiguousarray(slots[: k * n].reshape(k, n))
-        room["effects"] = np.ascontiguousarray(slots[k * n :][room["places"]])
+        if self.structure:
+            room["effects"] = np.ascontiguousarray(slots[k * n :][self.structure.places[2]])
 
     def fill(self, theta: np.ndarray, scratch: Any, slots: np.ndarray, values: np.ndarray, offset: np.ndarray) -> bool:
         if scratch["features"] is None:
             self._slots(slots, scratch)
         if not self.weighing.weigh(theta, scratch):
             return False
-        p = len(self.weight_parameters)
-        sd = theta[p] if self.sd else 0.0
-        aggregation.fill_members(
-            scratch["w"], self.memberships.start, scratch["x"], scratch["center"], scratch["features"], sd,
-            scratch["effects"], values,
-        )  # fmt: skip
+        aggregation.fill_features(
+            scratch["w"], self.memberships.start, scratch["x"], scratch["center"], scratch["features"], values
+        )
+        if self.structure:
+            self.structure.loads(theta[self.structure_theta], scratch["load"])
+            fill_pieces(scratch["w"], scratch["membership"], scratch["load"], scratch["effects"], values)
         if len(self.columns.known) or self.columns.loose:
             self._add_known(theta, scratch, offset)
         return True
@@ -133,16 +143,17 @@ class MemberPart(Block):
         self, theta: np.ndarray, scratch: Any, slots: np.ndarray, slope: np.ndarray, d_offset: np.ndarray
     ) -> np.ndarray:
         p = len(self.weight_parameters)
-        chained = np.empty(p + 1)
-        sd = theta[p] if self.sd else 0.0
-        aggregation.pull_members(
-            scratch["w"], scratch["d_w"], self.memberships.start, scratch["x"], scratch["features"], sd,
-            scratch["effects"], slope, scratch["known"], d_offset, chained,
-        )  # fmt: skip
         out = np.empty(len(theta))
-        out[:p] = chained[:p]
-        if self.sd:
-            out[p] = chained[p]
+        if self.structure:
+            pull_pieces(
+                scratch["w"], scratch["membership"], scratch["load"], scratch["effects"], slope, scratch["reach"],
+                scratch["d_load"],
+            )  # fmt: skip
+            out[self.structure_theta] = self.structure.pull_loads(theta[self.structure_theta], scratch["d_load"])
+        aggregation.pull_features(
+            scratch["d_w"], self.memberships.start, scratch["x"], scratch["features"], slope, scratch["known"],
+            d_offset, scratch["reach"], out[:p],
+        )  # fmt: skip
         for at, column in enumerate(self.columns.outside, start=len(theta) - len(self.columns.loose)):
             aggregation.aggregate(scratch["w"], self.memberships.start, self.x[column], scratch["row"])
             out[at] = float((scratch["row"] - self.center[column]) @ d_offset)
@@ -153,6 +164,8 @@ class MemberPart(Block):
         rows = tables.blocks[self.name]
         codes = self.levels.find(rows.members)[rows.member] if len(rows.member) else rows.member
         unseen = np.unique(rows.member[codes < 0])
+        group_ids = tables.group_levels.values if tables.group_levels is not None else np.arange(tables.groups.n_rows)
+        structure = self.structure.on(member_rows(rows, self.slopes, group_ids)) if self.structure else None
         codes = np.where(codes < 0, len(self.levels.values) + np.searchsorted(unseen, rows.member), codes)
         return replace(
             self,
@@ -160,7 +173,15 @@ class MemberPart(Block):
             x=member_covariates(self.design, self.fixed_design, rows, self.with_intercept),
             member=codes,
             fresh=tuple(rows.members.values[unseen].tolist()),
+            structure=structure,
         )
+
+
+def member_rows(rows: Memberships, slopes: Slopes, group_ids: np.ndarray) -> Rows:
+    """The memberships as rows of effects."""
+    return Rows(
+        rows.group, rows.member, rows.members, slopes.matrix(rows.table), slopes.names, rows.table, group_ids
+    )  # fmt: skip
 
 
 def member_covariates(design: Design, fixed: tuple[Design, ...], rows: Memberships, with_intercept: bool) -> np.ndarray:

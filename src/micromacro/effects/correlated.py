@@ -1,0 +1,115 @@
+r"""Correlated effects ``correlated(1 + x)`` and ``(1 + x | unit)``: :math:`u_j = \mathrm{diag}(sd)\,C\,u^*_j`.
+
+C is the lower Cholesky factor of the correlation matrix R. Theta holds, after the sds, canonical partial correlations
+row by row: :math:`p_{ij}`, the correlation of terms i and j given the terms before j, of which each may be any number
+between -1 and 1:
+
+.. math:: C_{ij} = p_{ij}\prod_{l<j}\sqrt{1 - p_{il}^2}, \qquad C_{ii} = \prod_{l<i}\sqrt{1 - p_{il}^2}.
+
+Under the LKJ prior they are independent, each a beta stretched to (-1, 1) (Lewandowski, Kurowicka and Joe 2009), for
+which :class:`~micromacro.priors.Lkj` is given `terms` and `given`. Tables report the correlations themselves; with two
+terms, or beside the first one, they are the same numbers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import FormulaError
+from .base import Setting
+from .iid import Independent, sd_parameters
+
+LEAST = 1e-8  # of sqrt(1 - p^2) where it divides: the derivative in p has a pole at -1 and 1
+
+
+@dataclass(frozen=True, eq=False)
+class Correlated(Independent):
+    """Effects of a level that are correlated with each other."""
+
+    def root(self, theta: np.ndarray) -> np.ndarray:
+        k = len(self.terms)
+        return theta[:k, None] * cholesky(theta[k:], k)
+
+    def pull_root(self, theta: np.ndarray, d_root: np.ndarray) -> np.ndarray:
+        k = len(self.terms)
+        c = cholesky(theta[k:], k)
+        d_sd = np.einsum("ij,ij->i", np.tril(d_root), c)
+        return np.concatenate([d_sd, pull_cholesky(theta[k:], theta[:k, None] * d_root)])
+
+    def reported(self, theta: np.ndarray) -> np.ndarray:
+        k = len(self.terms)
+        if k < 3:
+            return theta
+        flat = theta.reshape(-1, theta.shape[-1])
+        low = np.tril_indices(k, -1)
+        out = flat.copy()
+        for row, own in zip(out, flat, strict=True):
+            c = cholesky(own[k:], k)
+            row[k:] = (c @ c.T)[low]
+        return out.reshape(theta.shape)
+
+    def given(self, reported: np.ndarray) -> np.ndarray:
+        k = len(self.terms)
+        if k < 3:
+            return reported
+        r = np.eye(k)
+        r[np.tril_indices(k, -1)] = reported[k:]
+        try:
+            c = np.linalg.cholesky(r + np.tril(r, -1).T)
+        except np.linalg.LinAlgError:
+            return np.full_like(reported, np.nan)
+        rest = np.sqrt(np.cumsum((c * c)[:, ::-1], axis=1)[:, ::-1])  # what is left of each row from column j on
+        return np.concatenate([reported[:k], (c / np.where(rest > 0, rest, 1.0))[np.tril_indices(k, -1)]])
+
+    def sentences(self) -> list[str]:
+        sds = ", ".join(p.name for p in self.hypers[: len(self.terms)])
+        names = ", ".join(p.name for p in self.hypers[len(self.terms) :])
+        terms = ", ".join(self.terms)
+        return [f"u_{self.name}[j,({terms})] ~ multivariate normal(0), sds {sds}, correlations {names}"]
+
+
+def cholesky(p: np.ndarray, k: int) -> np.ndarray:
+    """Cholesky factor (k, k) of the correlation matrix with partial correlations p, row by row."""
+    out = np.zeros((k, k))
+    at = 0
+    for i in range(k):
+        rest = 1.0
+        for j in range(i):
+            out[i, j] = p[at] * rest
+            rest *= np.sqrt(max((1.0 - p[at]) * (1.0 + p[at]), 0.0))
+            at += 1
+        out[i, i] = rest
+    return out
+
+
+def pull_cholesky(p: np.ndarray, d: np.ndarray) -> np.ndarray:
+    """Derivative in the partial correlations from the derivatives in the entries of the factor (k, k)."""
+    out = np.empty(len(p))
+    at = 0
+    for i in range(len(d)):
+        own = p[at : at + i]
+        s = np.sqrt(np.maximum((1.0 - own) * (1.0 + own), 0.0))
+        for m in range(i):
+            total = d[i, m] * np.prod(s[:m])
+            for j in range(m + 1, i + 1):  # every later entry of the row has the factor sqrt(1 - p_m^2)
+                others = np.prod(s[:m]) * np.prod(s[m + 1 : j])
+                total -= d[i, j] * (own[j] if j < i else 1.0) * others * own[m] / max(s[m], LEAST)
+            out[at + m] = total
+        at += i
+    return out
+
+
+def make_correlated(setting: Setting) -> Independent:
+    """Build ``correlated(1 + x)``."""
+    terms = setting.rows.terms
+    if len(terms) < 2:
+        raise FormulaError(
+            f"correlated effects need two terms that vary, as in correlated(1 + x), but here is {' + '.join(terms)} "
+            "alone: write iid",
+            setting.text, setting.node.span.start, setting.node.span.stop,
+        )  # fmt: skip
+    names = [f"{setting.name}.cor.{terms[j]}.{terms[i]}" for i in range(len(terms)) for j in range(i)]
+    cors = setting.priors.correlations(names, len(terms))
+    return Correlated(setting.name, setting.rows, sd_parameters(setting) + cors)

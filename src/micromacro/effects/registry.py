@@ -1,0 +1,79 @@
+"""The table of kinds of effects: from the word in the formula to what makes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..errors import FormulaError
+from ..language.nodes import Call, Name, Node, Text, names_in
+from .base import Effects, Setting
+from .correlated import make_correlated
+from .iid import make_iid
+
+
+@dataclass(frozen=True)
+class EffectKind:
+    """A kind of effects.
+
+    Attributes
+    ----------
+    word : str
+        Its word in the formula.
+    meaning : str
+    make : callable or None
+        Builds it from a :class:`~micromacro.effects.base.Setting`; None for no effects at all.
+    arguments : str
+        What may stand in parentheses after the word: ``"nothing"``, ``"terms"`` (covariates whose slopes vary),
+        ``"columns"`` (columns of the tables), ``"names"`` (of graphs, covariances or other terms).
+    slopes : bool
+        Whether slopes may vary, as in ``word(1 + x)`` or ``(1 + x | unit)``.
+    """
+
+    word: str
+    meaning: str
+    make: Callable[[Setting], Effects] | None
+    arguments: str = "nothing"
+    slopes: bool = False
+
+
+_ROWS = (
+    EffectKind("iid", "independent effects, normal around zero with a common sd", make_iid, "terms", slopes=True),
+    EffectKind("none", "no effects: covariates only", None),
+    EffectKind(
+        "correlated", "an intercept and slopes for each level, correlated", make_correlated, "terms", slopes=True
+    ),
+)
+KINDS = {row.word: row for row in _ROWS}
+
+
+def effect_kind(node: Node, text: str) -> tuple[EffectKind, tuple[Node, ...]]:
+    """The kind that an ``effects=`` names, and its arguments; what is not known is an error at its place."""
+    arguments: tuple[Node, ...] = ()
+    word = ""
+    if isinstance(node, Name):
+        word = node.name
+    elif isinstance(node, Text):
+        word = node.value
+    elif isinstance(node, Call):
+        word, arguments = node.function, node.args
+    if word not in KINDS:
+        shown = f"effects={word}" if word else "this effects="
+        raise FormulaError(
+            f"{shown} is not known; choose from {', '.join(KINDS)}", text, node.span.start, node.span.stop
+        )
+    kind = KINDS[word]
+    refused = kind.arguments == "nothing" or (kind.arguments == "terms" and getattr(node, "keywords", ()))
+    if isinstance(node, Call) and (refused or not arguments):
+        needs = {"nothing": f"takes nothing in parentheses: write effects = {word}"}
+        more = needs.get(kind.arguments, f"takes {kind.arguments} in parentheses")
+        raise FormulaError(f"effects = {word} {more}", text, node.span.start, node.span.stop)
+    return kind, arguments
+
+
+def effect_columns(node: Node, text: str) -> tuple[str, ...]:
+    """Columns of the tables that an ``effects=`` uses."""
+    kind, arguments = effect_kind(node, text)
+    if kind.arguments not in ("terms", "columns"):
+        return ()
+    return tuple(dict.fromkeys(name.name for argument in arguments for name in names_in(argument)))

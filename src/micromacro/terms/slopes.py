@@ -1,0 +1,140 @@
+"""What varies over the levels of a term: ``1 + x`` as columns of a table, and effects built from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..effects.base import Effects, Rows, Setting
+from ..effects.registry import EffectKind, effect_kind
+from ..errors import FormulaError, ModelError
+from ..language.nodes import Call, Name, Node
+from ..language.parse import split_terms
+from ..table.columns import Table
+from .base import Context, spread
+from .design import Design, SignedTerms, make_design
+
+
+@dataclass(frozen=True)
+class Slopes:
+    """Columns of the terms that vary.
+
+    Attributes
+    ----------
+    intercept : bool
+    design : Design
+    """
+
+    intercept: bool
+    design: Design
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """``1`` for the intercept, then the names of the columns."""
+        return (("1",) if self.intercept else ()) + self.design.names
+
+    def matrix(self, table: Table) -> np.ndarray:
+        """(k, rows) array."""
+        ones = [np.ones((table.n_rows, 1))] if self.intercept else []
+        return np.ascontiguousarray(np.column_stack([*ones, self.design.matrix(table)]).T)
+
+
+def make_slopes(intercept: bool, terms: SignedTerms, table: Table, text: str) -> Slopes:
+    """Slopes of signed Wilkinson terms; factors are coded as beside an intercept unless there is none."""
+    return Slopes(intercept, make_design(terms, table, text, intercept)[0])
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a call asks of its effects: the kind, its arguments, the terms that vary."""
+
+    kind: EffectKind
+    arguments: tuple[Node, ...]
+    node: Node
+    intercept: bool = True
+    terms: SignedTerms = ()
+
+
+def read_effects(node: Node, text: str) -> Wanted:
+    """Read ``effects=``; of kinds with slopes the terms that vary."""
+    kind, arguments = effect_kind(node, text)
+    if len(arguments) == 0 or kind.arguments != "terms":
+        return Wanted(kind, arguments, node)
+    if len(arguments) > 1:
+        raise FormulaError(
+            f"effects = {kind.word} takes terms joined by +, as in {kind.word}(1 + x)", text, node.span.start,
+            node.span.stop,
+        )  # fmt: skip
+    terms, mark = split_terms(arguments[0], text)
+    intercept = mark is not False
+    if not intercept and not terms:
+        raise FormulaError("these effects have nothing that varies", text, node.span.start, node.span.stop)
+    return Wanted(kind, arguments, node, intercept, tuple(terms))
+
+
+def build_effects(
+    wanted: Wanted, name: str, slopes: Slopes, rows: Rows, weight: np.ndarray, context: Context, intercept: bool
+) -> Effects | None:
+    """Effects of a term with parameters and priors; None for ``none``.
+
+    Parameters
+    ----------
+    weight : (m,) array
+        Weights at the starting values: they say how many effects reach a group together.
+    intercept : bool
+        Whether the model has an intercept.
+    """
+    if wanted.kind.make is None:
+        return None
+    for term, column in zip(rows.terms, rows.z, strict=True):
+        if term != "1" and slopes.intercept and len(column) > 1 and np.ptp(column) == 0.0:
+            raise ModelError(
+                f"the slope of {term!r} over {name!r} cannot be told from its intercept: the column is constant "
+                f"({column[0]:g}); leave it out"
+            )
+    setting = Setting(
+        name=name,
+        word=wanted.kind.word,
+        arguments=wanted.arguments,
+        node=wanted.node,
+        text=context.text,
+        rows=rows,
+        spread=np.array([1.0 if t == "1" else spread(z) for t, z in zip(rows.terms, rows.z, strict=True)]),
+        effective=effective_number(rows.group, weight, rows.groups),
+        weight=weight,
+        intercept=intercept,
+        priors=context,
+        sources=context.sources,
+        others=context.others,
+    )
+    effects = wanted.kind.make(setting)
+    context.others[name] = effects
+    return effects
+
+
+def effective_number(group: np.ndarray, w: np.ndarray, groups: int) -> float:
+    """How many equal effects would spread as those of a group do together: mean of (sum w)^2 / sum w^2."""
+    total, square = np.bincount(group, w, groups), np.bincount(group, w * w, groups)
+    some = square > 0.0
+    return float(np.mean(total[some] ** 2 / square[some])) if some.any() else 1.0
+
+
+def of_unit(effects: Node, slopes: SignedTerms, correlated: bool, intercept: bool, text: str) -> Wanted:
+    """What a unit term asks: its own terms make ``iid`` correlated, unless it was written with ``||``."""
+    wanted = read_effects(effects, text)
+    if not slopes and intercept:
+        return wanted
+    span = effects.span
+    if isinstance(effects, Call) and wanted.kind.arguments == "terms":
+        raise FormulaError(
+            "terms that vary are given twice: in the unit term and in effects=", text, span.start, span.stop
+        )
+    if not wanted.kind.slopes and wanted.kind.make is not None:
+        raise FormulaError(
+            f"effects = {wanted.kind.word} has an intercept only; slopes vary with iid", text, span.start, span.stop
+        )
+    several = len(slopes) + intercept > 1
+    if effects == Name("iid") and correlated and several:
+        wanted = read_effects(Name("correlated", span), text)
+    return Wanted(wanted.kind, wanted.arguments, wanted.node, intercept, tuple(slopes))
