@@ -83,9 +83,10 @@ class _Scale:
         self.own = specification.system.structure_theta(part)
         theta, at, boundary = optimum.theta[self.own], optimum.x[self.place], optimum.boundary[self.own]
         self.matrix = self.structure.natural(theta)
+        count = len(self.structure.labels()[0][1])
         sds = np.array([p.kind == "sd" for p in self.structure.hypers], dtype=bool)
-        self.scaled = self.matrix.shape[0] == self.matrix.shape[1] and not np.any(boundary | (sds & (theta == 0.0)))
-        self.slope = np.zeros((self.matrix.shape[0], len(theta)))
+        self.scaled = count == self.structure.latents and not np.any(boundary | (sds & (theta == 0.0)))
+        self.slope = np.zeros((count, len(theta)))
         for k in range(len(theta)) if self.scaled else ():
             h = 1e-6 * max(abs(theta[k]), 1e-2)
             up, down = theta.copy(), theta.copy()
