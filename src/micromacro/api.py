@@ -40,6 +40,7 @@ def fit(
     engine: str = "mcmc",
     priors: Priors = None,
     fixed: Mapping[str, float] | None = None,
+    graphs: Mapping[str, Any] | None = None,
     memberships: Any = None,
     members: Any = None,
     missing: str = "error",
@@ -72,6 +73,9 @@ def fit(
     fixed : dict, optional
         Parameter names to values (natural scale, the intercept at zero covariates) at which they are held instead of
         estimated: ``{"sigma": 1, "neighbour.w.b1": 0.5}``; the same as ``mm.prior.fixed(value)`` in `priors`.
+    graphs : dict, optional
+        What ``effects=`` names in parentheses: graphs of ``icar(g)`` and ``car(g)`` (networkx, libpysal, a dictionary
+        of neighbours, a pair of matrix and ids, or a table of edges).
     memberships : table or dict of tables by block, optional
         Edge table: a row a membership, with the member and the group column.
     members : table or dict of tables by member column, optional
@@ -108,8 +112,8 @@ def fit(
     """
     model = object.__new__(Model)  # without the specification that this engine may not need
     model._prepare(
-        formula, data, family=family, priors=priors, fixed=fixed, memberships=memberships, members=members,
-        missing=missing, observation_weights=observation_weights,
+        formula, data, family=family, priors=priors, fixed=fixed, graphs=graphs, memberships=memberships,
+        members=members, missing=missing, observation_weights=observation_weights,
     )  # fmt: skip
     return model.fit(
         engine=engine, draws=draws, tune=tune, chains=chains, random_seed=random_seed, progress=progress,
@@ -222,14 +226,15 @@ class Model:
         family: str | Family = "gaussian",
         priors: Priors = None,
         fixed: Mapping[str, float] | None = None,
+        graphs: Mapping[str, Any] | None = None,
         memberships: Any = None,
         members: Any = None,
         missing: str = "error",
         observation_weights: str | None = None,
     ):
         self._prepare(
-            formula, data, family=family, priors=priors, fixed=fixed, memberships=memberships, members=members,
-            missing=missing, observation_weights=observation_weights,
+            formula, data, family=family, priors=priors, fixed=fixed, graphs=graphs, memberships=memberships,
+            members=members, missing=missing, observation_weights=observation_weights,
         )  # fmt: skip
         self._specified(flat=False)  # errors of terms, weights and priors come now
 
@@ -251,12 +256,11 @@ class Model:
     def _specified(self, flat: bool) -> Specification:
         if flat not in self._specifications:
             book = PriorBook(self._arguments["priors"], self._arguments["fixed"])
-            if self._specifications:  # warnings were given the first time
-                with warnings.catch_warnings():
+            graphs = self._arguments["graphs"]
+            with warnings.catch_warnings():
+                if self._specifications:  # warnings were given the first time
                     warnings.simplefilter("ignore", MicromacroWarning)
-                    made = specify(self._reading, self._tables, self._family, book, flat)
-            else:
-                made = specify(self._reading, self._tables, self._family, book, flat)
+                made = specify(self._reading, self._tables, self._family, book, flat, graphs)
             self._specifications[flat] = made
         return self._specifications[flat]
 

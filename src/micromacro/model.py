@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -158,6 +158,7 @@ class Specification:
     reading: Reading
     notes: tuple[str, ...] = field(default=())
     expanded: Expanded | None = None
+    sources: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def used(self) -> frozenset[str]:
@@ -259,7 +260,7 @@ class Specification:
         """All parameters in the order of the tables: coefficients, weights, sds, the family's own."""
         coefficients = [p for part in self.system.parts for p in coefficients_of(part)]
         rest = [p for p in self.system.hypers if not p.linear]
-        kinds = ("w", "aggregate", "sd", "cor", "sigma", "shape", "phi", "nu", "cut")
+        kinds = ("w", "aggregate", "sd", "cor", "rho", "sigma", "shape", "phi", "nu", "cut")
         baseline = self.system.expansion.part.coefficients if self.system.expansion else ()
         return (*coefficients, *sorted(rest, key=lambda p: kinds.index(p.kind)), *baseline)
 
@@ -360,15 +361,21 @@ def coefficients_of(part: Any) -> tuple[Parameter, ...]:
 _TYPES = ("right", "left", "interval")
 
 
-def specify(reading: Reading, tables: Tables, family: Family, book: PriorBook, flat: bool) -> Specification:
+def specify(
+    reading: Reading, tables: Tables, family: Family, book: PriorBook, flat: bool,
+    graphs: Mapping[str, Any] | None = None,
+) -> Specification:  # fmt: skip
     """Build the model on its tables.
 
     Parameters
     ----------
     flat : bool
         Whether parameters have no prior unless the user gave one (ml and reml).
+    graphs : mapping, optional
+        What the user gave for the names that stand in ``effects=``.
     """
     formula = reading.formula
+    sources = _sources(formula, graphs)
     response = family.read(read_outcome(formula, tables))
     if reading.observation_weights is not None:
         response = replace(response, weight=_observation_weights(reading.observation_weights, tables))
@@ -376,7 +383,7 @@ def specify(reading: Reading, tables: Tables, family: Family, book: PriorBook, f
     for node in formula.offsets:
         offset += evaluate(node, tables.groups, formula.text, "offset")
     scale, location = family.scale(response, offset)
-    context = Context(formula.text, tables, book, scale, location, reading.columns, flat)
+    context = Context(formula.text, tables, book, scale, location, reading.columns, flat, sources=sources)
     expanding = isinstance(family, Expanding)
     parts = build_parts(formula, reading.weights, context, family.no_intercept, centred=expanding)
     own = family.parameters(book, scale, flat, response)
@@ -399,9 +406,29 @@ def specify(reading: Reading, tables: Tables, family: Family, book: PriorBook, f
         reading,
         (*tables.notes, *context.notes, *(expanded.notes if expanded else ())),
         expanded,
+        sources,
     )
     book.check_all_used(p.kind for p in specification.parameters)
     return specification
+
+
+def _sources(formula: Formula, graphs: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What stands behind the names in ``effects=``; a name that no term uses is an error."""
+    if graphs is None:
+        return {}
+    if not isinstance(graphs, Mapping):
+        raise ModelError(
+            f"graphs= is a dictionary from the names used in effects= to graphs, not {type(graphs).__name__}"
+        )
+    nodes = [c.effects for c in formula.members] + [u.effects for u in formula.units]
+    arguments = [a for n in nodes if isinstance(n, Call) for a in n.args]
+    used = {a.name if isinstance(a, Name) else a.value for a in arguments if isinstance(a, (Name, Text))}
+    for name in graphs:
+        if name not in used:
+            raise ModelError(
+                f"graphs= gives {name!r}, which no effects= of the formula names (they name: {sorted(used)})"
+            )
+    return dict(graphs)
 
 
 def _observation_weights(name: str, tables: Tables) -> np.ndarray:

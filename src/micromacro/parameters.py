@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from .errors import ModelError
-from .priors import FLAT, Exponential, Fixed, Flat, HalfCauchy, Lkj, Normal, Prior
+from .priors import FLAT, Exponential, Fixed, Flat, HalfCauchy, Lkj, Normal, Prior, Uniform
 
 #: The classes that a key of ``priors=`` may name, and what each holds.
 CLASSES = {
@@ -22,6 +22,7 @@ CLASSES = {
     "w": "weight parameters",
     "sd": "standard deviations of effects",
     "cor": "correlations of effects",
+    "rho": "dependence of effects in time or along a graph",
     "sigma": "residual standard deviation",
     "shape": "shape of a family",
     "phi": "dispersion of a family",
@@ -37,6 +38,7 @@ _VAGUE: dict[str, Prior] = {
     "w": Normal(0.0, 1.0),
     "sd": HalfCauchy(25.0),
     "cor": Lkj(1.0),
+    "rho": Uniform(0.0, 1.0),
     "sigma": HalfCauchy(25.0),
     "shape": Exponential(0.001),
     "phi": Exponential(0.001),
@@ -195,6 +197,8 @@ class PriorBook:
             )
         if kind == "cor" and prior.proper and (prior.support[0] < -1 or prior.support[1] > 1):
             raise ModelError(f"the prior {prior} of the correlation {name!r} must lie in [-1, 1]: use mm.prior.lkj(1)")
+        if kind == "rho" and prior.proper and (prior.support[0] < 0 or prior.support[1] > 1):
+            raise ModelError(f"the prior {prior} of {name!r} must lie in [0, 1]: use mm.prior.uniform(0, 1) or beta")
 
     def check_all_used(self, kinds: Iterable[str]) -> None:
         """Raise for a key that names no parameter and no class of this model."""
@@ -223,6 +227,8 @@ def _check_value(name: str, kind: str, value: float) -> None:
         raise ModelError(f"{name!r} is fixed at {value:g}, but it must be {what}")
     if kind == "cor" and not -1.0 <= value <= 1.0:
         raise ModelError(f"the correlation {name!r} is fixed at {value:g}, but it must lie in [-1, 1]")
+    if kind == "rho" and not 0.0 <= value <= 1.0 - 1e-6:
+        raise ModelError(f"{name!r} is fixed at {value:g}, but it must lie in [0, 1)")
 
 
 def is_conjugate(prior: Prior) -> bool:

@@ -1,6 +1,5 @@
 """Conditional autoregressions against dense covariances, scipy's and our own, and what graphs must have."""
 
-import networkx as nx
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +7,8 @@ from scipy.stats import multivariate_normal
 
 import micromacro as mm
 from micromacro.errors import DataError, ModelError
+
+nx = pytest.importorskip("networkx")
 
 
 def lattice(rows=5, columns=6):
@@ -61,9 +62,9 @@ def test_icar_likelihood_is_that_of_effects_that_sum_to_zero():
     w, m = matrices(graph)
     k = np.linalg.pinv(m - w)  # zero along the constants of both components
     value = dense_loglik(data, k, p["place.sd"], p["sigma"], (p["Intercept"], p["x"]))
-    assert fit.loglik == pytest.approx(value, abs=1e-5)  # the mean of a component has an sd of 1e-4
+    assert fit.loglik == pytest.approx(value, abs=1e-4)  # the mean of a component has an sd of 1e-3
     effects = fit.random_effects("place")["estimate"]
-    assert abs(effects.loc[:15].sum()) < 1e-4 and abs(effects.loc[16:].sum()) < 1e-4
+    assert abs(effects.loc[:15].sum()) < 1e-3 and abs(effects.loc[16:].sum()) < 1e-3
 
 
 def test_recovers_dependence_and_scale():

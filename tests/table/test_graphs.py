@@ -1,6 +1,5 @@
 """Graphs are the same whatever they come in; what is no graph is refused with the reason."""
 
-import networkx as nx
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -10,6 +9,8 @@ from scipy import sparse
 from micromacro.errors import DataError
 from micromacro.table.graphs import read_graph
 from micromacro.table.levels import Levels
+
+nx = pytest.importorskip("networkx")
 
 EDGES = [("a", "b"), ("b", "c"), ("d", "e"), ("a", "c")]
 IDS = ["a", "b", "c", "d", "e"]

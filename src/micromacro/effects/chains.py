@@ -1,7 +1,8 @@
 r"""Effects that change from one participation to the next: ``walk``, ``walk(time)``, ``ar1(time)``.
 
-Each level (a member, a unit) has a chain of standardised states, one for each time at which it takes part; participations
-at one time share one state. With :math:`g_t` the gap before state t, in units of the mean gap of all chains,
+Each level (a member, a unit) has a chain of standardised states, one for each time at which it takes part;
+participations at one time share one state. With :math:`g_t` the gap before state t, in units of the mean
+gap of all chains,
 
 .. math:: \text{walk:}\quad s_1 \sim N(0, 1),\; s_t \sim N(s_{t-1}, g_t); \qquad
    \text{ar1:}\quad s_1 \sim N(0, 1),\; s_t \sim N(\rho^{g_t} s_{t-1}, 1 - \rho^{2 g_t}),
@@ -30,7 +31,7 @@ from ..priors import Uniform
 from ..table.columns import Column
 from .base import Effects, Rows, Setting
 
-HIGHEST = 1.0 - 1e-9  # of rho: at 1 the states of a chain are one, and D does not exist
+HIGHEST = 1.0 - 1e-6  # of rho: at 1 the states of a chain are one, and D does not exist
 
 
 @dataclass(frozen=True, eq=False)
@@ -229,7 +230,7 @@ class Chain(Effects):
     def on(self, rows: Rows) -> Effects:
         mapped, fresh = self._recoded(rows)
         key = keys(mapped, self.clock)
-        place = _known_states(self.states, self.levels.values, mapped, key)
+        place = _known_states(self.states, mapped, key)
         links, numbers = _link(self.states, mapped, key, place, self.clock, len(self.states))
         state = np.where(place >= 0, place, numbers)
         return replace(self, rows=mapped, fresh=fresh, state=state, links=links)
@@ -343,7 +344,7 @@ def make_states(rows: Rows, clock: str | None) -> tuple[States, np.ndarray]:
     return States(level, values[at], time, first, unit), state.reshape(-1)
 
 
-def _known_states(states: States, ids: np.ndarray, rows: Rows, key: np.ndarray) -> np.ndarray:
+def _known_states(states: States, rows: Rows, key: np.ndarray) -> np.ndarray:
     """State of each membership among the known ones, -1 where there is none."""
     if not len(states) or not len(key):
         return np.full(len(key), -1, dtype=np.int64)

@@ -7,9 +7,9 @@ With W the weights of the edges and M their sums by node, the effects are :math:
    \quad \sum_{\text{component}} s_i = 0,
 
 so that given its neighbours an effect has mean rho times their (weighted) mean and standard deviation
-``sd / sqrt(m_i)``: ``B.sd`` is not the sd of an effect at a place. All nodes of the graph have an effect, those too that
-the data do not show. The sum-to-zero constraint is a pseudo-observation with sd 1e-4 of each component's mean; it makes
-H dense among the nodes of a component.
+``sd / sqrt(m_i)``: ``B.sd`` is not the sd of an effect at a place. All nodes of the graph have an effect, those
+too that the data do not show. The sum-to-zero constraint is a pseudo-observation with sd 1e-3 of each component's mean; it
+makes H dense among the nodes of a component.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from ..table.graphs import Graph, read_graph
 from .base import Effects, Rows, Setting
 
 MOST = 5000  # nodes, whose eigenvectors are held
-HIGHEST = 1.0 - 1e-9  # of rho
+HIGHEST = 1.0 - 1e-6  # of rho
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,9 +122,7 @@ class Proper(Field):
 
     def sentences(self) -> list[str]:
         n = self.name
-        return [
-            f"u_{n} ~ normal(0, {n}.sd^2 (M - {n}.rho W)^-1), W the graph {self.graph.name}, M its sums by node"
-        ]
+        return [f"u_{n} ~ normal(0, {n}.sd^2 (M - {n}.rho W)^-1), W the graph {self.graph.name}, M its sums by node"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,13 +181,15 @@ def _graph(setting: Setting) -> Graph:
     name = argument.name if isinstance(argument, Name) else argument.value
     if name not in setting.sources:
         have = f"given are {', '.join(map(repr, setting.sources))}" if setting.sources else "none is given"
-        raise ModelError(f"there is no graph {name!r} ({have}): pass it to mm.fit or mm.Model as graphs={{{name!r}: ...}}")
+        raise ModelError(
+            f"there is no graph {name!r} ({have}): pass it to mm.fit or mm.Model as graphs={{{name!r}: ...}}"
+        )
     given: Any = setting.sources[name]
     graph = given if isinstance(given, Graph) else read_graph(name, given)
     if graph.size > MOST:
         raise ModelError(
-            f"the graph {name!r} has {graph.size:,} nodes; {setting.word} holds its eigenvectors and is made for at most "
-            f"{MOST:,}: join places, or write effects = iid"
+            f"the graph {name!r} has {graph.size:,} nodes; {setting.word} holds its eigenvectors and is made for "
+            f"at most {MOST:,}: join places, or write effects = iid"
         )
     return graph
 

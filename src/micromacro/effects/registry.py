@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from ..errors import FormulaError
 from ..language.nodes import Call, Name, Node, Text, names_in
 from .base import Effects, Setting
+from .chains import make_ar1, make_walk
 from .correlated import make_correlated
+from .fields import make_car, make_icar
 from .iid import make_iid
 
 
@@ -43,6 +45,10 @@ _ROWS = (
     EffectKind(
         "correlated", "an intercept and slopes for each level, correlated", make_correlated, "terms", slopes=True
     ),
+    EffectKind("walk", "a random walk over the participations of each level", make_walk, "columns"),
+    EffectKind("ar1", "an autoregression in time for each level", make_ar1, "columns"),
+    EffectKind("icar", "an intrinsic conditional autoregression on a graph", make_icar, "names"),
+    EffectKind("car", "a proper conditional autoregression on a graph", make_car, "names"),
 )
 KINDS = {row.word: row for row in _ROWS}
 

@@ -26,6 +26,7 @@ from ..priors import Prior
 
 _ROOT_2_OVER_PI = math.sqrt(2.0 / math.pi)
 QUARTER = 0.5 * math.pi
+HIGHEST = 1.0 - 1e-6  # of a rho: at 1 the prior of the effects does not exist
 
 
 def correlations(hypers: tuple[Parameter, ...]) -> np.ndarray:
@@ -38,6 +39,8 @@ def ends(parameter: Parameter) -> tuple[float | None, float | None]:
     low, high = parameter.prior.support
     if parameter.kind == "cor":
         return math.asin(max(low, -1.0)), math.asin(min(high, 1.0))
+    if parameter.kind == "rho":
+        return max(low, 0.0), min(high, HIGHEST)
     return (low if math.isfinite(low) else None, high if math.isfinite(high) else None)
 
 

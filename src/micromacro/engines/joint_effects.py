@@ -12,11 +12,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from .._optional import require
 from ..effects.base import Effects
+from ..effects.chains import Autoregression, Chain, Walk
 from ..effects.correlated import Correlated
+from ..effects.fields import Field, Intrinsic, Proper
 from ..effects.iid import Independent
 from ..errors import EngineError
+from ..numerics.precision import SUM_SD
 
 Array = Any
 LOG_ROOT_2PI = 0.5 * math.log(2.0 * math.pi)
@@ -101,7 +106,69 @@ def correlation_matrix(p: Array, k: int) -> Array:
     return jnp.stack([jnp.stack(row) for row in rows])
 
 
+def states(effects: Chain, theta: Array, x: Array) -> Array:
+    """sd times the state of each membership."""
+    return theta[0] * x[effects.state]
+
+
+def walk_density(effects: Walk, theta: Array, x: Array) -> Array:
+    """First states standard normal, each later one normal around the one before with the gap as variance."""
+    s = effects.states
+    later = np.flatnonzero(~s.first)
+    gap = s.time[later] - s.time[later - 1]
+    steps = -0.5 * (x[later] - x[later - 1]) ** 2 / gap - 0.5 * np.log(gap) - LOG_ROOT_2PI
+    return standard(effects, theta, x[s.first]) + _jnp().sum(steps)
+
+
+def ar1_density(effects: Autoregression, theta: Array, x: Array) -> Array:
+    """All states standard normal, with correlation rho to the power of the gap."""
+    jnp, s = _jnp(), effects.states
+    later = np.flatnonzero(~s.first)
+    r = theta[1] ** (s.time[later] - s.time[later - 1])
+    rest = 1.0 - r**2
+    steps = -0.5 * (x[later] - r * x[later - 1]) ** 2 / rest - 0.5 * jnp.log(rest) - LOG_ROOT_2PI
+    return standard(effects, theta, x[s.first]) + jnp.sum(steps)
+
+
+def nodes(effects: Field, theta: Array, x: Array) -> Array:
+    """sd times the entry of each membership's node."""
+    return theta[0] * x[effects.rows.level]
+
+
+def car_density(effects: Proper, theta: Array, x: Array) -> Array:
+    """Normal with precision M - rho W, its determinant by elimination."""
+    jnp, g = _jnp(), effects.graph
+    w = np.zeros((g.size, g.size))
+    w[g.low, g.high] = w[g.high, g.low] = g.weight
+    m = w.sum(axis=1)
+    d = np.diag(np.where(m > 0, m, 1.0)) - theta[1] * w
+    return 0.5 * (jnp.linalg.slogdet(d)[1] - x @ d @ x) - g.size * LOG_ROOT_2PI
+
+
+def icar_density(effects: Intrinsic, _theta: Array, x: Array) -> Array:
+    """Differences along edges, and the mean of each component at zero with sd SUM_SD."""
+    jnp, g = _jnp(), effects.graph
+    count, label = g.components()
+    laplacian = np.zeros((g.size, g.size))
+    np.add.at(laplacian, (g.low, g.low), g.weight)
+    np.add.at(laplacian, (g.high, g.high), g.weight)
+    laplacian[g.low, g.high] = laplacian[g.high, g.low] = -g.weight
+    values = np.linalg.eigvalsh(laplacian)[count:]
+    value = 0.5 * np.log(values).sum() - 0.5 * jnp.sum(g.weight * (x[g.low] - x[g.high]) ** 2)
+    value = value - (g.size - count) * LOG_ROOT_2PI
+    for c in range(count):
+        own = np.flatnonzero(label == c)
+        scaled = jnp.mean(x[own]) / SUM_SD
+        # the direction of equal entries has length sqrt(n) for a mean of one
+        value = value - 0.5 * scaled**2 - math.log(SUM_SD * math.sqrt(len(own))) - LOG_ROOT_2PI
+    return value
+
+
 EFFECTS: dict[type[Effects], JointEffects] = {
     Independent: JointEffects(independent),
     Correlated: JointEffects(correlated),
+    Walk: JointEffects(states, walk_density),
+    Autoregression: JointEffects(states, ar1_density),
+    Proper: JointEffects(nodes, car_density),
+    Intrinsic: JointEffects(nodes, icar_density),
 }

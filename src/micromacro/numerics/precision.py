@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
-SUM_SD = 1e-4  # sd of the mean of a component of an intrinsic autoregression: zero, for all purposes
+SUM_SD = 1e-3  # sd of the mean of a component of an intrinsic autoregression: zero, for all purposes
 
 
 def chain_pattern(first: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
