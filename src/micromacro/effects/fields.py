@@ -8,8 +8,8 @@ With W the weights of the edges and M their sums by node, the effects are :math:
 
 so that given its neighbours an effect has mean rho times their (weighted) mean and standard deviation
 ``sd / sqrt(m_i)``: ``B.sd`` is not the sd of an effect at a place. All nodes of the graph have an effect, those
-too that the data do not show. The sum-to-zero constraint is a pseudo-observation with sd 1e-3 of each component's mean; it makes
-H dense among the nodes of a component.
+too that the data do not show. The sum-to-zero constraint is a pseudo-observation with sd 1e-3 of each
+component's mean; it makes H dense among the nodes of a component.
 """
 
 from __future__ import annotations
