@@ -15,10 +15,11 @@ from ..engines.health import Health
 from ..errors import EngineError
 from ..model import Specification
 from . import bootstrap as resampling
-from . import forecast, hypotheses, inference, margins, report, summary, variance
+from . import forecast, hypotheses, inference, margins, partition, report, summary
 from .criticism.elpd import Elpd
 from .criticism.loo import leave_one_out, waic
 from .evidence import Evidence, log_evidence
+from .members import members
 from .posterior import Posterior
 from .predict import group_index
 
@@ -274,65 +275,14 @@ class Fit:
         """
         return summary.random_effects_table(self._posterior, name, ci)
 
-    def variance_components(self, ci: float = 0.95) -> pd.DataFrame:
-        """What each level brings to the variance of the outcome given the covariates.
-
-        Returns
-        -------
-        DataFrame
-            Indexed by level: sd (of one effect), variance (mean over groups of what reaches the outcome; for a member
-            block sd^2 times the sum of squared weights), share (VPC / ICC) with its sd or se and its interval.
-        """
-        return variance.variance_table(self._posterior, ci)
+    variance_components = partition.variance_components
+    group_correlation = partition.group_correlation
+    r2 = partition.r2
+    members = members
 
     # -- predictions -------------------------------------------------------------------------------------------------
 
-    def predict(
-        self,
-        data: Any = None,
-        kind: Literal["linear", "mean", "median", "probability", "response"] = "mean",
-        *,
-        memberships: Any = None,
-        members: Any = None,
-        new_effects: Literal["draw", "zero"] = "draw",
-        ci: float = 0.95,
-        draws: bool = False,
-        random_seed: int | None = None,
-    ) -> Any:
-        """Predictions for the groups of the fit, or for the groups of other tables.
-
-        Parameters
-        ----------
-        data, memberships, members : tables, optional
-            As in :func:`micromacro.fit`, without the outcome (but with the number of trials, where outcomes of
-            ``trials(k, n)`` are predicted); the groups of the fit without them.
-        kind : {"linear", "mean", "median", "probability", "response"}
-            Linear predictor, expected outcome (of ``trials(k, n)`` the share of successes, of an ordinal outcome the
-            mean number of the category), its median (durations), the probability of each category (ordinal; of
-            a success for binary outcomes), or the outcome itself, with its own spread (of ``trials`` the count).
-        new_effects : {"draw", "zero"}
-            Effects of members and units that the fit has not seen: drawn from their population (their variance is
-            added), or zero.
-        ci : float
-        draws : bool
-            Give the draws instead of a table: at most 2,000. Of ml and reml they come from the normal approximation
-            around the maximum, joint in all parameters and effects.
-        random_seed : int, optional
-            Of the draws for unseen effects and responses, and of the normal approximation.
-
-        Returns
-        -------
-        DataFrame or xarray.DataArray
-            Indexed by group id (by row number where each row is a group; by group and category for probabilities of
-            an ordinal outcome): mean, sd, lower, upper, or estimate, se, lower, upper, where standard errors are by
-            the delta method and intervals are made on the log or logit scale of positive means and shares. With
-            ``draws=True`` an array with the dims draw, group (and category).
-        """
-        return forecast.predict(
-            self._posterior, data, kind, memberships=memberships, members=members, new_effects=new_effects, ci=ci,
-            draws=draws, random_seed=random_seed,
-        )  # fmt: skip
-
+    predict = forecast.predict
     predictions = margins.predictions
     comparisons = margins.comparisons
     slopes = margins.slopes

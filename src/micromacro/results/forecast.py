@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -17,22 +17,54 @@ from .predict import group_index, new_tables, place
 from .quantities import KINDS, find_quantity, response_values, trial_columns
 from .summary import check_level, draw_table, quantiles
 
+if TYPE_CHECKING:
+    from .fit import Fit
+
 MOST = 2000
 
 
 def predict(
-    posterior: Posterior,
-    data: Any,
-    kind: str,
+    fit: Fit,
+    data: Any = None,
+    kind: Literal["linear", "mean", "median", "probability", "response"] = "mean",
     *,
-    memberships: Any,
-    members: Any,
-    new_effects: str,
-    ci: float,
-    draws: bool,
-    random_seed: int | None,
+    memberships: Any = None,
+    members: Any = None,
+    new_effects: Literal["draw", "zero"] = "draw",
+    ci: float = 0.95,
+    draws: bool = False,
+    random_seed: int | None = None,
 ) -> Any:
-    """Predictions (see ``Fit.predict``): a table, or the draws themselves with labels."""
+    """Predictions for the groups of the fit, or for the groups of other tables.
+
+    Parameters
+    ----------
+    data, memberships, members : tables, optional
+        As in :func:`micromacro.fit`, without the outcome (but with the number of trials, where outcomes of
+        ``trials(k, n)`` are predicted); the groups of the fit without them.
+    kind : {"linear", "mean", "median", "probability", "response"}
+        Linear predictor, expected outcome (of ``trials(k, n)`` the share of successes, of an ordinal outcome the
+        mean number of the category), its median (durations), the probability of each category (ordinal; of
+        a success for binary outcomes), or the outcome itself, with its own spread (of ``trials`` the count).
+    new_effects : {"draw", "zero"}
+        Effects of members and units that the fit has not seen: drawn from their population (their variance is
+        added), or zero.
+    ci : float
+    draws : bool
+        Give the draws instead of a table: at most 2,000. Of ml and reml they come from the normal approximation
+        around the maximum, joint in all parameters and effects.
+    random_seed : int, optional
+        Of the draws for unseen effects and responses, and of the normal approximation.
+
+    Returns
+    -------
+    DataFrame or xarray.DataArray
+        Indexed by group id (by row number where each row is a group; by group and category for probabilities of
+        an ordinal outcome): mean, sd, lower, upper, or estimate, se, lower, upper, where standard errors are by
+        the delta method and intervals are made on the log or logit scale of positive means and shares. With
+        ``draws=True`` an array with the dims draw, group (and category).
+    """
+    posterior = fit.posterior
     specification = posterior.specification
     check_level(ci)
     if kind != "response":

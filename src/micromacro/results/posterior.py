@@ -94,8 +94,9 @@ class Posterior:
         """At most `most` evenly spaced draws of (theta, x), chains one after the other."""
         draws = self.outcome.draws
         assert draws is not None
-        theta = draws.theta.reshape(-1, draws.theta.shape[-1])
-        x = draws.x.reshape(-1, draws.x.shape[-1])
+        count = draws.theta.shape[0] * draws.theta.shape[1]
+        theta = draws.theta.reshape(count, draws.theta.shape[-1])  # theta may be empty
+        x = draws.x.reshape(count, draws.x.shape[-1])
         keep = np.unique(np.linspace(0, len(theta) - 1, min(most, len(theta))).astype(int))
         return theta[keep], x[keep]
 

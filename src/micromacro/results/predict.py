@@ -112,14 +112,38 @@ class Predictor:
         rows, columns = np.concatenate(self.where.rows), np.concatenate(self.where.columns)
         return sparse.csr_array((np.concatenate(self.values), (rows, columns)), shape=(self.where.groups, width))
 
+    def level_names(self) -> list[str]:
+        """Member blocks and units with effects."""
+        return [p.name for p in self.where.parts if p.effects]
+
+    def level_variances(self) -> np.ndarray:
+        """Variance (levels, groups) that each level brings to the linear predictor, over its population."""
+        out = [np.bincount(rows, values**2, self.where.groups) for rows, _, values in self._of_levels()]
+        return np.stack(out) if out else np.zeros((0, self.where.groups))
+
+    def level_covariances(self, places: np.ndarray) -> np.ndarray:
+        """Covariance (levels, k, k) of some groups' linear predictors through each level."""
+        width = self.system.size + self.where.fresh
+        out = []
+        for rows, columns, values in self._of_levels():
+            chosen = sparse.csr_array((values, (rows, columns)), shape=(self.where.groups, width))[places]
+            out.append((chosen @ chosen.T).toarray())
+        return np.stack(out)
+
+    def _of_levels(self) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Entries of the design, as last filled, that belong to the (standardised, independent) effects of a level."""
+        out = []
+        for part, *entries in zip(self.where.parts, self.where.rows, self.where.columns, self.values, strict=True):
+            columns = entries[1]
+            of_effects = (columns < self.system.kept) | (columns >= self.system.size)
+            if part.effects:
+                rows, columns, values = (e[of_effects] for e in entries)
+                out.append((rows, columns, values))
+        return out
+
     def effect_spread(self) -> np.ndarray:
         """Standard deviation (groups,) of what all effects bring to the linear predictor, over their populations."""
-        size = self.system.size
-        total = np.zeros(self.where.groups)
-        for rows, columns, values in zip(self.where.rows, self.where.columns, self.values, strict=True):
-            of_effects = (columns < self.system.kept) | (columns >= size)
-            total += np.bincount(rows[of_effects], values[of_effects] ** 2, self.where.groups)
-        return np.sqrt(total)
+        return np.sqrt(self.level_variances().sum(axis=0))
 
 
 def new_tables(

@@ -1,0 +1,212 @@
+r"""What members do: who ranks where, what each brings to its groups, how a group's weight is spread.
+
+A membership contributes :math:`w_{ij}(x_{1ij}'b_1 + u_j)` to the linear predictor, a member the sum of that over its
+groups. The effective number of members of a group is :math:`1/\sum_j \tilde w_{ij}^2` with weights normalised to sum to
+one, those of a member listed twice added first. At a maximum all of it is worked out from draws of the normal
+approximation (:mod:`.normal`): ranks and the like have no simple standard error.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from ..errors import ModelError
+from ..terms.member.term import MemberPart
+from .normal import as_draws
+from .posterior import Posterior
+from .summary import check_level, draw_table, quantiles
+
+if TYPE_CHECKING:
+    from .fit import Fit
+
+MOST = 1000
+
+
+def members(fit: Fit, block: str | None = None, *, random_seed: int | None = None) -> Members:
+    """Members of a block: ``.ranking()``, ``.contributions()``, ``.spread()``.
+
+    Parameters
+    ----------
+    block : str, optional
+        Which member block; may be left out where there is one.
+    random_seed : int, optional
+        Of the draws from the normal approximation (ml, reml).
+    """
+    blocks = fit.specification.members
+    if not blocks:
+        raise ModelError("this model has no member block")
+    if block is None and len(blocks) > 1:
+        raise ModelError(f"this model has several member blocks: say which ({', '.join(blocks)})")
+    name = next(iter(blocks)) if block is None else block
+    if name not in blocks:
+        raise ModelError(f"there is no member block {name!r}; this model has: {', '.join(blocks)}")
+    return Members(fit.posterior, name, random_seed)
+
+
+class Members:
+    """The members of one block; see :meth:`Fit.members`.
+
+    Uses at most 1,000 draws; of ml and reml they come from the normal approximation at the maximum.
+    """
+
+    def __init__(self, posterior: Posterior, name: str, random_seed: int | None):
+        self.name = name
+        self._fitted = posterior
+        self._seed = random_seed
+
+    def __repr__(self) -> str:
+        rows = self._part.memberships
+        return (
+            f"Members of {self.name}: {len(self._part.levels)} members, {len(rows.group)} memberships in "
+            f"{len(rows.start) - 1} groups; .ranking(), .contributions(), .spread()"
+        )
+
+    @cached_property
+    def _posterior(self) -> Posterior:
+        return as_draws(self._fitted, MOST, np.random.default_rng(self._seed))
+
+    @cached_property
+    def _index(self) -> int:
+        return self._posterior.block(self.name)[0]
+
+    @property
+    def _part(self) -> Any:
+        return self._posterior.specification.members[self.name]
+
+    # -- ranks -------------------------------------------------------------------------------------------------------
+
+    def ranking(self, top: int = 10, *, largest: bool = True, ci: float = 0.95) -> pd.DataFrame:
+        """Members ordered by their expected rank.
+
+        Parameters
+        ----------
+        top : int
+            k of the column ``top``, the probability of being among the first k.
+        largest : bool
+            Whether the largest effect has rank 1 (else the smallest).
+        ci : float
+
+        Returns
+        -------
+        DataFrame
+            Indexed by member: effect (posterior mean, or mean of the normal approximation), sd, rank (expected), lower,
+            upper (of the rank), top, memberships.
+        """
+        effects = self._effects()
+        if isinstance(top, bool) or not 1 <= top <= effects.shape[1] or int(top) != top:
+            raise ModelError(
+                f"top= is a whole number from 1 to the number of members ({effects.shape[1]}), not {top!r}"
+            )
+        check_level(ci)
+        order = np.argsort(-effects if largest else effects, axis=1, kind="stable")
+        ranks = np.empty_like(order)
+        np.put_along_axis(ranks, order, np.arange(1, effects.shape[1] + 1)[None], axis=1)
+        low, high = quantiles(ranks, ci)
+        columns = {
+            "effect": effects.mean(axis=0), "sd": effects.std(axis=0, ddof=1), "rank": ranks.mean(axis=0), "lower": low,
+            "upper": high, "top": (ranks <= top).mean(axis=0),
+            "memberships": np.bincount(self._part.memberships.member, minlength=effects.shape[1]),
+        }  # fmt: skip
+        table = pd.DataFrame(columns, index=pd.Index(self._part.levels.values, name=self.name))
+        return table.sort_values("rank", kind="stable")
+
+    def _effects(self) -> np.ndarray:
+        """Effects (draws, members)."""
+        if not self._part.effects:
+            raise ModelError(f"block {self.name!r} has no effects (effects=none), so its members have no rank")
+        posterior = self._posterior
+        draws = posterior.effect_draws(self._index)
+        draws = draws.reshape(-1, draws.shape[-1])
+        return draws[_kept(len(draws))]
+
+    # -- contributions -----------------------------------------------------------------------------------------------
+
+    def contributions(self, by: str = "member", *, ci: float = 0.95) -> pd.DataFrame:
+        """What members bring to the linear predictor: weight times (covariates times coefficients, plus effect).
+
+        Parameters
+        ----------
+        by : {"member", "membership", "group"}
+            Summed over a member's groups, each membership, or summed over a group's members.
+        ci : float
+
+        Returns
+        -------
+        DataFrame
+            mean, sd, lower, upper, indexed by member or group, or with columns group and member. Covariates count from
+            zero, not from their means.
+        """
+        rows, levels = self._part.memberships, self._posterior.specification.tables.group_levels
+        assert levels is not None
+        each = self._each_membership()
+        members, groups = self._part.levels.values, levels.values
+        if by == "membership":
+            left = pd.DataFrame({"group": groups[rows.group], "member": members[rows.member]})
+            return pd.concat([left, draw_table(each, ci, left.index)], axis=1)
+        if by not in ("member", "group"):
+            raise ModelError(f'by= is "member", "membership" or "group", not {by!r}')
+        codes, ids = (rows.member, members) if by == "member" else (rows.group, groups)
+        summed = np.stack([np.bincount(codes, e, len(ids)) for e in each])
+        return draw_table(summed, ci, pd.Index(ids, name=self.name if by == "member" else levels.name))
+
+    def _each_membership(self) -> np.ndarray:
+        """Contributions (draws, memberships)."""
+        part, posterior = self._part, self._posterior
+        if not isinstance(part, MemberPart):
+            raise ModelError(
+                f"block {self.name!r} is no weighted sum, so its members have no contributions of their own"
+            )
+        system = posterior.specification.system
+        theta, x = posterior.thinned(MOST)
+        start = system.kept + sum(len(p.coefficients) for p in system.parts[: self._index])
+        linear = x[:, start : start + len(part.coefficients)] @ part.x[part.columns.inside]
+        own = theta[:, system.theta_of(self._index)]
+        loose = own[:, own.shape[1] - len(part.columns.loose) :] @ part.x[part.columns.outside]
+        out = linear + loose + part.columns.known @ part.x[part.columns.given]
+        if part.effects:
+            out = out + self._effects()[:, part.memberships.member]
+        return out * self._weights()
+
+    def _weights(self) -> np.ndarray:
+        return self._posterior.weight_draws(self.name, MOST)
+
+    # -- how weight is spread ----------------------------------------------------------------------------------------
+
+    def spread(self, *, ci: float = 0.95) -> pd.DataFrame:
+        """How the weight of each group is spread over its members.
+
+        Returns
+        -------
+        DataFrame
+            Indexed by group (those with members): members (distinct), total (sum of weights), smallest, largest (means
+            of a member's weight), heaviest (the member with the largest mean weight), effective (number of members:
+            1 / sum of squared shares) with its sd, lower and upper.
+        """
+        rows, levels = self._part.memberships, self._posterior.specification.tables.group_levels
+        assert levels is not None
+        width = len(self._part.levels)
+        keys, places = np.unique(rows.group * width + rows.member, return_inverse=True)
+        group, start = keys // width, np.flatnonzero(np.diff(keys // width, prepend=-1))
+        merged = np.stack([np.bincount(places.reshape(-1), w, len(keys)) for w in self._weights()])
+        total = np.add.reduceat(merged, start, axis=1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            effective = total**2 / np.add.reduceat(merged**2, start, axis=1)
+        middle = merged.mean(axis=0)
+        sizes = np.diff(np.append(start, len(keys)))
+        heaviest = [keys[a + int(np.argmax(middle[a : a + n]))] % width for a, n in zip(start, sizes, strict=True)]
+        columns = {
+            "members": sizes, "total": total.mean(axis=0), "smallest": np.minimum.reduceat(middle, start),
+            "largest": np.maximum.reduceat(middle, start), "heaviest": self._part.levels.values[heaviest],
+        }  # fmt: skip
+        index = pd.Index(levels.values[group[start]], name=levels.name)
+        rest = draw_table(effective, ci, index).rename(columns={"mean": "effective"})
+        return pd.concat([pd.DataFrame(columns, index=index), rest], axis=1)
+
+
+def _kept(count: int) -> np.ndarray:
+    """The draws that :meth:`Posterior.thinned` keeps."""
+    return np.unique(np.linspace(0, count - 1, min(MOST, count)).astype(int))
