@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .api import compare as compare
     from .api import fit as fit
     from .api import load as load
+    from .effects.relationship import pedigree as pedigree
     from .errors import DataError as DataError
     from .errors import EngineError as EngineError
     from .errors import FormulaError as FormulaError
@@ -44,6 +45,7 @@ __all__ = [
     "fit",
     "load",
     "memberships",
+    "pedigree",
     "prior",
     "simulate",
 ]
@@ -67,6 +69,7 @@ _HOMES = {
     "compare": "api",
     "fit": "api",
     "load": "api",
+    "pedigree": "effects.relationship",
 }
 
 

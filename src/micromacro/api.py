@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .effects.relationship import read_relationship
 from .engines.base import Settings
 from .engines.choose import LIKELIHOOD, check_engine, check_settings, run_engine
 from .errors import DataError, MicromacroWarning, ModelError
@@ -45,6 +46,7 @@ def fit(
     members: Any = None,
     missing: str = "error",
     observation_weights: str | None = None,
+    known: Mapping[str, Any] | None = None,
     draws: int = 1000,
     tune: int = 1000,
     chains: int = 4,
@@ -85,6 +87,9 @@ def fit(
     observation_weights : str, optional
         Column of the groups by which their log-likelihoods are multiplied: 2 counts a group twice. The number of
         groups, and what depends on it (BIC), stays what it is.
+    known : dict, optional
+        Covariances of levels by the name that ``effects = known(K)`` uses: a square DataFrame labelled by ids, a pair
+        (matrix, ids), a dict of dicts, or :func:`micromacro.pedigree`.
     draws, tune, chains : int
         Kept and tuning iterations of each chain, and how many chains.
     random_seed : int, optional
@@ -112,7 +117,7 @@ def fit(
     """
     model = object.__new__(Model)  # without the specification that this engine may not need
     model._prepare(
-        formula, data, family=family, priors=priors, fixed=fixed, graphs=graphs, memberships=memberships,
+        formula, data, family=family, priors=priors, fixed=fixed, graphs=graphs, known=known, memberships=memberships,
         members=members, missing=missing, observation_weights=observation_weights,
     )  # fmt: skip
     return model.fit(
@@ -231,9 +236,10 @@ class Model:
         members: Any = None,
         missing: str = "error",
         observation_weights: str | None = None,
+        known: Mapping[str, Any] | None = None,
     ):
         self._prepare(
-            formula, data, family=family, priors=priors, fixed=fixed, graphs=graphs, memberships=memberships,
+            formula, data, family=family, priors=priors, fixed=fixed, graphs=graphs, known=known, memberships=memberships,
             members=members, missing=missing, observation_weights=observation_weights,
         )  # fmt: skip
         self._specified(flat=False)  # errors of terms, weights and priors come now
@@ -245,7 +251,8 @@ class Model:
         self._arguments = {"formula": formula, "data": data, **options}
         self._family = find_family(family)
         columns = available_columns(data, memberships, members) if columns is None else columns
-        self._reading = read(formula, columns, options["observation_weights"])
+        sources = {name: read_relationship(k, name) for name, k in (options["known"] or {}).items()}
+        self._reading = read(formula, columns, options["observation_weights"], sources)
         self._stored: tuple[Tables, tuple[str, ...]] | None = None  # of a model that was loaded
         self._tables = assemble(self._reading.request, data, memberships, members, missing)
         self._specifications: dict[bool, Specification] = {}
@@ -335,7 +342,7 @@ class Model:
                 arguments = {**arguments, "memberships": None, "members": None, **changes}
             return Model(**arguments)
         tables, columns = self._stored
-        reading = read(arguments["formula"], columns, arguments["observation_weights"])
+        reading = read(arguments["formula"], columns, arguments["observation_weights"], self._reading.sources)
         model = object.__new__(Model)
         data, edges = as_data(tables, self._reading.request)
         blocks = {b.block: edges[b.block] for b in reading.request.blocks if b.block in edges}
@@ -362,9 +369,10 @@ class Model:
         model._arguments = defaults | {
             "formula": about["formula"], "data": None, "family": stored.family(family), "priors": stored.priors,
             "fixed": about["fixed"], "observation_weights": about["observation_weights"],
+            "known": dict(stored.sources) or None,
         }  # fmt: skip
         model._family, model._specifications = model._arguments["family"], {}
-        model._reading = read(about["formula"], about["columns"], about["observation_weights"])
+        model._reading = read(about["formula"], about["columns"], about["observation_weights"], stored.sources)
         if tables is not None:
             model._tables, model._stored = tables, (tables, tuple(about["columns"]))
         return model
@@ -373,7 +381,7 @@ class Model:
         """Take the user's tables instead of those of a file."""
         self._arguments |= given
         columns = available_columns(given["data"], given["memberships"], given["members"])
-        self._reading = read(self.formula, columns, self._arguments["observation_weights"])
+        self._reading = read(self.formula, columns, self._arguments["observation_weights"], self._reading.sources)
         self._tables, self._stored = assemble(self._reading.request, **given), None
 
     def simulate(

@@ -43,9 +43,15 @@ class Reading:
     request: TableRequest
     columns: tuple[str, ...]
     observation_weights: str | None = None
+    sources: Mapping[str, Any] = field(default_factory=dict)
 
 
-def read(text: str, columns: Sequence[str], observation_weights: str | None = None) -> Reading:
+def read(
+    text: str,
+    columns: Sequence[str],
+    observation_weights: str | None = None,
+    sources: Mapping[str, Any] | None = None,
+) -> Reading:
     """Parse a formula and find which columns it needs.
 
     Parameters
@@ -54,6 +60,8 @@ def read(text: str, columns: Sequence[str], observation_weights: str | None = No
         All columns of the user's tables: any other symbol in `weights` is a free parameter.
     observation_weights : str, optional
         A column of the groups: powers of the likelihood.
+    sources : mapping, optional
+        Covariances (and graphs) by the names that ``effects=`` uses; one that is not used is an error.
     """
     known = tuple(columns)
     formula = parse_formula(text)
@@ -81,7 +89,20 @@ def read(text: str, columns: Sequence[str], observation_weights: str | None = No
         needed_of_groups += (observation_weights,)
     outcome = of_outcome + ((observation_weights,) if observation_weights else ())
     request = TableRequest(group, needed_of_groups, tuple(blocks), outcome, endless)
-    return Reading(formula, weights, request, known, observation_weights)
+    _check_sources(formula, sources or {})
+    return Reading(formula, weights, request, known, observation_weights, sources or {})
+
+
+def _check_sources(formula: Formula, sources: Mapping[str, Any]) -> None:
+    """A covariance or a graph that no term uses is a slip of the pen."""
+    nodes = [*(c.effects for c in formula.members), *(u.effects for u in formula.units)]
+    used = {name.name for node in nodes for name in names_in(node)}
+    used |= {n.value for node in nodes if isinstance(node, Call) for n in node.args if isinstance(n, Text)}
+    for name in sources:
+        if name not in used:
+            raise ModelError(
+                f"{name!r} was given, but no effects= of the formula uses it, as in effects = known({name})"
+            )
 
 
 def _one_group_column(formula: Formula) -> str | None:
@@ -355,7 +376,8 @@ def coefficients_of(part: Any) -> tuple[Parameter, ...]:
     """A part's coefficients in the order in which the user wrote them, loose ones in their places."""
     if isinstance(part, FixedPart):
         return ((part.intercept,) if part.intercept else ()) + part.parameters
-    return part.parameters if isinstance(part, MemberPart) else ()
+    own = part.structure.coefficients if isinstance(part, (MemberPart, UnitPart)) and part.structure else ()
+    return (part.parameters if isinstance(part, MemberPart) else ()) + own
 
 
 _TYPES = ("right", "left", "interval")
@@ -375,7 +397,7 @@ def specify(
         What the user gave for the names that stand in ``effects=``.
     """
     formula = reading.formula
-    sources = _sources(formula, graphs)
+    sources = _sources(formula, graphs) | dict(reading.sources)
     response = family.read(read_outcome(formula, tables))
     if reading.observation_weights is not None:
         response = replace(response, weight=_observation_weights(reading.observation_weights, tables))

@@ -131,6 +131,19 @@ def test_every_sort_of_term(name):
     check(model(formula, data if "mm(" in formula else data.drop_duplicates("g"), **options))
 
 
+def test_every_kind_of_effects():
+    """The density of each kind, written twice: standardised with its kernels, and plainly."""
+    data, rng = outcomes.make(PLAIN), np.random.default_rng(6)
+    ids = np.unique(data["member"])
+    root = rng.standard_normal((len(ids), len(ids)))
+    known = {"K": (root @ root.T / len(ids) + np.eye(len(ids)), ids)}
+    block = "y ~ 1 + x + mm(member, g, z, weights = power(s), effects = {})"
+    for effects in ("iid(1 + z)", "correlated(1 + z + v)", "fixed"):
+        check(model(block.format(effects), data), count=10)
+    check(model(block.format("known(K)"), data, known=known), count=10)
+    check(model("y ~ 1 + (1 + x + often | unit)", data.drop_duplicates("g")), count=10)
+
+
 @pytest.mark.parametrize("rule", ["total", "group", "none"])
 @pytest.mark.parametrize("form", ["power(s + v)", "logistic(s)", "exp(b * s)", "1 / n", "2 + tanh(b * s)"])
 def test_every_rule_of_normalisation(form, rule):

@@ -11,7 +11,9 @@ from .base import Effects, Setting
 from .chains import make_ar1, make_walk
 from .correlated import make_correlated
 from .fields import make_car, make_icar
+from .fixed import make_fixed
 from .iid import make_iid
+from .known import make_known
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,8 @@ _ROWS = (
     EffectKind("ar1", "an autoregression in time for each level", make_ar1, "columns"),
     EffectKind("icar", "an intrinsic conditional autoregression on a graph", make_icar, "names"),
     EffectKind("car", "a proper conditional autoregression on a graph", make_car, "names"),
+    EffectKind("known", "effects with a known covariance matrix, known(K)", make_known, "names"),
+    EffectKind("fixed", "a coefficient for each level, without pooling", make_fixed),
 )
 KINDS = {row.word: row for row in _ROWS}
 

@@ -19,7 +19,9 @@ from ..effects.base import Effects
 from ..effects.chains import Autoregression, Chain, Walk
 from ..effects.correlated import Correlated
 from ..effects.fields import Field, Intrinsic, Proper
+from ..effects.fixed import NoPooling
 from ..effects.iid import Independent
+from ..effects.known import Known
 from ..errors import EngineError
 from ..numerics.precision import SUM_SD
 
@@ -164,6 +166,31 @@ def icar_density(effects: Intrinsic, _theta: Array, x: Array) -> Array:
     return value
 
 
+def known(effects: Known, theta: Array, x: Array) -> Array:
+    """The sd times the entry of each membership's level."""
+    assert effects.ids is not None
+    return theta[0] * x[effects.ids.find(effects.levels)[effects.rows.level]]
+
+
+def known_prior(effects: Known, _theta: Array, x: Array) -> Array:
+    """Multivariate normal by dense algebra, from the matrix as the user gave it."""
+    jnp = _jnp()
+    assert effects.relationship is not None and effects.ids is not None
+    at = effects.relationship.ids.find(effects.ids)
+    matrix = effects.relationship.matrix[at][:, at].toarray()
+    log_det = jnp.linalg.slogdet(matrix)[1]
+    if effects.relationship.inverse:
+        return 0.5 * log_det - 0.5 * x @ matrix @ x - len(x) * LOG_ROOT_2PI
+    return -0.5 * log_det - 0.5 * x @ jnp.linalg.solve(matrix, x) - len(x) * LOG_ROOT_2PI
+
+
+def no_pooling(effects: NoPooling, _theta: Array, x: Array) -> Array:
+    """The coefficient of each membership's level; that of the reference is zero."""
+    jnp = _jnp()
+    table = jnp.concatenate([jnp.zeros(1), x]) if effects.reference else x
+    return table[effects.rows.level]
+
+
 EFFECTS: dict[type[Effects], JointEffects] = {
     Independent: JointEffects(independent),
     Correlated: JointEffects(correlated),
@@ -171,4 +198,6 @@ EFFECTS: dict[type[Effects], JointEffects] = {
     Autoregression: JointEffects(states, ar1_density),
     Proper: JointEffects(nodes, car_density),
     Intrinsic: JointEffects(nodes, icar_density),
+    Known: JointEffects(known, known_prior),
+    NoPooling: JointEffects(no_pooling),
 }

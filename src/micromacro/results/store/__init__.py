@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...effects.relationship import Relationship
 from ...families.base import Family
 from ...model import Specification
 from ...table.memberships import Tables
@@ -93,6 +94,8 @@ def save(fit: Fit, path: Any, keep: Keep) -> SavedFile:
         parts["check"] = check_to_plain(shrunk, with_effects=not with_effects)
         parts["tables"] = tables_to_plain(tables) if keep.data else None
         groups = readable(shrunk, with_effects and keep.named, keep.data, keep.dtype)
+        sources = outcome.specification.reading.sources
+        parts["sources"] = {name: source.to_plain() for name, source in sources.items()} or None
     if keep.contents == "summary" or not keep.data:
         parts["results"] = tables_of(fit, keep.data)
     sizes = {"readable": sum(g.nbytes for g in groups.values())} if groups else {}
@@ -153,6 +156,12 @@ class Stored:
         """The tables that the formula reads, if they were kept."""
         plain = self.parts.get("tables")
         return None if plain is None else tables_from_plain(plain)
+
+    @property
+    def sources(self) -> dict[str, Relationship]:
+        """Known covariances by name."""
+        plain = self.parts.get("sources") or {}
+        return {name: Relationship.from_plain(value, name) for name, value in plain.items()}
 
     @property
     def priors(self) -> Any:

@@ -1,0 +1,233 @@
+r"""Effects with a known covariance, ``known(K)``: :math:`u = sd\,x` with :math:`x \sim N(0, K)`.
+
+Given a covariance, the levels of the data have the block of K that is theirs, which is inverted component by
+component. Given a precision (:func:`~micromacro.effects.relationship.pedigree`), every id that it knows has an effect,
+which keeps it sparse.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from scipy import sparse
+from scipy.sparse.csgraph import connected_components
+
+from ..errors import DataError, FormulaError
+from ..language.nodes import Name, Text
+from ..numerics.cholesky import factorise, log_determinant, solve_lower, solve_upper
+from ..numerics.rows import assemble
+from ..numerics.symbolic import Symbolic, analyse
+from ..table.levels import Levels
+from .base import Effects, Rows, Setting
+from .iid import sd_parameters
+from .relationship import Relationship
+
+
+@dataclass(frozen=True, eq=False)
+class Known(Effects):
+    """Effects with a known covariance.
+
+    Attributes
+    ----------
+    relationship : Relationship
+        As the user gave it.
+    ids : Levels
+        What the latent entries belong to.
+    d : sparse array
+        Lower triangle of the precision of the latent entries.
+    pieces : (3 arrays)
+        Membership, latent entry and coefficient of each piece.
+    """
+
+    relationship: Relationship | None = None
+    ids: Levels | None = None
+    d: sparse.coo_array | None = None
+    pieces: tuple[np.ndarray, np.ndarray, np.ndarray] = (np.empty(0), np.empty(0), np.empty(0))
+
+    @property
+    def latents(self) -> int:
+        """An entry for each id."""
+        return len(self._ids) + len(self.fresh)
+
+    @property
+    def _ids(self) -> Levels:
+        assert self.ids is not None
+        return self.ids
+
+    @property
+    def _relationship(self) -> Relationship:
+        assert self.relationship is not None
+        return self.relationship
+
+    def pattern(self) -> tuple[np.ndarray, np.ndarray]:
+        return self.pieces[0], self.pieces[1]
+
+    def loads(self, theta: np.ndarray, out: np.ndarray) -> None:
+        np.multiply(self.pieces[2], theta[0], out=out)
+
+    def pull_loads(self, theta: np.ndarray, d_load: np.ndarray) -> np.ndarray:
+        return np.array([self.pieces[2] @ d_load])
+
+    def precision_pattern(self) -> tuple[np.ndarray, np.ndarray]:
+        assert self.d is not None
+        row, column = self.d.coords
+        return row.astype(np.int64), column.astype(np.int64)
+
+    def precision(self, theta: np.ndarray, out: np.ndarray) -> float:
+        assert self.d is not None
+        out[:] = self.d.data
+        return self._factor.log_det
+
+    @cached_property
+    def _factor(self) -> Factor:
+        assert self.d is not None
+        return Factor.of(*self.precision_pattern(), self.d.data, len(self._ids))
+
+    def natural(self, theta: np.ndarray) -> sparse.csr_array:
+        return sparse.csr_array(theta[0] * sparse.eye_array(len(self._ids)))
+
+    def labels(self) -> tuple[tuple[str, np.ndarray], ...]:
+        return ((self.name, self._ids.values),)
+
+    def variance(self, theta: np.ndarray, row: np.ndarray, latent: np.ndarray, value: np.ndarray) -> np.ndarray:
+        out = np.zeros(self.rows.groups)
+        order = np.argsort(row, kind="stable")
+        row, latent, value = row[order], latent[order], value[order]
+        ends = np.searchsorted(row, np.arange(self.rows.groups + 1))
+        for i in np.flatnonzero(np.diff(ends)):
+            a = np.zeros(len(self._ids))
+            a[latent[ends[i] : ends[i + 1]]] = value[ends[i] : ends[i + 1]]
+            half = self._factor.half_solve(a)
+            out[i] = half @ half
+        return out
+
+    def sample(self, theta: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return self._factor.draw(rng.standard_normal(len(self._ids)))
+
+    def on(self, rows: Rows) -> Effects:
+        mapped, fresh = self._recoded(rows)
+        whole = covered(self._relationship, rows.levels, self.name)
+        latent = self._ids.find(rows.levels)[rows.level]
+        old = np.flatnonzero(latent >= 0)
+        pieces = [(old, latent[old], np.ones(len(old)))]
+        new = np.array([c for c in range(len(rows.levels)) if self._ids.find(rows.levels)[c] < 0], dtype=np.int64)
+        if len(new):  # what K says of them given the levels of the fit
+            seen = self._relationship.ids.find(self._ids)
+            k = self._relationship.matrix
+            cross = k[whole[new]][:, seen].toarray()
+            share = np.linalg.solve(k[seen][:, seen].toarray(), cross.T).T
+            rest = k[whole[new]][:, whole[new]].toarray() - share @ cross.T
+            root = np.linalg.cholesky(rest)
+            loads = np.hstack([share, root])
+            place = np.full(len(rows.levels), -1)
+            place[new] = np.arange(len(new))
+            for membership in np.flatnonzero(latent < 0):
+                own = loads[place[rows.level[membership]]]
+                some = np.flatnonzero(own)
+                pieces.append((np.full(len(some), membership), some, own[some]))
+        together = tuple(np.concatenate(p) for p in zip(*pieces, strict=True))
+        return replace(self, rows=mapped, fresh=fresh if len(new) else (), pieces=together)
+
+    def sentences(self) -> list[str]:
+        what = "inverse of " if self._relationship.inverse else ""
+        return [f"u_{self.name} ~ multivariate normal(0, {self.hypers[0].name}^2 * {what}{self._relationship.name})"]
+
+
+@dataclass(frozen=True, eq=False)
+class Factor:
+    """Cholesky factor of a sparse precision."""
+
+    symbolic: Symbolic
+    panel: np.ndarray
+    log_det: float
+
+    @classmethod
+    def of(cls, row: np.ndarray, column: np.ndarray, value: np.ndarray, n: int) -> Factor:
+        """Factorise; a LinAlgError where it is not positive definite."""
+        empty = np.empty(0, dtype=np.int64)
+        s = analyse(0, n, empty, empty, row, column, n)
+        panel = np.empty(s.panel_size)
+        assemble(s.row_start, s.pair, np.empty(0), np.empty(0), s.d_place, np.ascontiguousarray(value), panel)
+        longest = int(np.diff(s.layout.row_start).max(initial=1))
+        if factorise(s.layout, panel, np.empty(max(longest, n, 1))) >= 0:
+            raise np.linalg.LinAlgError
+        return cls(s, panel, float(log_determinant(s.layout, panel, n)))
+
+    def half_solve(self, a: np.ndarray) -> np.ndarray:
+        """L^-1 a, whose square is a'D^-1 a."""
+        out = a[self.symbolic.order]
+        solve_lower(self.symbolic.layout, self.panel, out)
+        return out
+
+    def draw(self, z: np.ndarray) -> np.ndarray:
+        """A draw from N(0, D^-1)."""
+        z = z.copy()
+        solve_upper(self.symbolic.layout, self.panel, z)
+        out = np.empty_like(z)
+        out[self.symbolic.order] = z
+        return out
+
+
+def covered(relationship: Relationship, levels: Levels, name: str) -> np.ndarray:
+    """Places of levels among a relationship's ids; those that it does not have are an error."""
+    codes = relationship.ids.find(levels)
+    missing = levels.values[codes < 0]
+    if len(missing):
+        raise DataError(
+            f"the known covariance {relationship.name!r} has no row for {len(missing)} levels of {name!r} (first: "
+            f"{', '.join(map(str, missing[:5]))}): add them, or leave their rows out"
+        )
+    return codes
+
+
+def make_known(setting: Setting) -> Known:
+    """Build ``known(K)``."""
+    span = setting.node.span
+    key = setting.arguments[0] if len(setting.arguments) == 1 else None
+    word = key.name if isinstance(key, Name) else key.value if isinstance(key, Text) else None
+    if word is None:
+        raise FormulaError("known() takes the name of a covariance: known(K)", setting.text, span.start, span.stop)
+    relationship = setting.sources.get(word)
+    if not isinstance(relationship, Relationship):
+        raise FormulaError(
+            f'known({word}) needs the covariance: give known={{"{word}": matrix}} to mm.fit', setting.text, span.start,
+            span.stop,
+        )  # fmt: skip
+    rows = setting.rows
+    codes = covered(relationship, rows.levels, setting.name)
+    try:
+        if relationship.inverse:
+            ids, lower = relationship.ids, sparse.coo_array(sparse.tril(relationship.matrix))
+            latent = codes[rows.level]
+        else:
+            ids, latent = rows.levels, rows.level
+            lower = inverted(sparse.csr_array(relationship.matrix[codes][:, codes]))
+        m = len(rows.level)
+        pieces = (np.arange(m), latent, np.ones(m))
+        made = Known(setting.name, rows, sd_parameters(setting), (), relationship, ids, lower, pieces)
+        made.precision(np.ones(1), np.empty(lower.nnz))
+    except np.linalg.LinAlgError as error:
+        raise DataError(
+            f"the known covariance {word!r} is not positive definite over the levels of {setting.name!r}: two levels "
+            "may be the same, or a correlation may be 1 or more; add a little to its diagonal, or mend it"
+        ) from error
+    return made
+
+
+def inverted(k: sparse.csr_array) -> sparse.coo_array:
+    """Lower triangle of the inverse, component by component."""
+    count, label = connected_components(k, directed=False)
+    rows, columns, values = [], [], []
+    for c in range(count):
+        own = np.flatnonzero(label == c)
+        root = np.linalg.cholesky(k[own][:, own].toarray())
+        half = np.linalg.solve(root, np.eye(len(own)))
+        inverse = half.T @ half
+        i, j = np.tril_indices(len(own))
+        rows.append(own[i])
+        columns.append(own[j])
+        values.append(inverse[i, j])
+    n = len(label)
+    return sparse.coo_array((np.concatenate(values), (np.concatenate(rows), np.concatenate(columns))), shape=(n, n))
