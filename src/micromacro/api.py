@@ -239,8 +239,8 @@ class Model:
         known: Mapping[str, Any] | None = None,
     ):
         self._prepare(
-            formula, data, family=family, priors=priors, fixed=fixed, graphs=graphs, known=known, memberships=memberships,
-            members=members, missing=missing, observation_weights=observation_weights,
+            formula, data, family=family, priors=priors, fixed=fixed, graphs=graphs, known=known,
+            memberships=memberships, members=members, missing=missing, observation_weights=observation_weights,
         )  # fmt: skip
         self._specified(flat=False)  # errors of terms, weights and priors come now
 
