@@ -26,6 +26,7 @@ from .table.memberships import Tables, assemble, available_columns
 if TYPE_CHECKING:
     import pandas as pd
 
+    from .results.check import Check
     from .results.criticism.elpd import Elpd
     from .results.store import SavedResults, Stored
     from .simulate.model import Simulation
@@ -293,6 +294,23 @@ class Model:
         from .results.explain import Explanation, explain
 
         return Explanation(explain(self.specification))
+
+    def check(self) -> Check:
+        """Look for what the data cannot tell apart, before anything is fitted.
+
+        Members seen in one group only, members that are always together, sets of groups that share no member; weight
+        parameters that no data can inform (the block has neither covariates nor effects; the weights do not change with
+        them, as where a covariate is constant within groups and ``normalize = group``), pairs of them that change the
+        weights alike; units with one group each; terms whose effects are the same.
+
+        Returns
+        -------
+        Check
+            ``.ok``, ``.findings``, ``.table`` (a DataFrame with a row a finding); prints as a list.
+        """
+        from .results.check import check
+
+        return check(self.specification)
 
     def __repr__(self) -> str:
         return str(self.explain())

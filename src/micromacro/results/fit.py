@@ -136,6 +136,25 @@ class Fit:
         index = self.params.index
         return pd.DataFrame(self._posterior.covariance, index=index, columns=index.rename(None))
 
+    def identification(self, threshold: float = 0.9) -> pd.DataFrame:
+        """How far weight parameters (and shapes of aggregation) can be told from the others.
+
+        Parameters
+        ----------
+        threshold : float
+            Absolute correlation above which a pair is flagged.
+
+        Returns
+        -------
+        DataFrame
+            A row a pair, the strongest first: parameter, other, correlation (posterior, or of the estimates by the
+            joint Hessian), flagged, contraction (of `parameter`, with draws: 0 where the data said nothing, 1 where
+            they said all).
+        """
+        from .check import identification
+
+        return identification(self._posterior, threshold)
+
     # -- likelihood --------------------------------------------------------------------------------------------------
 
     @property

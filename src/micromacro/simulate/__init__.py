@@ -1,7 +1,8 @@
-"""Simulated data: coalition-like data with known truth, and outcomes from any model."""
+"""Simulated data with known truth: coalitions, designs with several sorts of members, outcomes from any model."""
 
 from __future__ import annotations
 
 from .coalitions import Coalitions, coalitions
+from .designs import SimulatedDesign, friends, opposition, roles
 
-__all__ = ["Coalitions", "coalitions"]
+__all__ = ["Coalitions", "SimulatedDesign", "coalitions", "friends", "opposition", "roles"]
