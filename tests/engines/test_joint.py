@@ -131,17 +131,18 @@ def test_every_sort_of_term(name):
     check(model(formula, data if "mm(" in formula else data.drop_duplicates("g"), **options))
 
 
+@pytest.mark.slow
 def test_every_kind_of_effects():
     """The density of each kind, written twice: standardised with its kernels, and plainly."""
     data, rng = outcomes.make(PLAIN), np.random.default_rng(6)
-    ids = np.unique(data["member"])
+    ids = np.unique(data["member"].dropna())
     root = rng.standard_normal((len(ids), len(ids)))
     known = {"K": (root @ root.T / len(ids) + np.eye(len(ids)), ids)}
     block = "y ~ 1 + x + mm(member, g, z, weights = power(s), effects = {})"
     for effects in ("iid(1 + z)", "correlated(1 + z + v)", "fixed"):
-        check(model(block.format(effects), data), count=10)
-    check(model(block.format("known(K)"), data, known=known), count=10)
-    check(model("y ~ 1 + (1 + x + often | unit)", data.drop_duplicates("g")), count=10)
+        check(model(block.format(effects), data), count=2)
+    check(model(block.format("known(K)"), data, known=known), count=2)
+    check(model("y ~ 1 + (1 + x + often | unit)", data.drop_duplicates("g")), count=2)
 
 
 @pytest.mark.parametrize("rule", ["total", "group", "none"])
