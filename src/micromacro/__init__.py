@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from . import priors as prior
     from . import simulate as simulate
     from .api import Model as Model
+    from .api import aggregations as aggregations
     from .api import compare as compare
     from .api import fit as fit
     from .api import load as load
@@ -38,6 +39,7 @@ __all__ = [
     "Model",
     "ModelError",
     "__version__",
+    "aggregations",
     "compare",
     "datasets",
     "errors",
@@ -66,6 +68,7 @@ _HOMES = {
     "MicromacroWarning": "errors",
     "Model": "api",
     "ModelError": "errors",
+    "aggregations": "api",
     "compare": "api",
     "fit": "api",
     "load": "api",

@@ -26,6 +26,7 @@ from .table.memberships import Tables, assemble, available_columns
 if TYPE_CHECKING:
     import pandas as pd
 
+    from .results.aggregations import Aggregations
     from .results.check import Check
     from .results.criticism.elpd import Elpd
     from .results.store import SavedResults, Stored
@@ -211,6 +212,61 @@ def compare(fits: Mapping[str, Fit | Elpd], ic: str | None = None) -> pd.DataFra
     from .results.compare import compare as compare_fits
 
     return compare_fits(fits, ic)
+
+
+def aggregations(
+    model: Model,
+    links: Sequence[str] = ("mean", "sum", "max", "min"),
+    *,
+    block: str | None = None,
+    engine: str = "ml",
+    draws: int = 2000,
+    random_seed: int = 0,
+) -> Aggregations:
+    """Fit rival ways in which members may combine, and say which one the data prefer and by how much.
+
+    Everything but one member block stays as the model has it.
+
+    Parameters
+    ----------
+    model : Model
+    links : sequence of str
+        ``"mean"`` (weights 1/n), ``"sum"`` (weights 1, not normalised), ``"max"`` and ``"min"`` (the covariates'
+        largest and least values in the group; effects keep the block's weights), ``"largest(x)"`` (all weight on the
+        member with the largest x, ties shared), ``"power(x + z)"`` (weights 1 / n ** exp(-(...)), estimated),
+        ``"smax"`` (a smooth maximum with estimated kappa, from the least over the mean to the largest).
+    block : str, optional
+        Which member block, where the model has several.
+    engine : {"ml", "laplace", "mcmc"}
+        With ``ml``, by far the fastest, groups are left out at the maximum, and each link pays one for each of its
+        weight parameters and sds, as in AIC. The others average over the posterior, with the model's priors.
+    draws : int
+        Of each fit that has draws.
+    random_seed : int
+        The same for all, so that what does not differ does not differ by chance.
+
+    Returns
+    -------
+    Aggregations
+        ``.table``, ``.plot()``, ``.preferred``, ``.verdict``, ``.fits``, ``.formulas``.
+    """
+    from .results import aggregations as rival
+
+    if not isinstance(model, Model):
+        raise ModelError("aggregations() takes a Model: mm.aggregations(mm.Model(formula, data), [...])")
+    formula = model._reading.formula
+    call = rival.member_block(formula, block)
+    name = call.name or call.member.name
+    formulas = {link: rival.write_link(formula, call, link) for link in links}
+    if len(formulas) < 2:
+        raise ModelError("aggregations() compares links: name two or more")
+    fits, run = {}, {"random_seed": random_seed, "progress": False}
+    run["draws"] = draws if engine != "mcmc" else max(50, draws // 4)
+    for link, text in formulas.items():
+        given = {key: rival.carried(model._arguments[key], name, link) for key in ("priors", "fixed")}
+        fits[link] = model._changed({"formula": text, **given}).fit(engine, **run)
+    own = {link: rival.shape_text(fit, name) for link, fit in fits.items()}
+    return rival.judge(fits, formulas, own)
 
 
 class Model:

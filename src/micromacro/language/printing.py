@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from .functions import CONTRASTS
-from .nodes import Binary, Call, Name, Node, Number, Text, Unary, names_in
+from .nodes import Binary, Call, MemberCall, Name, Node, Number, Text, Unary, names_in
 
 _LEVEL = {
     "==": 1, "!=": 1, "<": 1, "<=": 1, ">": 1, ">=": 1, "+": 2, "-": 2, "*": 3, "/": 3, "%": 3, ":": 4, "**": 6,
@@ -63,6 +63,30 @@ def wilkinson_text(terms: Sequence[tuple[str, Node]], intercept: bool) -> str:
     return out
 
 
+def member_text(call: MemberCall) -> str:
+    """An ``mm(...)`` that parses to the same call."""
+    terms = ["1"] if call.intercept else []
+    text = " + ".join(terms)
+    for sign, node in call.covariates:
+        text += f" {sign} {_inside(node, 3)}" if text or sign == "-" else _inside(node, 3)
+    for fix in call.fixes:
+        text += (" + " if text else "") + f"fix({to_text(fix.term)}, {fix.value!r})"
+    parts = [to_text(call.member), to_text(call.group)] + ([text.strip()] if text else [])
+    if call.weights is not None:
+        parts.append(f"weights = {to_text(call.weights)}")
+    if call.normalize is not None:
+        parts.append(f"normalize = {call.normalize}")
+    if call.aggregate != Name("sum"):
+        parts.append(f"aggregate = {to_text(call.aggregate)}")
+    if call.effects != Name("iid"):
+        parts.append(f"effects = {to_text(call.effects)}")
+    if call.name is not None:
+        parts.append(f"name = {to_text(Name(call.name))}")
+    if call.parameters is not None:
+        parts.append(f'parameters = "{" ".join(call.parameters)}"')
+    return f"mm({', '.join(parts)})"
+
+
 def _guarded(node: Node) -> Node:
     """The tree with dotted names between backticks, which formulaic would read as attributes."""
     if isinstance(node, Name) and "." in node.name and node.name not in CONTRASTS:
@@ -77,4 +101,4 @@ def _guarded(node: Node) -> Node:
     return node
 
 
-__all__ = ["names_in", "to_text", "wilkinson_text"]
+__all__ = ["member_text", "names_in", "to_text", "wilkinson_text"]

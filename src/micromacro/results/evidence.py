@@ -129,7 +129,9 @@ def _vague(specification: Specification) -> list[str]:
         spread = 1.0 if p.kind == "Intercept" else float(np.std(column))
         if isinstance(p.prior, Normal) and p.prior.sd * spread > 25.0 * scale:
             out.append(p.name)
-    return out + [p.name for p in system.hypers if p.positive and p.prior.from_score(0.0) > 10.0 * max(scale, 1.0)]
+    return out + [
+        p.name for p in system.hypers if p.positive and not p.fixed and p.prior.from_score(0.0) > 10.0 * max(scale, 1.0)
+    ]
 
 
 def ordered_mass(priors: list[Prior], points: int = 20_001) -> float:
@@ -267,7 +269,7 @@ class Integrand:
 
 def _prior_constant(hypers: tuple[Parameter, ...], coordinates: Scores) -> float:
     """What log_prior of the scores lacks to be a density: normal constants, units, folds, the order of cuts."""
-    q = len(hypers)
+    q = len(coordinates.unit)
     folds = int(coordinates.folded.sum())
     value = -0.5 * q * math.log(2.0 * math.pi) + float(np.log(coordinates.unit).sum()) + folds * math.log(2.0)
     cuts = [p.prior for p in hypers if p.kind == "cut"]
