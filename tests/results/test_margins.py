@@ -134,6 +134,17 @@ def test_ratios_for_durations(frame, quick):
         quick("count ~ x", frame.drop_duplicates("group"), family="poisson").comparisons(contrast="hazard_ratio")
 
 
+def test_hazard_ratios_of_a_cox_model(frame, quick):
+    """A member covariate under weights that sum to one moves every log hazard by its coefficient."""
+    formula = "surv(time, event) ~ x + mm(member, group, z, weights = 1/n)"
+    fit = quick(formula, frame, family=mm.families.cox(intervals=3))
+    table = fit.comparisons(["x", "z"], contrast="hazard_ratio").set_index("variable")
+    for name, parameter in (("x", "x"), ("z", "member.z")):
+        assert table.loc[name, "estimate"] == pytest.approx(np.exp(fit.params[parameter]), **CLOSE)
+        ends = np.exp(fit.conf_int().loc[parameter]).to_numpy()
+        assert table.loc[name, ["lower", "upper"]].to_numpy(float) == pytest.approx(ends, rel=1e-3)
+
+
 @pytest.mark.parametrize("which", ["gaussian", "binary", "count"])
 def test_a_change_in_a_weight_covariate_changes_the_weights(request, frame, which):
     """As predicted for data in which the column was changed by hand."""

@@ -19,9 +19,10 @@ from ..engines.base import Outcome
 from ..engines.choose import run_engine
 from ..errors import EngineError, MicromacroError
 from ..families.response import EVENT, RIGHT, Raw, Response
-from ..model import outcome_form
+from ..model import Specification, outcome_form
 from .inference import LikelihoodRatio, likelihood_ratio
 from .posterior import Posterior
+from .predict import Predictor, place
 from .summary import quantiles
 
 if TYPE_CHECKING:
@@ -143,12 +144,9 @@ def simulated(posterior: Posterior, rng: np.random.Generator) -> Response:
     specification, optimum = posterior.specification, posterior.outcome.optimum
     assert optimum is not None
     system, family = specification.system, specification.family
-    room = system.workspace(gradient=False)
-    system.fill(optimum.theta, room)
     x = optimum.x.copy()
-    x[: system.kept] = effect_scores(posterior, rng)
-    room.mean[:] = x[system.symbolic.order]
-    eta = system.linear_predictor(room)
+    x[: system.kept] = latent_draws(specification, optimum.theta, rng)
+    eta = Predictor(place(specification, None), system).eta(optimum.theta, x)
     old = specification.response
     y = family.simulate(eta, optimum.theta[system.family_start :], rng, old.values)
     form, _ = outcome_form(specification.formula)
@@ -164,9 +162,15 @@ def simulated(posterior: Posterior, rng: np.random.Generator) -> Response:
     return replace(family.read(raw), weight=old.weight)
 
 
-def effect_scores(posterior: Posterior, rng: np.random.Generator) -> np.ndarray:
-    """Standardised effects (kept,) drawn from their population."""
-    return rng.standard_normal(posterior.specification.system.kept)
+def latent_draws(specification: Specification, theta: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Latent effects (kept,) drawn from their population, whatever their kind."""
+    system = specification.system
+    out = rng.standard_normal(system.kept)
+    for k, structure in specification.structures.values():
+        start = system.effect_start[k]
+        if system.parts[k].effects:
+            out[start : start + system.parts[k].effects] = structure.sample(theta[system.structure_theta(k)], rng)
+    return out
 
 
 def _censored(old: Response, time: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from scipy.stats import rankdata
 
 from ..errors import ModelError
 from ..terms.member.term import MemberPart
@@ -102,9 +103,7 @@ class Members:
                 f"top= is a whole number from 1 to the number of members ({effects.shape[1]}), not {top!r}"
             )
         check_level(ci)
-        order = np.argsort(-effects if largest else effects, axis=1, kind="stable")
-        ranks = np.empty_like(order)
-        np.put_along_axis(ranks, order, np.arange(1, effects.shape[1] + 1)[None], axis=1)
+        ranks = rankdata(-effects if largest else effects, axis=1)  # equal ones (all zero, say) share their rank
         low, high = quantiles(ranks, ci)
         columns = {
             "effect": effects.mean(axis=0), "sd": effects.std(axis=0, ddof=1), "rank": ranks.mean(axis=0), "lower": low,

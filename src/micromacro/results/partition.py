@@ -36,11 +36,11 @@ Statistic = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def summarised(
-    posterior: Posterior, statistic: Statistic, ci: float, random_seed: int | None, index: pd.Index
-) -> pd.DataFrame:  # fmt: skip
+    posterior: Posterior, statistic: Statistic, ci: float, random_seed: int | None, index: pd.Index, most: int = MOST
+) -> pd.DataFrame:
     """A statistic (k,) of (theta, x) over draws: mean, sd, lower, upper; at a maximum estimate, se, lower, upper."""
-    drawn = as_draws(posterior, MOST, np.random.default_rng(random_seed))
-    values = np.stack([statistic(t, x) for t, x in zip(*drawn.thinned(MOST), strict=True)])
+    drawn = as_draws(posterior, most, np.random.default_rng(random_seed))
+    values = np.stack([statistic(t, x) for t, x in zip(*drawn.thinned(most), strict=True)])
     if posterior.sampled:
         return draw_table(values, ci, index)
     optimum = posterior.outcome.optimum
@@ -68,19 +68,17 @@ class Levels:
         still[: self.specification.system.kept] = 0.0
         return self.predictor.eta(theta, still)
 
-    def own(self, theta: np.ndarray) -> np.ndarray:
-        """The family's parameters."""
-        return theta[self.specification.system.family_start :]
+    def mean(self, eta: np.ndarray, own: np.ndarray) -> np.ndarray:
+        """Expected outcome at eta (..., groups)."""
+        flat = eta.reshape(-1, eta.shape[-1])
+        mean = self.family.mean(flat, own, self.specification.response.values)
+        return np.asarray(mean).reshape(eta.shape)
 
-    def mean(self, eta: np.ndarray, theta: np.ndarray) -> np.ndarray:
-        """Expected outcome."""
-        return self.family.mean(eta, self.own(theta), self.specification.response.values)
-
-    def outcome_variance(self, eta: np.ndarray, theta: np.ndarray) -> np.ndarray:
+    def outcome_variance(self, eta: np.ndarray, own: np.ndarray) -> np.ndarray:
         """Variance of the outcome given eta."""
         if not hasattr(self.family, "variance"):
             raise EngineError(f"the variance of an outcome of family {self.family.name} is not known")
-        return self.family.variance(eta, self.own(theta), self.specification.response.values)
+        return self.family.variance(eta, own, self.specification.response.values)
 
     def link(self, theta: np.ndarray) -> np.ndarray:
         """Variance (levels + 1, groups) on the link scale, the residual last."""
@@ -95,21 +93,21 @@ class Levels:
 
     def response(self, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
         """Variance (levels + 2, groups) on the outcome's scale: of each level, their interaction, the residual."""
-        f = self.fixed(theta, x)
+        f, parameters = self.fixed(theta, x), self.specification.own(theta, x)
         v = self.predictor.level_variances()
         total = v.sum(axis=0)
         eta = f + np.multiply.outer(_NODES, np.sqrt(total))
-        mu = self.mean(eta, theta)
+        mu = self.mean(eta, parameters)
         middle = _WEIGHTS @ mu
         everything = _WEIGHTS @ (mu - middle) ** 2
         out = []
         for own in v:
             inner = np.multiply.outer(_NODES, np.sqrt(own))[:, None]
             outer = np.multiply.outer(_NODES, np.sqrt(np.maximum(total - own, 0.0)))[None]
-            given = np.tensordot(self.mean(f + inner + outer, theta), _WEIGHTS, axes=(1, 0))
+            given = np.tensordot(self.mean(f + inner + outer, parameters), _WEIGHTS, axes=(1, 0))
             out.append(_WEIGHTS @ (given - middle) ** 2)
         rest = np.maximum(everything - np.sum(out, axis=0), 0.0) if len(out) > 1 else np.zeros_like(middle)
-        return np.stack([*out, rest, _WEIGHTS @ self.outcome_variance(eta, theta)])
+        return np.stack([*out, rest, _WEIGHTS @ self.outcome_variance(eta, parameters)])
 
 
 def variance_components(
@@ -159,20 +157,21 @@ def partition(
         v = levels.link(theta) if scale == "link" else levels.response(theta, x)
         return v if by == "group" else v.mean(axis=1, keepdims=True)
 
-    def share(theta: np.ndarray, x: np.ndarray) -> np.ndarray:
+    def both(theta: np.ndarray, x: np.ndarray) -> np.ndarray:
         v = at(theta, x)
-        return (v / v.sum(axis=0)).T.ravel()
+        return np.concatenate([(v / v.sum(axis=0)).T.ravel(), v.T.ravel()])
 
     level = pd.Index(names, name="level")
     index: pd.Index = level
     if by == "group":
         groups = group_index(posterior.specification, None)
         index = pd.MultiIndex.from_product([groups, level])
-    table = summarised(posterior, share, ci, random_seed, index)
+    most = MOST if scale == "link" else MOST // 2
+    everything = summarised(posterior, both, ci, random_seed, index.append(index), most)
+    table = everything.iloc[: len(index)]
     first, second = table.columns[:2]
     table = table.rename(columns={first: "share", second: "share_sd" if posterior.sampled else "share_se"})
-    variance = summarised(posterior, lambda t, x: at(t, x).T.ravel(), ci, random_seed, index)
-    table.insert(0, "variance", variance.iloc[:, 0])
+    table.insert(0, "variance", everything.iloc[len(index) :, 0].to_numpy())
     if by == "group" and posterior.specification.tables.group_levels is None:  # the user's rows, in their order
         order = pd.MultiIndex.from_product([index.levels[0].sort_values(), level])  # type: ignore[attr-defined]
         table = table.reindex(order)
@@ -298,13 +297,13 @@ def r2(fit: Fit, method: str | None = None, *, ci: float = 0.95, random_seed: in
     levels = Levels(posterior)
 
     def bayes(theta: np.ndarray, x: np.ndarray) -> np.ndarray:
-        eta = levels.predictor.eta(theta, x)
-        fitted, noise = np.var(levels.mean(eta, theta), ddof=1), np.mean(levels.outcome_variance(eta, theta))
+        eta, own = levels.predictor.eta(theta, x), fit.specification.own(theta, x)
+        fitted, noise = np.var(levels.mean(eta, own), ddof=1), np.mean(levels.outcome_variance(eta, own))
         f = levels.fixed(theta, x)
         around = f + np.multiply.outer(_NODES, np.sqrt(levels.predictor.level_variances().sum(axis=0)))
-        mu = levels.mean(around, theta)
+        mu = levels.mean(around, own)
         middle = _WEIGHTS @ mu
-        rest = _WEIGHTS @ (mu - middle) ** 2 + _WEIGHTS @ levels.outcome_variance(around, theta)
+        rest = _WEIGHTS @ (mu - middle) ** 2 + _WEIGHTS @ levels.outcome_variance(around, own)
         marginal = np.var(middle, ddof=1)
         return np.array([marginal / (marginal + np.mean(rest)), fitted / (fitted + noise)])
 

@@ -74,9 +74,11 @@ class Predictor:
         self.slots = [np.arange(len(r)) for r in where.rows]
         self.new = where.parts != system.parts[: len(where.parts)]
         self.trained: dict[int, Any] = {}
+        self.theta = np.empty(0)
 
     def entries(self, theta: np.ndarray) -> np.ndarray:
         """Fill the design at theta; returns the offset (groups,)."""
+        self.theta = theta
         offset = self.where.offset.copy()
         for k, part in enumerate(self.where.parts):
             own = theta[self.system.theta_of(k)]
@@ -117,28 +119,43 @@ class Predictor:
         return [p.name for p in self.where.parts if p.effects]
 
     def level_variances(self) -> np.ndarray:
-        """Variance (levels, groups) that each level brings to the linear predictor, over its population."""
-        out = [np.bincount(rows, values**2, self.where.groups) for rows, _, values in self._of_levels()]
+        """Variance a'D^-1 a (levels, groups) that each level brings to the linear predictor, over its population."""
+        out = [self._variance(k, *entries) for k, *entries in self._of_levels()]
         return np.stack(out) if out else np.zeros((0, self.where.groups))
 
     def level_covariances(self, places: np.ndarray) -> np.ndarray:
-        """Covariance (levels, k, k) of some groups' linear predictors through each level."""
-        width = self.system.size + self.where.fresh
+        """Covariance (levels, k, k) of some groups' linear predictors through each level.
+
+        By polarisation: 2 a'D^-1 b is the variance of a + b less those of a and b.
+        """
         out = []
-        for rows, columns, values in self._of_levels():
-            chosen = sparse.csr_array((values, (rows, columns)), shape=(self.where.groups, width))[places]
-            out.append((chosen @ chosen.T).toarray())
+        for k, rows, latent, values in self._of_levels():
+            single = self._variance(k, rows, latent, values)[places]
+            block = np.diag(single)
+            for i in range(len(places)):
+                for j in range(i):
+                    inside = (rows == places[i]) | (rows == places[j])
+                    both, at = np.unique(latent[inside], return_inverse=True)
+                    summed = np.bincount(at.reshape(-1), values[inside], len(both))
+                    variance = self._variance(k, np.zeros(len(both), dtype=np.int64), both, summed)[0]
+                    block[i, j] = block[j, i] = 0.5 * (variance - single[i] - single[j])
+            out.append(block)
         return np.stack(out)
 
-    def _of_levels(self) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """Entries of the design, as last filled, that belong to the (standardised, independent) effects of a level."""
+    def _variance(self, k: int, rows: np.ndarray, latent: np.ndarray, values: np.ndarray) -> np.ndarray:
+        structure: Any = self.where.parts[k].structure
+        if structure is None:
+            return np.bincount(rows, values**2, self.where.groups)
+        return structure.variance(self.theta[self.system.structure_theta(k)], rows, latent, values)
+
+    def _of_levels(self) -> list[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
+        """Part, and group, latent effect and value of the entries of effects in the design as last filled."""
         out = []
-        for part, *entries in zip(self.where.parts, self.where.rows, self.where.columns, self.values, strict=True):
-            columns = entries[1]
-            of_effects = (columns < self.system.kept) | (columns >= self.system.size)
+        for k, part in enumerate(self.where.parts):
             if part.effects:
-                rows, columns, values = (e[of_effects] for e in entries)
-                out.append((rows, columns, values))
+                rows, columns = part.entries()
+                inside = columns >= len(part.coefficients)
+                out.append((k, rows[inside], columns[inside] - len(part.coefficients), self.values[k][inside]))
         return out
 
     def effect_spread(self) -> np.ndarray:
