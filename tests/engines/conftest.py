@@ -30,6 +30,11 @@ def quadrature():
 
 
 @pytest.fixture(scope="session")
+def outcomes():
+    return load("outcomes")
+
+
+@pytest.fixture(scope="session")
 def quick():
     """A fit whose warnings (short runs, REML of weights) are of no interest to the test."""
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import subprocess
 import sys
 import textwrap
+import warnings
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 
@@ -15,7 +18,9 @@ import pytest
 import micromacro as mm
 from micromacro.engines import mcmc
 from micromacro.engines.base import Settings
+from micromacro.engines.chain import MOVES, Sampler
 from micromacro.engines.progress import Progress
+from micromacro.engines.search import Peak
 
 SHORT = {"draws": 60, "tune": 40, "chains": 3, "random_seed": 5}
 
@@ -79,7 +84,7 @@ def test_draws_have_the_shape_that_was_asked_for(model, first):
     assert first.theta.shape == (3, 60, 4)
     assert first.x.shape == (3, 60, model.specification.system.size)
     assert first.log_posterior.shape == (3, 60)
-    assert (first.stats["n_evaluations"] >= mcmc.MOVES).all()
+    assert (first.stats["n_evaluations"] >= MOVES).all()
     assert ((first.stats["accepted"] >= 0) & (first.stats["accepted"] <= 1)).all()
 
 
@@ -94,7 +99,7 @@ def peaks(model):
 
 def start(model, peaks, chain, seed):
     task = mcmc.Task(model.specification, peaks, seed, 10, 0, chain)
-    return mcmc._Sampler(task, mcmc.Scores(model.specification.system.hypers)).state.u
+    return Sampler(task, mcmc.Scores(model.specification.system.hypers)).state.u
 
 
 def test_chains_start_at_different_points(model, peaks):
@@ -114,10 +119,8 @@ def test_starts_are_wider_than_the_posterior(model, peaks):
 
 
 def test_chains_start_at_all_maxima(model, peaks):
-    far = mcmc.Peak(
-        peaks[0].u + np.array([3.0, 0, 0, 0]), -1.0, peaks[0].gradient, 400 * peaks[0].hessian, peaks[0].free
-    )
-    two = [mcmc.Peak(peaks[0].u, 0.0, peaks[0].gradient, 400 * peaks[0].hessian, peaks[0].free), far]
+    far = Peak(peaks[0].u + np.array([3.0, 0, 0, 0]), -1.0, peaks[0].gradient, 400 * peaks[0].hessian, peaks[0].free)
+    two = [Peak(peaks[0].u, 0.0, peaks[0].gradient, 400 * peaks[0].hessian, peaks[0].free), far]
     seeds = np.random.SeedSequence(1).spawn(4)
     starts = [start(model, two, c, s)[0] for c, s in enumerate(seeds)]
     nearer = [int(abs(u - far.u[0]) < abs(u - peaks[0].u[0])) for u in starts]
@@ -177,6 +180,7 @@ import signal, threading, time
 import numpy as np, pandas as pd
 import micromacro as mm
 from micromacro.engines import mcmc
+from micromacro.engines.chain import MOVES, Sampler
 
 rng = np.random.default_rng(1)
 y = np.repeat(rng.standard_normal(20), 2)
@@ -292,3 +296,145 @@ def test_mcmc_refuses_a_flat_prior_on_theta(dense, data, name, model):
 
 def test_settings_have_the_documented_defaults():
     assert Settings() == Settings(draws=1000, tune=1000, chains=4, random_seed=None, progress=True, executor=None)
+
+
+# -- going on --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def counts(outcomes):
+    """A model whose outcome is not Gaussian: its chains carry z along."""
+    row = next(r for r in outcomes.ROWS if r.name == "poisson")
+    return mm.Model("y ~ x + mm(member, g, weights = power(s)) + (1 | unit)", outcomes.make(row), family="poisson")
+
+
+@pytest.fixture(params=["gaussian", "poisson"])
+def either(request, model, counts):
+    return model if request.param == "gaussian" else counts
+
+
+def test_an_extended_run_is_one_long_run_bit_for_bit(either):
+    long = either.fit(progress=False, **(SHORT | {"draws": 50}))._outcome.draws
+    short = either.fit(progress=False, **(SHORT | {"draws": 20}))
+    once = short.extend(30, progress=False)
+    twice = short.extend(10, progress=False).extend(20, progress=False)
+    for fit in (once, twice):
+        draws = fit._outcome.draws
+        assert same(long, draws)
+        assert np.array_equal(long.log_posterior, draws.log_posterior)
+        for name, values in long.stats.items():
+            assert np.array_equal(values, draws.stats[name])
+        for name, values in long.state.items():
+            assert np.array_equal(values, draws.state[name]), name
+    assert short._outcome.draws.theta.shape[1] == 20
+    assert once._outcome.settings.draws == 50
+    assert once.seconds >= short.seconds
+
+
+def test_other_workers_extend_to_the_same_draws(counts):
+    short = counts.fit(progress=False, **(SHORT | {"draws": 8}))
+    here = short.extend(6, progress=False)
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        there = short.extend(6, progress=False, executor=pool)
+    assert same(here._outcome.draws, there._outcome.draws)
+
+
+def test_the_state_of_chains_is_plain_arrays_of_numbers(counts):
+    draws = counts.fit(progress=False, **SHORT)._outcome.draws
+    q = draws.theta.shape[2]
+    assert {k: v.shape for k, v in draws.state.items()} == {
+        "u": (3, q), "value": (3,), "center": (3, q), "root": (3, q, q), "independent": (3,), "rng": (3, 6),
+        "z": (3, draws.x.shape[2]), "step": (3,), "anchor": (3, q),
+    }  # fmt: skip
+    assert all(v.dtype in (np.float64, np.uint64) for v in draws.state.values())
+
+
+@pytest.mark.parametrize("draws", [0, -1, 2.5, True, "many"])
+def test_an_extension_of_no_length_is_refused(model, draws, first):
+    fit = model.fit(progress=False, draws=4, tune=0, chains=1, random_seed=1)
+    with pytest.raises(mm.EngineError, match="draws="):
+        fit.extend(draws, progress=False)
+
+
+def test_only_chains_of_mcmc_can_be_extended(model):
+    with pytest.raises(mm.EngineError, match='engine="ml"'):
+        model.fit("ml").extend(10)
+
+
+def test_ctrl_c_and_then_on(counts, monkeypatch):
+    """Stopped by hand, extended: the draws of a run that was never stopped."""
+    show = Progress.show
+
+    def press(self):
+        if min(self._done) >= 25 and not hasattr(self, "_said"):
+            self._said = True
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Progress, "show", press)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", mm.MicromacroWarning)
+        stopped = counts.fit(progress=False, draws=10**5, tune=0, chains=1, random_seed=1)
+    kept = stopped._outcome.draws.theta.shape[1]
+    assert stopped._outcome.draws.interrupted
+    assert "extend(draws=...) goes on" in " ".join(stopped.health.remarks)
+    monkeypatch.setattr(Progress, "show", show)
+    more = stopped.extend(10, progress=False)
+    whole = counts.fit(progress=False, draws=kept + 10, tune=0, chains=1, random_seed=1)
+    assert same(whole._outcome.draws, more._outcome.draws)
+    assert not more._outcome.draws.interrupted
+
+
+class Doomed(ProcessPoolExecutor):
+    """A pool whose one worker is killed as soon as the first chain is done."""
+
+    def submit(self, fn, /, *args, **kwargs):
+        future = super().submit(fn, *args, **kwargs)
+        if not hasattr(self, "first"):
+            self.first = future
+            future.add_done_callback(lambda _: [os.kill(pid, signal.SIGKILL) for pid in list(self._processes)])
+        return future
+
+
+def test_a_killed_worker_leaves_the_chains_that_are_done(counts):
+    run = {"draws": 400, "tune": 40, "random_seed": 5, "progress": False}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", mm.MicromacroWarning)
+        with Doomed(1, mp_context=get_context("spawn")) as pool:
+            fit = counts.fit(executor=pool, chains=3, **run)
+        draws = fit._outcome.draws
+        assert len(draws.theta) == 1
+        told = " ".join((*fit.health.troubles, *fit.health.remarks))
+        assert "chain 1 failed and is left out (BrokenProcessPool" in told
+        assert "chain 2 failed and is left out (BrokenProcessPool" in told
+        assert "extend(draws=...) goes on" in told
+        more = fit.extend(20, progress=False)
+        whole = counts.fit(chains=1, **(run | {"draws": 420}))
+    assert same(whole._outcome.draws, more._outcome.draws)
+    assert any("chain 1 failed" in t for t in (*more.health.troubles, *more.health.remarks))
+
+
+def test_a_chain_that_fails_while_it_goes_on_is_left_out(counts, monkeypatch):
+    fit = counts.fit(progress=False, **SHORT)
+    break_chains(monkeypatch, 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", mm.MicromacroWarning)
+        more = fit.extend(5, progress=False)._outcome.draws
+    assert np.array_equal(more.theta[:, : SHORT["draws"]], fit._outcome.draws.theta[[0, 2]])
+    assert "chain 1 failed" in more.failures[0]
+    break_chains(monkeypatch, 0, 1, 2)
+    with pytest.raises(mm.EngineError, match="chain 0 failed"):
+        fit.extend(5, progress=False)
+
+
+@pytest.mark.slow
+def test_a_dask_cluster_gives_the_same_draws(counts):
+    distributed = pytest.importorskip("distributed")
+    here = counts.fit(progress=False, **SHORT)
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        there = counts.fit(progress=False, executor=client.get_executor(), **SHORT)
+        more = there.extend(10, progress=False, executor=client.get_executor())
+    assert same(here._outcome.draws, there._outcome.draws)
+    assert same(here.extend(10, progress=False)._outcome.draws, more._outcome.draws)

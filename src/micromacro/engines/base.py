@@ -87,13 +87,17 @@ class Draws:
     x : (chain, draw, size) array
         Standardised effects and coefficients, in natural order.
     log_posterior : (chain, draw) array
-        Log marginal posterior density of theta's scores, up to a constant.
+        Log density of what the chain samples, up to a constant: the marginal posterior of theta's scores for a
+        Gaussian outcome, else jointly with whitened effects.
     stats : dict of arrays (chain, draw)
         Sample statistics: evaluations, acceptance.
     failures : tuple of str
         What went wrong in chains that failed and are left out.
     interrupted : bool
         Whether the run was stopped before its end.
+    state : dict of arrays (chain, ...)
+        Where each chain stopped, all that it needs to go on; empty where an engine cannot. Few numbers a chain beside
+        ``z`` (size).
     """
 
     theta: np.ndarray
@@ -103,6 +107,7 @@ class Draws:
     peaks: tuple[float, ...]
     interrupted: bool = False
     failures: tuple[str, ...] = ()
+    state: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

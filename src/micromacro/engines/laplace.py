@@ -24,8 +24,9 @@ from ..numerics.cholesky import log_determinant
 from ..numerics.laplace import unwhiten
 from .approximate import laplace_marginal
 from .base import Draws, Outcome, Settings
+from .chain import peak_scale
 from .coordinates import Scores
-from .mcmc import check_proper, peak_scale, posterior_peaks
+from .mcmc import check_proper, posterior_peaks
 from .moves import Reference
 from .search import Peak
 

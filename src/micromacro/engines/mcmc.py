@@ -7,12 +7,11 @@ with x integrated out where the outcome is Gaussian, jointly with whitened effec
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,12 +19,12 @@ import numpy as np
 from ..errors import EngineError
 from ..model import Specification
 from .base import Draws, Outcome, Settings
+from .chain import Chain, Task, run_chain
 from .coordinates import Scores
-from .moves import Reference, State, elliptical, independence
 from .search import Bounds, Objective, Peak, find_peaks
-from .targets import marginal_of, target_of
+from .targets import marginal_of
 
-MOVES = 2  # moves of theta for each kept draw
+GO_ON = "extend(draws=...) goes on with them"
 
 
 def fit_mcmc(specification: Specification, settings: Settings) -> Outcome:
@@ -36,16 +35,70 @@ def fit_mcmc(specification: Specification, settings: Settings) -> Outcome:
     seeds = np.random.SeedSequence(settings.random_seed).spawn(settings.chains)
     tasks = [Task(specification, peaks, seed, settings.draws, settings.tune, chain) for chain, seed in enumerate(seeds)]
     chains, failures, interrupted = run_chains(tasks, settings)
-    draws = gather(chains, failures, peaks, interrupted)
+    draws = gather(chains, failures, tuple(p.value for p in peaks), interrupted)
+    seconds = time.perf_counter() - began
+    return Outcome("mcmc", specification, settings, seconds, draws=draws, notes=remarks(draws, settings))
+
+
+def remarks(draws: Draws, settings: Settings) -> list[str]:
+    """What to say of a run."""
     notes = []
-    if interrupted:
-        notes.append(f"stopped early: {draws.theta.shape[1]} of {settings.draws} draws a chain were kept")
-    if len(peaks) > 1:
-        gaps = ", ".join(f"{peaks[0].value - p.value:.2f}" for p in peaks[1:])
+    if draws.interrupted:
+        kept = draws.theta.shape[1]
+        notes.append(f"stopped early: {kept} of {settings.draws} draws a chain were kept; {GO_ON}")
+    elif draws.failures:
+        notes.append(f"the chains that were done are kept; {GO_ON}")
+    if len(draws.peaks) > 1:
+        gaps = ", ".join(f"{draws.peaks[0] - p:.2f}" for p in draws.peaks[1:])
         notes.append(
-            f"the posterior of theta has {len(peaks)} local maxima (log density lower by {gaps}); chains started at all"
+            f"the posterior of theta has {len(draws.peaks)} local maxima (log density lower by {gaps}); chains "
+            "started at all"
         )
-    return Outcome("mcmc", specification, settings, time.perf_counter() - began, draws=draws, notes=notes)
+    return notes
+
+
+def extend(outcome: Outcome, draws: int, progress: bool, executor: Executor | None) -> Outcome:
+    """The outcome of a longer run: every chain goes on from its last state, untuned, for some draws.
+
+    Raises
+    ------
+    EngineError
+        If there is nothing to go on from, or no chain gave a draw.
+    """
+    began = time.perf_counter()
+    old = outcome.draws
+    if old is None or outcome.engine != "mcmc":
+        raise EngineError(
+            f'extend() goes on with chains of mcmc, and this fit is by engine="{outcome.engine}": fit anew'
+        )
+    if not old.state:
+        raise EngineError(
+            "the last state of the chains is not there (a fit saved with fewer draws leaves it out): fit anew, or save "
+            "all draws"
+        )
+    count, length = old.log_posterior.shape
+    settings = replace(outcome.settings, draws=length + draws, chains=count, progress=progress, executor=executor)
+    seeds = np.random.SeedSequence(0).spawn(count)  # not drawn from: the state holds the generator
+    states = [{name: value[k] for name, value in old.state.items()} for k in range(count)]
+    tasks = [
+        Task(outcome.specification, [], seed, draws, 0, k, kept)
+        for k, (seed, kept) in enumerate(zip(seeds, states, strict=True))
+    ]
+    chains, failures, interrupted = run_chains(tasks, settings)
+    chains = [c for c in chains if len(c.value)]
+    more = gather(chains, failures, old.peaks, interrupted)
+    rows = [c.number for c in chains]
+    joined = replace(
+        more,
+        theta=np.concatenate([old.theta[rows], more.theta], axis=1),
+        x=np.concatenate([old.x[rows], more.x], axis=1),
+        log_posterior=np.concatenate([old.log_posterior[rows], more.log_posterior], axis=1),
+        stats={k: np.concatenate([old.stats[k][rows], v], axis=1) for k, v in more.stats.items()},
+        failures=old.failures + more.failures,
+    )
+    seconds = outcome.seconds + time.perf_counter() - began
+    notes = remarks(joined, settings)
+    return replace(outcome, settings=settings, seconds=seconds, draws=joined, notes=notes)
 
 
 def check_proper(specification: Specification) -> None:
@@ -98,162 +151,6 @@ def score_objective(marginal: Any, coordinates: Scores) -> Objective:
     return objective
 
 
-@dataclass(frozen=True, eq=False)
-class Task:
-    """What one chain needs; can be sent to another process."""
-
-    specification: Specification
-    peaks: list[Peak]
-    seed: np.random.SeedSequence
-    draws: int
-    tune: int
-    chain: int
-
-
-@dataclass(frozen=True, eq=False)
-class Chain:
-    """What one chain gives: scores, x in natural order, log target, statistics; cut short if stopped."""
-
-    theta: np.ndarray
-    x: np.ndarray
-    value: np.ndarray
-    stats: dict[str, np.ndarray]
-
-
-def run_chain(task: Task, tick: Callable[[int], None] | None = None, stop: threading.Event | None = None) -> Chain:
-    """Run one chain: tune, then draw."""
-    system = task.specification.system
-    coordinates = Scores(system.hypers)
-    sampler = _Sampler(task, coordinates)
-    kept = 0
-    theta = np.empty((task.draws, len(system.hypers)))
-    x = np.empty((task.draws, system.size))
-    value = np.empty(task.draws)
-    stats = {"n_evaluations": np.zeros(task.draws), "accepted": np.zeros(task.draws)}
-    for iteration in range(task.tune + task.draws):
-        if stop is not None and stop.is_set():
-            break
-        if tick is not None and iteration % 25 == 0:
-            tick(iteration)
-        if iteration < task.tune:
-            sampler.tune(iteration)
-            continue
-        spent, accepted = sampler.sweep(MOVES)
-        sampler.refresh()
-        theta[kept], x[kept] = sampler.draw()
-        value[kept] = sampler.state.value
-        stats["n_evaluations"][kept], stats["accepted"][kept] = spent, accepted / MOVES
-        kept += 1
-    if tick is not None:
-        tick(task.tune + task.draws)
-    return Chain(theta[:kept], x[:kept], value[:kept], {k: v[:kept] for k, v in stats.items()})
-
-
-class _Sampler:
-    """The moving parts of one chain: its state, its reference t, its work space."""
-
-    def __init__(self, task: Task, coordinates: Scores):
-        self.task = task
-        self.coordinates = coordinates
-        self.rng = np.random.default_rng(task.seed)
-        self.latent = target_of(task.specification)
-        self.at: np.ndarray | None = None  # the scores whose factor the work space holds
-        self.independent = 0.5
-        self.history = np.empty((task.tune, len(coordinates.hypers)))
-        self.tried = self.taken = 0
-        peak = task.peaks[task.chain % len(task.peaks)]
-        self.reference = Reference.fit(peak.u, peak_scale(peak), coordinates.folded, 1.3, 1.0 / coordinates.unit)
-        self.latent.anchor(peak.u)
-        self.state = self._start(peak)
-
-    def target(self, u: np.ndarray) -> float:
-        """Log posterior density of the scores (and of what goes along with them)."""
-        self.at = u
-        return self.latent.log(u, self.coordinates.theta(u)) + self.coordinates.log_prior(u)
-
-    def _start(self, peak: Peak) -> State:
-        """An overdispersed draw around a peak (nearer to it where the density does not exist)."""
-        wide = Reference.fit(peak.u, peak_scale(peak), self.coordinates.folded, 2.0, 1.0 / self.coordinates.unit)
-        for attempt in range(20):
-            u = peak.u + (wide.draw(self.rng) - peak.u) * 0.8**attempt
-            value = self.target(u)
-            if math.isfinite(value):
-                return State(u, value)
-        return State(peak.u.copy(), self.target(peak.u))
-
-    def sweep(self, moves: int) -> tuple[int, int]:
-        """Some moves of theta; returns evaluations spent and moves that were accepted."""
-        spent = accepted = 0
-        for _ in range(moves):
-            if self.rng.random() < self.independent:
-                self.state = independence(self.state, self.target, self.reference, self.rng)
-                self.tried += 1
-                self.taken += self.state.accepted
-            else:
-                self.state = elliptical(self.state, self.target, self.reference, self.rng)
-            spent += self.state.evaluations
-            accepted += self.state.accepted
-        return spent, accepted
-
-    def tune(self, iteration: int) -> None:
-        """A tuning move; the reference is refitted to the second half of what has been seen, ever more rarely."""
-        if iteration < 30:
-            self.state = elliptical(self.state, self.target, self.reference, self.rng)
-        else:
-            self.sweep(1)
-        self.refresh(tuning=True)
-        self.history[iteration] = self.state.u
-        done = iteration + 1
-        q = self.history.shape[1]
-        if done in _refits(self.task.tune) and done >= 20 * q:
-            seen = self.history[done // 3 : done]
-            self.reference = Reference.fit(
-                seen.mean(axis=0),
-                np.cov(seen.T).reshape(q, q) * (DF_SHRINK),
-                self.coordinates.folded,
-                1.05,
-                1.0 / self.coordinates.unit,
-            )
-            self.latent.anchor(self.reference.center)
-            self.state = State(self.state.u, self.target(self.state.u))
-            if self.tried >= 20:
-                self.independent = min(0.85, max(0.15, self.taken / self.tried))
-            self.tried = self.taken = 0
-
-    def refresh(self, tuning: bool = False) -> None:
-        """Move what goes along with theta."""
-        if self.at is not self.state.u:
-            self.target(self.state.u)
-        self.state.value = self.latent.refresh(self.state.value, self.rng, tuning)
-
-    def draw(self) -> tuple[np.ndarray, np.ndarray]:
-        """Theta of the state, and x from its conditional given it."""
-        theta = self.coordinates.theta(self.state.u)
-        if self.at is not self.state.u:
-            self.target(self.state.u)
-        return theta, self.latent.draw(self.rng)
-
-
-DF_SHRINK = 0.8  # scale matrix of the t for a given covariance: between (df - 2) / df and 1
-
-
-def _refits(tune: int) -> set[int]:
-    """Iterations after which the reference is refitted: the last one is the end of tuning."""
-    return {int(tune * f) for f in (0.15, 0.3, 0.5, 0.75, 1.0)}
-
-
-def peak_scale(peak: Peak) -> np.ndarray:
-    """Scale matrix at a peak: minus the inverse Hessian, with prior variances where that is no use."""
-    covariance = peak.covariance()
-    fixed = ~peak.free
-    if not np.all(np.isfinite(covariance)):
-        diagonal = np.clip(-np.diag(peak.hessian), 0.25, None)
-        return np.diag(1.0 / diagonal)
-    # An entry at the boundary: an even density there, with about the prior's curvature at least.
-    covariance[fixed, fixed] = 0.25
-    return covariance
-
-
 def run_chains(tasks: list[Task], settings: Settings) -> tuple[list[Chain], list[str], bool]:
     """Run chains in threads or in the user's executor.
 
@@ -267,9 +164,9 @@ def run_chains(tasks: list[Task], settings: Settings) -> tuple[list[Chain], list
     interrupted : bool
     """
     if settings.executor is not None:
-        futures = [settings.executor.submit(run_chain, t) for t in tasks]
+        futures = [_submit(settings.executor, t) for t in tasks]
         interrupted = _wait(futures, None, lambda: None)
-        return *_collect(futures), interrupted
+        return *_collect(futures, interrupted), interrupted
     from .progress import Progress
 
     stop = threading.Event()
@@ -280,7 +177,17 @@ def run_chains(tasks: list[Task], settings: Settings) -> tuple[list[Chain], list
     ):
         futures = [pool.submit(run_chain, t, progress.tick(t.chain), stop) for t in tasks]
         interrupted = _wait(futures, stop, progress.show)
-    return *_collect(futures), interrupted
+    return *_collect(futures, interrupted), interrupted
+
+
+def _submit(executor: Executor, task: Task) -> Future:
+    """A chain in the user's executor; one that takes no more work (a worker died) makes the chain fail, not the run."""
+    try:
+        return executor.submit(run_chain, task)
+    except RuntimeError as error:
+        failed: Future = Future()
+        failed.set_exception(error)
+        return failed
 
 
 def _wait(futures: list[Future], stop: threading.Event | None, show: Callable[[], None]) -> bool:
@@ -302,11 +209,13 @@ def _wait(futures: list[Future], stop: threading.Event | None, show: Callable[[]
         return True
 
 
-def _collect(futures: list[Future]) -> tuple[list[Chain], list[str]]:
+def _collect(futures: list[Future], interrupted: bool) -> tuple[list[Chain], list[str]]:
     """Chains that worked, and what went wrong in the others."""
     chains, failures = [], []
     for k, future in enumerate(futures):
         if not future.done() or future.cancelled():  # left behind when the run was stopped
+            if not interrupted:
+                failures.append(f"chain {k} was cancelled by its executor and is left out")
             continue
         error = future.exception()
         if error is None:
@@ -316,7 +225,7 @@ def _collect(futures: list[Future]) -> tuple[list[Chain], list[str]]:
     return chains, failures
 
 
-def gather(chains: list[Chain], failures: list[str], peaks: list[Peak], interrupted: bool) -> Draws:
+def gather(chains: list[Chain], failures: list[str], peaks: tuple[float, ...], interrupted: bool) -> Draws:
     """Stack chains; if the run was stopped, those without a draw are left out and the others cut to the shortest."""
     chains = [c for c in chains if len(c.value)]
     if failures and not chains:
@@ -330,7 +239,8 @@ def gather(chains: list[Chain], failures: list[str], peaks: list[Peak], interrup
         x=np.stack([c.x[:length] for c in chains]),
         log_posterior=np.stack([c.value[:length] for c in chains]),
         stats=stats,
-        peaks=tuple(p.value for p in peaks),
+        peaks=peaks,
         interrupted=interrupted,
         failures=tuple(failures),
+        state={k: np.stack([c.state[k] for c in chains]) for k in chains[0].state},
     )

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-DF = 5.0
+DF = 8.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +62,27 @@ class Reference:
         root = sd[:, None] * np.linalg.cholesky((vectors * values) @ vectors.T)
         root = widen * root
         return cls(center.copy(), root, np.linalg.inv(root), np.flatnonzero(folded))
+
+    def matched(self, mean: np.ndarray, variance: np.ndarray) -> Reference:
+        """The t whose cut version has about these means and variances, if it is this one that has them uncut.
+
+        A fixed point iteration on one set of draws; a t that hardly reaches its bounds comes back as it is.
+        """
+        if not len(self.folded):
+            return self
+        rng = np.random.default_rng(0)
+        noise = rng.standard_normal((2000, len(mean))) / np.sqrt(rng.chisquare(self.df, (2000, 1)) / self.df)
+        center, root = self.center.copy(), self.root.copy()
+        unit = np.sqrt(np.var(noise @ root.T, axis=0) / variance)  # of the uncut draws, relative to what is asked
+        for _ in range(8):
+            u = center + noise @ root.T
+            u = u[u[:, self.folded].min(axis=1) >= 0.0]
+            if len(u) > 0.99 * len(noise) or len(u) < 0.25 * len(noise):
+                break
+            stretch = np.clip(unit * np.sqrt(variance / np.var(u, axis=0)), 0.8, 1.25)
+            root = stretch[:, None] * root
+            center = center + mean - u.mean(axis=0)
+        return Reference(center, root, np.linalg.inv(root), self.folded, self.df)
 
     def distance(self, u: np.ndarray) -> float:
         """Squared Mahalanobis distance from the centre."""

@@ -18,8 +18,9 @@ from .._optional import require
 from ..errors import EngineError
 from ..model import Specification
 from .base import Outcome, Settings
+from .chain import Chain
 from .joint_jax import Joint, constrain, unconstrain
-from .mcmc import Chain, check_proper, gather
+from .mcmc import check_proper, gather
 from .progress import Progress
 
 CHUNK = 50  # steps between two looks at the progress bar and at Ctrl-C
@@ -35,7 +36,7 @@ def fit_nuts(specification: Specification, settings: Settings) -> Outcome:
     check_proper(specification)
     with double_precision():
         chains, interrupted = run_chains(Space(specification), settings)
-    draws = gather(chains, divergences(chains), [], interrupted)
+    draws = gather(chains, divergences(chains), (), interrupted)
     notes = []
     if interrupted:
         count, length = draws.log_posterior.shape

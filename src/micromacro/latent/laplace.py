@@ -16,6 +16,7 @@ import numpy as np
 
 from ..numerics.cholesky import log_determinant, solve_lower, solve_upper
 from ..numerics.laplace import adjoint, laplace_slopes, latent_gradient, leverages, precision_slopes
+from ..numerics.rows import quadratic, times
 from .mode import LatentPosterior, ModeRoom
 
 LOG_2PI = math.log(2.0 * math.pi)
@@ -149,6 +150,13 @@ class LaplaceMarginal(LatentPosterior):
             if float(np.abs(out).max(initial=0.0)) < 1e-8:
                 break
         return x
+
+    def length(self, step: np.ndarray, room: ModeRoom) -> float:
+        """Length of a step of x from the mode, in posterior sds; after :meth:`value`."""
+        s = self.system.symbolic
+        times(s.row_start, s.columns, room.base.values, step, room.lift)
+        square = -room.slopes[2] @ (room.lift * room.lift) + quadratic(s.d_row, s.d_column, room.base.d_value, step)
+        return math.sqrt(square) if square >= 0.0 else math.nan
 
 
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(9)

@@ -7,7 +7,8 @@ With raw weights :math:`v_{ij}` (or their logarithms l) the three normalisations
 - none: :math:`w = v`.
 
 Sums run within the group, in order, so that a small group keeps all its digits. Given logarithms, the largest is
-taken out first.
+taken out first. Raw weights may come as numbers :math:`a` with :math:`v = 1/(1 + e^a)` too, which spares the
+logarithm; where all of them vanish, their logarithms are :math:`-a` to the last digit.
 """
 
 from __future__ import annotations
@@ -20,11 +21,39 @@ from numba import njit
 _kernel = njit(cache=True, nogil=True, error_model="numpy")
 
 TOTAL, GROUP, NONE = 0, 1, 2
+PLAIN, LOGARITHM, ODDS = 0, 1, 2  # what is given of a raw weight v: v, log v, log((1 - v) / v)
 
 
 @_kernel
-def _normalise_run(raw, d_raw, logarithm, lo, hi, size, w, d_w):
+def _normalise_odds(raw, lo, hi, size, w):
+    """Weights of one run, given log odds against each, that sum to `size`. Returns size / sum of raw weights."""
+    total = 0.0
+    for j in range(lo, hi):
+        w[j] = 1.0 / (1.0 + math.exp(raw[j]))
+        total += w[j]
+    least = 0.0
+    if total < 1e-200:
+        least = np.inf
+        for j in range(lo, hi):
+            least = min(least, raw[j])
+        if not math.isfinite(least):
+            least = 0.0
+        total = 0.0
+        for j in range(lo, hi):
+            w[j] = math.exp(least - raw[j])
+            total += w[j]
+    f = size / total
+    for j in range(lo, hi):
+        w[j] *= f
+    return f * math.exp(least)
+
+
+@_kernel
+def _normalise_run(raw, d_raw, given, lo, hi, size, w, d_w):
     """Weights of one run of memberships that sum to `size`. Returns the constant size / sum of raw weights."""
+    if given == ODDS:
+        return _normalise_odds(raw, lo, hi, size, w)
+    logarithm = given == LOGARITHM
     top = 0.0
     if logarithm:
         top = -np.inf
@@ -53,12 +82,14 @@ def _normalise_run(raw, d_raw, logarithm, lo, hi, size, w, d_w):
 
 
 @_kernel
-def normalise(raw, d_raw, logarithm, rule, start, filled, fixed_scale, w, d_w, scale):
-    """Weights and their derivatives from raw weights (or their logarithms).
+def normalise(raw, d_raw, given, rule, start, filled, fixed_scale, w, d_w, scale):
+    """Weights and their derivatives from raw weights, their logarithms or (without derivatives) their log odds.
 
     Parameters
     ----------
     raw : (m,) array; d_raw : (p, m) array
+    given : PLAIN, LOGARITHM or ODDS
+        What `raw` holds; with ODDS p must be 0.
     rule : TOTAL, GROUP or NONE
     start : (groups + 1,) int array
     filled : number of groups with a member
@@ -75,17 +106,20 @@ def normalise(raw, d_raw, logarithm, rule, start, filled, fixed_scale, w, d_w, s
     if rule == GROUP:
         for g in range(len(start) - 1):
             if start[g + 1] > start[g]:
-                _normalise_run(raw, d_raw, logarithm, start[g], start[g + 1], 1.0, w, d_w)
+                _normalise_run(raw, d_raw, given, start[g], start[g + 1], 1.0, w, d_w)
     elif rule == TOTAL and math.isnan(fixed_scale):
         if m > 0:
-            scale[0] = _normalise_run(raw, d_raw, logarithm, 0, m, float(filled), w, d_w)
+            scale[0] = _normalise_run(raw, d_raw, given, 0, m, float(filled), w, d_w)
     else:
         f = fixed_scale if rule == TOTAL else 1.0
         scale[0] = f
         for j in range(m):
-            w[j] = f * (math.exp(raw[j]) if logarithm else raw[j])
+            if given == ODDS:
+                w[j] = f / (1.0 + math.exp(raw[j]))
+            else:
+                w[j] = f * (math.exp(raw[j]) if given == LOGARITHM else raw[j])
             for p in range(len(d_raw)):
-                if logarithm:
+                if given == LOGARITHM:
                     d_w[p, j] = w[j] * d_raw[p, j] if w[j] != 0.0 else 0.0
                 else:
                     d_w[p, j] = f * d_raw[p, j]

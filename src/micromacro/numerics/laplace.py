@@ -14,8 +14,8 @@ from __future__ import annotations
 
 from numba import njit
 
-from .cholesky import factorise, selected_inverse, solve_lower, solve_upper
-from .rows import assemble, pair_products, symmetric_times, times, transposed_times
+from .cholesky import factorise, log_determinant, selected_inverse, solve_lower, solve_upper
+from .rows import assemble, pair_products, quadratic, symmetric_times, times, transposed_times
 
 _kernel = njit(cache=True, nogil=True, error_model="numpy")
 
@@ -71,6 +71,37 @@ def unwhiten(layout, panel, mean, row_start, columns, values, offset, z, x, eta)
     for k in range(len(z)):
         x[k] += mean[k]
     predictor(row_start, columns, values, offset, x, eta)
+
+
+@_kernel
+def mirror(
+    layout, panel, mean, row_start, columns, values, offset, z, d_row, d_column, d_value, center, x, work, eta,
+    mirrored,
+):  # fmt: skip
+    """Linear predictors of mean + L^-T z and of mean - L^-T z; x is the former.
+
+    Returns (penalty of the former, of the latter, log|L|), a penalty being (x - m0)' D (x - m0) / 2.
+    """
+    for k in range(len(z)):
+        x[k] = z[k]
+    solve_upper(layout, panel, x)
+    for i in range(len(eta)):
+        ahead = offset[i]
+        aside = 0.0
+        for a in range(row_start[i], row_start[i + 1]):
+            k = columns[a]
+            ahead += values[a] * mean[k]
+            aside += values[a] * x[k]
+        eta[i] = ahead + aside
+        mirrored[i] = ahead - aside
+    for k in range(len(z)):
+        work[k] = mean[k] - x[k] - center[k]
+    other = quadratic(d_row, d_column, d_value, work)
+    for k in range(len(z)):
+        x[k] += mean[k]
+        work[k] = x[k] - center[k]
+    own = quadratic(d_row, d_column, d_value, work)
+    return 0.5 * own, 0.5 * other, 0.5 * log_determinant(layout, panel, len(z))
 
 
 @_kernel

@@ -24,9 +24,10 @@ from typing import Any
 import numpy as np
 
 from ..engines.approximate import laplace_marginal
+from ..engines.chain import peak_scale
 from ..engines.coordinates import Scores
 from ..engines.laplace import smoothed
-from ..engines.mcmc import peak_scale, posterior_peaks
+from ..engines.mcmc import posterior_peaks
 from ..engines.targets import gaussian_marginal
 from ..errors import EngineError, MicromacroWarning
 from ..model import Specification

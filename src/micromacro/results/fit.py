@@ -325,6 +325,36 @@ class Fit:
             raise EngineError("this fit was loaded without its data: fit the model anew with mm.fit")
         return self._refit(self._outcome.settings, self.engine, changes)
 
+    def extend(self, draws: int, *, progress: bool = True, executor: Executor | None = None) -> Fit:
+        """A fit with more draws: the chains of `mcmc` go on from where they stopped, without tuning.
+
+        The draws are those that one longer run would have given, bit for bit. It also goes on after Ctrl-C, with the
+        chains that have draws, and without chains that were lost.
+
+        Parameters
+        ----------
+        draws : int
+            More draws of each chain.
+        progress : bool
+        executor : concurrent.futures.Executor, optional
+            As in :func:`micromacro.fit`.
+
+        Returns
+        -------
+        Fit
+            Old and new draws together; this fit stays as it is.
+
+        Raises
+        ------
+        EngineError
+            For other engines, and if no chain gave a draw.
+        """
+        from ..engines.mcmc import extend
+
+        if isinstance(draws, bool) or not isinstance(draws, int | np.integer) or draws < 1:
+            raise EngineError(f"draws= must be a positive whole number, not {draws!r}")
+        return Fit(extend(self._outcome, int(draws), progress, executor), self._refit)
+
     def to_datatree(
         self,
         *,

@@ -64,6 +64,8 @@ class Weighing:
             "d_w": np.zeros((p, m)),
             "scale": np.ones(1),
             "fixed": False,
+            "tape": (self.tape.code, self.tape.output, int(self.tape.logarithm)) if p else self.tape.quick,
+            "filled": int(np.count_nonzero(np.diff(self.memberships.start))),
         }
 
     def weigh(self, theta: np.ndarray, room: dict[str, Any]) -> bool:
@@ -77,13 +79,11 @@ class Weighing:
         p = len(self.parameters)
         if room["fixed"]:
             return True
-        run(self.tape.code, self.tape.moves, theta[:p], self.memberships.start, room["value"], room["slope"])
-        out = self.tape.output
-        slope = room["slope"][out]
-        filled = int(np.count_nonzero(np.diff(self.memberships.start)))
+        code, out, given = room["tape"]
+        run(code, self.tape.moves, theta[:p], self.memberships.start, room["value"], room["slope"])
         good = aggregation.normalise(
-            room["value"][out], slope, self.tape.logarithm, RULES[self.rule], self.memberships.start,
-            filled, self.scale, room["w"], room["d_w"], room["scale"],
+            room["value"][out], room["slope"][out], given, RULES[self.rule], self.memberships.start,
+            room["filled"], self.scale, room["w"], room["d_w"], room["scale"],
         )  # fmt: skip
         room["fixed"] = p == 0
         return bool(good)

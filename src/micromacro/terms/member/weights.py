@@ -11,6 +11,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from ...errors import DataError, FormulaError
 from ...language.functions import GROUP_FUNCTIONS, WEIGHT_FUNCTIONS
 from ...language.nodes import Binary, Call, Name, Node, Number, Text, Unary, walk
 from ...numerics import tape as op
+from ...numerics.aggregation import ODDS
 from ...numerics.tape import run
 from ...table.columns import Table
 from ..design import Design, make_design
@@ -61,6 +63,17 @@ class Tape:
     output: int
     logarithm: bool
     parameters: tuple[str, ...]
+
+    @cached_property
+    def quick(self) -> tuple[np.ndarray, int, int]:
+        """Operations, register of the result and what it holds (see ``normalise``) where no derivative is wanted.
+
+        Of a weight 1 / (1 + exp(a)), whose logarithm is the end of the tape, a is enough.
+        """
+        ends = [int(row[0]) for row in self.code[-2:]]
+        if self.logarithm and ends == [op.SOFTPLUS, op.NEGATE] and self.code[-1, 2] == self.code[-2, 1]:
+            return self.code[:-2], int(self.code[-2, 2]), ODDS
+        return self.code, self.output, int(self.logarithm)
 
 
 @dataclass(frozen=True)
