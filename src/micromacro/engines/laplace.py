@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -26,6 +25,7 @@ from .approximate import laplace_marginal
 from .base import Draws, Outcome, Settings
 from .chain import peak_scale
 from .coordinates import Scores
+from .lines import mode_and_shift
 from .mcmc import check_proper, posterior_peaks
 from .moves import Reference
 from .search import Peak
@@ -40,10 +40,10 @@ def fit_laplace(specification: Specification, settings: Settings) -> Outcome:
     rng = np.random.default_rng(np.random.SeedSequence(settings.random_seed))
     peaks = posterior_peaks(specification)
     run = _Approximation(specification, peaks)
-    scores, log_weight = run.propose(settings.draws, rng)
+    scores, log_weight, modes = run.propose(settings.draws, rng)
     smooth, k_theta = smoothed(log_weight)
     picked = resample(smooth, settings.draws, rng)
-    theta, x, value, joint = run.draw(scores[picked], rng)
+    theta, x, value, joint = run.draw(scores[picked], modes[picked], rng)
     k_joint = smoothed(joint)[1]
     draws = Draws(
         theta=theta[None],
@@ -82,18 +82,6 @@ def resample(weight: np.ndarray, count: int, rng: np.random.Generator) -> np.nda
     return rng.permutation(np.minimum(np.searchsorted(np.cumsum(weight), at), len(weight) - 1))
 
 
-@dataclass
-class _Line:
-    """A vector that is linear in the scores: value + slope (u - center)."""
-
-    center: np.ndarray
-    value: np.ndarray
-    slope: np.ndarray
-
-    def at(self, u: np.ndarray) -> np.ndarray:
-        return self.value + self.slope @ (u - self.center)
-
-
 class _Approximation:
     """Proposals for theta at the maxima, the mode of x as a line in its scores, the correction likewise."""
 
@@ -101,36 +89,18 @@ class _Approximation:
         self.system = specification.system
         self.coordinates = Scores(self.system.hypers)
         self.marginal: LaplaceMarginal = laplace_marginal(specification, held=False)
-        self.room: ModeRoom = self.marginal.workspace()
+        self.room: ModeRoom = self.marginal.workspace(gradient=False)
         wide = 1.0 / self.coordinates.unit
         self.references = [Reference.fit(p.u, peak_scale(p), self.coordinates.folded, WIDEN, wide) for p in peaks]
         size = [np.log(np.abs(np.diag(r.root))).sum() for r in self.references]
         height = np.array([p.value + s for p, s in zip(peaks, size, strict=True)])
         self.share = np.exp(height - height.max())
         self.share /= self.share.sum()
-        self.mode, self.shift = self._lines(peaks[0].u)
-        self.marginal.close = 1e-9  # draws need no more
-
-    def _lines(self, center: np.ndarray) -> tuple[_Line, _Line]:
-        """Mode and correction at a maximum with their slopes in the scores."""
-
-        def both(u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            theta = self.coordinates.theta(u)
-            if not math.isfinite(self.marginal.value(theta, self.room)):
-                raise EngineError("the Laplace approximation does not exist near its own maximum: use mcmc")
-            mode = self.room.x.copy()
-            return mode, self.marginal.corrected_mean(theta, self.room) - mode
-
-        mode, shift = both(center)
-        slopes = np.zeros((2, len(mode), len(center)))
-        for k in range(len(center)):
-            h = 1e-3 if not self.coordinates.folded[k] else min(1e-3, 0.5 * center[k])
-            if h > 0.0:
-                up, down = center.copy(), center.copy()
-                up[k] += h
-                down[k] -= h
-                slopes[:, :, k] = (np.array(both(up)) - np.array(both(down))) / (2.0 * h)
-        return _Line(center, mode, slopes[0]), _Line(center, shift, slopes[1])
+        lines = mode_and_shift(self.marginal, self.coordinates, peaks[0].u)
+        if lines is None:
+            raise EngineError("the Laplace approximation does not exist near its own maximum: use mcmc")
+        self.mode, self.shift = lines
+        self.marginal.close = 1e-5  # the step that follows squares it
 
     def log_proposal(self, u: np.ndarray) -> float:
         """Log density of the mixture of t-distributions, up to a constant."""
@@ -140,23 +110,25 @@ class _Approximation:
         ]
         return float(np.logaddexp.reduce(parts))
 
-    def value(self, u: np.ndarray) -> float:
+    def value(self, u: np.ndarray, start: np.ndarray) -> float:
         """Approximate log marginal posterior of the scores; mode and factor stay in the work space."""
-        self.room.x[:] = self.mode.at(u)
+        self.room.x[:] = start
         return self.marginal.value(self.coordinates.theta(u), self.room) + self.coordinates.log_prior(u)
 
-    def propose(self, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Scores from the mixture and their log importance weights."""
+    def propose(self, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Scores from the mixture, their log importance weights, and the modes of x there."""
+        modes = np.empty((count, self.system.size))
         scores = np.empty((count, len(self.coordinates.hypers)))
         weight = np.empty(count)
         for i in range(count):
             reference = self.references[rng.choice(len(self.references), p=self.share)]
             scores[i] = reference.draw(rng)
-            weight[i] = self.value(scores[i]) - self.log_proposal(scores[i])
-        return scores, weight
+            weight[i] = self.value(scores[i], self.mode.at(scores[i])) - self.log_proposal(scores[i])
+            modes[i] = self.room.x
+        return scores, weight, modes
 
     def draw(
-        self, scores: np.ndarray, rng: np.random.Generator
+        self, scores: np.ndarray, modes: np.ndarray, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Theta, x, log marginal and log weight of the exact posterior against the approximation, for each score."""
         system, s, base = self.system, self.system.symbolic, self.room.base
@@ -166,7 +138,7 @@ class _Approximation:
         at, eta = np.empty(size), np.empty(system.rows)
         for i, u in enumerate(scores):
             theta[i] = self.coordinates.theta(u)
-            value[i] = self.value(u)
+            value[i] = self.value(u, modes[i])
             z = rng.standard_normal(size)
             mean = self.room.x + self.shift.at(u)
             unwhiten(s.layout, base.panel, mean, s.row_start, s.columns, base.values, base.offset, z, at, eta)
