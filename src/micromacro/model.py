@@ -18,6 +18,7 @@ from .effects.registry import effect_columns
 from .errors import DataError, FormulaError, ModelError
 from .families.base import Expanded, Expanding, Family
 from .families.response import Raw, Response
+from .language.interactions import split_interactions
 from .language.nodes import Call, Formula, MemberCall, Name, Node, Text
 from .language.parse import parse_formula
 from .language.printing import names_in, to_text
@@ -27,8 +28,10 @@ from .table.memberships import BlockRequest, TableRequest, Tables
 from .terms.base import Context
 from .terms.expression import evaluate
 from .terms.fixed import FixedPart
+from .terms.member.aggregate import read_aggregate
 from .terms.member.call import block_name
-from .terms.member.term import MemberPart
+from .terms.member.feature_part import FeatureColumns
+from .terms.member.weighing import Block
 from .terms.member.weights import WeightExpression, read_weights
 from .terms.registry import build_parts
 from .terms.unit import UnitPart
@@ -65,6 +68,7 @@ def read(
     """
     known = tuple(columns)
     formula = parse_formula(text)
+    formula = split_interactions(formula, {block_name(c): c.member.name for c in formula.members}, known)
     group = _one_group_column(formula)
     weights, blocks = {}, []
     for call in formula.members:
@@ -131,6 +135,7 @@ def _group_columns(formula: Formula) -> tuple[str, ...]:
     ]
     nodes += [u.unit for u in formula.units]
     nodes += [n for u in formula.units for _, n in u.slopes]
+    nodes += [n for i in formula.interactions for n in i.terms]
     used = [name for node in nodes for name in _names(node)]
     used += [name for u in formula.units for name in effect_columns(u.effects, formula.text)]
     return tuple(dict.fromkeys(used))
@@ -141,6 +146,8 @@ def _block_columns(call: MemberCall, weights: WeightExpression, known: tuple[str
     names += [n for f in call.fixes for n in _names(f.term)]
     names += list(weights.columns)
     names += effect_columns(call.effects, text)
+    aggregate = read_aggregate(call, text, known)
+    names += list(aggregate.columns) if aggregate else []
     if weights.uses_n and "n" in known:
         names.append("n")
     return tuple(dict.fromkeys(names))
@@ -186,7 +193,7 @@ class Specification:
         """Group columns that anything but the outcome uses."""
         f = self.formula
         nodes = [*(n for _, n in f.fixed), *f.offsets, *(x.term for x in f.fixes), *(u.unit for u in f.units)]
-        nodes += [n for u in f.units for _, n in u.slopes]
+        nodes += [n for u in f.units for _, n in u.slopes] + [n for i in f.interactions for n in i.terms]
         of_effects = [name for u in f.units for name in effect_columns(u.effects, f.text)]
         return frozenset([*of_effects, *(name for node in nodes for name in _names(node))])
 
@@ -246,9 +253,9 @@ class Specification:
         return next(p for p in self.system.parts if isinstance(p, FixedPart))
 
     @cached_property
-    def members(self) -> dict[str, MemberPart]:
+    def members(self) -> dict[str, Block]:
         """Member blocks by name."""
-        return {p.name: p for p in self.system.parts if isinstance(p, MemberPart)}
+        return {p.name: p for p in self.system.parts if isinstance(p, Block)}
 
     @cached_property
     def units(self) -> dict[str, UnitPart]:
@@ -295,7 +302,7 @@ class Specification:
         """What was subtracted from the column of each coefficient, aligned with `parameters` (else zero)."""
         out = dict.fromkeys(self.names, 0.0)
         for part in self.system.parts:
-            if isinstance(part, (FixedPart, MemberPart)):
+            if isinstance(part, (FixedPart, Block, FeatureColumns)):
                 for p, c in zip(part.parameters, part.center, strict=False):
                     out[p.name] = float(c)
         return np.array([out[n] for n in self.names])
@@ -377,7 +384,7 @@ def coefficients_of(part: Any) -> tuple[Parameter, ...]:
     if isinstance(part, FixedPart):
         return ((part.intercept,) if part.intercept else ()) + part.parameters
     own = part.structure.coefficients if isinstance(part, (MemberPart, UnitPart)) and part.structure else ()
-    return (part.parameters if isinstance(part, MemberPart) else ()) + own
+    return (part.parameters if isinstance(part, (Block, FeatureColumns)) else ()) + own
 
 
 _TYPES = ("right", "left", "interval")

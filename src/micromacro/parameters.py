@@ -64,6 +64,10 @@ class Parameter:
         Where a search begins (natural scale).
     default : bool
         Whether the prior is the one scaled by the data and not the user's.
+    guess : Prior or None
+        The prior scaled by the data: where the parameter's own is flat, further starts are drawn from it.
+    above_zero : bool
+        Whether it is positive though its class as a whole is not.
     """
 
     name: str
@@ -71,11 +75,13 @@ class Parameter:
     prior: Prior
     start: float = 0.0
     default: bool = True
+    guess: Prior = FLAT
+    above_zero: bool = False
 
     @property
     def positive(self) -> bool:
         """Whether the parameter lives on the positive numbers."""
-        return self.kind in _POSITIVE
+        return self.kind in _POSITIVE or self.above_zero
 
     @property
     def fixed(self) -> bool:
@@ -169,7 +175,9 @@ class PriorBook:
         """The prior that the user gave this parameter by name or class, if any."""
         return self._fixed.get(name, self._given.get(name, self._given.get(kind)))
 
-    def parameter(self, name: str, kind: str, default: Prior, start: float = 0.0, flat: bool = False) -> Parameter:
+    def parameter(
+        self, name: str, kind: str, default: Prior, start: float = 0.0, flat: bool = False, positive: bool = False
+    ) -> Parameter:
         """Make a parameter with the user's prior, or else the default one (none at all if `flat`)."""
         self._known.append(name)
         prior, chosen = self.explicit(name, kind), True
@@ -179,18 +187,18 @@ class PriorBook:
                 prior = FLAT
             else:
                 prior = _VAGUE.get(kind, default) if self._rest == "vague" else default
-        self._check_support(name, kind, prior)
+        self._check_support(name, kind, prior, positive)
         low, high = prior.support
         if not low <= start <= high or (start in (low, high) and kind != "sd"):
             start = prior.from_score(0.0)
-        return Parameter(name, kind, prior, float(start), default=not chosen)
+        return Parameter(name, kind, prior, float(start), not chosen, default, positive)
 
     @staticmethod
-    def _check_support(name: str, kind: str, prior: Prior) -> None:
+    def _check_support(name: str, kind: str, prior: Prior, positive: bool) -> None:
         if isinstance(prior, Fixed):
             _check_value(name, kind, prior.value)
             return
-        if kind in _POSITIVE and prior.proper and prior.support[0] < 0:
+        if (kind in _POSITIVE or positive) and prior.proper and prior.support[0] < 0:
             raise ModelError(
                 f"the prior {prior} of {name!r} allows negative values, but {name!r} is positive: use half_normal, "
                 "half_student, half_cauchy, exponential, gamma or uniform"

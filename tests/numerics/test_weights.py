@@ -46,6 +46,8 @@ MEANING = {
     "maximum": np.maximum, "min": np.min, "max": np.max, "mean": np.mean, "sum": np.sum, "median": np.median,
     "sd": sd, "var": lambda x: sd(x) ** 2, "range": np.ptp, "rank": stats.rankdata, "quantile": np.quantile,
     "first": lambda x, by: x[np.argmin(by)], "last": lambda x, by: x[np.argmax(by)],
+    "largest": lambda x: (x == np.max(x)) / np.sum(x == np.max(x)),
+    "smallest": lambda x: (x == np.min(x)) / np.sum(x == np.min(x)),
 }  # fmt: skip
 
 

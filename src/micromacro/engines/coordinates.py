@@ -22,7 +22,7 @@ import numpy as np
 from scipy import special
 
 from ..parameters import Parameter
-from ..priors import Prior
+from ..priors import Normal, Prior
 
 _ROOT_2_OVER_PI = math.sqrt(2.0 / math.pi)
 QUARTER = 0.5 * math.pi
@@ -57,6 +57,10 @@ class Free:
         Those that are free (q of them).
     free : (q,) int array
         Their places in theta.
+    middle, spread : (q,) arrays
+        Where the coordinate of a shape is zero, and its unit; 0 and 1 for what has a coordinate of its own kind.
+    log : (q,) bool array
+        Positive parameters that are no sds of effects.
     """
 
     def __init__(self, every: tuple[Parameter, ...]):
@@ -64,12 +68,22 @@ class Free:
         self.free = np.array([k for k, p in enumerate(every) if not p.fixed], dtype=np.int64)
         self.hypers = tuple(every[k] for k in self.free)
         self._base = np.array([p.start for p in every])  # a fixed parameter starts at its value
+        # shapes of aggregation features are measured from the middle of their data-scaled prior, in its sds
+        shape = [p.guess if p.kind == "aggregate" and isinstance(p.guess, Normal) else None for p in self.hypers]
+        self.middle = np.array([g.mean if g else 0.0 for g in shape])
+        self.spread = np.array([g.sd if g else 1.0 for g in shape])
+        self.log = np.array([p.positive and p.kind != "sd" for p in self.hypers], dtype=bool)
 
     def complete(self, own: np.ndarray) -> np.ndarray:
         """All of theta from its free entries."""
         out = self._base.copy()
         out[self.free] = own
         return out
+
+    def support(self, k: int) -> tuple[float | None, float | None]:
+        """Bounds of a coordinate, from the support of its parameter's prior."""
+        low, high = ((x - self.middle[k]) / self.spread[k] for x in self.hypers[k].prior.support)
+        return (float(low) if math.isfinite(low) else None), (float(high) if math.isfinite(high) else None)
 
     def place(self, k: int) -> int:
         """Where the entry k of theta is among the coordinates."""
@@ -167,7 +181,8 @@ class Ratios(Free):
 
     def theta(self, u: np.ndarray) -> np.ndarray:
         """Natural parameters at u."""
-        own, sigma = u.copy(), self._sigma(u)
+        own, sigma = self.middle + self.spread * u, self._sigma(u)
+        own[self.log] = np.exp(u[self.log])
         own[self.sd] = np.abs(u[self.sd]) * sigma
         own[self.cor] = np.sin(u[self.cor])
         if self.scaled:
@@ -176,7 +191,8 @@ class Ratios(Free):
 
     def from_theta(self, theta: np.ndarray) -> np.ndarray:
         """u of natural parameters."""
-        out = theta[self.free]
+        out = (theta[self.free] - self.middle) / self.spread
+        out[self.log] = np.log(theta[self.free][self.log])
         out[self.sd] /= theta[-1]
         out[self.cor] = np.arcsin(np.clip(out[self.cor], -1.0, 1.0))
         if self.scaled:
@@ -185,7 +201,7 @@ class Ratios(Free):
 
     def jacobian(self, u: np.ndarray) -> np.ndarray:
         """d theta / d u (all of theta, q)."""
-        sigma, own = self._sigma(u), np.eye(len(u))
+        sigma, own = self._sigma(u), np.diag(np.where(self.log, np.exp(np.where(self.log, u, 0.0)), self.spread))
         own[self.sd, self.sd] = np.where(u[self.sd] < 0, -sigma, sigma)
         own[self.cor, self.cor] = np.cos(u[self.cor])
         if self.scaled:
@@ -198,13 +214,15 @@ class Ratios(Free):
     def bounds(self) -> list[tuple[float | None, float | None]]:
         """Bounds for the search: sds from zero, the rest as their priors say."""
         out: list[tuple[float | None, float | None]] = []
-        for k, p in enumerate(self.hypers):
+        for k in range(len(self.hypers)):
             if self.scaled and k == len(self.hypers) - 1:
                 out.append((None, None))
             elif self.sd[k]:
                 out.append((0.0, None))
+            elif self.log[k]:
+                out.append((-18.0, 18.0))
             else:
-                out.append(ends(p))
+                out.append(self.support(k) if self.hypers[k].kind == "aggregate" else ends(self.hypers[k]))
         return out
 
 
@@ -228,7 +246,6 @@ class Steps(Free):
         self.sd = np.array([p.kind == "sd" for p in self.hypers] + [False] * len(center), dtype=bool)
         self.cor = correlations(self.hypers)
         self.folded = self.sd.copy()
-        self.log = np.array([p.positive and p.kind != "sd" for p in self.hypers], dtype=bool)
         # cuts as the first and the logarithms of their gaps; a fixed cut is no coordinate, but the next begins at it
         cuts = [k for k, p in enumerate(every) if p.kind == "cut"]
         self._rising = [(self.place(k), k) for k in cuts[1:] if not every[k].fixed]
@@ -236,8 +253,8 @@ class Steps(Free):
 
     def theta(self, u: np.ndarray) -> np.ndarray:
         """The point at u."""
-        own = u[: self.q].copy()
-        own[self.log] = np.exp(own[self.log])
+        own = self.middle + self.spread * u[: self.q]
+        own[self.log] = np.exp(u[: self.q][self.log])
         own[self.sd[: self.q]] = np.abs(own[self.sd[: self.q]])
         own[self.cor] = np.sin(own[self.cor])
         theta = self.complete(own)
@@ -247,8 +264,8 @@ class Steps(Free):
 
     def from_theta(self, point: np.ndarray) -> np.ndarray:
         """u of a point."""
-        own = point[self.free]
-        own[self.log] = np.log(own[self.log])
+        own = (point[self.free] - self.middle) / self.spread
+        own[self.log] = np.log(point[self.free][self.log])
         own[self.cor] = np.arcsin(np.clip(own[self.cor], -1.0, 1.0))
         for j, k in self._rising:
             own[j] = math.log(max(point[k] - point[k - 1], 1e-8))
@@ -257,6 +274,7 @@ class Steps(Free):
     def jacobian(self, u: np.ndarray) -> np.ndarray:
         """d point / d u (all of theta and the coefficients, q + c)."""
         own = np.eye(len(u))
+        own[range(self.q), range(self.q)] = self.spread
         logs = np.flatnonzero(self.log)
         own[logs, logs] = np.exp(u[logs])
         cors = np.flatnonzero(self.cor)
@@ -274,11 +292,11 @@ class Steps(Free):
     def bounds(self) -> list[tuple[float | None, float | None]]:
         """Bounds for the search: sds from zero, logarithms within reach, the rest as their priors say."""
         out: list[tuple[float | None, float | None]] = []
-        for k, p in enumerate(self.hypers):
+        for k in range(self.q):
             if self.sd[k]:
                 out.append((0.0, None))
             elif self.log[k] or k in self.rising:
                 out.append((-18.0, 18.0))
             else:
-                out.append(ends(p))
+                out.append(self.support(k) if self.hypers[k].kind == "aggregate" else ends(self.hypers[k]))
         return out + [(None, None)] * len(self.center)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..model import Specification
+from ..parameters import Parameter
 from .base import Outcome
 
 R_HAT = 1.01
@@ -118,8 +119,26 @@ def _judge_optimum(outcome: Outcome) -> Health:
     for k, p in enumerate(outcome.specification.system.hypers):
         if p.kind == "sd" and optimum.theta[k] > 0 and optimum.covariance[k, k] > (0.5 * optimum.theta[k]) ** 2:
             remarks.append(f"{p.name} is close to zero for its standard error: use profile({p.name!r}) for an interval")
+        if p.kind == "aggregate" and not p.fixed and p.guess.proper and not optimum.boundary[k]:
+            remarks += _vague_shape(p, float(optimum.theta[k]), float(np.sqrt(optimum.covariance[k, k])))
     cautions = tuple(n for n in outcome.notes if n.startswith("REML with estimated weights"))
     return Health(not troubles, tuple(troubles), tuple(remarks), cautions=cautions)
+
+
+def _vague_shape(p: Parameter, value: float, se: float) -> list[str]:
+    """A shape whose standard error is as wide as what is thought possible beforehand."""
+    if not np.isfinite(se):
+        return []
+    ends = [max(x, 1e-12) if p.positive else x for x in (value - se, value + se)]
+    width = 0.5 * (p.guess.to_score(ends[1]) - p.guess.to_score(ends[0]))
+    if width < 0.7:
+        return []
+    return [
+        (
+            f"the data say little about the shape {p.name}: its likelihood is nearly flat (standard error {se:.3g}), "
+            "and the coefficient of its feature is uncertain with it; hold it at a number, or give it a prior"
+        )
+    ]
 
 
 def _judge_draws(outcome: Outcome, draws: np.ndarray, diagnostics: Diagnostics) -> Health:
@@ -153,12 +172,12 @@ def _judge_draws(outcome: Outcome, draws: np.ndarray, diagnostics: Diagnostics) 
         remarks.append(f"fixed, not estimated: {values}")
     for name, value in contraction.items():
         parameter = next(p for p in specification.parameters if p.name == name)
-        if parameter.kind == "w" and value < CONTRACTION:
+        if parameter.kind in ("w", "aggregate") and value < CONTRACTION:
             remarks.append(
                 f"the data say little about {name}: its posterior sd is {np.sqrt(max(0.0, 1 - value)):.0%} "
                 "of its prior's, so the prior matters"
             )
-        elif parameter.kind != "w" and value < 0.1:
+        elif parameter.kind not in ("w", "aggregate") and value < 0.1:
             remarks.append(f"{name} is hardly informed by the data: its posterior is close to its prior")
     remarks += _near_zero(specification, draws)
     return Health(not troubles, tuple(troubles), tuple(remarks), contraction)

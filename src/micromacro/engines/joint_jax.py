@@ -27,9 +27,13 @@ from ..numerics import tape as op
 from ..parameters import Parameter
 from ..priors import Prior
 from ..terms.fixed import FixedPart
+from ..terms.member.feature_part import FeatureColumns
 from ..terms.member.term import MemberPart
+from ..terms.member.weighing import Block, Weighing
+from ..terms.member.weights import Tape
 from ..terms.unit import UnitPart
 from . import joint_effects
+from .features_jax import feature_columns
 
 Array = Any  # a JAX array, or a tracer of one
 _LOG_ROOT_2PI = 0.5 * math.log(2.0 * math.pi)
@@ -49,7 +53,7 @@ class Joint:
     def __init__(self, specification: Specification):
         self.specification = specification
         self.system = specification.system
-        self.weights = {p.name: Weights(p) for p in self.system.parts if isinstance(p, MemberPart)}
+        self.weights = {p.name: Weights(p) for p in self.system.parts if isinstance(p, Block)}
         gaussian = [p.prior if isinstance(p.prior, priors.Normal) else None for p in self.system.coefficients]
         self.mean = np.array([p.mean if p else 0.0 for p in gaussian])
         self.precision = np.array([p.sd**-2.0 if p else 0.0 for p in gaussian])
@@ -105,7 +109,7 @@ class Joint:
         system, b = self.system, self.system.kept
         eta = _jnp().asarray(system.base_offset)
         for k, part in enumerate(system.parts[: -1 if system.expansion else None]):
-            own, coefficients = theta[system.theta_of(k)], x[b : b + len(part.coefficients)]
+            own, coefficients = theta[system.reads(k)], x[b : b + len(part.coefficients)]
             reach: Any = 0.0
             if part.name in self.specification.structures:
                 structure = self.specification.structures[part.name][1]
@@ -116,6 +120,8 @@ class Joint:
                 eta = eta + fixed_terms(part, own, coefficients)
             elif isinstance(part, MemberPart):
                 eta = eta + member_block(part, self.weights[part.name], own, coefficients, reach)
+            elif isinstance(part, FeatureColumns):
+                eta = eta + feature_columns(part, own, coefficients, Weights)
             elif isinstance(part, UnitPart):
                 eta = eta + reach
             else:
@@ -159,7 +165,7 @@ class Weights:
     with a row a group, filled up with infinities.
     """
 
-    def __init__(self, part: MemberPart):
+    def __init__(self, part: Block | Weighing):
         self.part = part
         start = part.memberships.start
         self.size = np.diff(start)
@@ -175,8 +181,10 @@ class Weights:
 
     def raw(self, parameter: Array) -> Array:
         """Raw weights (m,) or, where the tape says so, their logarithms."""
-        tape = self.part.tape
-        register: list[Array] = list(tape.constants)
+        return self.result(self.part.tape, list(self.part.tape.constants), parameter)
+
+    def result(self, tape: Tape, register: list[Array], parameter: Array) -> Array:
+        """What a tape computes (m,) from its registers as loaded."""
         for what, out, a, b, c in tape.code.tolist():
             register[out] = _quiet()(self._operation(what, register, parameter, a, b, c))
         return register[tape.output]
@@ -196,6 +204,10 @@ class Weights:
             return self._ranks(register[a])
         extra = register[b] if what in (op.GROUP_TAKE, op.GROUP_QUANTILE) else None
         return self._of_group(what, register[a], extra)[self.group]
+
+    def largest(self, value: Array) -> Array:
+        """Largest value of each group (groups,), a constant; zero where there is none."""
+        return _largest(value, self.group, len(self.size))
 
     def sums(self, value: Array) -> Array:
         """Sum over the members of each group (groups,)."""

@@ -5,13 +5,18 @@ from __future__ import annotations
 import numpy as np
 
 from ..model import Specification
+from ..parameters import Parameter
+from ..priors import Prior
 from .base import Optimum
 from .coordinates import Ratios, Steps
 from .health import RIDGE
 
 
 def starting_points(coordinates: Ratios | Steps, point: np.ndarray) -> list[np.ndarray]:
-    """The default start; where anything non-linear is estimated, further ones from its prior."""
+    """The default start; where anything non-linear is estimated, further ones from its prior.
+
+    Shapes of features are often two-humped, so each is also begun on either side of its middle.
+    """
     first = coordinates.from_theta(point)
     starts = [first]
     free = [k for k, p in enumerate(coordinates.hypers) if p.kind in ("w", "aggregate")]
@@ -20,10 +25,30 @@ def starting_points(coordinates: Ratios | Steps, point: np.ndarray) -> list[np.n
         for _ in range(3):
             start = first.copy()
             for k in free:
-                prior = coordinates.hypers[k].prior
-                start[k] = float(prior.sample(rng)) if prior.proper else rng.standard_normal()
+                prior = _source(coordinates.hypers[k])
+                value = float(prior.sample(rng)) if prior.proper else float(rng.standard_normal())
+                start[k] = _coordinate(coordinates, k, value)
             starts.append(start)
+    for k in free:
+        p = coordinates.hypers[k]
+        if p.kind == "aggregate" and _source(p).proper:
+            for score in (-1.5, 1.5):
+                start = first.copy()
+                start[k] = _coordinate(coordinates, k, _source(p).from_score(score))
+                starts.append(start)
     return starts
+
+
+def _source(p: Parameter) -> Prior:
+    """Where starts come from: the prior, or, where that is flat, the one scaled by the data."""
+    return p.prior if p.prior.proper else p.guess
+
+
+def _coordinate(coordinates: Ratios | Steps, k: int, value: float) -> float:
+    """The coordinate of a weight parameter or a shape."""
+    if coordinates.log[k]:
+        return float(np.log(value))
+    return float((value - coordinates.middle[k]) / coordinates.spread[k])
 
 
 def remarks(specification: Specification, optimum: Optimum, engine: str) -> list[str]:

@@ -26,11 +26,14 @@ WEIGHT_FUNCTIONS: dict[str, Arity] = {
 }
 
 GROUP_FUNCTIONS: dict[str, Arity] = {
-    **{name: Arity(1, 1) for name in "min max mean sum median sd var range rank".split()},
+    **{name: Arity(1, 1) for name in "min max mean sum median sd var range rank largest smallest".split()},
     "quantile": Arity(2, 2),
     "first": Arity(1, 1, ("by",)),
     "last": Arity(1, 1, ("by",)),
 }
+
+#: Those of them that have a value for each member, not one for the group.
+MEMBERWISE = ("rank", "largest", "smallest")
 
 #: Whole weight expressions with one named coefficient for each covariate.
 READY_MADE = ("power", "logistic", "softmax")

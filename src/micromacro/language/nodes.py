@@ -126,6 +126,19 @@ class UnitCall:
 
 
 @dataclass(frozen=True, slots=True)
+class Interaction:
+    """Products of the features of some blocks with columns of the groups.
+
+    ``terms`` are the columns' terms; ``alone`` says whether the blocks are also multiplied with each other only.
+    """
+
+    blocks: tuple[str, ...]
+    terms: tuple[Node, ...]
+    alone: bool = False
+    span: Span = _span()
+
+
+@dataclass(frozen=True, slots=True)
 class Formula:
     """A parsed formula."""
 
@@ -137,6 +150,7 @@ class Formula:
     units: tuple[UnitCall, ...] = ()
     offsets: tuple[Node, ...] = ()
     fixes: tuple[Fix, ...] = ()
+    interactions: tuple[Interaction, ...] = ()
 
 
 def children(node: Node) -> tuple[Node, ...]:

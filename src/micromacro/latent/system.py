@@ -40,7 +40,8 @@ class Structure(Protocol):
 class Part(Protocol):
     """What a term must supply to take part in the latent system.
 
-    ``hypers`` are its entries of theta, ``coefficients`` its linear coefficients (each a dense column of A),
+    ``hypers`` are its entries of theta (a part may also have ``borrowed``, names of entries of other parts, which its
+    methods then get before its own), ``coefficients`` its linear coefficients (each a dense column of A),
     ``effects`` the number of its standardised effects. The entries of A that it owns are listed once by
     ``entries()`` as (rows, local columns): columns ``0 .. c-1`` are its coefficients, ``c ..`` its effects.
     ``structure`` says what distribution the effects have, ``structure_theta`` where its entries of theta are among the
@@ -175,10 +176,20 @@ class System:
         theta_ends = np.cumsum([0] + [len(p.hypers) for p in self.parts])
         self._theta = [slice(int(a), int(b)) for a, b in pairwise(theta_ends)]
         self._predictor = [getattr(part, "predictor", 0) for part in self.parts]
+        self._reads = self._with_borrowed()
         self.symbolic: Symbolic
         self._slots: list[np.ndarray]
         self._analyse()
         self._prior()
+
+    def _with_borrowed(self) -> list[slice | np.ndarray]:
+        """Where the theta that each part reads is: its own entries, after those that it borrows from other parts."""
+        names = [h.name for h in self.hypers]
+        out: list[slice | np.ndarray] = []
+        for part, own in zip(self.parts, self._theta, strict=True):
+            borrowed = [names.index(n) for n in getattr(part, "borrowed", ())]
+            out.append(np.array([*borrowed, *range(own.start, own.stop)], dtype=np.int64) if borrowed else own)
+        return out
 
     def _analyse(self) -> None:
         """Fix the pattern of A and D, and hand each part the places of its entries."""
@@ -268,6 +279,10 @@ class System:
         start, own = self._theta[part].start, self.parts[part].structure_theta
         return slice(start + own.start, start + own.stop)
 
+    def reads(self, part: int) -> slice | np.ndarray:
+        """Where the theta is that a part's methods take: its own, after what it borrows from other parts."""
+        return self._reads[part]
+
     def slots_of(self, part: int) -> np.ndarray:
         """Where a part's entries of A are among the values."""
         return self._slots[part]
@@ -325,7 +340,7 @@ class System:
 
     def _fill(self, k: int, theta: np.ndarray, room: Workspace, values: np.ndarray, offset: np.ndarray) -> bool:
         """Let a part write its entries."""
-        return self.parts[k].fill(theta[self._theta[k]], room.scratch[k], self._slots[k], values, offset)
+        return self.parts[k].fill(theta[self._reads[k]], room.scratch[k], self._slots[k], values, offset)
 
     def gather(self, of_row: np.ndarray) -> np.ndarray:
         """Sums of numbers of the rows (rows,) over each group (groups,)."""
@@ -352,13 +367,13 @@ class System:
             assert self.expansion is not None
             slope = np.bincount(repeats.source, room.slope[repeats.into], len(repeats.group))
             offsets = self.expansion.gather(room.d_offset, self.groups)
-        for k, (part, where) in enumerate(zip(self.parts, self._theta, strict=True)):
-            if where.stop == where.start:
+        for k, (part, where) in enumerate(zip(self.parts, self._reads, strict=True)):
+            if isinstance(where, slice) and where.stop == where.start:
                 continue
             of_rows = offsets is None or k == len(self.parts) - 1
             d_offset = room.d_offset if of_rows or offsets is None else offsets[self._predictor[k]]
             entries = room.slope if of_rows else slope
-            out[where] = part.pull(theta[where], room.scratch[k], self._slots[k], entries, d_offset)
+            out[where] += part.pull(theta[where], room.scratch[k], self._slots[k], entries, d_offset)
         if self.varies:
             for part, where, slot in zip(self.parts, self._theta, self._d_slots, strict=True):
                 if part.structure and part.structure.varies:

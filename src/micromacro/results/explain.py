@@ -6,6 +6,7 @@ import pandas as pd
 
 from ..language.printing import to_text
 from ..model import Specification
+from ..terms.member.feature_part import FeaturePart, InteractionPart
 from .report import counts, weight_lines
 
 
@@ -39,14 +40,23 @@ def equations(s: Specification) -> list[str]:
     terms += [f"b[{p.name}] * {p.name}" for p in s.fixed.parameters]
     terms += [f"{f.value:g} * {to_text(f.term)}" for f in s.formula.fixes]
     for name, part in s.members.items():
+        weight = f"w_{name}[i,j]"
+        below.append(f"{weight} = {to_text(part.expression.node)}, normalize = {part.rule}")
+        if isinstance(part, FeaturePart):
+            terms += [f"b[{p.name}] * {p.name}[i]" for p in part.parameters]
+            below.append(
+                f"{name}.{part.request.word}[i] = {part.request.formula}, with w = {weight} over the members j"
+            )
+            continue
         inside = [f"b[{p.name}] * {p.name.removeprefix(name + '.')}[j]" for p in part.parameters]
         if part.structure:
             inside += [f"u_{name}[j]" if t == "1" else f"u_{name}[j,{t}] * {t}[i,j]" for t in part.structure.terms]
             below += part.structure.sentences()
-        weight = f"w_{name}[i,j]"
         if inside:
             terms.append(f"sum over members j of {weight} * ({' + '.join(inside)})")
-        below.append(f"{weight} = {to_text(part.expression.node)}, normalize = {part.rule}")
+    for part in s.system.parts:
+        if isinstance(part, InteractionPart):
+            terms += [f"b[{p.name}] * {' * '.join(p.name.split(':'))}" for p in part.parameters]
     for name, part in s.units.items():
         at = f"{part.column}[i]"
         terms += [f"u_{name}[{at}]" if t == "1" else f"u_{name}[{at},{t}] * {t}[i]" for t in part.structure.terms]

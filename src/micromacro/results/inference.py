@@ -132,7 +132,7 @@ def _other_weights(larger: Specification, smaller: Specification) -> str:
             continue
         given = {p.name: p.start for p in part.weight_parameters}  # all fixed
         zero = np.array([given.get(p.name, p.start if p.fixed else 0.0) for p in other.hypers])
-        room, other_room = part.scratch(), other.scratch()
+        room, other_room = part.weighing.scratch(gradient=False), other.weighing.scratch(gradient=False)
         part.weighing.weigh(np.array([p.start for p in part.hypers]), room)
         if not other.weighing.weigh(zero, other_room) or not np.allclose(
             room["w"], other_room["w"], rtol=1e-8, atol=1e-12
@@ -168,8 +168,8 @@ def _unidentified(larger: Specification, smaller: Specification) -> str:
     for name, part in larger.members.items():
         under = smaller.members.get(name)
         gone = under is None or (not under.effects and not under.parameters)
-        if gone and part.weight_parameters:
-            lost += [p.name for p in part.weight_parameters if not p.fixed]
+        if gone:
+            lost += [p.name for p in part.hypers if p.kind in ("w", "aggregate") and not p.fixed]
     if not lost:
         return ""
     return (

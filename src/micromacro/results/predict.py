@@ -19,6 +19,7 @@ from ..latent.system import Part, System
 from ..model import Specification
 from ..table.memberships import TableRequest, Tables, assemble
 from ..terms.expression import evaluate
+from ..terms.member.feature_part import FeatureColumns
 from ..terms.member.weighing import Block
 from .quantities import trial_columns
 
@@ -81,10 +82,12 @@ class Predictor:
         self.theta = theta
         offset = self.where.offset.copy()
         for k, part in enumerate(self.where.parts):
-            own = theta[self.system.theta_of(k)]
+            own = theta[self.system.reads(k)]
             if isinstance(part, Block) and part.rule == "total" and self.new:
                 part = part.with_scale(self._trained_scale(k, own))
                 self.scratch[k]["fixed"] = False
+            elif isinstance(part, FeatureColumns) and self.new:
+                part = part.held(self.system.parts[k], own)  # type: ignore[arg-type]
             if not part.fill(own, self.scratch[k], self.slots[k], self.values[k], offset):
                 raise DataError(
                     f"the weights of {part.name} are not finite on these data: look at the columns that they are "

@@ -11,7 +11,7 @@ import pandas as pd
 
 from ..errors import ModelError
 from ..model import Specification, effect_index
-from ..terms.member.term import MemberPart
+from ..terms.member.weighing import Block
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +79,7 @@ def simulate(
         own = specification.own(thetas[d], x_draws[d])
         outcome[d] = specification.family.simulate(etas[d], own, rng, specification.response.values)
         for k, part in enumerate(system.parts):
-            if isinstance(part, MemberPart):
+            if isinstance(part, Block):
                 weights[part.name].append(part.weights(thetas[d][system.theta_of(k)], room.scratch[k]).copy())
     stacked = {name: np.stack(w) for name, w in weights.items()}
     return _pack(specification, Simulated(outcome, etas, table, thetas, x_draws, stacked), skipped)

@@ -95,6 +95,10 @@ class Context:
         """A weight parameter."""
         return self.book.parameter(name, "w", Normal(0.0, 1.0), flat=self.flat)
 
+    def shape(self, name: str, default: Prior, start: float = 0.0, positive: bool = False) -> Parameter:
+        """A shape of an aggregation feature."""
+        return self.book.parameter(name, "aggregate", default, start=start, flat=self.flat, positive=positive)
+
     def claim(self, name: str, what: str) -> None:
         """Reserve the name of a block or unit term; using one twice is an error."""
         if name in self.named:

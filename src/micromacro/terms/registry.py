@@ -9,7 +9,11 @@ from ..language.nodes import Formula
 from ..latent.system import Part
 from .base import Context
 from .fixed import build_fixed
+from .member.aggregate import read_aggregate
 from .member.call import block_name, build_member
+from .member.feature_call import build_feature
+from .member.interaction_call import build_interaction
+from .member.weighing import Block
 from .member.weights import WeightExpression
 from .unit import build_units
 
@@ -34,7 +38,15 @@ def build_parts(
     """
     fixed = build_fixed(formula, context, no_intercept, centred)
     parts: list[Part] = [fixed]
-    parts += [build_member(call, weights[block_name(call)], context, fixed.centered) for call in formula.members]
+    for call in formula.members:
+        request = read_aggregate(call, context.text, context.columns)
+        expression = weights[block_name(call)]
+        if request is None:
+            parts.append(build_member(call, expression, context, fixed.centered))
+        else:
+            parts.append(build_feature(call, request, expression, context, fixed.centered))
+    blocks = {p.name: p for p in parts if isinstance(p, Block)}
+    parts += [build_interaction(term, blocks, context, fixed.centered) for term in formula.interactions]
     for call in formula.units:
         parts += build_units(call, context, fixed.centered)
     return parts

@@ -55,7 +55,7 @@ def groups_of(specification: Specification, name: str) -> tuple[list[np.ndarray]
     s = specification
     if name in s.members:
         part = s.members[name]
-        codes, groups, levels = part.member, part.memberships.group, part.levels
+        codes, groups, levels = part.memberships.member, part.memberships.group, part.levels
     elif name in s.units:
         unit = s.units[name]
         codes, groups, levels = unit.codes, np.arange(s.groups), unit.levels

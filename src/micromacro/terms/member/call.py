@@ -15,7 +15,7 @@ from ..base import Context, sort_columns, spread
 from ..design import make_design
 from ..slopes import Wanted, build_effects, make_slopes, read_effects
 from .term import MemberPart, member_covariates, member_rows
-from .weighing import Weighing
+from .weighing import Block, Weighing
 from .weights import (
     WeightExpression,
     check_group_size_column,
@@ -41,24 +41,15 @@ def build_member(call: MemberCall, expression: WeightExpression, context: Contex
         Whether the model has an intercept (then aggregated covariates are centred).
     """
     name = block_name(call)
-    context.claim(name, f"mm({call.member.name}, {call.group.name})")
-    rows = context.tables.blocks[name]
-    if not len(rows.member):
-        raise DataError(f"block {name!r} has no member at all: column {call.member.name!r} is empty in every row")
-    _only_sum(call, context)
+    weighing = make_weighing(call, expression, context, _rule(call, expression, context))
+    rows = weighing.memberships
     wanted = read_effects(call.effects, context.text)
     slopes = make_slopes(wanted.intercept, wanted.terms, rows.table, context.text)
-    expression = prepare(expression, rows.table)
-    rule = _rule(call, expression, context)
-    if expression.uses_n and "n" in rows.table:
-        ids = _group_ids(context)[rows.group]
-        check_group_size_column(rows.table, np.diff(rows.start)[rows.group].astype(float), ids, name)
-    weights = tuple(context.weight(f"{name}.w.{p}") for p in expression.parameters)
     design, _ = make_design(call.covariates, rows.table, context.text)
     fixed = tuple(make_design([("+", f.term)], rows.table, context.text)[0] for f in call.fixes)
     part = MemberPart(
         name=name,
-        weighing=Weighing(rows, expression, make_tape(expression, rows.table, rows.start), rule, weights),
+        weighing=weighing,
         design=design,
         fixed_design=fixed,
         columns=sort_columns([], []),
@@ -71,22 +62,29 @@ def build_member(call: MemberCall, expression: WeightExpression, context: Contex
         levels=rows.members,
         with_intercept=call.intercept,
     )
-    w = _starting_weights(part.weighing, name, context)
+    w = check_weights(weighing, name, context)
     return _with_priors(part, w, [f.value for f in call.fixes], wanted, context, intercept)
+
+
+def make_weighing(call: MemberCall, expression: WeightExpression, context: Context, rule: str) -> Weighing:
+    """Claim the block's name and make its weights, with their parameters."""
+    name = block_name(call)
+    context.claim(name, f"mm({call.member.name}, {call.group.name})")
+    rows = context.tables.blocks[name]
+    if not len(rows.member):
+        raise DataError(f"block {name!r} has no member at all: column {call.member.name!r} is empty in every row")
+    expression = prepare(expression, rows.table)
+    if expression.uses_n and "n" in rows.table:
+        ids = _group_ids(context)[rows.group]
+        check_group_size_column(rows.table, np.diff(rows.start)[rows.group].astype(float), ids, name)
+    weights = tuple(context.weight(f"{name}.w.{p}") for p in expression.parameters)
+    return Weighing(rows, expression, make_tape(expression, rows.table, rows.start), rule, weights)
 
 
 def _group_ids(context: Context) -> np.ndarray:
     levels = context.tables.group_levels
     assert levels is not None
     return levels.values
-
-
-def _only_sum(call: MemberCall, context: Context) -> None:
-    if call.aggregate != Name("sum"):
-        raise FormulaError(
-            f"aggregate={to_text(call.aggregate)} is not available yet; the weighted sum is aggregate=sum",
-            context.text, call.span.start, call.span.stop,
-        )  # fmt: skip
 
 
 def _rule(call: MemberCall, expression: WeightExpression, context: Context) -> str:
@@ -99,7 +97,7 @@ def _rule(call: MemberCall, expression: WeightExpression, context: Context) -> s
     return call.normalize or ("group" if expression.ready == "softmax" else "total")
 
 
-def _starting_weights(weighing: Weighing, name: str, context: Context) -> np.ndarray:
+def check_weights(weighing: Weighing, name: str, context: Context) -> np.ndarray:
     """Weights at the starting values, checked group by group."""
     rows, expression = weighing.memberships, weighing.expression
     start = np.array([p.start for p in weighing.parameters])
@@ -162,12 +160,12 @@ def _with_priors(
     center[len(names) :] = 0.0
     of_effects = member_rows(rows, part.slopes, _group_ids(context))
     structure = build_effects(wanted, part.name, part.slopes, of_effects, w, context, intercept)
-    _remarks(part, names, structure is not None, context)
+    weight_remarks(part, bool(names) or structure is not None or len(known) > 0, context)
     columns = sort_columns(parameters, known)
     return replace(part, columns=columns, parameters=tuple(parameters), center=center, structure=structure)
 
 
-def _remarks(part: MemberPart, names: tuple[str, ...], random: bool, context: Context) -> None:
+def weight_remarks(part: Block, informed: bool, context: Context) -> None:
     """Warnings about weights that no data can inform, near misses and covariates on an awkward scale."""
     expression = part.expression
     rows = part.memberships
@@ -178,7 +176,7 @@ def _remarks(part: MemberPart, names: tuple[str, ...], random: bool, context: Co
         )
     if not expression.free:
         return
-    if not names and not random and not len(part.columns.known):
+    if not informed:
         context.warn(
             f"block {part.name!r} has neither a covariate nor effects, so no data can inform its weight parameters "
             f"({', '.join(expression.parameters)})"

@@ -94,6 +94,10 @@ class Weighing:
         self.weigh(theta, room)
         return float(room["scale"][0])
 
+    def held(self, old: Weighing, theta: np.ndarray) -> Weighing:
+        """The same weights with the constant of ``normalize=total`` that `old` has at theta."""
+        return replace(self, scale=old.total_scale(theta)) if self.rule == "total" else self
+
     def on(self, rows: Memberships) -> Weighing:
         """The same weights on other memberships."""
         return replace(self, memberships=rows, tape=make_tape(self.expression, rows.table, rows.start))
@@ -150,6 +154,17 @@ class Block:
     parameters: tuple[Parameter, ...]
     center: np.ndarray
     levels: Levels
+    structure: Any  # the distribution of its effects, or None
+
+    @property
+    def hypers(self) -> tuple[Parameter, ...]:
+        """The block's entries of theta, the weight parameters first."""
+        raise NotImplementedError
+
+    @property
+    def effects(self) -> int:
+        """Number of members with an effect."""
+        raise NotImplementedError
 
     @property
     def memberships(self) -> Memberships:
@@ -198,3 +213,7 @@ class Block:
     def with_scale(self, scale: float) -> Self:
         """The same block with a given constant for ``normalize=total``."""
         return replace(self, weighing=replace(self.weighing, scale=scale))  # type: ignore[type-var]
+
+    def held(self, old: Self, theta: np.ndarray) -> Self:
+        """The same block with the constant that `old`, on the tables of the fit, has at the block's theta."""
+        return replace(self, weighing=self.weighing.held(old.weighing, theta))  # type: ignore[type-var]

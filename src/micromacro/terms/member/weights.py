@@ -106,7 +106,7 @@ class WeightExpression:
         return bool(self.parameters)
 
 
-class _Maker:
+class Maker:
     """Builds a tape register by register; operations on constants are carried out at once."""
 
     def __init__(self, table: Table | None, size: np.ndarray, start: np.ndarray, parameters: Sequence[str], text: str):
@@ -118,6 +118,7 @@ class _Maker:
         self.parameters = list(parameters)
         self.value: list[np.ndarray | None] = []  # constants; None for a moving register
         self.code: list[tuple[int, int, int, int, int]] = []
+        self.place: dict[int, int] = {}  # of each register in the finished tape
 
     def constant(self, values: np.ndarray | float) -> int:
         self.value.append(np.broadcast_to(np.asarray(values, dtype=float), (self.m,)))
@@ -168,7 +169,7 @@ class _Maker:
         if isinstance(node, Binary):
             return self._binary(node)
         if isinstance(node, Call):
-            return self._call(node)
+            return self.call(node)
         raise self.error('text can only stand in a comparison with a column, as in role == "head"', node)
 
     def error(self, message: str, node: Node) -> FormulaError:
@@ -215,7 +216,7 @@ class _Maker:
         same = self.table[other.name].values.astype(str) == text.value
         return self.constant(same if node.op == "==" else ~same)
 
-    def _call(self, node: Call) -> int:
+    def call(self, node: Call) -> int:
         name = node.function
         if name in READY_MADE:
             raise self.error(f"{name}() must be the whole of weights=, not a part of it", node)
@@ -226,6 +227,8 @@ class _Maker:
         if name == "where":
             a, b, c = (self.build(x) for x in node.args)
             return self.emit(op.WHERE, a, b, c, inputs=(a, b, c))
+        if name in ("largest", "smallest"):
+            return self._extreme_members(node)
         inner = self.build(node.args[0])
         if name in _GROUP:
             return self.unary(_GROUP[name], inner)
@@ -238,6 +241,13 @@ class _Maker:
             return self._with_constant(op.GROUP_QUANTILE, inner, q, node)
         by = self.build(dict(node.keywords)["by"])
         return self._with_constant(op.GROUP_TAKE, inner, self._extreme(by, name == "last", node), node)
+
+    def _extreme_members(self, node: Call) -> int:
+        """1 for the member with the largest (smallest) value of the group, shared among equals; 0 for the others."""
+        inner = self.build(node.args[0])
+        extreme = self.unary(op.GROUP_MAX if node.function == "largest" else op.GROUP_MIN, inner)
+        equal = self.binary(op.EQUAL, inner, extreme)
+        return self.binary(op.DIVIDE, equal, self.unary(op.GROUP_SUM, equal))
 
     def _at(self, register: int) -> np.ndarray:
         value = self.value[register]
@@ -292,10 +302,10 @@ class _Maker:
         other, zero = self.constant(self._at(base) != 0.0), self.constant(0.0)
         return self.emit(op.WHERE, other, product, zero, inputs=(other, product, zero))
 
-    def finish(self, output: int, logarithm: bool) -> Tape:
-        """Keep the registers in use and pack the tape."""
-        used = {output} | {r for row in self.code for r in row[1:2] + _inputs(row)}
-        place = {r: k for k, r in enumerate(sorted(used))}
+    def finish(self, output: int, logarithm: bool, inputs: tuple[int, ...] = ()) -> Tape:
+        """Keep the registers in use and pack the tape; `inputs` are registers that are loaded before it runs."""
+        used = {output, *inputs} | {r for row in self.code for r in row[1:2] + _inputs(row)}
+        place = self.place = {r: k for k, r in enumerate(sorted(used))}
         constants = np.zeros((len(place), self.m))
         moves = np.zeros(len(place), dtype=bool)
         for r, k in place.items():
@@ -353,7 +363,7 @@ def read_weights(
     uses_n = False
     for part in walk(node):
         if isinstance(part, Call):
-            _check_call(part, text)
+            check_call(part, text)
         if not isinstance(part, Name):
             continue
         listed = strict is not None and part.name in strict
@@ -383,13 +393,14 @@ def near_misses(expression: WeightExpression, known: Sequence[str]) -> list[tupl
     """Free symbols that nearly spell a column, with that column."""
     if expression.ready:
         return []
-    out = []
-    for symbol in expression.parameters:
-        near = difflib.get_close_matches(symbol, known, n=1, cutoff=0.8)
-        lower = [k for k in known if k.lower() == symbol.lower()]
-        if near or lower:
-            out.append((symbol, (lower or near)[0]))
-    return out
+    return [(symbol, column) for symbol in expression.parameters if (column := near(symbol, known)) is not None]
+
+
+def near(symbol: str, known: Sequence[str]) -> str | None:
+    """A column that a symbol nearly spells."""
+    close = difflib.get_close_matches(symbol, known, n=1, cutoff=0.8)
+    lower = [k for k in known if k.lower() == symbol.lower()]
+    return (lower or close)[0] if close or lower else None
 
 
 def _near(name: str, known: Sequence[str]) -> str:
@@ -397,7 +408,8 @@ def _near(name: str, known: Sequence[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
-def _check_call(call: Call, text: str) -> None:
+def check_call(call: Call, text: str, also: str = "") -> None:
+    """Refuse unknown functions and wrong numbers of arguments; `also` names functions that come on top."""
     name = call.function
     table = WEIGHT_FUNCTIONS.get(name) or GROUP_FUNCTIONS.get(name)
     place = (text, call.span.start, call.span.stop)
@@ -406,7 +418,9 @@ def _check_call(call: Call, text: str) -> None:
     if table is None:
         names = [*WEIGHT_FUNCTIONS, *GROUP_FUNCTIONS]
         raise FormulaError(
-            f"weights= has no function {name!r}{_near(name, names)}; there are {', '.join(names)}", *place
+            f"{'aggregate' if also else 'weights'}= has no function {name!r}{_near(name, names)}; there are {also}"
+            f"{', '.join(names)}",
+            *place,
         )
     if not table.least <= len(call.args) <= table.most:
         many = str(table.least) if table.least == table.most else f"{table.least} to {table.most}"
@@ -453,18 +467,18 @@ def prepare(expression: WeightExpression, table: Table) -> WeightExpression:
 def make_tape(expression: WeightExpression, table: Table, start: np.ndarray) -> Tape:
     """Compile a weight expression for one block's memberships (rows sorted by group; `start` (groups + 1,))."""
     size = np.repeat(np.diff(start), np.diff(start)).astype(float)
-    maker = _Maker(table, size, start, expression.parameters, expression.text)
+    maker = Maker(table, size, start, expression.parameters, expression.text)
     if expression.ready is not None:
         return maker.finish(_ready_register(maker, expression, table), True)
     if expression.free:
         out = maker.logarithm(expression.node)
         if out is not None:
             return maker.finish(out, True)
-        maker = _Maker(table, size, start, expression.parameters, expression.text)
+        maker = Maker(table, size, start, expression.parameters, expression.text)
     return maker.finish(maker.build(expression.node), False)
 
 
-def _ready_register(maker: _Maker, expression: WeightExpression, table: Table) -> int:
+def _ready_register(maker: Maker, expression: WeightExpression, table: Table) -> int:
     r"""Logarithm of a ready-made weight, with linear predictor l = x'b.
 
     power: :math:`-e^{-l}\log n`; logistic: :math:`-\log(1 + (n-1) e^{-(b_0 + l)})`; softmax: l.
@@ -515,7 +529,7 @@ def constant_expression(node: Node, table: Table, text: str) -> np.ndarray:
                     part.span.start,
                     part.span.stop,
                 )
-            _check_call(part, text)
+            check_call(part, text)
     rows = np.arange(table.n_rows + 1)
-    maker = _Maker(table, np.ones(table.n_rows), rows, (), text)
+    maker = Maker(table, np.ones(table.n_rows), rows, (), text)
     return np.array(maker._at(maker.build(node)))

@@ -1,0 +1,176 @@
+r"""Parts of the latent system whose columns are features of the groups: aggregates other than the sum, interactions.
+
+.. math:: \sum_k b_k \{F_{ik}(\theta) - \bar F_k\}
+
+with :math:`\bar F_k` the feature's mean at the starting values where the model has an intercept, else zero.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+
+from ...parameters import Parameter
+from ...table.levels import Levels
+from ...table.memberships import Tables
+from ..base import Columns
+from .aggregate import Request
+from .features import Features
+from .weighing import Block, Weighing
+
+
+class FeatureColumns:
+    """What such parts have in common: a frozen dataclass with these fields.
+
+    Attributes
+    ----------
+    features : Features
+    columns : Columns
+        How their coefficients are treated.
+    center : (k,) array
+    """
+
+    features: Features
+    columns: Columns
+    parameters: tuple[Parameter, ...]
+    center: np.ndarray
+
+    @property
+    def coefficients(self) -> tuple[Parameter, ...]:
+        """Coefficients of the features that sit in x."""
+        return self.columns.linear
+
+    @property
+    def effects(self) -> int:
+        """None: features have coefficients only."""
+        return 0
+
+    @property
+    def structure(self) -> None:
+        """No distribution of effects."""
+        return None
+
+    @property
+    def structure_theta(self) -> slice:
+        """Nothing of theta is about effects."""
+        return slice(0, 0)
+
+    def entries(self) -> tuple[np.ndarray, np.ndarray]:
+        k, n = len(self.coefficients), self._groups
+        return np.tile(np.arange(n), k), np.repeat(np.arange(k), n)
+
+    @property
+    def _groups(self) -> int:
+        raise NotImplementedError
+
+    def scratch(self, gradient: bool = True) -> dict[str, Any]:
+        return self.features.scratch(gradient)
+
+    def _loose(self, theta: np.ndarray) -> np.ndarray:
+        return theta[len(theta) - len(self.columns.loose) :]
+
+    def fill(self, theta: np.ndarray, scratch: Any, slots: np.ndarray, values: np.ndarray, offset: np.ndarray) -> bool:
+        if not self.features.compute(theta, scratch):
+            return False
+        c = self.columns
+        value = scratch["feature"] - self.center[:, None]
+        values[slots] = value[c.inside].ravel()
+        if len(c.known) or c.loose:
+            offset += c.known @ value[c.given] + self._loose(theta) @ value[c.outside]
+        return True
+
+    def pull(
+        self, theta: np.ndarray, scratch: Any, slots: np.ndarray, slope: np.ndarray, d_offset: np.ndarray
+    ) -> np.ndarray:
+        c, q = self.columns, len(self.features.parameters)
+        reach = np.zeros(scratch["feature"].shape)  # derivative in each feature
+        reach[c.inside] = slope[slots].reshape(len(c.inside), -1)
+        reach[c.outside] = self._loose(theta)[:, None] * d_offset
+        reach[c.given] = c.known[:, None] * d_offset
+        out = np.empty(len(theta))
+        out[:q] = np.tensordot(scratch["d_feature"], reach, axes=([0, 2], [0, 1]))
+        out[q:] = (scratch["feature"][c.outside] - self.center[c.outside][:, None]) @ d_offset
+        return out
+
+    def held(self, old: Any, theta: np.ndarray) -> Self:
+        """The same part with the constants that `old`, on the tables of the fit, has at the part's theta."""
+        return replace(self, features=self.features.held(old.features, theta))  # type: ignore[type-var]
+
+
+@dataclass(frozen=True, eq=False)
+class FeaturePart(FeatureColumns, Block):
+    """A member block with an emergent feature.
+
+    Attributes
+    ----------
+    request : Request
+        What the user wrote as ``aggregate=``.
+    """
+
+    name: str
+    weighing: Weighing
+    features: Features
+    request: Request
+    columns: Columns
+    parameters: tuple[Parameter, ...]
+    center: np.ndarray
+    levels: Levels
+
+    @property
+    def hypers(self) -> tuple[Parameter, ...]:
+        """Weight parameters, shapes, loose coefficients."""
+        return self.features.parameters + self.columns.loose
+
+    @property
+    def shapes(self) -> tuple[Parameter, ...]:
+        """The estimated shapes of the feature."""
+        return self.features.parameters[len(self.weight_parameters) :]
+
+    @property
+    def _groups(self) -> int:
+        return self.weighing.groups
+
+    def on(self, tables: Tables) -> FeaturePart:
+        """The same block on other memberships."""
+        features: Any = self.features.on(tables)
+        return replace(self, features=features, weighing=features.weighing)
+
+
+@dataclass(frozen=True, eq=False)
+class InteractionPart(FeatureColumns):
+    """Products of blocks' features with each other and with columns of the groups.
+
+    Its theta begins with that of its factors, which belongs to their own parts.
+
+    Attributes
+    ----------
+    blocks : tuple of str
+    """
+
+    name: str
+    blocks: tuple[str, ...]
+    features: Features
+    columns: Columns
+    parameters: tuple[Parameter, ...]
+    center: np.ndarray
+    groups: int
+
+    @property
+    def hypers(self) -> tuple[Parameter, ...]:
+        """Loose coefficients; the rest of what it depends on is borrowed."""
+        return self.columns.loose
+
+    @property
+    def borrowed(self) -> tuple[str, ...]:
+        """Names of the parameters of other parts that it depends on: its theta begins with them."""
+        return tuple(p.name for p in self.features.parameters)
+
+    @property
+    def _groups(self) -> int:
+        return self.groups
+
+    def on(self, tables: Tables) -> InteractionPart:
+        """The same products on other tables."""
+        return replace(self, features=self.features.on(tables), groups=tables.groups.n_rows)
