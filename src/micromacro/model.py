@@ -383,7 +383,7 @@ def coefficients_of(part: Any) -> tuple[Parameter, ...]:
     """A part's coefficients in the order in which the user wrote them, loose ones in their places."""
     if isinstance(part, FixedPart):
         return ((part.intercept,) if part.intercept else ()) + part.parameters
-    own = part.structure.coefficients if isinstance(part, (MemberPart, UnitPart)) and part.structure else ()
+    own = part.structure.coefficients if isinstance(part, (Block, UnitPart)) and part.structure else ()
     return (part.parameters if isinstance(part, (Block, FeatureColumns)) else ()) + own
 
 

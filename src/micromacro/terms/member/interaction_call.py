@@ -6,6 +6,7 @@ import numpy as np
 
 from ...errors import FormulaError, ModelError
 from ...language.nodes import Interaction
+from ...language.printing import to_text
 from ..base import Context, sort_columns, spread
 from ..design import make_design
 from .feature_call import estimated_features, sum_features
@@ -50,8 +51,9 @@ def build_interaction(
     value = room["feature"]
     _check_varied(value, names, intercept)
     parameters = [context.coefficient(n, spread(v)) for n, v in zip(names, value, strict=True)]
+    own = ":".join([*term.blocks, *map(to_text, term.terms)])
     return InteractionPart(
-        ":".join(term.blocks), term.blocks, features, sort_columns(parameters, []), tuple(parameters),
+        own, term.blocks, features, sort_columns(parameters, []), tuple(parameters),
         value.mean(axis=1) if intercept else np.zeros(len(value)), groups.n_rows,
     )  # fmt: skip
 
