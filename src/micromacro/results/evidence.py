@@ -259,12 +259,12 @@ class Integrand:
     def _x_part(self, theta: np.ndarray, x: np.ndarray, center: np.ndarray) -> float:
         """f(x) - f(mode) + (x - c)'H(x - c) / 2, at the mode and factor in the work space."""
         room, base, s = self.room, self.room.base, self.system.symbolic
-        top = float(room.slopes[0].sum()) - self.marginal.penalty(room.x, base.buffer)
+        top = float(room.slopes[0].sum()) - self.marginal.penalty(room.x, base)
         self.marginal.predict(room, x, room.trial_eta)
-        here = self.marginal.rows(room.trial_eta, theta, room.trial_slopes) - self.marginal.penalty(x, base.buffer)
+        here = self.marginal.rows(room.trial_eta, theta, room.trial_slopes) - self.marginal.penalty(x, base)
         d = x - center
         times(s.row_start, s.columns, base.values, d, room.lift)
-        square = float(room.curvature @ room.lift**2) + quadratic(s.d_row, s.d_column, self.marginal.d_value, d)
+        square = float(room.curvature @ room.lift**2) + quadratic(s.d_row, s.d_column, base.d_value, d)
         return here - top + 0.5 * square
 
 
