@@ -25,7 +25,7 @@ SURV = {
     "left": 'surv(left_time, left_event, type="left")',
     "interval": 'surv(lower, upper, type="interval")',
 }
-#: name: (data, family, link, formula, engine)
+#: name: (data, family, link (intervals of cox), formula, engine)
 CASES = {
     "lmer_ml": ("linear", "gaussian", None, MIXED.format("y"), "ml"),
     "lmer_reml": ("linear", "gaussian", None, MIXED.format("y"), "reml"),
@@ -35,6 +35,8 @@ CASES = {
     "gamma": ("continuous", "gamma", None, FIXED.format("positive"), "ml"),
     "beta": ("continuous", "beta", None, FIXED.format("share"), "ml"),
     "student": ("continuous", "student", None, FIXED.format("tailed"), "ml"),
+    "coxph": ("durations", "cox", "all", FIXED.format("surv(time, event)"), "ml"),
+    "entry_cox": ("durations", "cox", "all", FIXED.format("surv(entry, time, event)"), "ml"),
     "entry_weibull": ("durations", "weibull", None, FIXED.format("surv(entry, time, event)"), "ml"),
 }
 for link in ("logit", "probit", "cloglog"):
@@ -54,7 +56,8 @@ def test_every_reference_is_tested():
 def fitted(request):
     """Our fit and R's numbers."""
     data, family, link, formula, engine = CASES[request.param]
-    chosen = getattr(mm.families, family)(link=link) if link else family
+    option = "intervals" if family == "cox" else "link"
+    chosen = getattr(mm.families, family)(**{option: link}) if link else family
     fit = mm.fit(formula, pd.read_csv(HERE / f"{data}.csv"), family=chosen, engine=engine)
     return request.param, fit, REFERENCE[request.param]
 
@@ -77,9 +80,9 @@ def test_the_estimates_are_rs(fitted):
         assert abs(away) < tolerance, f"{name}: {parameter} is {away:+.1e} standard errors off ({expected['call']})"
 
 
-def test_the_standard_errors_are_glmers(fitted):
+def test_the_standard_errors_are_rs(fitted):
     name, fit, expected = fitted
-    if "se" not in expected:  # R's are stored for glmer
+    if "se" not in expected:  # R's are stored for glmer and coxph
         return
     for parameter, value in expected["se"].items():
         assert fit.bse[parameter] == pytest.approx(value, rel=0.02), f"{name}: {parameter}"

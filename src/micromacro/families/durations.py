@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from numba import njit
+from scipy.special import log_ndtr
 
 from ..numerics.special import log_cloglog, log_difference, log_normal_cdf
 from .response import EVENT, INTERVAL, LEFT, RIGHT, Response
@@ -95,6 +96,13 @@ def log_density(standard: int, values: Any, eta: Any, factor: Any, xp: Any, spec
     entered = values[3] > -math.inf
     entry = log_survival(factor * (xp.where(entered, values[3], 0.0) - eta))
     return out - xp.where(entered, entry, 0.0)
+
+
+def cumulative_hazard(standard: int, times: np.ndarray, eta: np.ndarray, factor: float) -> np.ndarray:
+    """Minus log survival (..., times) at times (times,) from zero on and eta (...,)."""
+    with np.errstate(divide="ignore"):
+        z = factor * (np.log(times) - np.asarray(eta)[..., None])
+    return np.exp(z) if standard == WEIBULL else -log_ndtr(-z)
 
 
 def log_spread(response: Response, offset: np.ndarray) -> tuple[float, float]:

@@ -54,6 +54,10 @@ class Exponential:
         """Median outcome at eta."""
         return np.exp(eta) * math.log(2.0)
 
+    def cumulative_hazard(self, times: np.ndarray, eta: np.ndarray, own: np.ndarray) -> np.ndarray:
+        """Cumulative hazard (..., times) at times (times,) from zero on."""
+        return durations.cumulative_hazard(durations.WEIBULL, times, eta, 1.0)
+
     def link_variance(self, own: np.ndarray, mean: float) -> float | None:
         return math.pi**2 / 6.0
 

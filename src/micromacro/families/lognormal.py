@@ -58,6 +58,10 @@ class Lognormal:
         """Median outcome at eta."""
         return np.exp(eta)
 
+    def cumulative_hazard(self, times: np.ndarray, eta: np.ndarray, own: np.ndarray) -> np.ndarray:
+        """Cumulative hazard (..., times) at times (times,) from zero on."""
+        return durations.cumulative_hazard(durations.LOGNORMAL, times, eta, 1.0 / own[0])
+
     def link_variance(self, own: np.ndarray, mean: float) -> float | None:
         return float(own[0] ** 2)
 

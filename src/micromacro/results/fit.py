@@ -15,7 +15,7 @@ from ..engines.health import Health
 from ..errors import EngineError
 from ..model import Specification
 from . import bootstrap as resampling
-from . import forecast, hypotheses, inference, margins, partition, report, summary
+from . import forecast, hypotheses, inference, margins, partition, report, summary, survival
 from .criticism.elpd import Elpd
 from .criticism.loo import leave_one_out, waic
 from .evidence import Evidence, log_evidence
@@ -305,6 +305,61 @@ class Fit:
     predictions = margins.predictions
     comparisons = margins.comparisons
     slopes = margins.slopes
+
+    def survival(
+        self,
+        times: Any = None,
+        data: Any = None,
+        *,
+        memberships: Any = None,
+        members: Any = None,
+        new_effects: Literal["draw", "zero"] = "draw",
+        ci: float = 0.95,
+        random_seed: int | None = None,
+    ) -> pd.DataFrame:
+        """Survival curves: the probability of lasting longer than a time (cox, weibull, exponential, lognormal).
+
+        Parameters
+        ----------
+        times : array, optional
+            Times from zero on; without it the event times of the fit, or 50 quantiles of them.
+        data, memberships, members : tables, optional
+            As in :meth:`predict`; the groups of the fit without them.
+        new_effects, random_seed
+            As in :meth:`predict`.
+        ci : float
+
+        Returns
+        -------
+        DataFrame
+            One row a group and time: the group's id, time, then mean, sd, lower, upper (draws) or estimate, se, lower,
+            upper of the probability. Entry is at zero; after the last interval of a Cox model its hazard goes on.
+
+        Raises
+        ------
+        EngineError
+            For a family without durations.
+        """
+        return survival.survival_table(
+            self._posterior, times, data, memberships=memberships, members=members, new_effects=new_effects, ci=ci,
+            random_seed=random_seed,
+        )  # fmt: skip
+
+    def baseline(self, ci: float = 0.95) -> pd.DataFrame:
+        """Baseline hazard of a Cox model, for a group at mean covariates and without effects.
+
+        Returns
+        -------
+        DataFrame
+            Indexed by interval: start, stop (of the last one: the last observed time), hazard per unit of time with sd
+            or se, lower and upper, and the same of the cumulative hazard at the interval's end.
+
+        Raises
+        ------
+        EngineError
+            For other families.
+        """
+        return survival.baseline_table(self._posterior, ci)
 
     def fitted(self) -> pd.Series:
         """Expected outcome of every group, effects included (posterior mean, or at the maximum)."""

@@ -1,0 +1,129 @@
+r"""Curves of durations: survival :math:`S_i(t) = \exp(-H_i(t))` of groups, and the baseline hazard of a Cox model.
+
+Each is an estimand of its own, with one category a time or an interval, so that draws and standard errors come from
+where those of all predictions do; intervals are made on the logit of a probability and on the log of a hazard.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from ..errors import EngineError, ModelError
+from ..families.cox import Cox
+from ..families.response import EVENT
+from ..model import Specification
+from .estimand import Estimand, estimand_table, only
+from .forecast import MOST
+from .posterior import Posterior
+from .predict import group_index, new_tables, place
+from .quantities import Quantity
+from .summary import check_level
+
+POINTS = 50  # times of a curve, where none are given
+NUMBERS = 20_000_000  # of draws to keep at once
+
+
+def survival_table(
+    posterior: Posterior,
+    times: Any,
+    data: Any,
+    *,
+    memberships: Any,
+    members: Any,
+    new_effects: str,
+    ci: float,
+    random_seed: int | None,
+) -> pd.DataFrame:
+    """Survival curves (see ``Fit.survival``)."""
+    specification = posterior.specification
+    check_level(ci)
+    family: Any = specification.family
+    if not hasattr(family, "cumulative_hazard"):
+        raise EngineError(f"survival() is for durations (cox, weibull, exponential, lognormal), not {family.name}")
+    if new_effects not in ("draw", "zero"):
+        raise EngineError(f'new_effects= is "draw" or "zero", not {new_effects!r}')
+    tables = None if data is None else new_tables(specification, data, memberships, members)
+    index = group_index(specification, tables)
+    at = _checked(times) if times is not None else default_times(specification)
+    where = place(specification, tables)
+    each = sparse.eye_array(where.groups, format="csr")
+    many = max(1, NUMBERS // (MOST * max(where.groups, 1)))  # times at once
+    blocks = []
+    for some in np.array_split(at, range(many, len(at), many)):
+        quantity = Quantity("survival", _survive(family, some), tuple(map(str, some)), "logit")
+        estimand = Estimand(posterior, [where], quantity, only("logit"), each, "conditional", new_effects)
+        table = estimand_table(estimand, ci, np.random.default_rng(random_seed), MOST)[0]
+        table.insert(0, "time", np.repeat(some, where.groups))
+        table.insert(0, str(index.name), np.tile(index.to_numpy(), len(some)))
+        blocks.append(table)
+    out = pd.concat(blocks, ignore_index=True)
+    return out.sort_values([str(index.name), "time"], kind="stable", ignore_index=True)
+
+
+def _survive(family: Any, times: np.ndarray) -> Any:
+    """Function from eta (..., groups) and the family's numbers to S (times, ..., groups)."""
+    return lambda eta, own: np.moveaxis(np.exp(-family.cumulative_hazard(times, eta, own)), -1, 0)
+
+
+def _checked(times: Any) -> np.ndarray:
+    """Times as rising numbers from zero."""
+    out = np.unique(np.atleast_1d(np.asarray(times, dtype=float)))
+    if not len(out) or not np.all(np.isfinite(out)) or out[0] < 0:
+        raise ModelError("times= are finite numbers from zero")
+    return out
+
+
+def default_times(specification: Specification) -> np.ndarray:
+    """Event times of the fit, or as many of their quantiles as a curve has points."""
+    observed = specification.outcome[event_rows(specification)]
+    distinct = np.unique(observed)
+    if len(distinct) <= POINTS:
+        return distinct
+    return np.unique(np.quantile(observed, np.linspace(0.0, 1.0, POINTS), method="inverted_cdf"))
+
+
+def event_rows(specification: Specification) -> np.ndarray:
+    """Which groups have their event (groups,)."""
+    return specification.response.values[0] == EVENT
+
+
+def baseline_table(posterior: Posterior, ci: float) -> pd.DataFrame:
+    """Hazard and cumulative hazard of the intervals (see ``Fit.baseline``)."""
+    specification = posterior.specification
+    check_level(ci)
+    family = specification.family
+    if not isinstance(family, Cox):
+        raise EngineError(f"baseline() is for family cox, not {family.name}: survival() gives the curves of a duration")
+    observed = specification.outcome
+    last = family.last if np.isfinite(family.last) else max(float(observed.max()), *family.cuts[-1:])
+    stops = np.append(family.cuts, last)
+    starts = np.append(0.0, family.cuts)
+    length = stops - starts
+    hazard = _baseline(posterior, lambda own: np.exp(own), ci)
+    cumulative = _baseline(posterior, lambda own: np.cumsum(np.exp(own) * length), ci)
+    value, error = hazard.columns[:2]
+    return pd.DataFrame(
+        {
+            "start": starts, "stop": stops,
+            "hazard": hazard[value], error: hazard[error], "lower": hazard["lower"], "upper": hazard["upper"],
+            "cumulative": cumulative[value], f"cumulative_{error}": cumulative[error],
+            "cumulative_lower": cumulative["lower"], "cumulative_upper": cumulative["upper"],
+        }
+    ).set_axis(pd.Index([f"baseline.{k}" for k in range(1, len(stops) + 1)], name="interval"))  # fmt: skip
+
+
+def _baseline(posterior: Posterior, of: Any, ci: float) -> pd.DataFrame:
+    """A function of the log hazards (intervals,), interval by interval, with its uncertainty."""
+    where = place(posterior.specification, None)
+    first = sparse.csr_array(([1.0], ([0], [0])), shape=(1, where.groups))  # the same for all groups
+    family: Any = posterior.specification.family
+    count = len(family.cuts) + 1
+    quantity = Quantity(
+        "baseline", lambda eta, own: of(own)[:, None] + 0.0 * eta[None], tuple(map(str, range(count))), "log"
+    )
+    estimand = Estimand(posterior, [where], quantity, only("log"), first, "conditional", "zero")
+    return estimand_table(estimand, ci, np.random.default_rng(0), MOST)[0]
