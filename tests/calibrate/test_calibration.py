@@ -32,8 +32,11 @@ OWN = {
     "ordinal": {"cut.1": prior.normal(-1, 0.2), "cut.2": prior.normal(0.3, 0.2), "cut.3": prior.normal(1.6, 0.2)},
     "weibull": {"shape": prior.gamma(8, 6)},
     "lognormal": {"sigma": prior.gamma(4, 5)},
+    "cox": {"baseline": prior.gamma(3, 6)},
 }
-DURATIONS = ("weibull", "exponential", "lognormal")
+DURATIONS = ("weibull", "exponential", "lognormal", "cox")
+NO_INTERCEPT = ("ordinal", "cox")
+CUTS = (0.6, 1.5, 3.0)  # of cox: intervals that do not move with the data
 BINS = 10
 
 
@@ -46,8 +49,9 @@ def table():
 def model(family, data):
     """The model of a family with priors that give sane data."""
     left = {"binomial": "trials(y, n)"}.get(family, "surv(y, event)" if family in DURATIONS else "y")
-    priors = {k: v for k, v in PRIORS.items() if not (family == "ordinal" and k == "Intercept")}
-    return mm.Model(left + TERMS, data, family=family, priors=priors | OWN.get(family, {}))
+    priors = {k: v for k, v in PRIORS.items() if not (family in NO_INTERCEPT and k == "Intercept")}
+    chosen = mm.families.cox(CUTS) if family == "cox" else family
+    return mm.Model(left + TERMS, data, family=chosen, priors=priors | OWN.get(family, {}))
 
 
 def template(family, table):

@@ -18,19 +18,23 @@ CASES = {
     "gaussian": ("y", {"sigma": 0.6}),
     "bernoulli": ("y", {}),
     "weibull": ("surv(y, event)", {"shape": 1.5}),
+    "cox": ("surv(y, event)", {"baseline.1": -1.0, "baseline.2": -0.3, "baseline.3": -0.6, "baseline.4": -0.2}),
 }
+SURVIVAL = ("weibull", "cox")
+#: Cox takes its time: two minutes.
+RUNS = [pytest.param(name, marks=pytest.mark.slow) if name == "cox" else name for name in CASES]
 
 
 def outcomes(family: str):
     """150 simulated governments with an outcome of the family."""
     data = mm.simulate.coalitions(150, 50, 8, random_seed=4).data
     left, own = CASES[family]
-    data = data.assign(y=data["gid"] % 2 + (family == "weibull"), event=1)
+    data = data.assign(y=data["gid"] % 2 + (family in SURVIVAL), event=1)
     model = mm.Model(FORMULA.format(left), data, family=family)
     drawn = model.simulate(TRUTH | own, random_seed=2)
     y = dict(zip(drawn.groups, drawn.outcome[0], strict=True))
     data["y"] = data["gid"].map(y)
-    if family == "weibull":
+    if family in SURVIVAL:
         end = dict(zip(drawn.groups, np.random.default_rng(1).exponential(6.0, len(drawn.groups)), strict=True))
         stop = data["gid"].map(end)
         data["event"] = (data["y"] <= stop).astype(int)
@@ -38,7 +42,7 @@ def outcomes(family: str):
     return mm.Model(FORMULA.format(left), data, family=family)
 
 
-@pytest.fixture(scope="module", params=list(CASES))
+@pytest.fixture(scope="module", params=RUNS)
 def both(request):
     """The same model by mcmc and by nuts."""
     model = outcomes(request.param)

@@ -13,6 +13,7 @@ import time
 import numpy as np
 
 from ..errors import EngineError
+from ..families.response import RIGHT
 from ..latent.laplace import LaplaceMarginal
 from ..latent.mode import ModeRoom
 from ..model import Specification
@@ -21,6 +22,8 @@ from .base import Optimum, Outcome, Settings
 from .coordinates import Steps
 from .maxima import remarks, starting_points
 from .search import Objective, Peak, find_peaks
+
+NO_RISK = 1e-7  # cumulative hazard of a censored group that says that its likelihood has run off
 
 
 def laplace_marginal(specification: Specification, held: bool) -> LaplaceMarginal:
@@ -163,12 +166,31 @@ def _mode_slopes(marginal: LaplaceMarginal, coordinates: Steps, peak: Peak, room
 
 
 def separation(specification: Specification, room: ModeRoom) -> list[str]:
-    """A note where a likelihood of binary outcomes runs off to infinity."""
-    if specification.family.name not in ("bernoulli", "binomial") or np.abs(room.eta).max(initial=0.0) < 15.0:
+    """A note where a likelihood of binary outcomes, or one of durations, runs off to infinity."""
+    name = specification.family.name
+    if name in ("cox", "weibull", "exponential", "lognormal"):
+        return _no_events(specification, room)
+    if name not in ("bernoulli", "binomial") or np.abs(room.eta).max(initial=0.0) < 15.0:
         return []
     groups = int(np.count_nonzero(np.abs(room.eta) >= 15.0))
     note = (
         f"separated: fitted probabilities are 0 or 1 to many digits in {groups} groups, so some coefficients or sds "
         "have no finite maximum and their numbers mean nothing; give priors (normal(0, 2.5) for b), or use mcmc"
+    )
+    return [note]
+
+
+def _no_events(specification: Specification, room: ModeRoom) -> list[str]:
+    """A note where groups without event have no risk of one: a category in which all are censored, say."""
+    response = specification.response
+    spent = -specification.system.gather(room.slopes[0])
+    never = (spent > 0.0) & (spent < NO_RISK * response.weight)
+    groups = int(np.count_nonzero(never & (response.values[0] == RIGHT) & (response.weight > 0)))
+    if not groups:
+        return []
+    note = (
+        f"no events: {groups} groups that are all censored have no risk of an event to many digits, so some "
+        "coefficients (of a category in which all are censored, say) have no finite maximum and their numbers mean "
+        "nothing; give priors (normal(0, 2.5) for b), or use mcmc"
     )
     return [note]
