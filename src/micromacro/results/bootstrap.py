@@ -100,8 +100,11 @@ def bootstrap(
 def _check(fit: Fit, n: int) -> None:
     if fit.posterior.outcome.optimum is None:
         raise EngineError('the parametric bootstrap is for ml and reml: fit with engine="ml"')
-    if fit.specification.family.name == "cox":
-        raise EngineError("outcomes of a cox model are not simulated for a bootstrap: use weibull or lognormal")
+    if fit.specification.expanded:
+        raise EngineError(
+            "the parametric bootstrap is not available for family cox, whose intervals would move with every data set: "
+            "use mcmc"
+        )
     if fit.specification.response.weighted:
         raise EngineError("outcomes with observation weights cannot be simulated: no bootstrap")
     if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 2:

@@ -121,11 +121,11 @@ def _vague(specification: Specification) -> list[str]:
     room = system.workspace(gradient=False)
     system.fill(np.array([p.start for p in system.hypers]), room)
     pattern = system.symbolic
-    rows = np.repeat(np.arange(system.groups), np.diff(pattern.row_start))
+    rows = np.repeat(np.arange(system.rows), np.diff(pattern.row_start))
     out = []
     for k, p in enumerate(system.coefficients):
         own = pattern.columns == pattern.position[system.kept + k]
-        column = np.zeros(system.groups)
+        column = np.zeros(system.rows)
         column[rows[own]] = room.values[own]
         spread = 1.0 if p.kind == "Intercept" else float(np.std(column))
         if isinstance(p.prior, Normal) and p.prior.sd * spread > 25.0 * scale:
