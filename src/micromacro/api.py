@@ -67,7 +67,7 @@ def fit(
         One row a membership (long), or one row a group where `memberships` is given.
     family : str or Family
         Distribution of the outcome: gaussian, student, bernoulli, binomial, poisson, negative_binomial, gamma, beta,
-        ordinal, weibull, exponential, lognormal; or an object of :mod:`micromacro.families` with options.
+        ordinal, weibull, exponential, lognormal, cox; or an object of :mod:`micromacro.families` with options.
     engine : {"mcmc", "laplace", "ml", "reml", "nuts"}
         Draws from the exact posterior, a fast approximation of it, maximum likelihood, restricted maximum likelihood
         (Gaussian outcomes), or NUTS in NumPyro (extra ``[jax]``), slow and independent of the rest.
