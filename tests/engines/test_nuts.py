@@ -30,7 +30,7 @@ def outcomes(family: str):
     data = mm.simulate.coalitions(150, 50, 8, random_seed=4).data
     left, own = CASES[family]
     data = data.assign(y=data["gid"] % 2 + (family in SURVIVAL), event=1)
-    chosen = mm.families.cox((0.5, 1.0, 2.0)) if family == "cox" else family
+    chosen = mm.families.cox((0.4, 0.9, 1.6)) if family == "cox" else family
     model = mm.Model(FORMULA.format(left), data, family=chosen)
     truth = {k: v for k, v in TRUTH.items() if k in model.specification.names}
     drawn = model.simulate(truth | own, random_seed=2)
