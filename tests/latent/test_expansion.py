@@ -24,6 +24,8 @@ class Loading:
     column: np.ndarray
     unit: np.ndarray
     predictor: int = 0
+    structure: None = None
+    structure_theta: slice = slice(0, 0)
 
     @property
     def hypers(self):
@@ -67,6 +69,8 @@ class OfRows:
     name: str = "rows"
     hypers: tuple = ()
     effects: int = 0
+    structure: None = None
+    structure_theta: slice = slice(0, 0)
 
     @property
     def coefficients(self):

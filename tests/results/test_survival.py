@@ -102,3 +102,13 @@ def test_what_is_not_there_is_said(fitted):
     gaussian = mm.fit("t ~ x", DATA, engine="ml")
     with pytest.raises(mm.EngineError, match=r"survival\(\) is for durations"):
         gaussian.survival()
+
+
+def test_a_unit_brings_its_variance_to_a_group_once(fitted):
+    """Rows of a Cox model are not groups."""
+    name, fit = fitted
+    if name not in ("cox", "walk"):
+        return
+    table = fit.variance_components()
+    assert table.loc["unit", "variance"] == pytest.approx(fit.params["unit.sd"] ** 2, rel=1e-10)
+    assert table.loc["residual", "variance"] == pytest.approx(np.pi**2 / 6)

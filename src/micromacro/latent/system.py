@@ -283,6 +283,11 @@ class System:
         """Where the theta is that a part's methods take: its own, after what it borrows from other parts."""
         return self._reads[part]
 
+    def values_of(self, part: int, room: Workspace) -> np.ndarray:
+        """A part's entries as it gave them (group by group where rows are not groups), at the work space's values."""
+        of_groups = self._repeats is not None and part != len(self.parts) - 1
+        return (room.group_values if of_groups else room.values)[self._slots[part]]
+
     def slots_of(self, part: int) -> np.ndarray:
         """Where a part's entries of A are among the values."""
         return self._slots[part]

@@ -31,7 +31,7 @@ def variances(posterior: Posterior, theta: np.ndarray) -> np.ndarray:
         if isinstance(part, MemberPart):
             filled = int(np.count_nonzero(np.diff(part.memberships.start)))
         row, latent, _ = structure.places
-        values = room.values[system.slots_of(k)[-len(row) :]]
+        values = system.values_of(k, room)[-len(row) :]
         brought = structure.variance(theta[posterior.structure_place(k)], row, latent, values)
         out.append(float(brought.sum()) / filled)
     rest = link_variance(posterior, theta)
