@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ class Loading:
     unit: np.ndarray
     predictor: int = 0
     structure: None = None
-    structure_theta: slice = slice(0, 0)
+    structure_theta: ClassVar[slice] = slice(0, 0)
 
     @property
     def hypers(self):
@@ -70,7 +70,7 @@ class OfRows:
     hypers: tuple = ()
     effects: int = 0
     structure: None = None
-    structure_theta: slice = slice(0, 0)
+    structure_theta: ClassVar[slice] = slice(0, 0)
 
     @property
     def coefficients(self):
