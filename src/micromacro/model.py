@@ -31,6 +31,7 @@ from .terms.fixed import FixedPart
 from .terms.member.aggregate import read_aggregate
 from .terms.member.call import block_name
 from .terms.member.feature_part import FeatureColumns
+from .terms.member.roles import RolesPart
 from .terms.member.weighing import Block
 from .terms.member.weights import WeightExpression, read_weights
 from .terms.registry import build_parts
@@ -268,6 +269,13 @@ class Specification:
         parts = enumerate(self.system.parts)
         return {p.name: (k, p.structure) for k, p in parts if isinstance(p.structure, Effects)}
 
+    def effects_name(self, name: str) -> str:
+        """The part that has the effects of a block or unit: blocks whose effects belong together have one."""
+        for part in self.system.parts:
+            if isinstance(part, RolesPart) and name in part.roles:
+                return part.name
+        return name
+
     def latent_place(self, part: int) -> slice:
         """Where what a part's effects are made of is in x: latent effects, or coefficients without pooling."""
         system = self.system
@@ -288,7 +296,7 @@ class Specification:
         """All parameters in the order of the tables: coefficients, weights, sds, the family's own."""
         coefficients = [p for part in self.system.parts for p in coefficients_of(part)]
         rest = [p for p in self.system.hypers if not p.linear]
-        kinds = ("w", "aggregate", "sd", "cor", "rho", "sigma", "shape", "phi", "nu", "cut")
+        kinds = ("w", "aggregate", "sd", "cor", "rho", "scale", "sigma", "shape", "phi", "nu", "cut")
         baseline = self.system.expansion.part.coefficients if self.system.expansion else ()
         return (*coefficients, *sorted(rest, key=lambda p: kinds.index(p.kind)), *baseline)
 

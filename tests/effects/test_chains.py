@@ -130,6 +130,22 @@ def test_recovers_the_step_of_a_walk():
     assert abs(fit.params["m.sd"] - 0.6) < 4 * fit.bse["m.sd"]
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_joint_density_is_that_of_jax(kind):
+    jax = pytest.importorskip("jax")
+    from micromacro.engines.joint import log_joint
+    from micromacro.engines.joint_jax import Joint
+
+    s = mm.Model(f"y ~ x + mm(m, g, effects={kind})", people(40)).specification
+    rng = np.random.default_rng(2)
+    with jax.enable_x64(True):
+        joint = Joint(s)
+        for _ in range(20):
+            theta = np.array([p.start for p in s.system.hypers]) + 0.3 * rng.random(len(s.system.hypers))
+            x = rng.standard_normal(s.system.size)
+            assert float(joint.log_density(theta, x)) == pytest.approx(log_joint(s, theta, x), rel=1e-9, abs=1e-8)
+
+
 # -- continued in time -------------------------------------------------------------------------------------------------
 
 

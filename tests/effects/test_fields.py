@@ -105,6 +105,24 @@ def test_car_on_units_and_other_families():
     assert {"area.sd", "area.rho"} <= set(drawn.summary().index)
 
 
+@pytest.mark.parametrize("kind", ["car", "icar"])
+def test_joint_density_is_that_of_jax(kind):
+    jax = pytest.importorskip("jax")
+    from micromacro.engines.joint import log_joint
+    from micromacro.engines.joint_jax import Joint
+
+    s = mm.Model(
+        f"y ~ x + mm(place, g, effects={kind}(map))", places(lattice()), graphs={"map": lattice()}
+    ).specification
+    rng = np.random.default_rng(2)
+    with jax.enable_x64(True):
+        joint = Joint(s)
+        for _ in range(20):
+            theta = np.array([p.start for p in s.system.hypers]) + 0.3 * rng.random(len(s.system.hypers))
+            x = rng.standard_normal(s.system.size)
+            assert float(joint.log_density(theta, x)) == pytest.approx(log_joint(s, theta, x), rel=1e-9, abs=1e-8)
+
+
 def test_what_graphs_must_have():
     graph = lattice(3, 3)
     data = places(graph, groups=30)

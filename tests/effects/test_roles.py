@@ -76,9 +76,8 @@ def test_shared_likelihood_is_the_dense_one():
 
 def test_gradient_with_weights_that_are_estimated_in_both_roles():
     data = trades(60)
-    formula = (
-        "y ~ x + mm(sender, g, weights=power(z)) + mm(receiver, g, weights=power(z), effects={}(sender), normalize=group)"
-    )
+    formula = "y ~ x + mm(sender, g, weights=power(z)) + mm(receiver, g, weights=power(z), "
+    formula += "effects={}(sender), normalize=group)"
     for word in ("shared", "correlated_with"):
         s = mm.Model(formula.format(word), data).specification
         from micromacro.engines.targets import gaussian_marginal
@@ -146,3 +145,21 @@ def test_errors_say_what_to_do():
         mm.Model(SHARED, apart)
     with pytest.raises(FormulaError, match="write effects = shared"):
         mm.Model(SHARED.replace("shared(sender)", "shared(sender, x)"), data)
+
+
+@pytest.mark.parametrize("word", ["shared", "correlated_with"])
+def test_joint_density_is_that_of_jax(word):
+    jax = pytest.importorskip("jax")
+    from micromacro.engines.joint import log_joint
+    from micromacro.engines.joint_jax import Joint
+
+    data = trades(40)
+    formula = "y ~ x + mm(sender, g, z, weights=power(z)) + mm(receiver, g, effects=%s(sender))" % word  # noqa: UP031
+    s = mm.Model(formula, data).specification
+    rng = np.random.default_rng(2)
+    with jax.enable_x64(True):
+        joint = Joint(s)
+        for _ in range(20):
+            theta = np.array([p.start for p in s.system.hypers]) + 0.3 * rng.random(len(s.system.hypers))
+            x = rng.standard_normal(s.system.size)
+            assert float(joint.log_density(theta, x)) == pytest.approx(log_joint(s, theta, x), abs=1e-8)

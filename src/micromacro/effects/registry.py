@@ -53,6 +53,8 @@ _ROWS = (
     EffectKind("car", "a proper conditional autoregression on a graph", make_car, "names"),
     EffectKind("known", "effects with a known covariance matrix, known(K)", make_known, "names"),
     EffectKind("fixed", "a coefficient for each level, without pooling", make_fixed),
+    EffectKind("shared", "the effects of another block, times a scale", None, "names"),
+    EffectKind("correlated_with", "effects that are correlated with those of another block", None, "names"),
 )
 KINDS = {row.word: row for row in _ROWS}
 

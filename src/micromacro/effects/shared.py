@@ -1,8 +1,8 @@
-r"""Effects that several member blocks share: ``effects=shared(other)``, :math:`u_j` in one block, :math:`c\,u_j` in the other.
+r"""Effects that member blocks share: ``effects=shared(other)``, :math:`u_j` in one block, :math:`c\,u_j` in the other.
 
 The effects belong to the block named in parentheses, whose ``sd`` they have; in each block that shares them they are
-multiplied by its ``scale``, estimated or fixed as in ``shared(other, 1)``. The memberships of all blocks stand one block
-after the other; row r of z marks those of block r.
+multiplied by its ``scale``, estimated or fixed as in ``shared(other, 1)``. The memberships of all blocks stand one
+block after the other; row r of z marks those of block r.
 """
 
 from __future__ import annotations

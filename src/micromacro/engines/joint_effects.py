@@ -22,6 +22,7 @@ from ..effects.fields import Field, Intrinsic, Proper
 from ..effects.fixed import NoPooling
 from ..effects.iid import Independent
 from ..effects.known import Known
+from ..effects.shared import Shared
 from ..errors import EngineError
 from ..numerics.precision import SUM_SD
 
@@ -191,9 +192,17 @@ def no_pooling(effects: NoPooling, _theta: Array, x: Array) -> Array:
     return table[effects.rows.level]
 
 
+def shared(effects: Shared, theta: Array, x: Array) -> Array:
+    """sd times the scale of the membership's block times the entry of its member."""
+    free = iter(range(1, len(theta)))
+    scales = _jnp().stack([theta[next(free)] if known is None else _jnp().asarray(known) for known in effects.known])
+    return theta[0] * (scales @ effects.rows.z) * x[effects.rows.level]
+
+
 EFFECTS: dict[type[Effects], JointEffects] = {
     Independent: JointEffects(independent),
     Correlated: JointEffects(correlated),
+    Shared: JointEffects(shared),
     Walk: JointEffects(states, walk_density),
     Autoregression: JointEffects(states, ar1_density),
     Proper: JointEffects(nodes, car_density),

@@ -28,6 +28,7 @@ from ..parameters import Parameter
 from ..priors import Prior
 from ..terms.fixed import FixedPart
 from ..terms.member.feature_part import FeatureColumns
+from ..terms.member.roles import RolesPart
 from ..terms.member.term import MemberPart
 from ..terms.member.weighing import Block, Weighing
 from ..terms.member.weights import Tape
@@ -114,7 +115,7 @@ class Joint:
             if part.name in self.specification.structures:
                 structure = self.specification.structures[part.name][1]
                 effects = x[self.specification.latent_place(k)]
-                reach = joint_effects.reach(structure, own[part.structure_theta], effects)
+                reach = joint_effects.reach(structure, theta[system.structure_theta(k)], effects)
             b += len(part.coefficients)
             if isinstance(part, FixedPart):
                 eta = eta + fixed_terms(part, own, coefficients)
@@ -122,6 +123,8 @@ class Joint:
                 eta = eta + member_block(part, self.weights[part.name], own, coefficients, reach)
             elif isinstance(part, FeatureColumns):
                 eta = eta + feature_columns(part, own, coefficients, Weights)
+            elif isinstance(part, RolesPart):
+                eta = eta + roles(part, own, reach)
             elif isinstance(part, UnitPart):
                 eta = eta + reach
             else:
@@ -132,6 +135,17 @@ class Joint:
         """Log joint density of unconstrained theta (q,) and x."""
         theta, log_slope = constrain(self.system.hypers, u)
         return self.log_density(theta, x) + log_slope
+
+
+def roles(part: RolesPart, theta: Array, reach: Array) -> Array:
+    """Sum over the blocks, and in each over its members, of weight times effect."""
+    eta: Any = 0.0
+    at = 0
+    for weighing, own in zip(part.weighings, part.weight_theta(theta), strict=True):
+        weights, size = Weights(weighing), len(weighing.memberships.group)
+        eta = eta + weights.sums(weights(own) * reach[at : at + size])
+        at += size
+    return eta
 
 
 # -- parts ---------------------------------------------------------------------------------------------------------

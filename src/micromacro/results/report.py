@@ -82,7 +82,7 @@ def sections(fit: Fit, ci: float) -> list[tuple[str, pd.DataFrame]]:
     groups = {
         "Coefficients": ("b", "Intercept"),
         "Weight parameters": ("w", "aggregate"),
-        "Spread (standard deviations)": ("sd", "cor", "rho", "sigma"),
+        "Spread (standard deviations)": ("sd", "cor", "rho", "scale", "sigma"),
         "Parameters of the family": ("shape", "phi", "nu", "cut"),
         "Baseline (log hazard per unit of time, at mean covariates)": ("baseline",),
     }

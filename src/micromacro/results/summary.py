@@ -97,6 +97,7 @@ def random_effects_table(posterior: Posterior, name: str | None, ci: float) -> p
             raise ModelError("this model has no effects of members or units")
         tables = {key: random_effects_table(posterior, key, ci) for key in with_effects}
         return _stacked(tables) if len(tables) > 1 else next(iter(tables.values()))
+    name = posterior.specification.effects_name(name)
     if name not in with_effects:
         known = ", ".join(with_effects) or "none"
         raise ModelError(f"there are no effects called {name!r}; this model has effects of: {known}")
@@ -111,6 +112,7 @@ def random_effects_table(posterior: Posterior, name: str | None, ci: float) -> p
 
 def random_effects_diagnostics(posterior: Posterior, name: str) -> pd.DataFrame:
     """R-hat and ESS of every effect of a block or unit term."""
+    name = posterior.specification.effects_name(name)
     if name not in posterior.specification.structures:
         raise ModelError(f"there are no effects called {name!r}")
     index, structure = posterior.specification.structures[name]

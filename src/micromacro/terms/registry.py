@@ -13,6 +13,7 @@ from .member.aggregate import read_aggregate
 from .member.call import block_name, build_member
 from .member.feature_call import build_feature
 from .member.interaction_call import build_interaction
+from .member.roles import join_roles, read_wish
 from .member.weighing import Block
 from .member.weights import WeightExpression
 from .unit import build_units
@@ -45,6 +46,8 @@ def build_parts(
             parts.append(build_member(call, expression, context, fixed.centered))
         else:
             parts.append(build_feature(call, request, expression, context, fixed.centered))
+    wishes = [read_wish(block_name(call), call, context.text) for call in formula.members]
+    parts = join_roles(parts, [w for w in wishes if w is not None], context)
     blocks = {p.name: p for p in parts if isinstance(p, Block)}
     parts += [build_interaction(term, blocks, context, fixed.centered) for term in formula.interactions]
     for call in formula.units:

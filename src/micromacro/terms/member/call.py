@@ -160,7 +160,7 @@ def _with_priors(
     center[len(names) :] = 0.0
     of_effects = member_rows(rows, part.slopes, _group_ids(context))
     structure = build_effects(wanted, part.name, part.slopes, of_effects, w, context, intercept)
-    weight_remarks(part, bool(names) or structure is not None or len(known) > 0, context)
+    weight_remarks(part, bool(names) or wanted.kind.word != "none" or len(known) > 0, context)
     columns = sort_columns(parameters, known)
     return replace(part, columns=columns, parameters=tuple(parameters), center=center, structure=structure)
 

@@ -3,7 +3,7 @@ r"""Member blocks whose effects belong together: the same members in several rol
 ``effects = shared(other)`` puts one effect of each member in several blocks (times a scale), ``effects =
 correlated_with(other)`` gives each member an effect in every role, with a correlation:
 
-.. math:: \sum_r \sum_{j \in z_r(i)} w_{rij}\,(L u^*_j)_r, \qquad LL' = \text{covariance of a member's effects in all roles}.
+.. math:: \sum_r \sum_{j \in z_r(i)} w_{rij}\,(L u^*_j)_r, \qquad LL' = \mathrm{Var}(u_j) \text{ over the roles}.
 
 The blocks keep their covariates and weights; their effects are a part of their own, which borrows the blocks' weight
 parameters.
@@ -42,7 +42,7 @@ class RolesPart:
     Attributes
     ----------
     name : str
-        The block that was built first.
+        The names of the blocks, joined by a plus sign.
     roles : tuple of str
         Names of the blocks.
     weighings : tuple of Weighing
@@ -212,11 +212,14 @@ def _joined(parts: list[Any], owner: str, wishes: list[Wish], context: Context) 
     if owner not in blocks or owner == first.block:
         have = ", ".join(n for n in blocks if n != first.block) or "none"
         raise FormulaError(
-            f"effects = {first.word}({owner}) of block {first.block!r} names no other block of the sum (there is: {have})",
+            f"effects = {first.word}({owner}) of block {first.block!r} names no other block of the "
+            f"sum (there is: {have})",
             context.text, span.start, span.stop,
         )  # fmt: skip
     if {w.word for w in wishes} != {first.word}:
-        raise ModelError(f"the effects of block {owner!r} are shared by one block and correlated with another: choose one")
+        raise ModelError(
+            f"the effects of block {owner!r} are shared by one block and correlated with another: choose one"
+        )
     if type(blocks[owner].structure) is not Independent or blocks[owner].structure.terms != ("1",):  # type: ignore[union-attr]
         raise ModelError(
             f"effects = {first.word}({owner}) needs effects = iid in block {owner!r}, an intercept for each member"
@@ -234,7 +237,7 @@ def _joined(parts: list[Any], owner: str, wishes: list[Wish], context: Context) 
         names = [f"{roles[i]}.cor.{roles[j]}" for i in range(len(roles)) for j in range(i)]
         structure = Correlated(owner, rows, sds + context.correlations(names, len(roles)))
     _check_overlap(rows, roles, first.word)
-    return RolesPart(owner, roles, tuple(m.weighing for m in members), structure)
+    return RolesPart("+".join(roles), roles, tuple(m.weighing for m in members), structure)
 
 
 def _effective(part: MemberPart) -> float:
