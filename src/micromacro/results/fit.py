@@ -504,7 +504,7 @@ class Fit:
 
     @property
     def plot(self) -> Plots:
-        """Pictures: ``fit.plot.weights()``, ``.coefficients()``, ``.effects()`` (extra ``[plots]``)."""
+        """Pictures, such as ``fit.plot.weights()`` and ``fit.plot.effects()`` (extra ``[plots]``)."""
         from .plots import Plots
 
         return Plots(self)

@@ -109,7 +109,7 @@ class EffectsLeftOut:
 
     def reshape(self, *shape: int) -> EffectsLeftOut:
         """Chains one after the other."""
-        if shape != (-1, self.shape[-1]):
+        if len(shape) != 2 or shape[1] != self.shape[-1]:
             return self._refuse()
         return EffectsLeftOut(self.coefficients.reshape(-1, self.coefficients.shape[-1]), self.kept)
 

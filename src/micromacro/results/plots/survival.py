@@ -1,0 +1,118 @@
+"""Survival curves of the groups, or of all of them beside what was observed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import special
+
+from ...errors import DataError, ModelError
+from ...families.response import EVENT, RIGHT
+from ..forecast import group_estimand
+from ..normal import as_draws
+from ..report import percent
+from ..summary import quantiles
+from .style import BLUE, COLOURS, LINES, axes, finish
+
+if TYPE_CHECKING:
+    from ..fit import Fit
+
+DRAWS = 300
+POINTS = 80
+
+
+def survival(
+    fit: Fit, groups: Sequence[Any] | None = None, *, ci: float = 0.95, random_seed: int = 0, ax: Any = None
+) -> Any:
+    """The probability of lasting longer than t, with a band.
+
+    Without `groups` the mean over all groups, beside the Kaplan-Meier estimate of what was observed (where times are
+    censored on the right only): a check of the family. With `groups` a curve for each.
+
+    Parameters
+    ----------
+    groups : sequence, optional
+        Ids of groups (numbers of rows where each row is a group).
+    ci : float
+    random_seed : int
+        Of the draws from the normal approximation of an ml fit.
+    ax : matplotlib Axes, optional
+    """
+    s = fit.specification
+    if len(s.response.values) != 4:
+        raise ModelError(
+            f"family {s.family.name} has no durations: survival curves are for weibull, exponential and lognormal"
+        )
+    times = np.linspace(0.0, float(np.quantile(s.outcome, 0.99)), POINTS + 1)[1:]
+    eta, theta = _draws(fit, random_seed)
+    ax = axes(ax, (5.2, 3.6))
+    if groups is None:
+        curve = _curves(fit, eta, theta, times, np.arange(s.groups)).mean(axis=1)
+        _band(ax, times, curve, ci, BLUE, "-", f"model, {percent(ci)} interval")
+        if np.all(np.isin(s.response.values[0], (EVENT, RIGHT))) and np.all(np.isneginf(s.response.values[3])):
+            ax.step(*kaplan_meier(s.outcome, s.response.values[0] == EVENT), where="post", color="black", lw=1.2,
+                    label="observed (Kaplan-Meier)")  # fmt: skip
+    else:
+        places = _places(fit, groups)
+        curves = _curves(fit, eta, theta, times, places)
+        for k, group in enumerate(groups):
+            _band(ax, times, curves[:, k], ci, COLOURS[k % len(COLOURS)], LINES[k % len(LINES)], str(group))
+    ax.set_xlim(0, times[-1])
+    ax.set_ylim(0, 1.02)
+    ax.set_xlabel(s.outcome_name)
+    ax.set_ylabel("probability of lasting longer")
+    ax.legend(frameon=False, fontsize=8)
+    return finish(ax)
+
+
+def _places(fit: Fit, groups: Sequence[Any]) -> np.ndarray:
+    tables = fit.specification.tables
+    ids = tables.group_levels.values if tables.group_levels is not None else tables.order
+    assert ids is not None
+    known = {v: k for k, v in enumerate(ids.tolist())}
+    missing = [g for g in groups if g not in known]
+    if missing or not len(groups):
+        raise DataError(f"there is no group {missing[0]!r}" if missing else "groups= names no group")
+    return np.array([known[g] for g in groups])
+
+
+def _draws(fit: Fit, random_seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Linear predictors (draws, groups) and theta (draws, q)."""
+    rng = np.random.default_rng(random_seed)
+    posterior = as_draws(fit.posterior, DRAWS, rng)
+    estimand = group_estimand(posterior, None, "linear", "draw")
+    return estimand.draws(DRAWS, rng)[:, 0], estimand.posterior.thinned(DRAWS)[0]
+
+
+def _curves(
+    fit: Fit, eta: np.ndarray, theta: np.ndarray, times: np.ndarray, places: np.ndarray
+) -> np.ndarray:  # fmt: skip
+    """Survival (draws, groups, times): the family's density of a time that is censored on the right."""
+    s = fit.specification
+    size = len(places) * len(times)
+    row, nothing = np.ones(size), np.full(size, -np.inf)
+    values = np.stack([RIGHT * row, np.tile(np.log(times), len(places)), -nothing, nothing])
+    out = np.empty((len(eta), len(places), len(times)))
+    for d in range(len(eta)):
+        own = theta[d, s.system.family_start :]
+        with np.errstate(all="ignore"):  # the branch that a family does not take may overflow
+            at = s.family.log_density(values, np.repeat(eta[d, places], len(times)), own, np, special)
+        out[d] = at.reshape(out.shape[1:])
+    return np.exp(out)
+
+
+def _band(ax: Any, times: np.ndarray, curve: np.ndarray, ci: float, colour: str, line: str, label: str) -> None:
+    low, high = quantiles(curve, ci)
+    x = np.r_[0.0, times]
+    ax.fill_between(x, np.r_[1.0, low], np.r_[1.0, high], color=colour, alpha=0.2, lw=0)
+    ax.plot(x, np.r_[1.0, curve.mean(axis=0)], color=colour, ls=line, lw=2, label=label)
+
+
+def kaplan_meier(time: np.ndarray, event: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Times and the product-limit estimate of surviving them (Kaplan and Meier 1958)."""
+    at = np.unique(time[event])
+    risk = (time[None, :] >= at[:, None]).sum(axis=1)
+    died = ((time[None, :] == at[:, None]) & event).sum(axis=1)
+    return np.r_[0.0, at], np.r_[1.0, np.cumprod(1.0 - died / risk)]

@@ -1,0 +1,169 @@
+"""Weights of the memberships against their covariates, with the weight function and its band."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...errors import DataError, ModelError
+from ...terms.member.weighing import Block
+from ..report import percent
+from ..summary import check_level, normal_quantile
+from .style import BLUE, GREY, ORANGE, axes, finish, panels
+
+if TYPE_CHECKING:
+    from ..fit import Fit
+
+
+def weights(
+    fit: Fit, covariate: str | Sequence[str] | None = None, *, block: str | None = None, size: int | None = None,
+    ci: float = 0.95, ax: Any = None,
+) -> Any:  # fmt: skip
+    """Weights against a covariate of theirs, with an uncertainty band.
+
+    Dots are the weights of all memberships (posterior mean or estimate). The line and band are the weight function
+    itself for a group of `size` members in which the others sit at the mean covariate (relative to equal weights
+    where weights are normalised).
+
+    Parameters
+    ----------
+    covariate : str or sequence of str, optional
+        A numeric column in `weights=`; the first one without it. ``"all"`` or several columns: a picture of each.
+    block : str, optional
+        Member block; the first one with weight covariates without it.
+    size : int, optional
+        Group size of the line; the median size without it.
+    ci : float
+    ax : matplotlib Axes, optional
+        As many as there are covariates.
+
+    Returns
+    -------
+    Axes, or an array of them for several covariates
+    """
+    index, part = find_block(fit, block)
+    columns = weight_columns(part)
+    if covariate is None or (isinstance(covariate, str) and (covariate != "all" or "all" in columns)):
+        return _one(fit, index, part, _covariate(part, covariate), size, ci, axes(ax, (5.2, 3.6)))
+    several = columns if isinstance(covariate, str) else list(covariate)
+    names = [_covariate(part, name) for name in several] or [_covariate(part, None)]
+    for name, panel in zip(names, places := panels(ax, len(names), (4.2, 3.4)), strict=True):
+        _one(fit, index, part, name, size, ci, panel)
+    return places
+
+
+def _one(fit: Fit, index: int, part: Block, covariate: str, size: int | None, ci: float, ax: Any) -> Any:
+    """The picture of one covariate."""
+    level = check_level(ci)
+    table = fit.weights(part.name, ci)
+    values = np.asarray(part.memberships.table[covariate].values, dtype=float)
+    ax.plot(values, table["weight"], "o", ms=3, alpha=0.35, mew=0, color=GREY, label="memberships")
+    sizes = np.diff(part.memberships.start)
+    size = int(size if size is not None else np.median(sizes[sizes > 0]))
+    grid = np.linspace(values.min(), values.max(), 60)
+    line, low, high = _curve(fit, index, part, covariate, grid, size, level)
+    ax.fill_between(grid, low, high, color=BLUE, alpha=0.25, lw=0, label=f"{percent(level)} interval")
+    ax.plot(grid, line, color=BLUE, lw=2, label=f"a member of a group of {size}")
+    equal, label = _equal_weight(part, size)
+    if equal is not None:
+        ax.axhline(equal, color=ORANGE, lw=1.2, ls="--", label=label)
+    ax.set_ylim(bottom=min(0.0, float(np.min(table["weight"].to_numpy()))))
+    ax.set_xlabel(covariate)
+    ax.set_ylabel(f"weight of a {part.name}")
+    ax.legend(frameon=False, fontsize=8)
+    return finish(ax)
+
+
+def find_block(fit: Fit, name: str | None) -> tuple[int, Block]:
+    """A member block and the number of its part; the first one with weight covariates without a name."""
+    blocks = fit.specification.members
+    if not blocks:
+        raise ModelError("this model has no member block, so there are no weights to draw")
+    if name is None:
+        name = next((n for n, p in blocks.items() if weight_columns(p)), next(iter(blocks)))
+    if name not in blocks:
+        raise ModelError(f"there is no member block {name!r}; this model has {', '.join(blocks)}")
+    return fit.posterior.block(name)
+
+
+def _covariate(part: Block, name: str | None) -> str:
+    columns = weight_columns(part)
+    if name is None and columns:
+        return columns[0]
+    if name is None:
+        raise ModelError(
+            f"the weights of block {part.name!r} use no numeric column: there is nothing to draw them against"
+        )
+    if name not in part.memberships.table:
+        raise DataError(
+            f"{name!r} is not a column that block {part.name!r} uses; it uses {', '.join(columns) or 'none'}"
+        )
+    return name
+
+
+def _equal_weight(part: Block, size: int) -> tuple[float | None, str]:
+    """The weight that all members would have if they counted the same, and how to call it."""
+    by_size = part.expression.uses_n or part.expression.ready in ("power", "logistic")
+    if part.rule == "group" or (part.rule == "total" and by_size):
+        return 1.0 / size, f"equal weights (1/{size})"
+    if part.rule == "total":
+        sizes = np.diff(part.memberships.start)
+        return float(np.count_nonzero(sizes) / sizes.sum()), "equal weights"
+    return None, ""
+
+
+def weight_columns(part: Block) -> list[str]:
+    """Numeric columns that the weights of a block use."""
+    table = part.memberships.table
+    return [c for c in part.expression.columns if c in table and table[c].kind in ("number", "integer")]
+
+
+def _curve(
+    fit: Fit, index: int, part: Block, covariate: str, grid: np.ndarray, size: int, ci: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The weight of one member of a group of `size` as its covariate moves, the others' at their means."""
+    function = _WeightFunction(part, covariate, grid, size)
+    posterior = fit.posterior
+    where = posterior.specification.system.theta_of(index)
+    if posterior.sampled:
+        theta, _ = posterior.thinned(500)
+        curves = np.stack([function(t[where]) for t in theta])
+        tail = 0.5 * (1.0 - ci)
+        low, high = np.quantile(curves, [tail, 1.0 - tail], axis=0)
+        return curves.mean(axis=0), low, high
+    optimum = posterior.outcome.optimum
+    assert optimum is not None
+    own = optimum.theta[where]
+    line = function(own)
+    p = len(part.weight_parameters)
+    v = np.nan_to_num(optimum.covariance[where, where][:p, :p])
+    slope = np.empty((len(grid), p))
+    for k in range(p):
+        up, down = own.copy(), own.copy()
+        up[k], down[k] = own[k] + 1e-4, own[k] - 1e-4
+        slope[:, k] = (function(up) - function(down)) / 2e-4
+    se = np.sqrt(np.maximum(np.einsum("ik,kl,il->i", slope, v, slope), 0.0))
+    z = normal_quantile(ci)
+    low = line - z * se
+    return line, (np.maximum(low, 0.0) if part.rule != "none" else low), line + z * se
+
+
+class _WeightFunction:
+    """A block's weight function on made-up groups: one member moves along the grid, the others stay at the means."""
+
+    def __init__(self, part: Block, covariate: str, grid: np.ndarray, size: int):
+        self.size, self.points = size, len(grid)
+        self.weighing = part.weighing.grid(covariate, grid, size, part.levels)
+        self.room = self.weighing.scratch(gradient=False)
+        self.old = part.weighing
+
+    def __call__(self, theta: np.ndarray) -> np.ndarray:
+        weighing = self.weighing
+        if weighing.rule == "total":
+            weighing = replace(weighing, scale=self.old.total_scale(theta))
+            self.room["fixed"] = False
+        weighing.weigh(theta, self.room)
+        return self.room["w"][:: self.size].copy()
