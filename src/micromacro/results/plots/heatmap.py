@@ -33,7 +33,7 @@ def heatmap(
     ax : matplotlib Axes, optional
     """
     _, part = find_block(fit, block)
-    table = fit.weights(part.name).groupby(["group", "member"])["weight"].sum()
+    table: Any = fit.weights(part.name).groupby(["group", "member"])["weight"].sum()
     if groups is None:
         spread = table.groupby("group").std(ddof=0)
         groups = sorted(spread.nlargest(most).index.tolist())
