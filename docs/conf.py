@@ -20,7 +20,11 @@ exclude_patterns = ["_build", "generated"]
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
-nb_execution_mode = "off"
+# Pages with code cells are executed when the site is built; an error in one is an error of the build.
+nb_execution_mode = "force"
+nb_execution_timeout = 180
+nb_execution_raise_on_error = True
+nb_merge_streams = True
 
 autodoc_typehints = "none"  # numpydoc sections state them
 autodoc_member_order = "bysource"

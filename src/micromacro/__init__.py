@@ -5,14 +5,15 @@ The public names, each imported when it is first used, so that ``import micromac
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import datasets as datasets
     from . import errors as errors
     from . import families as families
-    from . import memberships as memberships
     from . import priors as prior
     from . import simulate as simulate
     from .api import Model as Model
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from .api import fit as fit
     from .api import load as load
     from .effects.relationship import pedigree as pedigree
+    from .api import table as table
     from .errors import DataError as DataError
     from .errors import EngineError as EngineError
     from .errors import FormulaError as FormulaError
@@ -50,13 +52,13 @@ __all__ = [
     "pedigree",
     "prior",
     "simulate",
+    "table",
 ]
 
 _MODULES = {
     "datasets": "datasets",
     "errors": "errors",
     "families": "families",
-    "memberships": "memberships",
     "prior": "priors",
     "simulate": "simulate",
 }
@@ -73,7 +75,19 @@ _HOMES = {
     "fit": "api",
     "load": "api",
     "pedigree": "effects.relationship",
+    "table": "api",
 }
+
+
+class _Package(ModuleType):
+    """The package, whose `table` stays the function although importing the subpackage of that name would set it."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name == "table" and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> Any:

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from inspect import signature
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -267,6 +267,63 @@ def aggregations(
         fits[link] = model._changed({"formula": text, **given}).fit(engine, **run)
     own = {link: rival.shape_text(fit, name) for link, fit in fits.items()}
     return rival.judge(fits, formulas, own)
+
+
+def table(
+    fits: Any,
+    format: Literal["dataframe", "html", "latex", "markdown"] = "dataframe",  # noqa: A002
+    *,
+    below: Literal["se", "interval", "none"] = "se",
+    ci: float = 0.95,
+    digits: int = 3,
+    stars: bool = False,
+    labels: Mapping[str, str] | None = None,
+    statistics: Sequence[str] | None = None,
+    caption: str | None = None,
+    label: str | None = None,
+) -> Any:
+    """Fits side by side, as a paper shows them.
+
+    Parameters
+    ----------
+    fits : Fit, sequence of Fit, or dict of Fit by name
+        Names are the heads of the columns; without them (1), (2), ...
+    format : {"dataframe", "html", "latex", "markdown"}
+        LaTeX needs the packages booktabs and multirow. HTML and LaTeX need the extra ``[tables]``, Markdown too.
+    below : {"se", "interval", "none"}
+        What stands below an estimate: standard error (posterior standard deviation), interval, or nothing.
+    ci : float
+        Level of the intervals; the note of the table says it.
+    digits : int
+        Decimals.
+    stars : bool
+        Mark p-values of ml and reml below 0.05, 0.01 and 0.001.
+    labels : dict, optional
+        What to call parameters.
+    statistics : sequence of str, optional
+        Some of ``Groups``, ``Members``, ``Memberships``, ``Units``, ``Family``, ``Engine``, ``Log-likelihood``,
+        ``AIC``, ``BIC``, ``Draws``, ``Largest R-hat`` and ``ELPD`` (by leave-one-out, which takes time); without it
+        all but the last that a fit has.
+    caption, label : str, optional
+        Of a HTML or LaTeX table.
+
+    Returns
+    -------
+    DataFrame or str
+        Indexed by section and parameter, cells as text; or the table in the format asked for.
+
+    Raises
+    ------
+    ModelError, EngineError
+        For what is no fit, and for unknown formats, labels and statistics.
+    """
+    from .results.sidebyside import Layout, named, table_of
+
+    chosen = None if statistics is None else tuple(statistics)
+    layout = Layout(below, ci, digits, stars, labels, chosen)
+    return table_of(named(fits), format, layout, caption, label)
+
+
 
 
 class Model:

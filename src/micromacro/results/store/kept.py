@@ -52,14 +52,9 @@ def _plain(values: np.ndarray) -> np.ndarray:
 class SavedResults:
     """Tables of a saved fit that was kept without its draws or without its data.
 
-    It has `summary`, `params`, `bse`, `random_effects`, `variance_components`, `weights` (where they were kept) and
-    the report, all as they were when the fit was saved. Anything that has to be computed is refused with what to do.
-
-    Attributes
-    ----------
-    formula, family, engine : str
-    description : dict
-        Everything that was noted of the fit: priors, settings, versions, fingerprint of the data.
+    It has ``summary``, ``params``, ``bse``, ``random_effects``, ``variance_components``, ``weights`` (where they were
+    kept), the report and what was noted of the fit (``description``: priors, settings, versions, fingerprint of the
+    data), all as they were when the fit was saved. Anything that has to be computed is refused with what to do.
     """
 
     def __init__(self, path: Path, description: dict[str, Any], tables: dict[str, Any], contents: str):
