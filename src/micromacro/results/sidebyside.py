@@ -81,6 +81,7 @@ def table_of(fits: Mapping[str, Fit], form: str, layout: Layout, caption: str | 
 
 def named(fits: Any) -> dict[str, Fit]:
     """Fits by the heads of their columns: (1), (2), ... without names."""
+    out: dict[str, Any]
     if isinstance(fits, Mapping):
         out = {str(name): fit for name, fit in fits.items()}
     elif isinstance(fits, Iterable) and not hasattr(fits, "summary"):
@@ -112,7 +113,7 @@ def assemble_cells(fits: Mapping[str, Fit], layout: Layout) -> pd.DataFrame:
     for section in [s for s, _ in SECTIONS] + [REST]:
         for name in (n for n in known if sections[n] == section):
             pairs = [_cell(fit, summaries[key], name, layout) for key, fit in fits.items()]
-            rows.append((section, labels.get(name, name)))
+            rows.append((section, str(labels.get(name, name))))
             cells.append([top for top, _ in pairs])
             if layout.below != "none":
                 rows.append((section, ""))
