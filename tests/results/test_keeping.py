@@ -108,6 +108,27 @@ def test_fixed_values_survive(ml, data, quick, tmp_path):
     assert free.loglik == pytest.approx(fit.update(fixed={"sigma": 0.5}).loglik) and free.loglik > fit.loglik
 
 
+def test_slopes_and_graphs(quick, data, tmp_path):
+    """Effects with two labels, and effects on a graph, which is given again."""
+    frame = data.assign(place=data["unit"])
+    fit = quick("y ~ x + mm(member, group, weights = 1 / n, normalize = group) + (1 + x | unit)", frame)
+    fit.save(tmp_path / "fit.nc", data=False)
+    for loaded in (mm.load(tmp_path / "fit.nc"), mm.load(tmp_path / "fit.nc", data=frame)):
+        pd.testing.assert_frame_equal(loaded.random_effects("unit"), fit.random_effects("unit"), check_exact=True)
+    ring = {m: [100 + (m - 99) % 24, 100 + (m - 101) % 24] for m in range(100, 124)}
+    text = "y ~ x + mm(member, group, weights = 1 / n, normalize = group, effects = icar(ring))"
+    fit = quick(text, frame, graphs={"ring": ring})
+    fit.save(tmp_path / "ring.nc")
+    pd.testing.assert_frame_equal(
+        mm.load(tmp_path / "ring.nc", graphs={"ring": ring}).summary(), fit.summary(), check_exact=True
+    )
+    with pytest.raises(mm.MicromacroError, match="ring"):
+        mm.load(tmp_path / "ring.nc")
+    other = {m: [100 + (m - 98) % 24, 100 + (m - 102) % 24] for m in range(100, 124)}
+    with pytest.raises(FileError, match="does not belong"):
+        mm.load(tmp_path / "ring.nc", graphs={"ring": other})
+
+
 def test_two_blocks_and_ids_of_text(two_blocks, tmp_path):
     for engine, fit in two_blocks.items():
         fit.save(tmp_path / f"{engine}.nc")

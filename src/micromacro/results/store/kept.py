@@ -35,14 +35,20 @@ def tables_of(fit: Fit, with_data: bool) -> dict[str, Any]:
 
 
 def frame_to_plain(table: pd.DataFrame) -> dict[str, Any]:
-    """A data frame of numbers and text with one index."""
+    """A data frame of numbers and text."""
     columns = {str(c): _plain(table[c].to_numpy()) for c in table.columns}
-    return {"index": _plain(table.index.to_numpy()), "name": table.index.name, "columns": columns}
+    index = [_plain(table.index.get_level_values(k).to_numpy()) for k in range(table.index.nlevels)]
+    return {"index": index, "names": list(table.index.names), "columns": columns}
 
 
 def frame_from_plain(plain: dict[str, Any]) -> pd.DataFrame:
     """What :func:`frame_to_plain` was given."""
-    return pd.DataFrame(plain["columns"], index=pd.Index(plain["index"], name=plain["name"]))
+    index, names = plain["index"], plain["names"]
+    several = len(index) > 1
+    return pd.DataFrame(
+        plain["columns"],
+        pd.MultiIndex.from_arrays(index, names=names) if several else pd.Index(index[0], name=names[0]),
+    )
 
 
 def _plain(values: np.ndarray) -> np.ndarray:
