@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from .api import compare as compare
     from .api import fit as fit
     from .api import load as load
-    from .effects.relationship import pedigree as pedigree
     from .api import table as table
+    from .effects.relationship import pedigree as pedigree
     from .errors import DataError as DataError
     from .errors import EngineError as EngineError
     from .errors import FormulaError as FormulaError
