@@ -328,8 +328,6 @@ def table(
     return table_of(named(fits), format, layout, caption, label)
 
 
-
-
 class Model:
     """A model that is not fitted yet: formula, tables, family and priors.
 
