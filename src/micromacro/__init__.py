@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from . import datasets as datasets
     from . import errors as errors
     from . import families as families
+    from . import memberships as memberships
     from . import priors as prior
     from . import simulate as simulate
     from .api import Model as Model
@@ -59,6 +60,7 @@ _MODULES = {
     "datasets": "datasets",
     "errors": "errors",
     "families": "families",
+    "memberships": "memberships",
     "prior": "priors",
     "simulate": "simulate",
 }
