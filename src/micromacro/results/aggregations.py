@@ -167,10 +167,10 @@ class Aggregations:
 
     def plot(self, ax: Any = None) -> Any:
         """Differences from the best link with bars of two standard errors; returns the Axes."""
-        from .plots import GREY, ORANGE, _axes, _finish
+        from .plots.style import GREY, ORANGE, axes, finish
 
         table = self.table.iloc[::-1]
-        ax = _axes(ax, (6.4, 0.45 * len(table) + 1.2))
+        ax = axes(ax, (6.4, 0.45 * len(table) + 1.2))
         at = np.arange(len(table))
         chosen = [bool(set(names.split(" = ")) & set(self.preferred)) for names in table.index]
         ax.axvspan(-CLEAR, 0.0, color=GREY, alpha=0.15, lw=0)
@@ -179,7 +179,7 @@ class Aggregations:
             ax.errorbar(difference, here, xerr=2.0 * error, fmt="o", color=ORANGE if ours else "black", capsize=0)
         ax.set_yticks(at, table.index)
         ax.set_xlabel("difference in elpd from the best (2 standard errors; shaded: too small to tell)")
-        return _finish(ax)
+        return finish(ax)
 
 
 def judge(fits: dict[str, Fit], formulas: dict[str, str], own: dict[str, str]) -> Aggregations:

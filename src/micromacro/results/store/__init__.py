@@ -36,6 +36,7 @@ _PARTS = {
     "readable": "draws under their names, for ArviZ and xarray",
     "engine": "what the engine returned",
     "tables": "the tables that the formula reads",
+    "sources": "relationships of members or units",
     "results": "summaries",
     "check": "densities to check against",
 }
@@ -95,7 +96,8 @@ def save(fit: Fit, path: Any, keep: Keep) -> SavedFile:
         parts["tables"] = tables_to_plain(tables) if keep.data else None
         groups = readable(shrunk, with_effects and keep.named, keep.data, keep.dtype)
         sources = outcome.specification.reading.sources
-        parts["sources"] = {name: source.to_plain() for name, source in sources.items()} or None
+        if sources:
+            parts["sources"] = {name: source.to_plain() for name, source in sources.items()}
     if keep.contents == "summary" or not keep.data:
         parts["results"] = tables_of(fit, keep.data)
     sizes = {"readable": sum(g.nbytes for g in groups.values())} if groups else {}
