@@ -104,6 +104,26 @@ def test_the_table_holds_what_the_fits_say():
     assert f"member.w.s {fit.params['member.w.s']:.2f}" in out.table.loc["power(s)", "shape"]
 
 
+class Drawn:
+    """A fit of which only the pointwise values matter."""
+
+    def __init__(self, values):
+        self.values = values
+
+
+def test_a_wider_link_is_taken_only_for_a_clear_gain(monkeypatch):
+    """power against the mean it contains: 2 is too little, 6 with a large error undecided, 6 with a small one clear."""
+    monkeypatch.setattr("micromacro.results.aggregations.pointwise", lambda fit: fit.values)
+    rng = np.random.default_rng(1)
+    base, noise = rng.normal(-1, 0.3, 100), rng.standard_normal(100)
+    noise -= noise.mean()
+    for gain, spread, expected in ((2.0, 0.01, {"mean"}), (6.0, 0.5, {"mean", "power(s)"}), (6.0, 0.01, {"power(s)"})):
+        fits = {"mean": Drawn(base), "power(s)": Drawn(base + gain / 100 + spread * noise)}
+        out = judge(fits, dict.fromkeys(fits, ""), dict.fromkeys(fits, ""))
+        assert set(out.preferred) == expected, (gain, spread)
+        assert out.decided == (len(expected) == 1)
+
+
 def test_how_links_are_written():
     formula = parse_formula("y ~ z + mm(m, g, x, weights = power(s), normalize = total, effects = iid) + (1 | c)")
     call = member_block(formula, None)

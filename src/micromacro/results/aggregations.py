@@ -3,8 +3,8 @@ r"""How do members combine? Rival micro-macro links of one member block, fitted 
 Each link is the same model with one block written anew. Links are judged by leave-one-out with effects and
 coefficients integrated out. A difference counts where it is larger than :data:`CLEAR` and than twice its error (small
 differences and those of the size of their error are not to be relied on: Sivula, Magnusson, Matamoros and Vehtari
-2020). A link that contains another, as ``power`` contains the mean, can never be much worse than it; where the two are
-as good, the simpler one is preferred.
+2020). A link that contains another, as ``power`` contains the mean, can never be much worse than it; where it is better
+by less than :data:`CLEAR`, the simpler one is preferred.
 """
 
 from __future__ import annotations
@@ -198,7 +198,11 @@ def judge(fits: dict[str, Fit], formulas: dict[str, str], own: dict[str, str]) -
     errors = np.array([0.0, *(standard_error(v - stacked[0]) for v in stacked[1:])])
     close = [k for k in range(len(order)) if -gap[k] < CLEAR or -gap[k] < 2.0 * errors[k]]
     near = [order[k] for k in close]
-    simplest = [names for names in near if all(names is other or _contains(other, names) for other in near)]
+    value = dict(zip(order, stacked.sum(axis=1), strict=True))
+    simplest = [
+        names for names in near
+        if all(names is o or (_contains(o, names) and value[o] - value[names] < CLEAR) for o in near)
+    ]  # fmt: skip
     kept = simplest[:1] or near
     preferred = tuple(name for names in kept for name in names)
     words = ["preferred" if names in kept and len(preferred) == 1 else "undecided" if names in kept
