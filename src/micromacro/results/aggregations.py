@@ -23,6 +23,7 @@ from ..language.printing import member_text
 from .compare import stacking
 from .criticism.elpd import standard_error
 from .criticism.integrated import Cavities
+from .criticism.joint import LeaveSetsOut
 
 if TYPE_CHECKING:
     from .fit import Fit
@@ -129,6 +130,9 @@ def pointwise(fit: Fit) -> np.ndarray:
     if optimum is None:
         return fit.loo(integrated=True).column("elpd")
     free = sum(not p.fixed for p in fit.specification.system.hypers)
+    if fit.specification.expanded:  # a group has several rows, which leave together
+        each = [np.array([i]) for i in range(fit.nobs)]
+        return LeaveSetsOut(fit.specification, each).at(optimum.theta) - free / fit.nobs
     return Cavities(fit.specification).at(optimum.theta).log_density - free / fit.nobs
 
 

@@ -12,6 +12,7 @@ import math
 import numpy as np
 import pandas as pd
 
+from ...errors import ModelError
 from ...families.response import EVENT, INTERVAL, LEFT, RIGHT
 from ...model import Specification
 from ..posterior import Posterior
@@ -24,6 +25,8 @@ from .pointwise import log_likelihood, sample
 def loo_pit(posterior: Posterior, integrated: bool, random_seed: int | None) -> pd.Series:
     """PIT of every group (see ``Fit.loo_pit``)."""
     s = posterior.specification
+    if s.expanded:
+        raise ModelError(f"loo_pit() is not available for family {s.family.name}: look at fit.loo(integrated=True)")
     draws = sample(posterior, DRAWS, "loo_pit()")
     rng = np.random.default_rng(random_seed)
     values = np.empty((*draws.shape, s.groups))
