@@ -124,7 +124,10 @@ def smoothed_weights(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if np.ptp(flat[:, i]) < 1e-12:  # nothing that the draws disagree about
             weights[:, i], shapes[i] = -math.log(chains * draws), 0.0
             continue
-        weights[:, i], shapes[i] = _array_stats().psislw(flat[:, i], r_eff=relative_size(values[..., i]))
+        with np.errstate(divide="ignore", invalid="ignore"):  # a tail of equal draws has no shape: k becomes nan
+            weights[:, i], shapes[i] = _array_stats().psislw(flat[:, i], r_eff=relative_size(values[..., i]))
+        if not np.all(np.isfinite(weights[:, i])):
+            weights[:, i] = -flat[:, i] - logsumexp(-flat[:, i])
     return weights, np.where(np.isnan(shapes), np.inf, shapes)
 
 
