@@ -227,6 +227,21 @@ def test_survival_is_that_of_the_family(lives):
         fit.plot.predictive()
 
 
+def test_survival_of_a_cox_model_is_the_table(lives, quick):
+    frame = lives[1]
+    fit = quick("surv(t, died) ~ x", frame, family=mm.families.cox(intervals=5))
+    ax = fit.plot.survival([3])
+    x, height = ax.lines[0].get_data()
+    table = fit.survival(x[1:]).query("row == 3")
+    assert height[1:] == pytest.approx(table.iloc[:, 2].to_numpy(), abs=0.03)
+    assert len(fit.plot.survival().lines) == 2
+    late = frame.assign(since=0.5 * frame["t"])
+    entered = quick("surv(since, t, died) ~ x", late, family="weibull")
+    assert len(entered.plot.survival().lines) == 1  # no Kaplan-Meier estimate of those who entered late
+    with pytest.raises(mm.ModelError, match="survival"):
+        fit.plot.predictive()
+
+
 def test_kaplan_meier_by_hand():
     """The example of Kaplan and Meier's definition: deaths at 1, 2 (twice), 4; censored at 2 and 5."""
     at, alive = kaplan_meier(np.array([1.0, 2, 2, 2, 4, 5]), np.array([True, True, True, False, True, False]))

@@ -47,7 +47,7 @@ def predictive(
     ax : matplotlib Axes, optional
     """
     s = fit.specification
-    if len(s.response.values) == 4 and np.any(s.response.values[0] != EVENT):
+    if hasattr(s.family, "cumulative_hazard") and np.any(s.response.values[0] != EVENT):
         raise ModelError("censored times are not outcomes to compare with: use fit.plot.survival()")
     observed, made = s.outcome, drawn_outcomes(fit, random_seed)
     if by is not None:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import special
 
 from ...errors import DataError, ModelError
 from ...families.response import EVENT, RIGHT
+from ...model import Specification
 from ..forecast import group_estimand
 from ..normal import as_draws
 from ..report import percent
@@ -41,17 +41,16 @@ def survival(
     ax : matplotlib Axes, optional
     """
     s = fit.specification
-    if len(s.response.values) != 4:
-        raise ModelError(
-            f"family {s.family.name} has no durations: survival curves are for weibull, exponential and lognormal"
-        )
+    if not hasattr(s.family, "cumulative_hazard"):
+        raise ModelError(f"family {s.family.name} has no durations: survival curves are for cox, weibull, exponential "
+                         "and lognormal")  # fmt: skip
     times = np.linspace(0.0, float(np.quantile(s.outcome, 0.99)), POINTS + 1)[1:]
     eta, theta = _draws(fit, random_seed)
     ax = axes(ax, (5.2, 3.6))
     if groups is None:
         curve = _curves(fit, eta, theta, times, np.arange(s.groups)).mean(axis=1)
         _band(ax, times, curve, ci, BLUE, "-", f"model, {percent(ci)} interval")
-        if np.all(np.isin(s.response.values[0], (EVENT, RIGHT))) and np.all(np.isneginf(s.response.values[3])):
+        if _watched_from_the_start(s):
             ax.step(*kaplan_meier(s.outcome, s.response.values[0] == EVENT), where="post", color="black", lw=1.2,
                     label="observed (Kaplan-Meier)")  # fmt: skip
     else:
@@ -65,6 +64,13 @@ def survival(
     ax.set_ylabel("probability of lasting longer")
     ax.legend(frameon=False, fontsize=8)
     return finish(ax)
+
+
+def _watched_from_the_start(s: Specification) -> bool:
+    """Whether times are censored on the right only and nobody entered late: what Kaplan and Meier take."""
+    codes, entry = s.response.values[0], s.response.values[-1]
+    start = 0.0 if s.family.name == "cox" else -np.inf  # the others have logs of times
+    return bool(np.all(np.isin(codes, (EVENT, RIGHT))) and np.all(entry == start))
 
 
 def _places(fit: Fit, groups: Sequence[Any]) -> np.ndarray:
@@ -89,18 +95,13 @@ def _draws(fit: Fit, random_seed: int) -> tuple[np.ndarray, np.ndarray]:
 def _curves(
     fit: Fit, eta: np.ndarray, theta: np.ndarray, times: np.ndarray, places: np.ndarray
 ) -> np.ndarray:  # fmt: skip
-    """Survival (draws, groups, times): the family's density of a time that is censored on the right."""
+    """Survival (draws, groups, times)."""
     s = fit.specification
-    size = len(places) * len(times)
-    row, nothing = np.ones(size), np.full(size, -np.inf)
-    values = np.stack([RIGHT * row, np.tile(np.log(times), len(places)), -nothing, nothing])
-    out = np.empty((len(eta), len(places), len(times)))
-    for d in range(len(eta)):
-        own = theta[d, s.system.family_start :]
-        with np.errstate(all="ignore"):  # the branch that a family does not take may overflow
-            at = s.family.log_density(values, np.repeat(eta[d, places], len(times)), own, np, special)
-        out[d] = at.reshape(out.shape[1:])
-    return np.exp(out)
+    family: Any = s.family
+    start = s.system.family_start
+    return np.stack(
+        [np.exp(-family.cumulative_hazard(times, e[places], t[start:])) for e, t in zip(eta, theta, strict=True)]
+    )
 
 
 def _band(ax: Any, times: np.ndarray, curve: np.ndarray, ci: float, colour: str, line: str, label: str) -> None:
