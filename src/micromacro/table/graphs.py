@@ -145,7 +145,7 @@ def _of_mapping(table: Mapping) -> Edges:
 
 
 def _of_matrix(name: str, matrix: Any, ids: list[Any]) -> Edges:
-    found = sparse.coo_matrix(matrix)
+    found: Any = sparse.coo_matrix(matrix)
     if found.shape[0] != found.shape[1] or found.shape[0] != len(ids):
         raise DataError(f"the graph {name!r} is a matrix of shape {found.shape} with {len(ids)} ids: it must be square")
     keep = found.data != 0

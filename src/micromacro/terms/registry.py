@@ -48,7 +48,7 @@ def build_parts(
             parts.append(build_feature(call, request, expression, context, fixed.centered))
     wishes = [read_wish(block_name(call), call, context.text) for call in formula.members]
     parts = join_roles(parts, [w for w in wishes if w is not None], context)
-    blocks = {p.name: p for p in parts if isinstance(p, Block)}
+    blocks: dict[str, Block] = {p.name: p for p in parts if isinstance(p, Block)}
     parts += [build_interaction(term, blocks, context, fixed.centered) for term in formula.interactions]
     for call in formula.units:
         parts += build_units(call, context, fixed.centered)
