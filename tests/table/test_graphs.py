@@ -25,16 +25,13 @@ def _matrix():
 
 
 def _w():
-    from libpysal.weights import W
-
+    W = pytest.importorskip("libpysal.weights").W  # noqa: N806
     neighbours = {a: [b for b in IDS if _matrix()[IDS.index(a), IDS.index(b)]] for a in IDS}
     return W(neighbours, silence_warnings=True)
 
 
 def _new_graph():
-    from libpysal.graph import Graph
-
-    return Graph.from_W(_w())
+    return pytest.importorskip("libpysal.graph").Graph.from_W(_w())
 
 
 FORMS = {
