@@ -25,7 +25,7 @@ def _matrix():
 
 
 def _w():
-    W = pytest.importorskip("libpysal.weights").W  # noqa: N806
+    W = pytest.importorskip("libpysal.weights").W
     neighbours = {a: [b for b in IDS if _matrix()[IDS.index(a), IDS.index(b)]] for a in IDS}
     return W(neighbours, silence_warnings=True)
 
