@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from .effects.relationship import read_relationship
+from .effects.relationship import Relationship
+from .effects.sources import read_sources
 from .engines.base import Settings
 from .engines.choose import LIKELIHOOD, check_engine, check_settings, run_engine
 from .errors import DataError, MicromacroWarning, ModelError
@@ -21,6 +22,7 @@ from .parameters import PriorBook
 from .priors import Prior
 from .results.fit import Fit
 from .results.store.tables import as_data
+from .table.graphs import Graph
 from .table.memberships import Tables, assemble, available_columns
 
 if TYPE_CHECKING:
@@ -367,7 +369,7 @@ class Model:
         self._arguments = {"formula": formula, "data": data, **options}
         self._family = find_family(family)
         columns = available_columns(data, memberships, members) if columns is None else columns
-        sources = {name: read_relationship(k, name) for name, k in (options["known"] or {}).items()}
+        sources = read_sources(options["known"], options["graphs"])
         self._reading = read(formula, columns, options["observation_weights"], sources)
         self._stored: tuple[Tables, tuple[str, ...]] | None = None  # of a model that was loaded
         self._tables = assemble(self._reading.request, data, memberships, members, missing)
@@ -379,11 +381,10 @@ class Model:
     def _specified(self, flat: bool) -> Specification:
         if flat not in self._specifications:
             book = PriorBook(self._arguments["priors"], self._arguments["fixed"])
-            graphs = self._arguments["graphs"]
             with warnings.catch_warnings():
                 if self._specifications:  # warnings were given the first time
                     warnings.simplefilter("ignore", MicromacroWarning)
-                made = specify(self._reading, self._tables, self._family, book, flat, graphs)
+                made = specify(self._reading, self._tables, self._family, book, flat)
             self._specifications[flat] = made
         return self._specifications[flat]
 
@@ -502,7 +503,8 @@ class Model:
         model._arguments = defaults | {
             "formula": about["formula"], "data": None, "family": stored.family(family), "priors": stored.priors,
             "fixed": about["fixed"], "observation_weights": about["observation_weights"],
-            "known": dict(stored.sources) or None,
+            "known": {k: v for k, v in stored.sources.items() if isinstance(v, Relationship)} or None,
+            "graphs": {k: v for k, v in stored.sources.items() if isinstance(v, Graph)} or None,
         }  # fmt: skip
         model._family, model._specifications = model._arguments["family"], {}
         model._reading = read(about["formula"], about["columns"], about["observation_weights"], stored.sources)

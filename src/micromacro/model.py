@@ -187,7 +187,6 @@ class Specification:
     reading: Reading
     notes: tuple[str, ...] = field(default=())
     expanded: Expanded | None = None
-    sources: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def used(self) -> frozenset[str]:
@@ -398,21 +397,15 @@ def coefficients_of(part: Any) -> tuple[Parameter, ...]:
 _TYPES = ("right", "left", "interval")
 
 
-def specify(
-    reading: Reading, tables: Tables, family: Family, book: PriorBook, flat: bool,
-    graphs: Mapping[str, Any] | None = None,
-) -> Specification:  # fmt: skip
+def specify(reading: Reading, tables: Tables, family: Family, book: PriorBook, flat: bool) -> Specification:
     """Build the model on its tables.
 
     Parameters
     ----------
     flat : bool
         Whether parameters have no prior unless the user gave one (ml and reml).
-    graphs : mapping, optional
-        What the user gave for the names that stand in ``effects=``.
     """
     formula = reading.formula
-    sources = _sources(formula, graphs) | dict(reading.sources)
     response = family.read(read_outcome(formula, tables))
     if reading.observation_weights is not None:
         response = replace(response, weight=_observation_weights(reading.observation_weights, tables))
@@ -420,7 +413,7 @@ def specify(
     for node in formula.offsets:
         offset += evaluate(node, tables.groups, formula.text, "offset")
     scale, location = family.scale(response, offset)
-    context = Context(formula.text, tables, book, scale, location, reading.columns, flat, sources=sources)
+    context = Context(formula.text, tables, book, scale, location, reading.columns, flat, sources=reading.sources)
     expanding = isinstance(family, Expanding)
     parts = build_parts(formula, reading.weights, context, family.no_intercept, centred=expanding)
     own = family.parameters(book, scale, flat, response)
@@ -443,29 +436,9 @@ def specify(
         reading,
         (*tables.notes, *context.notes, *(expanded.notes if expanded else ())),
         expanded,
-        sources,
     )
     book.check_all_used(p.kind for p in specification.parameters)
     return specification
-
-
-def _sources(formula: Formula, graphs: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What stands behind the names in ``effects=``; a name that no term uses is an error."""
-    if graphs is None:
-        return {}
-    if not isinstance(graphs, Mapping):
-        raise ModelError(
-            f"graphs= is a dictionary from the names used in effects= to graphs, not {type(graphs).__name__}"
-        )
-    nodes = [c.effects for c in formula.members] + [u.effects for u in formula.units]
-    arguments = [a for n in nodes if isinstance(n, Call) for a in n.args]
-    used = {a.name if isinstance(a, Name) else a.value for a in arguments if isinstance(a, (Name, Text))}
-    for name in graphs:
-        if name not in used:
-            raise ModelError(
-                f"graphs= gives {name!r}, which no effects= of the formula names (they name: {sorted(used)})"
-            )
-    return dict(graphs)
 
 
 def _observation_weights(name: str, tables: Tables) -> np.ndarray:

@@ -137,3 +137,17 @@ def test_what_graphs_must_have():
     fit = mm.fit("y ~ x + mm(place, g, effects=icar(map))", data, graphs={"map": graph}, engine="ml")
     with pytest.raises(DataError, match="are no nodes of the graph"):
         fit.predict(pd.DataFrame({"g": [0], "place": [77], "x": [0.0]}))
+
+
+@pytest.mark.parametrize("kind", ["car", "icar"])
+def test_saved_fits_keep_their_graph(kind, tmp_path):
+    graph = lattice()
+    data = places(graph)
+    fit = mm.fit(f"y ~ x + mm(place, g, effects={kind}(map))", data, graphs={"map": graph}, engine="ml")
+    fit.save(tmp_path / "fit.nc")
+    again = mm.load(tmp_path / "fit.nc")
+    np.testing.assert_array_equal(fit.params, again.params)
+    new = pd.DataFrame({"g": [0], "place": [7], "x": [0.0]})
+    np.testing.assert_allclose(fit.predict(new, new_effects="zero"), again.predict(new, new_effects="zero"))
+    with pytest.raises(ModelError, match="given both by known= and by graphs="):
+        mm.Model(fit.formula, data, graphs={"map": graph}, known={"map": (np.eye(30), list(range(30)))})

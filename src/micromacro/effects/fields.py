@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from scipy import sparse
@@ -25,7 +25,7 @@ from ..errors import DataError, FormulaError, ModelError
 from ..language.nodes import Name, Text
 from ..numerics import precision
 from ..priors import Uniform
-from ..table.graphs import Graph, read_graph
+from ..table.graphs import Graph
 from .base import Effects, Rows, Setting
 
 MOST = 5000  # nodes, whose eigenvectors are held
@@ -184,8 +184,9 @@ def _graph(setting: Setting) -> Graph:
         raise ModelError(
             f"there is no graph {name!r} ({have}): pass it to mm.fit or mm.Model as graphs={{{name!r}: ...}}"
         )
-    given: Any = setting.sources[name]
-    graph = given if isinstance(given, Graph) else read_graph(name, given)
+    graph = setting.sources[name]
+    if not isinstance(graph, Graph):
+        raise ModelError(f"{name!r} is a covariance, not a graph: effects = known({name}), or give it by graphs=")
     if graph.size > MOST:
         raise ModelError(
             f"the graph {name!r} has {graph.size:,} nodes; {setting.word} holds its eigenvectors and is made for "

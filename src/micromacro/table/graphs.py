@@ -40,6 +40,15 @@ class Graph:
     high: np.ndarray
     weight: np.ndarray
 
+    def to_plain(self) -> dict[str, Any]:
+        """As plain arrays, which a file can hold."""
+        return {"ids": self.levels.values, "low": self.low, "high": self.high, "weight": self.weight}
+
+    @classmethod
+    def from_plain(cls, plain: dict[str, Any], name: str) -> Graph:
+        """What :meth:`to_plain` gave."""
+        return cls(name, Levels(name, plain["ids"]), plain["low"], plain["high"], plain["weight"])
+
     @property
     def size(self) -> int:
         """Number of nodes."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...effects.relationship import Relationship
+from ...effects.sources import Source, source_from_plain
 from ...families.base import Family
 from ...model import Specification
 from ...table.memberships import Tables
@@ -36,7 +36,7 @@ _PARTS = {
     "readable": "draws under their names, for ArviZ and xarray",
     "engine": "what the engine returned",
     "tables": "the tables that the formula reads",
-    "sources": "relationships of members or units",
+    "sources": "covariances and graphs of members or units",
     "results": "summaries",
     "check": "densities to check against",
 }
@@ -160,10 +160,10 @@ class Stored:
         return None if plain is None else tables_from_plain(plain)
 
     @property
-    def sources(self) -> dict[str, Relationship]:
-        """Known covariances by name."""
+    def sources(self) -> dict[str, Source]:
+        """Known covariances and graphs by name."""
         plain = self.parts.get("sources") or {}
-        return {name: Relationship.from_plain(value, name) for name, value in plain.items()}
+        return {name: source_from_plain(value, name) for name, value in plain.items()}
 
     @property
     def priors(self) -> Any:
