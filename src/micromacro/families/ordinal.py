@@ -118,7 +118,10 @@ class Ordinal:
         return np.diff([np.zeros_like(eta), *below, np.ones_like(eta)], axis=0)
 
     def mean(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
-        return np.tensordot(np.arange(1.0, len(own) + 2), self.probabilities(eta, own), axes=1)
+        total = np.zeros(np.shape(eta))
+        for number, p in enumerate(self.probabilities(eta, own), start=1):  # the same digits for any shape of eta
+            total += number * p
+        return total
 
     def variance(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
         number = np.arange(1.0, len(own) + 2)

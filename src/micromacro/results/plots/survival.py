@@ -45,17 +45,17 @@ def survival(
         raise ModelError(f"family {s.family.name} has no durations: survival curves are for cox, weibull, exponential "
                          "and lognormal")  # fmt: skip
     times = np.linspace(0.0, float(np.quantile(s.outcome, 0.99)), POINTS + 1)[1:]
-    eta, theta = _draws(fit, random_seed)
+    eta, own = _draws(fit, random_seed)
     ax = axes(ax, (5.2, 3.6))
     if groups is None:
-        curve = _curves(fit, eta, theta, times, np.arange(s.groups)).mean(axis=1)
+        curve = _curves(fit, eta, own, times, np.arange(s.groups)).mean(axis=1)
         _band(ax, times, curve, ci, BLUE, "-", f"model, {percent(ci)} interval")
         if _watched_from_the_start(s):
             ax.step(*kaplan_meier(s.outcome, s.response.values[0] == EVENT), where="post", color="black", lw=1.2,
                     label="observed (Kaplan-Meier)")  # fmt: skip
     else:
         places = _places(fit, groups)
-        curves = _curves(fit, eta, theta, times, places)
+        curves = _curves(fit, eta, own, times, places)
         for k, group in enumerate(groups):
             _band(ax, times, curves[:, k], ci, COLOURS[k % len(COLOURS)], LINES[k % len(LINES)], str(group))
     ax.set_xlim(0, times[-1])
@@ -85,23 +85,20 @@ def _places(fit: Fit, groups: Sequence[Any]) -> np.ndarray:
 
 
 def _draws(fit: Fit, random_seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Linear predictors (draws, groups) and theta (draws, q)."""
+    """Linear predictors (draws, groups) and the family's own numbers (draws, k)."""
     rng = np.random.default_rng(random_seed)
     posterior = as_draws(fit.posterior, DRAWS, rng)
     estimand = group_estimand(posterior, None, "linear", "draw")
-    return estimand.draws(DRAWS, rng)[:, 0], estimand.posterior.thinned(DRAWS)[0]
+    eta = estimand.draws(DRAWS, rng)[:, 0]
+    return eta, fit.specification.own(*estimand.posterior.thinned(DRAWS))
 
 
 def _curves(
-    fit: Fit, eta: np.ndarray, theta: np.ndarray, times: np.ndarray, places: np.ndarray
+    fit: Fit, eta: np.ndarray, own: np.ndarray, times: np.ndarray, places: np.ndarray
 ) -> np.ndarray:  # fmt: skip
     """Survival (draws, groups, times)."""
-    s = fit.specification
-    family: Any = s.family
-    start = s.system.family_start
-    return np.stack(
-        [np.exp(-family.cumulative_hazard(times, e[places], t[start:])) for e, t in zip(eta, theta, strict=True)]
-    )
+    family: Any = fit.specification.family
+    return np.stack([np.exp(-family.cumulative_hazard(times, e[places], o)) for e, o in zip(eta, own, strict=True)])
 
 
 def _band(ax: Any, times: np.ndarray, curve: np.ndarray, ci: float, colour: str, line: str, label: str) -> None:

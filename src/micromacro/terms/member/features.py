@@ -230,7 +230,7 @@ class ExpressionFeature:
         return self.weighing.scratch(gradient) | {
             "registers": self.tape.constants.copy(),
             "d_registers": np.zeros((len(self.tape.constants), q, m)),
-            "filled": filled,
+            "has_member": filled,
             "first": start[filled],
             "feature": np.zeros((1, self.weighing.groups)),
             "d_feature": np.zeros((1, q, self.weighing.groups)),
@@ -247,8 +247,8 @@ class ExpressionFeature:
         slopes[at, : len(room["d_w"])] = room["d_w"]
         start = self.weighing.memberships.start
         run(self.tape.code, self.tape.moves, theta[: len(self.parameters)], start, values, slopes)
-        room["feature"][0, room["filled"]] = values[self.tape.output, room["first"]]
-        room["d_feature"][0][:, room["filled"]] = slopes[self.tape.output][:, room["first"]]
+        room["feature"][0, room["has_member"]] = values[self.tape.output, room["first"]]
+        room["d_feature"][0][:, room["has_member"]] = slopes[self.tape.output][:, room["first"]]
         room["settled"] = not self.parameters
         return bool(np.all(np.isfinite(room["feature"])))
 
