@@ -138,7 +138,6 @@ def load(
     members: Any = None,
     missing: str = "error",
     family: Family | None = None,
-    graphs: Mapping[str, Any] | None = None,
 ) -> Fit | SavedResults:
     """Read a fit that ``fit.save`` wrote.
 
@@ -155,8 +154,6 @@ def load(
         As in the fit, for these tables.
     family : Family, optional
         The family, where it is none of micromacro's own.
-    graphs : dict, optional
-        The graphs of the fit, which are not kept in the file.
 
     Returns
     -------
@@ -180,7 +177,6 @@ def load(
         return results
     about = stored.description
     model = Model._restored(stored, family, tables)
-    model._arguments["graphs"] = graphs
     if data is not None:
         model._read_tables({"data": data, "memberships": memberships, "members": members, "missing": missing})
         stored.compare(model._tables)

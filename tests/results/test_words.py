@@ -106,8 +106,8 @@ def test_explain_lists_free_symbols_priors_and_counts(model):
 
 def test_explain_writes_the_equations(model):
     text = str(model.explain())
-    for part in ("y[i] ~ gaussian(eta[i], sigma)", "u_member[j] ~ normal(0, member.sd)", "u_unit[j] ~ normal(0, unit.sd)",
-                 "b[member.z] * z[j]", "normalize = total"):  # fmt: skip
+    for part in ("y[i] ~ gaussian(eta[i], sigma)", "u_member[j] ~ normal(0, member.sd)",
+                 "u_unit[j] ~ normal(0, unit.sd)", "b[member.z] * z[j]", "normalize = total"):  # fmt: skip
         assert part in text
 
 
