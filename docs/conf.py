@@ -34,3 +34,6 @@ napoleon_use_ivar = True  # attributes that are properties too are then describe
 
 html_theme = "furo"
 html_title = f"micromacro {release}"
+
+# "data : table" in a docstring is a word, not a reference to one of the attributes of that name.
+suppress_warnings = ["ref.python"]
