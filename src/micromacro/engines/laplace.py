@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -40,10 +41,9 @@ def fit_laplace(specification: Specification, settings: Settings) -> Outcome:
     rng = np.random.default_rng(np.random.SeedSequence(settings.random_seed))
     peaks = posterior_peaks(specification)
     run = _Approximation(specification, peaks)
-    scores, log_weight, modes = run.propose(settings.draws, rng)
-    smooth, k_theta = smoothed(log_weight)
-    picked = resample(smooth, settings.draws, rng)
-    theta, x, value, joint = run.draw(scores[picked], modes[picked], rng)
+    proposals = run.propose(settings.draws, rng)
+    smooth, k_theta = smoothed(proposals.weight)
+    theta, x, value, joint = run.draw(proposals, resample(smooth, settings.draws, rng), rng)
     k_joint = smoothed(joint)[1]
     draws = Draws(
         theta=theta[None],
@@ -82,6 +82,31 @@ def resample(weight: np.ndarray, count: int, rng: np.random.Generator) -> np.nda
     return rng.permutation(np.minimum(np.searchsorted(np.cumsum(weight), at), len(weight) - 1))
 
 
+@dataclass(frozen=True, eq=False)
+class Proposals:
+    """Proposed scores of theta and what was found at each.
+
+    Attributes
+    ----------
+    scores : (n, q) array
+    weight : (n,) array
+        Log importance weight against the approximate marginal posterior.
+    value : (n,) array
+        Log approximate marginal posterior.
+    modes, x : (n, size) arrays
+        Mode of x (elimination order), and a draw of x (natural order).
+    joint : (n,) array
+        Log weight of theta and x together against the exact posterior.
+    """
+
+    scores: np.ndarray
+    weight: np.ndarray
+    value: np.ndarray
+    modes: np.ndarray
+    x: np.ndarray
+    joint: np.ndarray
+
+
 class _Approximation:
     """Proposals for theta at the maxima, the mode of x as a line in its scores, the correction likewise."""
 
@@ -100,6 +125,7 @@ class _Approximation:
         if lines is None:
             raise EngineError("the Laplace approximation does not exist near its own maximum: use mcmc")
         self.mode, self.shift = lines
+        self.at = np.empty(self.system.size)
         self.marginal.close = 1e-5  # the step that follows squares it
 
     def log_proposal(self, u: np.ndarray) -> float:
@@ -115,36 +141,50 @@ class _Approximation:
         self.room.x[:] = start
         return self.marginal.value(self.coordinates.theta(u), self.room) + self.coordinates.log_prior(u)
 
-    def propose(self, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Scores from the mixture, their log importance weights, and the modes of x there."""
-        modes = np.empty((count, self.system.size))
-        scores = np.empty((count, len(self.coordinates.hypers)))
-        weight = np.empty(count)
+    def propose(self, count: int, rng: np.random.Generator) -> Proposals:
+        """Scores from the mixture, with all that the work space knows there."""
+        q, size = len(self.coordinates.hypers), self.system.size
+        scores, modes, x = np.empty((count, q)), np.empty((count, size)), np.empty((count, size))
+        value, weight, joint = np.empty(count), np.empty(count), np.full(count, -math.inf)
         for i in range(count):
             reference = self.references[rng.choice(len(self.references), p=self.share)]
             scores[i] = reference.draw(rng)
-            weight[i] = self.value(scores[i], self.mode.at(scores[i])) - self.log_proposal(scores[i])
+            value[i] = self.value(scores[i], self.mode.at(scores[i]))
+            weight[i] = value[i] - self.log_proposal(scores[i])
             modes[i] = self.room.x
-        return scores, weight, modes
+            if math.isfinite(value[i]):
+                x[i], joint[i] = self.sample(scores[i], value[i], rng)
+        return Proposals(scores, weight, value, modes, x, joint)
+
+    def sample(self, u: np.ndarray, value: float, rng: np.random.Generator) -> tuple[np.ndarray, float]:
+        """x (natural order) given the scores last evaluated, and the log weight of both against the exact posterior."""
+        s, base, size = self.system.symbolic, self.room.base, self.system.size
+        z = rng.standard_normal(size)
+        mean = self.room.x + self.shift.at(u)
+        unwhiten(
+            s.layout, base.panel, mean, s.row_start, s.columns, base.values, base.offset, z, self.at,
+            self.room.trial_eta,
+        )  # fmt: skip
+        exact = self.marginal.rows(self.room.trial_eta, self.coordinates.theta(u), self.room.trial_slopes)
+        exact -= self.marginal.penalty(self.at, base)
+        half = 0.5 * log_determinant(s.layout, base.panel, size)
+        # theta is resampled in proportion to its approximate marginal, so that cancels
+        joint = exact + self.coordinates.log_prior(u) + 0.5 * float(z @ z) - half - value
+        return self.system.natural_order(self.at), joint
 
     def draw(
-        self, scores: np.ndarray, modes: np.ndarray, rng: np.random.Generator
+        self, proposals: Proposals, picked: np.ndarray, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Theta, x, log marginal and log weight of the exact posterior against the approximation, for each score."""
-        system, s, base = self.system, self.system.symbolic, self.room.base
-        count, size = len(scores), system.size
-        theta, x = np.empty((count, len(system.hypers))), np.empty((count, size))
-        value, weight = np.empty(count), np.empty(count)
-        at, eta = np.empty(size), np.empty(system.rows)
-        for i, u in enumerate(scores):
-            theta[i] = self.coordinates.theta(u)
-            value[i] = self.value(u, modes[i])
-            z = rng.standard_normal(size)
-            mean = self.room.x + self.shift.at(u)
-            unwhiten(s.layout, base.panel, mean, s.row_start, s.columns, base.values, base.offset, z, at, eta)
-            x[i] = system.natural_order(at)
-            exact = self.marginal.rows(eta, theta[i], self.room.trial_slopes) - self.marginal.penalty(at, base)
-            half = 0.5 * log_determinant(s.layout, base.panel, size)
-            # theta was resampled in proportion to its approximate marginal, so that cancels
-            weight[i] = exact + self.coordinates.log_prior(u) + 0.5 * float(z @ z) - half - value[i]
-        return theta, x, value, weight
+        """Theta, x, log marginal and log joint weight of the picked proposals.
+
+        A proposal picked for the first time has its x already; each time after it gets another one.
+        """
+        theta = np.array([self.coordinates.theta(u) for u in proposals.scores[picked]])
+        x, joint = proposals.x[picked].copy(), proposals.joint[picked].copy()
+        again = np.ones(len(picked), dtype=bool)
+        again[np.unique(picked, return_index=True)[1]] = False
+        for i in np.flatnonzero(again):
+            k = picked[i]
+            value = self.value(proposals.scores[k], proposals.modes[k])
+            x[i], joint[i] = self.sample(proposals.scores[k], value, rng)
+        return theta, x, proposals.value[picked], joint
