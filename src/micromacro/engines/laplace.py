@@ -117,29 +117,35 @@ class _Approximation:
         self.room: ModeRoom = self.marginal.workspace(gradient=False)
         wide = 1.0 / self.coordinates.unit
         self.references = [Reference.fit(p.u, peak_scale(p), self.coordinates.folded, WIDEN, wide) for p in peaks]
-        size = [np.log(np.abs(np.diag(r.root))).sum() for r in self.references]
+        size = [float(np.log(np.abs(np.diag(r.root))).sum()) for r in self.references]
         height = np.array([p.value + s for p, s in zip(peaks, size, strict=True)])
         self.share = np.exp(height - height.max())
         self.share /= self.share.sum()
+        self.offset = np.log(self.share) - size
         lines = mode_and_shift(self.marginal, self.coordinates, peaks[0].u)
         if lines is None:
             raise EngineError("the Laplace approximation does not exist near its own maximum: use mcmc")
         self.mode, self.shift = lines
         self.at = np.empty(self.system.size)
-        self.marginal.close = 1e-5  # the step that follows squares it
+        self.theta = np.empty(len(self.system.hypers))
+        self.marginal.close = 1e-3  # moves log weights by less than 1e-4: the step that follows squares it
 
     def log_proposal(self, u: np.ndarray) -> float:
         """Log density of the mixture of t-distributions, up to a constant."""
-        parts = [
-            math.log(share) + r.log_density(u) - float(np.log(np.abs(np.diag(r.root))).sum())
-            for share, r in zip(self.share, self.references, strict=True)
-        ]
+        parts = [r.log_density(u) + offset for r, offset in zip(self.references, self.offset, strict=True)]
         return float(np.logaddexp.reduce(parts))
+
+    def which(self, rng: np.random.Generator) -> int:
+        """The number of a t-distribution, drawn by its share."""
+        if len(self.share) == 1:
+            return 0
+        return min(int(np.searchsorted(np.cumsum(self.share), rng.random())), len(self.share) - 1)
 
     def value(self, u: np.ndarray, start: np.ndarray) -> float:
         """Approximate log marginal posterior of the scores; mode and factor stay in the work space."""
         self.room.x[:] = start
-        return self.marginal.value(self.coordinates.theta(u), self.room) + self.coordinates.log_prior(u)
+        self.theta = self.coordinates.theta(u)
+        return self.marginal.value(self.theta, self.room) + self.coordinates.log_prior(u)
 
     def propose(self, count: int, rng: np.random.Generator) -> Proposals:
         """Scores from the mixture, with all that the work space knows there."""
@@ -147,7 +153,7 @@ class _Approximation:
         scores, modes, x = np.empty((count, q)), np.empty((count, size)), np.empty((count, size))
         value, weight, joint = np.empty(count), np.empty(count), np.full(count, -math.inf)
         for i in range(count):
-            reference = self.references[rng.choice(len(self.references), p=self.share)]
+            reference = self.references[self.which(rng)]
             scores[i] = reference.draw(rng)
             value[i] = self.value(scores[i], self.mode.at(scores[i]))
             weight[i] = value[i] - self.log_proposal(scores[i])
@@ -165,7 +171,7 @@ class _Approximation:
             s.layout, base.panel, mean, s.row_start, s.columns, base.values, base.offset, z, self.at,
             self.room.trial_eta,
         )  # fmt: skip
-        exact = self.marginal.rows(self.room.trial_eta, self.coordinates.theta(u), self.room.trial_slopes)
+        exact = self.marginal.rows(self.room.trial_eta, self.theta, self.room.trial_slopes)
         exact -= self.marginal.penalty(self.at, base)
         half = 0.5 * log_determinant(s.layout, base.panel, size)
         # theta is resampled in proportion to its approximate marginal, so that cancels
