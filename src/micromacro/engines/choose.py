@@ -12,6 +12,7 @@ from .laplace import fit_laplace
 from .mcmc import fit_mcmc
 from .nuts import fit_nuts
 from .optimum import fit_ml, fit_reml
+from .threads import one_blas_thread
 
 ENGINES: dict[str, Engine] = {
     "mcmc": fit_mcmc, "laplace": fit_laplace, "ml": fit_ml, "reml": fit_reml, "nuts": fit_nuts,
@@ -51,4 +52,5 @@ def _whole(value: object) -> bool:
 
 def run_engine(engine: str, specification: Specification, settings: Settings) -> Outcome:
     """Fit a specification by the engine of that name."""
-    return ENGINES[check_engine(engine)](specification, settings)
+    with one_blas_thread():
+        return ENGINES[check_engine(engine)](specification, settings)

@@ -7,6 +7,7 @@ with x integrated out where the outcome is Gaussian, jointly with whitened effec
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from .chain import Chain, Task, run_chain
 from .coordinates import Scores
 from .search import Bounds, Objective, Peak, find_peaks
 from .targets import marginal_of
+from .threads import one_blas_thread
 
 GO_ON = "extend(draws=...) goes on with them"
 
@@ -84,7 +86,8 @@ def extend(outcome: Outcome, draws: int, progress: bool, executor: Executor | No
         Task(outcome.specification, [], seed, draws, 0, k, kept)
         for k, (seed, kept) in enumerate(zip(seeds, states, strict=True))
     ]
-    chains, failures, interrupted = run_chains(tasks, settings)
+    with one_blas_thread():
+        chains, failures, interrupted = run_chains(tasks, settings)
     chains = [c for c in chains if len(c.value)]
     more = gather(chains, failures, old.peaks, interrupted)
     rows = [c.number for c in chains]
@@ -183,11 +186,19 @@ def run_chains(tasks: list[Task], settings: Settings) -> tuple[list[Chain], list
 def _submit(executor: Executor, task: Task) -> Future:
     """A chain in the user's executor; one that takes no more work (a worker died) makes the chain fail, not the run."""
     try:
-        return executor.submit(run_chain, task)
+        return executor.submit(_run_there, task, os.getpid())
     except RuntimeError as error:
         failed: Future = Future()
         failed.set_exception(error)
         return failed
+
+
+def _run_there(task: Task, caller: int) -> Chain:
+    """A chain in a worker, which may be another process than the caller's: there BLAS is still to be told."""
+    if os.getpid() == caller:
+        return run_chain(task)
+    with one_blas_thread():
+        return run_chain(task)
 
 
 def _wait(futures: list[Future], stop: threading.Event | None, show: Callable[[], None]) -> bool:

@@ -1,0 +1,34 @@
+"""BLAS works in one thread while an engine runs, and as before afterwards."""
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_info
+
+from micromacro.engines import choose
+from micromacro.engines.threads import one_blas_thread
+
+
+def blas_threads() -> list[int]:
+    return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
+
+
+def test_one_blas_thread_inside_and_the_old_number_after() -> None:
+    before = blas_threads()
+    with one_blas_thread():
+        assert set(blas_threads()) == {1}
+    assert blas_threads() == before
+
+
+def test_an_engine_runs_with_one_thread_and_gives_them_back_when_it_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+
+    def engine(specification: object, settings: object) -> None:
+        seen.extend(blas_threads())
+        np.linalg.cholesky(-np.eye(2))
+
+    before = blas_threads()
+    monkeypatch.setitem(choose.ENGINES, "ml", engine)
+    with pytest.raises(np.linalg.LinAlgError):
+        choose.run_engine("ml", None, None)  # pyright: ignore[reportArgumentType]
+    assert set(seen) == {1}
+    assert blas_threads() == before
