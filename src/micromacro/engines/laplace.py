@@ -89,6 +89,7 @@ class Proposals:
     Attributes
     ----------
     scores : (n, q) array
+    theta : (n, k) array
     weight : (n,) array
         Log importance weight against the approximate marginal posterior.
     value : (n,) array
@@ -100,6 +101,7 @@ class Proposals:
     """
 
     scores: np.ndarray
+    theta: np.ndarray
     weight: np.ndarray
     value: np.ndarray
     modes: np.ndarray
@@ -150,17 +152,19 @@ class _Approximation:
     def propose(self, count: int, rng: np.random.Generator) -> Proposals:
         """Scores from the mixture, with all that the work space knows there."""
         q, size = len(self.coordinates.hypers), self.system.size
+        theta = np.empty((count, len(self.theta)))
         scores, modes, x = np.empty((count, q)), np.empty((count, size)), np.empty((count, size))
         value, weight, joint = np.empty(count), np.empty(count), np.full(count, -math.inf)
         for i in range(count):
             reference = self.references[self.which(rng)]
             scores[i] = reference.draw(rng)
             value[i] = self.value(scores[i], self.mode.at(scores[i]))
+            theta[i] = self.theta
             weight[i] = value[i] - self.log_proposal(scores[i])
             modes[i] = self.room.x
             if math.isfinite(value[i]):
                 x[i], joint[i] = self.sample(scores[i], value[i], rng)
-        return Proposals(scores, weight, value, modes, x, joint)
+        return Proposals(scores, theta, weight, value, modes, x, joint)
 
     def sample(self, u: np.ndarray, value: float, rng: np.random.Generator) -> tuple[np.ndarray, float]:
         """x (natural order) given the scores last evaluated, and the log weight of both against the exact posterior."""
@@ -185,7 +189,6 @@ class _Approximation:
 
         A proposal picked for the first time has its x already; each time after it gets another one.
         """
-        theta = np.array([self.coordinates.theta(u) for u in proposals.scores[picked]])
         x, joint = proposals.x[picked].copy(), proposals.joint[picked].copy()
         again = np.ones(len(picked), dtype=bool)
         again[np.unique(picked, return_index=True)[1]] = False
@@ -193,4 +196,4 @@ class _Approximation:
             k = picked[i]
             value = self.value(proposals.scores[k], proposals.modes[k])
             x[i], joint[i] = self.sample(proposals.scores[k], value, rng)
-        return theta, x, proposals.value[picked], joint
+        return proposals.theta[picked], x, proposals.value[picked], joint

@@ -52,6 +52,8 @@ class LaplaceMarginal(LatentPosterior):
 
     def settle(self, room: ModeRoom) -> bool:
         """Factorise the true Hessian at the mode; False where it is not positive definite (no maximum there)."""
+        if room.settled:
+            return True
         np.negative(room.slopes[2], out=room.curvature)
         return self.newton(room, room.x, room.curvature)[0] < 0
 

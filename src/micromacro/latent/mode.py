@@ -18,6 +18,7 @@ from ..numerics.rows import quadratic, times
 from .system import System, Workspace
 
 CLOSE = 1e-19  # squared length of the last Newton step, in posterior sds
+SETTLED = 1e-16  # and of one so short that the Hessian before it serves after it
 
 
 class Likelihood(Protocol):
@@ -42,6 +43,10 @@ class ModeRoom:
         Log density, first and second derivative, positive curvature of each row.
     border : array
         Entries of A of held coefficients.
+    iterations : int
+        Newton steps of the last search.
+    settled : bool
+        Whether the factor in the work space is that of the true Hessian at the mode.
     """
 
     base: Workspace
@@ -57,6 +62,7 @@ class ModeRoom:
     third: np.ndarray
     border: np.ndarray
     iterations: int = 0
+    settled: bool = False
 
 
 class LatentPosterior:
@@ -169,6 +175,7 @@ class LatentPosterior:
         """A Newton step at ``room.x``, by the true curvature if that works; returns its squared length."""
         np.negative(room.slopes[2], out=room.curvature)
         bad, decrement = self.newton(room, room.x, room.curvature)
+        room.settled = bad < 0 and decrement < SETTLED
         if bad >= 0:
             bad, decrement = self.newton(room, room.x, room.slopes[3])
         return math.nan if bad >= 0 else decrement
