@@ -15,13 +15,9 @@ from ..engines.health import Health
 from ..errors import EngineError
 from ..model import Specification
 from . import bootstrap as resampling
-from . import forecast, hypotheses, inference, margins, partition, report, summary, survival
-from .criticism import predictive, sensitivity
-from .criticism.calibration import loo_pit
-from .criticism.elpd import Elpd
-from .criticism.kfold import kfold
-from .criticism.loo import leave_one_out, waic
-from .evidence import Evidence, log_evidence
+from . import forecast, hypotheses, inference, margins, partition, report, summary
+from . import survival as curves
+from .criticism import verbs
 from .members import members
 from .posterior import Posterior
 from .predict import group_index
@@ -209,151 +205,14 @@ class Fit:
 
     # -- criticism ---------------------------------------------------------------------------------------------------
 
-    def loo(self, integrated: bool = False, *, by: str | None = None, draws: int | None = None) -> Elpd:
-        """Leave-one-out cross-validation by Pareto-smoothed importance sampling.
-
-        Parameters
-        ----------
-        integrated : bool
-            Whether member and unit effects are integrated out before a group is left out. Without it (the usual
-            PSIS-LOO) a group is predicted with effects that its own outcome has shaped, the weights must undo that, and
-            with a few groups a member they often cannot: look at Pareto k.
-        by : str, optional
-            A member block or unit term: leaves out all groups of each member or unit together (effects integrated).
-        draws : int, optional
-            How many draws to use, evenly spaced; all of them, or 2,000 where effects are integrated.
-
-        Returns
-        -------
-        Elpd
-            ``.elpd``, ``.se``, ``.pointwise`` (DataFrame by group with elpd, p and pareto_k).
-        """
-        return leave_one_out(self._posterior, integrated, by, draws)
-
-    def waic(self, *, draws: int | None = None) -> Elpd:
-        """Widely applicable information criterion, conditional on the effects; :meth:`loo` is more reliable."""
-        return waic(self._posterior, draws)
-
-    def kfold(
-        self, k: int | None = 10, *, by: str = "group", random_seed: int | None = None
-    ) -> Elpd:  # fmt: skip
-        """Cross-validation by refitting with the same engine and settings.
-
-        Parameters
-        ----------
-        k : int or None
-            Number of folds; None leaves out one at a time.
-        by : str
-            ``"group"``, a member block or a unit term: what is dealt to the folds. A member takes all its groups with
-            it; a group that is left out with several of its members in turn has the mean of its values.
-        random_seed : int, optional
-            Of the folds and the refits.
-
-        Returns
-        -------
-        Elpd
-            Pointwise by group. Members and units that are in no other group are drawn from their population; the
-            constant of ``normalize=total`` and the priors stay what they are.
-        """
-        return kfold(self._posterior, k, by, random_seed)
-
-    def loo_pit(self, *, integrated: bool = True, random_seed: int | None = None) -> pd.Series:
-        """Probability integral transform of each outcome with its group left out: uniform if the model is right.
-
-        Parameters
-        ----------
-        integrated : bool
-            As in :meth:`loo`.
-        random_seed : int, optional
-            Of the replicated outcomes, and of the place within an atom (counts, categories) or of a censored outcome.
-        """
-        return loo_pit(self._posterior, integrated, random_seed)
-
-    def ppc(
-        self, stat: Any = ("mean", "sd", "min", "max"), *, by: Any = None, ci: float = 0.95,
-        random_seed: int | None = None,
-    ) -> pd.DataFrame:  # fmt: skip
-        """Posterior predictive check: statistics of the outcomes against those of outcomes replicated from the fit.
-
-        Parameters
-        ----------
-        stat : str, function, or list or dict of these
-            mean, sd, min, max, median, q10, q90, zeros (share of them), or a function of an array of outcomes.
-        by : str or Series, optional
-            A unit term, a member block (all groups of each member), a column of groups that the model uses, or a Series
-            by group id: the statistic within each value.
-        ci : float
-        random_seed : int, optional
-
-        Returns
-        -------
-        DataFrame
-            Indexed by statistic (and value of `by`): groups, observed, replicated (mean), sd, lower, upper, and p, the
-            share of replicates above the observed value (ties count half).
-        """
-        drawn = self.predict(kind="response", draws=True, random_seed=random_seed)
-        index = group_index(self.specification, None)
-        replicated = drawn.to_numpy()
-        if self.specification.tables.group_levels is None:  # back from the user's order of rows
-            replicated = replicated[:, np.argsort(np.argsort(index.to_numpy()))]
-        return predictive.check(self._posterior, replicated, stat, by, summary.check_level(ci))
-
-    def contraction(self) -> pd.DataFrame:
-        """How far the data have narrowed each prior: 1 - (posterior sd / prior sd)^2; 0 means not at all.
-
-        Returns
-        -------
-        DataFrame
-            Indexed by parameter: prior, sd (posterior, natural scale), contraction (in the coordinate in which the
-            prior is standard normal; for the intercept, at mean covariates).
-        """
-        return sensitivity.contraction_table(self._posterior)
-
-    def sensitivity(self, of: str | None = None, *, draws: int | None = None) -> pd.DataFrame:
-        """Power-scaling sensitivity: how far each posterior moves if prior or likelihood weigh a little more or less.
-
-        Parameters
-        ----------
-        of : str, optional
-            A parameter or class (``"w"``): scale only these priors. The priors of all parameters without it; the
-            distribution of effects is never scaled.
-        draws : int, optional
-
-        Returns
-        -------
-        DataFrame
-            Indexed by parameter: prior, likelihood, diagnosis. Above 0.05 the posterior moves: with the prior alone,
-            the prior is strong or the data say little; with both, prior and data disagree.
-        """
-        return sensitivity.sensitivity_table(self._posterior, of, draws)
-
-    def log_evidence(
-        self, method: Literal["bridge", "importance", "laplace"] = "bridge", *, draws: int = 2000,
-        random_seed: int | None = None,
-    ) -> Evidence:  # fmt: skip
-        """Log marginal likelihood of the data, with its Monte Carlo error: for Bayes factors.
-
-        Parameters
-        ----------
-        method : {"bridge", "importance", "laplace"}
-            Bridge sampling between the draws of mcmc and a proposal fitted to them; importance sampling from that
-            proposal; or Laplace's approximation, its integral over weights and sds by importance sampling, which needs
-            no draws and is exact for Gaussian outcomes.
-        draws : int
-            From the proposal.
-        random_seed : int, optional
-
-        Returns
-        -------
-        Evidence
-            ``.value``, ``.se``; a number where one is asked for.
-
-        Raises
-        ------
-        EngineError
-            Under flat priors, which leave it without a constant; vague ones, which decide it, are warned of.
-        """
-        return log_evidence(self._posterior, method, draws, random_seed)
+    loo = verbs.loo
+    waic = verbs.waic
+    kfold = verbs.kfold
+    loo_pit = verbs.loo_pit
+    ppc = verbs.ppc
+    contraction = verbs.contraction
+    sensitivity = verbs.sensitivity
+    log_evidence = verbs.log_evidence
 
     # -- effects and weights -----------------------------------------------------------------------------------------
 
@@ -401,61 +260,8 @@ class Fit:
     predictions = margins.predictions
     comparisons = margins.comparisons
     slopes = margins.slopes
-
-    def survival(
-        self,
-        times: Any = None,
-        data: Any = None,
-        *,
-        memberships: Any = None,
-        members: Any = None,
-        new_effects: Literal["draw", "zero"] = "draw",
-        ci: float = 0.95,
-        random_seed: int | None = None,
-    ) -> pd.DataFrame:
-        """Survival curves: the probability of lasting longer than a time (cox, weibull, exponential, lognormal).
-
-        Parameters
-        ----------
-        times : array, optional
-            Times from zero on; without it the event times of the fit, or 50 quantiles of them.
-        data, memberships, members : tables, optional
-            As in :meth:`predict`; the groups of the fit without them.
-        new_effects, random_seed
-            As in :meth:`predict`.
-        ci : float
-
-        Returns
-        -------
-        DataFrame
-            One row a group and time: the group's id, time, then mean, sd, lower, upper (draws) or estimate, se, lower,
-            upper of the probability. Entry is at zero; after the last interval of a Cox model its hazard goes on.
-
-        Raises
-        ------
-        EngineError
-            For a family without durations.
-        """
-        return survival.survival_table(
-            self._posterior, times, data, memberships=memberships, members=members, new_effects=new_effects, ci=ci,
-            random_seed=random_seed,
-        )  # fmt: skip
-
-    def baseline(self, ci: float = 0.95) -> pd.DataFrame:
-        """Baseline hazard of a Cox model, for a group at mean covariates and without effects.
-
-        Returns
-        -------
-        DataFrame
-            Indexed by interval: start, stop (of the last one: the last observed time), hazard per unit of time with sd
-            or se, lower and upper, and the same of the cumulative hazard at the interval's end.
-
-        Raises
-        ------
-        EngineError
-            For other families.
-        """
-        return survival.baseline_table(self._posterior, ci)
+    survival = curves.survival
+    baseline = curves.baseline
 
     def fitted(self) -> pd.Series:
         """Expected outcome of every group, effects included (posterior mean, or at the maximum)."""

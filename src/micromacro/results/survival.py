@@ -6,7 +6,7 @@ where those of all predictions do; intervals are made on the logit of a probabil
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -23,22 +23,48 @@ from .predict import group_index, new_tables, place
 from .quantities import Quantity
 from .summary import check_level
 
+if TYPE_CHECKING:
+    from .fit import Fit
+
 POINTS = 50  # times of a curve, where none are given
 NUMBERS = 20_000_000  # of draws to keep at once
 
 
-def survival_table(
-    posterior: Posterior,
-    times: Any,
-    data: Any,
+def survival(
+    fit: Fit,
+    times: Any = None,
+    data: Any = None,
     *,
-    memberships: Any,
-    members: Any,
-    new_effects: str,
-    ci: float,
-    random_seed: int | None,
+    memberships: Any = None,
+    members: Any = None,
+    new_effects: Literal["draw", "zero"] = "draw",
+    ci: float = 0.95,
+    random_seed: int | None = None,
 ) -> pd.DataFrame:
-    """Survival curves (see ``Fit.survival``)."""
+    """Survival curves: the probability of lasting longer than a time (cox, weibull, exponential, lognormal).
+
+    Parameters
+    ----------
+    times : array, optional
+        Times from zero on; without it the event times of the fit, or 50 quantiles of them.
+    data, memberships, members : tables, optional
+        As in :meth:`predict`; the groups of the fit without them.
+    new_effects, random_seed
+        As in :meth:`predict`.
+    ci : float
+
+    Returns
+    -------
+    DataFrame
+        One row a group and time: the group's id, time, then mean, sd, lower, upper (draws) or estimate, se, lower,
+        upper of the probability. Entry is at zero; after the last interval of a Cox model its hazard goes on.
+
+    Raises
+    ------
+    EngineError
+        For a family without durations.
+    """
+    posterior = fit.posterior
     specification = posterior.specification
     check_level(ci)
     family: Any = specification.family
@@ -91,8 +117,21 @@ def event_rows(specification: Specification) -> np.ndarray:
     return specification.response.values[0] == EVENT
 
 
-def baseline_table(posterior: Posterior, ci: float) -> pd.DataFrame:
-    """Hazard and cumulative hazard of the intervals (see ``Fit.baseline``)."""
+def baseline(fit: Fit, ci: float = 0.95) -> pd.DataFrame:
+    """Baseline hazard of a Cox model, for a group at mean covariates and without effects.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by interval: start, stop (of the last one: the last observed time), hazard per unit of time with sd
+        or se, lower and upper, and the same of the cumulative hazard at the interval's end.
+
+    Raises
+    ------
+    EngineError
+        For other families.
+    """
+    posterior = fit.posterior
     specification = posterior.specification
     check_level(ci)
     family = specification.family
