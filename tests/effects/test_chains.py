@@ -6,6 +6,7 @@ import pytest
 from scipy.stats import multivariate_normal
 
 import micromacro as mm
+from micromacro.engines.targets import gaussian_marginal
 from micromacro.errors import DataError, FormulaError, ModelError
 
 
@@ -245,3 +246,16 @@ def test_errors_say_what_to_do():
     once = once.assign(g=np.arange(len(once)))
     with pytest.raises(ModelError, match="takes part at two times"):
         mm.Model("y ~ x + mm(m, g, effects=walk)", once)
+
+
+def test_a_search_may_touch_a_dependence_of_zero():
+    """The slope of rho ** gap is infinite at zero where gaps are below one: neither a warning nor a stop."""
+    data = people(200, 30, seed=3)
+    data["y"] = np.random.default_rng(0).standard_normal(data["g"].max() + 1)[data["g"]]
+    s = mm.Model("y ~ x + mm(m, g, effects=ar1(year))", data).specification
+    marginal = gaussian_marginal(s)
+    room = marginal.workspace()
+    theta = np.array([p.start for p in s.system.hypers])
+    theta[[p.name for p in s.system.hypers].index("m.rho")] = 0.0
+    value, gradient = marginal.gradient(theta, room)
+    assert np.isfinite(value) and np.all(np.isfinite(gradient))

@@ -32,6 +32,7 @@ from ..table.columns import Column
 from .base import Effects, Rows, Setting
 
 HIGHEST = 1.0 - 1e-6  # of rho: at 1 the states of a chain are one, and D does not exist
+LEAST = 1e-6  # of rho: where the slope at zero is taken
 
 
 @dataclass(frozen=True, eq=False)
@@ -283,8 +284,8 @@ class Autoregression(Chain):
         first, gap = self.states.first, self.states.gap
         d_step, d_variance = chain_pull(step, variance, first, d_entry[: len(d_entry) - len(self.links)])
         d_variance -= 0.5 / variance
-        with np.errstate(divide="ignore", invalid="ignore"):
-            slope = np.where(first, 0.0, gap * max(theta[1], 0.0) ** (gap - 1.0))
+        # at zero the slope is infinite where gaps are short: that beside it still tells a search the way
+        slope = np.where(first, 0.0, gap * max(theta[1], LEAST) ** (gap - 1.0))
         return np.array([0.0, float((slope * (d_step - 2.0 * step * d_variance)).sum())])
 
     def bridge(self, theta: np.ndarray, link: Link) -> tuple[float, float, float]:
