@@ -10,6 +10,7 @@ from scipy import special, stats
 import micromacro as mm
 from micromacro.results.fit import Fit
 from micromacro.results.normal import as_draws
+from micromacro.results.predict import new_tables
 
 CLOSE = {"rel": 1e-5}
 
@@ -291,3 +292,70 @@ def test_an_observational_average_is_not_the_prediction_at_averages(count, frame
 def test_what_cannot_be_asked_is_refused(grouped, call, arguments, match):
     with pytest.raises(mm.MicromacroError, match=match):
         getattr(grouped, call)(**arguments)
+
+
+# -- members whom the fit has not seen leave one after the other ------------------------------------------------------
+
+NEWCOMERS = {
+    "iid": ("iid", {}),
+    "iid with a slope": ("iid(1 + s)", {}),
+    "correlated": ("correlated(1 + s)", {}),
+    "walk": ("walk(time)", {}),
+    "known": ("known(K)", {"known": True}),
+}
+
+
+def newcomers(kind, quick):
+    """A fit by draws, groups of members it has not seen (101 is in both), and the fit's options."""
+    rng = np.random.default_rng(31)
+    rows = [(g, m, g // 4) for g in range(40) for m in rng.choice(8, 2, replace=False)]
+    frame = pd.DataFrame(rows, columns=["group", "member", "time"])
+    frame["s"] = rng.standard_normal(len(frame))
+    frame["y"] = np.repeat(rng.standard_normal(40) + rng.standard_normal(40), 2)
+    word, options = NEWCOMERS[kind]
+    if "known" in options:
+        ids = [*range(8), 101, 102, 103]
+        k = np.eye(11)
+        k[8, 9] = k[9, 8] = 0.6
+        options = {"known": {"K": (k, ids)}}
+    formula = f"y ~ 1 + mm(member, group, weights = 1, normalize = none, effects = {word})"
+    fit = quick(formula, frame, "mcmc", draws=60, tune=60, chains=1, random_seed=5, **options)
+    new = pd.DataFrame(
+        {"group": [0, 0, 1, 1], "member": [101, 102, 101, 103], "time": [20, 20, 21, 21], "s": [0.5, 1.0, -2.0, 0.0]}
+    )
+    return fit, new
+
+
+@pytest.mark.parametrize("kind", list(NEWCOMERS))
+def test_whoever_stays_keeps_the_effect_that_was_drawn(kind, quick):
+    """With summed effects the difference is minus the leaver's own, in every draw, whatever the others had."""
+    fit, new = newcomers(kind, quick)
+    table = fit.comparisons({}, new, without=101, by="group", random_seed=2, kind="linear")
+    both = fit.comparisons({}, new, without=101, random_seed=2, kind="linear")
+    theta, x = fit.posterior.thinned(2000)
+    unseen = (
+        fit.specification.system.parts[1].on(new_tables(fit.specification, new, None, None)).structure
+    )  # the leaver's entries come first: its id is the smallest
+    rng, by_hand = np.random.default_rng(2), []
+    known = fit.specification.system.parts[1].effects
+    membership, latent = unseen.pattern()
+    load = np.empty(len(membership))
+    own = unseen.rows.levels.values
+    leaver = np.flatnonzero(np.array([*own, *unseen.fresh])[unseen.rows.level] == 101)
+    for t, row in zip(theta, x, strict=True):
+        z = np.concatenate([row[:known], rng.standard_normal(unseen.latents - known)])
+        unseen.loads(t[fit.specification.system.structure_theta(1)], load)
+        by_hand.append(-np.bincount(membership, load * z[latent], 4)[leaver])
+    by_hand = np.array(by_hand)
+    assert table["mean"].to_numpy() == pytest.approx(by_hand.mean(axis=0))
+    assert table["sd"].to_numpy() == pytest.approx(by_hand.std(axis=0, ddof=1))
+    assert both["sd"][0] == pytest.approx(by_hand.mean(axis=1).std(ddof=1))
+    assert both["sd"][0] > 0.05
+
+
+def test_the_error_of_a_newcomers_leaving_is_the_sd_of_its_effect(frame, quick):
+    fit = quick("y ~ 1 + mm(member, group, weights = 1, normalize = none)", frame)
+    new = pd.DataFrame({"group": [0, 0, 1, 1, 1], "member": [101, 102, 101, 103, 104]})
+    table = fit.comparisons({}, new, without=101, kind="linear")
+    assert table["estimate"][0] == pytest.approx(0.0, abs=1e-12)
+    assert table["se"][0] == pytest.approx(fit.params["member.sd"])

@@ -269,3 +269,111 @@ def test_words_that_mean_nothing_are_refused(gaussian, plain):
 def test_draws_and_maximum_meet_in_the_middle(gaussian):
     made = Fit(as_draws(gaussian.posterior, 400, np.random.default_rng(1)).outcome)
     assert made.r2("nakagawa")["mean"].to_numpy() == pytest.approx(gaussian.r2()["estimate"].to_numpy(), abs=0.1)
+
+
+# -- contributions of all kinds of effects ---------------------------------------------------------------------------
+
+KINDS = {
+    "iid": ("iid", {}),
+    "slopes": ("iid(1 + s)", {}),
+    "slope alone": ("iid(0 + s)", {}),
+    "correlated": ("correlated(1 + s)", {}),
+    "walk": ("walk", {}),
+    "walk in time": ("walk(year)", {}),
+    "ar1": ("ar1(year)", {}),
+    "car": ("car(ring)", {"graphs": True}),
+    "icar": ("icar(ring)", {"graphs": True}),
+    "known": ("known(K)", {"known": True}),
+    "fixed": ("fixed", {}),
+}
+
+
+def kinds_frame():
+    rng = np.random.default_rng(4)
+    rows = [(g, m, g // 5) for g in range(50) for m in rng.choice(8, rng.integers(1, 4), replace=False)]
+    out = pd.DataFrame(rows, columns=["group", "member", "year"])
+    out["s"], out["z"] = rng.standard_normal(len(out)), rng.standard_normal(len(out))
+    out["y"] = rng.standard_normal(50)[out["group"]]
+    return out.sample(frac=1, random_state=1)
+
+
+def kinds_options(options):
+    if "graphs" in options:
+        around = np.eye(9, k=1) + np.eye(9, k=-1)
+        around[0, -1] = around[-1, 0] = 1
+        return {"graphs": {"ring": pd.DataFrame(around, range(9), range(9))}}  # a place that the data do not show
+    if "known" in options:
+        k = 0.3 + 0.7 * np.eye(8)
+        return {"known": {"K": (k, list(range(8)))}}
+    return {}
+
+
+def by_labels(fit, name, rows, draw):
+    """What the effects of one draw amount to in each membership, looked up by their labels."""
+    index = fit.specification.structures[fit.specification.effects_name(name)][0]
+    values = fit.posterior.effect_draws(index).reshape(240, -1)[draw]
+    table = pd.Series(values, index=fit.random_effects(name).index)
+    if table.index.nlevels == 1:
+        return table.loc[rows["member"]].to_numpy()
+    second = table.index.names[1]
+    if second != "term":
+        return table.loc[list(zip(rows["member"], rows[second], strict=True))].to_numpy()
+    terms = table.index.get_level_values(1).unique()
+    return sum(
+        table.xs(t, level=1).loc[rows["member"]].to_numpy() * (1 if t == "1" else rows[t].to_numpy()) for t in terms
+    )
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_contributions_of_every_kind_are_those_of_a_plain_sum(kind, quick):
+    frame, (word, options) = kinds_frame(), KINDS[kind]
+    formula = f"y ~ 1 + mm(member, group, z, weights = exp(b1 * s), normalize = group, effects = {word})"
+    fit = quick(formula, frame, "mcmc", draws=120, tune=60, chains=2, random_seed=3, **kinds_options(options))
+    each = fit.members()._each_membership()
+    rows = fit.weights()[["group", "member"]].merge(frame.drop(columns="y"), on=["group", "member"], how="left")
+    b1, b = (fit.posterior.draws[..., fit.specification.names.index(n)].ravel() for n in ("member.w.b1", "member.z"))
+    for draw in (0, 77, 239):
+        w = np.exp(b1[draw] * rows["s"])
+        w = (w / w.groupby(rows["group"]).transform("sum")).to_numpy()
+        expected = w * (b[draw] * rows["z"].to_numpy() + by_labels(fit, "member", rows, draw))
+        assert each[draw] == pytest.approx(expected)
+    total = fit.members().contributions("group")["mean"] + fit.params["Intercept"]
+    assert total.to_numpy() == pytest.approx(fit.predict()["mean"].to_numpy())
+    assert len(fit.members().contributions()) == frame["member"].nunique()
+
+
+@pytest.mark.parametrize("word", ["shared(head)", "correlated_with(head)"])
+def test_contributions_in_roles(word, quick):
+    """Effects that two blocks have together count in each of them."""
+    rng = np.random.default_rng(9)
+    frame = pd.DataFrame([(g, *rng.choice(7, 2, replace=False)) for g in range(60)], columns=["group", "head", "aide"])
+    frame["y"] = rng.standard_normal(60)
+    formula = f"y ~ 1 + mm(head, group) + mm(aide, group, effects = {word})"
+    fit = quick(formula, frame, "mcmc", draws=120, tune=60, chains=2, random_seed=3)
+    both = [fit.members(b).contributions("group")["mean"].to_numpy() for b in ("head", "aide")]
+    assert np.std(both[1]) > 0
+    assert sum(both) + fit.params["Intercept"] == pytest.approx(fit.predict()["mean"].to_numpy())
+    if word.startswith("corr"):
+        u = fit.random_effects("head")["mean"].xs("aide", level="term")
+        assert fit.members("aide").ranking(top=3)["effect"].sort_index().to_numpy() == pytest.approx(u.to_numpy())
+        with pytest.raises(mm.ModelError, match="nobody"):
+            fit.members("aide").ranking(top=3, term="nobody")
+
+
+def test_ranks_of_one_of_several_effects(quick):
+    frame = kinds_frame()
+    formula = "y ~ 1 + mm(member, group, effects = {})"
+    fit = quick(formula.format("correlated(1 + s)"), frame, "mcmc", draws=120, tune=60, chains=2, random_seed=3)
+    slopes = fit.posterior.effect_draws(0 if len(fit.specification.system.parts) == 1 else 1).reshape(240, 8, 2)[..., 1]
+    table = fit.members().ranking(top=3, term="s").sort_index()
+    assert table["effect"].to_numpy() == pytest.approx(slopes.mean(0))
+    assert table["rank"].to_numpy() == pytest.approx(stats.rankdata(-slopes, axis=1).mean(0))
+    assert table["memberships"].to_numpy().tolist() == frame["member"].value_counts().sort_index().tolist()
+    with pytest.raises(mm.ModelError, match="several effects"):
+        fit.members().ranking(top=3)
+    walk = quick(formula.format("walk"), frame, "mcmc", draws=30, tune=30, chains=1, random_seed=3)
+    with pytest.raises(mm.ModelError, match="one participation to the next"):
+        walk.members().ranking(top=3)
+    car = quick(formula.format("car(ring)"), frame, "mcmc", draws=30, tune=30, chains=1, random_seed=3,
+                **kinds_options({"graphs": True}))  # fmt: skip
+    assert car.members().ranking(top=3)["memberships"].sort_index().tolist()[-1] == 0  # the place without data

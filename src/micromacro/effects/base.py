@@ -203,6 +203,10 @@ class Effects:
         """
         raise NotImplementedError
 
+    def unseen(self) -> tuple[tuple, ...]:
+        """Whose each latent entry is that the fit has not seen, in their order: what two sets of tables share by it."""
+        return tuple((level,) for level in self.fresh)
+
     # -- effects as users see them -----------------------------------------------------------------------------------
 
     def natural(self, theta: np.ndarray) -> sparse.csr_array:

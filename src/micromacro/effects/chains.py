@@ -18,6 +18,7 @@ all known states the chain goes on, between two it is bridged.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -113,6 +114,15 @@ class Chain(Effects):
     def latents(self) -> int:
         """An entry for each known state, then one for each new one."""
         return len(self.states) + len(self.links)
+
+    def unseen(self) -> tuple[tuple, ...]:
+        """By level and number of the new state within its chain."""
+        known, count, out = self.levels.values.tolist(), Counter[int](), []
+        for link in self.links:
+            level = known[link.level] if link.level < len(known) else self.fresh[link.level - len(known)]
+            out.append((level, count[link.level]))
+            count[link.level] += 1
+        return tuple(out)
 
     # -- what walks and autoregressions differ in ----------------------------------------------------------------------
 

@@ -36,6 +36,9 @@ class Independent(Effects):
         """Covariates (m, k); None where only the intercept varies."""
         return None if self.terms == ("1",) else np.ascontiguousarray(self.rows.z.T)
 
+    def unseen(self) -> tuple[tuple, ...]:
+        return tuple((level, term) for level in self.fresh for term in self.terms)
+
     def root(self, theta: np.ndarray) -> np.ndarray:
         """Root (k, k) of the covariance of a level's effects."""
         return np.diag(theta)

@@ -107,13 +107,13 @@ class Known(Effects):
         return self._factor.draw(rng.standard_normal(len(self._ids)))
 
     def on(self, rows: Rows) -> Effects:
-        mapped, fresh = self._recoded(rows)
+        mapped, _ = self._recoded(rows)
         whole = covered(self._relationship, rows.levels, self.name)
         latent = self._ids.find(rows.levels)[rows.level]
         old = np.flatnonzero(latent >= 0)
         pieces = [(old, latent[old], np.ones(len(old)))]
         new = np.array([c for c in range(len(rows.levels)) if self._ids.find(rows.levels)[c] < 0], dtype=np.int64)
-        if len(new):  # what K says of them given the levels of the fit
+        if len(new):  # what K says of them given the levels of the fit; also of those that have left all groups
             seen = self._relationship.ids.find(self._ids)
             k = self._relationship.matrix
             cross = k[whole[new]][:, seen].toarray()
@@ -128,7 +128,7 @@ class Known(Effects):
                 some = np.flatnonzero(own)
                 pieces.append((np.full(len(some), membership), some, own[some]))
         together = tuple(np.concatenate(p) for p in zip(*pieces, strict=True))
-        return replace(self, rows=mapped, fresh=fresh if len(new) else (), pieces=together)
+        return replace(self, rows=mapped, fresh=tuple(rows.levels.values[new].tolist()), pieces=together)
 
     def sentences(self) -> list[str]:
         what = "inverse of " if self._relationship.inverse else ""

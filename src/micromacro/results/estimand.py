@@ -23,7 +23,7 @@ from scipy import sparse
 from ..engines.factor import conditional_factor
 from ..numerics.cholesky import inverse_quadratics
 from .posterior import Posterior
-from .predict import Place, Predictor
+from .predict import Place, Predictor, share_unseen
 from .quantities import Quantity, back, transform
 from .summary import normal_quantile, quantiles
 
@@ -85,7 +85,7 @@ class Estimand:
     ):
         self.posterior = posterior
         self.system = posterior.specification.system
-        self.predictors = [Predictor(p, self.system) for p in places]
+        self.predictors = [Predictor(p, self.system) for p in share_unseen(places, self.system.size)]
         self.quantity, self.contrast, self.average = quantity, contrast, sparse.csr_array(average)
         self.effects, self.new_effects = effects, new_effects
         self.integrated = effects == "marginal" and quantity.kind != "linear"
@@ -93,7 +93,7 @@ class Estimand:
     @property
     def fresh(self) -> int:
         """Number of effects that the fit has not seen, over all scenarios (they share them)."""
-        return max(p.where.fresh for p in self.predictors)
+        return self.predictors[0].where.fresh
 
     def _extended(self, x: np.ndarray, unseen: np.ndarray | None) -> np.ndarray:
         out = np.concatenate([x, np.zeros(self.fresh) if unseen is None else unseen])
@@ -115,7 +115,7 @@ class Estimand:
         own = self.posterior.specification.own(theta, x)
         out = []
         for predictor in self.predictors:
-            eta = predictor.eta(theta, extended[: self.system.size + predictor.where.fresh])
+            eta = predictor.eta(theta, extended)
             spread = predictor.effect_spread() if self.integrated else eta
             out.append((self.average @ self._quantities(eta, spread, own).T).T)
         return np.stack(out)
@@ -183,7 +183,7 @@ class Estimand:
         width = self.system.size + self.fresh
         total: Any = None
         for predictor, outer_slope in zip(self.predictors, outer, strict=True):
-            eta = predictor.eta(theta, extended[: self.system.size + predictor.where.fresh])
+            eta = predictor.eta(theta, extended)
             spread = predictor.effect_spread() if self.integrated else eta
             matrix = predictor.matrix(width)
             if self.effects != "conditional":

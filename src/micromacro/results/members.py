@@ -1,9 +1,10 @@
 r"""What members do: who ranks where, what each brings to its groups, how a group's weight is spread.
 
 A membership contributes :math:`w_{ij}(x_{1ij}'b_1 + u_j)` to the linear predictor, a member the sum of that over its
-groups. The effective number of members of a group is :math:`1/\sum_j \tilde w_{ij}^2` with weights normalised to sum to
-one, those of a member listed twice added first. At a maximum all of it is worked out from draws of the normal
-approximation (:mod:`.normal`): ranks and the like have no simple standard error.
+groups, :math:`u_j` being what its effects amount to in that membership: with slopes :math:`z_{ij}'u_j`, with a walk its
+state at the time. The effective number of members of a group is :math:`1/\sum_j \tilde w_{ij}^2` with weights
+normalised to sum to one, those of a member listed twice added first. At a maximum all of it is worked out from draws of
+the normal approximation (:mod:`.normal`): ranks and the like have no simple standard error.
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ import numpy as np
 import pandas as pd
 from scipy.stats import rankdata
 
+from ..effects.base import Effects
 from ..errors import ModelError
+from ..table.levels import Levels
+from ..terms.member.roles import RolesPart
 from ..terms.member.term import MemberPart
 from .normal import as_draws
 from .posterior import Posterior
@@ -80,13 +84,18 @@ class Members:
 
     # -- ranks -------------------------------------------------------------------------------------------------------
 
-    def ranking(self, top: int = 10, *, largest: bool = True, ci: float = 0.95) -> pd.DataFrame:
+    def ranking(
+        self, top: int = 10, *, term: str | None = None, largest: bool = True, ci: float = 0.95
+    ) -> pd.DataFrame:  # fmt: skip
         """Members ordered by their expected rank.
 
         Parameters
         ----------
         top : int
             k of the column ``top``, the probability of being among the first k.
+        term : str, optional
+            Which of a member's effects, where there are several: ``"1"`` for its intercept, the covariate of a slope,
+            the block of a role.
         largest : bool
             Whether the largest effect has rank 1 (else the smallest).
         ci : float
@@ -97,7 +106,7 @@ class Members:
             Indexed by member: effect (posterior mean, or mean of the normal approximation), sd, rank (expected), lower,
             upper (of the rank), top, memberships.
         """
-        effects = self._effects()
+        ids, effects, memberships = self._one_effect(term)
         if isinstance(top, bool) or not 1 <= top <= effects.shape[1] or int(top) != top:
             raise ModelError(
                 f"top= is a whole number from 1 to the number of members ({effects.shape[1]}), not {top!r}"
@@ -108,19 +117,56 @@ class Members:
         columns = {
             "effect": effects.mean(axis=0), "sd": effects.std(axis=0, ddof=1), "rank": ranks.mean(axis=0), "lower": low,
             "upper": high, "top": (ranks <= top).mean(axis=0),
-            "memberships": np.bincount(self._part.memberships.member, minlength=effects.shape[1]),
+            "memberships": memberships,
         }  # fmt: skip
-        table = pd.DataFrame(columns, index=pd.Index(self._part.levels.values, name=self.name))
+        table = pd.DataFrame(columns, index=pd.Index(ids, name=self.name))
         return table.sort_values("rank", kind="stable")
 
-    def _effects(self) -> np.ndarray:
-        """Effects (draws, members)."""
-        if not self._part.effects:
+    def _structure(self) -> tuple[int, Effects, slice] | None:
+        """The part that has the block's effects, the effects, and where the block's memberships are among theirs."""
+        specification = self._posterior.specification
+        name = specification.effects_name(self.name)
+        if name not in specification.structures:
+            return None
+        index, structure = specification.structures[name]
+        part, start = specification.system.parts[index], 0
+        if isinstance(part, RolesPart):
+            before = part.roles.index(self.name)
+            start = sum(len(w.memberships.group) for w in part.weighings[:before])
+        return index, structure, slice(start, start + len(self._part.memberships.group))
+
+    def _one_effect(self, term: str | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Ids of members, one effect of each (draws, members), and how many memberships each has in this block."""
+        found = self._structure()
+        if found is None:
             raise ModelError(f"block {self.name!r} has no effects (effects=none), so its members have no rank")
-        posterior = self._posterior
-        draws = posterior.effect_draws(self._index)
-        draws = draws.reshape(-1, draws.shape[-1])
-        return draws[_kept(len(draws))]
+        index, structure, _ = found
+        labels = structure.labels()
+        if len(labels) > 1 and labels[1][0] != "term":
+            raise ModelError(
+                f"the effects of block {self.name!r} change from one participation to the next, so its members have no "
+                "one rank: see contributions(), or random_effects() for the states"
+            )
+        effects = self._posterior.effect_draws(index)
+        effects = effects.reshape(-1, effects.shape[-1])
+        effects, ids = effects[_kept(len(effects))], labels[0][1]
+        if len(labels) > 1:
+            effects, ids = effects[:, labels[1][1] == self._term(term, structure.terms)], ids[:: len(structure.terms)]
+        elif term not in (None, "1"):
+            raise ModelError(f"term={term!r}: a member of block {self.name!r} has one effect, so leave term= out")
+        codes = Levels(self.name, ids).find(self._part.levels)[self._part.memberships.member]
+        return ids, effects, np.bincount(codes, minlength=len(ids))
+
+    def _term(self, term: str | None, terms: tuple[str, ...]) -> str:
+        """Which of several effects is meant."""
+        if term is None and self.name in terms:  # the block's own role
+            return self.name
+        if term not in terms:
+            raise ModelError(
+                f"each member of block {self.name!r} has several effects: say which with term= (one of "
+                f"{', '.join(terms)}), not {term!r}"
+            )
+        return term
 
     # -- contributions -----------------------------------------------------------------------------------------------
 
@@ -162,13 +208,27 @@ class Members:
         system = posterior.specification.system
         theta, x = posterior.thinned(MOST)
         start = system.kept + sum(len(p.coefficients) for p in system.parts[: self._index])
-        linear = x[:, start : start + len(part.coefficients)] @ part.x[part.columns.inside]
+        linear = x[:, start : start + len(part.columns.linear)] @ part.x[part.columns.inside]
         own = theta[:, system.theta_of(self._index)]
         loose = own[:, own.shape[1] - len(part.columns.loose) :] @ part.x[part.columns.outside]
         out = linear + loose + part.columns.known @ part.x[part.columns.given]
-        if part.effects:
-            out = out + self._effects()[:, part.memberships.member]
-        return out * self._weights()
+        return (out + self._effects_there(theta, x)) * self._weights()
+
+    def _effects_there(self, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """What a member's effects amount to in each membership (draws, memberships), whatever their kind."""
+        found = self._structure()
+        out = np.zeros((len(theta), len(self._part.memberships.group)))
+        if found is None:
+            return out
+        index, structure, own = found
+        latent = x[:, self._posterior.specification.latent_place(index)]
+        where = self._posterior.structure_place(index)
+        membership, entry = structure.pattern()
+        load = np.empty(len(membership))
+        for row, t, values in zip(out, theta, latent, strict=True):
+            structure.loads(t[where], load)
+            row[:] = np.bincount(membership, load * values[entry], len(structure.rows.group))[own]
+        return out
 
     def _weights(self) -> np.ndarray:
         return self._posterior.weight_draws(self.name, MOST)

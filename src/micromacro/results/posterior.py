@@ -123,9 +123,10 @@ class Posterior:
         structure = self.structure(part_index)
         x = draws.x[..., self.specification.latent_place(part_index)]
         theta = draws.theta[..., self.structure_place(part_index)]
+        count = x.shape[0] * x.shape[1]  # theta may be empty
         flat = [
             structure.natural(t) @ v
-            for t, v in zip(theta.reshape(-1, theta.shape[-1]), x.reshape(-1, x.shape[-1]), strict=True)
+            for t, v in zip(theta.reshape(count, theta.shape[-1]), x.reshape(count, x.shape[-1]), strict=True)
         ]
         return np.array(flat).reshape(*x.shape[:2], -1)
 

@@ -29,14 +29,38 @@ class Place:
     """The model on some tables: parts, and where each entry of their design meets an extended x.
 
     The extended x is the fit's x in natural order followed by the effects of unseen members and units.
+
+    Attributes
+    ----------
+    unseen : tuple
+        Whose each of those effects is (number of the part, id, and what else the kind tells them apart by).
     """
 
     parts: tuple[Part, ...]
     rows: tuple[np.ndarray, ...]
     columns: tuple[np.ndarray, ...]
     groups: int
-    fresh: int
+    unseen: tuple[tuple, ...]
     offset: np.ndarray
+
+    @property
+    def fresh(self) -> int:
+        """Number of effects that the fit has not seen."""
+        return len(self.unseen)
+
+    def sharing(self, unseen: tuple[tuple, ...], size: int) -> Place:
+        """The same with the effects of all of `unseen`, in that order, behind an x of `size` entries."""
+        if unseen == self.unseen:
+            return self
+        where = {key: size + k for k, key in enumerate(unseen)}
+        moved = np.concatenate([np.arange(size), np.array([where[k] for k in self.unseen], dtype=np.int64)])
+        return replace(self, columns=tuple(moved[c] for c in self.columns), unseen=unseen)
+
+
+def share_unseen(places: list[Place], size: int) -> list[Place]:
+    """Scenarios in which a member or unit that the fit has not seen has one effect, whoever else is there."""
+    every = tuple(dict.fromkeys(key for p in places for key in p.unseen))
+    return [p.sharing(every, size) for p in places]
 
 
 def place(specification: Specification, tables: Tables | None) -> Place:
@@ -44,24 +68,25 @@ def place(specification: Specification, tables: Tables | None) -> Place:
     system = specification.system
     on = specification.tables if tables is None else tables
     n = on.groups.n_rows
-    rows, columns, parts, fresh = [], [], [], 0
+    rows, columns, parts, unseen = [], [], [], []
     coefficient = system.kept
     terms = len(system.parts) - bool(system.expansion)  # a baseline is not in the linear predictor of a group
-    for old, effect in zip(system.parts[:terms], system.effect_start[:terms], strict=True):
+    for k, (old, effect) in enumerate(zip(system.parts[:terms], system.effect_start[:terms], strict=True)):
         part: Any = old if tables is None else old.on(tables)  # type: ignore[attr-defined]
         own = len(part.coefficients)
         r, c = part.entries()
         local = c - own
-        known = np.where(local < old.effects, effect + local, system.size + fresh + local - old.effects)
+        known = np.where(local < old.effects, effect + local, system.size + len(unseen) + local - old.effects)
         rows.append(r)
         columns.append(np.where(c < own, coefficient + c, known))
         parts.append(part)
-        fresh += part.effects - old.effects
+        if part.effects > old.effects:
+            unseen += [(k, *key) for key in part.structure.unseen()]
         coefficient += own
     offset = np.zeros(n)
     for node in specification.formula.offsets:
         offset += evaluate(node, on.groups, specification.formula.text, "offset")
-    return Place(tuple(parts), tuple(rows), tuple(columns), n, fresh, offset)
+    return Place(tuple(parts), tuple(rows), tuple(columns), n, tuple(unseen), offset)
 
 
 class Predictor:
