@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
 import micromacro
+
+# The kernels that execute the pages read a start-up file; IPython writes beside it, so it gets a copy.
+_ipython = tempfile.TemporaryDirectory(prefix="micromacro-docs-")
+shutil.copytree(Path(__file__).parent / "_ipython", _ipython.name, dirs_exist_ok=True)
+os.environ["IPYTHONDIR"] = _ipython.name
 
 project = "micromacro"
 author = "the micromacro maintainers"
@@ -16,7 +26,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
 ]
-exclude_patterns = ["_build", "generated"]
+exclude_patterns = ["_build", "_ipython", "generated"]
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3

@@ -178,6 +178,15 @@ def test_a_search_that_stopped_too_early_is_trouble(dense, data, quick):
     assert not judge(replace(fit._outcome, optimum=optimum), None, None).ok
 
 
+def test_outcomes_that_a_covariate_separates_are_warned_of():
+    frame = pd.DataFrame({"y": [0, 0, 0, 1, 1, 1], "x": [-3.0, -2.0, -1.0, 1.0, 2.0, 3.0]})
+    with pytest.warns(mm.MicromacroWarning, match=r"separated: .* in \d groups"):
+        fit = mm.fit("y ~ x", frame, family="bernoulli", engine="ml")
+    assert fit.health.cautions == tuple(r for r in fit.health.remarks if r.startswith("separated"))
+    again = mm.fit("y ~ x", frame, family="bernoulli", engine="ml", priors={"b": mm.prior.normal(0, 2.5)})
+    assert again.health.cautions == ()
+
+
 def test_diagnostics_of_independent_draws(rng):
     d = diagnose(rng.standard_normal((4, 500, 2)))
     assert (np.abs(d.r_hat - 1) < 0.01).all()

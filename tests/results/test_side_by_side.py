@@ -48,6 +48,13 @@ def test_the_cells_are_the_numbers_of_the_fits(ml, equal):
     assert "*" not in "".join(table.to_numpy().ravel())
 
 
+def test_a_table_counts_no_units_where_no_fit_has_them(equal, quick, data):
+    without = quick("y ~ x", data)
+    assert "Units" not in mm.table(without).index.get_level_values(1)
+    assert "Members" not in mm.table(without).index.get_level_values(1)
+    assert mm.table([without, equal]).loc[("Fit", "Members")].tolist() == ["", "24"]
+
+
 def test_intervals_and_their_level(ml, mcmc):
     for fit in (ml, mcmc):
         table = mm.table([fit], below="interval", ci=0.8)

@@ -13,6 +13,7 @@ from .base import Outcome
 R_HAT = 1.01
 ESS = 400.0
 CONTRACTION = 0.5
+CAUTIONS = ("REML with estimated weights", "separated:", "no events:")  # how notes begin that deserve a warning
 RIDGE = 1e-3  # log-likelihood by which maxima far apart must differ not to be one ridge
 
 
@@ -121,7 +122,7 @@ def _judge_optimum(outcome: Outcome) -> Health:
             remarks.append(f"{p.name} is close to zero for its standard error: use profile({p.name!r}) for an interval")
         if p.kind == "aggregate" and not p.fixed and p.guess.proper and not optimum.boundary[k]:
             remarks += _vague_shape(p, float(optimum.theta[k]), float(np.sqrt(optimum.covariance[k, k])))
-    cautions = tuple(n for n in outcome.notes if n.startswith("REML with estimated weights"))
+    cautions = tuple(n for n in outcome.notes if n.startswith(CAUTIONS))
     return Health(not troubles, tuple(troubles), tuple(remarks), cautions=cautions)
 
 

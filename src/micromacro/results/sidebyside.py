@@ -186,7 +186,7 @@ def _rows(what: str, function: Callable[[Fit], Any], fits: Mapping[str, Fit]) ->
     found = [function(fit) for fit in fits.values()]
     names = list(dict.fromkeys(k for f in found if isinstance(f, dict) for k in f))
     if not names:
-        return {what: ["" if f is None else str(f) for f in found]}
+        return {what: ["" if not f else str(f) for f in found]}  # a dict without names: no fit has such a term
     heads = {n: what if len(names) == 1 else f"{what} ({n})" for n in names}
     return {heads[n]: [str((f or {}).get(n, "")) for f in found] for n in names}
 
