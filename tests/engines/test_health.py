@@ -11,7 +11,10 @@ from scipy import stats
 
 import micromacro as mm
 from micromacro.engines.base import Draws, Outcome, Settings
+from micromacro.engines.coordinates import Ratios
 from micromacro.engines.health import contractions, diagnose, judge
+from micromacro.engines.maxima import distinct
+from micromacro.engines.search import Peak
 from micromacro.results.fit import Fit
 
 
@@ -201,3 +204,67 @@ def test_a_single_chain_can_be_reported(dense, data, quick):
     fit = quick(dense.FORMULA.format(rule="group"), data, draws=100, tune=50, chains=1, random_seed=1)
     assert "Health" in fit.report()
     assert fit.summary()["r_hat"].isna().all()
+
+
+# -- correlations without information ----------------------------------------------------------------------------------
+
+
+def no_slopes(seed=2, slope=0.0):
+    """Members whose slopes do not vary (or do)."""
+    rng = np.random.default_rng(seed)
+    group, member = np.repeat(np.arange(80), 3), rng.integers(0, 15, 240)
+    frame = pd.DataFrame({"group": group, "member": member, "z": rng.standard_normal(240)})
+    v = slope * rng.standard_normal(15)
+    frame["x"] = rng.standard_normal(80)[group]
+    y = (v[member] * frame["z"]).groupby(group).mean() + 0.7 * rng.standard_normal(80)
+    return frame.assign(y=0.5 * frame["x"] + y.to_numpy()[group])
+
+
+SLOPES = "y ~ x + mm(member, group, effects = correlated(1 + z))"
+COR = "member.cor.1.z"
+
+
+@pytest.mark.parametrize(("engine", "family"), [("ml", "gaussian"), ("reml", "gaussian"), ("ml", "bernoulli")])
+def test_a_correlation_with_a_zero_sd_is_no_trouble(engine, family, quick):
+    frame = no_slopes(seed=6 if family == "bernoulli" else 2)
+    if family == "bernoulli":
+        frame["y"] = (frame["y"] > 0).astype(int)
+    fit = quick(SLOPES, frame, engine, family=family)
+    assert fit.params["member.sd.z"] == 0.0 and np.isnan(fit.bse[COR])
+    assert fit.health.ok and not any(COR in t for t in fit.health.troubles)
+    assert any(r.startswith(f"{COR} is not identified: member.sd") for r in fit.health.remarks)
+    assert not any("flat" in r or "local maxima" in r for r in fit.health.remarks)
+
+
+def test_a_correlation_of_sds_that_are_not_zero_is_judged(specification, quick):
+    """By the same made-up draws of the correlation, with an sd that reaches zero and with one that does not."""
+    model = mm.Model(SLOPES, no_slopes(slope=1.0)).specification
+    names = [p.name for p in model.system.hypers]
+    assert names == ["member.sd", "member.sd.z", COR, "sigma"]
+
+    def outcome(low):
+        rng = np.random.default_rng(1)
+        draws = 1.0 + 0.1 * rng.standard_normal((4, 1000, 4))
+        draws[..., 1] = np.abs(rng.standard_normal((4, 1000))) + low
+        draws[..., 2] = np.repeat(0.2 * rng.standard_normal((4, 20)), 50, axis=1)
+        x = rng.standard_normal((4, 1000, model.system.size))
+        kept = Draws(draws, x, np.zeros((4, 1000)), {}, (0.0,))
+        return Outcome("mcmc", model, Settings(progress=False), 0.1, draws=kept)
+
+    good, bad = health(outcome(0.0)), health(outcome(1.0))
+    assert good.ok and any(f"{COR} is hardly identified: member.sd.z may be zero" in r for r in good.remarks)
+    assert not bad.ok and any(COR in t for t in bad.troubles)
+    assert not any("identified" in r for r in bad.remarks)
+
+
+def test_peaks_that_differ_in_an_idle_correlation_are_one():
+    model = mm.Model(SLOPES, no_slopes()).specification
+    coordinates = Ratios(model.system.hypers)
+
+    def peak(sd, cor, value=-10.0):
+        u = coordinates.from_theta(np.array([0.5, sd, cor, 0.6]))
+        return Peak(u, value, np.zeros(4), -np.eye(4), np.ones(4, dtype=bool))
+
+    assert len(distinct(model, coordinates, [peak(0.0, 0.1), peak(0.0, -0.7)])) == 1
+    assert len(distinct(model, coordinates, [peak(0.3, 0.1), peak(0.3, -0.7)])) == 2
+    assert len(distinct(model, coordinates, [peak(0.0, 0.1), peak(0.0, -0.7, -11.0)])) == 2

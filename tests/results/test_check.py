@@ -125,3 +125,39 @@ def test_correlations_of_weights_after_the_fit():
     assert not fit.identification(threshold=0.999).flagged.any()
     with pytest.raises(mm.EngineError, match="threshold"):
         fit.identification(threshold=2)
+
+
+def test_many_groups_of_one_member_are_said_once():
+    """40 groups with a member of their own beside a clean design, and one real problem, which comes first."""
+    own = long(40, 40, 1, seed=1)
+    own["g"], own["m"] = own["g"] + 100, np.arange(40) + 200
+    data = pd.concat([long(), own])
+    found = checks(CLEAN, data).table.set_index("check")
+    assert list(found.index) == ["seen once", "alone"] and found["count"].tolist() == [40, 40]
+    assert (
+        "40 groups of 100" in found.loc["alone", "message"]
+        and "(first: 100, 101, 102, ...)" in found.loc["alone", "message"]
+    )
+    drowned = checks(CLEAN.replace("power(x)", "power(c)"), data)
+    assert not drowned.ok and drowned.findings[0].check == "no effect on weights" and len(drowned.findings) == 3
+    assert str(drowned).count("\n") == 3 and str(drowned).splitlines()[1].startswith("  ! m: no data can inform m.w.c")
+
+
+def test_nothing_is_said_of_members_who_are_alone_in_a_group_and_elsewhere_with_others():
+    own = long(40, 20, 1, seed=1).assign(g=lambda d: d["g"] + 100)
+    assert checks(CLEAN, pd.concat([long(), own])).table.empty
+
+
+def test_findings_of_one_kind_are_one_finding():
+    data = long()
+    for k in range(4):
+        data[f"c{k}"] = data["g"] % (k + 2)
+        data[f"x{k}"] = data["x"] + 0.01 * data["z"] * k
+    still = checks(CLEAN.replace("power(x)", "power(x + c0 + c1 + c2 + c3)").replace("power", "softmax"), data)
+    assert [(f.check, f.count) for f in still.findings] == [("no effect on weights", 4)]
+    assert "m.w.c0, m.w.c1, m.w.c2, ..." in still.findings[0].message
+    alike = checks(CLEAN.replace("power(x)", "power(x0 + x1 + x2 + x3)"), data)
+    assert [(f.check, f.count) for f in alike.findings] == [("collinear weights", 4)]
+    assert alike.findings[0].message.count("cosine") == 3
+    one = checks("y ~ 1 + mm(m, g, c, weights = power(x), normalize = group)", long(per=1))
+    assert "every group has one member only" in one.findings[0].message

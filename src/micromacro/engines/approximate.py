@@ -20,7 +20,7 @@ from ..model import Specification
 from ..numerics.cholesky import selected_inverse, solve_lower, solve_upper
 from .base import Optimum, Outcome, Settings
 from .coordinates import Steps
-from .maxima import remarks, starting_points
+from .maxima import distinct, remarks, starting_points
 from .search import Objective, Peak, find_peaks
 
 NO_RISK = 1e-7  # cumulative hazard of a censored group that says that its likelihood has run off
@@ -48,6 +48,7 @@ def fit_approximate_ml(specification: Specification, settings: Settings) -> Outc
             "the likelihood could not be evaluated at any starting value; look at Model.explain() for the starting "
             "weights, standardise the covariates, or give priors that keep the parameters small"
         )
+    peaks = distinct(specification, coordinates, peaks)
     optimum = describe(specification, marginal, coordinates, peaks, room)
     notes = remarks(specification, optimum, "ml") + separation(specification, room)
     return Outcome("ml", specification, settings, time.perf_counter() - began, optimum=optimum, notes=notes)

@@ -97,9 +97,32 @@ def judge(outcome: Outcome, draws: np.ndarray | None, diagnostics: Diagnostics |
     return _judge_draws(outcome, draws, diagnostics)
 
 
+def idle(specification: Specification, zero: np.ndarray) -> dict[str, str]:
+    """Correlations that have no meaning because an sd is zero, and that sd.
+
+    Parameters
+    ----------
+    zero : (q,) bool array
+        Entries of theta that are zero, or may be.
+    """
+    out = {}
+    for k, structure in specification.structures.values():
+        at_zero = zero[specification.system.structure_theta(k)]
+        sds = [j for j, p in enumerate(structure.hypers) if p.kind == "sd"]
+        pairs = iter([(i, j) for row, i in enumerate(sds) for j in sds[:row]])  # the order of correlations
+        for p in structure.hypers:
+            of = next(pairs) if p.kind == "cor" else tuple(sds[:1]) if p.kind == "rho" else ()
+            gone = [j for j in of if at_zero[j]]
+            if gone and not p.fixed:
+                out[p.name] = structure.hypers[gone[0]].name
+    return out
+
+
 def _judge_optimum(outcome: Outcome) -> Health:
     optimum = outcome.optimum
     assert optimum is not None
+    hypers = outcome.specification.system.hypers
+    without = idle(outcome.specification, zero_sds(outcome.specification, optimum.theta))
     troubles = []
     if optimum.gradient_norm > 1e-2:
         troubles.append(
@@ -113,17 +136,24 @@ def _judge_optimum(outcome: Outcome) -> Health:
         )
     q = len(optimum.theta)
     flat = ~np.isfinite(np.diag(optimum.covariance)[:q]) & ~optimum.boundary
-    for p, bad in zip(outcome.specification.system.hypers, flat, strict=True):
-        if bad:
+    for p, bad in zip(hypers, flat, strict=True):
+        if bad and p.name not in without:
             troubles.append(f"the likelihood does not determine {p.name}: give it a prior, or leave it out")
     remarks = list(outcome.notes)
-    for k, p in enumerate(outcome.specification.system.hypers):
+    remarks += [f"{cor} is not identified: {sd} is zero, and nothing varies with it" for cor, sd in without.items()]
+    for k, p in enumerate(hypers):
         if p.kind == "sd" and optimum.theta[k] > 0 and optimum.covariance[k, k] > (0.5 * optimum.theta[k]) ** 2:
             remarks.append(f"{p.name} is close to zero for its standard error: use profile({p.name!r}) for an interval")
         if p.kind == "aggregate" and not p.fixed and p.guess.proper and not optimum.boundary[k]:
             remarks += _vague_shape(p, float(optimum.theta[k]), float(np.sqrt(optimum.covariance[k, k])))
     cautions = tuple(n for n in outcome.notes if n.startswith(CAUTIONS))
     return Health(not troubles, tuple(troubles), tuple(remarks), cautions=cautions)
+
+
+def zero_sds(specification: Specification, theta: np.ndarray) -> np.ndarray:
+    """Which entries of theta (q,) are sds at zero."""
+    sds = np.array([p.kind == "sd" for p in specification.system.hypers], dtype=bool)
+    return sds & (theta == 0.0)
 
 
 def _vague_shape(p: Parameter, value: float, se: float) -> list[str]:
@@ -146,23 +176,26 @@ def _judge_draws(outcome: Outcome, draws: np.ndarray, diagnostics: Diagnostics) 
     specification = outcome.specification
     assert outcome.draws is not None
     troubles = list(outcome.draws.failures)
+    near = {p.name for p in _near_zero(specification, draws)}
+    without = idle(specification, np.array([p.name in near for p in specification.system.hypers], dtype=bool))
     names = np.array(specification.names)
-    bad = names[diagnostics.r_hat > R_HAT]
+    judged = ~np.isin(names, list(without))  # a correlation without information mixes badly: that is no trouble
+    bad = names[judged & (diagnostics.r_hat > R_HAT)]
     if len(bad):
-        worst = float(np.nanmax(diagnostics.r_hat))
+        worst = float(np.nanmax(diagnostics.r_hat[judged]))
         troubles.append(
             f"R-hat above {R_HAT} for {', '.join(bad)} (worst {worst:.3f}): run longer (draws=, tune=) and look at the "
             "trace; the posterior may have several modes"
         )
     given = np.array([p.fixed for p in specification.parameters], dtype=bool)
-    unknown = names[~np.isfinite(diagnostics.ess_bulk) & ~given]
+    unknown = names[judged & ~np.isfinite(diagnostics.ess_bulk) & ~given]
     if len(unknown):
         troubles.append(
             f"the draws of {', '.join(unknown)} cannot be judged ({draws.shape[1]} a chain, or all the same): draw more"
         )
-    low = names[(diagnostics.ess_bulk < ESS) | (diagnostics.ess_tail < ESS)]
+    low = names[judged & ((diagnostics.ess_bulk < ESS) | (diagnostics.ess_tail < ESS))]
     if len(low):
-        least = float(np.nanmin(np.minimum(diagnostics.ess_bulk, diagnostics.ess_tail)))
+        least = float(np.nanmin(np.minimum(diagnostics.ess_bulk, diagnostics.ess_tail)[judged]))
         troubles.append(
             f"effective sample size below {ESS:.0f} for {', '.join(low)} (least {least:.0f}): draw more (draws=)"
         )
@@ -178,9 +211,15 @@ def _judge_draws(outcome: Outcome, draws: np.ndarray, diagnostics: Diagnostics) 
                 f"the data say little about {name}: its posterior sd is {np.sqrt(max(0.0, 1 - value)):.0%} "
                 "of its prior's, so the prior matters"
             )
-        elif parameter.kind not in ("w", "aggregate") and value < 0.1:
+        elif parameter.kind not in ("w", "aggregate") and value < 0.1 and name not in without:
             remarks.append(f"{name} is hardly informed by the data: its posterior is close to its prior")
-    remarks += _near_zero(specification, draws)
+    for p in _near_zero(specification, draws):
+        low_end = np.quantile(draws[..., specification.names.index(p.name)], 0.025)
+        remarks.append(f"{p.name} may be zero: its posterior reaches down to {low_end:.3g} (2.5%)")
+    remarks += [
+        f"{cor} is hardly identified: {sd} may be zero, where it has no meaning (its draws are not judged)"
+        for cor, sd in without.items()
+    ]
     return Health(not troubles, tuple(troubles), tuple(remarks), contraction)
 
 
@@ -199,7 +238,7 @@ def contractions(specification: Specification, draws: np.ndarray) -> dict[str, f
     return out
 
 
-def _near_zero(specification: Specification, draws: np.ndarray) -> list[str]:
+def _near_zero(specification: Specification, draws: np.ndarray) -> list[Parameter]:
     """Standard deviations whose posterior reaches down to zero."""
     out = []
     for p in specification.system.hypers:
@@ -207,5 +246,5 @@ def _near_zero(specification: Specification, draws: np.ndarray) -> list[str]:
             continue
         values = draws[..., specification.names.index(p.name)].ravel()
         if np.quantile(values, 0.025) < 0.15 * np.median(values):
-            out.append(f"{p.name} may be zero: its posterior reaches down to {np.quantile(values, 0.025):.3g} (2.5%)")
+            out.append(p)
     return out

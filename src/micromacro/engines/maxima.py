@@ -9,7 +9,8 @@ from ..parameters import Parameter
 from ..priors import Prior
 from .base import Optimum
 from .coordinates import Ratios, Steps
-from .health import RIDGE
+from .health import RIDGE, idle, zero_sds
+from .search import Peak
 
 
 def starting_points(coordinates: Ratios | Steps, point: np.ndarray) -> list[np.ndarray]:
@@ -51,6 +52,23 @@ def _coordinate(coordinates: Ratios | Steps, k: int, value: float) -> float:
     return float((value - coordinates.middle[k]) / coordinates.spread[k])
 
 
+def distinct(specification: Specification, coordinates: Ratios | Steps, peaks: list[Peak]) -> list[Peak]:
+    """The peaks without those that differ in correlations only that have no meaning, an sd being zero."""
+    names = [p.name for p in specification.system.hypers]
+    points = [coordinates.theta(peak.u) for peak in peaks]
+    out: list[int] = []
+    for k, point in enumerate(points):
+        without = idle(specification, zero_sds(specification, point[: len(names)]))
+        told = np.array([n not in without for n in names] + [True] * (len(point) - len(names)), dtype=bool)
+        same = (
+            abs(peaks[k].value - peaks[j].value) < RIDGE and np.allclose(point[told], points[j][told], atol=0.02)
+            for j in out
+        )
+        if not without or not any(same):
+            out.append(k)
+    return [peaks[k] for k in out]
+
+
 def remarks(specification: Specification, optimum: Optimum, engine: str) -> list[str]:
     """What is to be said of an optimum: boundaries, several maxima, a flat likelihood, what reml means."""
     notes = []
@@ -65,7 +83,8 @@ def remarks(specification: Specification, optimum: Optimum, engine: str) -> list
         gaps = ", ".join(f"{optimum.peaks[0] - p:.2f}" for p in optimum.peaks[1:])
         notes.append(f"{len(optimum.peaks)} local maxima were found; the others lie lower by {gaps}")
     q = len(hypers)
-    if not np.all(np.isfinite(np.diag(optimum.covariance)[:q][~optimum.boundary])):
+    told = np.array([p.name not in idle(specification, zero_sds(specification, optimum.theta)) for p in hypers], bool)
+    if not np.all(np.isfinite(np.diag(optimum.covariance)[:q][~optimum.boundary & told])):
         notes.append("the likelihood is flat at its maximum: standard errors are not available (nan)")
     if engine == "reml" and specification.weight_parameters:
         notes.append(

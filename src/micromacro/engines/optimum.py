@@ -24,7 +24,7 @@ from ..numerics.cholesky import selected_inverse, solve_lower, solve_upper
 from .approximate import fit_approximate_ml
 from .base import Optimum, Outcome, Settings
 from .coordinates import Ratios
-from .maxima import remarks, starting_points
+from .maxima import distinct, remarks, starting_points
 from .search import Objective, Peak, find_peaks
 from .targets import gaussian_marginal
 
@@ -60,6 +60,7 @@ def _fit(specification: Specification, settings: Settings, engine: str) -> Outco
             "the likelihood could not be evaluated at any starting value; look at Model.explain() for the starting "
             "weights, standardise the weight covariates, or give priors that keep the parameters small"
         )
+    peaks = distinct(specification, coordinates, peaks)
     optimum = describe(specification, marginal, coordinates, peaks, room)
     notes = remarks(specification, optimum, engine)
     return Outcome(engine, specification, settings, time.perf_counter() - began, optimum=optimum, notes=notes)

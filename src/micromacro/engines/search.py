@@ -15,6 +15,7 @@ MIRRORS = (
     0.5 * math.pi,
     -0.5 * math.pi,
 )  # bounds at which the objective is even: an sd of zero, a correlation of 1
+NOTHING = 1e-5  # what of the objective may be lost to have an sd at zero rather than next to it
 FLAT = 1e-6  # curvature, relative to the largest, below which a direction is called flat
 
 Bounds = list[tuple[float | None, float | None]]
@@ -161,6 +162,10 @@ def sharpen(objective: Objective, u: np.ndarray, bounds: Bounds, steps: int = 8)
         if moved > 1e-3 or not np.array_equal(now_free, free):
             free = now_free
             hessian = difference_hessian(objective, u, free, bounds)
+    u, value, gradient = _to_zero(objective, u, value, gradient, bounds)
+    if not np.array_equal(_free(u, bounds), free):  # Newton's steps have brought it near
+        free = _free(u, bounds)
+        hessian = difference_hessian(objective, u, free, bounds)
     return Peak(u, value, gradient, hessian, free)
 
 
@@ -174,7 +179,7 @@ def _to_zero(
                 trial = u.copy()
                 trial[k] = end
                 new, new_gradient = objective(trial)
-                if new >= value - 1e-6:
+                if new >= value - NOTHING:
                     u, value, gradient = trial, new, new_gradient
     return u, value, gradient
 

@@ -14,11 +14,12 @@ from scipy.sparse import csgraph
 
 from ..errors import EngineError
 from ..model import Specification
-from ..table.screen import counted, listed
+from ..table.screen import counted
 from ..terms.member.weighing import Block
 from ..terms.unit import UnitPart
 from .posterior import Posterior
 
+EXAMPLES = 3  # named of what was found many times
 SIMILAR = 0.95  # cosine between two parameters' effects on the weights from which they are called collinear
 COLUMNS = ["term", "check", "level", "count", "message"]
 
@@ -95,8 +96,13 @@ def check(specification: Specification) -> Check:
 # -- members -------------------------------------------------------------------------------------------------------
 
 
+def _some(values: Any) -> str:
+    """The first few of what was found."""
+    return ", ".join(str(v) for v in values[:EXAMPLES]) + (", ..." if len(values) > EXAMPLES else "")
+
+
 def _members(block: Block, ids: np.ndarray | None) -> Iterator[Finding]:
-    """Members seen once, members always together, sets of groups that share no member."""
+    """Members seen once, members always together, groups and sets of groups that share no member with others."""
     if not _has_effects(block):
         return
     rows, names = block.weighing.memberships, block.levels.values
@@ -107,25 +113,34 @@ def _members(block: Block, ids: np.ndarray | None) -> Iterator[Finding]:
     if len(single):
         yield Finding(
             block.name, "seen once", "note", len(single),
-            f"{len(single)} of {counted(len(names), 'member')} are in one group only (first: {listed(names[single])}): "
+            f"{len(single)} of {counted(len(names), 'member')} are in one group only (first: {_some(names[single])}): "
             "their effects are told from that group's residual by their distribution alone",
         )  # fmt: skip
     together = _together(member, group, len(names))
     if together:
-        first = "; ".join(" and ".join(str(names[m]) for m in t[:4]) for t in together[:3])
+        first = "; ".join(" and ".join(str(names[m]) for m in t[:EXAMPLES]) for t in together[:EXAMPLES])
         yield Finding(
             block.name, "always together", "note", sum(map(len, together)),
             f"{counted(len(together), 'set')} of members are in exactly the same groups (first: {first}): the data see "
             "the weighted sum of their effects only",
         )  # fmt: skip
-    parts, sizes = _components(member, group, len(names), len(rows.start) - 1)
-    if parts > 1:
-        where = "" if ids is None else f" (smallest: {listed(ids[sizes[0]])})"
-        shown = ", ".join(str(len(s)) for s in sizes[:5]) + (", ..." if parts > 5 else "")
+    sets = _components(member, group, len(names), len(rows.start) - 1)
+    alone = [int(s[0]) for s in sets if len(s) == 1]
+    linked = [s for s in sets if len(s) > 1]
+    if alone and len(sets) > 1:
+        where = "" if ids is None else f" (first: {_some(ids[sorted(alone)])})"
         yield Finding(
-            block.name, "disconnected", "note", parts,
-            f"the groups fall into {parts} sets that share no member, of {shown} groups{where}: members of different "
-            "sets are compared through what else the groups have in common, not with one another",
+            block.name, "alone", "note", len(alone),
+            f"{counted(len(alone), 'group')} of {sum(map(len, sets))} share no member with any other{where}: "
+            "their members are compared with others through what else the groups have in common",
+        )  # fmt: skip
+    if len(linked) > 1:
+        where = "" if ids is None else f" (smallest: {_some(ids[linked[0]])})"
+        shown = ", ".join(str(len(s)) for s in linked[:EXAMPLES]) + (", ..." if len(linked) > EXAMPLES else "")
+        yield Finding(
+            block.name, "disconnected", "note", len(linked),
+            f"the groups fall into {len(linked)} sets that share no member, of {shown} groups{where}: members of "
+            "different sets are compared through what else the groups have in common, not with one another",
         )  # fmt: skip
 
 
@@ -142,8 +157,8 @@ def _together(member: np.ndarray, group: np.ndarray, count: int) -> list[list[in
     return [m for key, m in alike.items() if len(m) > 1 and key]
 
 
-def _components(member: np.ndarray, group: np.ndarray, members: int, groups: int) -> tuple[int, list[np.ndarray]]:
-    """How many sets of groups share no member, and the groups of each, the smallest set first."""
+def _components(member: np.ndarray, group: np.ndarray, members: int, groups: int) -> list[np.ndarray]:
+    """Groups of each set that shares no member with the others, the smallest set first."""
     links = sparse.coo_array(
         (np.ones(len(member)), (group, groups + member)), shape=(groups + members, groups + members)
     )
@@ -151,7 +166,7 @@ def _components(member: np.ndarray, group: np.ndarray, members: int, groups: int
     filled = np.unique(group)
     order = np.argsort(label[filled], kind="stable")
     sets = np.split(filled[order], np.flatnonzero(np.diff(label[filled][order])) + 1)
-    return len(sets), sorted(sets, key=len)
+    return sorted(sets, key=len)
 
 
 # -- weights -------------------------------------------------------------------------------------------------------
@@ -174,25 +189,32 @@ def _weights(block: Block) -> Iterator[Finding]:
     still = (
         np.all([np.abs(s).max(axis=1) < 1e-10 for s in slopes], axis=0) if slopes else np.zeros(len(free), dtype=bool)
     )
-    for k in np.flatnonzero(still):
-        constant = [c for c in weighing.expression.columns if _constant_within(block, c)]
-        why = "it does not change any weight"
-        if weighing.rule == "group" and constant:
-            why = f"{', '.join(constant)} does not vary within groups, and normalize = group keeps nothing else"
-        yield Finding(
-            block.name, "no effect on weights", "problem", 1,
-            f"no data can inform {names[k]}: {why}; use a covariate that differs among the members of a group, or "
-            "normalize = total",
-        )  # fmt: skip
+    if still.any():
+        yield _uninformed(block, [names[k] for k in np.flatnonzero(still)])
     if weighing.rule == "group":
         partly = [c for c in weighing.expression.columns if _constant_within(block, c)]
         if partly and not still.any():
             yield Finding(
                 block.name, "constant within groups", "note", len(partly),
-                f"{', '.join(partly)} does not vary within any group: under normalize = group it matters only together "
+                f"{_some(partly)} does not vary within any group: under normalize = group it matters only together "
                 "with what does",
             )  # fmt: skip
     yield from _alike(block, names, slopes, still)
+
+
+def _uninformed(block: Block, names: list[str]) -> Finding:
+    """Parameters that do not change any weight, and why."""
+    weighing = block.weighing
+    constant = [c for c in weighing.expression.columns if _constant_within(block, c)]
+    why = "it does not change any weight" if len(names) == 1 else "they do not change any weight"
+    if weighing.rule == "group" and constant:
+        why = f"{_some(constant)} does not vary within groups, and normalize = group keeps nothing else"
+    remedy = "use a covariate that differs among the members of a group, or normalize = total"
+    if np.diff(weighing.memberships.start).max(initial=0) == 1:
+        why, remedy = "every group has one member only, and its weight does not change", "write weights = 1/n"
+    return Finding(
+        block.name, "no effect on weights", "problem", len(names), f"no data can inform {_some(names)}: {why}; {remedy}"
+    )
 
 
 def _alike(block: Block, names: list[str], slopes: list[np.ndarray], still: np.ndarray) -> Iterator[Finding]:
@@ -205,13 +227,15 @@ def _alike(block: Block, names: list[str], slopes: list[np.ndarray], still: np.n
         unit = s / np.where(norm > 0, norm, 1.0)
         cosines.append(np.abs(unit @ unit.T))
     least = np.min(cosines, axis=0)
-    for j, k in combinations(range(len(names)), 2):
-        if least[j, k] > SIMILAR and not still[j] and not still[k]:
-            yield Finding(
-                block.name, "collinear weights", "note", 2,
-                f"{names[j]} and {names[k]} change the weights almost alike (cosine {least[j, k]:.3f}): their "
-                "covariates are nearly collinear; leave one out, or combine them",
-            )  # fmt: skip
+    moving = [k for k in range(len(names)) if not still[k]]
+    found = sorted((p for p in combinations(moving, 2) if least[p] > SIMILAR), key=lambda p: -least[p])
+    if found:
+        pairs = [f"{names[j]} and {names[k]} (cosine {least[j, k]:.3f})" for j, k in found]
+        yield Finding(
+            block.name, "collinear weights", "note", len({k for pair in found for k in pair}),
+            f"{_some(pairs)} change the weights almost alike: their covariates are nearly collinear; leave one out, or "
+            "combine them",
+        )  # fmt: skip
 
 
 def _slopes(block: Block) -> list[np.ndarray]:

@@ -141,7 +141,7 @@ class Members:
         if found is None:
             raise ModelError(f"block {self.name!r} has no effects (effects=none), so its members have no rank")
         index, structure, _ = found
-        labels = structure.labels()
+        labels = list(structure.labels())
         if len(labels) > 1 and labels[1][0] != "term":
             raise ModelError(
                 f"the effects of block {self.name!r} change from one participation to the next, so its members have no "
