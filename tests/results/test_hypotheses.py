@@ -10,8 +10,9 @@ import pytest
 from scipy import stats
 
 import micromacro as mm
-from micromacro.results.bootstrap import bootstrap, censoring_distribution, simulated
+from micromacro.results.bootstrap import bootstrap
 from micromacro.results.hypotheses import read_statement
+from micromacro.results.replicate import censoring_distribution, simulated
 
 
 @pytest.fixture(scope="module")
@@ -247,9 +248,9 @@ def test_what_has_no_bootstrap_is_refused(sampled, plain, frame, quick):
         plain.bootstrap(1)
     with pytest.raises(mm.EngineError, match="chi2"):
         plain.lr_test(plain, method="exact")
-    late = frame.assign(time=np.exp(frame["y"]), entry=0.01, event=1)
-    fit = quick("surv(entry, time, event) ~ a", late, family="weibull")
-    with pytest.raises(mm.EngineError, match="delayed entry"):
+    early = frame.assign(low=0.1 + np.arange(60) / 100, high=0.3 + np.arange(60) / 100)
+    fit = quick('surv(low, high, type="interval") ~ a', early, family="weibull")
+    with pytest.raises(mm.EngineError, match="interval or left censoring"):
         fit.bootstrap(3)
     weighted = quick("y ~ a", frame.assign(v=2.0), observation_weights="v")
     with pytest.raises(mm.EngineError, match="observation weights"):

@@ -96,9 +96,6 @@ def test_what_is_not_there_is_said(fitted):
     if name not in ("cox", "walk"):
         with pytest.raises(mm.EngineError, match=r"baseline\(\) is for family cox"):
             fit.baseline()
-    else:
-        with pytest.raises(mm.EngineError, match="bootstrap is not available for family cox"):
-            fit.bootstrap(5)
     gaussian = mm.fit("t ~ x", DATA, engine="ml")
     with pytest.raises(mm.EngineError, match=r"survival\(\) is for durations"):
         gaussian.survival()

@@ -190,6 +190,14 @@ class Cox:
         """Times at which the cumulative hazard reaches a standard exponential number; the last interval goes on."""
         return self._time(rng.exponential(1.0, eta.shape) * np.exp(-eta), own)
 
+    def simulate_after(
+        self, eta: np.ndarray, own: np.ndarray, rng: np.random.Generator, entry: np.ndarray
+    ) -> np.ndarray:
+        """The same for groups (groups,) that are known to last until `entry`."""
+        length = np.append(np.diff(self.cuts, prepend=0.0), np.inf)
+        spent = np.clip(entry[:, None] - np.append(0.0, self.cuts), 0.0, length) @ np.exp(own)
+        return self._time(spent + rng.exponential(1.0, eta.shape) * np.exp(-eta), own)
+
 
 def _checked(intervals: Any) -> int | str | tuple[float, ...] | None:
     """``intervals=`` as it is used, or a ModelError."""

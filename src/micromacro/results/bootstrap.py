@@ -1,9 +1,4 @@
-r"""Parametric bootstrap of fits by ml and reml: simulate outcomes at the maximum, fit again.
-
-Right-censored durations keep their censoring times; for a group with an event, whose censoring time was not seen, one
-is drawn from the Kaplan-Meier estimate of the censoring distribution beyond its event (the conditional bootstrap,
-Davison and Hinkley 1997, algorithm 3.1).
-"""
+r"""Parametric bootstrap of fits by ml and reml: simulate outcomes at the maximum (:mod:`.replicate`), fit again."""
 
 from __future__ import annotations
 
@@ -18,11 +13,11 @@ import pandas as pd
 from ..engines.base import Outcome
 from ..engines.choose import run_engine
 from ..errors import EngineError, MicromacroError
-from ..families.response import EVENT, RIGHT, Raw, Response
-from ..model import Specification, outcome_form
+from ..families.cox import Cox
+from ..families.response import Response
 from .inference import LikelihoodRatio, likelihood_ratio
 from .posterior import Posterior
-from .predict import Predictor, place
+from .replicate import simulated, with_response
 from .summary import quantiles
 
 if TYPE_CHECKING:
@@ -68,6 +63,11 @@ def bootstrap(
 ) -> Bootstrap:  # fmt: skip
     """Parametric bootstrap (ml, reml): data simulated at the maximum, effects drawn anew, fitted again.
 
+    Durations are censored as those of the fit were: a censored group keeps its censoring time, a group with an event
+    gets one drawn from the Kaplan-Meier estimate of the censoring distribution beyond its event, entry times stay what
+    they are. A Cox model keeps its baseline and its cut points, and is followed up to the last observed time if any
+    group is censored; with ``intervals="all"`` the intervals are those of each data set, and the baseline is left out.
+
     Parameters
     ----------
     n : int
@@ -85,7 +85,7 @@ def bootstrap(
     Raises
     ------
     EngineError
-        For draws, for durations with interval or left censoring or delayed entry, and if fewer than two refits succeed.
+        For draws, for durations with interval or left censoring, and if fewer than two refits succeed.
     """
     _check(fit, n)
     jobs = [_Job(fit.posterior, seed) for seed in np.random.SeedSequence(random_seed).spawn(n)]
@@ -94,17 +94,13 @@ def bootstrap(
     failures = tuple(d for d in done if isinstance(d, str))
     if len(good) < 2:
         raise EngineError(f"{len(failures)} of {n} refits failed, the first: {failures[0]}")
-    return Bootstrap(pd.DataFrame(np.array(good), columns=list(fit.params.index)), fit.params, failures)
+    names = _kept(fit.posterior)
+    return Bootstrap(pd.DataFrame(np.array(good), columns=names), fit.params.loc[names], failures)
 
 
 def _check(fit: Fit, n: int) -> None:
     if fit.posterior.outcome.optimum is None:
         raise EngineError('the parametric bootstrap is for ml and reml: fit with engine="ml"')
-    if fit.specification.expanded:
-        raise EngineError(
-            "the parametric bootstrap is not available for family cox, whose intervals would move with every data set: "
-            "use mcmc"
-        )
     if fit.specification.response.weighted:
         raise EngineError("outcomes with observation weights cannot be simulated: no bootstrap")
     if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 2:
@@ -120,95 +116,32 @@ class _Job:
     others: tuple[Posterior, ...] = ()
 
 
+def _kept(posterior: Posterior) -> list[str]:
+    """Parameters that every data set has: without a baseline whose intervals end at the events of each."""
+    specification = posterior.specification
+    family = specification.family
+    moving = isinstance(family, Cox) and family.intervals == "all"
+    return [p.name for p in specification.parameters if not (moving and p.kind == "baseline")]
+
+
 def _refit(job: _Job) -> np.ndarray | str:
-    """Parameters (parameters,) fitted to simulated data, or what went wrong."""
+    """Parameters fitted to simulated data, or what went wrong."""
     try:
         outcome = _fitted(job.posterior, simulated(job.posterior, np.random.default_rng(job.seed)))
     except (MicromacroError, np.linalg.LinAlgError) as error:
         return f"{type(error).__name__}: {error}"
-    return Posterior(outcome).estimate
+    values = dict(zip(outcome.specification.names, Posterior(outcome).estimate, strict=True))
+    return np.array([values[name] for name in _kept(job.posterior)])
 
 
 def _fitted(posterior: Posterior, response: Response) -> Outcome:
     """The model of a fit, fitted to another outcome by the same engine."""
-    specification = replace(posterior.specification, response=response)
+    specification = with_response(posterior.specification, response)
     settings = replace(posterior.outcome.settings, progress=False, executor=None)
     outcome = run_engine(posterior.outcome.engine, specification, settings)
     if outcome.optimum is None or not np.isfinite(outcome.optimum.loglik):
         raise EngineError("the likelihood of a simulated data set has no finite maximum")
     return outcome
-
-
-# -- simulated outcomes --------------------------------------------------------------------------------------
-
-
-def simulated(posterior: Posterior, rng: np.random.Generator) -> Response:
-    """An outcome simulated at the maximum: effects from their population, then the family."""
-    specification, optimum = posterior.specification, posterior.outcome.optimum
-    assert optimum is not None
-    system, family = specification.system, specification.family
-    x = optimum.x.copy()
-    x[: system.kept] = latent_draws(specification, optimum.theta, rng)
-    eta = Predictor(place(specification, None), system).eta(optimum.theta, x)
-    old = specification.response
-    y = family.simulate(eta, optimum.theta[system.family_start :], rng, old.values)
-    form, _ = outcome_form(specification.formula)
-    ids = np.arange(len(y))
-    if form == "trials":
-        raw = Raw("trials", (y, old.values[1]), "the simulated outcome", ids)
-    elif family.name in ("weibull", "exponential", "lognormal"):
-        raw = Raw("surv", _censored(old, y, rng), "the simulated outcome", ids)
-    elif old.categories:
-        raw = Raw("plain", (y - 1.0,), "the simulated outcome", ids, categories=old.categories)
-    else:
-        raw = Raw("plain", (y,), "the simulated outcome", ids)
-    return replace(family.read(raw), weight=old.weight)
-
-
-def latent_draws(specification: Specification, theta: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Latent effects (kept,) drawn from their population, whatever their kind."""
-    system = specification.system
-    out = rng.standard_normal(system.kept)
-    for k, structure in specification.structures.values():
-        start = system.effect_start[k]
-        if system.parts[k].effects:
-            out[start : start + system.parts[k].effects] = structure.sample(theta[system.structure_theta(k)], rng)
-    return out
-
-
-def _censored(old: Response, time: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Simulated times cut at censoring times: known ones, or drawn beyond the event that was seen."""
-    code, seen, entry = old.values[0], np.exp(old.values[1]), old.values[3]
-    if np.any((code != RIGHT) & (code != EVENT)) or np.any(np.isfinite(entry)):
-        raise EngineError(
-            "the parametric bootstrap cannot simulate interval or left censoring and delayed entry: it does not know "
-            "how they came about"
-        )
-    limit = np.where(code == RIGHT, seen, np.inf)
-    if np.any(code == RIGHT):
-        at, survival = censoring_distribution(seen, code == RIGHT)
-        for i in np.flatnonzero(code == EVENT):
-            limit[i] = _beyond(at, survival, seen[i], rng.random())
-    event = time <= limit
-    return np.minimum(time, limit), event.astype(float)
-
-
-def censoring_distribution(time: np.ndarray, censored: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Kaplan-Meier estimate of the distribution of censoring times: times and P(C > time)."""
-    at = np.unique(time[censored])
-    exposed = np.array([np.sum(time >= t) for t in at])
-    ended = np.array([np.sum(time[censored] == t) for t in at])
-    return at, np.cumprod(1.0 - ended / exposed)
-
-
-def _beyond(at: np.ndarray, survival: np.ndarray, time: float, uniform: float) -> float:
-    """A censoring time drawn given that it is later than `time`; infinite where the estimate never ends."""
-    later = np.searchsorted(at, time, side="right")
-    above = survival[later - 1] if later else 1.0
-    if above <= 0.0:
-        return np.inf
-    down = np.flatnonzero(survival[later:] <= uniform * above)
-    return float(at[later + down[0]]) if len(down) else np.inf
 
 
 # -- likelihood-ratio tests ----------------------------------------------------------------------------------
