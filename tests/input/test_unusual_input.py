@@ -166,3 +166,16 @@ def test_flat_priors_on_coefficients_are_allowed(data):
 def test_numbers_of_numpy_serve_as_numbers(data):
     settings = {"draws": np.int64(6), "tune": np.int32(6), "chains": np.int64(1), "random_seed": np.int64(1)}
     assert mm.fit(PLAIN, data, progress=False, **settings).nobs == 60
+
+
+def test_a_constant_at_the_starting_weights_alone_is_no_error():
+    """Under total weights the members' intercept is one everywhere at b_w = 0, and is not elsewhere."""
+    rng = np.random.default_rng(3)
+    g = np.repeat(np.arange(80), rng.integers(2, 7, 80))
+    table = pd.DataFrame({"g": g, "m": rng.integers(0, 30, len(g)), "z": rng.standard_normal(len(g))})
+    table["y"] = rng.standard_normal(80)[g]
+    with pytest.warns(mm.MicromacroWarning, match="'m.Intercept' is constant over the groups at the starting weights"):
+        fit = mm.fit("y ~ 1 + mm(m, g, 1, weights = power(z), effects = none)", table, engine="ml")
+    assert np.isfinite(fit.loglik) and "m.Intercept" in fit.params.index
+    with pytest.raises(mm.ModelError, match="leave it out"):
+        mm.Model("y ~ 1 + mm(m, g, 1, weights = power(z), normalize = group)", table)

@@ -260,3 +260,34 @@ def test_a_member_listed_twice_adds_its_weights_before_they_are_squared(quick):
         fit = quick(fit.formula, frame, priors={"sd": mm.prior.gamma(50, 50)})
     expected = fit.params["member.sd"] ** 2 * (W**2).sum(1).mean()
     assert fit.variance_components().loc["member", "variance"] == pytest.approx(expected)
+
+
+# -- what was fitted ---------------------------------------------------------------------------------------------------
+
+
+def test_a_fit_knows_its_model_family_and_notes(fit, tmp_path):
+    assert fit.model.formula == fit.formula
+    assert fit.family.name == "gaussian"
+    assert fit.formula in str(fit.model.explain())
+    assert set(fit.specification.notes) <= set(fit.notes)
+    fit.save(tmp_path / "fit.nc")
+    assert mm.load(tmp_path / "fit.nc").model.formula == fit.formula
+
+
+def test_a_longer_run_keeps_model_and_prior(mcmc):
+    longer = mcmc.extend(draws=5, progress=False)
+    assert longer.model is mcmc.model
+    assert "prior" in longer.to_datatree(prior_draws=5, random_seed=1).children
+
+
+def test_draws_have_no_likelihood_and_the_message_says_what_they_have(mcmc):
+    with pytest.raises(mm.EngineError, match=r"loo\(\) or log_evidence\(\)"):
+        _ = mcmc.loglik
+
+
+def test_weights_on_other_tables_are_those_of_the_fit_there(fit, data):
+    own = fit.weights()
+    pd.testing.assert_frame_equal(fit.weights(data=data), own, rtol=1e-6)
+    first = own["group"].unique()[:3]  # the constant of total weights stays that of the fit
+    few = fit.weights(data=data[data["group"].isin(first)])
+    pd.testing.assert_frame_equal(few, own[own["group"].isin(first)].reset_index(drop=True), rtol=1e-6)

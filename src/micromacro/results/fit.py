@@ -13,6 +13,7 @@ import pandas as pd
 from ..engines.base import Outcome, Settings
 from ..engines.health import Health
 from ..errors import EngineError
+from ..families.base import Family
 from ..model import Specification
 from . import bootstrap as resampling
 from . import forecast, hypotheses, inference, margins, partition, report, summary
@@ -20,7 +21,7 @@ from . import survival as curves
 from .criticism import verbs
 from .members import members
 from .posterior import Posterior
-from .predict import group_index
+from .predict import group_index, new_tables
 
 if TYPE_CHECKING:
     from .plots import Plots
@@ -38,9 +39,16 @@ class Fit:
     scale.
     """
 
-    def __init__(self, outcome: Outcome, refit: Refit | None = None, prior: Callable[..., Any] | None = None):
+    def __init__(
+        self,
+        outcome: Outcome,
+        refit: Refit | None = None,
+        prior: Callable[..., Any] | None = None,
+        model: Any = None,
+    ):
         self._outcome = outcome
         self._prior = prior
+        self._model = model
         self._posterior = Posterior(outcome)
         self._refit = refit
 
@@ -52,9 +60,28 @@ class Fit:
         return self._outcome.specification
 
     @property
+    def model(self) -> Any:
+        """The :class:`micromacro.Model` that was fitted, with its ``explain()``, ``check()`` and ``simulate()``."""
+        if self._model is None:
+            raise EngineError(
+                "this fit was made from another fit's draws, without a Model: fit.specification has it all"
+            )
+        return self._model
+
+    @property
     def formula(self) -> str:
         """The formula as it was written."""
         return self.specification.formula.text
+
+    @property
+    def family(self) -> Family:
+        """The family of the outcome, with its link and options."""
+        return self.specification.family
+
+    @property
+    def notes(self) -> list[str]:
+        """Remarks of the tables, the model and the engine: what was dropped, what lies on a boundary, and the like."""
+        return [*self.specification.notes, *self._outcome.notes]
 
     @property
     def engine(self) -> str:
@@ -166,7 +193,10 @@ class Fit:
             For draws, which have no single likelihood.
         """
         if self._outcome.optimum is None:
-            raise EngineError('a fit by mcmc has no maximised log-likelihood: fit with engine="ml" for one')
+            raise EngineError(
+                f"a fit by {self.engine} has no maximised log-likelihood: compare by loo() or log_evidence(), or fit "
+                'with engine="ml" for one'
+            )
         return self._outcome.optimum.loglik
 
     @property
@@ -216,14 +246,24 @@ class Fit:
 
     # -- effects and weights -----------------------------------------------------------------------------------------
 
-    def weights(self, block: str | None = None, ci: float = 0.95) -> pd.DataFrame:
-        """Weights of all memberships.
+    def weights(
+        self,
+        block: str | None = None,
+        ci: float = 0.95,
+        *,
+        data: Any = None,
+        memberships: Any = None,
+        members: Any = None,
+    ) -> pd.DataFrame:
+        """Weights of all memberships, of the fit or of other tables.
 
         Parameters
         ----------
         block : str, optional
             Which member block; all of them without it (indexed by block if there are several).
         ci : float
+        data, memberships, members : tables, optional
+            Other groups, as :meth:`predict` takes them; ``normalize = total`` keeps the constant of the fit.
 
         Returns
         -------
@@ -231,7 +271,8 @@ class Fit:
             One row a membership, sorted by group and member: group, member, weight (posterior mean or estimate), sd
             (posterior sd or delta-method standard error), lower, upper. With draws at most 1,000 of them are used.
         """
-        return summary.weights_table(self._posterior, block, ci)
+        tables = None if data is None else new_tables(self.specification, data, memberships, members)
+        return summary.weights_table(self._posterior, block, ci, tables)
 
     def random_effects(self, name: str | None = None, ci: float = 0.95) -> pd.DataFrame:
         """Effects of members or units on the link scale.
@@ -310,7 +351,8 @@ class Fit:
 
         if isinstance(draws, bool) or not isinstance(draws, int | np.integer) or draws < 1:
             raise EngineError(f"draws= must be a positive whole number, not {draws!r}")
-        return Fit(extend(self._outcome, int(draws), progress, executor), self._refit)
+        longer = extend(self._outcome, int(draws), progress, executor)
+        return Fit(longer, self._refit, self._prior, self._model)
 
     def to_datatree(
         self,

@@ -180,25 +180,32 @@ class Posterior:
 
     # -- weights -----------------------------------------------------------------------------------------------------
 
-    def weight_draws(self, name: str, most: int = 1000) -> np.ndarray:
-        """Weights of a block (draws, memberships)."""
+    def weight_draws(self, name: str, most: int = 1000, other: Block | None = None) -> np.ndarray:
+        """Weights of a block (draws, memberships), or of `other`, the same block on other tables."""
         index, part = self.block(name)
         where = self.specification.system.theta_of(index)
         theta, _ = self.thinned(most)
         room = part.weighing.scratch()
-        return np.stack([part.weights(t[where], room).copy() for t in theta])
+        if other is None:
+            return np.stack([part.weights(t[where], room).copy() for t in theta])
+        return np.stack([_weights_there(part, other, t[where]) for t in theta])
 
-    def weight_estimates(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """Weights at the maximum and their standard errors by the delta method."""
+    def weight_estimates(self, name: str, other: Block | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Weights at the maximum and their standard errors by the delta method; `other` as in :meth:`weight_draws`."""
         index, part = self.block(name)
         optimum = self.outcome.optimum
         assert optimum is not None
         where = self.specification.system.theta_of(index)
         room = part.weighing.scratch()
-        w = part.weights(optimum.theta[where], room).copy()
+        w, slope = part.weights(optimum.theta[where], room).copy(), room["d_w"]
         p = len(part.weight_parameters)
+        if other is not None:
+            w, slope = _weights_there(part, other, optimum.theta[where]), np.empty((p, len(other.memberships.member)))
+            for k, step in enumerate(1e-5 * np.eye(len(optimum.theta[where]))[:p]):
+                up, down = (_weights_there(part, other, optimum.theta[where] + s * step) for s in (1.0, -1.0))
+                slope[k] = (up - down) / 2e-5
         v = np.nan_to_num(optimum.covariance[where, where][:p, :p])
-        return w, np.sqrt(np.maximum(np.einsum("km,kl,lm->m", room["d_w"], v, room["d_w"]), 0.0))
+        return w, np.sqrt(np.maximum(np.einsum("km,kl,lm->m", slope, v, slope), 0.0))
 
     def block(self, name: str) -> tuple[int, Block]:
         """A member block and its number among the parts."""
@@ -206,3 +213,9 @@ class Posterior:
             if isinstance(part, Block) and part.name == name:
                 return index, part
         raise KeyError(name)
+
+
+def _weights_there(part: Block, other: Block, theta: np.ndarray) -> np.ndarray:
+    """Weights on other tables at the block's theta, with the constant of ``normalize=total`` of the fit."""
+    held = other.held(part, theta)
+    return held.weights(theta, held.weighing.scratch()).copy()

@@ -9,6 +9,7 @@ from scipy import special
 from ..engines.health import diagnose
 from ..errors import EngineError, ModelError
 from ..model import effect_index
+from ..table.memberships import Tables
 from .posterior import Posterior
 
 
@@ -134,32 +135,31 @@ def _stacked(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(even, names=["block"])
 
 
-def weights_table(posterior: Posterior, name: str | None, ci: float) -> pd.DataFrame:
-    """Weights of the memberships (see ``Fit.weights``)."""
+def weights_table(posterior: Posterior, name: str | None, ci: float, tables: Tables | None = None) -> pd.DataFrame:
+    """Weights of the memberships of the fit or of other tables (see ``Fit.weights``)."""
     blocks = posterior.specification.members
     if not blocks:
         raise ModelError("this model has no member block, so it has no weights")
     if name is None:
-        tables = {key: weights_table(posterior, key, ci) for key in blocks}
-        return pd.concat(tables, names=["block", "row"]) if len(tables) > 1 else next(iter(tables.values()))
+        each = {key: weights_table(posterior, key, ci, tables) for key in blocks}
+        return pd.concat(each, names=["block", "row"]) if len(each) > 1 else next(iter(each.values()))
     if name not in blocks:
         raise ModelError(f"there is no member block {name!r}; this model has: {', '.join(blocks)}")
-    part = blocks[name]
-    levels = posterior.specification.tables.group_levels
+    other = None if tables is None else blocks[name].on(tables)
+    levels = (posterior.specification.tables if tables is None else tables).group_levels
     assert levels is not None
-    out = pd.DataFrame(
-        {
-            "group": levels.values[part.memberships.group],
-            "member": part.levels.values[part.memberships.member],
-        }
-    )
+    part = blocks[name]
+    rows = (part if other is None else other).memberships
+    ids = part.levels.values if tables is None else tables.blocks[name].members.values
+    member = rows.member if tables is None else tables.blocks[name].member
+    out = pd.DataFrame({"group": levels.values[rows.group], "member": ids[member]})
     if not posterior.sampled:
-        w, se = posterior.weight_estimates(name)
+        w, se = posterior.weight_estimates(name, other)
         rest = estimate_table(w, se, ci, out.index)
         if part.rule != "none":
             rest["lower"] = rest["lower"].clip(lower=0.0)
         rest.columns = ["weight", "sd", "lower", "upper"]
     else:
-        rest = draw_table(posterior.weight_draws(name), ci, out.index)
+        rest = draw_table(posterior.weight_draws(name, other=other), ci, out.index)
         rest.columns = ["weight", "sd", "lower", "upper"]
     return pd.concat([out, rest], axis=1)

@@ -148,12 +148,18 @@ def _with_priors(
     for k, column in enumerate(part.x):
         aggregation.aggregate(w, rows.start, column, features[k])
     names = (("Intercept",) if part.with_intercept else ()) + part.design.names
-    estimated = features[: len(names)]
-    for name, feature in zip(names, estimated, strict=True):
-        if intercept and len(feature) > 1 and np.ptp(feature) <= 1e-12 * max(1.0, abs(feature[0])):
-            raise ModelError(
-                f"'{part.name}.{name}' is constant over the groups once it is aggregated (always {feature[0]:g}), so "
-                "it cannot be told from the intercept: leave it out"
+    estimated = features[: len(names)].copy()
+    for name, column, feature in zip(names, part.x, estimated, strict=False):
+        if intercept and _constant(feature):
+            _elsewhere(part, column, feature)
+            if _constant(feature):
+                raise ModelError(
+                    f"'{part.name}.{name}' is constant over the groups once it is aggregated (always {feature[0]:g}), "
+                    "so it cannot be told from the intercept: leave it out"
+                )
+            context.warn(
+                f"'{part.name}.{name}' is constant over the groups at the starting weights: only weights that differ "
+                "between groups tell it from the intercept, so expect it to be weakly identified"
             )
     parameters = [context.coefficient(f"{part.name}.{n}", spread(f)) for n, f in zip(names, estimated, strict=True)]
     center = features.mean(axis=1) if intercept else np.zeros(len(part.x))
@@ -163,6 +169,18 @@ def _with_priors(
     weight_remarks(part, bool(names) or wanted.kind.word != "none" or len(known) > 0, context)
     columns = sort_columns(parameters, known)
     return replace(part, columns=columns, parameters=tuple(parameters), center=center, structure=structure)
+
+
+def _constant(feature: np.ndarray) -> bool:
+    return len(feature) > 1 and bool(np.ptp(feature) <= 1e-12 * max(1.0, abs(feature[0])))
+
+
+def _elsewhere(part: MemberPart, column: np.ndarray, feature: np.ndarray) -> None:
+    """In place, a feature at other weights than those that the search starts at."""
+    start = np.array([p.start for p in part.weighing.parameters])
+    room = part.weighing.scratch()
+    if len(start) and part.weighing.weigh(start + 0.5, room):
+        aggregation.aggregate(room["w"], part.memberships.start, column, feature)
 
 
 def weight_remarks(part: Block, informed: bool, context: Context) -> None:

@@ -16,7 +16,7 @@ from ...numerics.tape import run
 from ...parameters import Parameter
 from ...table.columns import Column, Table
 from ...table.levels import Levels
-from ...table.memberships import Memberships
+from ...table.memberships import Memberships, Tables
 from .weights import Tape, WeightExpression, make_tape
 
 RULES = {"total": aggregation.TOTAL, "group": aggregation.GROUP, "none": aggregation.NONE}
@@ -159,6 +159,10 @@ class Block:
     @property
     def hypers(self) -> tuple[Parameter, ...]:
         """The block's entries of theta, the weight parameters first."""
+        raise NotImplementedError
+
+    def on(self, tables: Tables) -> Block:
+        """The same block on other tables."""
         raise NotImplementedError
 
     @property
