@@ -22,6 +22,7 @@ from .language.interactions import split_interactions
 from .language.nodes import Call, Formula, MemberCall, Name, Node, Text
 from .language.parse import parse_formula
 from .language.printing import names_in, to_text
+from .latent.collinear import check_collinear
 from .latent.system import System
 from .parameters import Parameter, PriorBook
 from .table.memberships import BlockRequest, TableRequest, Tables
@@ -516,28 +517,3 @@ def _check_enough(system: System) -> None:
     count = len(system.coefficients) - (len(system.expansion.part.coefficients) if system.expansion else 0)
     if count >= system.groups:
         raise ModelError(f"{count} coefficients cannot be estimated from {system.groups} groups; leave out terms")
-
-
-def check_collinear(system: System) -> None:
-    """Refuse coefficients whose columns are linear combinations of others, naming them."""
-    room = system.workspace(gradient=False)
-    system.fill(np.array([p.start for p in system.hypers]), room)
-    columns = system.border_columns(room)
-    names = [p.name for p in system.coefficients][: columns.shape[1]]
-    if system.expansion:  # a baseline is an intercept in every interval
-        columns, names = np.column_stack([np.ones(len(columns)), columns]), ["the baseline", *names]
-    if len(names) < 2:
-        return
-    norms = np.linalg.norm(columns, axis=0)
-    scaled = columns / np.where(norms > 0, norms, 1.0)
-    r = np.linalg.qr(scaled, mode="r")
-    dependent = np.flatnonzero(np.abs(np.diag(r)) < 1e-9)
-    if not len(dependent):
-        return
-    k = int(dependent[0])
-    weights, *_ = np.linalg.lstsq(scaled[:, :k], scaled[:, k], rcond=None)
-    partners = [names[j] for j in range(k) if abs(weights[j]) > 1e-7]
-    raise ModelError(
-        f"the columns {', '.join([*partners, names[k]])} are collinear: {names[k]!r} is a linear combination of the "
-        "others, so their coefficients cannot be told apart; leave one of them out"
-    )

@@ -16,6 +16,7 @@ MIRRORS = (
     -0.5 * math.pi,
 )  # bounds at which the objective is even: an sd of zero, a correlation of 1
 NOTHING = 1e-5  # what of the objective may be lost to have an sd at zero rather than next to it
+WALL = 10.0  # height, relative to the objective, of what stands for a point where it does not exist
 FLAT = 1e-6  # curvature, relative to the largest, below which a direction is called flat
 
 Bounds = list[tuple[float | None, float | None]]
@@ -118,19 +119,34 @@ def _away_from_zero(objective: Objective, u: np.ndarray, value: float, bounds: B
 
 
 def _climb(objective: Objective, start: np.ndarray, bounds: Bounds) -> tuple[np.ndarray, float]:
+    """Quasi-Newton searches, each from where the last one ended, until one finds nothing more.
 
-    def downhill(u: np.ndarray) -> tuple[float, np.ndarray]:
-        value, gradient = objective(u)
-        if not math.isfinite(value) or not np.all(np.isfinite(gradient)):
-            return 1e30, np.zeros_like(u)
-        return -value, -gradient
-
-    if downhill(start)[0] >= 1e30:
+    Where the objective does not exist (at a sigma of zero, where the first step of a search may well lead) the line
+    search is shown a wall. It interpolates between values, so a wall too high would make it take steps of no length
+    and end at once.
+    """
+    u, value, gradient = start, *objective(start)
+    if not math.isfinite(value) or not np.all(np.isfinite(gradient)):
         return start, -math.inf
     if not len(start):  # everything is fixed
-        return start, objective(start)[0]
-    out = minimize(downhill, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-10, "gtol": 1e-4})
-    return np.asarray(out.x), -float(out.fun)
+        return start, value
+    for _ in range(4):
+        wall = WALL * max(abs(value), 100.0) - value
+
+        def downhill(u: np.ndarray, wall: float = wall) -> tuple[float, np.ndarray]:
+            value, gradient = objective(u)
+            if not math.isfinite(value) or not np.all(np.isfinite(gradient)):
+                return wall, np.zeros_like(u)
+            return -value, -gradient
+
+        out = minimize(downhill, u, jac=True, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-10, "gtol": 1e-4})
+        gain = -float(out.fun) - value
+        if not gain > 0.0:
+            break
+        u, value = np.asarray(out.x), -float(out.fun)
+        if gain < 1e-3 or np.abs(out.jac[_free(u, bounds)]).max(initial=0.0) < 1e-2:
+            break
+    return u, value
 
 
 def sharpen(objective: Objective, u: np.ndarray, bounds: Bounds, steps: int = 8) -> Peak:
