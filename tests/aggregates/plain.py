@@ -19,8 +19,15 @@ import pandas as pd
 from scipy import special, stats
 
 Theta = Mapping[str, float]
-Group = list[dict[str, float]]  # a group's members
 MEMBERS = 15
+
+
+class Group(list[dict[str, float]]):
+    """A group's members, and its own columns."""
+
+    def __init__(self, members: list[dict[str, float]], own: dict[str, float]):
+        super().__init__(members)
+        self.own = own
 
 
 def make(groups: int = 40, seed: int = 7) -> pd.DataFrame:
@@ -181,8 +188,8 @@ C = "mm(member, g, name = C)"
 D = "mm(member, g, x, aggregate = var, name = D)"
 
 
-def with_group_columns(data: pd.DataFrame, groups: list[Group], t: Theta) -> dict[str, np.ndarray]:
-    maj, u = (data.groupby("g")[c].first().to_numpy() for c in ("maj", "u"))
+def with_group_columns(groups: list[Group], t: Theta) -> dict[str, np.ndarray]:
+    maj, u = (np.array([group.own[c] for group in groups]) for c in ("maj", "u"))
     s = soft(groups, t)
     return {"B.smax.x": s, "maj": maj, "B.smax.x:maj": s * maj, "B.smax.x:u": s * u}
 
@@ -251,7 +258,7 @@ ROWS = {
             / math.sqrt(mean(w, c["z"]))
         },
     ),
-    "B:z": Row("interaction", f"B * maj + B:u + {B} + {C}", lambda groups, t: with_group_columns(DATA, groups, t)),
+    "B:z": Row("interaction", f"B * maj + B:u + {B} + {C}", with_group_columns),
     "B1:B2": Row("interaction", f"A:B + {B} + {A} + {C}", two_blocks),
     "B1:B2 of features": Row("interaction", f"B:D + {B} + {D} + {C}", two_features),
 }  # fmt: skip
@@ -283,7 +290,7 @@ class Plain:
     def __init__(self, row: Row, data: pd.DataFrame, start: Theta):
         self.row = row
         frames = [d.sort_values("member") for _, d in data.groupby("g")]
-        self.groups = [d.dropna(subset="member").to_dict("records") for d in frames]
+        self.groups = [Group(d.dropna(subset="member").to_dict("records"), d.iloc[0].to_dict()) for d in frames]
         self.first = data.groupby("g").first()
         self.center = {name: column.mean() for name, column in row.columns(self.groups, start).items()}
 
@@ -301,15 +308,28 @@ class Plain:
 
     def loadings(self, t: Theta) -> np.ndarray:
         """Loadings of standardised effects of members, then of `maj`."""
-        out = []
-        for name, weigh in self.row.effects.items():
-            W = np.zeros((len(self.groups), MEMBERS))
-            for i, group in enumerate(self.groups):
-                for j, w in zip(group, weigh(group, t) if group else [], strict=True):
-                    W[i, int(j["member"])] += w
-            out.append(t[f"{name}.sd"] * W)
+        out = [t[f"{name}.sd"] * self.member_weights(name, t) for name in self.row.effects]
         maj = self.first["maj"].to_numpy()
         return np.column_stack([*out, t["maj.sd"] * (maj[:, None] == np.array([0.0, 1.0]))])
+
+    def member_weights(self, block: str, t: Theta) -> np.ndarray:
+        """Weights (groups, members) of a block's effects."""
+        W = np.zeros((len(self.groups), MEMBERS))
+        for i, group in enumerate(self.groups):
+            for j, w in zip(group, self.row.effects[block](group, t) if group else [], strict=True):
+                W[i, int(j["member"])] += w
+        return W
+
+    def linear(self, values: Theta, effects: Mapping[str, pd.Series]) -> np.ndarray:
+        """The linear predictor at parameters (the intercept at zero covariates) and effects by id, link scale."""
+        eta = values["Intercept"] + values["u"] * self.first["u"].to_numpy()
+        if self.row.known:
+            eta = eta + self.row.known(self.groups, values)
+        for name, column in self.row.columns(self.groups, values).items():
+            eta = eta + values[name] * column
+        for block in self.row.effects:
+            eta = eta + self.member_weights(block, values) @ effects[block].reindex(range(MEMBERS)).to_numpy()
+        return eta + effects["maj"].loc[self.first["maj"]].to_numpy()
 
     def gaussian(self, t: Theta, how: str) -> float:
         """Log marginal density of y: coefficients with their `prior`, integrated `flat`, or put at their `maximum`."""

@@ -182,3 +182,29 @@ def test_a_feature_that_cannot_vary_is_refused():
     with pytest.raises(ModelError, match="constant over the groups"):
         mm.Model("y ~ 1 + mm(member, g, aggregate = hhi, name = B)", data)
     mm.Model("y ~ 1 + mm(member, g, weights = exp(b1 * s), aggregate = hhi, name = B)", data)  # starts away from zero
+
+
+def test_a_feature_that_begins_as_another_column_is_told_from_it():
+    """smax at kappa = 0, and power(s) at 0, are the mean; searches begin elsewhere, and recover the truth."""
+    data = table(250, seed=4)
+    blocks = {
+        "mm(member, g, x, aggregate = smax(kappa), name = B)": {"B.smax.x": 0.7, "B.smax.kappa": 1.5},
+        "mm(member, g, x, weights = power(s), effects = none, name = B)": {"B.x": 0.7, "B.w.s": 1.0},
+    }
+    for block, own in blocks.items():
+        text = f"y ~ u + mm(member, g, x, effects = none, name = A) + {block}"
+        truth = {"Intercept": 0.5, "u": 0.3, "A.x": 0.8, "sigma": 0.3} | own
+        model = mm.Model(text, data)
+        data["y"] = model.simulate(truth, random_seed=1).outcome[0][data["g"]]
+        fit = mm.fit(text, data, engine="ml")
+        off = (fit.params - pd.Series(truth)) / fit.bse
+        assert off.abs().max() < 3.5, off
+        laplace = mm.fit(text, data, engine="laplace", draws=300, progress=False, random_seed=1)
+        assert ((laplace.params - fit.params).abs() / fit.bse).max() < 1.0
+
+
+def test_columns_that_are_collinear_at_all_weights_are_refused():
+    text = "y ~ mm(member, g, x, weights = power(s), name = A) + mm(member, g, {}, weights = power(s), name = B)"
+    with pytest.raises(ModelError, match="collinear"):
+        mm.Model(text.format("z + I(2 * z)").replace("A.x", ""), table())
+    mm.Model(text.format("x"), table())  # weights of their own

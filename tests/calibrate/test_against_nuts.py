@@ -115,7 +115,7 @@ STRUCTURE_ROWS = {
     "min": Structure("min", feature("min", weights="1"), {"B.min.cohesion": 0.8}),
     "effn": Structure("effn", feature("effn", "", SHARPER), {"B.effn": 0.8, "B.w.b1": 0.3}),
     "entropy": Structure("entropy", feature("entropy", "", SHARPER), {"B.entropy": 2.0, "B.w.b1": 0.3}),
-    "hhi": Structure("hhi", feature("hhi", ""), {"B.hhi": 4.0, "B.w.b1": 2.0}),
+    "hhi": Structure("hhi", feature("hhi", "", SHARPER), {"B.hhi": 4.0, "B.w.b1": 0.3}),
     "cov": Structure("cov", feature("cov", ", cohesion + rile"), {"B.cov.cohesion.rile": 1.5, "B.w.b1": 0.8}),
     "E": Structure("E", feature("E((cohesion - E(cohesion)) ** 2)", ""), {"B.E": 1.0, "B.w.b1": 0.8}),
     "B:z": Structure(

@@ -12,6 +12,7 @@ import pytest
 import micromacro as mm
 from micromacro.engines import mcmc
 from micromacro.engines.coordinates import Scores
+from micromacro.engines.search import find_peaks
 from micromacro.latent.marginal import GaussianMarginal
 
 #: Small data sets in which some sd is small, zero or large against sigma.
@@ -77,3 +78,29 @@ def test_the_highest_maximum_is_found(searched):
                 )
             best = max(best, value)
     assert peaks[0].value > best - 1e-3, f"a point {best - peaks[0].value:.2f} higher was reached by plain ascent"
+
+
+@pytest.mark.parametrize("start", [0.52, 0.8, 1.0, 3.0])
+def test_a_first_step_to_where_nothing_exists_is_not_the_last(start):
+    """A normal sd: the slope at the start is steep, and a step along it leads to a sigma of zero."""
+
+    def objective(u):
+        if u[0] <= 0.0:
+            return -np.inf, np.full(1, np.nan)
+        r = 0.29 / u[0]
+        return float(-250.0 * np.log(u[0]) - 125.0 * r**2), np.array([-250.0 / u[0] + 250.0 * r**2 / u[0]])
+
+    (peak,) = find_peaks(objective, [np.array([start])], [(0.0, None)])
+    assert peak.u[0] == pytest.approx(0.29, rel=1e-6)
+
+
+def test_a_function_that_ends_at_its_top_is_no_crash():
+    """Rising to where it exists no more: the place is returned, without a curvature."""
+
+    def objective(u):
+        if u[0] >= 1.0:
+            return -np.inf, np.full(1, np.nan)
+        return float(u[0]), np.ones(1)
+
+    (peak,) = find_peaks(objective, [np.array([0.0])], [(None, None)])
+    assert 0.9 < peak.u[0] < 1.0

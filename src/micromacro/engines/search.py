@@ -157,7 +157,9 @@ def sharpen(objective: Objective, u: np.ndarray, bounds: Bounds, steps: int = 8)
     hessian = difference_hessian(objective, u, free, bounds)
     for _ in range(steps):
         block = -hessian[np.ix_(free, free)]
-        if not block.size or np.linalg.eigvalsh(0.5 * (block + block.T)).min() <= 0:
+        if not block.size or not np.all(np.isfinite(block)):  # a parameter that ran off to where nothing exists
+            break
+        if np.linalg.eigvalsh(0.5 * (block + block.T)).min() <= 0:
             break
         step = np.zeros_like(u)
         step[free] = np.linalg.solve(block, gradient[free])
