@@ -13,6 +13,7 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import micromacro as mm
@@ -426,6 +427,55 @@ def test_a_chain_that_fails_while_it_goes_on_is_left_out(counts, monkeypatch):
         fit.extend(5, progress=False)
 
 
+EVERYWHERE = {
+    "cox, a walk": ("surv(t, e) ~ x + mm(m, g)", {"family": mm.families.cox(3, baseline="random_walk")}),
+    "counts, a walk of members": (
+        "n ~ x + mm(m, g, weights = softmax(s), normalize = group, effects = walk(year))", {"family": "poisson"}
+    ),
+    "a graph": ("y ~ x + mm(m, g, effects = car(ring))", {"graphs": True}),
+    "a known covariance": ("y ~ x + mm(m, g, effects = known(K))", {"known": {"K": (0.3 + 0.7 * np.eye(9), range(9))}}),
+    "a shape": ("y ~ x + mm(m, g, s, aggregate = smax(kappa))", {}),
+    "ordinal": ("k ~ x + mm(m, g)", {"family": "ordinal"}),
+}  # fmt: skip
+
+
+def everywhere(formula, options):
+    """A small model whose family, effects or aggregation bring more along to another process than numbers."""
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame([(g, m) for g in range(60) for m in rng.choice(9, 2, replace=False)], columns=["g", "m"])
+    frame["year"], frame["s"] = frame["g"] // 6, rng.standard_normal(120)
+    groups = {
+        "x": rng.standard_normal(60), "y": rng.standard_normal(60), "n": rng.poisson(1.5, 60),
+        "t": rng.weibull(1.2, 60), "e": (rng.random(60) < 0.8).astype(int), "k": rng.integers(1, 4, 60),
+    }  # fmt: skip
+    if "graphs" in options:
+        ring = np.roll(np.eye(9), 1, 0)
+        options = {"graphs": {"ring": pd.DataFrame(ring + ring.T, range(9), range(9))}}
+    return mm.Model(formula, frame.join(pd.DataFrame(groups), on="g"), **options)
+
+
+@pytest.fixture(scope="module")
+def processes():
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        yield pool
+
+
+@pytest.mark.parametrize("case", list(EVERYWHERE))
+def test_processes_give_the_draws_of_threads_whatever_the_model(case, processes):
+    model = everywhere(*EVERYWHERE[case])
+    run = {"draws": 20, "tune": 15, "chains": 2, "random_seed": 3, "progress": False}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", mm.MicromacroWarning)
+        here, there = model.fit(**run), model.fit(**run, executor=processes)
+    assert same(here._outcome.draws, there._outcome.draws)
+
+
+def test_refits_of_a_bootstrap_are_the_same_in_processes(processes):
+    fit = everywhere("surv(t, e) ~ x", {"family": mm.families.cox(2)}).fit("ml")
+    made = fit.bootstrap(6, random_seed=1)
+    assert made.estimates.equals(fit.bootstrap(6, random_seed=1, executor=processes).estimates)
+
+
 @pytest.mark.slow
 def test_a_dask_cluster_gives_the_same_draws(counts):
     distributed = pytest.importorskip("distributed")
@@ -436,5 +486,7 @@ def test_a_dask_cluster_gives_the_same_draws(counts):
     ):
         there = counts.fit(progress=False, executor=client.get_executor(), **SHORT)
         more = there.extend(10, progress=False, executor=client.get_executor())
+        refits = counts.fit("ml").bootstrap(4, random_seed=1, executor=client.get_executor())
     assert same(here._outcome.draws, there._outcome.draws)
     assert same(here.extend(10, progress=False)._outcome.draws, more._outcome.draws)
+    assert refits.estimates.equals(counts.fit("ml").bootstrap(4, random_seed=1).estimates)
