@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
 import numpy as np
@@ -185,3 +186,45 @@ def test_what_was_dropped_is_said(data):
 def test_a_prior_for_a_parameter_that_does_not_exist_is_refused(data):
     with pytest.raises(mm.ModelError, match=r"member\.w\.b1"):
         mm.fit("y ~ x + mm(member, group)", data, priors={"member.w.b1": mm.prior.normal(0, 1)}, engine="ml")
+
+
+# -- a Cox model -----------------------------------------------------------------------------------------------------
+
+
+def cox_table(groups=90, seed=3):
+    rng = np.random.default_rng(seed)
+    t = rng.weibull(1.3, groups) + 0.001
+    return pd.DataFrame({"t": np.minimum(t, 1.6), "e": (t < 1.6).astype(int), "x": rng.standard_normal(groups)})
+
+
+def test_a_cox_model_shows_its_hazard_and_the_events_of_each_interval():
+    data = cox_table()
+    text = str(mm.Model("surv(t, e) ~ x", data, family=mm.families.cox([0.5, 1.0])).explain())
+    assert "hazard of surv(t, e)[i] at t = exp(baseline.k + eta[i]), t in interval k" in text
+    assert "~ cox(" not in text
+    crude = data["e"].sum() / data["t"].sum()
+    assert f"each exp(baseline.k) ~ gamma(0.5, {0.5 / crude:.4g})" in text
+    edges = [0.0, 0.5, 1.0, np.inf]
+    for k, (a, b) in enumerate(itertools.pairwise(edges), start=1):
+        events = int(((data["t"] > a) & (data["t"] <= b) & (data["e"] == 1)).sum())
+        time = (data["t"].clip(upper=b) - a).clip(lower=0).sum()
+        row = next(line for line in text.splitlines() if line.split()[:1] == [f"baseline.{k}"] and "(" in line)
+        shown = row.split("]")[1].split()
+        assert f"({a:.4g}, {b:.4g}]" in row
+        assert [float(v) for v in shown] == pytest.approx([events, time, events / time], rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("options", "priors", "words"),
+    [
+        ({"intervals": 3, "baseline": "random_walk"}, None, "normal(0, baseline.sd), baseline.1 ~ normal("),
+        ({"intervals": 3}, {"baseline": mm.prior.normal(0, 1)}, "each baseline.k ~ normal(0, 1)"),
+        ({"intervals": 3}, {"baseline.2": mm.prior.normal(0, 1)}, "stands below"),
+        ({"intervals": 3}, "flat", "each baseline.k without a prior"),
+        ({"intervals": "all"}, None, "more intervals"),
+    ],
+)
+def test_the_prior_of_a_baseline_in_words(options, priors, words):
+    text = str(mm.Model("surv(t, e) ~ x", cox_table(), family=mm.families.cox(**options), priors=priors).explain())
+    assert words in text
+    assert len([line for line in text.splitlines() if line.startswith("  baseline.")]) <= 12
