@@ -413,7 +413,8 @@ class Model:
         Members seen in one group only, members that are always together, sets of groups that share no member; weight
         parameters that no data can inform (the block has neither covariates nor effects; the weights do not change with
         them, as where a covariate is constant within groups and ``normalize = group``), pairs of them that change the
-        weights alike; units with one group each; terms whose effects are the same.
+        weights alike; units with one group each; terms whose effects are the same. What is found many times is said
+        once, with a count and at most three examples; problems come first.
 
         Returns
         -------
