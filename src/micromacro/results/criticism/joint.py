@@ -6,8 +6,8 @@ log-likelihoods at the mode, the linear predictors without them are normal with 
 
 .. math:: \log p(y_G \mid y_{-G}, \theta) = \sum_{i \in G} l_i(\hat\eta_i) - \tfrac12 g'Sg + \tfrac12\log|I - CK| ,
 
-exact for a Gaussian outcome, Laplace's approximation otherwise: the normal that results when the rows' terms are taken
-out again has its mode, together with the true terms, where the mode was.
+exact for a Gaussian outcome. Otherwise the terms are those of the sites of expectation propagation
+(:mod:`.propagation`), whose scales make this the mass of the cavity where G is a single row.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import math
 
 import numpy as np
 
-from ...engines.approximate import laplace_marginal
 from ...errors import EngineError
 from ...model import Specification
 from ...numerics.laplace import whitened_rows
 from .pointwise import Sample
+from .propagation import Propagation
 
 LARGE = 20_000_000  # numbers to keep of L^-1 A' at once
 
@@ -31,9 +31,9 @@ class LeaveSetsOut:
     def __init__(self, specification: Specification, sets: list[np.ndarray]):
         self.specification = specification
         self.sets = [specification.rows_of(groups) for groups in sets]
-        self.laplace = laplace_marginal(specification, held=False)  # for a Gaussian outcome its value is exact
-        self.laplace.close = 1e-9
-        self.room = self.laplace.workspace(gradient=False)
+        self.propagation = Propagation(specification)
+        self.exact = specification.family.conjugate  # then Laplace's formula has no error
+        self.room = self.propagation.room
         system = specification.system
         self.whole = system.rows * system.size <= LARGE
         self.rows = np.empty((system.rows, system.size)) if self.whole else np.empty((0, system.size))
@@ -45,16 +45,23 @@ class LeaveSetsOut:
 
     def at(self, theta: np.ndarray) -> np.ndarray:
         """Of every set (sets,)."""
-        room = self.room
-        if not math.isfinite(self.laplace.value(theta, room)):
-            raise EngineError("the posterior has no mode at one of the draws: use kfold()")
+        terms = self._terms(theta)
         if self.whole:
             self._whitened(np.arange(len(self.rows)), self.rows)
         out = np.empty(len(self.sets))
         for k, rows in enumerate(self.sets):
             own = self.rows[rows] if self.whole else self._whitened(rows, np.empty((len(rows), self.rows.shape[1])))
-            out[k] = self._joint(own @ own.T, room.slopes[:3, rows])
+            out[k] = self._joint(own @ own.T, terms[:, rows])
         return out
+
+    def _terms(self, theta: np.ndarray) -> np.ndarray:
+        """Value, slope and curvature (3, rows) of what stands for the rows; the factor is left in the work space."""
+        if self.exact:
+            if not math.isfinite(self.propagation.laplace.value(theta, self.room)):
+                raise EngineError("the posterior has no mode at one of the draws: use kfold()")
+            return self.room.slopes[:3]
+        sites = self.propagation.at(theta)
+        return np.stack([sites.log_value, sites.slope, sites.curvature])
 
     def _joint(self, covariance: np.ndarray, slopes: np.ndarray) -> float:
         density, slope, curvature = slopes
@@ -73,4 +80,5 @@ class LeaveSetsOut:
         out = np.empty((*draws.shape, len(self.sets)))
         for chain, draw in np.ndindex(draws.shape):
             out[chain, draw] = self.at(draws.theta[chain, draw])
+        self.propagation.warn(math.prod(draws.shape))
         return out
