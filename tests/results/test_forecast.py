@@ -161,3 +161,26 @@ def test_variances_and_medians_of_families_are_those_of_what_they_simulate(name)
     if hasattr(family, "median"):
         below = (y < family.median(eta, own)).mean(0)
         assert np.all(np.abs(below - 0.5) < 4 * 0.5 / np.sqrt(40000))
+
+
+def test_draws_at_a_vague_maximum_stay_where_the_model_exists(quick):
+    """An autoregression without dependence, a role whose sd is below its standard error: predictions are finite."""
+    rng = np.random.default_rng(0)
+    g = np.repeat(np.arange(120), rng.integers(2, 5, 120))
+    data = pd.DataFrame({"g": g, "m": rng.integers(0, 20, len(g)), "year": 1990 + g // 6})
+    data["o"] = rng.permutation(data["m"])
+    data["y"] = (rng.standard_normal(120) * 0.5)[g] + rng.standard_normal(20)[data["m"]]
+    data["y"] = data.groupby("g")["y"].transform("mean")
+    new = pd.DataFrame({"g": [900, 901], "m": [1, 2], "o": [3, 4], "year": [2003, 2011]})
+    for effects in ("mm(m, g, effects = ar1(year))", "mm(m, g) + mm(o, g, effects = correlated_with(m))"):
+        fit = quick(f"y ~ 1 + {effects}", data)
+        drawn = as_draws(fit.posterior, 400, np.random.default_rng(1)).draws[0]
+        for k, p in enumerate(fit.specification.parameters):
+            if p.kind in ("rho", "cor", "sd"):
+                low, high = (0.0, np.inf) if p.kind == "sd" else (0.0 if p.kind == "rho" else -1.0, 1.0)
+                assert low <= drawn[:, k].min() and drawn[:, k].max() < high, p.name
+                if np.isfinite(fit.bse[p.name]):
+                    assert fit.conf_int().loc[p.name].between(low, max(high, 0.0)).all(), p.name
+                    if fit.bse[p.name] > fit.params[p.name]:  # of an sd: plainly, not on the log scale
+                        assert drawn[:, k].max() < fit.params[p.name] + 8 * fit.bse[p.name]
+        assert np.isfinite(fit.predict(new, kind="response", random_seed=1).to_numpy()).all()

@@ -7,9 +7,10 @@ in x,
    \qquad \delta \sim N(0, V),\; z \sim N(0, I),
 
 which has the joint covariance that the standard errors come from. Positive parameters are drawn on the log scale,
-correlations on Fisher's; an entry on its boundary stays there. What is normal is an effect u = sd x, not x, so that a
-linear predictor which the data know well keeps its spread: :math:`\hat{sd}\,x + \hat x\,\delta_{sd}` is drawn and then
-divided by the sd drawn.
+correlations on Fisher's; an entry on its boundary stays there. Of an sd that is below its standard error the log scale
+knows nothing: it is drawn plainly and folded at zero, as the likelihood is even in it. What is normal is an effect
+u = sd x, not x, so that a linear predictor which the data know well keeps its spread:
+:math:`\hat{sd}\,x + \hat x\,\delta_{sd}` is drawn and then divided by the sd drawn.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from ..engines.factor import conditional_factor
 from ..errors import EngineError
 from ..numerics.cholesky import solve_upper
 from .posterior import Posterior
+
+CLOSE_TO_ONE = 1.0 - 1e-6  # where a correlation or an autoregression drawn near one is held
 
 
 def as_draws(posterior: Posterior, draws: int, rng: np.random.Generator) -> Posterior:
@@ -111,9 +114,13 @@ def _moved(posterior: Posterior, delta: np.ndarray) -> np.ndarray:
         if optimum.boundary[k]:
             out[k] = at
         elif p.positive and at > 0.0:
-            out[k] = at * np.exp(delta[k] / at)
+            vague = p.kind == "sd" and optimum.covariance[k, k] > at * at
+            out[k] = max(abs(out[k]), 1e-8 * at) if vague else at * np.exp(delta[k] / at)
         elif p.kind == "cor" and abs(at) < 1.0:
-            out[k] = np.tanh(np.arctanh(at) + delta[k] / (1.0 - at * at))
+            drawn = np.tanh(np.arctanh(at) + delta[k] / (1.0 - at * at))
+            out[k] = min(max(drawn, -CLOSE_TO_ONE), CLOSE_TO_ONE)
+        elif p.kind == "rho":
+            out[k] = min(max(out[k], 0.0), CLOSE_TO_ONE)
         else:
             low, high = p.prior.support
             out[k] = min(max(out[k], low), high)

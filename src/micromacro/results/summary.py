@@ -33,7 +33,10 @@ def quantiles(draws: np.ndarray, ci: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def intervals(posterior: Posterior, ci: float) -> tuple[np.ndarray, np.ndarray]:
-    """Intervals of all parameters: equal-tailed quantiles, or Wald (on the log scale for positive parameters)."""
+    """Intervals of all parameters: equal-tailed quantiles, or Wald (on the log scale for positive parameters).
+
+    An sd that is below its standard error has a plain one from zero.
+    """
     if posterior.sampled:
         return quantiles(posterior.draws.reshape(-1, posterior.draws.shape[-1]), ci)
     z = normal_quantile(ci)
@@ -42,10 +45,14 @@ def intervals(posterior: Posterior, ci: float) -> tuple[np.ndarray, np.ndarray]:
     for k, p in enumerate(posterior.specification.parameters):
         if p.positive and estimate[k] > 0:
             factor = np.exp(z * se[k] / estimate[k])
-            low[k], high[k] = estimate[k] / factor, estimate[k] * factor
+            if p.kind != "sd" or se[k] <= estimate[k]:
+                low[k], high[k] = estimate[k] / factor, estimate[k] * factor
+            low[k] = max(low[k], 0.0)  # of an sd below its standard error the log scale knows nothing
         if p.kind == "cor" and abs(estimate[k]) < 1.0:  # Fisher's z
             at, width = np.arctanh(estimate[k]), z * se[k] / (1.0 - estimate[k] ** 2)
             low[k], high[k] = np.tanh(at - width), np.tanh(at + width)
+        if p.kind == "rho":
+            low[k], high[k] = max(low[k], 0.0), min(high[k], 1.0)
     return low, high
 
 
@@ -65,7 +72,8 @@ def summary_table(posterior: Posterior, ci: float) -> pd.DataFrame:
     with np.errstate(divide="ignore", invalid="ignore"):
         z = posterior.estimate / posterior.sd
     # no test of zero here
-    z[[k for k, p in enumerate(posterior.specification.parameters) if p.positive or p.fixed]] = np.nan
+    untested = [p.positive or p.fixed or p.kind == "rho" for p in posterior.specification.parameters]
+    z[np.array(untested, dtype=bool)] = np.nan
     columns = {
         "estimate": posterior.estimate, "se": posterior.sd, "z": z, "p": 2.0 * special.ndtr(-np.abs(z)), "lower": low,
         "upper": high, **given,
