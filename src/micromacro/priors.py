@@ -350,7 +350,7 @@ class Gamma(Prior):
         return (0.0, math.inf)
 
     def log_density(self, x: float) -> float:
-        if x <= 0:
+        if not 0.0 < x < math.inf:
             return -math.inf
         return (
             self.shape * math.log(self.rate) - math.lgamma(self.shape) + (self.shape - 1) * math.log(x) - self.rate * x

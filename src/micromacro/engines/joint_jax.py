@@ -433,7 +433,9 @@ def unconstrain(hypers: tuple[Parameter, ...], theta: np.ndarray) -> np.ndarray:
     out, cut = np.empty(len(theta)), -math.inf
     for k, (p, (low, high)) in enumerate(zip(hypers, limits(hypers), strict=True)):
         floor = max(low, cut) if p.kind == "cut" else low
-        if math.isfinite(floor) and math.isfinite(high):
+        if p.fixed:
+            out[k] = theta[k]
+        elif math.isfinite(floor) and math.isfinite(high):
             share = min(max((theta[k] - floor) / (high - floor), 1e-4), 1.0 - 1e-4)
             out[k] = math.log(share / (1.0 - share))
         elif math.isfinite(floor) or math.isfinite(high):
