@@ -84,7 +84,11 @@ STRUCTURE_ROWS = {
     ),
     "walk": Structure("walk", member("walk"), {"pid.sd": 0.6}),
     "walk(time)": Structure("walk", member("walk(year)"), {"pid.sd": 0.6}),
-    "ar1(time)": Structure("ar1", member("ar1(year)"), {"pid.sd": 1.0, "pid.rho": 0.8}),
+    "ar1(time)": Structure(  # states that the data know well: NUTS walks through a dependence of vague ones for days
+        "ar1",
+        "mm(pid, gid, cohesion, effects = none) + hm(cid, effects = ar1(year))",
+        {"pid.cohesion": 0.5, "cid.sd": 1.0, "cid.rho": 0.8, "sigma": 0.1},
+    ),
     "car(g)": Structure("car", member("car(map)"), {"pid.sd": 1.5, "pid.rho": 0.8}, ("graphs",)),
     "icar(g)": Structure("icar", member("icar(map)"), {"pid.sd": 1.5}, ("graphs",)),
     "known(K)": Structure("known", member("known(K)"), {"pid.sd": 1.0}, ("known",)),
@@ -185,7 +189,7 @@ def model_of_structure(name: str, table: pd.DataFrame) -> mm.Model:
     }
     some = table.assign(y=table["gid"] % 7 / 3.0)
     return drawn(
-        f"y ~ majority + {row.terms}", some, row.truth | {"sigma": 0.5}, **{k: sources[k] for k in row.options}
+        f"y ~ majority + {row.terms}", some, {"sigma": 0.5} | row.truth, **{k: sources[k] for k in row.options}
     )
 
 

@@ -78,11 +78,15 @@ def find_peaks(objective: Objective, starts: list[np.ndarray], bounds: Bounds, a
     if not math.isfinite(best):
         return []
     peaks: list[Peak] = []
-    for u, value in found:
-        if value < best - 12.0:
+
+    def known(u: np.ndarray, value: float) -> bool:
+        return any(abs(value - p.value) < 1e-3 and np.abs(u - p.u).max(initial=0.0) < apart for p in peaks)
+
+    for u, value in sorted(found, key=lambda one: -one[1]):
+        if value < best - 12.0 or known(u, value):
             continue
         peak = sharpen(objective, u, bounds)
-        if not any(abs(peak.value - p.value) < 1e-3 and np.abs(peak.u - p.u).max(initial=0.0) < apart for p in peaks):
+        if not known(peak.u, peak.value):
             peaks.append(peak)
     peaks.sort(key=lambda peak: -peak.value)
     # a search that stalled is no maximum, unless nothing better was found
