@@ -149,14 +149,14 @@ def test_every_kind_of_prediction(fitted):
 def test_means_are_the_family_of_the_linear_predictor(fitted):
     case, fit, _, _data = fitted
     linear, mean = fit.predict(kind="linear"), fit.predict(kind="mean")
-    # both ends of an interval go through a rising function
+    # both ends of an interval go through a rising function, but for the straight line between two order statistics
     if OWN[case.name]:
         sign = -1.0 if case.name == "cox" else 1.0  # a larger hazard is a shorter time
         ranks = np.argsort(np.argsort(linear["mean"])), np.argsort(np.argsort(mean["mean"]))
         assert sign * np.corrcoef(*ranks)[0, 1] > 0.9
     else:
         through = case.family.mean(linear[["lower", "upper"]].to_numpy().T, np.array([]), None)
-        assert pytest.approx(through, rel=1e-2, abs=1e-3) == mean[["lower", "upper"]].to_numpy().T
+        assert pytest.approx(through, rel=2e-2, abs=3e-3) == mean[["lower", "upper"]].to_numpy().T
 
 
 def test_new_groups_are_predicted(fitted):
