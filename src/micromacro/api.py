@@ -183,7 +183,7 @@ def load(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", MicromacroWarning)  # they were given when the model was fitted
         specification = model._specified(flat=about["engine"] in LIKELIHOOD)
-    return Fit(stored.outcome(specification), refit=model._refit, prior=model.prior_predictive, model=model)
+    return Fit(stored.outcome(specification), model)
 
 
 def compare(fits: Mapping[str, Fit | Elpd], ic: str | None = None) -> pd.DataFrame:
@@ -445,7 +445,7 @@ class Model:
         check_settings(settings)
         specification = self._specified(flat=engine in LIKELIHOOD)
         outcome = run_engine(engine, specification, settings)
-        fitted = Fit(outcome, refit=self._refit, prior=self.prior_predictive, model=self)
+        fitted = Fit(outcome, self)
         for message in fitted.health.warnings:
             warnings.warn(message, MicromacroWarning, stacklevel=2)
         return fitted

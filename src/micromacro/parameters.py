@@ -33,6 +33,8 @@ CLASSES = {
     "aggregate": "shapes of aggregation features",
 }
 
+HIGHEST = 1.0 - 1e-6  # of a rho: at 1 its effects are one, and their precision does not exist
+
 _VAGUE: dict[str, Prior] = {
     "b": Normal(0.0, 100.0),
     "Intercept": Normal(0.0, 100.0),
@@ -237,7 +239,7 @@ def _check_value(name: str, kind: str, value: float) -> None:
         raise ModelError(f"{name!r} is fixed at {value:g}, but it must be {what}")
     if kind == "cor" and not -1.0 <= value <= 1.0:
         raise ModelError(f"the correlation {name!r} is fixed at {value:g}, but it must lie in [-1, 1]")
-    if kind == "rho" and not 0.0 <= value <= 1.0 - 1e-6:
+    if kind == "rho" and not 0.0 <= value <= HIGHEST:
         raise ModelError(f"{name!r} is fixed at {value:g}, but it must lie in [0, 1)")
 
 

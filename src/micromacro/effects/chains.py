@@ -28,11 +28,11 @@ from scipy import sparse
 from ..errors import DataError, FormulaError, ModelError
 from ..language.nodes import Name
 from ..numerics.precision import chain_pattern, chain_precision, chain_pull
+from ..parameters import HIGHEST
 from ..priors import Uniform
 from ..table.columns import Column
 from .base import Effects, Rows, Setting
 
-HIGHEST = 1.0 - 1e-6  # of rho: at 1 the states of a chain are one, and D does not exist
 LEAST = 1e-6  # of rho: where the slope at zero is taken
 
 

@@ -24,12 +24,12 @@ from scipy import sparse
 from ..errors import DataError, FormulaError, ModelError
 from ..language.nodes import Name, Text
 from ..numerics import precision
+from ..parameters import HIGHEST
 from ..priors import Uniform
 from ..table.graphs import Graph
 from .base import Effects, Rows, Setting
 
 MOST = 5000  # nodes, whose eigenvectors are held
-HIGHEST = 1.0 - 1e-6  # of rho
 
 
 @dataclass(frozen=True, eq=False)

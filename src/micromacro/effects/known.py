@@ -112,7 +112,7 @@ class Known(Effects):
         latent = self._ids.find(rows.levels)[rows.level]
         old = np.flatnonzero(latent >= 0)
         pieces = [(old, latent[old], np.ones(len(old)))]
-        new = np.array([c for c in range(len(rows.levels)) if self._ids.find(rows.levels)[c] < 0], dtype=np.int64)
+        new = np.flatnonzero(self._ids.find(rows.levels) < 0)
         if len(new):  # what K says of them given the levels of the fit; also of those that have left all groups
             seen = self._relationship.ids.find(self._ids)
             k = self._relationship.matrix

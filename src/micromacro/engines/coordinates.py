@@ -21,12 +21,11 @@ import math
 import numpy as np
 from scipy import special
 
-from ..parameters import Parameter
+from ..parameters import HIGHEST, Parameter
 from ..priors import Normal, Prior
 
 _ROOT_2_OVER_PI = math.sqrt(2.0 / math.pi)
 QUARTER = 0.5 * math.pi
-HIGHEST = 1.0 - 1e-6  # of a rho: at 1 the prior of the effects does not exist
 
 
 def correlations(hypers: tuple[Parameter, ...]) -> np.ndarray:

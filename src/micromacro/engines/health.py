@@ -176,8 +176,8 @@ def _judge_draws(outcome: Outcome, draws: np.ndarray, diagnostics: Diagnostics) 
     specification = outcome.specification
     assert outcome.draws is not None
     troubles = list(outcome.draws.failures)
-    near = {p.name for p in _near_zero(specification, draws)}
-    without = idle(specification, np.array([p.name in near for p in specification.system.hypers], dtype=bool))
+    small = _near_zero(specification, draws)
+    without = idle(specification, np.array([p in small for p in specification.system.hypers], dtype=bool))
     names = np.array(specification.names)
     judged = ~np.isin(names, list(without))  # a correlation without information mixes badly: that is no trouble
     bad = names[judged & (diagnostics.r_hat > R_HAT)]
@@ -213,7 +213,7 @@ def _judge_draws(outcome: Outcome, draws: np.ndarray, diagnostics: Diagnostics) 
             )
         elif parameter.kind not in ("w", "aggregate") and value < 0.1 and name not in without:
             remarks.append(f"{name} is hardly informed by the data: its posterior is close to its prior")
-    for p in _near_zero(specification, draws):
+    for p in small:
         low_end = np.quantile(draws[..., specification.names.index(p.name)], 0.025)
         remarks.append(f"{p.name} may be zero: its posterior reaches down to {low_end:.3g} (2.5%)")
     remarks += [

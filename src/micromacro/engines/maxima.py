@@ -83,7 +83,8 @@ def remarks(specification: Specification, optimum: Optimum, engine: str) -> list
         gaps = ", ".join(f"{optimum.peaks[0] - p:.2f}" for p in optimum.peaks[1:])
         notes.append(f"{len(optimum.peaks)} local maxima were found; the others lie lower by {gaps}")
     q = len(hypers)
-    told = np.array([p.name not in idle(specification, zero_sds(specification, optimum.theta)) for p in hypers], bool)
+    without = idle(specification, zero_sds(specification, optimum.theta))
+    told = np.array([p.name not in without for p in hypers], dtype=bool)
     if not np.all(np.isfinite(np.diag(optimum.covariance)[:q][~optimum.boundary & told])):
         notes.append("the likelihood is flat at its maximum: standard errors are not available (nan)")
     if engine == "reml" and specification.weight_parameters:

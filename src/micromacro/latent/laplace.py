@@ -15,7 +15,7 @@ import math
 import numpy as np
 
 from ..numerics.cholesky import log_determinant, solve_lower, solve_upper
-from ..numerics.laplace import adjoint, laplace_slopes, latent_gradient, leverages, precision_slopes
+from ..numerics.laplace import adjoint, laplace_slopes, latent_gradient, precision_slopes
 from ..numerics.rows import quadratic, times
 from .mode import LatentPosterior, ModeRoom
 
@@ -91,10 +91,7 @@ class LaplaceMarginal(LatentPosterior):
         Fills leverages, H^-1 A' on the pattern of A, and the third derivatives.
         """
         s, base = self.system.symbolic, room.base
-        leverages(
-            s.layout, s.row_start, s.pair, base.values, base.panel, base.inverse, base.y, base.small, base.slope,
-            base.leverage,
-        )  # fmt: skip
+        self.system.leverages(base)
         h = 1e-4
         self.rows(room.eta + h, theta, room.trial_slopes)
         room.third[:] = room.trial_slopes[2]

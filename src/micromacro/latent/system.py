@@ -18,6 +18,7 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
+from ..numerics.laplace import leverages
 from ..numerics.rows import times
 from ..numerics.symbolic import Symbolic, analyse
 from ..parameters import Parameter
@@ -417,6 +418,15 @@ class System:
         border = columns >= self.kept
         out[rows[border], columns[border] - self.kept] = values[border]
         return out
+
+    def leverages(self, room: Workspace) -> np.ndarray:
+        """a_i' H^-1 a_i of each row (rows,), and H^-1 A' into ``room.slope``, at the factor in the work space."""
+        s = self.symbolic
+        leverages(
+            s.layout, s.row_start, s.pair, room.values, room.panel, room.inverse, room.y, room.small, room.slope,
+            room.leverage,
+        )  # fmt: skip
+        return room.leverage
 
     def natural_order(self, x: np.ndarray) -> np.ndarray:
         """x (..., size) from elimination order to (effects of part 0, part 1, ..., coefficients)."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import Executor
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from ..engines.base import Outcome, Settings
+from ..engines.base import Outcome
 from ..engines.health import Health
 from ..errors import EngineError
 from ..families.base import Family
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     from .plots import Plots
     from .store import SavedFile
 
-Refit = Callable[[Settings, str, dict[str, Any]], "Fit"]
-
 
 class Fit:
     """A fitted model.
@@ -39,18 +36,10 @@ class Fit:
     scale.
     """
 
-    def __init__(
-        self,
-        outcome: Outcome,
-        refit: Refit | None = None,
-        prior: Callable[..., Any] | None = None,
-        model: Any = None,
-    ):
+    def __init__(self, outcome: Outcome, model: Any = None):
         self._outcome = outcome
-        self._prior = prior
         self._model = model
         self._posterior = Posterior(outcome)
-        self._refit = refit
 
     # -- what was fitted ---------------------------------------------------------------------------------------------
 
@@ -319,9 +308,9 @@ class Fit:
 
     def update(self, **changes: Any) -> Fit:
         """Fit again with some arguments of :func:`micromacro.fit` changed; the rest stays as it was."""
-        if self._refit is None:
+        if self._model is None:
             raise EngineError("this fit was loaded without its data: fit the model anew with mm.fit")
-        return self._refit(self._outcome.settings, self.engine, changes)
+        return self._model._refit(self._outcome.settings, self.engine, changes)
 
     def extend(self, draws: int, *, progress: bool = True, executor: Executor | None = None) -> Fit:
         """A fit with more draws: the chains of `mcmc` go on from where they stopped, without tuning.
@@ -352,7 +341,7 @@ class Fit:
         if isinstance(draws, bool) or not isinstance(draws, int | np.integer) or draws < 1:
             raise EngineError(f"draws= must be a positive whole number, not {draws!r}")
         longer = extend(self._outcome, int(draws), progress, executor)
-        return Fit(longer, self._refit, self._prior, self._model)
+        return Fit(longer, self._model)
 
     def to_datatree(
         self,
@@ -388,12 +377,12 @@ class Fit:
 
         seed = self._outcome.settings.random_seed if random_seed is None else random_seed
         if prior is None:
-            prior = self._prior is not None and all(p.prior.proper for p in self.specification.parameters)
+            prior = self._model is not None and all(p.prior.proper for p in self.specification.parameters)
         draw = None
         if prior:
-            if self._prior is None:
+            if self._model is None:
                 raise EngineError("this fit was made without a way to draw from its prior: fit the model with mm.fit")
-            draw = partial(self._prior, prior_draws, random_seed=seed)
+            draw = partial(self._model.prior_predictive, prior_draws, random_seed=seed)
         wanted = Wanted(effects, log_likelihood, posterior_predictive)
         return to_datatree(self._posterior, wanted, draw, np.random.default_rng(seed))
 

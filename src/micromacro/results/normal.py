@@ -25,9 +25,8 @@ from ..engines.base import Draws
 from ..engines.factor import conditional_factor
 from ..errors import EngineError
 from ..numerics.cholesky import solve_upper
+from ..parameters import HIGHEST
 from .posterior import Posterior
-
-CLOSE_TO_ONE = 1.0 - 1e-6  # where a correlation or an autoregression drawn near one is held
 
 
 def as_draws(posterior: Posterior, draws: int, rng: np.random.Generator) -> Posterior:
@@ -118,9 +117,9 @@ def _moved(posterior: Posterior, delta: np.ndarray) -> np.ndarray:
             out[k] = max(abs(out[k]), 1e-8 * at) if vague else at * np.exp(delta[k] / at)
         elif p.kind == "cor" and abs(at) < 1.0:
             drawn = np.tanh(np.arctanh(at) + delta[k] / (1.0 - at * at))
-            out[k] = min(max(drawn, -CLOSE_TO_ONE), CLOSE_TO_ONE)
+            out[k] = min(max(drawn, -HIGHEST), HIGHEST)
         elif p.kind == "rho":
-            out[k] = min(max(out[k], 0.0), CLOSE_TO_ONE)
+            out[k] = min(max(out[k], 0.0), HIGHEST)
         else:
             low, high = p.prior.support
             out[k] = min(max(out[k], low), high)

@@ -185,10 +185,10 @@ class Posterior:
         index, part = self.block(name)
         where = self.specification.system.theta_of(index)
         theta, _ = self.thinned(most)
+        if other is not None:
+            return np.stack([_weights_there(part, other, t[where]) for t in theta])
         room = part.weighing.scratch()
-        if other is None:
-            return np.stack([part.weights(t[where], room).copy() for t in theta])
-        return np.stack([_weights_there(part, other, t[where]) for t in theta])
+        return np.stack([part.weights(t[where], room).copy() for t in theta])
 
     def weight_estimates(self, name: str, other: Block | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Weights at the maximum and their standard errors by the delta method; `other` as in :meth:`weight_draws`."""
@@ -196,14 +196,15 @@ class Posterior:
         optimum = self.outcome.optimum
         assert optimum is not None
         where = self.specification.system.theta_of(index)
-        room = part.weighing.scratch()
-        w, slope = part.weights(optimum.theta[where], room).copy(), room["d_w"]
-        p = len(part.weight_parameters)
-        if other is not None:
-            w, slope = _weights_there(part, other, optimum.theta[where]), np.empty((p, len(other.memberships.member)))
-            for k, step in enumerate(1e-5 * np.eye(len(optimum.theta[where]))[:p]):
-                up, down = (_weights_there(part, other, optimum.theta[where] + s * step) for s in (1.0, -1.0))
-                slope[k] = (up - down) / 2e-5
+        theta, p = optimum.theta[where], len(part.weight_parameters)
+        if other is None:
+            room = part.weighing.scratch()
+            w, slope = part.weights(theta, room).copy(), room["d_w"]
+        else:
+            w, slope = _weights_there(part, other, theta), np.empty((p, len(other.memberships.member)))
+            for k, step in enumerate(1e-5 * np.eye(len(theta))[:p]):
+                slope[k] = _weights_there(part, other, theta + step) - _weights_there(part, other, theta - step)
+            slope /= 2e-5
         v = np.nan_to_num(optimum.covariance[where, where][:p, :p])
         return w, np.sqrt(np.maximum(np.einsum("km,kl,lm->m", slope, v, slope), 0.0))
 
@@ -218,4 +219,4 @@ class Posterior:
 def _weights_there(part: Block, other: Block, theta: np.ndarray) -> np.ndarray:
     """Weights on other tables at the block's theta, with the constant of ``normalize=total`` of the fit."""
     held = other.held(part, theta)
-    return held.weights(theta, held.weighing.scratch()).copy()
+    return held.weights(theta, held.weighing.scratch(gradient=False))

@@ -44,10 +44,11 @@ def intervals(posterior: Posterior, ci: float) -> tuple[np.ndarray, np.ndarray]:
     low, high = estimate - z * se, estimate + z * se
     for k, p in enumerate(posterior.specification.parameters):
         if p.positive and estimate[k] > 0:
-            factor = np.exp(z * se[k] / estimate[k])
-            if p.kind != "sd" or se[k] <= estimate[k]:
+            if p.kind == "sd" and se[k] > estimate[k]:  # the log scale knows nothing of it
+                low[k] = max(low[k], 0.0)
+            else:
+                factor = np.exp(z * se[k] / estimate[k])
                 low[k], high[k] = estimate[k] / factor, estimate[k] * factor
-            low[k] = max(low[k], 0.0)  # of an sd below its standard error the log scale knows nothing
         if p.kind == "cor" and abs(estimate[k]) < 1.0:  # Fisher's z
             at, width = np.arctanh(estimate[k]), z * se[k] / (1.0 - estimate[k] ** 2)
             low[k], high[k] = np.tanh(at - width), np.tanh(at + width)

@@ -150,6 +150,11 @@ def sort_columns(parameters: list[Parameter], known: list[float]) -> Columns:
     )
 
 
+def constant(column: np.ndarray) -> bool:
+    """Whether a column over the groups is the same everywhere but for rounding."""
+    return len(column) > 1 and bool(np.ptp(column) <= 1e-12 * max(1.0, abs(column[0])))
+
+
 def spread(column: np.ndarray) -> float:
     """Standard deviation of a column (divisor n - 1), zero for a single row."""
     return float(np.std(column, ddof=1)) if len(column) > 1 else 0.0

@@ -20,7 +20,6 @@ import numpy as np
 from ...engines.targets import gaussian_marginal
 from ...errors import EngineError
 from ...model import Specification
-from ...numerics.laplace import leverages
 from ..predict import group_index
 from .pointwise import Sample, group_values
 from .propagation import Propagation
@@ -65,21 +64,12 @@ class Cavities:
         self._check(sites.variance > 0.0)
         return Cavity(sites.mean, sites.variance, sites.log_mass)
 
-    def leverage(self) -> np.ndarray:
-        """a_i' H^-1 a_i of each row at the factor in the work space."""
-        s, room = self.specification.system.symbolic, self.room
-        leverages(
-            s.layout, s.row_start, s.pair, room.values, room.panel, room.inverse, room.y, room.small, room.slope,
-            room.leverage,
-        )  # fmt: skip
-        return room.leverage
-
     def _gaussian(self, theta: np.ndarray) -> Cavity:
         if not math.isfinite(self.gaussian.value(theta, self.room)):
             raise EngineError("the likelihood cannot be evaluated at one of the draws; please report this")
         room, sigma2 = self.room, theta[-1] ** 2
         count = self.gaussian.weight
-        h = self.leverage().copy()
+        h = self.specification.system.leverages(room).copy()
         remains = 1.0 - count / sigma2 * h
         self._check(remains > 1e-9)
         variance = h / remains

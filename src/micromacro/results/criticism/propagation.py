@@ -25,7 +25,6 @@ from ...engines.approximate import laplace_marginal
 from ...errors import EngineError, MicromacroWarning
 from ...latent.mode import ModeRoom
 from ...model import Specification
-from ...numerics.laplace import leverages
 
 NODES = 21
 ROUNDS = 40
@@ -60,7 +59,7 @@ class Propagation:
     def __init__(self, specification: Specification):
         self.laplace = laplace_marginal(specification, held=False)
         self.laplace.close = 1e-9
-        self.symbolic = specification.system.symbolic
+        self.system = specification.system
         self.room: ModeRoom = self.laplace.workspace()
         self.unsettled = 0  # thetas at which it did not settle, and Laplace's sites serve
         nodes, weights = np.polynomial.hermite_e.hermegauss(NODES)
@@ -74,28 +73,28 @@ class Propagation:
         EngineError
             Where the posterior has no mode.
         """
-        start = self._laplace(theta)
-        settled = self._settle(theta) if np.all(start.variance > 0.0) else start
-        if settled is None:
-            self.unsettled += 1
-            return self._laplace(theta)
-        return settled
+        self._mode(theta)
+        settled = self._settle(theta)
+        if settled is not None:
+            return settled
+        sites = self._laplace(theta)
+        self.unsettled += bool(np.all(sites.variance > 0.0))
+        return sites
 
-    def leverage(self) -> np.ndarray:
-        """a_i' H^-1 a_i of each row (rows,) at the factor in the work space."""
-        s, base = self.symbolic, self.room.base
-        leverages(
-            s.layout, s.row_start, s.pair, base.values, base.panel, base.inverse, base.y, base.small, base.slope,
-            base.leverage,
-        )  # fmt: skip
-        return np.maximum(base.leverage, 1e-300)
+    def _leverages(self) -> np.ndarray:
+        """Of the rows (rows,) at the factor in the work space."""
+        return np.maximum(self.system.leverages(self.room.base), 1e-300)
+
+    def _mode(self, theta: np.ndarray) -> None:
+        """The mode, its slopes and its factor into the work space."""
+        if not math.isfinite(self.laplace.value(theta, self.room)):
+            raise EngineError("the Laplace approximation does not exist at one of the draws: use kfold()")
 
     def _laplace(self, theta: np.ndarray) -> Sites:
         """Laplace's sites: the terms' own value, slope and curvature at the mode."""
         room = self.room
-        if not math.isfinite(self.laplace.value(theta, room)):
-            raise EngineError("the Laplace approximation does not exist at one of the draws: use kfold()")
-        h = self.leverage()
+        self._mode(theta)
+        h = self._leverages()
         value, slope, curvature = room.slopes[:3].copy()
         remains = 1.0 + curvature * h
         variance = h / np.where(remains > 1e-9, remains, -1.0)  # below zero where the rest determines nothing
@@ -115,7 +114,7 @@ class Propagation:
                 return None
             room.x += room.step  # the mean under the sites, whose logarithm is quadratic
             self.laplace.predict(room, room.x, room.eta)
-            h = self.leverage()
+            h = self._leverages()
             remains = 1.0 - tau * h
             if not np.all(remains > 1e-9):
                 return None

@@ -11,7 +11,7 @@ from ...language.functions import GROUP_FUNCTIONS
 from ...language.nodes import Call, MemberCall, Name, Node, children
 from ...language.printing import to_text
 from ...numerics import aggregation
-from ..base import Context, sort_columns, spread
+from ..base import Context, constant, sort_columns, spread
 from ..design import make_design
 from ..slopes import Wanted, build_effects, make_slopes, read_effects
 from .term import MemberPart, member_covariates, member_rows
@@ -150,9 +150,9 @@ def _with_priors(
     names = (("Intercept",) if part.with_intercept else ()) + part.design.names
     estimated = features[: len(names)].copy()
     for name, column, feature in zip(names, part.x, estimated, strict=False):
-        if intercept and _constant(feature):
+        if intercept and constant(feature):
             _elsewhere(part, column, feature)
-            if _constant(feature):
+            if constant(feature):
                 raise ModelError(
                     f"'{part.name}.{name}' is constant over the groups once it is aggregated (always {feature[0]:g}), "
                     "so it cannot be told from the intercept: leave it out"
@@ -169,10 +169,6 @@ def _with_priors(
     weight_remarks(part, bool(names) or wanted.kind.word != "none" or len(known) > 0, context)
     columns = sort_columns(parameters, known)
     return replace(part, columns=columns, parameters=tuple(parameters), center=center, structure=structure)
-
-
-def _constant(feature: np.ndarray) -> bool:
-    return len(feature) > 1 and bool(np.ptp(feature) <= 1e-12 * max(1.0, abs(feature[0])))
 
 
 def _elsewhere(part: MemberPart, column: np.ndarray, feature: np.ndarray) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from ...errors import FormulaError, ModelError
 from ...language.nodes import Interaction
 from ...language.printing import to_text
-from ..base import Context, sort_columns, spread
+from ..base import Context, constant, sort_columns, spread
 from ..design import make_design
 from .feature_call import estimated_features, sum_features
 from .feature_part import FeaturePart, InteractionPart
@@ -73,7 +73,7 @@ def _factor(part: Block, term: Interaction, context: Context) -> Features:
 
 def _check_varied(value: np.ndarray, names: list[str], intercept: bool) -> None:
     for name, column in zip(names, value, strict=True):
-        if intercept and len(column) > 1 and np.ptp(column) <= 1e-12 * max(1.0, abs(column[0])):
+        if intercept and constant(column):
             raise ModelError(
                 f"{name!r} is constant over the groups (always {column[0]:g}), so it cannot be told from the "
                 "intercept: leave it out"
