@@ -174,6 +174,29 @@ def test_a_likelihood_that_is_flat_in_a_weight_is_trouble_for_ml(quick):
     assert np.isnan(fit.bse["member.w.b1"])
 
 
+def strongest(seed=1, groups=150, members=60):
+    """Outcomes that follow the member with the largest s alone."""
+    rng = np.random.default_rng(seed)
+    rows = [(g, i) for g in range(groups) for i in rng.choice(members, rng.integers(2, 6), replace=False)]
+    frame = pd.DataFrame(rows, columns=["group", "member"])
+    frame["s"], frame["x"] = rng.standard_normal((2, len(frame)))
+    top = frame.loc[frame.groupby("group")["s"].idxmax()].set_index("group")
+    effects = 0.5 * rng.standard_normal(members)
+    y = 2.0 * top["x"] + effects[top["member"]] + 0.2 * rng.standard_normal(groups)
+    return frame.assign(y=frame["group"].map(y))
+
+
+@pytest.mark.parametrize(
+    ("weights", "names"), [("exp(b1 * s)", ["member.w.b1"]), ("logistic(s)", ["member.w.b0", "member.w.s"])]
+)
+def test_weights_that_run_off_to_a_limit_are_trouble_for_ml(quick, weights, names):
+    """All weight on the strongest: one member's weight, or a step, of which larger parameters change nothing."""
+    fit = quick(f"y ~ 1 + mm(member, group, x, weights = {weights}, normalize = group)", strongest(), "ml")
+    for name in names:
+        assert any(f"does not determine {name} (it went to" in t for t in fit.health.troubles)
+    assert fit.params["member.x"] == pytest.approx(2.0, abs=0.2)
+
+
 def test_a_search_that_stopped_too_early_is_trouble(dense, data, quick):
     fit = quick(dense.FORMULA.format(rule="group"), data, "ml")
     assert fit.health.ok

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import logsumexp
 
 from micromacro.numerics import features as f
 
@@ -128,6 +129,22 @@ def test_the_soft_maximum_keeps_its_digits_near_zero(kappa, data):
     d_want = sum(c[p] * (p - 1) * np.longdouble(kappa) ** (p - 2) / factorial[p] for p in c)
     assert value[3] == pytest.approx(float(want), rel=1e-13 if abs(kappa) < 0.01 else 1e-7)
     assert slope[2, 3] == pytest.approx(float(d_want), rel=1e-7)
+
+
+def test_the_soft_maximum_of_members_without_weight():
+    """Members far above the others count for nothing if their weights have vanished, and for little if nearly so."""
+    x = np.array([-0.5, 0.3, 9.0, 2.0])
+    start = np.array([0, 4], dtype=np.int64)
+    value = np.empty((1, 1))
+    for small, kappa in ((0.0, 300.0), (1e-299, 60.0), (1e-299, 80.0), (1e-299, 300.0), (1e-12, 3.0)):
+        w = np.array([0.6, 0.4, small, 0.0])
+        f.features(
+            f.SMAX, w, np.empty((0, 4)), start, x[None], x[None], np.array([kappa]), np.empty(0, int), value,
+            np.empty((1, 0, 1)),
+        )  # fmt: skip
+        with np.errstate(divide="ignore"):
+            want = logsumexp(np.log(w) + kappa * x) / kappa
+        assert value[0, 0] == pytest.approx(want, rel=1e-13)
 
 
 positive = st.floats(0.05, 1.0)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..latent.system import System
 from ..model import Specification
 from ..parameters import Parameter
 from .base import Outcome
@@ -14,6 +15,7 @@ R_HAT = 1.01
 ESS = 400.0
 CONTRACTION = 0.5
 CAUTIONS = ("REML with estimated weights", "separated:", "no events:")  # how notes begin that deserve a warning
+SATURATED = 1e-2  # what doubling weight parameters may change, relative to their absence, if they ran off
 RIDGE = 1e-3  # log-likelihood by which maxima far apart must differ not to be one ridge
 
 
@@ -136,9 +138,12 @@ def _judge_optimum(outcome: Outcome) -> Health:
         )
     q = len(optimum.theta)
     flat = ~np.isfinite(np.diag(optimum.covariance)[:q]) & ~optimum.boundary
-    for p, bad in zip(hypers, flat, strict=True):
-        if bad and p.name not in without:
-            troubles.append(f"the likelihood does not determine {p.name}: give it a prior, or leave it out")
+    vague = ~(np.diag(optimum.covariance)[:q] < optimum.theta**2)  # a weight at its limit should be told from zero
+    gone = vague & saturated(outcome.specification.system, optimum.theta)
+    for k, p in enumerate(hypers):
+        if p.name not in without and (flat[k] or gone[k]):
+            far = f" (it went to {optimum.theta[k]:.3g}, beyond which the weights stay as they are)" if gone[k] else ""
+            troubles.append(f"the likelihood does not determine {p.name}{far}: give it a prior, or leave it out")
     remarks = list(outcome.notes)
     remarks += [f"{cor} is not identified: {sd} is zero, and nothing varies with it" for cor, sd in without.items()]
     for k, p in enumerate(hypers):
@@ -148,6 +153,36 @@ def _judge_optimum(outcome: Outcome) -> Health:
             remarks += _vague_shape(p, float(optimum.theta[k]), float(np.sqrt(optimum.covariance[k, k])))
     cautions = tuple(n for n in outcome.notes if n.startswith(CAUTIONS))
     return Health(not troubles, tuple(troubles), tuple(remarks), cautions=cautions)
+
+
+def saturated(system: System, theta: np.ndarray) -> np.ndarray:
+    """Which entries of theta (q,) are weight parameters so far from zero that twice as far is the same.
+
+    The likelihood is flat from there on, whatever curvature is left where the search ended. A parameter is tried alone,
+    then together with the others (weights and shapes) of its part: logistic weights may run off to a step, which stays
+    where it is.
+    """
+    out = np.zeros(len(theta), dtype=bool)
+    room = system.workspace(gradient=False)
+    free = np.array([p.kind in ("w", "aggregate") and not p.fixed for p in system.hypers], dtype=bool) & (theta != 0.0)
+    weights = np.array([p.kind == "w" for p in system.hypers], dtype=bool)
+    if not np.any(free & weights) or not system.fill(theta, room):
+        return out
+    here = np.append(room.values, room.offset)
+
+    def change(which: np.ndarray, factor: float) -> float:
+        """The largest, in the entries of A and the offset, when some entries of theta are multiplied."""
+        if not system.fill(np.where(which, factor * theta, theta), room):
+            return np.inf
+        return float(np.abs(np.append(room.values, room.offset) - here).max(initial=0.0))
+
+    every = np.arange(len(theta))
+    for own in (system.theta_of(k) for k in range(len(system.parts))):
+        together = free & np.isin(every, every[own])
+        for k in np.flatnonzero(together & weights):
+            alone = every == k
+            out[k] = any(change(which, 2.0) < SATURATED * change(which, 0.0) for which in (alone, together))
+    return out
 
 
 def zero_sds(specification: Specification, theta: np.ndarray) -> np.ndarray:

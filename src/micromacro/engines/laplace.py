@@ -194,6 +194,7 @@ class _Approximation:
         again[np.unique(picked, return_index=True)[1]] = False
         for i in np.flatnonzero(again):
             k = picked[i]
-            value = self.value(proposals.scores[k], proposals.modes[k])
-            x[i], joint[i] = self.sample(proposals.scores[k], value, rng)
+            self.theta = proposals.theta[k]
+            self.marginal.back(self.theta, proposals.modes[k], self.room)
+            x[i], joint[i] = self.sample(proposals.scores[k], float(proposals.value[k]), rng)
         return proposals.theta[picked], x, proposals.value[picked], joint

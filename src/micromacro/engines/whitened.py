@@ -102,7 +102,7 @@ class WhitenedTarget:
         if not math.isfinite(posterior.climb(theta, room)):
             return False
         place.mean[:] = room.x
-        return posterior.newton(room, room.x, room.slopes[3])[0] < 0
+        return posterior.factor(room, room.slopes[3])
 
     # -- the density -------------------------------------------------------------------------------------------------
 

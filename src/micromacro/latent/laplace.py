@@ -55,7 +55,16 @@ class LaplaceMarginal(LatentPosterior):
         if room.settled:
             return True
         np.negative(room.slopes[2], out=room.curvature)
-        return self.newton(room, room.x, room.curvature)[0] < 0
+        return self.factor(room, room.curvature)
+
+    def back(self, theta: np.ndarray, mode: np.ndarray, room: ModeRoom) -> None:
+        """Put mode, slopes and factor of a theta into the work space again, from the mode that :meth:`value` found."""
+        self.fill(theta, room)
+        room.x[:] = mode
+        self.predict(room, room.x, room.eta)
+        self.rows(room.eta, theta, room.slopes)
+        room.settled = False
+        self.settle(room)
 
     def gradient(self, point: np.ndarray, room: ModeRoom) -> tuple[float, np.ndarray]:
         """Value and derivative in every entry of the point (natural scale); nan where the value is -inf."""

@@ -13,7 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ..numerics.laplace import newton_step, predictor
+from ..numerics.laplace import factor_at, newton_step, predictor
 from ..numerics.rows import quadratic, times
 from .system import System, Workspace
 
@@ -170,6 +170,14 @@ class LatentPosterior:
             s.layout, s.row_start, s.columns, s.pair, base.values, room.slopes[1], curvature, s.d_place, s.d_row,
             s.d_column, base.d_value, self.center, x, base.panel, room.gradient, room.step, base.buffer,
         )  # fmt: skip
+
+    def factor(self, room: ModeRoom, curvature: np.ndarray) -> bool:
+        """Factorise H at the values in the work space and some curvatures; False where it is not positive definite."""
+        s, base = self.system.symbolic, room.base
+        bad = factor_at(
+            s.layout, s.row_start, s.pair, base.values, curvature, s.d_place, base.d_value, base.panel, base.buffer
+        )
+        return bad < 0
 
     def direction(self, room: ModeRoom) -> float:
         """A Newton step at ``room.x``, by the true curvature if that works; returns its squared length."""

@@ -30,7 +30,7 @@ from numba import njit
 SUM, MOMENT, COV, HHI, EFFN, ENTROPY, THRESHOLD, SMAX, GMEAN, MAX, MIN = range(11)
 
 _kernel = njit(cache=True, nogil=True, error_model="numpy")
-_LEAST = 1e-300  # a weight below it counts as this in a logarithm, whose slope would else be infinite
+_LEAST = 1e-300  # a weight below it counts as this where it is divided by or its logarithm taken
 
 
 @_kernel
@@ -191,17 +191,19 @@ def _smax(w, x, kappa, each):
     n = len(w)
     a = _mean(w, x)
     reach = 0.0
-    top = 0
     for j in range(n):
         reach = max(reach, abs(kappa * (x[j] - a)))
-        if w[j] > 0.0 and (w[top] <= 0.0 or kappa * x[j] > kappa * x[top]):
-            top = j
     if reach > 1.0:
+        top = 0
+        height = -np.inf
+        for j in range(n):  # whose term is the largest: a weight may be so small that the largest exponent is not it
+            if w[j] > _LEAST and kappa * x[j] + math.log(w[j]) > height:
+                top, height = j, kappa * x[j] + math.log(w[j])
         total = 0.0
         moved = 0.0
         for j in range(n):
             d = x[j] - x[top]
-            each[j] = math.exp(kappa * d)
+            each[j] = math.exp(min(kappa * d, math.log(w[top] / max(w[j], _LEAST))))
             total += w[j] * each[j]
             moved += w[j] * each[j] * d
         for j in range(n):

@@ -31,6 +31,13 @@ def latent_gradient(row_start, columns, values, d_row, d_column, d_value, center
 
 
 @_kernel
+def factor_at(layout, row_start, pair, values, curvature, d_place, d_value, panel, buffer):
+    """Factorise H at some curvatures. Returns -1 or the failing column."""
+    assemble(row_start, pair, values, curvature, d_place, d_value, panel)
+    return factorise(layout, panel, buffer)
+
+
+@_kernel
 def newton_step(
     layout, row_start, columns, pair, values, slope, curvature, d_place, d_row, d_column, d_value, center, x,
     panel, gradient, step, buffer,
@@ -39,8 +46,7 @@ def newton_step(
 
     Returns (bad, decrement): -1 or the failing column, and gradient' H^-1 gradient.
     """
-    assemble(row_start, pair, values, curvature, d_place, d_value, panel)
-    bad = factorise(layout, panel, buffer)
+    bad = factor_at(layout, row_start, pair, values, curvature, d_place, d_value, panel, buffer)
     if bad >= 0:
         return bad, 0.0
     latent_gradient(row_start, columns, values, d_row, d_column, d_value, center, x, slope, step, gradient)

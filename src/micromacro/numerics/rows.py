@@ -7,9 +7,11 @@ one pass over memory does each job.
 
 from __future__ import annotations
 
+import numpy as np
 from numba import njit
 
 _kernel = njit(cache=True, nogil=True, error_model="numpy", boundscheck=False)
+_at = np.uint64  # a place that is never negative: Numba need not ask, which saves a quarter of the time
 
 
 @_kernel
@@ -26,7 +28,7 @@ def assemble(row_start, pair, values, weight, d_place, d_value, panel):
         for a in range(begin, row_start[i + 1]):
             f = w * values[a]
             for b in range(begin, a + 1):
-                panel[pair[p]] += f * values[b]
+                panel[_at(pair[_at(p)])] += f * values[_at(b)]
                 p += 1
 
 
@@ -36,7 +38,7 @@ def times(row_start, columns, values, x, out):
     for i in range(len(row_start) - 1):
         total = 0.0
         for a in range(row_start[i], row_start[i + 1]):
-            total += values[a] * x[columns[a]]
+            total += values[_at(a)] * x[_at(columns[_at(a)])]
         out[i] = total
 
 
@@ -46,7 +48,7 @@ def transposed_times(row_start, columns, values, v, out):
     for i in range(len(row_start) - 1):
         f = v[i]
         for a in range(row_start[i], row_start[i + 1]):
-            out[columns[a]] += values[a] * f
+            out[_at(columns[_at(a)])] += values[_at(a)] * f
 
 
 @_kernel
@@ -69,9 +71,9 @@ def pair_products(row_start, pair, values, inverse, slope, leverage):
             va = values[a]
             own = 0.0
             for b in range(begin, a):
-                s = inverse[pair[p]]
-                own += s * values[b]
-                slope[b] += s * va
+                s = inverse[_at(pair[_at(p)])]
+                own += s * values[_at(b)]
+                slope[_at(b)] += s * va
                 p += 1
             s = inverse[pair[p]]
             p += 1
