@@ -259,7 +259,11 @@ def aggregations(
     formula = model._reading.formula
     call = rival.member_block(formula, block)
     name = call.name or call.member.name
-    formulas = {link: rival.write_link(formula, call, link) for link in links}
+    if isinstance(links, str):
+        raise ModelError(f"links= takes several, as in [{links!r}, 'max']")
+    if engine not in ("ml", "laplace", "mcmc"):
+        raise ModelError(f"aggregations() fits by ml, laplace or mcmc, not by {engine!r}")
+    formulas = {link: rival.write_link(formula, call, link) for link in map(rival.tidy, links)}
     if len(formulas) < 2:
         raise ModelError("aggregations() compares links: name two or more")
     fits, run = {}, {"random_seed": random_seed, "progress": False}

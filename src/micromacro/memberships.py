@@ -25,7 +25,7 @@ import numpy as np
 from .errors import DataError
 from .table.columns import column_names, read_table
 from .table.screen import counted, listed
-from .table.slots import ROW, Slots, group_ids, long_table, number_column, read_slots, slot_values
+from .table.slots import ROW, Slots, check_empty, group_ids, long_table, number_column, read_slots, slot_values
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,6 +84,8 @@ def from_wide(
     """
     slots = _columns(slots, "slots")
     beside = {"weight": _columns(weights, "weights")} if weights is not None else {}
+    _differ("weight", "slot", *(values or {}))
+    _differ(*slots)
     beside |= {name: _columns(of, f"values[{name!r}]") for name, of in (values or {}).items()}
     table = read_table(data, "data", [*slots, *(c for of in beside.values() for c in of)])
     filled_slots, filled = read_slots(table, slots, empty)
@@ -133,7 +135,7 @@ def from_lists(
     """
     cells = [_cell(c, sep) for c in _cells(data, column)]
     numbers = None if weights is None else [_cell(c, sep) for c in _cells(data, weights)]
-    skip = set(empty) if isinstance(empty, (list, tuple, set)) else {empty}
+    skip = set(empty) if isinstance(empty, (list, tuple, set)) else {empty} if empty is not None else set()
     row, slot, ids, weight, probability = [], [], [], [], []
     for i, cell in enumerate(cells):
         own = None if numbers is None else [_number(v, weights, i) for v in numbers[i]]
@@ -152,6 +154,8 @@ def from_lists(
                 probability.append(1.0 / len(each))
                 weight.append((1.0 / len(places) if own is None else own[k]) / len(each))
     read = Slots(np.array(row, dtype=np.int64), np.array(slot, dtype=np.int64), _ids(ids, column), len(cells))
+    for value in skip if ids else ():
+        check_empty(value, read.member.dtype == object, column)
     columns = {"weight": np.array(weight), "slot": read.slot}
     if candidates is not None:
         columns["probability"] = np.array(probability)
@@ -262,6 +266,7 @@ def from_sparse(
     some = np.flatnonzero(weight != 0.0)
     some = some[np.lexsort([columns[some], rows[some]])]
     named = group or (ROW if groups is None else "group")
+    _differ(named, member, "weight")
     row_ids = _labels(groups, coo.shape[0], "groups")
     column_ids = _labels(members, coo.shape[1], "members")
     return pd.DataFrame({named: row_ids[rows[some]], member: column_ids[columns[some]], "weight": weight[some]})
@@ -451,6 +456,10 @@ def with_pairs(
         pair: np.array([sep.join(p) for p in sorted_pairs], dtype=object),
         ordered: np.array([sep.join(p) for p in zip(one, other, strict=True)], dtype=object),
     }
+    unlike = {}
+    for a, b, text in zip(*sorted_pairs.T, columns[pair], strict=True):
+        if unlike.setdefault(text, (a, b)) != (a, b):
+            raise DataError(f"two pairs would both be called {text!r}: give a sep= that is not part of an id")
     names = column_names(data, "data")
     made = long_table(data, columns, [n for n in names if n not in columns], np.arange(len(one)))
     return made
@@ -577,7 +586,21 @@ def _edges(edges: list[tuple[Any, Any, float]], group: str, member: str) -> pd.D
 
     if not edges:
         raise DataError("there is no edge, so there is no membership")
+    _differ(group, member)
+    odd = next((node for edge in edges for node in edge[:2] if isinstance(node, (tuple, frozenset))), None)
+    if odd is not None:
+        raise DataError(
+            f"the nodes of the graph are no numbers or text (first: {odd!r}): relabel them, as with "
+            "networkx.convert_node_labels_to_integers(graph, label_attribute='place')"
+        )
     return pd.DataFrame(edges, columns=[group, member, "weight"])
+
+
+def _differ(*names: str) -> None:
+    """Refuse names of columns that are the same."""
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise DataError(f"two columns would be called {twice[0]!r}: give them different names")
 
 
 def _no_gaps(missing: np.ndarray, name: str) -> None:

@@ -24,7 +24,7 @@ from .language.parse import parse_formula
 from .language.printing import names_in, to_text
 from .latent.collinear import check_collinear
 from .latent.system import System
-from .parameters import Parameter, PriorBook
+from .parameters import CLASSES, Parameter, PriorBook
 from .table.memberships import BlockRequest, TableRequest, Tables
 from .terms.base import Context
 from .terms.expression import evaluate
@@ -439,7 +439,21 @@ def specify(reading: Reading, tables: Tables, family: Family, book: PriorBook, f
         expanded,
     )
     book.check_all_used(p.kind for p in specification.parameters)
+    _check_names(specification)
     return specification
+
+
+def _check_names(specification: Specification) -> None:
+    """Every parameter has a name of its own; a column may not be called as what is no coefficient of it."""
+    seen: dict[str, Parameter] = {}
+    for p in specification.parameters:
+        if p.name in seen:
+            what = " and ".join(sorted({CLASSES[q.kind].split(" (")[0] for q in (seen[p.name], p)}))
+            raise ModelError(
+                f"two parameters would be called {p.name!r} ({what}), and tables could not tell them apart: rename the "
+                f"column {p.name.rsplit('.', 1)[-1]!r} of the data, or leave out the term that is there twice"
+            )
+        seen[p.name] = p
 
 
 def _observation_weights(name: str, tables: Tables) -> np.ndarray:

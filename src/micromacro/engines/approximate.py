@@ -100,6 +100,8 @@ def penalised_objective(marginal: LaplaceMarginal, coordinates: Steps, room: Mod
                 return -math.inf, np.full(len(u), math.nan)
             value += density
             gradient[k] += prior.slope(point[k])
+        if not np.all(np.isfinite(gradient)):
+            return value, np.full(len(u), math.nan)
         return value, gradient @ coordinates.jacobian(u)
 
     return objective

@@ -216,7 +216,7 @@ class Weights:
             return jnp.asarray(_binary()[what](register[a], register[b]), dtype=float)
         if what == op.GROUP_RANK:
             return self._ranks(register[a])
-        extra = register[b] if what in (op.GROUP_TAKE, op.GROUP_QUANTILE) else None
+        extra = register[b] if what == op.GROUP_QUANTILE else None
         return self._of_group(what, register[a], extra)[self.group]
 
     def largest(self, value: Array) -> Array:
@@ -232,8 +232,6 @@ class Weights:
         jnp, n = _jnp(), self.size
         if what == op.GROUP_SUM:
             return self.sums(value)
-        if what == op.GROUP_TAKE:
-            return value[self.first + extra[self.first].astype(int)]
         if what in (op.GROUP_MEAN, op.GROUP_VAR, op.GROUP_SD):
             first = value[self.first]  # taken out first, so that equal members have exactly their value as mean
             mean = first + self.sums((value - first[self.group]) / n[self.group])

@@ -79,6 +79,8 @@ def penalised_objective(marginal: GaussianMarginal, coordinates: Ratios, room: W
                 return -math.inf, np.full(len(u), math.nan)
             value += density
             gradient[k] += prior.slope(theta[k])
+        if not np.all(np.isfinite(gradient)):
+            return value, np.full(len(u), math.nan)
         return value, gradient @ coordinates.jacobian(u)
 
     return objective

@@ -163,7 +163,8 @@ def sharpen(objective: Objective, u: np.ndarray, bounds: Bounds, steps: int = 8)
         block = -hessian[np.ix_(free, free)]
         if not block.size or not np.all(np.isfinite(block)):  # a parameter that ran off to where nothing exists
             break
-        if np.linalg.eigvalsh(0.5 * (block + block.T)).min() <= 0:
+        curvature = np.linalg.eigvalsh(0.5 * (block + block.T))
+        if curvature.min() <= 1e-14 * max(curvature.max(), 1e-300):  # no maximum, or a direction that is flat
             break
         step = np.zeros_like(u)
         step[free] = np.linalg.solve(block, gradient[free])

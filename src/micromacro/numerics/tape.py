@@ -16,9 +16,9 @@ from numba import njit
 (
     PARAMETER, SCALE, ADD, SUBTRACT, MULTIPLY, DIVIDE, POWER, NEGATE, EXP, LOG, LOG1P, EXPM1, SQRT, ABS, LOGIT, ILOGIT,
     PROBIT, IPROBIT, CLOGLOG, TANH, SOFTPLUS, WHERE, MINIMUM, MAXIMUM, LESS, LESS_EQUAL, GREATER, GREATER_EQUAL, EQUAL,
-    NOT_EQUAL, GROUP_SUM, GROUP_MEAN, GROUP_VAR, GROUP_SD, GROUP_TAKE, GROUP_MIN, GROUP_MAX, GROUP_RANGE, GROUP_RANK,
+    NOT_EQUAL, GROUP_SUM, GROUP_MEAN, GROUP_VAR, GROUP_SD, GROUP_MIN, GROUP_MAX, GROUP_RANGE, GROUP_RANK,
     GROUP_QUANTILE,
-) = range(40)  # fmt: skip
+) = range(39)  # fmt: skip
 
 _kernel = njit(cache=True, nogil=True, error_model="numpy")
 _ROOT_2PI = math.sqrt(2.0 * math.pi)
@@ -125,8 +125,7 @@ def run(
     ----------
     code : (k, 5) int array
         Rows (operation, result, first, second, third register); for PARAMETER and SCALE `second` is the number
-        of the parameter, for GROUP_QUANTILE and GROUP_TAKE the register of the quantile or of the place in the
-        group.
+        of the parameter, for GROUP_QUANTILE the register of the quantile.
     moves : (registers,) bool array
         Whether a parameter reaches the register.
     parameter : (p,) array
@@ -200,10 +199,6 @@ def _group_value(op, value, a, extra, lo, n, order, weight):
             result = math.sqrt(result)
             for i in range(n):
                 weight[i] = 0.5 * weight[i] / result if result > 0 else 0.0
-    elif op == GROUP_TAKE:
-        pick = int(value[extra, lo])
-        result = value[a, lo + pick]
-        weight[pick] = 1.0
     elif op == GROUP_RANGE:
         result = value[a, lo + order[n - 1]] - value[a, lo + order[0]]
         weight[order[n - 1]] += 1.0

@@ -61,6 +61,11 @@ def read_link(text: str) -> tuple[str, str | None]:
     return word, column
 
 
+def tidy(text: str) -> str:
+    """A link without blanks that mean nothing."""
+    return " ".join(text.split()).replace(" (", "(").replace("( ", "(").replace(" )", ")")
+
+
 def write_link(formula: Formula, call: MemberCall, text: str) -> str:
     """The formula with one block rewritten to a link."""
     word, column = read_link(text)

@@ -211,6 +211,9 @@ def _levels_as_column(name: str, ids: list[Any]) -> Column:
 def _undirected(name: str, levels: Levels, a: np.ndarray, b: np.ndarray, weight: np.ndarray) -> Graph:
     """Each edge once; both directions may be given if they agree."""
     ids = levels.values
+    bad = np.flatnonzero(~np.isfinite(weight))
+    if len(bad):
+        raise DataError(f"the graph {name!r} has a weight of {weight[bad[0]]} between two nodes: correct it")
     loops = np.flatnonzero(a == b)
     if len(loops):
         raise DataError(f"the graph {name!r} joins {ids[a[loops[0]]]!s} to itself: leave loops out")

@@ -60,9 +60,9 @@ def read_slots(table: Table, columns: Sequence[str], empty: Iterable[Any]) -> tu
     ids = np.empty(filled.shape, dtype=kind)
     for k, v in enumerate(values):
         ids[filled[:, k], k] = v[filled[:, k]]
-    given = _as_tuple(empty)
-    for value in given:
-        if isinstance(value, str) == (ids.dtype == object):
+    for value in _as_tuple(empty):
+        check_empty(value, ids.dtype == object, columns[0])
+        if not _is_missing(value):
             filled &= np.array([[i != value for i in row] for row in ids]) if ids.dtype == object else ids != value
     if ids.dtype == object:
         ids[~filled] = ""
@@ -70,6 +70,17 @@ def read_slots(table: Table, columns: Sequence[str], empty: Iterable[Any]) -> tu
         filled &= ids != ""
     row, slot = np.nonzero(filled)
     return Slots(row, slot, ids[row, slot], len(filled)), filled
+
+
+def check_empty(value: Any, text: bool, column: str) -> None:
+    """Refuse a sign of an empty slot that no id can equal; missing values are empty anyway."""
+    if isinstance(value, str) != text and not _is_missing(value):
+        other = f"numbers, as in empty={value}" if isinstance(value, str) else f'text, as in empty="{value}"'
+        raise DataError(f"empty={value!r} cannot be an id in {column!r}, where ids are {other}")
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and np.isnan(value))
 
 
 def _as_tuple(empty: Any) -> tuple[Any, ...]:

@@ -80,7 +80,7 @@ class Context:
         if len(priors) > 1 or not all(isinstance(p, Lkj) or not p.proper for p in priors):
             raise ModelError(
                 f"the correlations {', '.join(names)} have one joint prior: give it for the class, as in "
-                "priors={'cor': mm.prior.lkj(2)}"
+                "priors={'cor': mm.prior.lkj(2)}; single ones of them can be neither given a prior nor fixed"
             )
         prior = made[0].prior
         if not isinstance(prior, Lkj):
@@ -102,9 +102,11 @@ class Context:
     def claim(self, name: str, what: str) -> None:
         """Reserve the name of a block or unit term; using one twice is an error."""
         if name in self.named:
+            units = all(w.startswith("hm(") for w in (self.named[name], what))
+            both = f" (independent slopes of one unit are written (1 + x || {name}))" if units else ""
             raise ModelError(
                 f"two terms are called {name!r}: {self.named[name]} and {what}; tell them apart with name= "
-                f"(for instance {what[:-1]}, name={name}2))"
+                f"(for instance {what[:-1]}, name={name}2)){both}"
             )
         self.named[name] = what
 

@@ -7,6 +7,7 @@ sees an empty context: nothing of the user's program can be reached from a formu
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -117,7 +118,12 @@ def _formulaic(
     except MicromacroError:
         raise
     except Exception as error:  # formulaic wraps whatever the functions raise
-        raise FormulaError(f"these terms cannot be evaluated on {table.name}: {error}", text, start, stop) from error
+        dates = [name for name in used if table[name].kind == "time"]
+        hint = f" ({dates[0]!r} holds dates: make numbers of them, as years since the first)" if dates else ""
+        what = re.sub(r"\x1b\[[0-9;]*m", "", str(error))  # formulaic's messages are coloured
+        raise FormulaError(
+            f"these terms cannot be evaluated on {table.name}{hint}: {what}", text, start, stop
+        ) from error
     names, matrix = _without_intercept(out)
     return out.model_spec, names, matrix
 

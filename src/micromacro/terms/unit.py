@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from ..effects.base import Effects, Rows
+from ..effects.correlated import Correlated
+from ..effects.iid import Independent
 from ..errors import DataError, FormulaError, ModelError
 from ..language.nodes import Binary, UnitCall, names_in
 from ..numerics.loadings import fill_pieces, pull_pieces
@@ -168,4 +170,10 @@ def _build(call: UnitCall, context: Context, intercept: bool) -> UnitPart:
     structure = build_effects(wanted, name, slopes, rows, weight, context, intercept)
     if structure is None:
         raise ModelError(f"the unit term {name!r} with effects = none has nothing in it: leave it out")
+    known = structure.levels.values
+    if type(structure) in (Independent, Correlated) and len(known) == 1:
+        raise ModelError(
+            f"the unit {name!r} is {str(known[0])!r} in every group: a standard deviation over one unit cannot be "
+            "estimated; leave the term out"
+        )
     return UnitPart(name, columns, slopes, structure)

@@ -19,9 +19,11 @@ from .weighing import Block, Weighing
 from .weights import (
     WeightExpression,
     check_group_size_column,
+    days,
     make_tape,
     near_misses,
     prepare,
+    unmatched,
 )
 
 
@@ -188,6 +190,9 @@ def weight_remarks(part: Block, informed: bool, context: Context) -> None:
             f"in the weights of block {part.name!r}, {symbol!r} was taken for a free parameter, but there is a column "
             f"{column!r}: correct the spelling, or list the parameters with parameters="
         )
+    for name, text in unmatched(expression, rows.table):
+        there = ", ".join(np.unique(rows.table[name].values.astype(str))[:10])
+        context.warn(f"in the weights of block {part.name!r}, no row has {name} == {text!r}; there are {there}, ...")
     if not expression.free:
         return
     if not informed:
@@ -197,9 +202,9 @@ def weight_remarks(part: Block, informed: bool, context: Context) -> None:
         )
     for name in expression.columns:
         column = rows.table[name]
-        if column.kind not in ("number", "integer") or _compared(expression, name):
+        if column.kind not in ("number", "integer", "time") or _compared(expression, name):
             continue
-        s = spread(np.asarray(column.values, dtype=float))
+        s = spread(days(column.values) if column.kind == "time" else np.asarray(column.values, dtype=float))
         if s > 10.0 or 0.0 < s < 0.1:
             context.warn(
                 f"the weight covariate {name!r} of block {part.name!r} has a standard deviation of {s:.3g}, while the "

@@ -21,7 +21,7 @@ from ...language.nodes import Binary, Call, Name, Node, Number, Text, Unary, wal
 from ...numerics import tape as op
 from ...numerics.aggregation import ODDS
 from ...numerics.tape import run
-from ...table.columns import Table
+from ...table.columns import Column, Table
 from ..design import Design, make_design
 
 _UNARY = {
@@ -90,6 +90,8 @@ class WeightExpression:
         Columns that it reads.
     uses_n : bool
         Whether the user wrote `n`.
+    ready : str or None
+        Which ready-made form it is; then ``design`` are its covariates and ``intercept`` says whether b0 comes first.
     """
 
     node: Node
@@ -99,11 +101,17 @@ class WeightExpression:
     uses_n: bool
     ready: str | None = None
     design: Design | None = None
+    intercept: bool = False
 
     @property
     def free(self) -> bool:
         """Whether there is anything to estimate."""
         return bool(self.parameters)
+
+
+def days(times: np.ndarray) -> np.ndarray:
+    """Times as days since the start of 1970, with fractions."""
+    return times.astype("datetime64[us]").astype(np.int64) / 86_400e6
 
 
 class Maker:
@@ -189,7 +197,7 @@ class Maker:
                 node,
             )
         values = column.values
-        return self.constant(values.astype("datetime64[us]").astype(float) if column.kind == "time" else values)
+        return self.constant(days(values) if column.kind == "time" else values)
 
     def _binary(self, node: Binary) -> int:
         if node.op not in _BINARY:
@@ -213,7 +221,12 @@ class Maker:
         if node.op not in ("==", "!=") or not known or not isinstance(text, Text):
             raise self.error('text can only be compared with a column by == or !=, as in role == "head"', node)
         assert self.table is not None and isinstance(other, Name)
-        same = self.table[other.name].values.astype(str) == text.value
+        same = _matches(self.table[other.name], text.value)
+        if same is None:
+            kind = self.table[other.name].kind
+            ways = {"time": "write the date as 2000-01-31", "bool": f"write {other.name} == 1"}
+            how = ways.get(kind, "leave out the quotes")
+            raise self.error(f"column {other.name!r} holds {_KINDS[kind]}, not text: {how}", node)
         return self.constant(same if node.op == "==" else ~same)
 
     def call(self, node: Call) -> int:
@@ -239,8 +252,7 @@ class Maker:
             if not self.moves(q) and self.m and not 0.0 <= float(self._at(q).min()) <= float(self._at(q).max()) <= 1.0:
                 raise self.error("the q of quantile(x, q) must lie between 0 and 1", node)
             return self._with_constant(op.GROUP_QUANTILE, inner, q, node)
-        by = self.build(dict(node.keywords)["by"])
-        return self._with_constant(op.GROUP_TAKE, inner, self._extreme(by, name == "last", node), node)
+        return self._of_extreme(inner, self.build(dict(node.keywords)["by"]), name == "last", node)
 
     def _extreme_members(self, node: Call) -> int:
         """1 for the member with the largest (smallest) value of the group, shared among equals; 0 for the others."""
@@ -259,17 +271,19 @@ class Maker:
             raise self.error("this argument must be a number or a column, without free parameters", node)
         return self.emit(what, inner, constant, inputs=(inner, constant))
 
-    def _extreme(self, by: int, last: bool, node: Node) -> int:
-        """Place in its group of the member with the least (or largest) `by`; ties go to the first in order."""
+    def _of_extreme(self, inner: int, by: int, last: bool, node: Node) -> int:
+        """The value of the member with the least (or largest) `by`, the mean over those that share that place."""
         if self.moves(by):
             raise self.error("the by= of first() and last() must be free of parameters", node)
         values = self._at(by)
-        place = np.zeros(self.m)
+        share = np.zeros(self.m)
         for lo, hi in zip(self.start[:-1], self.start[1:], strict=True):
             if hi > lo:
-                run_ = values[lo:hi]
-                place[lo:hi] = np.argmax(run_) if last else np.argmin(run_)
-        return self.constant(place)
+                equal = values[lo:hi] == (values[lo:hi].max() if last else values[lo:hi].min())
+                share[lo:hi] = equal / equal.sum()
+        there, zero = self.constant(share), self.constant(0.0)
+        kept = self.emit(op.WHERE, there, inner, zero, inputs=(there, inner, zero))  # others may be infinite
+        return self.unary(op.GROUP_SUM, self.binary(op.MULTIPLY, kept, there))
 
     # -- logarithms ------------------------------------------------------------------------------------------------
 
@@ -322,7 +336,7 @@ def _inputs(row: tuple[int, int, int, int, int]) -> tuple[int, ...]:
         return ()
     if what == op.WHERE:
         return (a, b, c)
-    two = op.ADD <= what <= op.POWER or op.MINIMUM <= what <= op.NOT_EQUAL or what in (op.GROUP_QUANTILE, op.GROUP_TAKE)
+    two = op.ADD <= what <= op.POWER or op.MINIMUM <= what <= op.NOT_EQUAL or what == op.GROUP_QUANTILE
     return (a, b) if two else (a,)
 
 
@@ -335,6 +349,34 @@ def _renumbered(row: tuple[int, int, int, int, int], place: dict[int, int]) -> t
     elif what == op.SCALE:
         new = [place[a], b, 0]
     return (what, place[out], new[0], new[1], new[2])
+
+
+_KINDS = {"number": "numbers", "integer": "numbers", "bool": "true and false", "time": "dates"}
+
+
+def _matches(column: Column, text: str) -> np.ndarray | None:
+    """Where a column is what a text literal says; None where its kind cannot be."""
+    if column.kind in ("text", "category"):
+        return column.values.astype(str) == text
+    if column.kind != "time":
+        return None
+    try:
+        return column.values.astype("datetime64[us]") == np.datetime64(text, "us")
+    except ValueError:
+        return None
+
+
+def unmatched(expression: WeightExpression, table: Table) -> list[tuple[str, str]]:
+    """Comparisons with a text (column, text) that no row has."""
+    out = []
+    for node in walk(expression.node):
+        if isinstance(node, Binary) and node.op in ("==", "!="):
+            for one, other in ((node.left, node.right), (node.right, node.left)):
+                if isinstance(one, Name) and isinstance(other, Text) and one.name in table:
+                    same = _matches(table[one.name], other.value)
+                    if same is not None and not same.any():
+                        out.append((one.name, other.value))
+    return list(dict.fromkeys(out))
 
 
 # -- reading what the user wrote -----------------------------------------------------------------------------------
@@ -459,9 +501,24 @@ def prepare(expression: WeightExpression, table: Table) -> WeightExpression:
     if expression.ready is None:
         return expression
     assert isinstance(expression.node, Call)
-    design, _ = make_design(_signed(expression.node.args[0]), table, expression.text)
-    names = (("b0",) if expression.ready == "logistic" else ()) + design.names
-    return replace(expression, design=design, parameters=names)
+    signed = _signed(expression.node.args[0])
+    one = [term for term in signed if isinstance(term[1], Number) and term[1].value == 1.0]
+    for sign, node in signed:
+        if sign == "-" and (sign, node) not in one:
+            raise FormulaError(
+                f"{expression.ready}() takes covariates joined by +: the sign of a coefficient is estimated",
+                expression.text, node.span.start, node.span.stop,
+            )  # fmt: skip
+    none = any(sign == "-" for sign, _ in one) or any(isinstance(n, Number) and n.value == 0.0 for _, n in signed)
+    intercept = not none and (bool(one) or expression.ready == "logistic")
+    if intercept and expression.ready == "softmax":
+        raise FormulaError(
+            "softmax() has no intercept: it would cancel in every group",
+            expression.text, one[0][1].span.start, one[0][1].span.stop,
+        )  # fmt: skip
+    design, _ = make_design([term for term in signed if term not in one], table, expression.text)
+    names = (("b0",) if intercept else ()) + design.names
+    return replace(expression, design=design, parameters=names, intercept=intercept)
 
 
 def make_tape(expression: WeightExpression, table: Table, start: np.ndarray) -> Tape:
@@ -481,11 +538,11 @@ def make_tape(expression: WeightExpression, table: Table, start: np.ndarray) -> 
 def _ready_register(maker: Maker, expression: WeightExpression, table: Table) -> int:
     r"""Logarithm of a ready-made weight, with linear predictor l = x'b.
 
-    power: :math:`-e^{-l}\log n`; logistic: :math:`-\log(1 + (n-1) e^{-(b_0 + l)})`; softmax: l.
+    power: :math:`-e^{-l}\log n`; logistic: :math:`-\log(1 + (n-1) e^{-l})`; softmax: l. An intercept b0 is part of l.
     """
     assert expression.design is not None
     matrix = expression.design.matrix(table)
-    first = 1 if expression.ready == "logistic" else 0
+    first = int(expression.intercept)
     total = maker.emit(op.PARAMETER, 0, 0) if first else maker.constant(0.0)
     for k, column in enumerate(matrix.T):
         term = maker.scaled(first + k, maker.constant(column))
