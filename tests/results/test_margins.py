@@ -287,11 +287,108 @@ def test_an_observational_average_is_not_the_prediction_at_averages(count, frame
         ("predictions", {"by": "y2"}, "by="),
         ("predictions", {"kind": "response"}, "kind="),
         ("slopes", {"variables": "kind"}, "no slope"),
+        ("slopes", {"variables": "y"}, "no slope of 'y': it is the outcome"),
+        ("slopes", {"variables": "member"}, "names the members.*without="),
+        ("slopes", {"variables": "group"}, "names the groups"),
+        ("slopes", {"variables": []}, "names none"),
+        ("comparisons", {"variables": "y"}, "'y': it is the outcome"),
+        ("comparisons", {"variables": "member"}, "names the members"),
+        ("comparisons", {"variables": []}, "names none"),
+        ("predictions", {"at": {"y": 1}}, "at= cannot set 'y'"),
+        ("predictions", {"at": {"x": []}}, "at= has no value of 'x'"),
     ],
 )
 def test_what_cannot_be_asked_is_refused(grouped, call, arguments, match):
     with pytest.raises(mm.MicromacroError, match=match):
         getattr(grouped, call)(**arguments)
+
+
+def test_values_to_set_may_stand_in_anything(grouped):
+    expected = grouped.predictions(at={"x": [0, 1]})
+    for values in (range(2), pd.Series([0, 1], index=[5, 6]), np.array([0, 1]), (0, 1)):
+        pd.testing.assert_frame_equal(grouped.predictions(at={"x": values}), expected)
+
+
+def test_without_covariates_there_is_nothing_to_compare(frame, quick):
+    fit = quick("y ~ 1", frame.drop_duplicates("group"))
+    with pytest.raises(mm.ModelError, match="the model has no covariate, so there is nothing to compare"):
+        fit.comparisons()
+
+
+# -- numbers as categories, units, splines ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def codes(frame):
+    """Numbers that are codes: of groups and of members; a unit."""
+    rng = np.random.default_rng(4)
+    group = pd.DataFrame({"k": rng.integers(1, 4, 80), "unit": rng.integers(0, 8, 80)})
+    return frame.join(group, on="group").assign(m=rng.integers(1, 4, len(frame)))
+
+
+CODED = {
+    "alone": ("y ~ C(k)", "k", ["2 - 1", "3 - 1"]),
+    "contrasts": ("y ~ C(k, contr.sum)", "k", ["2 - 1", "3 - 1"]),
+    "interaction": ("y ~ x * C(k) + mm(member, group)", "k", ["2 - 1", "3 - 1"]),
+    "of members": ("y ~ mm(member, group, C(m), normalize = group)", "m", ["2 - 1", "3 - 1"]),
+    "slopes": ("y ~ mm(member, group) + (1 + C(k) || unit)", "k", ["2 - 1", "3 - 1"]),
+    "an expression": ("y ~ C(I(k ** 2))", "k", None),
+}
+
+
+@pytest.mark.parametrize("case", CODED)
+def test_numbers_as_categories_are_compared_by_levels(codes, quick, case):
+    formula, name, contrasts = CODED[case]
+    data = codes if "mm(" in formula else codes.drop_duplicates("group")
+    fit = quick(formula, data)
+    own = fit.predict(data)["estimate"]
+    with pytest.raises(mm.DataError, match=r"categories.*not seen"):
+        fit.predict(data.assign(**{name: 9}))
+    pd.testing.assert_series_equal(fit.predict(data.assign(**{name: data[name].astype(float)}))["estimate"], own)
+    with pytest.raises(mm.ModelError, match="no slope"):
+        fit.slopes(name)
+    if contrasts is None:
+        return
+    table = fit.comparisons(name)
+    assert list(table["contrast"]) == contrasts
+    two = fit.predict(data.assign(**{name: 2}))["estimate"] - fit.predict(data.assign(**{name: 1}))["estimate"]
+    assert table["estimate"][0] == pytest.approx(two.mean(), abs=1e-9)
+    with pytest.raises(mm.ModelError, match="a pair of its categories"):
+        fit.comparisons({name: 1})
+
+
+def test_categories_must_be_of_the_kind_that_they_were(codes, quick):
+    data = codes.drop_duplicates("group")
+    fit = quick("y ~ kind", data.assign(kind=data["k"].astype(str)))
+    with pytest.raises(mm.DataError, match="'kind' of data holds numbers, but it held text"):
+        fit.predict(data.assign(kind=1))
+
+
+def test_units_are_compared_by_pairs(codes, quick):
+    fit = quick("y ~ x + mm(member, group) + (1 | unit)", codes)
+    with pytest.raises(mm.ModelError, match=r"comparisons\(\{'unit': \(a, b\)\}\)"):
+        fit.comparisons("unit")
+    with pytest.raises(mm.ModelError, match="names units"):
+        fit.slopes("unit")
+    effects = fit.random_effects("unit")["estimate"]
+    table = fit.comparisons({"unit": (1, 4)})
+    assert table["estimate"][0] == pytest.approx(effects[4] - effects[1])
+    assert len(fit.comparisons({"unit": "sequential"})) == 7
+
+
+def test_splines_stay_in_the_range_of_the_fit(frame, quick):
+    data = frame.drop_duplicates("group").reset_index(drop=True)
+    fit = quick("y ~ bs(x, df = 4)", data)
+    for ask in (lambda: fit.predict(data.assign(x=20.0)), lambda: fit.comparisons("x")):
+        with pytest.raises(mm.DataError, match=r"outside the range that the fit has seen.*extrapolation='extend'"):
+            ask()
+    free = quick("y ~ bs(x, df = 4, extrapolation = 'extend')", data)
+    assert fit.slopes("x")["estimate"][0] == pytest.approx(free.slopes("x")["estimate"][0], abs=1e-4)
+    assert np.isfinite(free.comparisons("x")["estimate"][0])
+    far = data.assign(x=data["x"] + 20.0)  # beyond the range derivatives are central again
+    h = 1e-4
+    sides = [free.predict(far.assign(x=far["x"] + s))["estimate"].mean() for s in (-h, h)]
+    assert free.slopes("x", far)["estimate"][0] == pytest.approx((sides[1] - sides[0]) / (2 * h), rel=1e-4)
 
 
 # -- members whom the fit has not seen leave one after the other ------------------------------------------------------

@@ -234,3 +234,10 @@ def test_unknown_words_are_refused(ml, arguments, match):
 def test_a_missing_column_is_named(ml, new):
     with pytest.raises(mm.MicromacroError, match="'s'"):
         ml.predict(new.drop(columns="s"))
+
+
+def test_a_transformation_without_a_value_is_an_error(quick, rng):
+    data = pd.DataFrame({"x": rng.standard_normal(40), "u": rng.uniform(0, 3, 40)})
+    fit = quick("y ~ x + log(u + 1)", data.assign(y=data["x"] + rng.standard_normal(40)))
+    with pytest.raises(mm.DataError, match=r"the term 'log\(u \+ 1\)' is not finite in 2 of 40 rows"):
+        fit.predict(data.assign(u=data["u"].where(data.index > 1, -5.0)))

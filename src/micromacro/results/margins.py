@@ -28,17 +28,21 @@ from .posterior import Posterior
 from .predict import group_index, new_tables, place
 from .quantities import Quantity, find_quantity, transform
 from .scenarios import (
-    Values,
     Where,
     affected,
     changed,
+    check_moves,
+    check_slope,
     constant,
     covariates,
     homes,
+    listed,
     names_of_where,
+    nudged,
     numeric,
     pairs,
-    shifted,
+    range_of_spline,
+    stepped,
     without,
 )  # fmt: skip
 
@@ -131,9 +135,10 @@ def comparisons(
     variables : str, list or dict, optional
         Columns of groups or of memberships (all covariates without it; none of them where `without` is given), each
         perhaps with what is compared: a number to add (1 by default), ``"sd"`` to add a standard deviation (over the
-        rows of the fit), ``"iqr"``, ``"minmax"``, a pair (low, high); for text and categories ``"reference"`` (the
-        default: each against the first), ``"sequential"``, ``"pairwise"`` or a pair. Columns of 0 and 1 go from 0 to 1.
-        A column changes in covariates and weights alike.
+        rows of the fit), ``"iqr"``, ``"minmax"``, a pair (low, high); for text and categories (numbers in ``C()``, too)
+        ``"reference"`` (the default: each against the first), ``"sequential"``, ``"pairwise"`` or a pair; for units one
+        of these, which must be given. Columns of 0 and 1 go from 0 to 1. A column changes in covariates and weights
+        alike.
     contrast : str
         Of the two averages: ``difference``, ``ratio``, ``log_ratio``, ``odds_ratio``, ``log_odds_ratio``; for durations
         also ``hazard_ratio`` and ``time_ratio``, which are of average linear predictors (geometric means over groups).
@@ -157,6 +162,9 @@ def comparisons(
     task.quantity, made = _contrast(task, contrast)
     asked = _asked(task, variables, without is not None)
     rows = []
+    if not asked and without is None:
+        none = "the model has no covariate" if variables is None else "variables= names none"
+        raise ModelError(f"{none}, so there is nothing to compare; without= compares with a member gone")
     for labels, base in task.settings(at, task.tables, None):
         if without is not None:
             after, what = _leave(base, without)
@@ -187,12 +195,12 @@ def slopes(
     """Derivatives of the outcome in numeric covariates, averaged over groups.
 
     A member covariate moves in all memberships (or in those of `where`) at once; what it does to the weights counts.
-    By central differences of 1e-4 standard deviations.
+    By central differences of 1e-4 standard deviations, by one-sided ones at the ends of what a spline has seen.
 
     Parameters
     ----------
     variables : str or list of str, optional
-        All numeric covariates without it.
+        All numeric covariates without it, but those in ``C()``, which have none.
     newdata, memberships, members, kind, at, by, where, effects, new_effects, ci, random_seed
         As in :meth:`predictions`; `where` chooses the memberships in which the variable moves.
 
@@ -204,22 +212,26 @@ def slopes(
     task = _Task(fit, newdata, memberships, members, kind, effects, new_effects, by, ci, random_seed, where)
     specification = task.posterior.specification
     if variables is None:
-        names = [n for n in covariates(specification) if all(numeric(c) for c in homes(task.tables, n))]
+        steps = stepped(specification)
+        names = [
+            n for n in covariates(specification) if n not in steps and all(numeric(c) for c in homes(task.tables, n))
+        ]
     else:
         names = [variables] if isinstance(variables, str) else list(variables)
+    for name in names:
+        check_slope(specification, name)
     rows = []
     for labels, base in task.settings(at, task.tables, None):
         for name in names:
             column = homes(specification.tables, name)[-1]
-            if not numeric(column):
-                raise ModelError(f"column {name!r} holds {column.kind} values, so it has no slope: use comparisons()")
             step = 1e-4 * (float(np.std(column.values.astype(float))) or 1.0)
-            moves: list[Values] = [shifted(-0.5 * step), shifted(0.5 * step)]
+            moves = nudged(step, range_of_spline(specification, name))
             low, high = (changed(base, name, move, where) for move in moves)
             contrast = Contrast(_per(step))
             rows.append(task.compare(low, high, contrast, labels | {"variable": name}))
     if not rows:
-        raise ModelError("the model has no numeric covariate, so there is no slope")
+        none = "the model has no numeric covariate" if variables is None else "variables= names none"
+        raise ModelError(f"{none}, so there is no slope")
     return pd.concat(rows, ignore_index=True)
 
 
@@ -267,7 +279,11 @@ class _Task:
     def settings(self, at: Mapping[str, Any] | None, base: Tables, where: Where) -> list[tuple[dict[str, Any], Tables]]:
         """Every combination of the values in `at`: labels, and the tables set to it."""
         out = []
-        values = {k: v if isinstance(v, (list, tuple, np.ndarray)) else [v] for k, v in (at or {}).items()}
+        values = {name: listed(given) for name, given in (at or {}).items()}
+        for name, given in values.items():
+            check_moves(self.posterior.specification, name, "at= cannot set")
+            if not given:
+                raise ModelError(f"at= has no value of {name!r}: give one, or a list of them")
         for combination in product(*values.values()):
             tables, labels = base, dict(zip(values, combination, strict=True))
             for name, value in labels.items():

@@ -11,13 +11,16 @@ import numpy as np
 import pandas as pd
 
 from ..errors import DataError, ModelError
+from ..language.nodes import Call, Node, walk
 from ..language.parse import parse_expression
 from ..language.printing import names_in
 from ..model import Specification
 from ..table.columns import Column, Table, unknown_column
 from ..table.memberships import Memberships, Tables
+from ..terms.design import categorical_names, stepped_names
 from ..terms.expression import evaluate
 
+SPLINES = ("bs", "cr", "cs", "cc")
 Values = Callable[[Column], np.ndarray]
 Where = str | Mapping[str, Any] | Callable[[pd.DataFrame], Any] | None
 
@@ -39,6 +42,66 @@ def covariates(specification: Specification) -> tuple[str, ...]:
     names = [n.name for _, node in specification.formula.fixed for n in names_in(node)]
     names += [c for b in specification.request.blocks for c in b.columns if c != "n"]
     return tuple(dict.fromkeys(names))
+
+
+def term_nodes(specification: Specification) -> list[Node]:
+    """Every term of the formula that makes columns: fixed, of units, of blocks, of interactions, and the weights."""
+    f = specification.formula
+    nodes = [*(n for _, n in f.fixed), *(x.term for x in f.fixes), *(n for i in f.interactions for n in i.terms)]
+    nodes += [n for u in f.units for n in (u.effects, *(term for _, term in u.slopes))]
+    for call in f.members:
+        nodes += [call.effects, *(n for _, n in call.covariates), *(x.term for x in call.fixes)]
+        nodes += [] if call.weights is None else [call.weights]
+    return nodes
+
+
+def unit_names(specification: Specification) -> frozenset[str]:
+    """Columns that say which unit a group is in."""
+    return frozenset(n.name for u in specification.formula.units for n in names_in(u.unit))
+
+
+def check_moves(specification: Specification, name: str, verb: str) -> None:
+    """Refuse a column that the predictions do not depend on: the outcome, ids of groups and members, others."""
+    s = specification
+    if name in s.used or any(name in b.columns for b in s.request.blocks):
+        return
+    known = f"(there are {', '.join(covariates(s)) or 'none'})"
+    if name in s.request.outcome_columns:
+        what = "the outcome, or belongs to it," if name != s.reading.observation_weights else "the observation weights"
+        raise ModelError(f"{verb} {name!r}: it is {what} and no covariate {known}")
+    if name == s.request.group:
+        raise ModelError(f"{verb} {name!r}: it names the groups and is no covariate {known}")
+    if name in [b.member for b in s.request.blocks]:
+        raise ModelError(
+            f"{verb} {name!r}: it names the members and is no covariate {known}; what happens when a member leaves is "
+            f"comparisons(without={{{name!r}: id}})"
+        )
+
+
+def stepped(specification: Specification) -> tuple[str, ...]:
+    """Columns that the model takes by categories, in ``C()``."""
+    return stepped_names(term_nodes(specification))
+
+
+def check_slope(specification: Specification, name: str) -> None:
+    """Refuse a column that has no derivative: what is no number, no covariate, or is taken by categories."""
+    check_moves(specification, name, "there is no slope of")
+    column = homes(specification.tables, name)[-1]
+    if not numeric(column):
+        raise ModelError(f"column {name!r} holds {column.kind} values, so it has no slope: use comparisons()")
+    if name in unit_names(specification) and name not in covariates(specification):
+        raise ModelError(f"column {name!r} names units, so it has no slope: use comparisons({{{name!r}: (a, b)}})")
+    if name in stepped(specification):
+        raise ModelError(f"column {name!r} is taken by categories, in C(), so it has no slope: use comparisons()")
+
+
+def range_of_spline(specification: Specification, name: str) -> tuple[float, float] | None:
+    """Least and greatest value in the fit of a column that a spline takes, which may have no value beyond."""
+    calls = [c for n in term_nodes(specification) for c in walk(n) if isinstance(c, Call) and c.function in SPLINES]
+    if not any(n.name == name for c in calls for n in names_in(c)):
+        return None
+    values = np.concatenate([c.values.astype(float) for c in homes(specification.tables, name)])
+    return float(values.min()), float(values.max())
 
 
 def homes(tables: Tables, name: str) -> list[Column]:
@@ -77,7 +140,7 @@ def chosen(tables: Tables, rows: Memberships, where: Where) -> np.ndarray:
         return evaluate(parse_expression(where), table, where, "where=") != 0.0
     mask = np.ones(table.n_rows, dtype=bool)
     for name, values in where.items():
-        mask &= np.isin(table[name].values, _listed(values))
+        mask &= np.isin(table[name].values, listed(values))
     return mask
 
 
@@ -96,7 +159,8 @@ def _with_ids(tables: Tables, rows: Memberships) -> Table:
     return Table(f"block {rows.block!r}", columns, len(rows.group))
 
 
-def _listed(values: Any) -> list[Any]:
+def listed(values: Any) -> list[Any]:
+    """Several values as a list, one (a text, too) as a list of it."""
     return list(values) if isinstance(values, Iterable) and not isinstance(values, str) else [values]
 
 
@@ -148,6 +212,20 @@ def shifted(by: float) -> Values:
     return lambda column: column.values.astype(float) + by
 
 
+def nudged(step: float, inside: tuple[float, float] | None) -> tuple[Values, Values]:
+    """Every value half a step down and half a step up; at an end of a range, a whole step inward."""
+    if inside is None:
+        return shifted(-0.5 * step), shifted(0.5 * step)
+    least, most = inside
+
+    def low(column: Column) -> np.ndarray:
+        x = column.values.astype(float)
+        moved = np.clip(x - 0.5 * step, least, max(least, most - step))
+        return np.where((x >= least) & (x <= most), moved, x - 0.5 * step)
+
+    return low, lambda column: low(column) + step
+
+
 def without(tables: Tables, gone: Any) -> tuple[Tables, str]:
     """The tables without the memberships of some members, and what that is called.
 
@@ -168,8 +246,8 @@ def without(tables: Tables, gone: Any) -> tuple[Tables, str]:
         if not keys:
             raise ModelError(f"there is no block or member column {key!r}; blocks: {', '.join(tables.blocks)}")
         for k in keys:
-            blocks[k] = _dropped(blocks[k], _listed(ids))
-        labels.append(f"{key} {', '.join(map(str, _listed(ids)))}")
+            blocks[k] = _dropped(blocks[k], listed(ids))
+        labels.append(f"{key} {', '.join(map(str, listed(ids)))}")
     return replace(tables, blocks=blocks), "without " + "; ".join(labels)
 
 
@@ -209,13 +287,21 @@ def affected(before: Tables, after: Tables) -> np.ndarray:
 
 def pairs(specification: Specification, tables: Tables, name: str, asked: Any) -> list[Pair]:
     """The comparisons of one variable; see ``Fit.comparisons`` for what may be asked."""
+    check_moves(specification, name, "comparisons() cannot change")
     column = homes(tables, name)[-1]
+    coded = name in categorical_names(term_nodes(specification))
+    unit = name in unit_names(specification) and name not in covariates(specification)
+    if unit and not (isinstance(asked, tuple) or asked in ("reference", "sequential", "pairwise")):
+        raise ModelError(
+            f"comparisons() of {name!r}, a unit, needs to know which: a pair, as in comparisons({{{name!r}: (a, b)}}), "
+            'or "reference", "sequential" or "pairwise"'
+        )
     if isinstance(asked, tuple) and len(asked) == 2:
         low, high = asked
         return [Pair(f"{high} - {low}", constant(low), constant(high))]
     if column.kind == "bool":
         return [Pair("True - False", constant(False), constant(True))]
-    if not numeric(column):
+    if not numeric(column) or coded or unit:
         return _level_pairs(homes(specification.tables, name)[-1], asked)
     x = column.values.astype(float)
     if asked is None:
