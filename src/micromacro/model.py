@@ -308,12 +308,8 @@ class Specification:
     @cached_property
     def centers(self) -> np.ndarray:
         """What was subtracted from the column of each coefficient, aligned with `parameters` (else zero)."""
-        out = dict.fromkeys(self.names, 0.0)
-        for part in self.system.parts:
-            if isinstance(part, (FixedPart, Block, FeatureColumns)):
-                for p, c in zip(part.parameters, part.center, strict=False):
-                    out[p.name] = float(c)
-        return np.array([out[n] for n in self.names])
+        found = _centers(self.system)
+        return np.array([found.get(n, 0.0) for n in self.names])
 
     def collect(self, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
         """All parameters on their natural scale, the intercept at zero covariates.
@@ -377,6 +373,12 @@ class Specification:
         return out
 
 
+def _centers(system: System) -> dict[str, float]:
+    """What was subtracted from the column of each coefficient that has one."""
+    parts = [p for p in system.parts if isinstance(p, (FixedPart, Block, FeatureColumns))]
+    return {p.name: float(c) for part in parts for p, c in zip(part.parameters, part.center, strict=False)}
+
+
 def effect_index(structure: Effects) -> Any:
     """Labels of effects as a pandas index: ids, or ids with the term (or the time) of each."""
     import pandas as pd  # the model itself does not need it
@@ -424,7 +426,7 @@ def specify(reading: Reading, tables: Tables, family: Family, book: PriorBook, f
         family = expanded.family
     system = System(parts, tables.groups.n_rows, own, offset, expanded.rows if expanded else None)
     _check_enough(system)
-    check_collinear(system)
+    check_collinear(system, _centers(system))
     specification = Specification(
         formula,
         family,

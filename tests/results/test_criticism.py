@@ -49,6 +49,21 @@ def test_kfold_by_maximum_likelihood_agrees_with_leaving_one_out(dense, quick):
     assert again.pointwise.equals(found.pointwise)
 
 
+def test_a_fold_that_takes_a_category_with_it_is_refused(quick):
+    """Under a flat prior only: the one row of a category is in some fold, whichever category is the reference."""
+    rng = np.random.default_rng(3)
+    kind = np.where(np.arange(40) == 0, "z", np.array(list("abcd"))[np.arange(40) % 4])
+    data = pd.DataFrame({"c": kind, "y": rng.standard_normal(40)})
+    for formula, own in (("y ~ c", "c[T.z]"), ("y ~ 0 + c", "c[z]")):
+        with pytest.raises(mm.ModelError, match=r"without fold \d of 5.*prior.*merge.*folds") as caught:
+            quick(formula, data).kfold(5, random_seed=1)
+        assert repr(own) in str(caught.value)
+    with pytest.raises(mm.ModelError, match="cannot be estimated"):
+        quick("y ~ c", data.replace({"c": {"z": "A"}})).kfold(5, random_seed=1)
+    found = quick("y ~ c", data, priors={"c[T.z]": mm.prior.normal(0, 10)}).kfold(5, random_seed=1)
+    assert found.elpd > -100.0
+
+
 def test_folds_of_members_and_units_take_all_their_groups(mcmc):
     s, rng = mcmc.specification, np.random.default_rng(2)
     part = s.members["member"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -10,16 +12,19 @@ from ..errors import ModelError
 from ..parameters import Parameter
 from .system import System
 
+_UNIT_SUM = re.compile(r"\b(cr|cs|cc)\(")  # splines whose columns sum to one
 
-def check_collinear(system: System) -> None:
-    """Refuse coefficients whose columns are linear combinations of others, naming them.
 
-    Columns move with weights and shapes. Where they are collinear at the starting values only (there ``smax`` is the
-    mean, which a second block may bring), searches begin where they are not: the system's starting values change.
+def check_collinear(system: System, centers: Mapping[str, float]) -> None:
+    """Refuse coefficients whose columns are linear combinations of others (and the intercept), naming them.
+
+    `centers` is what was subtracted from the column of each coefficient. Columns move with weights and shapes. Where
+    they are collinear at the starting values only (there ``smax`` is the mean, which a second block may bring),
+    searches begin where they are not: the system's starting values change.
     """
     first = np.array([p.start for p in system.hypers])
     columns, names = _border(system, first)
-    dependent = _dependent(columns)
+    dependent = _dependent(columns) if columns.shape[1] > 1 else None
     if dependent is None:
         return
     for start in _other_starts(system.hypers, first):
@@ -27,13 +32,43 @@ def check_collinear(system: System) -> None:
         if np.all(np.isfinite(moved)) and _dependent(moved) is None:
             system.hypers = tuple(replace(p, start=float(v)) for p, v in zip(system.hypers, start, strict=True))
             return
-    scaled = _unit_columns(columns)
-    weights, *_ = np.linalg.lstsq(scaled[:, :dependent], scaled[:, dependent], rcond=None)
-    partners = [names[j] for j in range(dependent) if abs(weights[j]) > 1e-7]
+    partners, shift = _relation(columns, dependent, np.array([centers.get(n, 0.0) for n in names]))
+    involved = [names[j] for j in partners] + [names[dependent]]
+    constant = "" if abs(shift) < 1e-9 else " and the intercept" if partners else "the intercept"
     raise ModelError(
-        f"the columns {', '.join([*partners, names[dependent]])} are collinear: {names[dependent]!r} is a linear "
-        "combination of the others, so their coefficients cannot be told apart; leave one of them out"
+        f"the columns {', '.join(involved)} are collinear: {names[dependent]!r} is a linear combination of "
+        f"{'the others' if partners else ''}{constant}, so their coefficients cannot be told apart; "
+        f"{_remedy(names[dependent], bool(constant))}"
     )
+
+
+def lost_column(system: System, theta: np.ndarray, groups: np.ndarray) -> str | None:
+    """The first coefficient under a flat prior that some groups (a mask) cannot tell from those before it."""
+    columns, names = _border(system, theta)
+    flat = {p.name for p in system.coefficients if not p.prior.proper} | {"the baseline"}
+    some = [k for k, name in enumerate(names) if name in flat]
+    dependent = _dependent(columns[groups][:, some])
+    return None if dependent is None else names[some[dependent]]
+
+
+def _relation(columns: np.ndarray, dependent: int, centers: np.ndarray) -> tuple[list[int], float]:
+    """The columns before a dependent one that make it up, and how much of the intercept is in it, as a share."""
+    scaled, scale = _unit_columns(columns), _norms(columns)
+    weights, *_ = np.linalg.lstsq(scaled[:, :dependent], scaled[:, dependent], rcond=None)
+    weights[np.abs(weights) < 1e-7] = 0.0
+    own = scale[dependent] * weights / scale[:dependent]
+    parts = np.append(centers[dependent], -own * centers[:dependent])
+    total = float(np.abs(parts).sum())
+    return [int(j) for j in np.flatnonzero(weights)], float(parts.sum()) / total if total else 0.0
+
+
+def _remedy(name: str, constant: bool) -> str:
+    if constant and _UNIT_SUM.search(name):
+        return (
+            "the columns of this spline sum to one: write constraints='center' in its call, or take the intercept out "
+            "with 0 +"
+        )
+    return "leave one of them out"
 
 
 def _border(system: System, theta: np.ndarray) -> tuple[np.ndarray, list[str]]:
@@ -47,17 +82,21 @@ def _border(system: System, theta: np.ndarray) -> tuple[np.ndarray, list[str]]:
     return (columns if good else np.full(columns.shape, np.nan)), names
 
 
-def _unit_columns(columns: np.ndarray) -> np.ndarray:
+def _norms(columns: np.ndarray) -> np.ndarray:
     norms = np.linalg.norm(columns, axis=0)
-    return columns / np.where(norms > 0, norms, 1.0)
+    return np.where(norms > 0, norms, 1.0)
+
+
+def _unit_columns(columns: np.ndarray) -> np.ndarray:
+    return columns / _norms(columns)
 
 
 def _dependent(columns: np.ndarray) -> int | None:
-    """The first column that is a linear combination of those before it."""
-    if columns.shape[1] < 2:
-        return None
-    r = np.linalg.qr(_unit_columns(columns), mode="r")
-    found = np.flatnonzero(np.abs(np.diag(r)) < 1e-9)
+    """The first column that is a linear combination of those before it, or zero."""
+    rows, count = columns.shape
+    diagonal = np.zeros(count)  # of more columns than rows, the last are combinations of the first
+    diagonal[: min(rows, count)] = np.abs(np.diag(np.linalg.qr(_unit_columns(columns), mode="r")))
+    found = np.flatnonzero(diagonal < 1e-9)
     return int(found[0]) if len(found) else None
 
 

@@ -15,6 +15,7 @@ import pandas as pd
 from ...engines.base import Settings
 from ...engines.choose import run_engine
 from ...errors import ModelError
+from ...latent.collinear import lost_column
 from ...model import Specification
 from ..normal import as_draws
 from ..posterior import Posterior
@@ -32,7 +33,8 @@ def kfold(posterior: Posterior, k: int | None, by: str, random_seed: int | None)
     rng = np.random.default_rng(random_seed)
     folds = make_folds(s, k, by, rng)
     total, times = np.zeros(s.groups), np.zeros(s.groups)
-    for fold in folds:
+    for number, fold in enumerate(folds, start=1):
+        _check_rank(posterior, fold, f"{number} of {len(folds)}")
         own = replace(settings, progress=False, random_seed=int(rng.integers(2**31)))
         total[fold] += left_out(s, posterior.outcome.engine, own, fold, rng)
         times[fold] += 1.0
@@ -61,6 +63,26 @@ def make_folds(specification: Specification, k: int | None, by: str, rng: np.ran
     if full:
         raise ModelError(f"a fold of {by} leaves out every group: use more folds (k=)")
     return folds
+
+
+def _check_rank(posterior: Posterior, fold: np.ndarray, which: str) -> None:
+    """Refuse a fold without which a coefficient under a flat prior cannot be estimated."""
+    s, outcome = posterior.specification, posterior.outcome
+    if outcome.optimum is not None:
+        theta = outcome.optimum.theta
+    else:
+        assert outcome.draws is not None
+        theta = outcome.draws.theta.mean(axis=(0, 1))
+    inside = s.response.weight > 0.0
+    inside[fold] = False
+    lost = lost_column(s.system, theta, inside)
+    if lost is not None:
+        raise ModelError(
+            f"without fold {which} ({len(fold)} groups) the coefficient {lost!r} cannot be estimated: its column is "
+            "constant, or a combination of others, over the groups that are left (a category may be in the fold only); "
+            f"give it a prior (priors={{{lost!r}: mm.prior.normal(0, 10)}}), merge rare categories, or use other "
+            "folds (k=, random_seed=)"
+        )
 
 
 def left_out(
