@@ -218,7 +218,7 @@ def test_weights_and_their_derivatives_are_those_of_the_kernels(text, table):
 def test_the_table_of_expressions_has_every_operation(table):
     seen = {int(what) for text in EXPRESSIONS for what in weighing(text, table).tape.code[:, 0]}
     names = {v: k for k, v in vars(tape).items() if k.isupper() and isinstance(v, int)}
-    assert {names[k] for k in set(range(40)) - seen} == set()
+    assert {names[k] for k in set(range(tape.GROUP_QUANTILE + 1)) - seen} == set()
 
 
 # -- priors and the transformation ---------------------------------------------------------------------------------

@@ -127,6 +127,10 @@ def test_bad_data_is_a_data_error_that_names_all_that_matters(data, mistake):
 
 
 BAD_MODEL = {
+    "column called as a parameter": (OUTCOME + "sigma + mm(pid, gid)", column(sigma=lambda d: d["majority"]), {},
+        ["two parameters would be called 'sigma'", "residual standard deviation", "rename the column 'sigma'"]),
+    "covariate called as the sd": (OUTCOME + "mm(pid, gid, sd)", column(sd=lambda d: d["cohesion"]), {},
+        ["two parameters would be called 'pid.sd'", "rename the column 'sd'"]),
     "one group only": (OUTCOME + "mm(pid, gid)", lambda d: d[d["gid"] == 1], {},
         ["the data have one group only", "check the group column"]),
     "constant column beside the intercept": (OUTCOME + "one + mm(pid, gid)", column(one=1), {},
@@ -284,3 +288,49 @@ def test_no_error_of_ours_comes_with_a_warning_of_numpys(data):
             with pytest.raises(mm.DataError):
                 build(formula, changed)
         assert not seen
+
+
+BAD_WEIGHTS = {
+    "minus in power()": (OUTCOME + "mm(pid, gid, weights = power(pseat - cohesion))", same,
+        ["power() takes covariates joined by +", "the sign of a coefficient is estimated"]),
+    "intercept of softmax()": (OUTCOME + "mm(pid, gid, weights = softmax(1 + pseat))", same,
+        ["softmax() has no intercept"]),
+    "text against numbers": (OUTCOME + "mm(pid, gid, weights = where(prime == '1', 2, 1))", same,
+        ["column 'prime' holds numbers, not text", "leave out the quotes"]),
+    "text against dates": (OUTCOME + "mm(pid, gid, weights = where(day == 'monday', 2, 1))",
+        column(day=lambda d: pd.Timestamp("2000-01-01") + pd.to_timedelta(d["pid"], "D")),
+        ["column 'day' holds dates, not text", "2000-01-31"]),
+    "dates as a fixed term": (OUTCOME + "day + mm(pid, gid)",
+        column(day=lambda d: pd.Timestamp("2000-01-01") + pd.to_timedelta(d["gid"], "D")),
+        ["'day' holds dates", "make numbers of them"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("mistake", BAD_WEIGHTS)
+def test_what_weights_cannot_mean_is_an_error(data, mistake):
+    formula, change, says = BAD_WEIGHTS[mistake]
+    with pytest.raises(mm.FormulaError) as caught:
+        build(formula, change(data))
+    for words in says:
+        assert words in str(caught.value)
+
+
+def test_a_text_that_no_row_has_is_warned_of(data):
+    rows = data.assign(role=np.where(data["prime"] == 1, "head", "other"))
+    with pytest.warns(mm.MicromacroWarning, match="no row has role == 'hed'; there are head, other"):
+        build(OUTCOME + "mm(pid, gid, weights = where(role == 'hed', 2, 1))", rows)
+
+
+def test_ready_made_weights_with_an_intercept_are_the_expression_written_out(data):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", mm.MicromacroWarning)
+        for ready, written in (
+            ("power(1 + pseat)", "1 / n ** exp(-(b0 + b1 * pseat))"),
+            ("power(1)", "1 / n ** exp(-b0)"),
+            ("logistic(0 + pseat)", "1 / (1 + (n - 1) * exp(-b1 * pseat))"),
+        ):
+            one, other = (
+                mm.fit(OUTCOME + f"mm(pid, gid, cohesion, weights = {w})", data, engine="ml") for w in (ready, written)
+            )
+            assert one.loglik == pytest.approx(other.loglik, abs=1e-6)
+            assert len(one.params) == len(other.params)

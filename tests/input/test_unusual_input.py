@@ -77,8 +77,9 @@ def test_more_members_than_groups_fit(data):
     assert np.isfinite(fit.params).all()
 
 
-def test_one_unit_for_all_groups_fits(data):
-    assert ml("log_duration ~ majority + mm(pid, gid) + (1 | cid)", data.assign(cid=1)).params["cid.sd"] == 0.0
+def test_one_unit_for_all_groups_fits_with_a_warning(data):
+    with pytest.warns(mm.MicromacroWarning, match="is .1. in every group"):
+        assert ml("log_duration ~ majority + mm(pid, gid) + (1 | cid)", data.assign(cid=1)).params["cid.sd"] == 0.0
 
 
 def test_a_constant_column_without_an_intercept_fits(data):

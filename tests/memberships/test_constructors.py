@@ -233,3 +233,39 @@ def test_dyads(library):
 def test_errors(call, message):
     with pytest.raises(mm.DataError, match=message):
         call(mm.memberships, pd.DataFrame(WIDE))
+
+
+@pytest.mark.parametrize(
+    ("made", "says"),
+    [
+        (
+            lambda: mm.memberships.from_wide({"s1": ["5", "7"], "s2": ["0", "5"]}, ["s1", "s2"], empty=0),
+            'as in empty="0"',
+        ),
+        (lambda: mm.memberships.from_wide({"s1": [5, 7], "s2": [0, 5]}, ["s1", "s2"], empty="0"), "as in empty=0"),
+        (lambda: mm.memberships.from_lists({"a": ["5;0", "7"]}, "a", empty=0), 'as in empty="0"'),
+        (lambda: mm.memberships.from_wide({"s1": [5, 7]}, ["s1", "s1"]), "two columns would be called 's1'"),
+        (
+            lambda: mm.memberships.from_wide({"s1": [5, 7], "v": [1, 2]}, ["s1"], values={"slot": ["v"]}),
+            "two columns would be called 'slot'",
+        ),
+        (lambda: mm.memberships.from_sparse(np.eye(2), group="g", member="g"), "two columns would be called 'g'"),
+        (lambda: mm.memberships.with_pairs({"a": ["p", "p x q"], "b": ["q x r", "r"]}, "a", "b"), "give a sep="),
+    ],
+)
+def test_what_would_be_misread_is_an_error(made, says):
+    with pytest.raises(mm.MicromacroError, match=says):
+        made()
+
+
+def test_signs_of_empty_slots_may_be_missing_values():
+    wide = mm.memberships.from_wide(
+        {"s1": ["5", "7"], "s2": [None, "5"]}, ["s1", "s2"], empty=[None, float("nan"), "7"]
+    )
+    assert list(wide["s"]) == ["5", "5"]
+
+
+def test_nodes_that_are_tuples_are_to_be_relabelled():
+    networkx = pytest.importorskip("networkx")
+    with pytest.raises(mm.MicromacroError, match="relabel them"):
+        mm.memberships.from_graph(networkx.grid_2d_graph(2, 2))

@@ -45,7 +45,7 @@ MEANING = {
     "cloglog": lambda p: np.log(-np.log1p(-p)), "tanh": np.tanh, "where": np.where, "minimum": np.minimum,
     "maximum": np.maximum, "min": np.min, "max": np.max, "mean": np.mean, "sum": np.sum, "median": np.median,
     "sd": sd, "var": lambda x: sd(x) ** 2, "range": np.ptp, "rank": stats.rankdata, "quantile": np.quantile,
-    "first": lambda x, by: x[np.argmin(by)], "last": lambda x, by: x[np.argmax(by)],
+    "first": lambda x, by: x[by == by.min()].mean(), "last": lambda x, by: x[by == by.max()].mean(),
     "largest": lambda x: (x == np.max(x)) / np.sum(x == np.max(x)),
     "smallest": lambda x: (x == np.min(x)) / np.sum(x == np.min(x)),
 }  # fmt: skip

@@ -23,6 +23,7 @@ from .coordinates import Steps
 from .maxima import distinct, remarks, starting_points
 from .search import Objective, Peak, find_peaks
 
+CERTAIN = 3e-7  # minus the log-likelihood of a group whose outcome is certain: its likelihood has run off
 NO_RISK = 1e-7  # cumulative hazard of a censored group that says that its likelihood has run off
 
 
@@ -113,9 +114,9 @@ def describe(
     """Everything that is reported of the highest peak."""
     system, best = specification.system, peaks[0]
     point = coordinates.theta(best.u)
-    v_u = best.covariance()
+    v_u, flat_u = best.spread()
     jacobian = coordinates.jacobian(best.u)
-    covariance = jacobian @ np.nan_to_num(v_u) @ jacobian.T
+    covariance = jacobian @ v_u @ jacobian.T
     slope_u = _mode_slopes(marginal, coordinates, best, room)
     value = marginal.value(point, room)
     q, kept = len(system.hypers), system.kept
@@ -128,13 +129,10 @@ def describe(
     slope = slope_u @ np.linalg.pinv(jacobian)
     slope[kept:] = 0.0
     slope[kept:, q:] = np.eye(system.size - kept)
-    added = np.einsum("ik,kl,il->i", slope, np.nan_to_num(covariance), slope)
+    added = np.einsum("ik,kl,il->i", slope, covariance, slope)
     places = np.concatenate([coordinates.free, np.arange(q, len(point))])
-    boundary, lost = np.zeros(len(point), dtype=bool), np.zeros(len(point), dtype=bool)
+    boundary = np.zeros(len(point), dtype=bool)
     boundary[places] = ~best.free
-    lost[places] = ~best.free | np.isnan(np.diag(v_u))
-    covariance[lost] = np.nan
-    covariance[:, lost] = np.nan
     return Optimum(
         theta=point[:q],
         x=x,
@@ -147,6 +145,7 @@ def describe(
         peaks=tuple(p.value for p in peaks),
         penalised=any(p.prior.proper and not p.fixed for p in (*system.hypers, *system.coefficients)),
         gradient_norm=float(np.abs(best.gradient[best.free]).max(initial=0.0)),
+        flat=jacobian @ flat_u,
     )
 
 
@@ -169,15 +168,22 @@ def _mode_slopes(marginal: LaplaceMarginal, coordinates: Steps, peak: Peak, room
 
 
 def separation(specification: Specification, room: ModeRoom) -> list[str]:
-    """A note where a likelihood of binary outcomes, or one of durations, runs off to infinity."""
+    """A note where a likelihood of outcomes that are numbers or categories, or one of durations, runs off."""
     name = specification.family.name
     if name in ("cox", "weibull", "exponential", "lognormal"):
         return _no_events(specification, room)
-    if name not in ("bernoulli", "binomial") or np.abs(room.eta).max(initial=0.0) < 15.0:
+    if name in ("bernoulli", "binomial"):
+        certain = np.abs(room.eta) >= 15.0
+    elif name in ("poisson", "negative_binomial", "ordinal"):
+        certain = (room.slopes[0] > -CERTAIN) & (specification.response.weight > 0)
+    else:
         return []
-    groups = int(np.count_nonzero(np.abs(room.eta) >= 15.0))
+    groups = int(np.count_nonzero(certain))
+    if not groups:
+        return []
+    what = "fitted probabilities are 0 or 1" if name in ("bernoulli", "binomial") else "the outcome is certain"
     note = (
-        f"separated: fitted probabilities are 0 or 1 to many digits in {groups} groups, so some coefficients or sds "
+        f"separated: {what} to many digits in {groups} groups, so some coefficients or sds "
         "have no finite maximum and their numbers mean nothing; give priors (normal(0, 2.5) for b), or use mcmc"
     )
     return [note]

@@ -36,6 +36,9 @@ class Settings:
     executor: Executor | None = None
 
 
+MOVED = 4e-4  # (of a standard error)^2, by which a step along a flat direction may move a number that is determined
+
+
 @dataclass(frozen=True)
 class Optimum:
     """Point estimates (ml, reml).
@@ -51,7 +54,9 @@ class Optimum:
     objective : float
         What was maximised: `loglik` plus the log density of the priors given.
     covariance : (q + c, q + c) array
-        Of theta and the coefficients jointly; nan rows for entries on a boundary.
+        Of theta and the coefficients jointly, entries on a boundary and flat directions held (zero).
+    flat : (q + c, f) array
+        Directions in which the likelihood is flat.
     x_variance : (size,) array
         Variance of each entry of x: conditional, plus what the uncertainty of theta adds.
     x_slope : (size, q) or (size, q + c) array
@@ -74,6 +79,26 @@ class Optimum:
     peaks: tuple[float, ...]
     penalised: bool
     gradient_norm: float
+    flat: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
+
+    @property
+    def lost(self) -> np.ndarray:
+        """Which entries of theta and the coefficients the likelihood does not determine (q + c,)."""
+        return np.isnan(self.variance(np.eye(len(self.covariance))))
+
+    def variance(self, slope: np.ndarray, places: slice | np.ndarray = slice(None)) -> np.ndarray:
+        """Variances by the delta method; nan where a flat direction moves the number.
+
+        Parameters
+        ----------
+        slope : (rows, p) array
+            Derivatives of some numbers in the entries `places` of theta and the coefficients.
+        """
+        v = self.covariance[places][:, places]
+        out = np.maximum(np.einsum("ik,kl,il->i", slope, v, slope), 0.0)
+        if self.flat.size:
+            out[np.any((slope @ self.flat[places]) ** 2 > MOVED * out[:, None] + 1e-20, axis=1)] = np.nan
+        return out
 
 
 @dataclass(frozen=True)

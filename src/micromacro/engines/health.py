@@ -137,8 +137,9 @@ def _judge_optimum(outcome: Outcome) -> Health:
             "height): the weights are not determined; leave a parameter out or give priors"
         )
     q = len(optimum.theta)
-    flat = ~np.isfinite(np.diag(optimum.covariance)[:q]) & ~optimum.boundary
-    vague = ~(np.diag(optimum.covariance)[:q] < optimum.theta**2)  # a weight at its limit should be told from zero
+    flat = optimum.lost[:q] & ~optimum.boundary
+    variance = np.where(flat, np.nan, np.diag(optimum.covariance)[:q])
+    vague = ~(variance < optimum.theta**2)  # a weight at its limit should be told from zero
     gone = vague & saturated(outcome.specification.system, optimum.theta)
     for k, p in enumerate(hypers):
         if p.name not in without and (flat[k] or gone[k]):
@@ -147,10 +148,10 @@ def _judge_optimum(outcome: Outcome) -> Health:
     remarks = list(outcome.notes)
     remarks += [f"{cor} is not identified: {sd} is zero, and nothing varies with it" for cor, sd in without.items()]
     for k, p in enumerate(hypers):
-        if p.kind == "sd" and optimum.theta[k] > 0 and optimum.covariance[k, k] > (0.5 * optimum.theta[k]) ** 2:
+        if p.kind == "sd" and optimum.theta[k] > 0 and variance[k] > (0.5 * optimum.theta[k]) ** 2:
             remarks.append(f"{p.name} is close to zero for its standard error: use profile({p.name!r}) for an interval")
         if p.kind == "aggregate" and not p.fixed and p.guess.proper and not optimum.boundary[k]:
-            remarks += _vague_shape(p, float(optimum.theta[k]), float(np.sqrt(optimum.covariance[k, k])))
+            remarks += _vague_shape(p, float(optimum.theta[k]), float(np.sqrt(variance[k])))
     cautions = tuple(n for n in outcome.notes if n.startswith(CAUTIONS))
     return Health(not troubles, tuple(troubles), tuple(remarks), cautions=cautions)
 

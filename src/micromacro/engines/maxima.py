@@ -85,7 +85,7 @@ def remarks(specification: Specification, optimum: Optimum, engine: str) -> list
     q = len(hypers)
     without = idle(specification, zero_sds(specification, optimum.theta))
     told = np.array([p.name not in without for p in hypers], dtype=bool)
-    if not np.all(np.isfinite(np.diag(optimum.covariance)[:q][~optimum.boundary & told])):
+    if np.any(optimum.lost[:q] & ~optimum.boundary & told):
         notes.append("the likelihood is flat at its maximum: standard errors are not available (nan)")
     if engine == "reml" and specification.weight_parameters:
         notes.append(

@@ -93,27 +93,24 @@ def describe(
     """Everything that is reported of the highest peak."""
     system, best = specification.system, peaks[0]
     theta = coordinates.theta(best.u)
-    v_u = best.covariance()
+    v_u, flat_u = best.spread()
     jacobian = coordinates.jacobian(best.u)
-    v = jacobian @ np.nan_to_num(v_u) @ jacobian.T
+    v = jacobian @ v_u @ jacobian.T
     x_slope_u = _solution_slopes(marginal, coordinates, best, room)
     value = marginal.value(theta, room)
     x = system.natural_order(room.mean)
     conditional, block = conditional_variance(system, room)
     b = slice(system.kept, system.size)
     # In u, where entries at the boundary are left out of v_u (zero rows).
-    added = np.einsum("ik,kl,il->i", x_slope_u, np.nan_to_num(v_u), x_slope_u)
+    added = np.einsum("ik,kl,il->i", x_slope_u, v_u, x_slope_u)
     q, c = len(theta), len(system.coefficients)
     covariance = np.empty((q + c, q + c))
     covariance[:q, :q] = v
-    covariance[q:, :q] = x_slope_u[b] @ np.nan_to_num(v_u) @ jacobian.T
+    covariance[q:, :q] = x_slope_u[b] @ v_u @ jacobian.T
     covariance[:q, q:] = covariance[q:, :q].T
-    covariance[q:, q:] = block + x_slope_u[b] @ np.nan_to_num(v_u) @ x_slope_u[b].T
-    boundary, lost = np.zeros(q, dtype=bool), np.zeros(q, dtype=bool)
+    covariance[q:, q:] = block + x_slope_u[b] @ v_u @ x_slope_u[b].T
+    boundary = np.zeros(q, dtype=bool)
     boundary[coordinates.free] = ~best.free
-    lost[coordinates.free] = np.isnan(np.diag(v_u))
-    covariance[:q][boundary | lost] = np.nan
-    covariance[:, :q][:, boundary | lost] = np.nan
     log_prior = sum(
         p.prior.log_density(x[system.kept + k]) for k, p in enumerate(system.coefficients) if p.prior.proper
     )
@@ -130,6 +127,7 @@ def describe(
         peaks=tuple(p.value for p in peaks),
         penalised=any(p.prior.proper and not p.fixed for p in (*system.hypers, *system.coefficients)),
         gradient_norm=float(np.abs(best.gradient[best.free]).max(initial=0.0)),
+        flat=np.vstack([jacobian, x_slope_u[b]]) @ flat_u,
     )
 
 

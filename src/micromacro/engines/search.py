@@ -17,6 +17,7 @@ MIRRORS = (
 )  # bounds at which the objective is even: an sd of zero, a correlation of 1
 NOTHING = 1e-5  # what of the objective may be lost to have an sd at zero rather than next to it
 WALL = 10.0  # height, relative to the objective, of what stands for a point where it does not exist
+NOISE = 1e-10  # curvature that differences of gradients leave where there is none
 FLAT = 1e-6  # curvature, relative to the largest, below which a direction is called flat
 
 Bounds = list[tuple[float | None, float | None]]
@@ -44,28 +45,32 @@ class Peak:
     free: np.ndarray
 
     def covariance(self) -> np.ndarray:
-        """Inverse of minus the Hessian of the free entries, zero elsewhere.
+        """Inverse of minus the Hessian of the free entries, zero elsewhere; nan for entries in a flat direction."""
+        out, flat = self.spread()
+        lost = np.any(np.abs(flat) > 0.1, axis=1)
+        out[lost] = np.nan
+        out[:, lost] = np.nan
+        return out
 
-        Entries that take part in a flat direction are nan; the others' are those with the flat directions held.
-        """
-        out = np.zeros_like(self.hessian)
-        where = np.ix_(self.free, self.free)
+    def spread(self) -> tuple[np.ndarray, np.ndarray]:
+        """Covariance (q, q) with the flat directions held, and these (q, f), each of length one."""
+        out, q = np.zeros_like(self.hessian), len(self.u)
+        there = self.free & np.isfinite(np.diag(self.hessian))  # elsewhere it ran off to where nothing changes
+        gone = np.eye(q)[:, self.free & ~there]
+        where = np.ix_(there, there)
         block = -self.hessian[where]
         if block.size == 0:
-            return out
+            return out, gone
         if not np.all(np.isfinite(block)):
-            out[where] = np.nan
-            return out
-        scale = 1.0 / np.sqrt(np.clip(np.abs(np.diag(block)), 1e-12, None))  # unit curvature in each entry
+            return out, np.eye(q)[:, self.free]
+        scale = 1.0 / np.sqrt(np.maximum(np.abs(np.diag(block)), NOISE))  # unit curvature in each entry
         values, vectors = np.linalg.eigh(0.5 * (block + block.T) * np.outer(scale, scale))
         flat = values <= FLAT * max(float(values.max()), 1e-300)
         good = vectors[:, ~flat]
-        inverse = (good / values[~flat]) @ good.T * np.outer(scale, scale)
-        lost = np.any(np.abs(vectors[:, flat]) > 0.1, axis=1)
-        inverse[lost] = np.nan
-        inverse[:, lost] = np.nan
-        out[where] = inverse
-        return out
+        out[where] = (good / values[~flat]) @ good.T * np.outer(scale, scale)
+        directions = np.zeros((q, int(flat.sum())))
+        directions[there] = vectors[:, flat] * scale[:, None]
+        return out, np.hstack([directions / np.linalg.norm(directions, axis=0), gone])
 
 
 def find_peaks(objective: Objective, starts: list[np.ndarray], bounds: Bounds, apart: float = 0.05) -> list[Peak]:

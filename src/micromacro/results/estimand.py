@@ -154,8 +154,7 @@ class Estimand:
                     theta[k] += sign * h
                 sides.append(self.value(theta, optimum.x + sign * h * optimum.x_slope[:, k]).ravel())
             total[:, k] = (sides[0] - sides[1]) / (2.0 * h)
-        v = np.nan_to_num(optimum.covariance[:p, :p])
-        variance = np.einsum("ik,kl,il->i", total, v, total) + self._conditional_variance()
+        variance = optimum.variance(total, slice(0, p)) + self._conditional_variance()
         return value, np.sqrt(np.maximum(variance, 0.0)).reshape(value.shape)
 
     def _conditional_variance(self) -> np.ndarray:
@@ -244,4 +243,5 @@ def wald(value: np.ndarray, se: np.ndarray, ci: float, scale: str) -> tuple[np.n
         width = z * se * slope
         low, high = back(scale, t - width), back(scale, t + width)
     inside = np.isfinite(t) & np.isfinite(width)
-    return np.where(inside, low, value), np.where(inside, high, value)
+    here = np.where(np.isnan(se), np.nan, value)
+    return np.where(inside, low, here), np.where(inside, high, here)

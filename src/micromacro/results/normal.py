@@ -36,7 +36,7 @@ def as_draws(posterior: Posterior, draws: int, rng: np.random.Generator) -> Post
     specification, optimum = posterior.specification, posterior.outcome.optimum
     assert optimum is not None
     system, p = specification.system, optimum.x_slope.shape[1]
-    root = _root(np.nan_to_num(optimum.covariance[:p, :p]))
+    root = _root(optimum.covariance[:p, :p])
     panel, s = conditional_factor(posterior.outcome), system.symbolic
     q = len(optimum.theta)
     scaled = [_Scale(posterior, k) for k, _ in specification.structures.values() if system.parts[k].effects]

@@ -78,9 +78,9 @@ class Posterior:
         q = len(optimum.theta)
         collector = self.specification.collector.copy()
         collector[:, :q] = collector[:, :q] @ self.specification.reported_slope(optimum.theta)
-        full = optimum.covariance
-        out = collector @ np.nan_to_num(full) @ collector.T
-        missing = (collector != 0) @ np.isnan(np.diag(full))
+        out = collector @ optimum.covariance @ collector.T
+        ended = [p.name for p, at in zip(self.specification.system.hypers, optimum.boundary, strict=True) if at]
+        missing = np.isnan(optimum.variance(collector)) | np.isin(self.specification.names, ended)
         out[missing] = np.nan
         out[:, missing] = np.nan
         return out
@@ -143,7 +143,6 @@ class Posterior:
         theta, x = optimum.theta[own], optimum.x[place]
         matrix = structure.natural(theta)
         p = optimum.x_slope.shape[1]
-        covariance = np.nan_to_num(optimum.covariance[:p, :p])
         slope = matrix @ optimum.x_slope[place]
         for k in range(own.start, own.stop):  # the part of theta itself
             if optimum.boundary[k]:
@@ -152,7 +151,7 @@ class Posterior:
             up, down = theta.copy(), theta.copy()
             up[j], down[j] = theta[j] + h, theta[j] - h
             slope[:, k] += (structure.natural(up) @ x - structure.natural(down) @ x) / (2.0 * h)
-        variance = self._conditional_variance(place, matrix) + np.einsum("ik,kl,il->i", slope, covariance, slope)
+        variance = self._conditional_variance(place, matrix) + optimum.variance(slope, slice(0, p))
         return matrix @ x, np.sqrt(np.maximum(variance, 0.0))
 
     def _conditional_variance(self, place: slice, matrix: Any) -> np.ndarray:
@@ -161,7 +160,7 @@ class Posterior:
         assert optimum is not None
         if np.diff(matrix.indptr).max(initial=0) <= 1:
             p = optimum.x_slope.shape[1]
-            covariance = np.nan_to_num(optimum.covariance[:p, :p])
+            covariance = optimum.covariance[:p, :p]
             slope = optimum.x_slope[place]
             conditional = optimum.x_variance[place] - np.einsum("ik,kl,il->i", slope, covariance, slope)
             return matrix.power(2) @ conditional
@@ -205,8 +204,7 @@ class Posterior:
             for k, step in enumerate(1e-5 * np.eye(len(theta))[:p]):
                 slope[k] = _weights_there(part, other, theta + step) - _weights_there(part, other, theta - step)
             slope /= 2e-5
-        v = np.nan_to_num(optimum.covariance[where, where][:p, :p])
-        return w, np.sqrt(np.maximum(np.einsum("km,kl,lm->m", slope, v, slope), 0.0))
+        return w, np.sqrt(optimum.variance(slope.T, slice(where.start, where.start + p)))
 
     def block(self, name: str) -> tuple[int, Block]:
         """A member block and its number among the parts."""

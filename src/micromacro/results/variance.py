@@ -100,7 +100,7 @@ def _delta_table(posterior: Posterior, index: pd.Index, ci: float) -> pd.DataFra
             at = variances(posterior, moved)
             sides.append(at / at.sum())
         slope[:, k] = (sides[0] - sides[1]) / (2.0 * h)
-    se = np.sqrt(np.maximum(np.einsum("ik,kl,il->i", slope, np.nan_to_num(optimum.covariance[:q, :q]), slope), 0.0))
+    se = np.sqrt(optimum.variance(slope, slice(0, q)))
     with np.errstate(divide="ignore", invalid="ignore"):
         logit, spread = np.log(share / (1 - share)), normal_quantile(ci) * se / (share * (1 - share))
     inside = (share > 0) & (share < 1)

@@ -172,8 +172,8 @@ def _build(call: UnitCall, context: Context, intercept: bool) -> UnitPart:
         raise ModelError(f"the unit term {name!r} with effects = none has nothing in it: leave it out")
     known = structure.levels.values
     if type(structure) in (Independent, Correlated) and len(known) == 1:
-        raise ModelError(
-            f"the unit {name!r} is {str(known[0])!r} in every group: a standard deviation over one unit cannot be "
-            "estimated; leave the term out"
+        context.warn(
+            f"the unit {name!r} is {str(known[0])!r} in every group: the data say nothing of a standard deviation over "
+            "units; leave the term out"
         )
     return UnitPart(name, columns, slopes, structure)

@@ -139,13 +139,12 @@ def _curve(
     own = optimum.theta[where]
     line = function(own)
     p = len(part.weight_parameters)
-    v = np.nan_to_num(optimum.covariance[where, where][:p, :p])
     slope = np.empty((len(grid), p))
     for k in range(p):
         up, down = own.copy(), own.copy()
         up[k], down[k] = own[k] + 1e-4, own[k] - 1e-4
         slope[:, k] = (function(up) - function(down)) / 2e-4
-    se = np.sqrt(np.maximum(np.einsum("ik,kl,il->i", slope, v, slope), 0.0))
+    se = np.sqrt(optimum.variance(slope, slice(where.start, where.start + p)))
     z = normal_quantile(ci)
     low = line - z * se
     return line, (np.maximum(low, 0.0) if part.rule != "none" else low), line + z * se
