@@ -131,3 +131,10 @@ def test_the_error_of_the_approximation_is_small_and_falls_with_the_data(name, m
         errors.append(abs(marginal.value(point, marginal.workspace()) - exact) / 10)
     assert 0.0 < errors[0] < most
     assert errors[1] < 0.5 * errors[0]
+
+
+def test_a_poor_approximation_is_warned_of():
+    """One unit of four observations, with a weak prior of its sd: the tail of the sd is longer than any t's."""
+    data = pd.DataFrame({"u": [1, 1, 2, 2], "y": [1.0, 2.0, 4.0, 3.0]})
+    with pytest.warns(mm.MicromacroWarning, match="poor approximation: Pareto k"):
+        mm.fit("y ~ (1 | u)", data, engine="laplace", draws=4000, random_seed=1, priors="vague")

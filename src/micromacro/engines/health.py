@@ -14,7 +14,12 @@ from .base import Outcome
 R_HAT = 1.01
 ESS = 400.0
 CONTRACTION = 0.5
-CAUTIONS = ("REML with estimated weights", "separated:", "no events:")  # how notes begin that deserve a warning
+CAUTIONS = (
+    "REML with estimated weights",
+    "separated:",
+    "no events:",
+    "poor approximation:",
+)  # how notes begin that deserve a warning
 SATURATED = 1e-2  # what doubling weight parameters may change, relative to their absence, if they ran off
 RIDGE = 1e-3  # log-likelihood by which maxima far apart must differ not to be one ridge
 
@@ -256,7 +261,8 @@ def _judge_draws(outcome: Outcome, draws: np.ndarray, diagnostics: Diagnostics) 
         f"{cor} is hardly identified: {sd} may be zero, where it has no meaning (its draws are not judged)"
         for cor, sd in without.items()
     ]
-    return Health(not troubles, tuple(troubles), tuple(remarks), contraction)
+    cautions = tuple(n for n in outcome.notes if n.startswith(CAUTIONS))
+    return Health(not troubles, tuple(troubles), tuple(remarks), contraction, cautions)
 
 
 def contractions(specification: Specification, draws: np.ndarray) -> dict[str, float]:

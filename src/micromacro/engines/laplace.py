@@ -32,6 +32,7 @@ from .moves import Reference
 from .search import Peak
 
 WIDEN = 1.1
+POOR = 0.7  # a Pareto k of theta's weights above which they cannot be trusted
 
 
 def fit_laplace(specification: Specification, settings: Settings) -> Outcome:
@@ -57,6 +58,11 @@ def fit_laplace(specification: Specification, settings: Settings) -> Outcome:
         "the approximation is close to the posterior; above it, means and sds of single parameters may still be)"
     )
     notes = [accuracy]
+    if k_theta > POOR:
+        notes.append(
+            f"poor approximation: Pareto k {k_theta:.2f} for theta: the tails of its posterior (of sds, mostly) "
+            "are cut short and effective sample sizes flatter: use mcmc"
+        )
     if len(peaks) > 1:
         notes.append(f"the posterior of theta has {len(peaks)} local maxima; all of them were drawn from")
     seconds = time.perf_counter() - began
