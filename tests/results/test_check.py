@@ -36,7 +36,7 @@ def test_nothing_is_found_in_a_clean_design():
 @pytest.mark.parametrize(
     ("change", "formula", "what", "count"),
     [
-        (lambda d: d.assign(m=d["m"].where(d.index >= 3, 100 + d.index)), CLEAN, "seen once", 3),
+        (lambda d: d.assign(m=d["m"].where(d.index >= 3, 100 + d.index.to_numpy())), CLEAN, "seen once", 3),
         # two members that are always there together
         (lambda d: pd.concat([d, d[d["m"] == 4].assign(m=99)]), CLEAN, "always together", 2),
         (lambda d: d.assign(m=d["m"] + 50 * (d["g"] < 20)), CLEAN, "disconnected", 2),
