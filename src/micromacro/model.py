@@ -17,7 +17,7 @@ from .effects.base import Effects
 from .effects.registry import effect_columns
 from .errors import DataError, FormulaError, ModelError
 from .families.base import Expanded, Expanding, Family
-from .families.response import Raw, Response
+from .families.response import AS_ORDERED, Raw, Response
 from .language.interactions import split_interactions
 from .language.nodes import Call, Formula, MemberCall, Name, Node, Text
 from .language.parse import parse_formula
@@ -509,11 +509,11 @@ def read_outcome(formula: Formula, tables: Tables) -> Raw:
         if column.kind == "text":
             raise DataError(
                 f"the outcome {node.name!r} holds text (first: {column.values[0]!r}): make it numbers, or for family "
-                "ordinal a categorical column with its categories in order"
+                f"ordinal say the order of its categories: {AS_ORDERED}"
             )
         categories = column.categories or ()
         codes = np.array([categories.index(v) for v in column.values], dtype=float)
-        return Raw("plain", (codes,), what, ids, categories=categories)
+        return Raw("plain", (codes,), what, ids, categories=categories, ordered=column.ordered)
     if not (isinstance(node, Call) and outcome_form(formula)[0] != "plain"):
         return Raw("plain", (evaluate(node, tables.groups, text, "outcome"),), what, ids)
     form, kind = outcome_form(formula)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 
 import micromacro as mm
@@ -110,11 +111,14 @@ REFUSED = {
     "cox, no events": ("cox", "surv(t, e) ~ x", {"t": Y, "e": np.zeros(N)}, mm.DataError,
                        ["surv(t, e)", "no event", "every group is censored"]),
     # ordered categories
-    "an empty category": ("ordinal", "y ~ x", {"y": pd.Categorical(np.where(BINARY, "no", "yes"), ["no", "so", "yes"])},
+    "an empty category": ("ordinal", "y ~ x", {"y": pd.Categorical(np.where(BINARY, "no", "yes"), ["no", "so", "yes"],
+                                                                     ordered=True)},
                           mm.DataError, ["outcome y", "without any group", "so"]),
     "one category": ("ordinal", "y ~ x", {"y": np.full(N, 3)}, mm.DataError, ["outcome y", "one category", "3"]),
     "text without order": ("ordinal", "y ~ x", {"y": np.where(BINARY, "low", "high")}, mm.DataError,
-                           ["outcome 'y'", "text", "make it numbers", "categorical"]),
+                           ["outcome 'y'", "text", "make it numbers", "ordered=True", "pl.Enum"]),
+    "categories without order": ("ordinal", "y ~ x", {"y": pd.Categorical(np.where(BINARY, "low", "high"))},
+                                 mm.DataError, ["outcome y", "high, low", "ordered=True", "pl.Enum"]),
     "a category for every group": ("ordinal", "y ~ x", {"y": Y}, mm.DataError, ["outcome y", "categories"]),
     # wrong forms and kinds
     **{f"{family} with {form}": (family, f"{form} ~ x", {"t": Y, "e": BINARY, "k": BINARY, "n": np.full(N, 3)},
@@ -227,6 +231,19 @@ def test_an_unusual_but_good_outcome_is_taken(name):
     assert family.possible(own)
     family.slopes(specification.response.values, np.zeros(N), own, out)
     assert np.isfinite(out).all()
+
+
+def test_polars_categories_need_an_order_too():
+    words = pl.Series(["mid", "low", "high", "low"])
+    frame = pl.DataFrame({"y": words, "x": [0.1, 0.3, 0.2, 0.9]})
+    unordered = frame.with_columns(pl.col("y").cast(pl.Categorical))
+    for data in (unordered, unordered.to_arrow()):
+        with pytest.raises(mm.DataError, match="high, low, mid"):
+            mm.Model("y ~ x", data, family="ordinal")
+    model = mm.Model("y ~ x", frame.with_columns(pl.col("y").cast(pl.Enum(["low", "mid", "high"]))), family="ordinal")
+    assert "outcome y: low < mid < high" in str(model.explain())
+    fit = model.fit(engine="ml")
+    assert "outcome y: low < mid < high" in fit.report()
 
 
 def test_ordered_words_keep_their_order():

@@ -19,7 +19,7 @@ from micromacro.families.registry import FAMILIES
 from micromacro.parameters import PriorBook
 from micromacro.results.store import FileError, describe, file
 from micromacro.results.store.plain import pack, unpack
-from micromacro.results.store.tables import fingerprint
+from micromacro.results.store.tables import fingerprint, tables_from_plain, tables_to_plain
 
 
 @pytest.fixture(params=["ml", "reml", "mcmc"])
@@ -193,6 +193,20 @@ def test_ordered_and_censored_outcomes(quick, tmp_path):
         assert loaded.summary().equals(fit.summary())
         assert loaded.specification.response.categories == fit.specification.response.categories
         assert np.array_equal(loaded.specification.response.values, fit.specification.response.values, equal_nan=True)
+
+
+def test_files_that_do_not_say_whether_categories_are_ordered_are_read_as_before(quick):
+    frame = pd.DataFrame({"x": np.linspace(-1.0, 1.0, 12), "y": pd.Categorical(["low", "mid", "high"] * 4)})
+    with pytest.raises(mm.DataError, match="without an order"):
+        mm.Model("y ~ x", frame, family="ordinal")
+    frame["y"] = pd.Categorical(frame["y"], ["low", "mid", "high"], ordered=True)
+    tables = quick("y ~ x", frame, family="ordinal").specification.tables
+    plain = tables_to_plain(tables)
+    hashed = fingerprint(tables)
+    del plain["groups"]["columns"]["y"]["ordered"]
+    again = tables_from_plain(plain)
+    assert again.groups["y"].ordered
+    assert fingerprint(again) == hashed
 
 
 def test_two_frames_and_two_orders_have_one_fingerprint(ml, data, quick):

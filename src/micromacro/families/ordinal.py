@@ -17,7 +17,7 @@ from ..numerics.special import log_difference
 from ..parameters import Parameter, PriorBook
 from ..priors import Student
 from . import binary
-from .response import Raw, Response, made, need_form
+from .response import AS_ORDERED, Raw, Response, made, need_form
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -44,6 +44,12 @@ def _slopes(link, values, eta, cuts, out):  # noqa: ANN001, ANN202
         out[3, i] = max(-dd, 0.0)
 
 
+def shown(categories: tuple[str, ...], between: str = ", ") -> str:
+    """Categories in their order; of many of them the first ones and the last."""
+    few = categories if len(categories) <= 12 else (*categories[:10], "...", categories[-1])
+    return between.join(few)
+
+
 @dataclass(frozen=True)
 class Ordinal:
     """Cumulative family for ordered categories; its parameters are the cuts `cut.1`, `cut.2`, ... on the link scale."""
@@ -64,6 +70,11 @@ class Ordinal:
             codes = np.searchsorted(labels, y)
             categories = tuple(f"{v:g}" for v in labels)
         else:
+            if not raw.ordered:
+                raise DataError(
+                    f"the outcome {raw.what} is a categorical column without an order of its own ({shown(raw.categories)} "
+                    f"at present), and family ordinal needs one: {AS_ORDERED}"
+                )
             codes, categories = y, raw.categories
             used = np.bincount(y.astype(np.int64), minlength=len(categories))
             empty = [c for c, n in zip(categories, used, strict=True) if n == 0]

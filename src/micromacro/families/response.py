@@ -10,6 +10,9 @@ from ..errors import DataError, ModelError
 
 RIGHT, EVENT, LEFT, INTERVAL = 0.0, 1.0, 2.0, 3.0
 
+AS_ORDERED = "pd.Categorical(values, categories=[...], ordered=True), the lowest first, or pl.Enum([...])"
+"""How an order of categories is said."""
+
 
 @dataclass(frozen=True, eq=False)
 class Raw:
@@ -29,6 +32,8 @@ class Raw:
         ``type=`` of ``surv()``: right, left, interval.
     categories : tuple of str or None
         In order, where the outcome is a column of categories or text (then its values are their numbers from 0).
+    ordered : bool
+        Whether the user said that this order means something.
     """
 
     form: str
@@ -37,6 +42,7 @@ class Raw:
     ids: np.ndarray
     kind: str = "right"
     categories: tuple[str, ...] | None = None
+    ordered: bool = True
 
     def refuse(self, bad: np.ndarray, why: str) -> None:
         """Raise a DataError that names the groups where `bad` holds."""

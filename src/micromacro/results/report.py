@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from ..families.ordinal import shown
 from ..language.printing import to_text
 from ..model import Specification
 
@@ -40,8 +41,10 @@ def heading(fit: Fit) -> str:
 
 
 def counts(s: Specification) -> list[str]:
-    """Numbers of groups, members, memberships and units."""
+    """Numbers of groups, members, memberships and units; the categories of an ordinal outcome."""
     lines = [f"groups {s.groups:,}" + (f" ({s.tables.group_levels.name})" if s.tables.group_levels else " (rows)")]
+    if s.response.categories:
+        lines.append(f"outcome {s.outcome_name}: {shown(s.response.categories, ' < ')}")
     for name, part in s.members.items():
         sizes = np.diff(part.memberships.start)
         lines.append(

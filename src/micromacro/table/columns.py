@@ -38,6 +38,8 @@ class Column:
     missing : (rows,) bool array
     categories : tuple of str or None
         In the user's order, for a category.
+    ordered : bool
+        Whether the user said that this order means something (of a category).
     """
 
     name: str
@@ -45,10 +47,11 @@ class Column:
     kind: Kind
     missing: np.ndarray
     categories: tuple[str, ...] | None = None
+    ordered: bool = False
 
     def take(self, rows: np.ndarray) -> Column:
         """The column at some rows."""
-        return Column(self.name, self.values[rows], self.kind, self.missing[rows], self.categories)
+        return replace(self, values=self.values[rows], missing=self.missing[rows])
 
     def tidy(self) -> Column:
         """The column as if rows that are gone had never been: whole numbers as int64, no unused category."""
@@ -299,7 +302,15 @@ def _category(name: str, series: Any) -> Column:
     text = np.array(["" if m else str(v) for v, m in zip(values, missing, strict=True)], dtype=object)
     seen = set(text[~missing].tolist())
     order = [str(c) for c in _category_order(series)] or sorted(seen)
-    return Column(name, text, "category", missing, tuple(order))
+    return Column(name, text, "category", missing, tuple(order), _is_ordered(series))
+
+
+def _is_ordered(series: Any) -> bool:
+    """Whether the user said that the order of the categories means something."""
+    native = series.to_native()
+    if hasattr(native, "cat") and hasattr(native.cat, "ordered"):  # pandas
+        return bool(native.cat.ordered)
+    return isinstance(series.dtype, nw.Enum) or bool(getattr(getattr(native, "type", None), "ordered", False))
 
 
 def _category_order(series: Any) -> Sequence[Any]:

@@ -33,7 +33,8 @@ def _table(table: Table) -> dict[str, Any]:
 
 def _column(column: Column) -> dict[str, Any]:
     missing = column.missing if column.missing.any() else None
-    return {"values": column.values, "kind": column.kind, "missing": missing, "categories": column.categories}
+    plain = {"values": column.values, "kind": column.kind, "missing": missing, "categories": column.categories}
+    return plain if column.categories is None else plain | {"ordered": column.ordered}
 
 
 def _levels(levels: Levels | None) -> dict[str, Any] | None:
@@ -71,7 +72,8 @@ def _read_table(plain: dict[str, Any]) -> Table:
     columns = {}
     for name, c in plain["columns"].items():
         missing = np.zeros(rows, dtype=bool) if c["missing"] is None else c["missing"]
-        columns[name] = Column(name, c["values"], c["kind"], missing, c["categories"])
+        ordered = c.get("ordered", True)  # files that do not say were read before anyone asked
+        columns[name] = Column(name, c["values"], c["kind"], missing, c["categories"], ordered)
     return Table(plain["name"], columns, rows)
 
 
@@ -85,6 +87,8 @@ def fingerprint(tables: Tables) -> str:
         del plain[key]
     for table in (plain["groups"], *(b["table"] for b in plain["blocks"].values())):
         del table["name"]
+        for column in table["columns"].values():
+            column.pop("ordered", None)
     arrays: Arrays = {}
     text = json.dumps(pack(plain, "tables", arrays), sort_keys=True)
     hashed = hashlib.blake2b(text.encode(), digest_size=16)
