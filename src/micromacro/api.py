@@ -210,6 +210,9 @@ def compare(fits: Mapping[str, Fit | Elpd], ic: str | None = None) -> pd.DataFra
     ------
     ModelError
         For different data, or different scales of the outcome (log(y) against y).
+    EngineError
+        For AIC and BIC of likelihoods of different kinds: ml beside reml, reml with different coefficients, penalised
+        fits beside others.
     """
     from .results.compare import compare as compare_fits
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from collections.abc import Iterator
@@ -80,6 +81,15 @@ def read_table(path: Path) -> pd.DataFrame:
     raise DataError(f"{path}: a table's file name ends in .csv, .tsv or .parquet, not {ending!r}")
 
 
+def _check_out(out: Path) -> None:
+    """Refuse a place where nothing can be saved, before anything is fitted."""
+    folder = out.absolute().parent
+    if not folder.is_dir():
+        raise DataError(f"--out {out}: there is no folder {folder}; make it first")
+    if not os.access(folder, os.W_OK):
+        raise DataError(f"--out {out}: the folder {folder} cannot be written to; choose another one")
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="micromacro")
 def main() -> None:
@@ -121,7 +131,11 @@ def fit(
     """
     with _plain_messages():
         from .api import fit as fit_model  # here, so that --help answers at once
+        from .results.summary import check_level
 
+        check_level(ci)
+        if out is not None:
+            _check_out(out)
         fitted = fit_model(
             formula,
             read_table(data),
@@ -136,9 +150,11 @@ def fit(
             random_seed=seed,
             progress=sys.stderr.isatty(),
         )
-        if out is not None:  # before anything is formatted: what was computed is not to be lost
-            fitted.save(out)
-        click.echo(fitted.report(ci))
+        try:  # each even if the other fails: what was computed is not to be lost
+            if out is not None:
+                fitted.save(out)
+        finally:
+            click.echo(fitted.report(ci))
         if out is not None:
             click.echo(f"\nSaved to {out}")
 

@@ -70,6 +70,25 @@ def test_relational_tables(csv, table, tmp_path):
     assert estimates(relational.stdout) == estimates(run("fit", csv, FORMULA, "--engine", "ml").stdout)
 
 
+def test_what_cannot_work_is_refused_before_fitting(csv, tmp_path, monkeypatch):
+    monkeypatch.setattr("micromacro.api.fit", lambda *_, **__: pytest.fail("it was fitted"))
+    for options, message in ((("--ci", 95), "between 0 and 1"), (("--out", tmp_path / "no" / "a.nc"), "no folder")):
+        result = run("fit", csv, FORMULA, "--engine", "ml", *options)
+        assert result.exit_code == 2
+        assert message in result.stderr
+
+
+def test_the_report_is_printed_even_if_saving_fails(csv, tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise mm.MicromacroError("the disk is full")
+
+    monkeypatch.setattr("micromacro.results.fit.Fit.save", fail)
+    result = run("fit", csv, FORMULA, "--engine", "ml", "--out", tmp_path / "a.nc")
+    assert result.exit_code == 2
+    assert "Health" in result.stdout
+    assert "the disk is full" in result.stderr
+
+
 def test_out_saves_the_fit(csv, tmp_path):
     out = tmp_path / "fit.nc"
     result = run("fit", csv, FORMULA, "--draws", 20, "--tune", 20, "--chains", 2, "--seed", 1, "--out", out)

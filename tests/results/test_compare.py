@@ -115,3 +115,19 @@ def test_probabilities_against_densities_are_warned_of(long, quick):
     fits = {f: quick(FORMULA.format("1/n"), counts, family=f) for f in ("poisson", "gamma")}
     with pytest.warns(mm.MicromacroWarning, match="comparable only if the outcome's unit is 1"):
         mm.compare(fits)
+
+
+def test_likelihoods_of_different_kinds_are_refused(data, quick):
+    one = data.groupby("group").first().reset_index()
+    reml, fewer = quick("y ~ x + (1 | unit)", one, "reml"), quick("y ~ 1 + (1 | unit)", one, "reml")
+    with pytest.raises(mm.EngineError, match="different coefficients"):
+        mm.compare({"a": reml, "b": fewer})
+    mean, total = (f"y ~ x + mm(member, group, z, weights = {w}, normalize = none)" for w in ("1 / n", "1"))
+    with pytest.raises(mm.EngineError, match="columns"):
+        mm.compare({"a": quick(mean, data, "reml"), "b": quick(total, data, "reml")})
+    assert len(mm.compare({"a": reml, "b": quick("y ~ x", one, "reml")})) == 2
+    ml = quick("y ~ x + (1 | unit)", one)
+    with pytest.raises(mm.EngineError, match="by ml, 'b' by reml"):
+        mm.compare({"a": ml, "b": reml})
+    with pytest.raises(mm.EngineError, match="b is penalised"):
+        mm.compare({"a": ml, "b": quick("y ~ x", one, priors={"b": mm.prior.normal(0, 1)})})

@@ -19,7 +19,7 @@ from scipy.optimize import minimize
 from ..errors import EngineError, MicromacroError, MicromacroWarning, ModelError
 from .criticism.elpd import Elpd, standard_error
 from .criticism.loo import outcome_key
-from .inference import information_criteria, likelihood_ratio
+from .inference import information_criteria, likelihood_ratio, same_columns
 
 if TYPE_CHECKING:
     from .fit import Fit
@@ -158,6 +158,7 @@ def stacking(values: np.ndarray) -> np.ndarray:
 
 def _likelihood_table(fits: dict[str, Fit], ic: str) -> pd.DataFrame:
     """Log-likelihood, AIC, BIC, and the likelihood-ratio test of each model against the largest where it is nested."""
+    _check_likelihoods(fits, ic)
     rows: dict[str, dict[str, Any]] = {}
     for name, fit in fits.items():
         aic, bic, k = information_criteria(fit.posterior.outcome)
@@ -173,6 +174,26 @@ def _likelihood_table(fits: dict[str, Fit], ic: str) -> pd.DataFrame:
         table[column] = [getattr(tests[name], column) if tests[name] else math.nan for name in table.index]
     table.attrs["tested_against"] = largest
     return table
+
+
+def _check_likelihoods(fits: dict[str, Fit], ic: str) -> None:
+    """Refuse likelihoods of different kinds, as the likelihood-ratio test does."""
+    (first, fit), *rest = fits.items()
+    for name, other in rest:
+        if fit.engine != other.engine:
+            raise EngineError(
+                f"{first!r} is by {fit.engine}, {name!r} by {other.engine}, and {ic} of the one means nothing beside "
+                "the other's: fit both by ml"
+            )
+        if fit.engine == "reml" and not same_columns(fit.specification, other.specification):
+            raise EngineError(
+                f"REML likelihoods of models with different coefficients or columns ({first!r} and {name!r}) cannot be "
+                'compared: fit both with engine="ml"'
+            )
+    penalised = {name: one.posterior.outcome.optimum.penalised for name, one in fits.items()}  # type: ignore[union-attr]
+    if len(set(penalised.values())) > 1:
+        shown = ", ".join(name for name, is_penalised in penalised.items() if is_penalised)
+        raise EngineError(f"{shown} is penalised by priors and others are not: fit all with the same priors, or none")
 
 
 def _test(larger: Fit, smaller: Fit) -> Any:

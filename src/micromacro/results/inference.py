@@ -71,8 +71,8 @@ def likelihood_ratio(larger: Outcome, smaller: Outcome) -> LikelihoodRatio:
     small = {p.name: p for p in b.parameters if not p.fixed}
     _check_fixed(a, b)
     extra = [n for n in small if n not in big]
-    if larger.engine == "reml" and {n for n in big if big[n].linear} != {n for n in small if small[n].linear}:
-        raise EngineError("REML likelihoods of models with different coefficients cannot be compared: use ml")
+    if larger.engine == "reml" and not same_columns(a, b):
+        raise EngineError("REML likelihoods of models with different coefficients or columns cannot be compared: use ml")
     df = len(big) - len(small)
     if df <= 0:
         raise ModelError(
@@ -110,6 +110,21 @@ def _check_fixed(larger: Specification, smaller: Specification) -> None:
             raise ModelError(
                 f"the models are not nested: the larger one has {p.name} fixed at {p.start:g}, the smaller one has not"
             )
+
+
+def same_columns(a: Specification, b: Specification) -> bool:
+    """Whether the coefficients of two models are the same and their columns too, at the starting values."""
+    grams = []
+    for s in (a, b):
+        system = s.system
+        room = system.workspace(gradient=False)
+        system.fill(np.array([p.start for p in system.hypers]), room)
+        columns = system.border_columns(room)
+        names = [p.name for p in system.coefficients][: columns.shape[1]]
+        order = np.argsort(names)
+        grams.append((sorted(names), (columns.T @ columns)[np.ix_(order, order)]))  # whatever the order of the groups
+    (names, gram), (others, other) = grams
+    return names == others and np.allclose(gram, other, rtol=1e-8, atol=1e-8 * np.abs(gram).max(initial=0.0))
 
 
 def _same_outcomes(a: Specification, b: Specification) -> bool:
