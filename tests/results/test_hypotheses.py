@@ -52,6 +52,8 @@ VALUES = dict(zip(NAMES, [2.0, 3.0, 5.0, 7.0, 11.0, 13.0, 17.0, 19.0], strict=Tr
         ("12 / a / b = 0", 2.0),
         ("exp(B.w.x / 11) > 1", np.e - 1),
         ("abs(a - b) >= .5", 0.5),
+        ("a^2 / (a^2 + b ** 2) > 0.5", 4 / 13 - 0.5),
+        ("-a^2^-1 * I(a ** 2) = (a + b)^(1/2)", -np.sqrt(2.0) * 17.0 - np.sqrt(5.0)),
     ],
 )
 def test_statements_are_read(text, value):
@@ -66,6 +68,7 @@ def test_statements_are_read(text, value):
         ("a + b", "compares two sides"), ("a > 0 > b", "should end here"), ("c > 0", "no parameter 'c'"),
         ("a.c > 0", "no parameter 'a.c'"), ("(a > 0", "closing bracket"), ("a > ", "expected here"),
         ("1 > 0", "names no parameter"), ("`q` > 0", "'q'"), ("a * > 0", "expected here"), (3, "is text"),
+        ("a^b > 0", "exponent is a number"), ("2 ** a > 0", "exponent is a number"), ("a^ > 0", "expected here"),
     ],
 )  # fmt: skip
 def test_what_is_no_statement_is_refused(text, match):
@@ -255,3 +258,32 @@ def test_what_has_no_bootstrap_is_refused(sampled, plain, frame, quick):
     weighted = quick("y ~ a", frame.assign(v=2.0), observation_weights="v")
     with pytest.raises(mm.EngineError, match="observation weights"):
         weighted.bootstrap(3)
+
+
+def test_what_is_not_finite_is_said(plain, sampled, frame):
+    table = sampled.hypothesis(["log(a - 0.5) > 0", "log(a - 50) > 0", "a > 1 / 0"])
+    draws = sampled.posterior.draws.reshape(-1, 4)
+    lost = int((draws[:, 1] <= 0.5).sum())
+    assert table["note"].str.contains("not finite").all()
+    assert f"in {lost} of {len(draws)} draws" in table["note"].iloc[0]
+    assert table.drop(columns="note").isna().all(axis=None)
+    row = plain.hypothesis("log(a - 50) > 0").iloc[0]
+    assert np.isnan(row["estimate"])
+    assert "not finite" in row["note"]
+    with pytest.raises(mm.ModelError, match="not finite"):
+        plain.wald_test("log(a - 50) = 0")
+
+
+def test_shares_of_variance_and_sds_at_zero(quick):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"u": np.repeat(np.arange(30), 6)})
+    frame["y"] = rng.standard_normal(30)[frame["u"]] + rng.standard_normal(180)
+    fit = quick("y ~ 1 + (1 | u)", frame)
+    table = fit.hypothesis(["u.sd^2 / (u.sd^2 + sigma ** 2) = 0.5", "u.sd = 0", "2 * u.sd^2 > 0", "u.sd = sigma"])
+    share = fit.variance_components().loc["u"]
+    assert table["estimate"].iloc[0] + 0.5 == pytest.approx(share["share"])
+    assert table["se"].iloc[0] == pytest.approx(share["share_se"], rel=1e-4)
+    assert table["note"].str.contains("lr_test").tolist() == [False, True, True, False]
+    assert "lr_test" in fit.wald_test("u.sd = 0").note
+    drawn = quick("y ~ 1 + (1 | u)", frame, "laplace", draws=100, random_seed=1)
+    assert drawn.hypothesis("u.sd = 0")["note"].iloc[0].startswith("0 is not inside")

@@ -248,3 +248,20 @@ def test_reml_fits_with_other_coefficients_are_refused_and_with_the_same_allowed
         full.lr_test(fewer)
     test = full.lr_test(quick("y ~ x", one, "reml"))
     assert (test.df, test.boundary) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("larger", "smaller", "boundary"),
+    [("negative_binomial", "poisson", 1), ("student", "gaussian", 1), ("weibull", "exponential", 0)],
+)
+def test_families_within_each_other(quick, larger, smaller, boundary):
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame({"x": rng.standard_normal(200)})
+    frame["y"] = 1.0 + rng.poisson(np.exp(0.3 * frame["x"] + 0.5))
+    big, small = (quick("y ~ x", frame, family=family) for family in (larger, smaller))
+    test = big.lr_test(small)
+    assert (test.df, test.boundary) == (1, boundary)
+    assert test.p == pytest.approx(0.5**boundary * stats.chi2.sf(test.statistic, 1))
+    assert ("infinite" in test.note) == bool(boundary)
+    with pytest.raises(mm.ModelError, match="not within"):
+        big.lr_test(quick("y ~ 1", frame, family="gamma"))

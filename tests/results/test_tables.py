@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -291,3 +293,22 @@ def test_weights_on_other_tables_are_those_of_the_fit_there(fit, data):
     first = own["group"].unique()[:3]  # the constant of total weights stays that of the fit
     few = fit.weights(data=data[data["group"].isin(first)])
     pd.testing.assert_frame_equal(few, own[own["group"].isin(first)].reset_index(drop=True), rtol=1e-6)
+
+
+@pytest.mark.parametrize("engine", ["ml", "laplace"])
+def test_a_student_outcome_without_variance(quick, engine):
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame({"x": rng.normal(size=200), "u": np.repeat(np.arange(20), 10)})
+    frame["y"] = frame["x"] + rng.normal(size=20)[frame["u"]] + rng.standard_t(1.6, 200)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        fit = quick("y ~ x + (1 | u)", frame, engine, family="student", draws=200, random_seed=1)
+        table = fit.variance_components()
+        assert table["share"].sum() == pytest.approx(1.0)
+        assert "nu is at most 2" in fit.report()
+        for other in (fit.variance_components(by="group"), fit.variance_components(scale="response"), fit.r2()):
+            assert not other.drop(columns="variance", errors="ignore").isna().any(axis=None)
+        assert fit.group_correlation(0, 1).loc["outcome correlation"].notna().all()
+    if engine == "ml":
+        assert fit.params["nu"] < 2
+        assert table["share"].tolist() == [0.0, 1.0]

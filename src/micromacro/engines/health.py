@@ -155,6 +155,8 @@ def _judge_optimum(outcome: Outcome) -> Health:
     for k, p in enumerate(hypers):
         if p.kind == "sd" and optimum.theta[k] > 0 and variance[k] > (0.5 * optimum.theta[k]) ** 2:
             remarks.append(f"{p.name} is close to zero for its standard error: use profile({p.name!r}) for an interval")
+        if p.kind == "nu":
+            remarks += _without_variance(p.name, optimum.theta[k : k + 1])
         if p.kind == "aggregate" and not p.fixed and p.guess.proper and not optimum.boundary[k]:
             remarks += _vague_shape(p, float(optimum.theta[k]), float(np.sqrt(variance[k])))
     cautions = tuple(n for n in outcome.notes if n.startswith(CAUTIONS))
@@ -195,6 +197,19 @@ def zero_sds(specification: Specification, theta: np.ndarray) -> np.ndarray:
     """Which entries of theta (q,) are sds at zero."""
     sds = np.array([p.kind == "sd" for p in specification.system.hypers], dtype=bool)
     return sds & (theta == 0.0)
+
+
+def _without_variance(name: str, nu: np.ndarray) -> list[str]:
+    """Degrees of freedom at which Student's t has no variance."""
+    if not np.any(nu <= 2.0):
+        return []
+    where = f"in {np.mean(nu <= 2.0):.0%} of the draws" if len(nu) > 1 else f"({nu[0]:.3g})"
+    return [
+        (
+            f"{name} is at most 2 {where}, where the outcome has no variance: there the residual's share of it counts as "
+            "1, R squared and the correlation of outcomes as 0"
+        )
+    ]
 
 
 def _vague_shape(p: Parameter, value: float, se: float) -> list[str]:
@@ -254,6 +269,9 @@ def _judge_draws(outcome: Outcome, draws: np.ndarray, diagnostics: Diagnostics) 
             )
         elif parameter.kind not in ("w", "aggregate") and value < 0.1 and name not in without:
             remarks.append(f"{name} is hardly informed by the data: its posterior is close to its prior")
+    for p in specification.parameters:
+        if p.kind == "nu":
+            remarks += _without_variance(p.name, draws[..., specification.names.index(p.name)].ravel())
     for p in small:
         low_end = np.quantile(draws[..., specification.names.index(p.name)], 0.025)
         remarks.append(f"{p.name} may be zero: its posterior reaches down to {low_end:.3g} (2.5%)")

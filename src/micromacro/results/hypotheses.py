@@ -105,10 +105,31 @@ class _Reader:
         return out
 
     def product(self) -> Value:
-        out = self.atom()
+        out = self.signed()
         while self.peek() in ("*", "/") and self.peek():
-            out = self._joined(self.text[self.at], out, self.atom)
+            out = self._joined(self.text[self.at], out, self.signed)
         return out
+
+    def signed(self) -> Value:
+        mark = self.peek()
+        if mark not in ("-", "+") or not mark:
+            return self.power()
+        self.at += 1
+        inner = self.signed()
+        return (lambda v: -inner(v)) if mark == "-" else inner
+
+    def power(self) -> Value:
+        base = self.atom()
+        self.peek()
+        mark = next((m for m in ("**", "^") if self.text.startswith(m, self.at)), None)
+        if mark is None:
+            return base
+        self.at += len(mark)
+        start, known = self.at, len(self.used)
+        exponent = self.signed()
+        if len(self.used) > known:
+            raise FormulaError("an exponent is a number", self.text, start, self.at)
+        return lambda v: np.power(base(v), exponent(v))
 
     def _joined(self, op: str, left: Value, below: Callable[[], Value]) -> Value:
         self.at += 1
@@ -121,10 +142,6 @@ class _Reader:
 
     def atom(self) -> Value:
         mark = self.peek()
-        if mark in ("-", "+") and mark:
-            self.at += 1
-            inner = self.atom()
-            return (lambda v: -inner(v)) if mark == "-" else inner
         name = self._name()
         if name is not None:
             self.used.append(name)
@@ -139,7 +156,7 @@ class _Reader:
         number = _NUMBER.match(self.text, self.at)
         if number:
             self.at = number.end()
-            value = float(number.group())
+            value = np.float64(number.group())  # which divides by zero without an error
             return lambda _: value
         return self._function()
 
@@ -187,8 +204,8 @@ def hypothesis(fit: Fit, statements: str | Sequence[str], *, ci: float = 0.95) -
     Parameters
     ----------
     statements : str or list of str
-        Two sides in names of parameters, numbers, ``+ - * /``, brackets and ``exp log sqrt abs``, compared by ``=``,
-        ``>`` or ``<``. A name that could be read otherwise may stand in backquotes.
+        Two sides in names of parameters, numbers, ``+ - * /``, ``^`` or ``**`` with a number, brackets and ``exp log
+        sqrt abs``, compared by ``=``, ``>`` or ``<``. A name that could be read otherwise may stand in backquotes.
     ci : float
         Of the intervals, which are two-sided for one-sided hypotheses too.
 
@@ -198,7 +215,8 @@ def hypothesis(fit: Fit, statements: str | Sequence[str], *, ci: float = 0.95) -
         Indexed by hypothesis. Of the left side minus the right: with draws mean, sd, lower, upper, ``probability`` that
         the hypothesis holds (nan for an equality), ``evidence_ratio`` (posterior odds; for an equality the
         Savage-Dickey density ratio) and ``note``, which says why a ratio is missing; for ml and reml estimate, se
-        (delta method), lower, upper, z, p (one-sided for an inequality: small p speaks for it).
+        (delta method), lower, upper, z, p (one-sided for an inequality: small p speaks for it) and ``note``, which says
+        where a Wald test does not hold. Where the difference of the sides is not finite there are no numbers.
 
     Raises
     ------
@@ -214,7 +232,11 @@ def hypothesis(fit: Fit, statements: str | Sequence[str], *, ci: float = 0.95) -
 def _by_draws(fit: Fit, statement: Statement, ci: float) -> dict[str, Any]:
     flat = fit.posterior.draws.reshape(-1, len(fit.specification.names))
     values = dict(zip(fit.specification.names, flat.T, strict=True))
-    g = np.asarray(statement.difference(values), dtype=float)
+    g = evaluated(statement, values)
+    lost = int(np.count_nonzero(~np.isfinite(g)))
+    if lost:
+        note = f"the difference of the sides is not finite in {lost} of {len(g)} draws"
+        return dict.fromkeys(("mean", "sd", "lower", "upper", "probability", "evidence_ratio"), math.nan) | {"note": note}
     low, high = quantiles(g, ci)
     out = {"mean": g.mean(), "sd": g.std(ddof=1), "lower": low, "upper": high}
     if statement.sign == "=":
@@ -223,6 +245,12 @@ def _by_draws(fit: Fit, statement: Statement, ci: float) -> dict[str, Any]:
     holds = float(np.mean(g > 0) if statement.sign == ">" else np.mean(g < 0))
     note = "" if 0.0 < holds < 1.0 else f"all {len(g)} draws agree: the odds are beyond what they can tell"
     return out | {"probability": holds, "evidence_ratio": holds / (1 - holds) if holds < 1 else math.inf, "note": note}
+
+
+def evaluated(statement: Statement, values: Mapping[str, Any]) -> np.ndarray:
+    """Left side minus right side, nan or infinite where there is none (the logarithm of a negative number)."""
+    with np.errstate(all="ignore"):
+        return np.asarray(statement.difference(values), dtype=float)
 
 
 def savage_dickey(specification: Specification, statement: Statement, g: np.ndarray) -> tuple[float, str]:
@@ -263,7 +291,7 @@ def prior_density(specification: Specification, statement: Statement) -> tuple[f
     if len(parts) > 1:
         return math.nan, "the prior density is known for normal priors, or for a single parameter"
     parameter, c = parts[0]
-    at = -constant / c
+    at = -constant / c + 0.0  # no negative zero
     low, high = parameter.prior.support
     if not low < at < high:
         return math.nan, f"{at:g} is not inside the values that {parameter.name} can have ({low:g} to {high:g})"
@@ -291,12 +319,32 @@ def linear_form(statement: Statement, names: Sequence[str]) -> tuple[float, np.n
 
 def _by_delta(fit: Fit, statement: Statement, ci: float) -> dict[str, Any]:
     value, covariance = delta(fit, [statement])
+    if not np.isfinite(value[0] + covariance[0, 0]):
+        note = "the difference of the sides (or its slope) is not finite at the estimates"
+        return dict.fromkeys(("estimate", "se", "lower", "upper", "z", "p"), math.nan) | {"note": note}
     estimate, se = float(value[0]), math.sqrt(max(float(covariance[0, 0]), 0.0))
     half = normal_quantile(ci) * se
     z = estimate / se if se > 0 else math.nan
     p = {"=": 2.0 * special.ndtr(-abs(z)), ">": special.ndtr(-z), "<": special.ndtr(z)}[statement.sign]
     out = {"estimate": estimate, "se": se, "lower": estimate - half, "upper": estimate + half}
-    return out | {"z": z, "p": float(p)}
+    return out | {"z": z, "p": float(p), "note": boundary_note(fit, statement)}
+
+
+_ENDS = {"cor": (-1.0, 1.0), "rho": (0.0, 1.0)}
+
+
+def boundary_note(fit: Fit, statement: Statement) -> str:
+    """That a statement puts a parameter on the boundary of what it can be, if it does."""
+    estimates = dict(zip(fit.specification.names, fit.posterior.estimate, strict=True))
+    for p in fit.specification.parameters:
+        ends = (0.0,) if p.positive else _ENDS.get(p.kind, ())
+        for end in ends if p.name in statement.names else ():
+            if evaluated(statement, estimates | {p.name: np.float64(end)}) == 0.0:
+                remedy = 'use lr_test, which knows the mixture, or its bootstrap (method="bootstrap")'
+                if fit.posterior.sampled:
+                    remedy = "compare with the model without it by loo() or log_evidence()"
+                return f"at {end:g} {p.name} is on its boundary, where a Wald test does not hold: {remedy}"
+    return ""
 
 
 def delta(fit: Fit, statements: Sequence[Statement]) -> tuple[np.ndarray, np.ndarray]:
@@ -306,7 +354,7 @@ def delta(fit: Fit, statements: Sequence[Statement]) -> tuple[np.ndarray, np.nda
 
     def g(values: np.ndarray) -> np.ndarray:
         named = dict(zip(names, values, strict=True))
-        return np.array([float(s.difference(named)) for s in statements])
+        return np.array([float(evaluated(s, named)) for s in statements])
 
     involved = [names.index(n) for n in dict.fromkeys(n for s in statements for n in s.names)]
     lost = [names[k] for k in involved if not np.isfinite(posterior.sd[k])]
@@ -371,7 +419,7 @@ def wald_test(fit: Fit, statements: str | Sequence[str]) -> WaldTest:
     Raises
     ------
     FormulaError, ModelError, EngineError
-        For inequalities, equalities that follow from others, parameters on a boundary.
+        For inequalities, equalities that follow from others or are not finite, parameters on a boundary.
     """
     texts = [statements] if isinstance(statements, str) else list(statements)
     read = [read_statement(text, fit.specification.names) for text in texts]
@@ -381,6 +429,9 @@ def wald_test(fit: Fit, statements: str | Sequence[str]) -> WaldTest:
                 "wald_test is for equalities; hypothesis() takes inequalities too", s.text, 0, len(s.text)
             )
     value, covariance = delta(fit, read)
+    for s, one, variance in zip(read, value, np.diag(covariance), strict=True):
+        if not np.isfinite(one + variance):
+            raise ModelError(f"{s.text!r}: the difference of the sides (or its slope) is not finite at the estimates")
     scale = np.sqrt(np.diag(covariance))
     standard = covariance / np.outer(scale, scale) if np.all(scale > 0) else np.zeros_like(covariance)
     if not len(read) or np.linalg.matrix_rank(standard, tol=1e-8) < len(read):
@@ -388,5 +439,7 @@ def wald_test(fit: Fit, statements: str | Sequence[str]) -> WaldTest:
             f"the equalities {', '.join(texts)} are not independent: leave out those that follow from others"
         )
     statistic = float((value / scale) @ np.linalg.solve(standard, value / scale))
-    note = "from posterior means and covariances" if fit.posterior.sampled else ""
-    return WaldTest(statistic, len(read), float(special.chdtrc(len(read), statistic)), tuple(texts), note)
+    notes = ["from posterior means and covariances"] if fit.posterior.sampled else []
+    notes += [note for s in read if (note := boundary_note(fit, s))]
+    p = float(special.chdtrc(len(read), statistic))
+    return WaldTest(statistic, len(read), p, tuple(texts), "; ".join(notes))

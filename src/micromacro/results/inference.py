@@ -21,6 +21,14 @@ from ..errors import EngineError, ModelError
 from ..model import Specification
 
 
+#: Family and one within it: the parameter that tells them apart, and whether it is infinite under the smaller one.
+NESTED = {
+    ("negative_binomial", "poisson"): ("phi", True),
+    ("student", "gaussian"): ("nu", True),
+    ("weibull", "exponential"): ("shape", False),
+}
+
+
 @dataclass(frozen=True)
 class LikelihoodRatio:
     """A likelihood-ratio test of a smaller model within a larger one.
@@ -32,9 +40,10 @@ class LikelihoodRatio:
     df : int
         Parameters that the smaller model leaves out.
     p : float
-        From chi-squared(df), or from the mixture where `boundary` sds are zero under the smaller model.
+        From chi-squared(df), or from the mixture where `boundary` parameters are at their bound under the smaller model.
     boundary : int
-        Standard deviations that are zero under the smaller model.
+        Parameters at their bound under the smaller model: sds at zero, `phi` or `nu` at infinity (poisson within
+        negative_binomial, gaussian within student).
     note : str
         What else to know.
     """
@@ -46,7 +55,8 @@ class LikelihoodRatio:
     note: str
 
     def __str__(self) -> str:
-        mix = f" (mixture for {self.boundary} sd at zero)" if self.boundary else ""
+        count = "1 parameter at its bound" if self.boundary == 1 else f"{self.boundary} parameters at their bounds"
+        mix = f" (mixture for {count})" if self.boundary else ""
         text = f"likelihood-ratio test: 2 x difference = {self.statistic:.2f}, df = {self.df}, p = {self.p:.3g}{mix}"
         return text + (f"\n{self.note}" if self.note else "")
 
@@ -56,7 +66,7 @@ class LikelihoodRatio:
 def likelihood_ratio(larger: Outcome, smaller: Outcome) -> LikelihoodRatio:
     r"""Test a smaller model within a larger one.
 
-    With k of the dropped parameters sds at zero and d others, the null distribution is the mixture
+    With k of the dropped parameters at their bound (sds at zero, what tells a family from its limit) and d others, the null distribution is the mixture
     :math:`2^{-k}\sum_j \binom{k}{j} \chi^2_{d+j}` (Self and Liang 1987, for independent boundaries; conservative
     otherwise).
     """
@@ -65,6 +75,7 @@ def likelihood_ratio(larger: Outcome, smaller: Outcome) -> LikelihoodRatio:
     if larger.engine != smaller.engine:
         raise EngineError(f"one fit is by {larger.engine}, the other by {smaller.engine}: fit both by ml")
     a, b = larger.specification, smaller.specification
+    limit = _limit(a, b)
     if not _same_outcomes(a, b):
         raise ModelError("the two fits are not of the same outcomes: a likelihood-ratio test needs equal data")
     big = {p.name: p for p in a.parameters if not p.fixed}
@@ -88,14 +99,29 @@ def likelihood_ratio(larger: Outcome, smaller: Outcome) -> LikelihoodRatio:
     statistic = 0.0 if abs(statistic) < 1e-6 else statistic
     dropped = [p for n, p in big.items() if n not in small]
     held = {p.name: p.start for p in b.parameters if p.fixed}
-    boundary = sum(p.kind == "sd" and held.get(p.name, 0.0) == 0.0 for p in dropped)
-    note = "; ".join(n for n in (_unidentified(a, b), _other_weights(a, b)) if n)
+    boundary = sum((p.kind == "sd" and held.get(p.name, 0.0) == 0.0) or p.name == limit for p in dropped)
+    bound = f"under the smaller model {limit} is infinite, so the reference is a mixture as for an sd at zero"
+    note = "; ".join(n for n in (bound if limit else "", _unidentified(a, b), _other_weights(a, b)) if n)
     if statistic < -1e-6:
         note = (note + "; " if note else "") + "the larger model fits worse: one of the fits is not at its maximum"
     others = df - boundary
     x = max(statistic, 0.0)
     p = sum(math.comb(boundary, j) * 0.5**boundary * _upper(x, others + j) for j in range(boundary + 1))
     return LikelihoodRatio(float(statistic), df, float(p), boundary, note)
+
+
+def _limit(larger: Specification, smaller: Specification) -> str:
+    """The parameter that is infinite where the smaller model's family is the limit of the larger one's, if it is."""
+    one, other = larger.family, smaller.family
+    if (one.name, one.link) == (other.name, other.link):
+        return ""
+    if one.link != other.link or (one.name, other.name) not in NESTED:
+        raise ModelError(
+            f"the models are not nested: family {other.name} ({other.link} link) is not within {one.name} ({one.link} "
+            "link); compare them by AIC"
+        )
+    name, infinite = NESTED[one.name, other.name]
+    return name if infinite else ""
 
 
 def _check_fixed(larger: Specification, smaller: Specification) -> None:

@@ -23,8 +23,8 @@ from ..errors import DataError, EngineError, ModelError
 from .normal import as_draws
 from .posterior import Posterior
 from .predict import Predictor, group_index, place
-from .summary import draw_table, quantiles
-from .variance import link_variance, variance_table
+from .summary import draw_table, quantiles, spread
+from .variance import link_variance, shares, variance_table
 
 if TYPE_CHECKING:
     from .fit import Fit
@@ -47,7 +47,7 @@ def summarised(
     assert optimum is not None
     low, high = quantiles(values, ci)
     columns = {
-        "estimate": statistic(optimum.theta, optimum.x), "se": values.std(axis=0, ddof=1), "lower": low, "upper": high,
+        "estimate": statistic(optimum.theta, optimum.x), "se": spread(values), "lower": low, "upper": high,
     }  # fmt: skip
     return pd.DataFrame(columns, index=index)
 
@@ -136,7 +136,8 @@ def variance_components(
     DataFrame
         Indexed by level: sd (of one effect), variance (mean over groups of what reaches the outcome; for a member
         block sd^2 times the sum of squared weights), share (VPC / ICC) with its sd or se and its interval. Without
-        sd where `by` or `scale` is given.
+        sd where `by` or `scale` is given. Student's t has no variance where nu <= 2: the residual's share is 1 there,
+        and its sd and variance are medians over the draws (infinite if most are).
     """
     if by is None and scale == "link":
         return variance_table(fit.posterior, ci)
@@ -159,7 +160,7 @@ def partition(
 
     def both(theta: np.ndarray, x: np.ndarray) -> np.ndarray:
         v = at(theta, x)
-        return np.concatenate([(v / v.sum(axis=0)).T.ravel(), v.T.ravel()])
+        return np.concatenate([shares(v, 0).T.ravel(), v.T.ravel()])
 
     level = pd.Index(names, name="level")
     index: pd.Index = level
@@ -251,6 +252,8 @@ def _matrix(posterior: Posterior, covariance: np.ndarray, theta: np.ndarray, of:
         rest = link_variance(posterior, theta)
         if rest is None:
             raise EngineError(f"family {posterior.specification.family.name} has no agreed variance on the link scale")
+        if np.isinf(rest):
+            return np.eye(len(covariance))
         covariance = covariance + rest * np.eye(len(covariance))
     sd = np.sqrt(np.diag(covariance))
     with np.errstate(divide="ignore", invalid="ignore"):

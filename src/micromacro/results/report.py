@@ -98,7 +98,7 @@ def sections(fit: Fit, ci: float) -> list[tuple[str, pd.DataFrame]]:
             out.append((title, part.dropna(axis=1, how="all")))
     if fit.specification.system.kept:
         components = fit.variance_components(ci)
-        out.append(("Share of the variance, given the covariates", components.drop(columns="sd")))
+        out.append(("Share of the variance, given the covariates", components.drop(columns="sd").dropna(axis=1, how="all")))
     return out
 
 

@@ -28,8 +28,22 @@ def normal_quantile(ci: float) -> float:
 def quantiles(draws: np.ndarray, ci: float) -> tuple[np.ndarray, np.ndarray]:
     """Equal-tailed interval over the first axis."""
     tail = 0.5 * (1.0 - check_level(ci))
-    low, high = np.quantile(draws, [tail, 1.0 - tail], axis=0)
+    how = "inverted_cdf" if np.any(np.isinf(draws)) else "linear"  # nothing lies between a number and infinity
+    low, high = np.quantile(draws, [tail, 1.0 - tail], axis=0, method=how)
     return low, high
+
+
+def centre(draws: np.ndarray) -> np.ndarray:
+    """Means over the first axis; medians where draws are infinite (variances that do not exist)."""
+    endless = np.isinf(draws).any(axis=0)
+    mean = np.where(endless, 0.0, draws).mean(axis=0)
+    return np.where(endless, np.quantile(draws, 0.5, axis=0, method="inverted_cdf"), mean) if endless.any() else mean
+
+
+def spread(draws: np.ndarray) -> np.ndarray:
+    """Standard deviations over the first axis; nan where draws are infinite."""
+    endless = np.isinf(draws).any(axis=0)
+    return np.where(endless, np.nan, np.where(endless, 0.0, draws).std(axis=0, ddof=1))
 
 
 def intervals(posterior: Posterior, ci: float) -> tuple[np.ndarray, np.ndarray]:
@@ -91,10 +105,10 @@ def estimate_table(estimate: np.ndarray, se: np.ndarray, ci: float, index: pd.In
 
 
 def draw_table(draws: np.ndarray, ci: float, index: pd.Index) -> pd.DataFrame:
-    """Means, sds and equal-tailed intervals over the first axis of draws (draws, k)."""
+    """Means, sds and equal-tailed intervals over the first axis of draws (draws, k); see :func:`centre`."""
     low, high = quantiles(draws, ci)
     return pd.DataFrame(
-        {"mean": draws.mean(axis=0), "sd": draws.std(axis=0, ddof=1), "lower": low, "upper": high},
+        {"mean": centre(draws), "sd": spread(draws), "lower": low, "upper": high},
         index=index,
     )
 

@@ -5,7 +5,8 @@ effects of members :math:`sd_u^2 \sum_j w_{ij}^2` (a member listed twice adds it
 :math:`sd_v^2`, with slopes :math:`z_i'\Sigma z_i`. The table gives the mean over the groups that have members. The
 residual brings :math:`\sigma^2`, or what the family's
 distribution has on the link scale (:math:`\pi^2/3` for the logit; Nakagawa, Johnson and Schielzeth 2017 for counts, at
-the mean count). Fixed covariates are conditioned on.
+the mean count). Fixed covariates are conditioned on. Where the residual has no variance (Student's t with nu <= 2) its share
+is 1.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import pandas as pd
 from ..effects.base import Effects
 from ..terms.member.term import MemberPart
 from .posterior import Posterior
-from .summary import quantiles
+from .summary import centre, quantiles
 
 
 def variances(posterior: Posterior, theta: np.ndarray) -> np.ndarray:
@@ -36,6 +37,15 @@ def variances(posterior: Posterior, theta: np.ndarray) -> np.ndarray:
         out.append(float(brought.sum()) / filled)
     rest = link_variance(posterior, theta)
     return np.array(out if rest is None else [*out, rest])
+
+
+def shares(v: np.ndarray, axis: int) -> np.ndarray:
+    """Parts of a sum; where a term is infinite it is all of it."""
+    endless = np.isinf(v)
+    gone = endless.any(axis=axis, keepdims=True)
+    finite = np.where(endless, 0.0, v)
+    total = np.where(gone, 1.0, finite.sum(axis=axis, keepdims=True))
+    return np.where(gone, endless, finite / total)
 
 
 def random_parts(posterior: Posterior) -> list[tuple[int, Effects]]:
@@ -70,10 +80,10 @@ def variance_table(posterior: Posterior, ci: float) -> pd.DataFrame:
     if posterior.sampled:
         theta, _ = posterior.thinned(1000)
         v = np.stack([variances(posterior, t) for t in theta])
-        share = v / v.sum(axis=1, keepdims=True)
+        share = shares(v, 1)
         low, high = quantiles(share, ci)
         columns = {
-            "sd": sds(posterior, theta, v).mean(axis=0), "variance": v.mean(axis=0), "share": share.mean(axis=0),
+            "sd": centre(sds(posterior, theta, v)), "variance": centre(v), "share": share.mean(axis=0),
             "share_sd": share.std(axis=0, ddof=1), "lower": low, "upper": high,
         }  # fmt: skip
         return pd.DataFrame(columns, index=index)
@@ -89,7 +99,7 @@ def _delta_table(posterior: Posterior, index: pd.Index, ci: float) -> pd.DataFra
     theta = optimum.theta
     q = len(theta)
     v = variances(posterior, theta)
-    share = v / v.sum()
+    share = shares(v, 0)
     slope = np.zeros((len(v), q))
     for k in np.flatnonzero(~optimum.boundary):
         h = 1e-5 * max(abs(theta[k]), 1e-2)
@@ -97,10 +107,11 @@ def _delta_table(posterior: Posterior, index: pd.Index, ci: float) -> pd.DataFra
         for sign in (1.0, -1.0):
             moved = theta.copy()
             moved[k] += sign * h
-            at = variances(posterior, moved)
-            sides.append(at / at.sum())
+            sides.append(shares(variances(posterior, moved), 0))
         slope[:, k] = (sides[0] - sides[1]) / (2.0 * h)
     se = np.sqrt(optimum.variance(slope, slice(0, q)))
+    if not np.all(np.isfinite(v)):
+        se = np.full_like(se, np.nan)
     with np.errstate(divide="ignore", invalid="ignore"):
         logit, spread = np.log(share / (1 - share)), normal_quantile(ci) * se / (share * (1 - share))
     inside = (share > 0) & (share < 1)
