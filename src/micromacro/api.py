@@ -528,6 +528,8 @@ class Model:
     ) -> Simulation:
         """Outcomes from the model at given or at drawn parameter values.
 
+        Durations are not censored; those that entered late last until their entry at least.
+
         Parameters
         ----------
         values : dict, optional

@@ -16,7 +16,7 @@ import numpy as np
 from .effects.base import Effects
 from .effects.registry import effect_columns
 from .errors import DataError, FormulaError, ModelError
-from .families.base import Expanded, Expanding, Family
+from .families.base import Entering, Expanded, Expanding, Family
 from .families.response import AS_ORDERED, Raw, Response
 from .language.interactions import split_interactions
 from .language.nodes import Call, Formula, MemberCall, Name, Node, Text
@@ -212,6 +212,21 @@ class Specification:
     def groups(self) -> int:
         """Number of groups."""
         return self.system.groups
+
+    @cached_property
+    def entry(self) -> np.ndarray | None:
+        """Times (groups,) until which durations are known to last; None where no group entered late."""
+        family: Any = self.family
+        entry = family.entry(self.response.values) if isinstance(family, Entering) else np.zeros(1)
+        return entry if entry.any() else None
+
+    def outcomes(self, eta: np.ndarray, own: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Outcomes (groups,) of these groups drawn anew; durations given that they last until their entry."""
+        family: Any = self.family
+        if self.entry is None:
+            return family.simulate(eta, own, rng, self.response.values)
+        made = family.simulate_after(eta, own, rng, self.entry)
+        return np.maximum(made, np.nextafter(self.entry, np.inf))  # whatever rounding does
 
     @property
     def row_values(self) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
+from scipy import integrate, stats
 
 import micromacro as mm
 from micromacro.results.replicate import simulated, with_response
@@ -108,3 +108,44 @@ def test_a_likelihood_ratio_of_cox_models_by_bootstrap():
     test = larger.lr_test(smaller, method="bootstrap", n=60, random_seed=3)
     exact = larger.lr_test(smaller).p
     assert test.p == pytest.approx(exact, abs=4 * np.sqrt(exact * (1 - exact) / 60) + 0.03)
+
+
+LATE = {"weibull": "weibull", "exponential": "exponential", "lognormal": "lognormal", "cox": mm.families.cox(4)}
+
+
+@pytest.mark.parametrize("family", LATE)
+def test_outcomes_of_late_entries_last_until_then(quick, family):
+    rng = np.random.default_rng(2)
+    t, a = rng.weibull(1.0, 1200) * 2, rng.uniform(0.0, 3.0, 1200)
+    data = pd.DataFrame({"t": t, "a": a, "e": 1, "x": rng.standard_normal(1200)})[t > a].reset_index(drop=True)
+    fit = quick("surv(a, t, e) ~ x", data, "laplace", family=LATE[family], draws=300, random_seed=1)
+    if family != "lognormal":  # under which these data were not made
+        assert fit.ppc(["mean", "min"], random_seed=1)["p"].between(0.01, 0.99).all()
+    made = fit.predict(kind="response", draws=True, random_seed=1).to_numpy()
+    assert np.all(made > data["a"].to_numpy())
+    again = fit.to_datatree(random_seed=1)["posterior_predictive"].to_dataset()
+    assert np.all(next(iter(again.data_vars.values())).to_numpy() > fit.specification.entry)
+    if family != "cox":
+        drawn = fit.model.simulate(fit.params.to_dict(), draws=200, random_seed=1).outcome
+        assert np.all(drawn > data["a"].to_numpy())
+    residuals = fit.residuals()
+    assert residuals.name == "residual"
+    error = made.std(axis=0).mean() / np.sqrt(made.size / 10)  # draws of one chain share parameters
+    assert (made.mean(axis=0) - (data["t"] - residuals)).mean() == pytest.approx(0.0, abs=6 * error + 0.02)
+
+
+@pytest.mark.parametrize("entry", [0.0, 0.3, 4.0, 60.0])
+@pytest.mark.parametrize("family", ["weibull", "exponential", "lognormal"])
+def test_expected_durations_after_an_entry(family, entry):
+    """Against the integral of survival beyond the entry, far out in the tail too."""
+    own, eta = np.array([1.7 if family == "weibull" else 0.6]), np.array([0.4])
+    member = getattr(mm.families, family)()
+    start = member.cumulative_hazard(np.array([entry]), eta, own)[0, 0]
+
+    def left(t):
+        return np.exp(start - member.cumulative_hazard(np.array([t]), eta, own)[0, 0])
+
+    rest = integrate.quad(left, entry, entry + 1.0)[0] + integrate.quad(left, entry + 1.0, np.inf)[0]
+    assert member.mean_after(eta, own, np.array([entry]))[0] == pytest.approx(entry + rest, rel=1e-4)
+    drawn = member.simulate_after(np.full(4000, 0.4), own, np.random.default_rng(0), np.full(4000, entry))
+    assert drawn.mean() == pytest.approx(entry + rest, abs=4 * drawn.std() / np.sqrt(4000))

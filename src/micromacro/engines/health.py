@@ -206,8 +206,8 @@ def _without_variance(name: str, nu: np.ndarray) -> list[str]:
     where = f"in {np.mean(nu <= 2.0):.0%} of the draws" if len(nu) > 1 else f"({nu[0]:.3g})"
     return [
         (
-            f"{name} is at most 2 {where}, where the outcome has no variance: there the residual's share of it counts as "
-            "1, R squared and the correlation of outcomes as 0"
+            f"{name} is at most 2 {where}, where the outcome has no variance: there the residual's share of it counts "
+            "as 1, R squared and the correlation of outcomes as 0"
         )
     ]
 

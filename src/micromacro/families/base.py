@@ -104,6 +104,25 @@ class Family(Protocol):
         ...
 
 
+@runtime_checkable
+class Entering(Protocol):
+    """A family of durations, which may be seen from a later entry on only."""
+
+    def entry(self, values: np.ndarray) -> np.ndarray:
+        """Times (groups,) until which outcomes are known to last; zero without one."""
+        ...
+
+    def simulate_after(
+        self, eta: np.ndarray, own: np.ndarray, rng: np.random.Generator, entry: np.ndarray
+    ) -> np.ndarray:
+        """Draw outcomes (..., groups) that are known to last until `entry` (groups,)."""
+        ...
+
+    def mean_after(self, eta: np.ndarray, own: np.ndarray, entry: np.ndarray) -> np.ndarray:
+        """Expected outcome (..., groups) of groups that are known to last until `entry` (groups,)."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class Expanded:
     """What a family makes of an outcome whose rows are not its groups.

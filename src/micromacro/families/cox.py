@@ -190,6 +190,20 @@ class Cox:
         """Times at which the cumulative hazard reaches a standard exponential number; the last interval goes on."""
         return self._time(rng.exponential(1.0, eta.shape) * np.exp(-eta), own)
 
+    def entry(self, values: np.ndarray) -> np.ndarray:
+        """Times (groups,) until which outcomes are known to last; zero without one."""
+        return values[2]
+
+    def mean_after(self, eta: np.ndarray, own: np.ndarray, entry: np.ndarray) -> np.ndarray:
+        """Expected time of groups that are known to last until `entry` (groups,)."""
+        rate = np.exp(eta)[..., None] * np.exp(own)
+        begins, ends = np.append(0.0, self.cuts), np.append(self.cuts, np.inf)
+        length = np.maximum(ends - np.maximum(begins, entry[:, None]), 0.0)  # that is left of each interval
+        with np.errstate(over="ignore", invalid="ignore"):
+            spent = np.cumsum(rate[..., :-1] * length[..., :-1], axis=-1)
+            survive = np.exp(-np.concatenate([np.zeros_like(rate[..., :1]), spent], axis=-1))
+            return entry + (survive * -np.expm1(-rate * length) / rate).sum(axis=-1)
+
     def simulate_after(
         self, eta: np.ndarray, own: np.ndarray, rng: np.random.Generator, entry: np.ndarray
     ) -> np.ndarray:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from numba import njit
-from scipy.special import log_ndtr
+from scipy.special import gamma, gammaincc, log_ndtr, ndtri_exp
 
 from ..numerics.special import log_cloglog, log_difference, log_normal_cdf
 from .response import EVENT, INTERVAL, LEFT, RIGHT, Response
@@ -103,6 +103,40 @@ def cumulative_hazard(standard: int, times: np.ndarray, eta: np.ndarray, factor:
     with np.errstate(divide="ignore"):
         z = factor * (np.log(times) - np.asarray(eta)[..., None])
     return np.exp(z) if standard == WEIBULL else -log_ndtr(-z)
+
+
+def entries(values: np.ndarray) -> np.ndarray:
+    """Times (groups,) until which durations are known to last; zero without one."""
+    return np.exp(values[3])
+
+
+def draw_after(
+    standard: int, eta: np.ndarray, factor: float, rng: np.random.Generator, entry: np.ndarray
+) -> np.ndarray:  # fmt: skip
+    """Durations given that they are later than `entry`: from there the cumulative hazard is standard exponential."""
+    more = rng.exponential(1.0, eta.shape)
+    with np.errstate(divide="ignore", over="ignore"):
+        z = factor * (np.log(entry) - eta)
+        reached = np.logaddexp(z, np.log(more)) if standard == WEIBULL else -ndtri_exp(log_ndtr(-z) - more)
+        return np.exp(eta + reached / factor)
+
+
+def mean_after(standard: int, eta: np.ndarray, factor: float, entry: np.ndarray) -> np.ndarray:
+    r"""Expected durations given that they are later than `entry`.
+
+    Weibull: :math:`e^{\eta} e^{H} \Gamma(1 + 1/a, H)` with H the cumulative hazard at entry, by the series in 1 / H
+    where H is large; lognormal: :math:`e^{\eta + \sigma^2 / 2} \Phi(\sigma - z) / \Phi(-z)`.
+    """
+    with np.errstate(divide="ignore", over="ignore"):
+        z = factor * (np.log(entry) - eta)
+        hazard = np.exp(z)
+    if standard == LOGNORMAL:
+        return np.exp(eta + 0.5 / factor**2 + log_ndtr(1.0 / factor - z) - log_ndtr(-z))
+    far, rest = hazard > 500.0, 1.0 / factor
+    some = np.where(far, 0.0, hazard)
+    plain = np.exp(eta + some) * gamma(1.0 + rest) * gammaincc(1.0 + rest, some)
+    h = np.where(far, hazard, 1.0)
+    return np.where(far, entry * (1.0 + rest / h * (1.0 + (rest - 1.0) / h)), plain)
 
 
 def log_spread(response: Response, offset: np.ndarray) -> tuple[float, float]:

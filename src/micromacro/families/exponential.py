@@ -65,3 +65,17 @@ class Exponential:
         self, eta: np.ndarray, own: np.ndarray, rng: np.random.Generator, values: np.ndarray | None
     ) -> np.ndarray:
         return np.exp(eta) * rng.exponential(1.0, eta.shape)
+
+    def entry(self, values: np.ndarray) -> np.ndarray:
+        """Times (groups,) until which outcomes are known to last; zero without one."""
+        return durations.entries(values)
+
+    def simulate_after(
+        self, eta: np.ndarray, own: np.ndarray, rng: np.random.Generator, entry: np.ndarray
+    ) -> np.ndarray:
+        """Draw outcomes that are known to last until `entry` (groups,)."""
+        return durations.draw_after(durations.WEIBULL, eta, 1.0, rng, entry)
+
+    def mean_after(self, eta: np.ndarray, own: np.ndarray, entry: np.ndarray) -> np.ndarray:
+        """Expected outcome of groups that are known to last until `entry` (groups,)."""
+        return durations.mean_after(durations.WEIBULL, eta, 1.0, entry)

@@ -72,8 +72,8 @@ class Ordinal:
         else:
             if not raw.ordered:
                 raise DataError(
-                    f"the outcome {raw.what} is a categorical column without an order of its own ({shown(raw.categories)} "
-                    f"at present), and family ordinal needs one: {AS_ORDERED}"
+                    f"the outcome {raw.what} is a categorical column without an order of its own (at present "
+                    f"{shown(raw.categories)}), and family ordinal needs one: {AS_ORDERED}"
                 )
             codes, categories = y, raw.categories
             used = np.bincount(y.astype(np.int64), minlength=len(categories))

@@ -73,3 +73,17 @@ class Weibull:
         self, eta: np.ndarray, own: np.ndarray, rng: np.random.Generator, values: np.ndarray | None
     ) -> np.ndarray:
         return np.exp(eta) * rng.weibull(own[0], eta.shape)
+
+    def entry(self, values: np.ndarray) -> np.ndarray:
+        """Times (groups,) until which outcomes are known to last; zero without one."""
+        return durations.entries(values)
+
+    def simulate_after(
+        self, eta: np.ndarray, own: np.ndarray, rng: np.random.Generator, entry: np.ndarray
+    ) -> np.ndarray:
+        """Draw outcomes that are known to last until `entry` (groups,)."""
+        return durations.draw_after(durations.WEIBULL, eta, own[0], rng, entry)
+
+    def mean_after(self, eta: np.ndarray, own: np.ndarray, entry: np.ndarray) -> np.ndarray:
+        """Expected outcome of groups that are known to last until `entry` (groups,)."""
+        return durations.mean_after(durations.WEIBULL, eta, own[0], entry)

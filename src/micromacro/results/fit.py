@@ -299,10 +299,15 @@ class Fit:
         return table.iloc[:, 0].rename("fitted")
 
     def residuals(self) -> pd.Series:
-        """Outcome minus :meth:`fitted`, on the scale that the family saw (after ``log(y)``)."""
-        fitted = self.fitted()
+        """Outcome minus :meth:`fitted`, on the scale that the family saw (after ``log(y)``).
+
+        Of a duration that entered late it is minus what is expected of one that lasts until then. A censored duration
+        counts as if it had ended.
+        """
+        fitted = forecast.expected(self._posterior)
         index = group_index(self.specification, None)
-        return pd.Series(self.specification.outcome, index, name="residual").reindex(fitted.index) - fitted
+        outcome = pd.Series(self.specification.outcome, index).reindex(fitted.index)
+        return (outcome - fitted).rename("residual")
 
     # -- again, and elsewhere ----------------------------------------------------------------------------------------
 

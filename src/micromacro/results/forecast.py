@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -14,7 +15,7 @@ from .estimand import Estimand, estimand_table, only, wald
 from .normal import as_draws
 from .posterior import Posterior
 from .predict import group_index, new_tables, place
-from .quantities import KINDS, find_quantity, response_values, trial_columns
+from .quantities import KINDS, Quantity, find_quantity, response_values, trial_columns
 from .summary import check_level, draw_table, quantiles
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ def predict(
     kind : {"linear", "mean", "median", "probability", "response"}
         Linear predictor, expected outcome (of ``trials(k, n)`` the share of successes, of an ordinal outcome the
         mean number of the category), its median (durations), the probability of each category (ordinal; of
-        a success for binary outcomes), or the outcome itself, with its own spread (of ``trials`` the count).
+        a success for binary outcomes), or the outcome itself, with its own spread (of ``trials`` the count; a
+        duration that entered late lasts until its entry at least, and starts at zero in other tables).
     new_effects : {"draw", "zero"}
         Effects of members and units that the fit has not seen: drawn from their population (their variance is
         added), or zero.
@@ -99,10 +101,26 @@ def _unknown(kind: str) -> str:
 
 def group_estimand(posterior: Posterior, tables: Tables | None, kind: str, new_effects: str) -> Estimand:
     """A quantity of every group, effects as estimated."""
+    return _of_groups(posterior, tables, find_quantity(posterior.specification, kind), new_effects)
+
+
+def _of_groups(posterior: Posterior, tables: Tables | None, quantity: Quantity, new_effects: str) -> Estimand:
     where = place(posterior.specification, tables)
-    quantity = find_quantity(posterior.specification, kind)
     each = sparse.eye_array(where.groups, format="csr")
     return Estimand(posterior, [where], quantity, only(quantity.scale), each, "conditional", new_effects)
+
+
+def expected(posterior: Posterior) -> pd.Series:
+    """Expected outcome of each group of the fit; of durations that entered late given that they last until then."""
+    specification = posterior.specification
+    family: Any = specification.family
+    entry = specification.entry
+    quantity = find_quantity(specification, "mean")
+    if entry is not None:
+        quantity = replace(quantity, of=lambda eta, own: family.mean_after(eta, own, entry)[None])
+    estimand = _of_groups(posterior, None, quantity, "draw")
+    table = estimand_table(estimand, 0.95, np.random.default_rng(), MOST)[0]
+    return _in_user_order(table.set_axis(group_index(specification, None)), None, posterior).iloc[:, 0]
 
 
 def _responses(
@@ -115,8 +133,10 @@ def _responses(
         raise ModelError("responses need the numbers of trials")
     estimand = group_estimand(as_draws(posterior, MOST, rng), tables, "linear", new_effects)
     eta = estimand.draws(MOST, rng)[:, 0]
-    own = specification.own(*estimand.posterior.thinned(MOST))
-    return np.stack([specification.family.simulate(e, o, rng, values) for e, o in zip(eta, own, strict=True)])
+    own = zip(eta, specification.own(*estimand.posterior.thinned(MOST)), strict=True)
+    if tables is None:
+        return np.stack([specification.outcomes(e, o, rng) for e, o in own])
+    return np.stack([specification.family.simulate(e, o, rng, values) for e, o in own])
 
 
 def _response_table(
@@ -133,6 +153,8 @@ def _response_table(
         se = np.sqrt(se**2 + optimum.theta[specification.system.family_start] ** 2)
         low, high = wald(middle, se, ci, "plain")
     else:
+        if tables is None and specification.entry is not None:
+            middle = made.mean(axis=0)
         se = made.std(axis=0, ddof=1)
         low, high = quantiles(made, ci)
         values = response_values(specification, None if tables is None else tables.groups)

@@ -236,7 +236,9 @@ def _by_draws(fit: Fit, statement: Statement, ci: float) -> dict[str, Any]:
     lost = int(np.count_nonzero(~np.isfinite(g)))
     if lost:
         note = f"the difference of the sides is not finite in {lost} of {len(g)} draws"
-        return dict.fromkeys(("mean", "sd", "lower", "upper", "probability", "evidence_ratio"), math.nan) | {"note": note}
+        return dict.fromkeys(("mean", "sd", "lower", "upper", "probability", "evidence_ratio"), math.nan) | {
+            "note": note
+        }
     low, high = quantiles(g, ci)
     out = {"mean": g.mean(), "sd": g.std(ddof=1), "lower": low, "upper": high}
     if statement.sign == "=":

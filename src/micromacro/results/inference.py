@@ -20,7 +20,6 @@ from ..engines.targets import gaussian_marginal
 from ..errors import EngineError, ModelError
 from ..model import Specification
 
-
 #: Family and one within it: the parameter that tells them apart, and whether it is infinite under the smaller one.
 NESTED = {
     ("negative_binomial", "poisson"): ("phi", True),
@@ -40,7 +39,7 @@ class LikelihoodRatio:
     df : int
         Parameters that the smaller model leaves out.
     p : float
-        From chi-squared(df), or from the mixture where `boundary` parameters are at their bound under the smaller model.
+        From chi-squared(df), or from the mixture where `boundary` parameters are at a bound under the smaller model.
     boundary : int
         Parameters at their bound under the smaller model: sds at zero, `phi` or `nu` at infinity (poisson within
         negative_binomial, gaussian within student).
@@ -66,9 +65,9 @@ class LikelihoodRatio:
 def likelihood_ratio(larger: Outcome, smaller: Outcome) -> LikelihoodRatio:
     r"""Test a smaller model within a larger one.
 
-    With k of the dropped parameters at their bound (sds at zero, what tells a family from its limit) and d others, the null distribution is the mixture
-    :math:`2^{-k}\sum_j \binom{k}{j} \chi^2_{d+j}` (Self and Liang 1987, for independent boundaries; conservative
-    otherwise).
+    With k of the dropped parameters at their bound (sds at zero, what tells a family from its limit) and d others, the
+    null distribution is the mixture :math:`2^{-k}\sum_j \binom{k}{j} \chi^2_{d+j}` (Self and Liang 1987, for
+    independent boundaries; conservative otherwise).
     """
     for outcome in (larger, smaller):
         _check_comparable(outcome)
@@ -83,7 +82,9 @@ def likelihood_ratio(larger: Outcome, smaller: Outcome) -> LikelihoodRatio:
     _check_fixed(a, b)
     extra = [n for n in small if n not in big]
     if larger.engine == "reml" and not same_columns(a, b):
-        raise EngineError("REML likelihoods of models with different coefficients or columns cannot be compared: use ml")
+        raise EngineError(
+            "REML likelihoods of models with different coefficients or columns cannot be compared: use ml"
+        )
     df = len(big) - len(small)
     if df <= 0:
         raise ModelError(

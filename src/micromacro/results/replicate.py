@@ -26,7 +26,6 @@ from .posterior import Posterior
 from .predict import Predictor, place
 
 DURATIONS = ("weibull", "exponential", "lognormal", "cox")
-ROUNDS = 10_000  # draws of a time that must come after an entry
 
 
 def simulated(posterior: Posterior, rng: np.random.Generator) -> Response:
@@ -90,7 +89,7 @@ def _durations(
 ) -> tuple[np.ndarray, ...]:
     """Entry (where there is one), time and event of each group, simulated with the censoring of the fit."""
     seen, event, entry = observed_durations(specification)
-    time = _after(specification, eta, own, entry, rng)
+    time = specification.outcomes(eta, own, rng)
     limit = np.where(event, np.inf, seen)
     if not event.all():
         at, survival = censoring_distribution(seen, ~event, entry)
@@ -113,25 +112,6 @@ def observed_durations(specification: Specification) -> tuple[np.ndarray, np.nda
             "the parametric bootstrap cannot simulate interval or left censoring: it does not know how they came about"
         )
     return np.exp(values[1]), code == EVENT, np.exp(values[3])
-
-
-def _after(
-    specification: Specification, eta: np.ndarray, own: np.ndarray, entry: np.ndarray, rng: np.random.Generator
-) -> np.ndarray:
-    """Times (groups,) from the family given that they are later than the entry."""
-    family: Any = specification.family
-    if isinstance(family, Cox):
-        return family.simulate_after(eta, own, rng, entry)
-    out = family.simulate(eta, own, rng, None)
-    for _ in range(ROUNDS):
-        early = np.flatnonzero(out <= entry)
-        if not len(early):
-            return out
-        out[early] = family.simulate(eta[early], own, rng, None)
-    raise EngineError(
-        f"{len(early)} groups are almost never still there at their entry under the fitted model (first entry: "
-        f"{entry[early[0]]:g}): their durations cannot be simulated"
-    )
 
 
 def censoring_distribution(

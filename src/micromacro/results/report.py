@@ -97,8 +97,8 @@ def sections(fit: Fit, ci: float) -> list[tuple[str, pd.DataFrame]]:
         if len(part):
             out.append((title, part.dropna(axis=1, how="all")))
     if fit.specification.system.kept:
-        components = fit.variance_components(ci)
-        out.append(("Share of the variance, given the covariates", components.drop(columns="sd").dropna(axis=1, how="all")))
+        components = fit.variance_components(ci).drop(columns="sd").dropna(axis=1, how="all")
+        out.append(("Share of the variance, given the covariates", components))
     return out
 
 

@@ -175,7 +175,7 @@ def _again(s: Specification, draws: Draws, rng: np.random.Generator) -> np.ndarr
         theta = draws.theta[at]
         eta = linear_predictor(s, theta, draws.x[at], room)
         assert eta is not None
-        out[at] = s.family.simulate(eta, s.own(theta, draws.x[at]), rng, s.response.values)
+        out[at] = s.outcomes(eta, s.own(theta, draws.x[at]), rng)
     return out
 
 

@@ -5,8 +5,8 @@ effects of members :math:`sd_u^2 \sum_j w_{ij}^2` (a member listed twice adds it
 :math:`sd_v^2`, with slopes :math:`z_i'\Sigma z_i`. The table gives the mean over the groups that have members. The
 residual brings :math:`\sigma^2`, or what the family's
 distribution has on the link scale (:math:`\pi^2/3` for the logit; Nakagawa, Johnson and Schielzeth 2017 for counts, at
-the mean count). Fixed covariates are conditioned on. Where the residual has no variance (Student's t with nu <= 2) its share
-is 1.
+the mean count). Fixed covariates are conditioned on. Where the residual has no variance (Student's t with nu <= 2) its
+share is 1.
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ def simulate(
         x_draws[d] = np.concatenate([*latent_draws(specification, thetas[d], rng), coefficients])
         etas[d] = system.predictor(room, x_draws[d])
         own = specification.own(thetas[d], x_draws[d])
-        outcome[d] = specification.family.simulate(etas[d], own, rng, specification.response.values)
+        outcome[d] = specification.outcomes(etas[d], own, rng)
         for k, part in enumerate(system.parts):
             if isinstance(part, Block):
                 weights[part.name].append(part.weights(thetas[d][system.theta_of(k)], room.scratch[k]).copy())
