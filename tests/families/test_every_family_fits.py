@@ -211,3 +211,22 @@ def test_the_order_of_rows_changes_nothing(coalitions, cases):
         for d in (data, shuffled)
     )
     assert np.array_equal(one.posterior.draws, other.posterior.draws)
+
+
+@pytest.mark.parametrize("family", ["poisson", "negative_binomial"])
+def test_counts_in_the_billions(family):
+    """The same rates times 10^8: the coefficients of both are close (and equal where counts are without noise)."""
+    rng = np.random.default_rng(4)
+    group = np.repeat(np.arange(120), 2)
+    member, x = rng.integers(0, 20, 240), rng.standard_normal(120)
+    effects = 0.3 * rng.standard_normal(20)
+    eta = 0.2 * x + np.bincount(group, 0.5 * effects[member]) + (0.4 * rng.standard_normal(120)) * (family != "poisson")
+    fits = []
+    for scale in (1e4, 1e9):
+        y = np.round(scale * np.exp(eta))
+        data = pd.DataFrame({"g": group, "m": member, "x": x[group], "y": y[group]})
+        fits.append(mm.fit("y ~ x + mm(m, g)", data, family=family, engine="ml"))
+        assert fits[-1].health.ok
+    small, large = fits
+    assert large.params["Intercept"] - small.params["Intercept"] == pytest.approx(np.log(1e5), abs=1e-2)
+    np.testing.assert_allclose(large.params[["x", "m.sd"]], small.params[["x", "m.sd"]], rtol=1e-2)

@@ -11,6 +11,7 @@ from micromacro.numerics.special import (
     log1p_exp,
     log_cloglog,
     log_difference,
+    log_gamma_ratio,
     log_normal_cdf,
     logistic,
     trigamma,
@@ -104,3 +105,12 @@ def test_log_difference_of_two_exponentials_has_exact_derivatives():
 
 def test_log_difference_from_nothing():
     assert log_difference(-1.5, -1.5, -1.5, -np.inf, -np.inf, -np.inf) == (-1.5, -1.5, -1.5)
+
+
+@pytest.mark.parametrize("x", [0.7, 3.0, 101.0, 1e4, 1e7, 1e12])
+@pytest.mark.parametrize("steps", [1, 4, 60])
+def test_the_ratio_of_gammas_is_a_product(x, steps):
+    """Gamma(x + k) / Gamma(x) = x (x + 1) ... (x + k - 1)."""
+    want = float(np.sum(np.log(x + np.arange(steps, dtype=np.longdouble))))
+    assert log_gamma_ratio(x, float(steps)) == pytest.approx(want, rel=1e-13, abs=1e-12)
+    assert log_gamma_ratio(x + steps, -float(steps)) == pytest.approx(-want, rel=1e-13, abs=1e-12)

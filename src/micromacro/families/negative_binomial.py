@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from ..numerics.special import log1p_exp, logistic
+from ..numerics.special import log1p_exp, log_gamma_ratio, logistic
 from ..parameters import Parameter, PriorBook
 from ..priors import Exponential
 from .poisson import check_log, counts, log_mean
@@ -26,9 +26,10 @@ def _slopes(values, eta, phi, out):  # noqa: ANN001, ANN202
     for i in range(len(eta)):
         y, t = values[0, i], eta[i] - log_phi
         p = logistic(t)
-        out[0, i] = math.lgamma(y + phi) - base - values[1, i] - y * log1p_exp(-t) - phi * log1p_exp(t)
-        out[1, i] = y - (y + phi) * p
-        out[2, i] = -(y + phi) * p * (1.0 - p)
+        ratio = log_gamma_ratio(y + 1.0, phi - 1.0)  # log Gamma(y + phi) / y!
+        out[0, i] = ratio - base - y * log1p_exp(-t) - phi * log1p_exp(t)
+        out[1, i] = y * logistic(-t) - phi * p  # y - (y + phi) p loses digits where y is large
+        out[2, i] = -(y + phi) * p * logistic(-t)
         out[3, i] = -out[2, i]
 
 

@@ -14,13 +14,21 @@ from ..errors import ModelError
 from ..parameters import Parameter, PriorBook
 from .response import Raw, Response, made, need_form, need_numbers
 
+LARGE = 1e4  # a count from which sums of large terms of opposite signs are avoided
+
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _slopes(values, eta, out):  # noqa: ANN001, ANN202
     for i in range(len(eta)):
         mean = math.exp(eta[i])
-        out[0, i] = values[0, i] * eta[i] - mean - values[1, i]
-        out[1, i] = values[0, i] - mean
+        y = values[0, i]
+        if y < LARGE:
+            out[0, i] = y * eta[i] - mean - values[1, i]
+            out[1, i] = y - mean
+        else:  # from the largest value it can have, -log(2 pi y) / 2 - 1 / (12 y), with all digits of the difference
+            r = eta[i] - math.log(y)
+            out[0, i] = y * (r - math.expm1(r)) - 0.5 * math.log(2.0 * math.pi * y) - 1.0 / (12.0 * y)
+            out[1, i] = -y * math.expm1(r)
         out[2, i] = -mean
         out[3, i] = mean
 

@@ -1,6 +1,7 @@
 r"""Special functions as scalar kernels: what Numba's mathematics lacks.
 
-Sources: Abramowitz and Stegun (1964), 6.3.18 and 6.4.12 (digamma, trigamma), 26.2.12 (the normal tail).
+Sources: Abramowitz and Stegun (1964), 6.1.41 (log gamma), 6.3.18 and 6.4.12 (digamma, trigamma), 26.2.12 (the normal
+tail).
 """
 
 from __future__ import annotations
@@ -35,6 +36,16 @@ def trigamma(x):
     f = 1.0 / (x * x)
     series = f * (1 / 6 - f * (1 / 30 - f * (1 / 42 - f * (1 / 30 - f * (5 / 66 - f * 691 / 2730)))))
     return total + 1.0 / x + 0.5 * f + series / x
+
+
+@_kernel
+def log_gamma_ratio(x, d):
+    """log Gamma(x + d) - log Gamma(x) with its digits where x is large (6.1.41); d > -x."""
+    if x < 100.0 or x + d < 100.0:
+        return math.lgamma(x + d) - math.lgamma(x)
+    z = x + d
+    rest = (1.0 / z - 1.0 / x) / 12.0 - (1.0 / z**3 - 1.0 / x**3) / 360.0
+    return (x - 0.5) * math.log1p(d / x) + d * (math.log(z) - 1.0) + rest
 
 
 @_kernel
