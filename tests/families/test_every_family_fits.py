@@ -230,3 +230,14 @@ def test_counts_in_the_billions(family):
     small, large = fits
     assert large.params["Intercept"] - small.params["Intercept"] == pytest.approx(np.log(1e5), abs=1e-2)
     np.testing.assert_allclose(large.params[["x", "m.sd"]], small.params[["x", "m.sd"]], rtol=1e-2)
+
+
+def test_a_group_without_weight_may_be_impossible():
+    """Its log density overflows; it counts for nothing, so the fit is that without it."""
+    rng = np.random.default_rng(1)
+    data = pd.DataFrame({"x": rng.standard_normal(80), "y": rng.weibull(1.2, 80), "w": 1.0})
+    data.loc[:1, "w"], data.loc[0, "y"], data.loc[1, "x"] = 0.0, 1e300, 800.0
+    for outcome, family in (("surv(y)", "weibull"), ("y", "gamma")):
+        one = mm.fit(f"{outcome} ~ x", data, family=family, engine="ml", observation_weights="w")
+        other = mm.fit(f"{outcome} ~ x", data[data["w"] > 0], family=family, engine="ml")
+        assert one.loglik == pytest.approx(other.loglik, abs=1e-8)

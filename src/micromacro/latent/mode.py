@@ -94,6 +94,7 @@ class LatentPosterior:
         self.likelihood = likelihood
         self.values = np.ascontiguousarray(values, dtype=float)
         self.weight = weight if weight is not None and np.any(weight != 1.0) else None
+        self.left_out = np.flatnonzero(weight == 0.0) if weight is not None else np.empty(0, dtype=np.int64)
         self.close = CLOSE
         self.own = slice(system.family_start, len(system.hypers))
         self.held = held
@@ -148,6 +149,7 @@ class LatentPosterior:
         """Fill `out` (4, rows) at a linear predictor; returns the log-likelihood."""
         self.likelihood.slopes(self.values, eta, theta[self.own], out)
         if self.weight is not None:
+            out[:, self.left_out] = 0.0  # whatever it is there, be it infinite
             out *= self.weight
         return float(out[0].sum())
 
