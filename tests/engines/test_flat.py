@@ -70,3 +70,9 @@ def test_a_flat_direction_is_taken_out_of_the_covariance():
     assert covariance[2, 2] == pytest.approx(0.25)
     assert np.abs(flat[:, 0]) == pytest.approx([np.sqrt(0.5), np.sqrt(0.5), 0.0], abs=1e-7)
     assert np.isnan(np.diag(peak.covariance())).tolist() == [True, True, False]
+
+
+def test_a_hypothesis_of_what_is_not_determined_says_so(frame):
+    fit = quiet("y ~ C(k)", frame.assign(y=OUTCOMES["poisson"](frame)), "poisson")
+    with pytest.raises(mm.EngineError, match=r"does not determine C\(k\)\[T.c\]"):
+        fit.hypothesis("`C(k)[T.c]` = 0")

@@ -360,6 +360,15 @@ def delta(fit: Fit, statements: Sequence[Statement]) -> tuple[np.ndarray, np.nda
 
     involved = [names.index(n) for n in dict.fromkeys(n for s in statements for n in s.names)]
     lost = [names[k] for k in involved if not np.isfinite(posterior.sd[k])]
+    optimum = posterior.outcome.optimum
+    at_end = np.zeros(0, dtype=bool) if optimum is None else optimum.boundary
+    ended = [p.name for p, there in zip(fit.specification.system.hypers, at_end, strict=False) if there]
+    free = [name for name in lost if name not in ended]
+    if free and optimum is not None:
+        raise EngineError(
+            f"the likelihood does not determine {', '.join(free)}, which has no standard error: give a prior, or leave "
+            "it out"
+        )
     if lost:
         raise EngineError(
             f"{', '.join(lost)} is on its boundary and has no standard error, so no Wald test: use lr_test, which "
