@@ -21,7 +21,7 @@ from .model import Specification, read, specify
 from .parameters import PriorBook
 from .priors import Prior
 from .results.fit import Fit
-from .results.store.tables import as_data
+from .results.store.tables import as_data, relabelled
 from .table.graphs import Graph
 from .table.memberships import Tables, assemble, available_columns
 
@@ -492,6 +492,7 @@ class Model:
                 f"{error}\n(the file that this fit was loaded from has only what its own formula reads; give the whole "
                 "tables, update(data=..., ...))"
             ) from error
+        model._tables = relabelled(model._tables, tables)
         model._stored = (model._tables, columns)
         model._specified(flat=False)
         return model

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -185,6 +187,63 @@ def test_where_rows_are_groups_results_come_in_the_order_of_the_rows(quick, rng)
     assert fit.predict(frame.drop(columns="y")).to_numpy() == pytest.approx(fit.predict().to_numpy(), rel=1e-6)
     sampled = quick(fit.formula, frame, "mcmc", draws=50, tune=50, chains=2, random_seed=1)
     assert np.abs(sampled.fitted().to_numpy() - frame["y"]).max() < 0.6
+
+
+LABELS = {
+    "filtered": lambda n: 3 * np.arange(n)[::-1] + 5,
+    "text": lambda n: [f"row {k}" for k in range(n)][::-1],
+    "repeated": lambda n: np.arange(n) % 4,
+    "several": lambda n: pd.MultiIndex.from_arrays([np.arange(n) % 4, np.arange(n)], names=["a", "b"]),
+    "times": lambda n: pd.date_range("2020-01-31", periods=n, tz="UTC", name="when"),
+}
+KEPT = ("filtered", "text", "repeated")
+
+
+@pytest.mark.parametrize("kind", LABELS)
+def test_rows_that_are_groups_keep_the_index_of_their_frame(quick, rng, tmp_path, kind):
+    data = pd.DataFrame({"x": rng.standard_normal(30), "u": rng.integers(0, 4, 30), "z": rng.standard_normal(30)})
+    data["y"] = data["x"] + rng.standard_normal(30)
+    data.index = pd.Index(LABELS[kind](30))
+    data.iloc[2, data.columns.get_loc("x")] = np.nan  # a row that is dropped
+    fit = quick("y ~ x + (1 | u)", data, missing="drop")
+    rest = data.drop(columns="y")[data["x"].notna().to_numpy()]
+    y = data["y"][data["x"].notna().to_numpy()].to_numpy()
+    for table in (fit.residuals(), fit.fitted(), fit.predict(), fit.predict(rest), fit.predict(kind="response")):
+        assert table.index.equals(rest.index)
+    joined = rest.assign(residual=fit.residuals(), fitted=fit.fitted())
+    assert (joined["residual"] + joined["fitted"]).to_numpy() == pytest.approx(y)
+    assert fit.predict(rest)["estimate"].to_numpy() == pytest.approx(fit.fitted().to_numpy())
+    assert list(fit.predictions(by="group")["row"]) == rest.index.tolist()
+    fit.save(tmp_path / "fit.nc")
+    loaded = mm.load(tmp_path / "fit.nc")
+    assert loaded.residuals().to_numpy() == pytest.approx(fit.residuals().to_numpy())
+    for again in (loaded, loaded.update(formula="y ~ x")):
+        assert again.residuals().index.equals(rest.index) == (kind in KEPT)
+    assert len(mm.compare({"a": fit, "b": loaded})) == 2
+
+
+def test_everything_by_group_has_the_index_of_the_frame(quick, rng):
+    data = pd.DataFrame({"x": rng.standard_normal(30), "u": np.arange(30) % 4}, index=list(range(40, 10, -1)))
+    data["y"] = data["x"] + rng.standard_normal(30)
+    data["grade"] = pd.cut(data["y"], 3, labels=["low", "middle", "high"])
+    fit = quick("y ~ x + (1 | u)", data, "laplace", draws=60, random_seed=1)
+    assert fit.predict(draws=True)["group"].to_numpy().tolist() == list(data.index)
+    assert fit.loo_pit().index.equals(data.index)
+    assert fit.variance_components(by="group").index.get_level_values(0).unique().equals(data.index)
+    observed = fit.to_datatree(prior=False)["observed_data"]["y"].to_series()
+    assert observed.loc[data.index].to_numpy() == pytest.approx(data["y"].to_numpy())
+    same, other = fit.group_correlation([40, 36, 35]).loc[40, [36, 35]]  # 40 and 36 share a unit
+    assert same > other == 0.0
+    plain = quick("y ~ x + (1 | u)", data.reset_index(), "laplace", draws=60, random_seed=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", mm.MicromacroWarning)  # of Pareto k
+        elpd, numbered = (f.loo().pointwise["elpd"] for f in (fit, plain))
+    assert elpd.loc[data.index].to_numpy() == pytest.approx(numbered.sort_index().to_numpy())
+    by = fit.ppc("mean", by=pd.Series(data["x"] > 0, data.index))
+    assert by["groups"].to_list() == [int((data["x"] <= 0).sum()), int((data["x"] > 0).sum())]
+    ordinal = quick("grade ~ x", data, family="ordinal").predict(kind="probability")
+    assert ordinal.index.equals(pd.MultiIndex.from_product([data.index, ["low", "middle", "high"]]))
+    assert ordinal["estimate"].unstack().sum(axis=1).to_numpy() == pytest.approx(np.ones(30))
 
 
 def test_a_transformed_outcome_is_predicted_on_the_scale_of_the_model(quick, rng):

@@ -20,7 +20,7 @@ from . import survival as curves
 from .criticism import verbs
 from .members import members
 from .posterior import Posterior
-from .predict import group_index, new_tables
+from .predict import new_tables, shown_order
 
 if TYPE_CHECKING:
     from .plots import Plots
@@ -294,7 +294,10 @@ class Fit:
     baseline = curves.baseline
 
     def fitted(self) -> pd.Series:
-        """Expected outcome of every group, effects included (posterior mean, or at the maximum)."""
+        """Expected outcome of every group, effects included (posterior mean, or at the maximum).
+
+        Indexed as :meth:`predict`: where rows are groups, by the index of the pandas frame that was given.
+        """
         table = self.predict()
         return table.iloc[:, 0].rename("fitted")
 
@@ -305,9 +308,8 @@ class Fit:
         counts as if it had ended.
         """
         fitted = forecast.expected(self._posterior)
-        index = group_index(self.specification, None)
-        outcome = pd.Series(self.specification.outcome, index).reindex(fitted.index)
-        return (outcome - fitted).rename("residual")
+        outcome = self.specification.outcome[shown_order(self.specification, None)]
+        return pd.Series(outcome - fitted.to_numpy(), fitted.index, name="residual")
 
     # -- again, and elsewhere ----------------------------------------------------------------------------------------
 

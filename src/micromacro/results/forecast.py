@@ -14,7 +14,7 @@ from ..table.memberships import Tables
 from .estimand import Estimand, estimand_table, only, wald
 from .normal import as_draws
 from .posterior import Posterior
-from .predict import group_index, new_tables, place
+from .predict import group_index, new_tables, place, shown_order
 from .quantities import KINDS, Quantity, find_quantity, response_values, trial_columns
 from .summary import check_level, draw_table, quantiles
 
@@ -61,10 +61,10 @@ def predict(
     Returns
     -------
     DataFrame or xarray.DataArray
-        Indexed by group id (by row number where each row is a group; by group and category for probabilities of
-        an ordinal outcome): mean, sd, lower, upper, or estimate, se, lower, upper, where standard errors are by
-        the delta method and intervals are made on the log or logit scale of positive means and shares. With
-        ``draws=True`` an array with the dims draw, group (and category).
+        Indexed by group id (where each row is a group by the index of a pandas frame, by row number of other data;
+        by group and category for probabilities of an ordinal outcome): mean, sd, lower, upper, or estimate, se,
+        lower, upper, where standard errors are by the delta method and intervals are made on the log or logit scale
+        of positive means and shares. With ``draws=True`` an array with the dims draw, group (and category).
     """
     posterior = fit.posterior
     specification = posterior.specification
@@ -75,24 +75,22 @@ def predict(
         raise EngineError(f'new_effects= is "draw" or "zero", not {new_effects!r}')
     rng = np.random.default_rng(random_seed)
     tables = None if data is None else new_tables(specification, data, memberships, members, kind == "response")
-    index = group_index(specification, tables)
+    index, order = group_index(specification, tables), shown_order(specification, tables)
     if kind == "response":
         made = _responses(posterior, tables, new_effects, rng)
         if draws:
-            return _labelled(made[:, None], index, (), kind, tables, posterior)
-        return _in_user_order(_response_table(posterior, tables, new_effects, made, ci, index), tables, posterior)
+            return _labelled(made[:, None], index, (), kind, order)
+        return _response_table(posterior, tables, new_effects, made, ci, index).iloc[order]
     estimand = group_estimand(posterior, tables, kind, new_effects)
     categories = estimand.quantity.categories
     if draws:
         estimand.posterior = as_draws(posterior, MOST, rng)
-        return _labelled(estimand.draws(MOST, rng), index, categories, kind, tables, posterior)
+        return _labelled(estimand.draws(MOST, rng), index, categories, kind, order)
     table = estimand_table(estimand, ci, rng, MOST)[0]
-    if categories:
-        names = pd.Index(categories, name="category")
-        both = pd.MultiIndex.from_product([names, index]).swaplevel()
-        table = table.set_index(both).sort_index(level=0, sort_remaining=False)
-        return table.reindex(pd.MultiIndex.from_product([_ordered(index, tables, posterior), names]))
-    return _in_user_order(table.set_axis(index), tables, posterior)
+    if not categories:
+        return table.set_axis(index).iloc[order]
+    rows = order[:, None] + len(index) * np.arange(len(categories))  # the categories of each group together
+    return table.iloc[rows.ravel()].set_axis(_with_categories(index[order], categories))
 
 
 def _unknown(kind: str) -> str:
@@ -120,7 +118,7 @@ def expected(posterior: Posterior) -> pd.Series:
         quantity = replace(quantity, of=lambda eta, own: family.mean_after(eta, own, entry)[None])
     estimand = _of_groups(posterior, None, quantity, "draw")
     table = estimand_table(estimand, 0.95, np.random.default_rng(), MOST)[0]
-    return _in_user_order(table.set_axis(group_index(specification, None)), None, posterior).iloc[:, 0]
+    return table.set_axis(group_index(specification, None)).iloc[shown_order(specification, None), 0]
 
 
 def _responses(
@@ -163,32 +161,24 @@ def _response_table(
     return pd.DataFrame({"estimate": middle, "se": se, "lower": low, "upper": high}, index=index)
 
 
-def _on(tables: Tables | None, posterior: Posterior) -> Tables:
-    return posterior.specification.tables if tables is None else tables
-
-
-def _ordered(index: pd.Index, tables: Tables | None, posterior: Posterior) -> pd.Index:
-    """Rows that are groups go back to the user's order; groups stay sorted by id."""
-    return index.sort_values() if _on(tables, posterior).group_levels is None else index
-
-
-def _in_user_order(table: pd.DataFrame, tables: Tables | None, posterior: Posterior) -> pd.DataFrame:
-    return table.sort_index() if _on(tables, posterior).group_levels is None else table
+def _with_categories(index: pd.Index, categories: tuple[str, ...]) -> pd.MultiIndex:
+    """Every group with every category."""
+    levels = [index.get_level_values(k).repeat(len(categories)) for k in range(index.nlevels)]
+    return pd.MultiIndex.from_arrays([*levels, np.tile(categories, len(index))], names=[*index.names, "category"])
 
 
 def _labelled(
-    draws: np.ndarray, index: pd.Index, categories: tuple[str, ...], kind: str, tables: Tables | None,
-    posterior: Posterior,
+    draws: np.ndarray, index: pd.Index, categories: tuple[str, ...], kind: str, order: np.ndarray
 ) -> Any:  # fmt: skip
     """Draws (draws, categories, groups) as a DataArray with dims draw, group and, where there are several, category."""
     import xarray as xr
 
     ids = index.to_numpy()
-    ids = ids.astype(str) if ids.dtype.kind == "O" else ids
+    ids = np.array([str(i) for i in ids]) if ids.dtype.kind == "O" else ids
     coords: dict[str, Any] = {"draw": np.arange(len(draws)), "group": ids}
     if categories:
         coords["category"] = list(categories)
         out = xr.DataArray(np.moveaxis(draws, 1, 2), coords, ("draw", "group", "category"), kind)
     else:
         out = xr.DataArray(draws[:, 0], coords, ("draw", "group"), kind)
-    return out.sortby("group") if _on(tables, posterior).group_levels is None else out
+    return out.isel(group=order)

@@ -25,7 +25,7 @@ from ..errors import DataError, EngineError, ModelError
 from ..table.memberships import Tables
 from .estimand import Contrast, Estimand, estimand_table, only
 from .posterior import Posterior
-from .predict import group_index, new_tables, place
+from .predict import group_column, new_tables, place, shown_order
 from .quantities import Quantity, find_quantity, transform
 from .scenarios import (
     Where,
@@ -323,11 +323,11 @@ class _Task:
     def _sets(self, tables: Tables, mask: np.ndarray) -> tuple[pd.DataFrame, Any, np.ndarray]:
         """Labels of the sets of groups, the matrix that averages over each, and their sizes."""
         rows = np.flatnonzero(mask)
-        index = group_index(self.posterior.specification, tables)
         if self.by == ["group"]:
-            order = rows[np.argsort(index.to_numpy()[rows], kind="stable")] if tables.group_levels is None else rows
-            labels = pd.DataFrame({str(index.name): index[order]})
-            codes, rows = np.arange(len(order)), order
+            name, ids = group_column(self.posterior.specification, tables)
+            order = shown_order(self.posterior.specification, tables)
+            rows = order[mask[order]]
+            labels, codes = pd.DataFrame({name: ids[rows]}), np.arange(len(rows))
         elif self.by:
             frame = pd.DataFrame({n: self._column(tables, n)[rows] for n in self.by})
             codes = frame.groupby(self.by, sort=True).ngroup().to_numpy()

@@ -22,7 +22,7 @@ import pandas as pd
 from ..errors import DataError, EngineError, ModelError
 from .normal import as_draws
 from .posterior import Posterior
-from .predict import Predictor, group_index, place
+from .predict import Predictor, group_index, place, shown_order
 from .summary import draw_table, quantiles, spread
 from .variance import link_variance, shares, variance_table
 
@@ -166,16 +166,19 @@ def partition(
     index: pd.Index = level
     if by == "group":
         groups = group_index(posterior.specification, None)
-        index = pd.MultiIndex.from_product([groups, level])
+        index = pd.MultiIndex.from_arrays(
+            [*(groups.get_level_values(k).repeat(len(level)) for k in range(groups.nlevels)),
+             np.tile(level, len(groups))], names=[*groups.names, "level"],
+        )  # fmt: skip
     most = MOST if scale == "link" else MOST // 2
     everything = summarised(posterior, both, ci, random_seed, index.append(index), most)
     table = everything.iloc[: len(index)]
     first, second = table.columns[:2]
     table = table.rename(columns={first: "share", second: "share_sd" if posterior.sampled else "share_se"})
     table.insert(0, "variance", everything.iloc[len(index) :, 0].to_numpy())
-    if by == "group" and posterior.specification.tables.group_levels is None:  # the user's rows, in their order
-        order = pd.MultiIndex.from_product([index.levels[0].sort_values(), level])  # type: ignore[attr-defined]
-        table = table.reindex(order)
+    if by == "group":  # groups as users see them
+        rows = shown_order(posterior.specification, None)[:, None] * len(level) + np.arange(len(level))
+        table = table.iloc[rows.ravel()]
     if scale == "response" and len(levels.names) < 2:
         table = table[table.index.get_level_values("level") != "interaction"]
     return table
@@ -229,6 +232,7 @@ def group_correlation(
 
     if not pair:
         labels = group_index(posterior.specification, None)[places]
+        labels = labels.to_flat_index() if labels.nlevels > 1 else labels
         table = summarised(posterior, lambda t, _: _matrix(posterior, covariance(t).sum(axis=0), t, of).ravel(), ci,
                            random_seed, pd.RangeIndex(len(places) ** 2))  # fmt: skip
         return pd.DataFrame(table.iloc[:, 0].to_numpy().reshape(len(places), -1), labels, labels.rename(None))
@@ -265,10 +269,12 @@ def _places(posterior: Posterior, groups: Sequence[Any]) -> np.ndarray:
     asked = list(groups) if np.ndim(groups) and not isinstance(groups, str) else [groups]
     if len(asked) < 2:
         raise DataError("give two groups, or a list of them")
+    if not index.is_unique:
+        raise DataError("labels of the data's index occur twice, so they do not say which row: use reset_index()")
     out = index.get_indexer(pd.Index(asked))
     unknown = [g for g, at in zip(asked, out, strict=True) if at < 0]
     if unknown:
-        raise DataError(f"there is no group {unknown[0]!r} in the column {index.name!r}")
+        raise DataError(f"there is no group {unknown[0]!r} in {index.name or 'the index'!r}")
     return np.asarray(out)
 
 

@@ -19,7 +19,7 @@ from ..model import Specification
 from .estimand import Estimand, estimand_table, only
 from .forecast import MOST
 from .posterior import Posterior
-from .predict import group_index, new_tables, place
+from .predict import group_column, new_tables, place, shown_order
 from .quantities import Quantity
 from .summary import check_level
 
@@ -73,7 +73,8 @@ def survival(
     if new_effects not in ("draw", "zero"):
         raise EngineError(f'new_effects= is "draw" or "zero", not {new_effects!r}')
     tables = None if data is None else new_tables(specification, data, memberships, members)
-    index = group_index(specification, tables)
+    name, ids = group_column(specification, tables)
+    places = np.argsort(shown_order(specification, tables))  # of each group among those shown
     at = _checked(times) if times is not None else default_times(specification)
     where = place(specification, tables)
     each = sparse.eye_array(where.groups, format="csr")
@@ -84,10 +85,11 @@ def survival(
         estimand = Estimand(posterior, [where], quantity, only("logit"), each, "conditional", new_effects)
         table = estimand_table(estimand, ci, np.random.default_rng(random_seed), MOST)[0]
         table.insert(0, "time", np.repeat(some, where.groups))
-        table.insert(0, str(index.name), np.tile(index.to_numpy(), len(some)))
+        table.insert(0, name, np.tile(ids, len(some)))
         blocks.append(table)
     out = pd.concat(blocks, ignore_index=True)
-    return out.sort_values([str(index.name), "time"], kind="stable", ignore_index=True)
+    order = np.lexsort([out["time"].to_numpy(), np.tile(places, len(at))])
+    return out.iloc[order].reset_index(drop=True)
 
 
 def _survive(family: Any, times: np.ndarray) -> Any:

@@ -232,7 +232,8 @@ def group_ids(s: Specification) -> np.ndarray:
     if s.tables.group_levels is not None:
         return _plain(s.tables.group_levels.values)
     assert s.tables.order is not None
-    return s.tables.order
+    labels = s.tables.labels
+    return s.tables.order if labels is None or labels.nlevels > 1 else _plain(labels.to_numpy())
 
 
 def _plain(values: np.ndarray) -> np.ndarray:

@@ -141,6 +141,16 @@ def column_names(data: Any, name: str = "data") -> tuple[str, ...]:
     return data.names if isinstance(data, Table) else _names(_frame(data, name))
 
 
+def own_labels(data: Any) -> Any:
+    """The index of a pandas frame where it says more than the numbers of the rows; else None."""
+    index: Any = getattr(data, "index", None)
+    if type(index).__module__.split(".")[0] != "pandas":
+        return None
+    if type(index).__name__ == "RangeIndex" and index.start == 0 and index.step == 1 and index.name is None:
+        return None
+    return index if any(n is not None for n in index.names) or index.nlevels > 1 else index.rename("row")
+
+
 def read_table(data: Any, name: str, columns: Iterable[str] | None = None) -> Table:
     """Read (some) columns of a pandas, polars or pyarrow table, or of a dict of arrays.
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError
-from .columns import Column, Table, column_names, read_table
+from .columns import Column, Table, column_names, own_labels, read_table
 from .levels import Levels, encode
 from .request import BlockRequest, TableRequest
 from .screen import Screen, counted
@@ -61,6 +61,8 @@ class Tables:
         What was dropped (these begin with "dropped"), groups without members, members listed twice.
     order : (groups,) int64 array or None
         Where every row is a group: the user's row of each.
+    labels : pandas.Index or None
+        Where every row is a group of a pandas frame with an index of its own: the label of each.
     """
 
     groups: Table
@@ -68,6 +70,7 @@ class Tables:
     blocks: dict[str, Memberships]
     notes: tuple[str, ...] = ()
     order: np.ndarray | None = None
+    labels: Any = None
 
 
 def available_columns(data: Any, memberships: Any = None, members: Any = None) -> tuple[str, ...]:
@@ -197,4 +200,6 @@ def _rows_as_groups(request: TableRequest, data: Any, missing: str) -> Tables:
     rows = np.flatnonzero(screen.keep)
     table = table.take(rows)
     order = np.lexsort(_sort_keys(table))
-    return Tables(_tidy(table.take(order), request), None, {}, notes, rows[order])
+    labels = own_labels(data)
+    at = rows[order]
+    return Tables(_tidy(table.take(order), request), None, {}, notes, at, None if labels is None else labels.take(at))

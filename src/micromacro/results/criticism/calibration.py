@@ -16,7 +16,7 @@ from ...errors import ModelError
 from ...families.response import EVENT, INTERVAL, LEFT, RIGHT
 from ...model import Specification
 from ..posterior import Posterior
-from ..predict import group_index
+from ..predict import group_index, shown_order
 from .integrated import Cavities
 from .loo import DRAWS, smoothed_weights
 from .pointwise import log_likelihood, sample
@@ -52,7 +52,7 @@ def loo_pit(posterior: Posterior, integrated: bool, random_seed: int | None) -> 
     below = np.where(made < low, weights, 0.0).sum(axis=0)
     at_most = np.where(made <= high, weights, 0.0).sum(axis=0)
     pit = below + rng.random(s.groups) * (at_most - below)
-    return pd.Series(pit, group_index(s, None), name="pit")
+    return pd.Series(pit, group_index(s, None), name="pit").iloc[shown_order(s, None)]
 
 
 def conditional_predictor(specification: Specification, theta: np.ndarray, x: np.ndarray) -> np.ndarray:

@@ -104,9 +104,10 @@ def approximate_note(posterior: Posterior) -> tuple[str, ...]:
 
 
 def outcome_key(specification: Specification) -> tuple:
-    """Name of the outcome, ids of the groups and their outcomes."""
+    """Name of the outcome, ids of the groups (numbers of rows, whatever index a frame has) and their outcomes."""
     s = specification
-    return s.outcome_name, group_index(s, None), s.response.values, s.family.name
+    ids = group_index(s, None) if s.tables.order is None else pd.Index(s.tables.order, name="row")
+    return s.outcome_name, ids, s.response.values, s.family.name
 
 
 def _array_stats() -> Any:

@@ -97,6 +97,8 @@ def sets_of(specification: Specification, by: Any) -> list[tuple[Any, np.ndarray
     else:
         index = group_index(s, None)
         given = pd.Series(by)
+        if not (index.is_unique and given.index.is_unique):
+            raise DataError("by= or the data has labels that occur twice, so they do not say which row: reset_index()")
         lost = index.difference(given.index)
         if len(lost):
             raise DataError(f"by= has no value for {len(lost)} of {s.groups} groups (first: {lost[0]})")

@@ -9,7 +9,7 @@ import pandas as pd
 
 from .. import evidence
 from ..evidence import Evidence
-from ..predict import group_index
+from ..predict import shown_order
 from ..summary import check_level
 from . import calibration, predictive
 from . import kfold as folds
@@ -108,10 +108,8 @@ def ppc(
         share of replicates above the observed value (ties count half).
     """
     drawn = fit.predict(kind="response", draws=True, random_seed=random_seed)
-    index = group_index(fit.specification, None)
-    replicated = drawn.to_numpy()
-    if fit.specification.tables.group_levels is None:  # back from the user's order of rows
-        replicated = replicated[:, np.argsort(np.argsort(index.to_numpy()))]
+    back = np.argsort(shown_order(fit.specification, None))
+    replicated = drawn.to_numpy()[:, back]
     return predictive.check(fit.posterior, replicated, stat, by, check_level(ci))
 
 

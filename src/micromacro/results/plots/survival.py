@@ -12,6 +12,7 @@ from ...families.response import EVENT, RIGHT
 from ...model import Specification
 from ..forecast import group_estimand
 from ..normal import as_draws
+from ..predict import group_index
 from ..report import percent
 from ..summary import quantiles
 from .style import BLUE, COLOURS, LINES, axes, finish
@@ -74,10 +75,7 @@ def _watched_from_the_start(s: Specification) -> bool:
 
 
 def _places(fit: Fit, groups: Sequence[Any]) -> np.ndarray:
-    tables = fit.specification.tables
-    ids = tables.group_levels.values if tables.group_levels is not None else tables.order
-    assert ids is not None
-    known = {v: k for k, v in enumerate(ids.tolist())}
+    known = {v: k for k, v in enumerate(group_index(fit.specification, None).tolist())}
     missing = [g for g in groups if g not in known]
     if missing or not len(groups):
         raise DataError(f"there is no group {missing[0]!r}" if missing else "groups= names no group")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from ...table.columns import Column, Table
 from ...table.levels import Levels
@@ -23,6 +25,7 @@ def tables_to_plain(tables: Tables) -> dict[str, Any]:
         "blocks": {name: _memberships(rows) for name, rows in tables.blocks.items()},
         "notes": tables.notes,
         "order": tables.order,
+        "labels": _plain_labels(tables.labels),
     }
 
 
@@ -60,7 +63,21 @@ def tables_from_plain(plain: dict[str, Any]) -> Tables:
         for name, b in plain["blocks"].items()
     }
     levels = None if plain["levels"] is None else _read_levels(plain["levels"])
-    return Tables(_read_table(plain["groups"]), levels, blocks, plain["notes"], plain["order"])
+    labels = plain.get("labels")  # files of old have none
+    index = None if labels is None else pd.Index(labels["values"], name=labels["name"])
+    return Tables(_read_table(plain["groups"]), levels, blocks, plain["notes"], plain["order"], index)
+
+
+def _plain_labels(labels: Any) -> dict[str, Any] | None:
+    """The labels of rows, where they are numbers, text or times without a zone; others are left to row numbers."""
+    if labels is None or labels.nlevels > 1 or not (labels.name is None or isinstance(labels.name, str)):
+        return None
+    values = labels.to_numpy()
+    if values.dtype.kind == "O":
+        if not all(type(v) is str for v in values):
+            return None
+        values = values.astype(str)
+    return {"name": labels.name, "values": values} if values.dtype.kind in "iufMU" else None
 
 
 def _read_levels(plain: dict[str, Any]) -> Levels:
@@ -83,7 +100,7 @@ def _read_table(plain: dict[str, Any]) -> Table:
 def fingerprint(tables: Tables) -> str:
     """A hash of the tables as the model reads them: equal for equal data in any row order, frame type and shape."""
     plain = tables_to_plain(tables)
-    for key in ("notes", "order"):  # where rows stood, not what they say
+    for key in ("notes", "order", "labels"):  # where rows stood, not what they say
         del plain[key]
     for table in (plain["groups"], *(b["table"] for b in plain["blocks"].values())):
         del table["name"]
@@ -149,6 +166,13 @@ def as_data(tables: Tables, request: TableRequest) -> tuple[Table, dict[str, Tab
         own.setdefault(block.member, _id_column(block.member, rows.members.values[rows.member]))
         edges[block.block] = Table("memberships", own, len(rows.group))
     return data, edges
+
+
+def relabelled(tables: Tables, stored: Tables) -> Tables:
+    """Tables that were made of :func:`as_data` of others, with the labels that the rows had there."""
+    if tables.order is None or stored.order is None or stored.labels is None:
+        return tables
+    return replace(tables, labels=stored.labels.take(np.argsort(stored.order, kind="stable")[tables.order]))
 
 
 def _id_column(name: str, values: np.ndarray) -> Column:
