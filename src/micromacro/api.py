@@ -22,6 +22,7 @@ from .parameters import PriorBook
 from .priors import Prior
 from .results.fit import Fit
 from .results.store.tables import as_data, relabelled
+from .results.summary import check_whole
 from .table.graphs import Graph
 from .table.memberships import Tables, assemble, available_columns
 
@@ -328,7 +329,7 @@ def table(
     """
     from .results.sidebyside import Layout, named, table_of
 
-    chosen = None if statistics is None else tuple(statistics)
+    chosen = (statistics,) if isinstance(statistics, str) else None if statistics is None else tuple(statistics)
     layout = Layout(below, ci, digits, stars, labels, chosen)
     return table_of(named(fits), format, layout, caption, label)
 
@@ -525,7 +526,7 @@ class Model:
         self._tables, self._stored = assemble(self._reading.request, **given), None
 
     def simulate(
-        self, values: Mapping[str, float] | None = None, *, draws: int = 1, random_seed: int | None = None
+        self, values: Mapping[str, float] | pd.Series | None = None, *, draws: int = 1, random_seed: int | None = None
     ) -> Simulation:
         """Outcomes from the model at given or at drawn parameter values.
 
@@ -533,9 +534,9 @@ class Model:
 
         Parameters
         ----------
-        values : dict, optional
-            Parameter names to values (natural scale; the intercept at zero covariates). Parameters that are not
-            named are drawn from their priors.
+        values : dict or Series, optional
+            Parameter names to values, such as ``fit.params`` (natural scale; the intercept at zero covariates).
+            Parameters that are not named are drawn from their priors.
         draws : int
             How many data sets.
         random_seed : int, optional
@@ -553,7 +554,14 @@ class Model:
         """
         from .simulate.model import simulate
 
-        return simulate(self.specification, dict(values or {}), draws, np.random.default_rng(random_seed))
+        if values is not None and not hasattr(values, "keys"):
+            raise ModelError(
+                "values= is a dict or a Series of parameters to numbers, such as fit.params, not "
+                f"{type(values).__name__}"
+            )
+        given = {} if values is None else {str(name): values[name] for name in values.keys()}  # noqa: SIM118
+        check_whole("draws", draws, 1)
+        return simulate(self.specification, given, draws, np.random.default_rng(random_seed))
 
     def prior_predictive(self, draws: int = 500, *, random_seed: int | None = None) -> Simulation:
         """Outcomes from the model with all parameters drawn from their priors; see :meth:`simulate`."""

@@ -68,6 +68,11 @@ def read(
     sources : mapping, optional
         Covariances (and graphs) by the names that ``effects=`` uses; one that is not used is an error.
     """
+    if observation_weights is not None and not isinstance(observation_weights, str):
+        raise ModelError(
+            "observation_weights= names a column of the data, it does not hold the weights "
+            f"({type(observation_weights).__name__} was given): make them a column and give its name"
+        )
     known = tuple(columns)
     formula = parse_formula(text)
     formula = split_interactions(formula, {block_name(c): c.member.name for c in formula.members}, known)

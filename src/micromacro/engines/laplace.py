@@ -32,6 +32,7 @@ from .moves import Reference
 from .search import Peak
 
 WIDEN = 1.1
+LEAST = 25  # draws of which a fifth is a tail of five
 POOR = 0.7  # a Pareto k of theta's weights above which they cannot be trusted
 
 
@@ -70,6 +71,12 @@ def fit_laplace(specification: Specification, settings: Settings) -> Outcome:
     return Outcome("laplace", specification, settings, seconds, draws=draws, notes=notes, extra=extra)
 
 
+def check_tail(draws: int) -> None:
+    """Refuse fewer draws than have a tail to which a Pareto distribution can be fitted."""
+    if draws < LEAST:
+        raise EngineError(f"Pareto smoothing needs {LEAST} draws or more (of all chains), not {draws}: raise draws=")
+
+
 def smoothed(log_weight: np.ndarray) -> tuple[np.ndarray, float]:
     """Pareto-smoothed normalised weights and the shape k of their tail (nan if all weights are equal)."""
     from arviz_stats.base.array import array_stats
@@ -77,6 +84,7 @@ def smoothed(log_weight: np.ndarray) -> tuple[np.ndarray, float]:
     finite = np.where(np.isfinite(log_weight), log_weight, -1e10)
     if np.ptp(finite) < 1e-6:  # equal but for rounding, as they are where the approximation is exact
         return np.full(len(finite), 1.0 / len(finite)), 0.0
+    check_tail(len(finite))
     smooth, k = array_stats.psislw(finite.max() - finite)  # it takes minus the logarithms of the weights
     w = np.exp(smooth - np.max(smooth))
     return w / w.sum(), float(k)

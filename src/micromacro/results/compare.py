@@ -33,6 +33,11 @@ def compare(fits: Mapping[str, Fit | Elpd], ic: str | None = None) -> pd.DataFra
     """Compare fits (see :func:`micromacro.compare`)."""
     if not isinstance(fits, Mapping) or len(fits) < 2:
         raise ModelError('compare() takes a dictionary of two or more fits: mm.compare({"equal": a, "estimated": b})')
+    for name, fit in fits.items():
+        if not isinstance(fit, Elpd) and not (hasattr(fit, "posterior") and hasattr(fit, "specification")):
+            raise ModelError(
+                f"{name!r} is neither a fit nor the result of loo(), waic() or kfold(), but {type(fit).__name__}"
+            )
     ready = {name: isinstance(fit, Elpd) for name, fit in fits.items()}
     if any(ready.values()):
         others = [name for name, is_elpd in ready.items() if not is_elpd]

@@ -37,6 +37,7 @@ from ..parameters import Parameter
 from ..priors import Normal, Prior
 from .criticism.elpd import log_mean_exp
 from .posterior import Posterior
+from .summary import check_whole
 
 DF = 5.0
 METHODS = ("bridge", "importance", "laplace")
@@ -80,6 +81,7 @@ def log_evidence(posterior: Posterior, method: str, draws: int, random_seed: int
     s = posterior.specification
     if method not in METHODS:
         raise EngineError(f"method= is one of {', '.join(METHODS)}, not {method!r}")
+    check_whole("draws", draws, 2)
     check_priors(s)
     rng = np.random.default_rng(random_seed)
     if method == "laplace":

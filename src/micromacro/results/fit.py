@@ -11,7 +11,7 @@ import pandas as pd
 
 from ..engines.base import Outcome
 from ..engines.health import Health
-from ..errors import EngineError
+from ..errors import EngineError, ModelError
 from ..families.base import Family
 from ..model import Specification
 from . import bootstrap as resampling
@@ -214,6 +214,8 @@ class Fit:
         """
         if method not in ("chi2", "bootstrap"):
             raise EngineError(f'method= is "chi2" or "bootstrap", not {method!r}')
+        if not isinstance(smaller, Fit):
+            raise ModelError(f"lr_test() takes the fit of a smaller model, not {type(smaller).__name__}")
         if method == "bootstrap":
             return resampling.bootstrap_lr(self, smaller, n, random_seed, executor)
         return inference.likelihood_ratio(self._outcome, smaller._outcome)
@@ -389,6 +391,7 @@ class Fit:
         if prior:
             if self._model is None:
                 raise EngineError("this fit was made without a way to draw from its prior: fit the model with mm.fit")
+            summary.check_whole("prior_draws", prior_draws, 1)
             draw = partial(self._model.prior_predictive, prior_draws, random_seed=seed)
         wanted = Wanted(effects, log_likelihood, posterior_predictive)
         return to_datatree(self._posterior, wanted, draw, np.random.default_rng(seed))

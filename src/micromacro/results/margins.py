@@ -13,7 +13,7 @@ bring, by the trapezoidal rule.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -279,6 +279,8 @@ class _Task:
     def settings(self, at: Mapping[str, Any] | None, base: Tables, where: Where) -> list[tuple[dict[str, Any], Tables]]:
         """Every combination of the values in `at`: labels, and the tables set to it."""
         out = []
+        if at is not None and not isinstance(at, Mapping):
+            raise ModelError(f"at= is a dict of columns to values, not {type(at).__name__}")
         values = {name: listed(given) for name, given in (at or {}).items()}
         for name, given in values.items():
             check_moves(self.posterior.specification, name, "at= cannot set")
@@ -355,6 +357,8 @@ def _asked(task: _Task, variables: Any, leaving: bool) -> dict[str, Any]:
         return {} if leaving else dict.fromkeys(covariates(task.posterior.specification))
     if isinstance(variables, str):
         return {variables: None}
+    if not isinstance(variables, Iterable):
+        raise ModelError(f"variables= is a column, a list of them or a dict, not {variables!r}")
     return dict(variables) if isinstance(variables, Mapping) else dict.fromkeys(variables)
 
 

@@ -17,7 +17,7 @@ import pandas as pd
 from .._optional import require
 from ..errors import EngineError, ModelError
 from .report import percent
-from .summary import check_level
+from .summary import check_level, check_whole
 
 if TYPE_CHECKING:
     from .fit import Fit
@@ -68,6 +68,9 @@ def table_of(fits: Mapping[str, Fit], form: str, layout: Layout, caption: str | 
     if layout.below not in ("se", "interval", "none"):
         raise EngineError(f'below= is "se", "interval" or "none", not {layout.below!r}')
     check_level(layout.ci)
+    check_whole("digits", layout.digits, 0)
+    if layout.labels is not None and not isinstance(layout.labels, Mapping):
+        raise ModelError(f'labels= is a dict of parameters to names, as in {{"x": "Size"}}, not {layout.labels!r}')
     if (caption or label) and form not in ("html", "latex"):
         raise EngineError('caption= and label= are for format="html" and "latex"')
     cells = assemble_cells(fits, layout)

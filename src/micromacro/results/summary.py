@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from numbers import Integral, Real
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from scipy import special
@@ -15,9 +18,16 @@ from .posterior import Posterior
 
 def check_level(ci: float) -> float:
     """A level between 0 and 1."""
-    if not 0.0 < ci < 1.0:
+    if not isinstance(ci, Real) or not 0.0 < ci < 1.0:
         raise EngineError(f"ci= is the probability that an interval covers, between 0 and 1 (0.95), not {ci!r}")
     return float(ci)
+
+
+def check_whole(name: str, value: Any, least: int) -> int:
+    """A whole number from `least` on, as an argument of that name."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+        raise EngineError(f"{name}= must be a whole number of at least {least}, not {value!r}")
+    return int(value)
 
 
 def normal_quantile(ci: float) -> float:

@@ -99,7 +99,10 @@ def _survive(family: Any, times: np.ndarray) -> Any:
 
 def _checked(times: Any) -> np.ndarray:
     """Times as rising numbers from zero."""
-    out = np.unique(np.atleast_1d(np.asarray(times, dtype=float)))
+    try:
+        out = np.unique(np.atleast_1d(np.asarray(times, dtype=float)))
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"times= are finite numbers from zero, not {times!r}") from error
     if not len(out) or not np.all(np.isfinite(out)) or out[0] < 0:
         raise ModelError("times= are finite numbers from zero")
     return out

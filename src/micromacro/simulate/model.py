@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
@@ -92,7 +93,7 @@ def check_values(specification: Specification, values: dict[str, float]) -> None
             near = difflib.get_close_matches(name, specification.names, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise ModelError(f"there is no parameter {name!r}{hint}; parameters: {', '.join(specification.names)}")
-        if not np.isfinite(value):
+        if not isinstance(value, Real) or not np.isfinite(value):
             raise ModelError(f"the value of {name!r} must be a finite number, not {value!r}")
     for p in specification.parameters:
         if p.name in values and p.positive and values[p.name] < 0:

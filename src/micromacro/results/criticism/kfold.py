@@ -8,6 +8,7 @@ in no other group are drawn from their population.
 from __future__ import annotations
 
 from dataclasses import replace
+from numbers import Integral
 
 import numpy as np
 import pandas as pd
@@ -52,7 +53,7 @@ def make_folds(specification: Specification, k: int | None, by: str, rng: np.ran
         sets = groups_of(s, by)[0]
         rest = np.setdiff1d(np.arange(s.groups), np.concatenate(sets))  # groups without a member
     count = len(sets) if k is None else k
-    if not 2 <= count <= len(sets):
+    if isinstance(count, bool) or not isinstance(count, Integral) or not 2 <= count <= len(sets):
         raise ModelError(f"k= is a number of folds from 2 to {len(sets)} (one for each {by}), not {k!r}")
     order = rng.permutation(len(sets))
     folds = [np.unique(np.concatenate([sets[j] for j in order[f::count]])) for f in range(count)]

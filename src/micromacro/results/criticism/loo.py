@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import logsumexp
 
+from ...engines.laplace import check_tail
 from ...errors import MicromacroWarning, ModelError
 from ...model import Specification
 from ...table.levels import Levels
@@ -125,6 +126,7 @@ def smoothed_weights(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if np.ptp(flat[:, i]) < 1e-12:  # nothing that the draws disagree about
             weights[:, i], shapes[i] = -math.log(chains * draws), 0.0
             continue
+        check_tail(chains * draws)
         with np.errstate(divide="ignore", invalid="ignore"):  # a tail of equal draws has no shape: k becomes nan
             weights[:, i], shapes[i] = _array_stats().psislw(flat[:, i], r_eff=relative_size(values[..., i]))
         if not np.all(np.isfinite(weights[:, i])):

@@ -10,6 +10,7 @@ from ...errors import EngineError
 from ...latent.mode import LatentPosterior
 from ...model import Specification
 from ..posterior import Posterior
+from ..summary import check_whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +35,7 @@ class Sample:
 
 def sample(posterior: Posterior, most: int | None, what: str) -> Sample:
     """At most `most` draws (all with None), equally many of each chain."""
+    most = None if most is None else check_whole("draws", most, 2)
     draws = posterior.outcome.draws
     if draws is None:
         raise EngineError(f'{what} needs draws from the posterior: fit with engine="mcmc" (or "laplace")')

@@ -19,6 +19,7 @@ from ...model import Specification
 from ...parameters import CLASSES, Parameter
 from ...priors import Normal
 from ..posterior import Posterior
+from ..summary import check_whole
 from .pointwise import Sample, log_likelihood, sample
 
 ALPHA = (0.99, 1.01)
@@ -74,6 +75,7 @@ def sensitivity_table(posterior: Posterior, of: str | None, most: int | None) ->
 
     stats: Any = array_stats  # the same on both of ArviZ's lines
     s = posterior.specification
+    most = None if most is None else check_whole("draws", most, 10)
     draws = sample(posterior, most, "sensitivity()")
     parameters = s.collect(draws.theta, draws.x)
     columns = {}

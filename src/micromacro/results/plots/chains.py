@@ -88,7 +88,8 @@ def parameters(fit: Fit, names: str | Sequence[str] | None, kinds: tuple[str, ..
     chosen = [names] if isinstance(names, str) else list(names)
     missing = [n for n in chosen if n not in s.names]
     if missing or not chosen:
-        raise ModelError(f"no such parameters: {', '.join(missing)} (there are {', '.join(s.names)})")
+        what = f"no such parameters: {', '.join(map(str, missing))}" if missing else "names= names no parameter"
+        raise ModelError(f"{what} (there are {', '.join(s.names)})")
     return chosen
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,12 +15,12 @@ if TYPE_CHECKING:
     from ..fit import Fit
 
 
-def coefficients(fit: Fit, *, names: list[str] | None = None, ci: float = 0.95, ax: Any = None) -> Any:
+def coefficients(fit: Fit, *, names: str | Sequence[str] | None = None, ci: float = 0.95, ax: Any = None) -> Any:
     """Coefficients with their intervals (the intercept is left out unless it is named).
 
     Parameters
     ----------
-    names : list of str, optional
+    names : str or list of str, optional
         Which parameters, from top to bottom.
     ci : float
         Level of the thin line; the thick one covers half.
@@ -28,9 +29,13 @@ def coefficients(fit: Fit, *, names: list[str] | None = None, ci: float = 0.95, 
     table, inner = fit.summary(ci), fit.summary(0.5)
     if names is None:
         names = [p.name for p in fit.specification.parameters if p.kind in ("b", "w", "aggregate")]
-    missing = [n for n in names if n not in table.index]
+    elif not len(names):
+        raise ModelError("names= names no parameter")
+    names = [names] if isinstance(names, str) else list(names)
+    missing = [str(n) for n in names if n not in table.index]
     if missing or not names:
-        raise ModelError(f"no such parameters: {', '.join(missing)}" if missing else "this model has no coefficients")
+        known = f"no such parameters: {', '.join(missing)} (there are {', '.join(table.index)})"
+        raise ModelError(known if missing else "this model has no coefficients")
     ax = axes(ax, (5.2, 0.7 + 0.3 * len(names)))
     y = np.arange(len(names))[::-1]
     ax.axvline(0.0, color=GREY, lw=0.8)
