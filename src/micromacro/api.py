@@ -559,7 +559,7 @@ class Model:
                 "values= is a dict or a Series of parameters to numbers, such as fit.params, not "
                 f"{type(values).__name__}"
             )
-        given = {} if values is None else {str(name): values[name] for name in values.keys()}  # noqa: SIM118
+        given: dict[str, Any] = {} if values is None else {str(n): values[n] for n in values.keys()}  # noqa: SIM118
         check_whole("draws", draws, 1)
         return simulate(self.specification, given, draws, np.random.default_rng(random_seed))
 
