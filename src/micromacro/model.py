@@ -538,7 +538,8 @@ def read_outcome(formula: Formula, tables: Tables) -> Raw:
         return Raw("plain", (evaluate(node, tables.groups, text, "outcome"),), what, ids)
     form, kind = outcome_form(formula)
     columns = tuple(
-        evaluate(a, tables.groups, text, "outcome", kind == "interval" and k == 1) for k, a in enumerate(node.args)
+        evaluate(a, tables.groups, text, "outcome", kind == "interval" and k == 1, form == "trials" and k == 1)
+        for k, a in enumerate(node.args)
     )
     return Raw(form, columns, what, ids, kind)
 

@@ -202,6 +202,8 @@ class PriorBook:
         if isinstance(prior, Fixed):
             _check_value(name, kind, prior.value)
             return
+        if isinstance(prior, Lkj) and kind != "cor":
+            raise ModelError(f"the prior {prior} is for correlations, but {name!r} is of class {kind}: {CLASSES[kind]}")
         if (kind in _POSITIVE or positive) and prior.proper and prior.support[0] < 0:
             raise ModelError(
                 f"the prior {prior} of {name!r} allows negative values, but {name!r} is positive: use half_normal, "

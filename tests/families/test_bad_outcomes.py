@@ -110,6 +110,11 @@ REFUSED = {
        for kind, columns in (("left", "t, e"), ("interval", "t, t"))},
     "cox, no events": ("cox", "surv(t, e) ~ x", {"t": Y, "e": np.zeros(N)}, mm.DataError,
                        ["surv(t, e)", "no event", "every group is censored"]),
+    **{f"one duration only ({family})": (family, "surv(t, e) ~ x", {"t": np.full(N, 2.0), "e": BINARY}, mm.DataError,
+                                         ["surv(t, e)", "the same in all 12 groups", "spread"])
+       for family in ("weibull", "lognormal")},
+    "a function for covariates only": ("gaussian", "log10(y) ~ x", {"y": Y}, mm.FormulaError,
+                                       ["log10()", "outcome", "compute the column"]),
     # ordered categories
     "an empty category": ("ordinal", "y ~ x", {"y": pd.Categorical(np.where(BINARY, "no", "yes"), ["no", "so", "yes"],
                                                                      ordered=True)},
@@ -214,6 +219,7 @@ TAKEN = {
     "a transformed time": ("weibull", "surv(t / 12, e) ~ x", {"t": Y, "e": BINARY}),
     "ordered words": ("ordinal", "y ~ x", {"y": pd.Categorical(np.where(BINARY, "b", "a"), ["b", "a"], ordered=True)}),
     "numbers with a gap": ("ordinal", "y ~ x", {"y": np.where(BINARY, 5, 2)}),
+    "a number of trials": ("binomial", "trials(k, 5) ~ x", {"k": BINARY}),
     "one trial each": ("binomial", "trials(k, n) ~ x", {"k": BINARY, "n": np.ones(N)}),
 }  # fmt: skip
 

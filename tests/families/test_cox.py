@@ -194,3 +194,11 @@ def test_covariates_are_centred_unless_the_intercept_was_left_out():
 def test_columns_that_the_baseline_or_others_explain_are_refused(formula):
     with pytest.raises(mm.ModelError, match=r"constant|collinear"):
         _ = mm.Model(formula, DATA.assign(one=3.0, twice=2 * DATA["x"] + 1), family="cox").specification
+
+
+def test_features_of_estimated_weights_are_centred_where_the_search_begins():
+    rng = np.random.default_rng(1)
+    data = pd.DataFrame({"g": np.repeat(np.arange(30), 2), "m": rng.integers(0, 9, 60), "z": rng.standard_normal(60)})
+    data["t"] = rng.exponential(size=30)[data["g"]]
+    model = mm.Model("surv(t) ~ 1 + mm(m, g, z, weights = power(z), normalize = group)", data, family="cox")
+    assert "features of m less their means under the starting weights" in str(model.explain())

@@ -334,3 +334,9 @@ def test_ready_made_weights_with_an_intercept_are_the_expression_written_out(dat
             )
             assert one.loglik == pytest.approx(other.loglik, abs=1e-6)
             assert len(one.params) == len(other.params)
+
+
+def test_true_is_no_column():
+    data = pd.DataFrame({"x": np.arange(9.0), "y": np.sin(np.arange(9.0))})
+    with pytest.raises(mm.DataError, match="raw=1"):
+        mm.Model("y ~ poly(x, 2, raw=True)", data)

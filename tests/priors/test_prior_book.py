@@ -160,3 +160,9 @@ def test_a_model_hands_the_users_priors_to_its_parameters(rng):
     assert {name: p.prior for name, p in parameters.items() if not p.default} == {"x": N, "c.sd": HC, "Intercept": FLAT}
     with pytest.raises(ModelError, match=r"'z'[\s\S]*parameters: Intercept, x, c\.sd, sigma"):
         _ = mm.Model("y ~ x + (1 | c)", data, priors={"z": N}).specification
+
+
+def test_a_prior_of_correlations_is_for_nothing_else():
+    data = {"x": np.arange(9.0), "y": np.sin(np.arange(9.0))}
+    with pytest.raises(mm.ModelError, match=r"lkj\(1\) is for correlations"):
+        mm.Model("y ~ x", data, priors={"b": mm.prior.lkj(1)})

@@ -300,3 +300,21 @@ def test_a_transformation_without_a_value_is_an_error(quick, rng):
     fit = quick("y ~ x + log(u + 1)", data.assign(y=data["x"] + rng.standard_normal(40)))
     with pytest.raises(mm.DataError, match=r"the term 'log\(u \+ 1\)' is not finite in 2 of 40 rows"):
         fit.predict(data.assign(u=data["u"].where(data.index > 1, -5.0)))
+
+
+def test_trials_that_are_a_number(quick):
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame({"x": rng.standard_normal(60), "n": 10})
+    frame["k"] = rng.binomial(10, 0.4, 60)
+    fit, same = (quick(f"trials(k, {n}) ~ x", frame, family="binomial") for n in ("10", "n"))
+    assert fit.loglik == same.loglik
+    new = pd.DataFrame({"x": [0.0, 1.0]})
+    made = fit.predict(new, kind="response", random_seed=1)
+    assert made.equals(same.predict(new.assign(n=10), kind="response", random_seed=1))
+    assert made["estimate"].between(2, 6).all()
+
+
+def test_missing_values_of_new_groups_have_no_remedy_that_is_not_there(quick):
+    frame = pd.DataFrame({"x": np.arange(9.0), "y": np.sin(np.arange(9.0))})
+    with pytest.raises(mm.DataError, match="or leave out the 1 row"):
+        quick("y ~ x", frame).predict(pd.DataFrame({"x": [1.0, np.nan]}))

@@ -109,3 +109,14 @@ def test_a_unit_brings_its_variance_to_a_group_once(fitted):
     table = fit.variance_components()
     assert table.loc["unit", "variance"] == pytest.approx(fit.params["unit.sd"] ** 2, rel=1e-10)
     assert table.loc["residual", "variance"] == pytest.approx(np.pi**2 / 6)
+
+
+@pytest.mark.parametrize("left", ['surv(lo, hi, type="interval")', 'surv(hi, e, type="left")'])
+def test_default_times_without_exact_events(quick, left):
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame({"x": rng.standard_normal(80), "lo": rng.uniform(0.2, 2.0, 80)})
+    frame = frame.assign(hi=frame["lo"] + 1.0, e=np.where(np.arange(80) == 3, 1, 0))
+    fit = quick(f"{left} ~ x", frame, "laplace", family="weibull", draws=50, random_seed=1)
+    times = fit.survival()["time"].unique()
+    assert 40 <= len(times) <= 50
+    assert times.max() == pytest.approx(frame["hi"].max())

@@ -312,3 +312,14 @@ def test_a_student_outcome_without_variance(quick, engine):
     if engine == "ml":
         assert fit.params["nu"] < 2
         assert table["share"].tolist() == [0.0, 1.0]
+
+
+def test_a_level_below_a_half_is_warned_of(ml):
+    with pytest.warns(mm.MicromacroWarning, match=r"give 0\.95"):
+        ml.conf_int(0.05)
+
+
+def test_separated_outcomes_are_in_no_good_health(quick):
+    frame = pd.DataFrame({"x": np.linspace(-1.0, 1.0, 40)})
+    fit = quick("y ~ x", frame.assign(y=(frame["x"] > 0).astype(int)), family="bernoulli")
+    assert "Health: CAUTION; converged" in fit.report()

@@ -30,7 +30,7 @@ class Binomial:
         need_form(raw, self.name, "trials")
         need_numbers(raw, self.name)
         if len(raw.columns) != 2:
-            raise ModelError(f"{raw.what}: write trials(successes, n) with two columns")
+            raise ModelError(f"{raw.what}: write trials(successes, n), n a column or a number")
         k, n = raw.columns
         raw.refuse((k < 0) | (k != np.floor(k)), "has successes that are no counts")
         raw.refuse((n < 1) | (n != np.floor(n)), "has trials that are not whole numbers from 1")

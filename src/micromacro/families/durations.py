@@ -15,8 +15,9 @@ import numpy as np
 from numba import njit
 from scipy.special import gamma, gammaincc, log_ndtr, ndtri_exp
 
+from ..errors import DataError
 from ..numerics.special import log_cloglog, log_difference, log_normal_cdf
-from .response import EVENT, INTERVAL, LEFT, RIGHT, Response
+from .response import EVENT, INTERVAL, LEFT, RIGHT, Raw, Response
 
 WEIBULL, LOGNORMAL = 0, 1
 _LOG_ROOT_2PI = 0.5 * math.log(2.0 * math.pi)
@@ -103,6 +104,18 @@ def cumulative_hazard(standard: int, times: np.ndarray, eta: np.ndarray, factor:
     with np.errstate(divide="ignore"):
         z = factor * (np.log(times) - np.asarray(eta)[..., None])
     return np.exp(z) if standard == WEIBULL else -log_ndtr(-z)
+
+
+def need_spread(raw: Raw, response: Response) -> Response:
+    """Refuse durations that are the same everywhere, censored or not: the scale of the log time would be zero."""
+    code, time, upper = response.values[:3]
+    inside = code == INTERVAL
+    if len(time) > 1 and np.ptp(time) == 0.0 and (not inside.any() or (inside.all() and np.ptp(upper) == 0.0)):
+        raise DataError(
+            f"the outcome {raw.what} is the same in all {len(time)} groups ({np.exp(time[0]):g}), so nothing is known "
+            "of its spread: check the column"
+        )
+    return response
 
 
 def entries(values: np.ndarray) -> np.ndarray:

@@ -31,7 +31,7 @@ class Lognormal:
             raise ModelError(f"family lognormal has the identity link (for the log outcome) only, not {self.link!r}")
 
     def read(self, raw: Raw) -> Response:
-        return survival(raw, self.name)
+        return durations.need_spread(raw, survival(raw, self.name))
 
     def scale(self, response: Response, offset: np.ndarray) -> tuple[float, float]:
         return durations.log_spread(response, offset)

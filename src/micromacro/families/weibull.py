@@ -33,7 +33,7 @@ class Weibull:
         check_log(self.link, self.name)
 
     def read(self, raw: Raw) -> Response:
-        return survival(raw, self.name)
+        return durations.need_spread(raw, survival(raw, self.name))
 
     def scale(self, response: Response, offset: np.ndarray) -> tuple[float, float]:
         return durations.log_spread(response, offset)

@@ -85,6 +85,9 @@ def hazard(s: Specification) -> list[str]:
         f"hazard of {s.outcome_name}[i] at t = exp(baseline.k + eta[i]), t in interval k",
         "  with the covariates of eta less their means: exp(baseline.k) is the hazard of a group at mean covariates",
     ]
+    moving = [name for name, block in s.members.items() if block.parameters and block.weight_parameters]
+    if moving:
+        lines.append(f"  (features of {', '.join(moving)} less their means under the starting weights)")
     prior = part.coefficients[0].prior
     if part.sd:
         return [*lines, f"  baseline.k - baseline.(k-1) ~ normal(0, {part.sd.name}), baseline.1 ~ {prior}"]

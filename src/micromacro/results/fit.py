@@ -74,7 +74,7 @@ class Fit:
 
     @property
     def engine(self) -> str:
-        """The engine: mcmc, ml or reml."""
+        """The engine: mcmc, laplace, nuts, ml or reml."""
         return self._outcome.engine
 
     @property

@@ -15,7 +15,7 @@ from .estimand import Estimand, estimand_table, only, wald
 from .normal import as_draws
 from .posterior import Posterior
 from .predict import group_index, new_tables, place, shown_order
-from .quantities import KINDS, Quantity, find_quantity, response_values, trial_columns
+from .quantities import KINDS, Quantity, find_quantity, has_trials, response_values
 from .summary import check_level, draw_table, quantiles
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def _responses(
     """Outcomes (draws, groups) simulated at draws of everything."""
     specification = posterior.specification
     values = response_values(specification, None if tables is None else tables.groups)
-    if values is None and specification.response.values is not None and trial_columns(specification):
+    if values is None and specification.response.values is not None and has_trials(specification):
         raise ModelError("responses need the numbers of trials")
     estimand = group_estimand(as_draws(posterior, MOST, rng), tables, "linear", new_effects)
     eta = estimand.draws(MOST, rng)[:, 0]
@@ -156,7 +156,7 @@ def _response_table(
         se = made.std(axis=0, ddof=1)
         low, high = quantiles(made, ci)
         values = response_values(specification, None if tables is None else tables.groups)
-        if trial_columns(specification) and values is not None:
+        if has_trials(specification) and values is not None:
             middle = middle * values[1]
     return pd.DataFrame({"estimate": middle, "se": se, "lower": low, "upper": high}, index=index)
 

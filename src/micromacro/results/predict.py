@@ -208,7 +208,7 @@ def new_tables(
     kept = set(specification.used) | (set(trial_columns(specification)) if trials else set())
     columns = tuple(c for c in request.group_columns if c not in request.outcome_columns or c in kept)
     blocks = tuple(replace(b, columns=tuple(dict.fromkeys((*b.columns, *more)))) for b in request.blocks)
-    return assemble(TableRequest(request.group, columns, blocks), data, memberships, members)
+    return assemble(TableRequest(request.group, columns, blocks, droppable=False), data, memberships, members)
 
 
 def group_index(specification: Specification, tables: Tables | None) -> pd.Index:

@@ -86,10 +86,15 @@ def back(scale: str, t: np.ndarray) -> np.ndarray:
     return 1.0 / (1.0 + np.exp(-t)) if scale == "logit" else t
 
 
+def has_trials(specification: Specification) -> bool:
+    """Whether the outcome is ``trials(k, n)``."""
+    return outcome_form(specification.formula)[0] == "trials"
+
+
 def trial_columns(specification: Specification) -> tuple[str, ...]:
-    """Columns that say how many trials a group has; empty without ``trials()``."""
+    """Columns that say how many trials a group has; empty without ``trials()``, and where that is a number."""
     node = specification.formula.outcome
-    if outcome_form(specification.formula)[0] != "trials" or not isinstance(node, Call):
+    if not has_trials(specification) or not isinstance(node, Call):
         return ()
     from ..language.printing import names_in
 
@@ -100,11 +105,11 @@ def response_values(specification: Specification, groups: Table | None) -> np.nd
     """Rows of the response that simulating needs, on other groups: the trials; the fit's own rows without `groups`."""
     if groups is None:
         return specification.response.values
-    columns = trial_columns(specification)
     node = specification.formula.outcome
-    if not columns or not isinstance(node, Call):
+    if not has_trials(specification) or not isinstance(node, Call):
         return None
-    n = evaluate(node.args[1], groups, specification.formula.text, "number of trials")
+    n = evaluate(node.args[1], groups, specification.formula.text, "number of trials", constant=True)
     if np.any((n < 1) | (n != np.floor(n))):
-        raise ModelError(f"the numbers of trials ({', '.join(columns)}) must be whole numbers from 1")
+        columns = ", ".join(trial_columns(specification))
+        raise ModelError(f"the numbers of trials ({columns}) must be whole numbers from 1")
     return np.stack([np.full(len(n), np.nan), n, np.full(len(n), np.nan)])

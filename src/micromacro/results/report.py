@@ -115,7 +115,8 @@ def health_lines(fit: Fit) -> list[str]:
             verdict = f"largest R-hat {np.nanmax(d.r_hat):.4f}, {verdict}"
     else:
         verdict = "converged" if health.ok else "see below"
-    lines = [("Health: good; " if health.ok else "Health: TROUBLE; ") + verdict]
+    word = "TROUBLE" if not health.ok else "CAUTION" if health.cautions else "good"
+    lines = [f"Health: {word}; {verdict}"]
     lines += [f"  ! {t}" for t in health.troubles]
     lines += [f"  - {r}" for r in health.remarks]
     for name, c in health.contraction.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from numbers import Integral, Real
 from typing import Any
 
@@ -10,7 +11,7 @@ import pandas as pd
 from scipy import special
 
 from ..engines.health import diagnose
-from ..errors import EngineError, ModelError
+from ..errors import EngineError, MicromacroWarning, ModelError
 from ..model import effect_index
 from ..table.memberships import Tables
 from .posterior import Posterior
@@ -20,6 +21,11 @@ def check_level(ci: float) -> float:
     """A level between 0 and 1."""
     if not isinstance(ci, Real) or not 0.0 < ci < 1.0:
         raise EngineError(f"ci= is the probability that an interval covers, between 0 and 1 (0.95), not {ci!r}")
+    if ci < 0.5:
+        warnings.warn(
+            f"ci={ci:g} asks for intervals that cover with probability {ci:g}; for the usual ones give {1.0 - ci:g}",
+            MicromacroWarning, stacklevel=1,
+        )  # fmt: skip
     return float(ci)
 
 

@@ -14,7 +14,7 @@ from scipy import sparse
 
 from ..errors import EngineError, ModelError
 from ..families.cox import Cox
-from ..families.response import EVENT
+from ..families.response import EVENT, INTERVAL
 from ..model import Specification
 from .estimand import Estimand, estimand_table, only
 from .forecast import MOST
@@ -46,7 +46,8 @@ def survival(
     Parameters
     ----------
     times : array, optional
-        Times from zero on; without it the event times of the fit, or 50 quantiles of them.
+        Times from zero on; without it the event times of the fit, or 50 quantiles of them (of censoring times and ends
+        of intervals too, if there are no two events).
     data, memberships, members : tables, optional
         As in :meth:`predict`; the groups of the fit without them.
     new_effects, random_seed
@@ -109,12 +110,27 @@ def _checked(times: Any) -> np.ndarray:
 
 
 def default_times(specification: Specification) -> np.ndarray:
-    """Event times of the fit, or as many of their quantiles as a curve has points."""
+    """Event times of the fit, or as many of their quantiles as a curve has points.
+
+    Where no two events are exact all ends of what is known take their place.
+    """
     observed = specification.outcome[event_rows(specification)]
     distinct = np.unique(observed)
+    if len(distinct) < 2:
+        observed = _ends(specification)
+        distinct = np.unique(observed)
     if len(distinct) <= POINTS:
         return distinct
     return np.unique(np.quantile(observed, np.linspace(0.0, 1.0, POINTS), method="inverted_cdf"))
+
+
+def _ends(specification: Specification) -> np.ndarray:
+    """Finite ends of what is known of the durations: times, whatever they are, and upper ends of intervals."""
+    values = specification.response.values
+    if specification.family.name == "cox":
+        return values[1]
+    upper = np.exp(values[2][values[0] == INTERVAL])
+    return np.concatenate([np.exp(values[1]), upper])
 
 
 def event_rows(specification: Specification) -> np.ndarray:
@@ -124,6 +140,8 @@ def event_rows(specification: Specification) -> np.ndarray:
 
 def baseline(fit: Fit, ci: float = 0.95) -> pd.DataFrame:
     """Baseline hazard of a Cox model, for a group at mean covariates and without effects.
+
+    Features of a block with estimated weights are at their means under the starting weights.
 
     Returns
     -------

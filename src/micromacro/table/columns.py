@@ -120,6 +120,8 @@ def _with_none(column: Column) -> np.ndarray:
 def unknown_column(name: str, table: str, known: Sequence[str]) -> DataError:
     """The error for a column that is not there, with near misses if there are any."""
     hint = did_you_mean(name, known)
+    if name in ("True", "False"):
+        hint = "; where a function takes a yes or no write 1 or 0, as in poly(x, 2, raw=1)"
     shown = ", ".join(map(str, known[:30])) + (", ..." if len(known) > 30 else "")
     return DataError(f"{table} has no column {name!r}{hint} (columns: {shown})")
 

@@ -193,7 +193,7 @@ def _rows_as_groups(request: TableRequest, data: Any, missing: str) -> Tables:
     """Without a member block every row is a group; rows are sorted by all values that are used."""
     table = read_table(data, "data", request.group_columns)
     rows = np.arange(table.n_rows)
-    screen = Screen(missing, np.ones(table.n_rows, dtype=bool), "row", request.endless)
+    screen = Screen(missing, np.ones(table.n_rows, dtype=bool), "row", request.endless, request.droppable)
     for column in table.columns.values():
         screen.look(column, "data", rows, rows)
     notes = screen.settle()

@@ -29,6 +29,8 @@ class TableRequest:
         Those of `group_columns` that make up the outcome.
     endless : tuple of str
         Those that may be infinite (upper ends of intervals).
+    droppable : bool
+        Whether the user can have groups without all values left out (in predictions not).
     """
 
     group: str | None
@@ -36,3 +38,4 @@ class TableRequest:
     blocks: tuple[BlockRequest, ...] = ()
     outcome_columns: tuple[str, ...] = ()
     endless: tuple[str, ...] = ()
+    droppable: bool = True

@@ -37,12 +37,15 @@ class Screen:
         What the user calls a group in the message: a group, or a row where every row is one.
     endless : tuple of str
         Columns that may be infinite upwards.
+    droppable : bool
+        Whether the user can say ``missing="drop"``.
     """
 
     missing: str
     keep: np.ndarray
     noun: str = "group"
     endless: tuple[str, ...] = ()
+    droppable: bool = True
     _gaps: list[tuple[Column, str, np.ndarray]] = field(default_factory=list)
 
     def look(self, column: Column, table: str, rows: np.ndarray, groups: np.ndarray) -> None:
@@ -81,9 +84,10 @@ class Screen:
                 f"column {c.name!r} of {table} is missing in {counted(len(r), 'row')} (first: {listed(r)})"
                 for c, table, r in self._gaps
             )
+            drop = 'give missing="drop" to leave out' if self.droppable else "leave out"
             raise DataError(
-                f'{places}, rows counted from 0: fill them in, or give missing="drop" to leave out the '
-                f"{counted(dropped, self.noun)} (of {total}) that need them"
+                f"{places}, rows counted from 0: fill them in, or {drop} the {counted(dropped, self.noun)} (of "
+                f"{total}) that need them"
             )
         places = ", ".join(f"{c.name!r} of {table} ({counted(len(r), 'row')})" for c, table, r in self._gaps)
         if dropped == total:

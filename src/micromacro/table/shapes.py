@@ -68,7 +68,7 @@ def from_long(request: TableRequest, data: Any, missing: str) -> Shaped:
         needed += [block.member, *block.columns]
     table = read_table(data, "data", needed)
     codes, levels = _group_codes(table[request.group], "data")
-    screen = Screen(missing, np.ones(len(levels), dtype=bool), endless=request.endless)
+    screen = Screen(missing, np.ones(len(levels), dtype=bool), endless=request.endless, droppable=request.droppable)
     everywhere = np.arange(table.n_rows)
     for name in request.group_columns:
         screen.look(table[name], "data", everywhere, codes)
@@ -158,7 +158,7 @@ def from_relational(request: TableRequest, data: Any, memberships: Any, members:
     _no_repeats(codes, levels, "data", "; for one row a membership, leave out memberships=")
     rows = np.argsort(codes, kind="stable")
     table = table.take(rows)
-    screen = Screen(missing, np.ones(len(levels), dtype=bool), endless=request.endless)
+    screen = Screen(missing, np.ones(len(levels), dtype=bool), endless=request.endless, droppable=request.droppable)
     for name in request.group_columns:
         screen.look(table[name], "data", rows, np.arange(len(levels)))
     edges = {b.block: _join(sources, b, table, rows, levels, screen) for b in request.blocks}

@@ -11,7 +11,9 @@ from ..table.columns import Table
 from .member.weights import constant_expression
 
 
-def evaluate(node: Node, table: Table, text: str, role: str, endless: bool = False) -> np.ndarray:
+def evaluate(
+    node: Node, table: Table, text: str, role: str, endless: bool = False, constant: bool = False
+) -> np.ndarray:  # fmt: skip
     """Values (rows,) of an expression in the columns of a table.
 
     Parameters
@@ -20,6 +22,8 @@ def evaluate(node: Node, table: Table, text: str, role: str, endless: bool = Fal
         What it is for (``outcome``, ``offset``), for messages.
     endless : bool
         Whether a value may be infinite (the upper end of an interval).
+    constant : bool
+        Whether it may do without a column (the number of trials).
     """
     if isinstance(node, Call) and node.function == "I" and len(node.args) == 1:
         node = node.args[0]
@@ -30,12 +34,12 @@ def evaluate(node: Node, table: Table, text: str, role: str, endless: bool = Fal
                 f"the {role} needs numbers, but column {name.name!r} of {table.name} holds {column.kind} values "
                 f"(first: {column.values[0]!r})"
             )
-    if not names_in(node):
+    if not names_in(node) and not constant:
         raise FormulaError(f"the {role} has no column in it", text, node.span.start, node.span.stop)
     if isinstance(node, Name):
         values = table[node.name].values.astype(float)
     else:
-        values = constant_expression(node, table, text)
+        values = np.broadcast_to(constant_expression(node, table, text, role), table.n_rows)
     bad = np.flatnonzero(~(np.isfinite(values) | (endless & np.isposinf(values))))
     if len(bad):
         shown = ", ".join(str(b) for b in bad[:5])

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...errors import DataError, ModelError
 from ...families.response import EVENT
-from ..quantities import trial_columns
+from ..quantities import has_trials
 from ..report import percent
 from ..summary import quantiles
 from .style import BLUE, ORANGE, axes, density, finish
@@ -73,7 +73,7 @@ def drawn_outcomes(fit: Fit, random_seed: int) -> np.ndarray:
     made = fit.predict(kind="response", draws=True, random_seed=random_seed).to_numpy()
     if s.tables.order is not None:  # from the order of the user's rows
         made = made[:, np.argsort(np.argsort(s.tables.order))]
-    return made / s.response.values[1] if trial_columns(s) else made
+    return made / s.response.values[1] if has_trials(s) else made
 
 
 def _counts(fit: Fit, observed: np.ndarray, made: np.ndarray, ci: float, ax: Any) -> Any:

@@ -450,11 +450,25 @@ def _near(name: str, known: Sequence[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
-def check_call(call: Call, text: str, also: str = "") -> None:
-    """Refuse unknown functions and wrong numbers of arguments; `also` names functions that come on top."""
+def check_call(call: Call, text: str, also: str = "", role: str = "") -> None:
+    """Refuse unknown functions and wrong numbers of arguments.
+
+    Parameters
+    ----------
+    also : str
+        Functions that come on top (of aggregates).
+    role : str
+        What the expression is for if not for weights (outcome, offset): functions within groups have no place there.
+    """
     name = call.function
     table = WEIGHT_FUNCTIONS.get(name) or GROUP_FUNCTIONS.get(name)
     place = (text, call.span.start, call.span.stop)
+    if role and name not in WEIGHT_FUNCTIONS:
+        near = _near(name, list(WEIGHT_FUNCTIONS))
+        raise FormulaError(
+            f"{name}() is no function of an expression such as this {role}{near}; "
+            f"there are {', '.join(WEIGHT_FUNCTIONS)}; for others compute the column beforehand", *place,
+        )  # fmt: skip
     if name in READY_MADE:
         raise FormulaError(f"{name}() must be the whole of weights=, not a part of it", *place)
     if table is None:
@@ -575,8 +589,8 @@ def check_group_size_column(table: Table, size: np.ndarray, group_ids: np.ndarra
         )
 
 
-def constant_expression(node: Node, table: Table, text: str) -> np.ndarray:
-    """Values (rows,) of an expression without free symbols in which every row stands alone."""
+def constant_expression(node: Node, table: Table, text: str, role: str = "term") -> np.ndarray:
+    """Values (rows,) of an expression without free symbols in which every row stands alone; `role` is for messages."""
     for part in walk(node):
         if isinstance(part, Call):
             if part.function in GROUP_FUNCTIONS:
@@ -586,7 +600,7 @@ def constant_expression(node: Node, table: Table, text: str) -> np.ndarray:
                     part.span.start,
                     part.span.stop,
                 )
-            check_call(part, text)
+            check_call(part, text, role=role)
     rows = np.arange(table.n_rows + 1)
     maker = Maker(table, np.ones(table.n_rows), rows, (), text)
     return np.array(maker._at(maker.build(node)))
