@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import rankdata
 
 from ..effects.base import Effects
 from ..errors import ModelError
@@ -106,6 +105,8 @@ class Members:
             Indexed by member: effect (posterior mean, or mean of the normal approximation), sd, rank (expected), lower,
             upper (of the rank), top, memberships.
         """
+        from scipy.stats import rankdata  # half a second, which no other result needs
+
         ids, effects, memberships = self._one_effect(term)
         if isinstance(top, bool) or not 1 <= top <= effects.shape[1] or int(top) != top:
             raise ModelError(
