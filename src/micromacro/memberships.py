@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from .errors import DataError
-from .table.columns import column_names, read_table
+from .table.columns import column_names, days, read_table
 from .table.screen import counted, listed
 from .table.slots import ROW, Slots, check_empty, group_ids, long_table, number_column, read_slots, slot_values
 
@@ -619,7 +619,7 @@ def _codes(values: np.ndarray) -> np.ndarray:
 def _times(values: np.ndarray, kind: str, name: str) -> np.ndarray:
     """Numbers as they are, times in days."""
     if kind == "time":
-        return values.astype("datetime64[us]").astype(np.int64) / 86_400e6
+        return days(values)
     if kind not in ("number", "integer"):
         raise DataError(f"column {name!r} holds {kind} values: spells need numbers, dates or times")
     return values.astype(float)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import contextmanager
 
 import numpy as np
 import pandas as pd
@@ -44,6 +45,15 @@ def column(**columns):
 
 def same(d):
     return d
+
+
+@contextmanager
+def refused(error, says):
+    """An error of that class, with all of these words in its message."""
+    with pytest.raises(error) as caught:
+        yield
+    for words in says:
+        assert words in str(caught.value)
 
 
 OUTCOME = "log_duration ~ "
@@ -120,10 +130,8 @@ BAD_DATA = {
 @pytest.mark.parametrize("mistake", BAD_DATA)
 def test_bad_data_is_a_data_error_that_names_all_that_matters(data, mistake):
     formula, change, says = BAD_DATA[mistake]
-    with pytest.raises(mm.DataError) as caught:
+    with refused(mm.DataError, says):
         build(formula, change(data))
-    for words in says:
-        assert words in str(caught.value)
 
 
 BAD_MODEL = {
@@ -178,10 +186,8 @@ BAD_MODEL = {
 @pytest.mark.parametrize("mistake", BAD_MODEL)
 def test_a_model_that_cannot_be_is_a_model_error_with_the_remedy(data, mistake):
     formula, change, more, says = BAD_MODEL[mistake]
-    with pytest.raises(mm.ModelError) as caught:
+    with refused(mm.ModelError, says):
         build(formula, change(data), **more)
-    for words in says:
-        assert words in str(caught.value)
 
 
 #: The part between » and « is what the error must mark.
@@ -243,10 +249,8 @@ BAD_RUN = {
 @pytest.mark.parametrize("mistake", BAD_RUN)
 def test_a_run_that_cannot_start_is_an_engine_error(data, mistake):
     arguments, says = BAD_RUN[mistake]
-    with pytest.raises(mm.EngineError) as caught:
+    with refused(mm.EngineError, says):
         mm.fit(FORMULA, data, **({"draws": 5, "tune": 5, "chains": 1, "progress": False} | arguments))
-    for words in says:
-        assert words in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -309,10 +313,8 @@ BAD_WEIGHTS = {
 @pytest.mark.parametrize("mistake", BAD_WEIGHTS)
 def test_what_weights_cannot_mean_is_an_error(data, mistake):
     formula, change, says = BAD_WEIGHTS[mistake]
-    with pytest.raises(mm.FormulaError) as caught:
+    with refused(mm.FormulaError, says):
         build(formula, change(data))
-    for words in says:
-        assert words in str(caught.value)
 
 
 def test_a_text_that_no_row_has_is_warned_of(data):

@@ -30,7 +30,7 @@ from ..language.nodes import Name
 from ..numerics.precision import chain_pattern, chain_precision, chain_pull
 from ..parameters import HIGHEST
 from ..priors import Uniform
-from ..table.columns import Column
+from ..table.columns import Column, days
 from .base import Effects, Rows, Setting
 
 LEAST = 1e-6  # of rho: where the slope at zero is taken
@@ -331,7 +331,7 @@ def keys(rows: Rows, clock: str | None) -> np.ndarray:
 def _ticks(key: np.ndarray) -> np.ndarray:
     """Times as floats (dates in days)."""
     if key.dtype.kind == "M":
-        return key.astype("datetime64[us]").astype(np.int64) / 86_400e6
+        return days(key)
     return key.astype(float)
 
 

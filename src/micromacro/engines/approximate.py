@@ -7,7 +7,6 @@ inverse of minus the Hessian in both, the variance of an effect is
 
 from __future__ import annotations
 
-import math
 import time
 
 import numpy as np
@@ -20,8 +19,8 @@ from ..model import Specification
 from ..numerics.cholesky import selected_inverse, solve_lower, solve_upper
 from .base import Optimum, Outcome, Settings
 from .coordinates import Steps
-from .maxima import distinct, remarks, starting_points
-from .search import Objective, Peak, find_peaks
+from .maxima import distinct, penalised_objective, remarks, starting_points
+from .search import Peak, find_peaks
 
 CERTAIN = 3e-7  # minus the log-likelihood of a group whose outcome is certain: its likelihood has run off
 NO_RISK = 1e-7  # cumulative hazard of a censored group that says that its likelihood has run off
@@ -42,7 +41,8 @@ def fit_approximate_ml(specification: Specification, settings: Settings) -> Outc
     marginal = laplace_marginal(specification, held=True)
     room = marginal.workspace()
     coordinates, first = beginning(specification)
-    objective = penalised_objective(marginal, coordinates, room)
+    every = (*marginal.system.hypers, *marginal.system.coefficients)
+    objective = penalised_objective(marginal, every, coordinates, room)
     peaks = find_peaks(objective, starting_points(coordinates, first), coordinates.bounds())
     if not peaks:
         raise EngineError(
@@ -85,27 +85,6 @@ def border_covariance(marginal: LaplaceMarginal, room: ModeRoom) -> np.ndarray:
         solve_upper(s.layout, room.base.panel, column)
         out[:, k] = system.natural_order(column)[system.kept :]
     return 0.5 * (out + out.T)
-
-
-def penalised_objective(marginal: LaplaceMarginal, coordinates: Steps, room: ModeRoom) -> Objective:
-    """Log-likelihood plus log prior densities (natural scale) as a function of the coordinates."""
-    parameters = (*marginal.system.hypers, *marginal.system.coefficients)
-    priors = [(k, p.prior) for k, p in enumerate(parameters) if p.prior.proper]
-
-    def objective(u: np.ndarray) -> tuple[float, np.ndarray]:
-        point = coordinates.theta(u)
-        value, gradient = marginal.gradient(point, room)
-        for k, prior in priors:
-            density = prior.log_density(point[k])
-            if not math.isfinite(density):  # its slope may not exist there
-                return -math.inf, np.full(len(u), math.nan)
-            value += density
-            gradient[k] += prior.slope(point[k])
-        if not np.all(np.isfinite(gradient)):
-            return value, np.full(len(u), math.nan)
-        return value, gradient @ coordinates.jacobian(u)
-
-    return objective
 
 
 def describe(

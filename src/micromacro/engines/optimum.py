@@ -11,7 +11,6 @@ block of it is the inverse of the joint Hessian.
 
 from __future__ import annotations
 
-import math
 import time
 
 import numpy as np
@@ -24,8 +23,8 @@ from ..numerics.cholesky import selected_inverse, solve_lower, solve_upper
 from .approximate import fit_approximate_ml
 from .base import Optimum, Outcome, Settings
 from .coordinates import Ratios
-from .maxima import distinct, remarks, starting_points
-from .search import Objective, Peak, find_peaks
+from .maxima import distinct, penalised_objective, remarks, starting_points
+from .search import Peak, find_peaks
 from .targets import gaussian_marginal
 
 
@@ -52,7 +51,7 @@ def _fit(specification: Specification, settings: Settings, engine: str) -> Outco
     marginal = gaussian_marginal(specification, engine == "ml")
     coordinates = Ratios(system.hypers)
     room = system.workspace()
-    objective = penalised_objective(marginal, coordinates, room)
+    objective = penalised_objective(marginal, marginal.system.hypers, coordinates, room)
     first = np.array([p.start for p in system.hypers])
     peaks = find_peaks(objective, starting_points(coordinates, first), coordinates.bounds())
     if not peaks:
@@ -64,26 +63,6 @@ def _fit(specification: Specification, settings: Settings, engine: str) -> Outco
     optimum = describe(specification, marginal, coordinates, peaks, room)
     notes = remarks(specification, optimum, engine)
     return Outcome(engine, specification, settings, time.perf_counter() - began, optimum=optimum, notes=notes)
-
-
-def penalised_objective(marginal: GaussianMarginal, coordinates: Ratios, room: Workspace) -> Objective:
-    """Log-likelihood plus log prior densities (natural scale) as a function of the coordinates."""
-    priors = [(k, p.prior) for k, p in enumerate(marginal.system.hypers) if p.prior.proper]
-
-    def objective(u: np.ndarray) -> tuple[float, np.ndarray]:
-        theta = coordinates.theta(u)
-        value, gradient = marginal.gradient(theta, room)
-        for k, prior in priors:
-            density = prior.log_density(theta[k])
-            if not math.isfinite(density):  # its slope may not exist there
-                return -math.inf, np.full(len(u), math.nan)
-            value += density
-            gradient[k] += prior.slope(theta[k])
-        if not np.all(np.isfinite(gradient)):
-            return value, np.full(len(u), math.nan)
-        return value, gradient @ coordinates.jacobian(u)
-
-    return objective
 
 
 def describe(

@@ -10,11 +10,10 @@ import numpy as np
 from scipy import special
 from scipy.optimize import root_scalar
 
-from ..engines import approximate
 from ..engines.approximate import beginning, laplace_marginal
 from ..engines.base import Outcome
 from ..engines.coordinates import Ratios
-from ..engines.optimum import penalised_objective
+from ..engines.maxima import penalised_objective
 from ..engines.search import Bounds, climb
 from ..engines.targets import gaussian_marginal
 from ..errors import EngineError, ModelError
@@ -262,12 +261,13 @@ class _Profile:
         if self.conjugate:
             self.coordinates = Ratios(system.hypers)
             marginal = gaussian_marginal(specification, outcome.engine == "ml")
-            self.objective = penalised_objective(marginal, self.coordinates, system.workspace())
+            self.objective = penalised_objective(marginal, system.hypers, self.coordinates, system.workspace())
             self.point = self.best.theta
         else:
             held = laplace_marginal(specification, held=True)
             self.coordinates = beginning(specification)[0]
-            self.objective = approximate.penalised_objective(held, self.coordinates, held.workspace())
+            every = (*system.hypers, *system.coefficients)
+            self.objective = penalised_objective(held, every, self.coordinates, held.workspace())
             self.point = np.concatenate([self.best.theta, self.best.x[system.kept :]])
         self.last = self.coordinates.from_theta(self.point)
         self.at = self.coordinates.place(k)

@@ -298,6 +298,11 @@ def _numbers(name: str, array: np.ndarray, table: str, whole: bool) -> Column:
     return Column(name, values, "integer" if whole else "number", missing)
 
 
+def days(times: np.ndarray) -> np.ndarray:
+    """Times as days since the start of 1970, with fractions."""
+    return times.astype("datetime64[us]").astype(np.int64) / 86_400e6
+
+
 def are_whole(values: np.ndarray) -> bool:
     """Whether floats (at least one) are all whole numbers that floats hold exactly."""
     return bool(len(values) and np.all(np.abs(values) < EXACT) and np.all(values == np.floor(values)))

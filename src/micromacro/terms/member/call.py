@@ -11,6 +11,7 @@ from ...language.functions import GROUP_FUNCTIONS
 from ...language.nodes import Call, MemberCall, Name, Node, children
 from ...language.printing import to_text
 from ...numerics import aggregation
+from ...table.columns import days
 from ..base import Context, constant, sort_columns, spread
 from ..design import make_design
 from ..slopes import Wanted, build_effects, make_slopes, read_effects
@@ -19,7 +20,6 @@ from .weighing import Block, Weighing
 from .weights import (
     WeightExpression,
     check_group_size_column,
-    days,
     make_tape,
     near_misses,
     prepare,

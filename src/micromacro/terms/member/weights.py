@@ -21,7 +21,7 @@ from ...language.nodes import Binary, Call, Name, Node, Number, Text, Unary, wal
 from ...numerics import tape as op
 from ...numerics.aggregation import ODDS
 from ...numerics.tape import run
-from ...table.columns import Column, Table
+from ...table.columns import Column, Table, days
 from ..design import Design, make_design
 
 _UNARY = {
@@ -107,11 +107,6 @@ class WeightExpression:
     def free(self) -> bool:
         """Whether there is anything to estimate."""
         return bool(self.parameters)
-
-
-def days(times: np.ndarray) -> np.ndarray:
-    """Times as days since the start of 1970, with fractions."""
-    return times.astype("datetime64[us]").astype(np.int64) / 86_400e6
 
 
 class Maker:
