@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 import micromacro as mm
-from micromacro.engines.targets import gaussian_marginal
+from micromacro.engines.mcmc.targets import gaussian_marginal
 from micromacro.engines.threads import one_blas_thread
 
 FORMULA = "y ~ 1 + mm(member, group, weights = power(x), normalize = group)"

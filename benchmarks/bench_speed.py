@@ -29,7 +29,7 @@ import pandas as pd
 from data import Case, cases
 
 import micromacro as mm
-from micromacro.latent.marginal import GaussianMarginal
+from micromacro.latent.marginal.gaussian import GaussianMarginal
 
 HERE = Path(__file__).parent
 IMPORTS = "import pandas, scipy.optimize, scipy.sparse.linalg, numba, formulaic"
@@ -70,7 +70,7 @@ def parts(case: Case, repeats: int) -> None:
     fit = model.fit(engine="ml")
     repr(fit)
     columns = tuple(case.data.columns)
-    from micromacro.model import read
+    from micromacro.model.reading import read
 
     line("reading the formula", timed(lambda: read(case.power, columns), repeats, 5))
     line(

@@ -11,12 +11,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import datasets as datasets
-    from . import errors as errors
-    from . import families as families
-    from . import memberships as memberships
+    from . import datasets, errors, families, memberships, simulate
     from . import priors as prior
-    from . import simulate as simulate
     from .api import Model as Model
     from .api import aggregations as aggregations
     from .api import compare as compare
@@ -70,7 +66,7 @@ _HOMES = {
     "FormulaError": "errors",
     "MicromacroError": "errors",
     "MicromacroWarning": "errors",
-    "Model": "api",
+    "Model": "model.public",
     "ModelError": "errors",
     "aggregations": "api",
     "compare": "api",

@@ -130,8 +130,8 @@ def fit(
     For example: micromacro fit governments.csv "duration ~ majority + mm(party, government, cohesion)"
     """
     with _plain_messages():
-        from .api import fit as fit_model  # here, so that --help answers at once
-        from .results.summary import check_level
+        from .api import fit as fit_model
+        from .posterior.intervals import check_level
 
         check_level(ci)
         if out is not None:
@@ -171,6 +171,6 @@ def fit(
 def demo(quick: bool, out: Path) -> None:
     """House values in Boston: neighbours that weigh the same, against estimated weights."""
     with _plain_messages():
-        from .demo import run  # here, so that --help answers at once
+        from .demo import run
 
         run(out, quick=quick)

@@ -2,7 +2,7 @@ r"""Prior distributions, each with its density and its *normal score*.
 
 The normal score of x under a prior with distribution function F is :math:`\varphi = \Phi^{-1}(F(x))`. In that
 coordinate the prior is standard normal, so a parameter that the data cannot see has a Gaussian tail whatever its
-prior was; :mod:`micromacro.engines.mcmc` works there. Both tails go through their own survival function, so that
+prior was; :mod:`micromacro.engines.mcmc.engine` works there. Both tails go through their own survival function, so that
 no digits are lost far out.
 
 Users reach these as ``mm.prior.normal(0, 1)`` and so on. Scales are standard deviations or scale parameters, never

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import micromacro as mm
-from micromacro.engines.approximate import laplace_marginal
-from micromacro.engines.targets import gaussian_marginal
+from micromacro.engines.likelihood.laplace import laplace_marginal
+from micromacro.engines.mcmc.targets import gaussian_marginal
 from micromacro.terms.member.aggregate import AGGREGATES, MEAN
 
 _spec = importlib.util.spec_from_file_location("aggregates_plain", Path(__file__).with_name("plain.py"))

@@ -8,7 +8,7 @@ import pytest
 
 import micromacro as mm
 from micromacro.engines.joint import log_joint
-from micromacro.engines.targets import gaussian_marginal
+from micromacro.engines.mcmc.targets import gaussian_marginal
 from micromacro.errors import DataError, FormulaError, ModelError
 
 FORMS = {
@@ -66,8 +66,8 @@ def test_the_gradient_of_the_likelihood_is_that_of_differences(form):
 @pytest.mark.parametrize("form", FORMS)
 def test_the_joint_density_is_that_of_jax(form):
     pytest.importorskip("jax")
-    from micromacro.engines.joint_jax import Joint
-    from micromacro.engines.nuts import double_precision
+    from micromacro.engines.nuts.density import Joint
+    from micromacro.engines.nuts.engine import double_precision
 
     s = mm.Model(formula(form), table(), priors={"B.w.b1": mm.prior.student(4, 0, 1)}).specification
     rng = np.random.default_rng(5)

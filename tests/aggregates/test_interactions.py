@@ -8,7 +8,7 @@ import pytest
 
 import micromacro as mm
 from micromacro.engines.joint import linear_predictor, log_joint
-from micromacro.engines.targets import gaussian_marginal
+from micromacro.engines.mcmc.targets import gaussian_marginal
 from micromacro.errors import FormulaError, MicromacroError
 
 RNG = np.random.default_rng(8)
@@ -86,8 +86,8 @@ def test_the_gradient_is_that_of_differences(a):
 
 def test_the_joint_density_is_that_of_jax():
     pytest.importorskip("jax")
-    from micromacro.engines.joint_jax import Joint
-    from micromacro.engines.nuts import double_precision
+    from micromacro.engines.nuts.density import Joint
+    from micromacro.engines.nuts.engine import double_precision
 
     s = mm.Model(FORMULA, table(), priors={"A.smax.x:maj": mm.prior.student(4, 0, 1)}).specification
     with double_precision():

@@ -7,7 +7,7 @@ from scipy import stats
 from scipy.stats import multivariate_normal
 
 import micromacro as mm
-from micromacro.engines.targets import gaussian_marginal
+from micromacro.engines.mcmc.targets import gaussian_marginal
 from micromacro.errors import DataError, FormulaError, ModelError
 
 
@@ -136,7 +136,7 @@ def test_recovers_the_step_of_a_walk():
 def test_joint_density_is_that_of_jax(kind):
     jax = pytest.importorskip("jax")
     from micromacro.engines.joint import log_joint
-    from micromacro.engines.joint_jax import Joint
+    from micromacro.engines.nuts.density import Joint
 
     s = mm.Model(f"y ~ x + mm(m, g, effects={kind})", people(40)).specification
     rng = np.random.default_rng(2)

@@ -109,7 +109,7 @@ def test_car_on_units_and_other_families():
 def test_joint_density_is_that_of_jax(kind):
     jax = pytest.importorskip("jax")
     from micromacro.engines.joint import log_joint
-    from micromacro.engines.joint_jax import Joint
+    from micromacro.engines.nuts.density import Joint
 
     s = mm.Model(
         f"y ~ x + mm(place, g, effects={kind}(map))", places(lattice()), graphs={"map": lattice()}

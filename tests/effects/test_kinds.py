@@ -13,8 +13,8 @@ import pytest
 import micromacro as mm
 from micromacro.effects.correlated import cholesky, pull_cholesky
 from micromacro.effects.registry import KINDS
-from micromacro.engines.targets import gaussian_marginal
-from micromacro.latent.laplace import LaplaceMarginal
+from micromacro.engines.mcmc.targets import gaussian_marginal
+from micromacro.latent.marginal.laplace import LaplaceMarginal
 
 LOG_2PI = math.log(2 * math.pi)
 RNG = np.random.default_rng(5)

@@ -80,7 +80,7 @@ def test_gradient_with_weights_that_are_estimated_in_both_roles():
     formula += "effects={}(sender), normalize=group)"
     for word in ("shared", "correlated_with"):
         s = mm.Model(formula.format(word), data).specification
-        from micromacro.engines.targets import gaussian_marginal
+        from micromacro.engines.mcmc.targets import gaussian_marginal
 
         marginal = gaussian_marginal(s)
         room = marginal.workspace()
@@ -151,7 +151,7 @@ def test_errors_say_what_to_do():
 def test_joint_density_is_that_of_jax(word):
     jax = pytest.importorskip("jax")
     from micromacro.engines.joint import log_joint
-    from micromacro.engines.joint_jax import Joint
+    from micromacro.engines.nuts.density import Joint
 
     data = trades(40)
     formula = "y ~ x + mm(sender, g, z, weights=power(z)) + mm(receiver, g, effects=%s(sender))" % word  # noqa: UP031

@@ -17,9 +17,9 @@ import pandas as pd
 import pytest
 
 import micromacro as mm
-from micromacro.engines import mcmc
 from micromacro.engines.base import Settings
-from micromacro.engines.chain import MOVES, Sampler
+from micromacro.engines.mcmc import engine as mcmc
+from micromacro.engines.mcmc.chain import MOVES, Sampler
 from micromacro.engines.progress import Progress
 from micromacro.engines.search import Peak
 
@@ -180,8 +180,8 @@ SCRIPT = """
 import signal, threading, time
 import numpy as np, pandas as pd
 import micromacro as mm
-from micromacro.engines import mcmc
-from micromacro.engines.chain import MOVES, Sampler
+from micromacro.engines.mcmc import engine as mcmc
+from micromacro.engines.mcmc.chain import MOVES, Sampler
 
 rng = np.random.default_rng(1)
 y = np.repeat(rng.standard_normal(20), 2)

@@ -13,7 +13,7 @@ import micromacro as mm
 from micromacro.engines.base import Draws, Outcome, Settings
 from micromacro.engines.coordinates import Ratios
 from micromacro.engines.health import contractions, diagnose, judge
-from micromacro.engines.maxima import distinct
+from micromacro.engines.likelihood.maxima import distinct
 from micromacro.engines.search import Peak
 from micromacro.results.fit import Fit
 

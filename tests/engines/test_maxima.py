@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 import micromacro as mm
-from micromacro.engines import mcmc
 from micromacro.engines.coordinates import Scores
+from micromacro.engines.mcmc import engine as mcmc
 from micromacro.engines.search import find_peaks
-from micromacro.latent.marginal import GaussianMarginal
+from micromacro.latent.marginal.gaussian import GaussianMarginal
 
 #: Small data sets in which some sd is small, zero or large against sigma.
 SIZES = {

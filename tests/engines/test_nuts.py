@@ -78,7 +78,7 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch):
         raise MissingExtraError(name, extra)
 
     model = outcomes("gaussian")
-    monkeypatch.setattr("micromacro.engines.nuts.require", absent)
+    monkeypatch.setattr("micromacro.engines.nuts.engine.require", absent)
     with pytest.raises(MissingExtraError, match="jax"):
         model.fit("nuts", progress=False)
     assert _optional.require("math", "jax")

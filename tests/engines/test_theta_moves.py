@@ -13,8 +13,8 @@ from arviz_stats.base.array import array_stats
 
 import micromacro as mm
 from micromacro.engines.coordinates import Ratios, Scores
-from micromacro.engines.moves import Reference, State, elliptical, independence
-from micromacro.latent.marginal import GaussianMarginal
+from micromacro.engines.mcmc.moves import Reference, State, elliptical, independence
+from micromacro.latent.marginal.gaussian import GaussianMarginal
 
 
 def t_target(u):

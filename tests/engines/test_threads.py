@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info
 
-from micromacro.engines import choose
+from micromacro.engines import registry as choose
 from micromacro.engines.threads import one_blas_thread
 
 

@@ -10,7 +10,7 @@ import pytest
 
 import micromacro as mm
 from micromacro.families.registry import FAMILIES
-from micromacro.results.forecast import expected
+from micromacro.results.verbs.predict import expected
 
 GROUPS = 80
 TERMS = "majority + mm(pid, gid, cohesion, weights = power(pseat), normalize = group) + (1 | cid)"

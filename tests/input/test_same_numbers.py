@@ -217,7 +217,7 @@ def test_splitting_a_row_in_two_with_its_weight_shared_changes_nothing(row, shar
 
 
 def _loglik(specification, theta):
-    from micromacro.latent.marginal import GaussianMarginal
+    from micromacro.latent.marginal.gaussian import GaussianMarginal
 
     return GaussianMarginal(specification.system, specification.outcome).value(theta, specification.system.workspace(
         gradient=False))  # fmt: skip

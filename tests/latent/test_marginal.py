@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from micromacro.latent.marginal import GaussianMarginal
+from micromacro.latent.marginal.gaussian import GaussianMarginal
 
 LOG_2PI = math.log(2 * math.pi)
 BOTH = pytest.mark.parametrize("profile", [False, True], ids=["integrated", "profiled"])

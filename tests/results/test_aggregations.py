@@ -11,8 +11,8 @@ import pytest
 import micromacro as mm
 from micromacro.language.parse import parse_formula
 from micromacro.language.printing import member_text
-from micromacro.results.aggregations import judge, member_block, write_link
-from micromacro.results.criticism.integrated import Cavities
+from micromacro.posterior.leaveout.integrated import Cavities
+from micromacro.results.verbs.aggregations import judge, member_block, write_link
 
 FORMULA = "y ~ 1 + mm(member, group, x, weights = 1/n, normalize = group)"
 LINKS = ["mean", "sum", "max", "min", "largest(s)", "power(s)"]
@@ -113,7 +113,7 @@ class Drawn:
 
 def test_a_wider_link_is_taken_only_for_a_clear_gain(monkeypatch):
     """power against the mean it contains: 2 is too little, 6 with a large error undecided, 6 with a small one clear."""
-    monkeypatch.setattr("micromacro.results.aggregations.pointwise", lambda fit: fit.values)
+    monkeypatch.setattr("micromacro.results.verbs.aggregations.pointwise", lambda fit: fit.values)
     rng = np.random.default_rng(1)
     base, noise = rng.normal(-1, 0.3, 100), rng.standard_normal(100)
     noise -= noise.mean()

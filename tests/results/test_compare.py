@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import micromacro as mm
-from micromacro.results.compare import stacking
+from micromacro.results.verbs.compare import stacking
 
 FORMULA = "y ~ x + mm(member, group, z, weights = {}, normalize = group)"
 POWER = "1 / n ** exp(-(b1 * s))"

@@ -8,10 +8,10 @@ import pytest
 from scipy import stats
 
 import micromacro as mm
-from micromacro.results.criticism.integrated import Cavities
+from micromacro.posterior.leaveout.integrated import Cavities
+from micromacro.posterior.leaveout.pointwise import sample
 from micromacro.results.criticism.kfold import left_out, make_folds
 from micromacro.results.criticism.loo import smoothed_weights
-from micromacro.results.criticism.pointwise import sample
 from micromacro.results.criticism.sensitivity import log_prior
 
 

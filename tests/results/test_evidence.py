@@ -10,7 +10,7 @@ import pytest
 from scipy import special, stats
 
 import micromacro as mm
-from micromacro.results.evidence import bridge, ordered_mass
+from micromacro.posterior.evidence import bridge, ordered_mass
 
 PRIORS = {
     "Intercept": mm.prior.normal(0.5, 2.0),

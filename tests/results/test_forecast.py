@@ -11,8 +11,8 @@ from scipy import special
 
 import micromacro as mm
 from micromacro.families.registry import FAMILIES
+from micromacro.posterior.normal import as_draws
 from micromacro.results.fit import Fit
-from micromacro.results.normal import as_draws
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 import micromacro as mm
-from micromacro.results.inference import _upper
+from micromacro.results.verbs.inference import _upper
 
 THETA = ("member.w.b1", "member.sd", "unit.sd", "sigma")
 

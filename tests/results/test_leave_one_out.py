@@ -9,10 +9,10 @@ from scipy import special, stats
 
 import micromacro as mm
 from micromacro.engines.joint import linear_predictor
-from micromacro.results.criticism import propagation
-from micromacro.results.criticism.integrated import Cavities, integrated_log_likelihood
-from micromacro.results.criticism.joint import LeaveSetsOut
-from micromacro.results.criticism.pointwise import Sample, log_likelihood, sample
+from micromacro.posterior.leaveout import propagation
+from micromacro.posterior.leaveout.integrated import Cavities, integrated_log_likelihood
+from micromacro.posterior.leaveout.joint import LeaveSetsOut
+from micromacro.posterior.leaveout.pointwise import Sample, log_likelihood, sample
 
 THETA = np.array([1.1, 1.3, 0.6, 0.55])  # b1, sd, unit sd, sigma
 

@@ -8,9 +8,9 @@ import pytest
 from scipy import special, stats
 
 import micromacro as mm
+from micromacro.posterior.design import new_tables
+from micromacro.posterior.normal import as_draws
 from micromacro.results.fit import Fit
-from micromacro.results.normal import as_draws
-from micromacro.results.predict import new_tables
 
 CLOSE = {"rel": 1e-5}
 

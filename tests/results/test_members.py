@@ -8,8 +8,8 @@ import pytest
 from scipy import special, stats
 
 import micromacro as mm
+from micromacro.posterior.normal import as_draws
 from micromacro.results.fit import Fit
-from micromacro.results.normal import as_draws
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 from scipy import integrate, stats
 
 import micromacro as mm
-from micromacro.results.replicate import simulated, with_response
+from micromacro.posterior.replicate import simulated, with_response
 
 
 def durations(groups=150, seed=4, censored=True, late=False):

@@ -104,7 +104,7 @@ NUMBERS = [
 
 @pytest.mark.parametrize(("number", "text"), NUMBERS)
 def test_numbers(number, text):
-    from micromacro.results.sidebyside import number as write
+    from micromacro.results.tables.sidebyside import number as write
 
     assert write(number, 3) == text
 

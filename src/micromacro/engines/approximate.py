@@ -1,184 +1,214 @@
-r"""Maximum likelihood where the outcome is not Gaussian: Laplace's approximation, as lme4 with nAGQ = 1.
+r"""Fast approximate Bayes: Laplace's marginal posterior of theta, normal conditionals of x with their mean corrected.
 
-Effects are integrated by Laplace's formula; theta and the coefficients are its arguments together. With V the
-inverse of minus the Hessian in both, the variance of an effect is
-:math:`H^{-1} + (d\hat u/dp)\,V\,(d\hat u/dp)'`.
+Theta is drawn from t-distributions at the maxima of its approximate marginal posterior (in prior scores) and
+resampled by Pareto-smoothed importance weights (Vehtari et al. 2024). Given theta, x is normal with the Hessian's
+inverse as covariance, around a mean that is better than the mode
+(:meth:`~micromacro.latent.marginal.laplace.LaplaceMarginal.corrected_mean`); the correction is worked out at the
+highest maximum and taken to be linear in the scores of theta around it. Two numbers say how far to trust the result:
+the Pareto k of theta's weights, and that of the weights of (theta, x) together against the exact posterior.
 """
 
 from __future__ import annotations
 
+import math
 import time
+from dataclasses import dataclass
 
 import numpy as np
 
 from ..errors import EngineError
-from ..families.response import RIGHT
-from ..latent.laplace import LaplaceMarginal
+from ..latent.marginal.laplace import LaplaceMarginal
 from ..latent.mode import ModeRoom
-from ..model import Specification
-from ..numerics.cholesky import selected_inverse, solve_lower, solve_upper
-from .base import Optimum, Outcome, Settings
-from .coordinates import Steps
-from .maxima import distinct, penalised_objective, remarks, starting_points
-from .search import Peak, find_peaks
+from ..model.specification import Specification
+from ..numerics.cholesky import log_determinant
+from ..numerics.modes import unwhiten
+from .base import Draws, Outcome, Settings
+from .coordinates import Scores
+from .likelihood.laplace import laplace_marginal
+from .mcmc.chain import peak_scale
+from .mcmc.engine import check_proper, posterior_peaks
+from .mcmc.lines import mode_and_shift
+from .mcmc.moves import Reference
+from .search import Peak
 
-CERTAIN = 3e-7  # minus the log-likelihood of a group whose outcome is certain: its likelihood has run off
-NO_RISK = 1e-7  # cumulative hazard of a censored group that says that its likelihood has run off
-
-
-def laplace_marginal(specification: Specification, held: bool) -> LaplaceMarginal:
-    """Laplace's approximation for a model; `held` coefficients are arguments beside theta.
-
-    Where they are held their priors are added by whoever maximises, those that are pseudo-observations too.
-    """
-    s = specification
-    return LaplaceMarginal(s.system, s.family, s.row_values, s.row_weight(prior=not held), held)
+WIDEN = 1.1
+LEAST = 25  # draws of which a fifth is a tail of five
+POOR = 0.7  # a Pareto k of theta's weights above which they cannot be trusted
 
 
-def fit_approximate_ml(specification: Specification, settings: Settings) -> Outcome:
-    """Maximum of the Laplace likelihood in theta and the coefficients (penalised where priors were given)."""
+def fit_laplace(specification: Specification, settings: Settings) -> Outcome:
+    """Approximate the posterior; ``draws`` says how many draws, in one chain."""
     began = time.perf_counter()
-    marginal = laplace_marginal(specification, held=True)
-    room = marginal.workspace()
-    coordinates, first = beginning(specification)
-    every = (*marginal.system.hypers, *marginal.system.coefficients)
-    objective = penalised_objective(marginal, every, coordinates, room)
-    peaks = find_peaks(objective, starting_points(coordinates, first), coordinates.bounds())
-    if not peaks:
-        raise EngineError(
-            "the likelihood could not be evaluated at any starting value; look at Model.explain() for the starting "
-            "weights, standardise the covariates, or give priors that keep the parameters small"
-        )
-    peaks = distinct(specification, coordinates, peaks)
-    optimum = describe(specification, marginal, coordinates, peaks, room)
-    notes = remarks(specification, optimum, "ml") + separation(specification, room)
-    return Outcome("ml", specification, settings, time.perf_counter() - began, optimum=optimum, notes=notes)
-
-
-def beginning(specification: Specification) -> tuple[Steps, np.ndarray]:
-    """Where a search begins: theta at its starts, coefficients at their joint mode with the effects.
-
-    The steps of the coefficients are the Cholesky factor of their covariance there.
-    """
-    system = specification.system
-    theta = np.array([p.start for p in system.hypers])
-    center, root = np.array([p.start for p in system.coefficients]), np.eye(len(system.coefficients))
-    joint = laplace_marginal(specification, held=False)
-    room = joint.workspace(gradient=False)
-    if len(center) and np.isfinite(joint.value(theta, room)):
-        center = system.natural_order(room.x)[system.kept :]
-        block = border_covariance(joint, room)
-        if np.all(np.isfinite(block)) and np.linalg.eigvalsh(block).min(initial=1.0) > 0.0:
-            root = np.linalg.cholesky(block)
-    return Steps(system.hypers, center, root), np.concatenate([theta, center])
-
-
-def border_covariance(marginal: LaplaceMarginal, room: ModeRoom) -> np.ndarray:
-    """The coefficients' block of H^-1 at the factor in the work space."""
-    system, s = marginal.system, marginal.system.symbolic
-    c = len(system.coefficients)
-    out = np.empty((c, c))
-    for k in range(c):
-        column = np.zeros(system.size)
-        column[s.position[system.kept + k]] = 1.0
-        solve_lower(s.layout, room.base.panel, column)
-        solve_upper(s.layout, room.base.panel, column)
-        out[:, k] = system.natural_order(column)[system.kept :]
-    return 0.5 * (out + out.T)
-
-
-def describe(
-    specification: Specification, marginal: LaplaceMarginal, coordinates: Steps, peaks: list[Peak], room: ModeRoom
-) -> Optimum:
-    """Everything that is reported of the highest peak."""
-    system, best = specification.system, peaks[0]
-    point = coordinates.theta(best.u)
-    v_u, flat_u = best.spread()
-    jacobian = coordinates.jacobian(best.u)
-    covariance = jacobian @ v_u @ jacobian.T
-    slope_u = _mode_slopes(marginal, coordinates, best, room)
-    value = marginal.value(point, room)
-    q, kept = len(system.hypers), system.kept
-    x = system.natural_order(room.x)
-    x[kept:] = point[q:]
-    s, base = system.symbolic, room.base
-    selected_inverse(s.layout, base.panel, system.size, base.inverse, base.y, base.small)
-    conditional = system.natural_order(base.inverse[s.layout.diagonal])
-    conditional[kept:] = 0.0
-    slope = slope_u @ np.linalg.pinv(jacobian)
-    slope[kept:] = 0.0
-    slope[kept:, q:] = np.eye(system.size - kept)
-    added = np.einsum("ik,kl,il->i", slope, covariance, slope)
-    places = np.concatenate([coordinates.free, np.arange(q, len(point))])
-    boundary = np.zeros(len(point), dtype=bool)
-    boundary[places] = ~best.free
-    return Optimum(
-        theta=point[:q],
-        x=x,
-        loglik=value,
-        objective=best.value,
-        covariance=covariance,
-        x_variance=conditional + added,
-        x_slope=slope,
-        boundary=boundary[:q],
+    check_proper(specification)
+    rng = np.random.default_rng(np.random.SeedSequence(settings.random_seed))
+    peaks = posterior_peaks(specification)
+    run = _Approximation(specification, peaks)
+    proposals = run.propose(settings.draws, rng)
+    smooth, k_theta = smoothed(proposals.weight)
+    theta, x, value, joint = run.draw(proposals, resample(smooth, settings.draws, rng), rng)
+    k_joint = smoothed(joint)[1]
+    draws = Draws(
+        theta=theta[None],
+        x=x[None],
+        log_posterior=value[None],
+        stats={"log_weight": joint[None]},
         peaks=tuple(p.value for p in peaks),
-        penalised=any(p.prior.proper and not p.fixed for p in (*system.hypers, *system.coefficients)),
-        gradient_norm=float(np.abs(best.gradient[best.free]).max(initial=0.0)),
-        flat=jacobian @ flat_u,
     )
-
-
-def _mode_slopes(marginal: LaplaceMarginal, coordinates: Steps, peak: Peak, room: ModeRoom) -> np.ndarray:
-    """d (mode of x) / d u (size, q + c) by central differences."""
-    system = marginal.system
-    out = np.zeros((system.size, len(peak.u)))
-    for k in np.flatnonzero(peak.free):
-        h = 1e-4 * max(1.0, abs(peak.u[k]))
-        if coordinates.folded[k]:
-            h = min(h, 0.5 * peak.u[k])
-        sides = []
-        for sign in (1.0, -1.0):
-            u = peak.u.copy()
-            u[k] += sign * h
-            marginal.value(coordinates.theta(u), room)
-            sides.append(system.natural_order(room.x))
-        out[:, k] = (sides[0] - sides[1]) / (2.0 * h)
-    return out
-
-
-def separation(specification: Specification, room: ModeRoom) -> list[str]:
-    """A note where a likelihood of outcomes that are numbers or categories, or one of durations, runs off."""
-    name = specification.family.name
-    if name in ("cox", "weibull", "exponential", "lognormal"):
-        return _no_events(specification, room)
-    if name in ("bernoulli", "binomial"):
-        certain = np.abs(room.eta) >= 15.0
-    elif name in ("poisson", "negative_binomial", "ordinal"):
-        certain = (room.slopes[0] > -CERTAIN) & (specification.response.weight > 0)
-    else:
-        return []
-    groups = int(np.count_nonzero(certain))
-    if not groups:
-        return []
-    what = "fitted probabilities are 0 or 1" if name in ("bernoulli", "binomial") else "the outcome is certain"
-    note = (
-        f"separated: {what} to many digits in {groups} groups, so some coefficients or sds "
-        "have no finite maximum and their numbers mean nothing; give priors (normal(0, 2.5) for b), or use mcmc"
+    accuracy = (
+        f"Laplace approximation: Pareto k {k_theta:.2f} for theta, {k_joint:.2f} for theta and x together (below 0.7 "
+        "the approximation is close to the posterior; above it, means and sds of single parameters may still be)"
     )
-    return [note]
+    notes = [accuracy]
+    if k_theta > POOR:
+        notes.append(
+            f"poor approximation: Pareto k {k_theta:.2f} for theta: the tails of its posterior (of sds, mostly) "
+            "are cut short and effective sample sizes flatter: use mcmc"
+        )
+    if len(peaks) > 1:
+        notes.append(f"the posterior of theta has {len(peaks)} local maxima; all of them were drawn from")
+    seconds = time.perf_counter() - began
+    extra = {"pareto_k_theta": k_theta, "pareto_k": k_joint}
+    return Outcome("laplace", specification, settings, seconds, draws=draws, notes=notes, extra=extra)
 
 
-def _no_events(specification: Specification, room: ModeRoom) -> list[str]:
-    """A note where groups without event have no risk of one: a category in which all are censored, say."""
-    response = specification.response
-    spent = -specification.system.gather(room.slopes[0])
-    never = (spent > 0.0) & (spent < NO_RISK * response.weight)
-    groups = int(np.count_nonzero(never & (response.values[0] == RIGHT) & (response.weight > 0)))
-    if not groups:
-        return []
-    note = (
-        f"no events: {groups} groups that are all censored have no risk of an event to many digits, so some "
-        "coefficients (of a category in which all are censored, say) have no finite maximum and their numbers mean "
-        "nothing; give priors (normal(0, 2.5) for b), or use mcmc"
-    )
-    return [note]
+def check_tail(draws: int) -> None:
+    """Refuse fewer draws than have a tail to which a Pareto distribution can be fitted."""
+    if draws < LEAST:
+        raise EngineError(f"Pareto smoothing needs {LEAST} draws or more (of all chains), not {draws}: raise draws=")
+
+
+def smoothed(log_weight: np.ndarray) -> tuple[np.ndarray, float]:
+    """Pareto-smoothed normalised weights and the shape k of their tail (nan if all weights are equal)."""
+    from arviz_stats.base.array import array_stats
+
+    finite = np.where(np.isfinite(log_weight), log_weight, -1e10)
+    if np.ptp(finite) < 1e-6:  # equal but for rounding, as they are where the approximation is exact
+        return np.full(len(finite), 1.0 / len(finite)), 0.0
+    check_tail(len(finite))
+    smooth, k = array_stats.psislw(finite.max() - finite)  # it takes minus the logarithms of the weights
+    w = np.exp(smooth - np.max(smooth))
+    return w / w.sum(), float(k)
+
+
+def resample(weight: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Systematic resampling, in random order."""
+    at = (np.arange(count) + rng.random()) / count
+    return rng.permutation(np.minimum(np.searchsorted(np.cumsum(weight), at), len(weight) - 1))
+
+
+@dataclass(frozen=True, eq=False)
+class Proposals:
+    """Proposed scores of theta and what was found at each.
+
+    Attributes
+    ----------
+    scores : (n, q) array
+    theta : (n, k) array
+    weight : (n,) array
+        Log importance weight against the approximate marginal posterior.
+    value : (n,) array
+        Log approximate marginal posterior.
+    modes, x : (n, size) arrays
+        Mode of x (elimination order), and a draw of x (natural order).
+    joint : (n,) array
+        Log weight of theta and x together against the exact posterior.
+    """
+
+    scores: np.ndarray
+    theta: np.ndarray
+    weight: np.ndarray
+    value: np.ndarray
+    modes: np.ndarray
+    x: np.ndarray
+    joint: np.ndarray
+
+
+class _Approximation:
+    """Proposals for theta at the maxima, the mode of x as a line in its scores, the correction likewise."""
+
+    def __init__(self, specification: Specification, peaks: list[Peak]):
+        self.system = specification.system
+        self.coordinates = Scores(self.system.hypers)
+        self.marginal: LaplaceMarginal = laplace_marginal(specification, held=False)
+        self.room: ModeRoom = self.marginal.workspace(gradient=False)
+        wide = 1.0 / self.coordinates.unit
+        self.references = [Reference.fit(p.u, peak_scale(p), self.coordinates.folded, WIDEN, wide) for p in peaks]
+        size = [float(np.log(np.abs(np.diag(r.root))).sum()) for r in self.references]
+        height = np.array([p.value + s for p, s in zip(peaks, size, strict=True)])
+        self.share = np.exp(height - height.max())
+        self.share /= self.share.sum()
+        self.offset = np.log(self.share) - size
+        lines = mode_and_shift(self.marginal, self.coordinates, peaks[0].u)
+        if lines is None:
+            raise EngineError("the Laplace approximation does not exist near its own maximum: use mcmc")
+        self.mode, self.shift = lines
+        self.at = np.empty(self.system.size)
+        self.theta = np.empty(len(self.system.hypers))
+        self.marginal.close = 1e-3  # moves log weights by less than 1e-4: the step that follows squares it
+
+    def log_proposal(self, u: np.ndarray) -> float:
+        """Log density of the mixture of t-distributions, up to a constant."""
+        parts = [r.log_density(u) + offset for r, offset in zip(self.references, self.offset, strict=True)]
+        return float(np.logaddexp.reduce(parts))
+
+    def which(self, rng: np.random.Generator) -> int:
+        """The number of a t-distribution, drawn by its share."""
+        if len(self.share) == 1:
+            return 0
+        return min(int(np.searchsorted(np.cumsum(self.share), rng.random())), len(self.share) - 1)
+
+    def value(self, u: np.ndarray, start: np.ndarray) -> float:
+        """Approximate log marginal posterior of the scores; mode and factor stay in the work space."""
+        self.room.x[:] = start
+        self.theta = self.coordinates.theta(u)
+        return self.marginal.value(self.theta, self.room) + self.coordinates.log_prior(u)
+
+    def propose(self, count: int, rng: np.random.Generator) -> Proposals:
+        """Scores from the mixture, with all that the work space knows there."""
+        q, size = len(self.coordinates.hypers), self.system.size
+        theta = np.empty((count, len(self.theta)))
+        scores, modes, x = np.empty((count, q)), np.empty((count, size)), np.empty((count, size))
+        value, weight, joint = np.empty(count), np.empty(count), np.full(count, -math.inf)
+        for i in range(count):
+            reference = self.references[self.which(rng)]
+            scores[i] = reference.draw(rng)
+            value[i] = self.value(scores[i], self.mode.at(scores[i]))
+            theta[i] = self.theta
+            weight[i] = value[i] - self.log_proposal(scores[i])
+            modes[i] = self.room.x
+            if math.isfinite(value[i]):
+                x[i], joint[i] = self.sample(scores[i], value[i], rng)
+        return Proposals(scores, theta, weight, value, modes, x, joint)
+
+    def sample(self, u: np.ndarray, value: float, rng: np.random.Generator) -> tuple[np.ndarray, float]:
+        """x (natural order) given the scores last evaluated, and the log weight of both against the exact posterior."""
+        s, base, size = self.system.symbolic, self.room.base, self.system.size
+        z = rng.standard_normal(size)
+        mean = self.room.x + self.shift.at(u)
+        unwhiten(
+            s.layout, base.panel, mean, s.row_start, s.columns, base.values, base.offset, z, self.at,
+            self.room.trial_eta,
+        )  # fmt: skip
+        exact = self.marginal.rows(self.room.trial_eta, self.theta, self.room.trial_slopes)
+        exact -= self.marginal.penalty(self.at, base)
+        half = 0.5 * log_determinant(s.layout, base.panel, size)
+        # theta is resampled in proportion to its approximate marginal, so that cancels
+        joint = exact + self.coordinates.log_prior(u) + 0.5 * float(z @ z) - half - value
+        return self.system.natural_order(self.at), joint
+
+    def draw(
+        self, proposals: Proposals, picked: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Theta, x, log marginal and log joint weight of the picked proposals.
+
+        A proposal picked for the first time has its x already; each time after it gets another one.
+        """
+        x, joint = proposals.x[picked].copy(), proposals.joint[picked].copy()
+        again = np.ones(len(picked), dtype=bool)
+        again[np.unique(picked, return_index=True)[1]] = False
+        for i in np.flatnonzero(again):
+            k = picked[i]
+            self.theta = proposals.theta[k]
+            self.marginal.back(self.theta, proposals.modes[k], self.room)
+            x[i], joint[i] = self.sample(proposals.scores[k], float(proposals.value[k]), rng)
+        return proposals.theta[picked], x, proposals.value[picked], joint

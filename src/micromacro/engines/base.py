@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..model import Specification
+from ..model.specification import Specification
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from .approximate import laplace_marginal
 from .base import Outcome
-from .targets import gaussian_marginal
+from .likelihood.laplace import laplace_marginal
+from .mcmc.targets import gaussian_marginal
 
 
 def conditional_factor(outcome: Outcome) -> np.ndarray:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..latent.system import System
-from ..model import Specification
+from ..model.specification import Specification
 from ..parameters import Parameter
 from .base import Outcome
 

@@ -1,6 +1,6 @@
 r"""The joint density of everything, plainly: :math:`\log p(y \mid x, \theta) + \log p(x \mid \theta) + \log p(\theta)`.
 
-No engine samples with this; it is the reference to which :mod:`micromacro.engines.joint_jax` is held. The linear
+No engine samples with this; it is the reference to which :mod:`micromacro.engines.nuts.density` is held. The linear
 predictor is that of the latent system, so agreement of the two also checks the system's parts and kernels.
 """
 
@@ -12,7 +12,7 @@ import numpy as np
 from scipy import special
 
 from ..latent.system import Workspace
-from ..model import Specification
+from ..model.specification import Specification
 from ..priors import Normal
 
 _LOG_ROOT_2PI = 0.5 * math.log(2.0 * math.pi)

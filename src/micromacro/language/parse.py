@@ -13,21 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..errors import FormulaError
-from .nodes import (
-    Binary,
-    Call,
-    Fix,
-    Formula,
-    MemberCall,
-    Name,
-    Node,
-    Number,
-    Span,
-    Text,
-    Unary,
-    UnitCall,
-    walk,
-)
+from .nodes import Binary, Call, Fix, Formula, MemberCall, Name, Node, Number, Span, Text, Unary, UnitCall, walk
 from .tokens import Token, tokenize
 from .whitelist import SPECIAL
 

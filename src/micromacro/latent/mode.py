@@ -13,7 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ..numerics.laplace import factor_at, newton_step, predictor
+from ..numerics.modes import factor_at, newton_step, predictor
 from ..numerics.rows import quadratic, times
 from .system import System, Workspace
 

@@ -13,14 +13,19 @@ from ..engines.base import Outcome
 from ..engines.health import Health
 from ..errors import EngineError, ModelError
 from ..families.base import Family
-from ..model import Specification
-from . import bootstrap as resampling
-from . import forecast, hypotheses, inference, margins, partition, report, summary
-from . import survival as curves
+from ..model.specification import Specification
+from ..posterior.base import Posterior
+from ..posterior.design import new_tables
+from ..posterior.intervals import check_level, check_whole
 from .criticism import verbs
-from .members import members
-from .posterior import Posterior
-from .predict import new_tables, shown_order
+from .labels import shown_order
+from .report import text as report
+from .tables import summary
+from .verbs import bootstrap as resampling
+from .verbs import hypotheses, inference, margins, partition
+from .verbs import predict as forecast
+from .verbs import survival as curves
+from .verbs.members import members
 
 if TYPE_CHECKING:
     from .plots import Plots
@@ -144,7 +149,7 @@ class Fit:
 
     def profile(self, name: str, ci: float = 0.95) -> tuple[float, float]:
         """Profile-likelihood interval of a weight parameter, an sd or sigma (ml, reml)."""
-        return inference.profile_interval(self._outcome, name, summary.check_level(ci))
+        return inference.profile_interval(self._outcome, name, check_level(ci))
 
     def cov_params(self) -> pd.DataFrame:
         """Covariance matrix of all parameters (posterior covariance with draws), natural scale."""
@@ -166,7 +171,7 @@ class Fit:
             joint Hessian), flagged, contraction (of `parameter`, with draws: 0 where the data said nothing, 1 where
             they said all).
         """
-        from .check import identification
+        from .verbs.check import identification
 
         return identification(self._posterior, threshold)
 
@@ -345,7 +350,7 @@ class Fit:
         EngineError
             For other engines, and if no chain gave a draw.
         """
-        from ..engines.mcmc import extend
+        from ..engines.mcmc.engine import extend
 
         if isinstance(draws, bool) or not isinstance(draws, int | np.integer) or draws < 1:
             raise EngineError(f"draws= must be a positive whole number, not {draws!r}")
@@ -382,7 +387,7 @@ class Fit:
             posterior, sample_stats, observed_data and constant_data, and as asked for log_likelihood,
             posterior_predictive, prior and prior_predictive.
         """
-        from .tree import Wanted, to_datatree
+        from .store.tree import Wanted, to_datatree
 
         seed = self._outcome.settings.random_seed if random_seed is None else random_seed
         if prior is None:
@@ -391,7 +396,7 @@ class Fit:
         if prior:
             if self._model is None:
                 raise EngineError("this fit was made without a way to draw from its prior: fit the model with mm.fit")
-            summary.check_whole("prior_draws", prior_draws, 1)
+            check_whole("prior_draws", prior_draws, 1)
             draw = partial(self._model.prior_predictive, prior_draws, random_seed=seed)
         wanted = Wanted(effects, log_likelihood, posterior_predictive)
         return to_datatree(self._posterior, wanted, draw, np.random.default_rng(seed))

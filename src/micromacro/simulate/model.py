@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from ..errors import ModelError
-from ..model import Specification, effect_index
+from ..model.specification import Specification
+from ..results.labels import effect_index
 from ..terms.member.weighing import Block
 
 

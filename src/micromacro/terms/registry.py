@@ -6,7 +6,7 @@ A new kind of term is a file beside this one (or in ``member/``) and a line in :
 from __future__ import annotations
 
 from ..language.nodes import Formula
-from ..latent.system import Part
+from ..latent.part import Part
 from .base import Context
 from .fixed import build_fixed
 from .member.aggregate import read_aggregate

@@ -14,12 +14,12 @@ import pandas as pd
 
 from ...errors import ModelError
 from ...families.response import EVENT, INTERVAL, LEFT, RIGHT
-from ...model import Specification
-from ..posterior import Posterior
-from ..predict import group_index, shown_order
-from .integrated import Cavities
+from ...model.specification import Specification
+from ...posterior.base import Posterior
+from ...posterior.leaveout.integrated import Cavities
+from ...posterior.leaveout.pointwise import log_likelihood, sample
+from ..labels import group_index, shown_order
 from .loo import DRAWS, smoothed_weights
-from .pointwise import log_likelihood, sample
 
 
 def loo_pit(posterior: Posterior, integrated: bool, random_seed: int | None) -> pd.Series:

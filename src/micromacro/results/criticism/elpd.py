@@ -14,7 +14,8 @@ from functools import cached_property
 
 import numpy as np
 import pandas as pd
-from scipy.special import logsumexp
+
+from ...posterior.leaveout.scores import standard_error
 
 NAMES = {
     "loo": "leave-one-out (conditional on the effects)",
@@ -99,14 +100,3 @@ class Elpd:
             worst = self.column("pareto_k").max()
             lines.append(f"Pareto k: largest {worst:.2f}; above {self.good_k:.2f} in {self.bad}")
         return "\n".join([*lines, *self.notes])
-
-
-def log_mean_exp(values: np.ndarray, axis: int | tuple[int, ...]) -> np.ndarray:
-    """Logarithm of the mean of exponentials."""
-    count = math.prod(values.shape[a] for a in ([axis] if isinstance(axis, int) else axis))
-    return np.asarray(logsumexp(values, axis=axis)) - math.log(count)
-
-
-def standard_error(values: np.ndarray) -> float:
-    """Standard error of the sum of independent values."""
-    return float(math.sqrt(len(values) * np.var(values, ddof=1))) if len(values) > 1 else math.nan

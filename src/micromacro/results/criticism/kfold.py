@@ -14,16 +14,17 @@ import numpy as np
 import pandas as pd
 
 from ...engines.base import Settings
-from ...engines.choose import run_engine
+from ...engines.registry import run_engine
 from ...errors import ModelError
 from ...latent.collinear import lost_column
-from ...model import Specification
-from ..normal import as_draws
-from ..posterior import Posterior
-from ..predict import group_index
-from .elpd import Elpd, log_mean_exp
+from ...model.specification import Specification
+from ...posterior.base import Posterior
+from ...posterior.leaveout.pointwise import Sample, log_likelihood
+from ...posterior.leaveout.scores import log_mean_exp
+from ...posterior.normal import as_draws
+from ..labels import group_index
+from .elpd import Elpd
 from .loo import groups_of, outcome_key
-from .pointwise import Sample, log_likelihood
 
 MOST = 4000  # draws at which a left-out group's density is averaged
 

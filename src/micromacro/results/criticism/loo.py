@@ -16,16 +16,17 @@ import numpy as np
 import pandas as pd
 from scipy.special import logsumexp
 
-from ...engines.laplace import check_tail
+from ...engines.approximate import check_tail
 from ...errors import MicromacroWarning, ModelError
-from ...model import Specification
+from ...model.specification import Specification
+from ...posterior.base import Posterior
+from ...posterior.leaveout.integrated import integrated_log_likelihood
+from ...posterior.leaveout.joint import LeaveSetsOut
+from ...posterior.leaveout.pointwise import log_likelihood, sample
+from ...posterior.leaveout.scores import log_mean_exp
 from ...table.levels import Levels
-from ..posterior import Posterior
-from ..predict import group_index
-from .elpd import Elpd, log_mean_exp
-from .integrated import integrated_log_likelihood
-from .joint import LeaveSetsOut
-from .pointwise import log_likelihood, sample
+from ..labels import group_index
+from .elpd import Elpd
 
 DRAWS = 2000  # draws of theta at which effects are integrated out
 

@@ -10,10 +10,10 @@ import pandas as pd
 
 from ...errors import DataError, ModelError
 from ...families.response import EVENT
-from ...model import Specification
-from ..posterior import Posterior
-from ..predict import group_index
-from ..summary import quantiles
+from ...model.specification import Specification
+from ...posterior.base import Posterior
+from ...posterior.intervals import quantiles
+from ..labels import group_index
 from .calibration import is_survival
 from .loo import groups_of
 

@@ -15,12 +15,12 @@ import pandas as pd
 
 from ...engines.health import contractions
 from ...errors import ModelError
-from ...model import Specification
+from ...model.specification import Specification
 from ...parameters import CLASSES, Parameter
+from ...posterior.base import Posterior
+from ...posterior.intervals import check_whole
+from ...posterior.leaveout.pointwise import Sample, log_likelihood, sample
 from ...priors import Normal
-from ..posterior import Posterior
-from ..summary import check_whole
-from .pointwise import Sample, log_likelihood, sample
 
 ALPHA = (0.99, 1.01)
 THRESHOLD = 0.05

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from .. import evidence
-from ..evidence import Evidence
-from ..predict import shown_order
-from ..summary import check_level
+from ...posterior import evidence
+from ...posterior.evidence import Evidence
+from ...posterior.intervals import check_level
+from ..labels import shown_order
 from . import calibration, predictive
 from . import kfold as folds
 from . import loo as leaving

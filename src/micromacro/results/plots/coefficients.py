@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...errors import ModelError
-from ..report import percent
+from ..report.text import percent
 from .style import BLUE, GREY, axes, finish
 
 if TYPE_CHECKING:

@@ -28,8 +28,8 @@ def plot_comparison(
     -------
     Axes
     """
-    from ..report import percent
-    from ..summary import normal_quantile
+    from ...posterior.intervals import normal_quantile
+    from ..report.text import percent
 
     for column in (difference, error):
         if column not in table.columns:

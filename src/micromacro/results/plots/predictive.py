@@ -10,9 +10,9 @@ import numpy as np
 
 from ...errors import DataError, ModelError
 from ...families.response import EVENT
-from ..quantities import has_trials
-from ..report import percent
-from ..summary import quantiles
+from ...posterior.intervals import quantiles
+from ...posterior.quantities import has_trials
+from ..report.text import percent
 from .style import BLUE, ORANGE, axes, density, finish
 
 if TYPE_CHECKING:

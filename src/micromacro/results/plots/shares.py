@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..report import percent
+from ..report.text import percent
 from .style import BLUE, axes, finish
 
 if TYPE_CHECKING:

@@ -9,12 +9,12 @@ import numpy as np
 
 from ...errors import DataError, ModelError
 from ...families.response import EVENT, RIGHT
-from ...model import Specification
-from ..forecast import group_estimand
-from ..normal import as_draws
-from ..predict import group_index
-from ..report import percent
-from ..summary import quantiles
+from ...model.specification import Specification
+from ...posterior.intervals import quantiles
+from ...posterior.normal import as_draws
+from ..labels import group_index
+from ..report.text import percent
+from ..verbs.predict import group_estimand
 from .style import BLUE, COLOURS, LINES, axes, finish
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...errors import DataError, ModelError
+from ...posterior.intervals import check_level, normal_quantile
 from ...terms.member.weighing import Block
-from ..report import percent
-from ..summary import check_level, normal_quantile
+from ..report.text import percent
 from .style import BLUE, GREY, ORANGE, axes, finish, panels
 
 if TYPE_CHECKING:

@@ -15,9 +15,8 @@ import numpy as np
 
 from ...effects.sources import Source, source_from_plain
 from ...families.base import Family
-from ...model import Specification
+from ...model.specification import Specification
 from ...table.memberships import Tables
-from ..tree import readable
 from .check import check_to_plain, mismatch
 from .describe import description_of, family_from_plain, priors_from_plain
 from .engine import Keep, outcome_from_plain, outcome_to_plain
@@ -25,6 +24,7 @@ from .file import FORMAT, FileError, read, write
 from .kept import SavedResults, tables_of
 from .plain import Arrays, pack, unpack
 from .tables import counts, fingerprint, tables_from_plain, tables_to_plain
+from .tree import readable
 
 if TYPE_CHECKING:
     from ...engines.base import Outcome

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ...engines.approximate import laplace_marginal
 from ...engines.base import Outcome
 from ...engines.joint import log_joint
-from ...engines.targets import gaussian_marginal
+from ...engines.likelihood.laplace import laplace_marginal
+from ...engines.mcmc.targets import gaussian_marginal
 
 POINTS = 4
 """Draws at which the density is computed again."""

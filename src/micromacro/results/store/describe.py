@@ -13,7 +13,7 @@ from ...errors import ModelError
 from ...families.base import Family
 from ...families.registry import FAMILIES
 from ...language.printing import to_text
-from ...model import Specification
+from ...model.specification import Specification
 from ...parameters import PriorBook
 from ...priors import Prior
 

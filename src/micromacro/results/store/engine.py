@@ -9,7 +9,7 @@ import numpy as np
 
 from ...engines.base import Draws, Optimum, Outcome
 from ...errors import EngineError
-from ...model import Specification
+from ...model.specification import Specification
 from .describe import settings_from_plain
 from .plain import pack
 

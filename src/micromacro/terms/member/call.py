@@ -17,14 +17,7 @@ from ..design import make_design
 from ..slopes import Wanted, build_effects, make_slopes, read_effects
 from .term import MemberPart, member_covariates, member_rows
 from .weighing import Block, Weighing
-from .weights import (
-    WeightExpression,
-    check_group_size_column,
-    make_tape,
-    near_misses,
-    prepare,
-    unmatched,
-)
+from .weights import WeightExpression, check_group_size_column, make_tape, near_misses, prepare, unmatched
 
 
 def block_name(call: MemberCall) -> str:

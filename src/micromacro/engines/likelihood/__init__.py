@@ -1,0 +1,1 @@
+"""Maximum likelihood and restricted maximum likelihood."""

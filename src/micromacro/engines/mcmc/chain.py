@@ -1,0 +1,234 @@
+"""One chain of `mcmc`: tuning, moves, draws, and what it needs to be taken up again."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ...model.specification import Specification
+from ..coordinates import Scores
+from ..search import Peak
+from .moves import Reference, State, elliptical, independence
+from .targets import target_of
+
+MOVES = 2  # moves of theta for each kept draw
+SHRINK = 0.85  # scale matrix of the t for a given covariance: between (df - 2) / df and 1
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What one chain needs; can be sent to another process.
+
+    Attributes
+    ----------
+    kept : dict of arrays or None
+        The state of a chain to be taken up again (`tune` is 0 then); see :meth:`Sampler.keep`.
+    """
+
+    specification: Specification
+    peaks: list[Peak]
+    seed: np.random.SeedSequence
+    draws: int
+    tune: int
+    chain: int
+    kept: dict[str, np.ndarray] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Chain:
+    """What one chain gives: theta, x in natural order, log target, statistics, its last state; cut short if stopped."""
+
+    theta: np.ndarray
+    x: np.ndarray
+    value: np.ndarray
+    stats: dict[str, np.ndarray]
+    state: dict[str, np.ndarray] = field(default_factory=dict)
+    number: int = 0
+
+
+def run_chain(task: Task, tick: Callable[[int], None] | None = None, stop: threading.Event | None = None) -> Chain:
+    """Run one chain: tune, then draw."""
+    system = task.specification.system
+    coordinates = Scores(system.hypers)
+    sampler = Sampler(task, coordinates)
+    kept = 0
+    theta = np.empty((task.draws, len(system.hypers)))
+    x = np.empty((task.draws, system.size))
+    value = np.empty(task.draws)
+    stats = {"n_evaluations": np.zeros(task.draws), "accepted": np.zeros(task.draws)}
+    for iteration in range(task.tune + task.draws):
+        if stop is not None and stop.is_set():
+            break
+        if tick is not None and iteration % 25 == 0:
+            tick(iteration)
+        if iteration < task.tune:
+            sampler.tune(iteration)
+            continue
+        spent, accepted = sampler.sweep(MOVES)
+        sampler.refresh()
+        theta[kept], x[kept] = sampler.draw()
+        value[kept] = sampler.state.value
+        stats["n_evaluations"][kept], stats["accepted"][kept] = spent, accepted / MOVES
+        kept += 1
+    if tick is not None:
+        tick(task.tune + task.draws)
+    stats = {k: v[:kept] for k, v in stats.items()}
+    return Chain(theta[:kept], x[:kept], value[:kept], stats, sampler.keep(), task.chain)
+
+
+class Sampler:
+    """The moving parts of one chain: its state, its reference t, its work space."""
+
+    def __init__(self, task: Task, coordinates: Scores):
+        self.task = task
+        self.coordinates = coordinates
+        self.rng = np.random.default_rng(task.seed)
+        self.latent = target_of(task.specification)
+        self.independent = 0.5
+        self.history = np.empty((task.tune, len(coordinates.hypers)))
+        self.tried = self.taken = 0
+        if task.kept is not None:
+            self._resume(task.kept)
+            return
+        peak = task.peaks[task.chain % len(task.peaks)]
+        self.reference = Reference.fit(peak.u, peak_scale(peak), coordinates.folded, 1.3, 1.0 / coordinates.unit)
+        self.latent.anchor(peak.u)
+        self.state = self._start(peak)
+
+    def target(self, u: np.ndarray) -> float:
+        """Log posterior density of the scores (and of what goes along with them)."""
+        return self.latent.log(u, self.coordinates.theta(u)) + self.coordinates.log_prior(u)
+
+    def _start(self, peak: Peak) -> State:
+        """An overdispersed draw around a peak (nearer to it where the density does not exist)."""
+        wide = Reference.fit(peak.u, peak_scale(peak), self.coordinates.folded, 2.0, 1.0 / self.coordinates.unit)
+        for attempt in range(20):
+            u = peak.u + (wide.draw(self.rng) - peak.u) * 0.8**attempt
+            value = self.target(u)
+            if math.isfinite(value):
+                break
+        else:
+            u = peak.u.copy()
+            value = self.target(u)
+        self.latent.adopt()
+        return State(u, value)
+
+    def sweep(self, moves: int) -> tuple[int, int]:
+        """Some moves of theta; returns evaluations spent and moves that were accepted."""
+        spent = accepted = 0
+        for _ in range(moves):
+            independent = self.rng.random() < self.independent
+            self._move(independence if independent else elliptical)
+            if independent:
+                self.tried += 1
+                self.taken += self.state.accepted
+            spent += self.state.evaluations
+            accepted += self.state.accepted
+        return spent, accepted
+
+    def _move(self, move: Callable[..., State]) -> None:
+        """One move of theta; what was worked out at an accepted proposal is kept."""
+        self.state = move(self.state, self.target, self.reference, self.rng)
+        if self.state.accepted:
+            self.latent.adopt()
+
+    def tune(self, iteration: int) -> None:
+        """A tuning move; the reference is refitted to the second half of what has been seen, ever more rarely."""
+        if iteration < 30:
+            self._move(elliptical)
+        else:
+            self.sweep(1)
+        self.refresh(tuning=True)
+        self.history[iteration] = self.state.u
+        done = iteration + 1
+        q = self.history.shape[1]
+        if done in _refits(self.task.tune) and done >= 20 * q:
+            seen = self.history[done // 3 : done]
+            self._refit(seen.mean(axis=0), np.cov(seen.T).reshape(q, q))
+            if self.tried >= 20:
+                self.independent = min(0.85, max(0.15, self.taken / self.tried))
+            self.tried = self.taken = 0
+
+    def _refit(self, mean: np.ndarray, covariance: np.ndarray) -> None:
+        """A reference with the moments of the scores seen so far; the map of x follows."""
+        folded, unit = self.coordinates.folded, 1.0 / self.coordinates.unit
+        plain = Reference.fit(mean, covariance * SHRINK, folded, 1.05, unit)
+        self.reference = plain.matched(mean, np.diag(covariance))
+        self.latent.anchor(mean)
+        self.state = State(self.state.u, self.target(self.state.u))
+        self.latent.adopt()
+
+    def refresh(self, tuning: bool = False) -> None:
+        """Move what goes along with theta."""
+        self.state.value = self.latent.refresh(self.state.value, self.rng, tuning)
+
+    def draw(self) -> tuple[np.ndarray, np.ndarray]:
+        """Theta of the state, and x from its conditional given it."""
+        return self.coordinates.theta(self.state.u), self.latent.draw(self.rng)
+
+    # -- going on ----------------------------------------------------------------------------------------------------
+
+    def keep(self) -> dict[str, np.ndarray]:
+        """The state as plain arrays: the draws of a chain taken up from them are those of an uninterrupted one."""
+        return {
+            "u": self.state.u.copy(),
+            "value": np.array(self.state.value),
+            "center": self.reference.center.copy(),
+            "root": self.reference.root.copy(),
+            "independent": np.array(self.independent),
+            "rng": pack_generator(self.rng),
+            **self.latent.keep(),
+        }
+
+    def _resume(self, kept: dict[str, np.ndarray]) -> None:
+        root = kept["root"].copy()
+        folded = np.flatnonzero(self.coordinates.folded)
+        self.reference = Reference(kept["center"].copy(), root, np.linalg.inv(root), folded)
+        self.independent = float(kept["independent"])
+        self.latent.resume(kept)
+        u = kept["u"].copy()
+        self.target(u)
+        self.latent.adopt()
+        self.state = State(u, float(kept["value"]))
+        unpack_generator(self.rng, kept["rng"])
+
+
+def pack_generator(rng: np.random.Generator) -> np.ndarray:
+    """The state of a PCG64 generator as (6,) unsigned integers."""
+    whole: Any = rng.bit_generator.state
+    low = 2**64 - 1
+    words = [word for name in ("state", "inc") for word in (whole["state"][name] >> 64, whole["state"][name] & low)]
+    return np.array([*words, whole["has_uint32"], whole["uinteger"]], dtype=np.uint64)
+
+
+def unpack_generator(rng: np.random.Generator, packed: np.ndarray) -> None:
+    """Put a PCG64 generator into a state that :func:`pack_generator` gave."""
+    a, b, c, d, has, integer = (int(word) for word in packed)
+    rng.bit_generator.state = {
+        "bit_generator": "PCG64",
+        "state": {"state": (a << 64) | b, "inc": (c << 64) | d},
+        "has_uint32": has,
+        "uinteger": integer,
+    }
+
+
+def _refits(tune: int) -> set[int]:
+    """Iterations after which the reference is refitted: the last one is the end of tuning."""
+    return {int(tune * f) for f in (0.15, 0.3, 0.5, 0.75, 1.0)}
+
+
+def peak_scale(peak: Peak) -> np.ndarray:
+    """Scale matrix at a peak: minus the inverse Hessian, with prior variances where that is no use."""
+    covariance = peak.covariance()
+    fixed = ~peak.free
+    if not np.all(np.isfinite(covariance)):
+        diagonal = np.clip(-np.diag(peak.hessian), 0.25, None)
+        return np.diag(1.0 / diagonal)
+    # An entry at the boundary: an even density there, with about the prior's curvature at least.
+    covariance[fixed, fixed] = 0.25
+    return covariance

@@ -1,0 +1,257 @@
+r"""Exact MCMC: theta from its marginal posterior, then effects and coefficients given theta.
+
+Theta (a few numbers) is sampled by the moves of :mod:`micromacro.engines.mcmc.moves` in prior scores, from its
+posterior with x integrated out where the outcome is Gaussian, jointly with whitened effects and coefficients otherwise
+(:mod:`micromacro.engines.mcmc.targets`). Chains start at overdispersed draws around all maxima found.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ...errors import EngineError
+from ...model.specification import Specification
+from ..base import Draws, Outcome, Settings
+from ..coordinates import Scores
+from ..search import Bounds, Objective, Peak, find_peaks
+from ..threads import one_blas_thread
+from .chain import Chain, Task, run_chain
+from .targets import marginal_of
+
+GO_ON = "extend(draws=...) goes on with them"
+
+
+def fit_mcmc(specification: Specification, settings: Settings) -> Outcome:
+    """Draw from the posterior."""
+    began = time.perf_counter()
+    check_proper(specification)
+    peaks = posterior_peaks(specification)
+    seeds = np.random.SeedSequence(settings.random_seed).spawn(settings.chains)
+    tasks = [Task(specification, peaks, seed, settings.draws, settings.tune, chain) for chain, seed in enumerate(seeds)]
+    chains, failures, interrupted = run_chains(tasks, settings)
+    draws = gather(chains, failures, tuple(p.value for p in peaks), interrupted)
+    seconds = time.perf_counter() - began
+    return Outcome("mcmc", specification, settings, seconds, draws=draws, notes=remarks(draws, settings))
+
+
+def remarks(draws: Draws, settings: Settings) -> list[str]:
+    """What to say of a run."""
+    notes = []
+    if draws.interrupted:
+        kept = draws.theta.shape[1]
+        notes.append(f"stopped early: {kept} of {settings.draws} draws a chain were kept; {GO_ON}")
+    elif draws.failures:
+        notes.append(f"the chains that were done are kept; {GO_ON}")
+    if len(draws.peaks) > 1:
+        gaps = ", ".join(f"{draws.peaks[0] - p:.2f}" for p in draws.peaks[1:])
+        notes.append(
+            f"the posterior of theta has {len(draws.peaks)} local maxima (log density lower by {gaps}); chains "
+            "started at all"
+        )
+    return notes
+
+
+def extend(outcome: Outcome, draws: int, progress: bool, executor: Executor | None) -> Outcome:
+    """The outcome of a longer run: every chain goes on from its last state, untuned, for some draws.
+
+    Raises
+    ------
+    EngineError
+        If there is nothing to go on from, or no chain gave a draw.
+    """
+    began = time.perf_counter()
+    old = outcome.draws
+    if old is None or outcome.engine != "mcmc":
+        raise EngineError(
+            f'extend() goes on with chains of mcmc, and this fit is by engine="{outcome.engine}": fit anew'
+        )
+    if not old.state:
+        raise EngineError(
+            "the last state of the chains is not there (a fit saved with fewer draws leaves it out): fit anew, or save "
+            "all draws"
+        )
+    count, length = old.log_posterior.shape
+    settings = replace(outcome.settings, draws=length + draws, chains=count, progress=progress, executor=executor)
+    seeds = np.random.SeedSequence(0).spawn(count)  # not drawn from: the state holds the generator
+    states = [{name: value[k] for name, value in old.state.items()} for k in range(count)]
+    tasks = [
+        Task(outcome.specification, [], seed, draws, 0, k, kept)
+        for k, (seed, kept) in enumerate(zip(seeds, states, strict=True))
+    ]
+    with one_blas_thread():
+        chains, failures, interrupted = run_chains(tasks, settings)
+    chains = [c for c in chains if len(c.value)]
+    more = gather(chains, failures, old.peaks, interrupted)
+    rows = [c.number for c in chains]
+    joined = replace(
+        more,
+        theta=np.concatenate([old.theta[rows], more.theta], axis=1),
+        x=np.concatenate([old.x[rows], more.x], axis=1),
+        log_posterior=np.concatenate([old.log_posterior[rows], more.log_posterior], axis=1),
+        stats={k: np.concatenate([old.stats[k][rows], v], axis=1) for k, v in more.stats.items()},
+        failures=old.failures + more.failures,
+    )
+    seconds = outcome.seconds + time.perf_counter() - began
+    notes = remarks(joined, settings)
+    return replace(outcome, settings=settings, seconds=seconds, draws=joined, notes=notes)
+
+
+def check_proper(specification: Specification) -> None:
+    """Refuse flat priors where the posterior would be improper."""
+    improper = [p for p in specification.system.hypers if not p.prior.proper]
+    if improper:
+        names = ", ".join(p.name for p in improper)
+        raise EngineError(
+            f"mcmc needs a proper prior for {names}: with a flat prior on a weight parameter or an sd there is no "
+            'posterior; leave the prior out (a weakly informative one is used) or give one, or use engine="ml"'
+        )
+
+
+def posterior_peaks(specification: Specification) -> list[Peak]:
+    """Maxima of the marginal posterior density of the scores."""
+    system = specification.system
+    coordinates = Scores(system.hypers)
+    objective = score_objective(marginal_of(specification), coordinates)
+    first = coordinates.from_theta(np.array([p.start for p in system.hypers]))
+    starts = [first]
+    rng = np.random.default_rng(np.random.SeedSequence(0))
+    for _ in range(3):
+        start = first + 0.3 * rng.standard_normal(len(first))
+        for k, p in enumerate(coordinates.hypers):
+            if p.kind in ("w", "aggregate") or p.linear:
+                start[k] = rng.standard_normal()
+        start[coordinates.folded] = np.abs(start[coordinates.folded])
+        starts.append(start)
+    # Open above: with all bounds finite L-BFGS-B begins with a step along the whole gradient, into a corner.
+    bounds: Bounds = [(0.0, None) if f else (None, None) for f in coordinates.folded]
+    peaks = find_peaks(objective, starts, bounds)
+    if not peaks:
+        raise EngineError(
+            "the posterior density could not be evaluated at any starting value; look at Model.explain() for the "
+            "starting weights and the priors"
+        )
+    return peaks
+
+
+def score_objective(marginal: Any, coordinates: Scores) -> Objective:
+    """Log marginal posterior of the scores with its gradient (approximate where the marginal is)."""
+    room = marginal.workspace()
+
+    def objective(u: np.ndarray) -> tuple[float, np.ndarray]:
+        theta = coordinates.theta(u)
+        value, gradient = marginal.gradient(theta, room)
+        slope = gradient[coordinates.free] * coordinates.slope(u, theta) + coordinates.prior_slope(u)
+        return value + coordinates.log_prior(u), slope
+
+    return objective
+
+
+def run_chains(tasks: list[Task], settings: Settings) -> tuple[list[Chain], list[str], bool]:
+    """Run chains in threads or in the user's executor.
+
+    Ctrl-C stops them and keeps what they have; a chain that fails does not take the others with it.
+
+    Returns
+    -------
+    chains : list of Chain
+    failures : list of str
+        What went wrong in those that failed.
+    interrupted : bool
+    """
+    if settings.executor is not None:
+        futures = [_submit(settings.executor, t) for t in tasks]
+        interrupted = _wait(futures, None, lambda: None)
+        return *_collect(futures, interrupted), interrupted
+    from ..progress import Progress
+
+    stop = threading.Event()
+    # One thread a chain: all of them have draws when the run is stopped early.
+    with (
+        Progress(len(tasks), tasks[0].tune + tasks[0].draws, settings.progress) as progress,
+        ThreadPoolExecutor(max_workers=len(tasks)) as pool,
+    ):
+        futures = [pool.submit(run_chain, t, progress.tick(t.chain), stop) for t in tasks]
+        interrupted = _wait(futures, stop, progress.show)
+    return *_collect(futures, interrupted), interrupted
+
+
+def _submit(executor: Executor, task: Task) -> Future:
+    """A chain in the user's executor; one that takes no more work (a worker died) makes the chain fail, not the run."""
+    try:
+        return executor.submit(_run_there, task, os.getpid())
+    except RuntimeError as error:
+        failed: Future = Future()
+        failed.set_exception(error)
+        return failed
+
+
+def _run_there(task: Task, caller: int) -> Chain:
+    """A chain in a worker, which may be another process than the caller's: there BLAS is still to be told."""
+    if os.getpid() == caller:
+        return run_chain(task)
+    with one_blas_thread():
+        return run_chain(task)
+
+
+def _wait(futures: list[Future], stop: threading.Event | None, show: Callable[[], None]) -> bool:
+    """Wait for all chains; on Ctrl-C ask them to stop (elsewhere: leave those that are not done), and say so."""
+    pending = set(futures)
+    try:
+        while pending:
+            show()
+            time.sleep(0.02)
+            pending = {f for f in pending if not f.done()}
+        return False
+    except KeyboardInterrupt:
+        if stop is None:
+            for future in pending:
+                future.cancel()
+        else:
+            stop.set()
+            wait(futures)
+        return True
+
+
+def _collect(futures: list[Future], interrupted: bool) -> tuple[list[Chain], list[str]]:
+    """Chains that worked, and what went wrong in the others."""
+    chains, failures = [], []
+    for k, future in enumerate(futures):
+        if not future.done() or future.cancelled():  # left behind when the run was stopped
+            if not interrupted:
+                failures.append(f"chain {k} was cancelled by its executor and is left out")
+            continue
+        error = future.exception()
+        if error is None:
+            chains.append(future.result())
+        else:
+            failures.append(f"chain {k} failed and is left out ({type(error).__name__}: {error})")
+    return chains, failures
+
+
+def gather(chains: list[Chain], failures: list[str], peaks: tuple[float, ...], interrupted: bool) -> Draws:
+    """Stack chains; if the run was stopped, those without a draw are left out and the others cut to the shortest."""
+    chains = [c for c in chains if len(c.value)]
+    if failures and not chains:
+        raise EngineError("; ".join(failures))
+    if not chains:
+        raise EngineError("the run was stopped before any draw was kept; ask for a shorter tune= or let it run on")
+    length = min(len(c.value) for c in chains)
+    stats: dict[str, Any] = {k: np.stack([c.stats[k][:length] for c in chains]) for k in chains[0].stats}
+    return Draws(
+        theta=np.stack([c.theta[:length] for c in chains]),
+        x=np.stack([c.x[:length] for c in chains]),
+        log_posterior=np.stack([c.value[:length] for c in chains]),
+        stats=stats,
+        peaks=peaks,
+        interrupted=interrupted,
+        failures=tuple(failures),
+        state={k: np.stack([c.state[k] for c in chains]) for k in chains[0].state},
+    )

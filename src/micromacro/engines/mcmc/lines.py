@@ -1,0 +1,68 @@
+r"""The mode of x and its mean as lines in the scores of theta, around some point.
+
+The mean is better than the mode (:meth:`~micromacro.latent.marginal.laplace.LaplaceMarginal.corrected_mean`); what lies
+between them is called the shift.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...latent.marginal.laplace import LaplaceMarginal
+from ...latent.mode import ModeRoom
+from ..coordinates import Scores
+
+FAR = 4.0  # length of a shift (in posterior sds) beyond which the correction is not believed
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """A vector that is linear in the scores: value + slope (u - center)."""
+
+    center: np.ndarray
+    value: np.ndarray
+    slope: np.ndarray
+
+    def at(self, u: np.ndarray) -> np.ndarray:
+        """The vector at scores u."""
+        return self.value + self.slope @ (u - self.center)
+
+
+def mode_and_shift(marginal: LaplaceMarginal, coordinates: Scores, center: np.ndarray) -> tuple[Line, Line] | None:
+    """Mode and shift with their slopes by central differences (elimination order); None where there is no mode.
+
+    A score at the end of its range, or beside which there is no mode, has slope zero.
+    """
+    room = marginal.workspace()
+    room.base.scratch = [part.scratch(False) for part in marginal.system.parts]  # no derivatives in theta here
+    first = _both(marginal, coordinates, center, room)
+    if first is None:
+        return None
+    slopes = np.zeros((2, len(first[0]), len(center)))
+    for k in range(len(center)):
+        h = 1e-3 if not coordinates.folded[k] else min(1e-3, 0.5 * center[k])
+        if h <= 0.0:
+            continue
+        sides = []
+        for sign in (1.0, -1.0):
+            u = center.copy()
+            u[k] += sign * h
+            room.x[:] = first[0]
+            sides.append(_both(marginal, coordinates, u, room))
+        if sides[0] is not None and sides[1] is not None:
+            slopes[:, :, k] = (sides[0] - sides[1]) / (2.0 * h)
+    return Line(center, first[0], slopes[0]), Line(center, first[1], slopes[1])
+
+
+def _both(marginal: LaplaceMarginal, coordinates: Scores, u: np.ndarray, room: ModeRoom) -> np.ndarray | None:
+    """Mode and shift (2, size) at some scores."""
+    theta = coordinates.theta(u)
+    if not math.isfinite(marginal.value(theta, room)):
+        return None
+    mode = room.x.copy()
+    shift = marginal.corrected_mean(theta, room) - mode
+    length = marginal.length(shift, room)
+    return np.array([mode, shift if length < FAR else np.zeros_like(shift)])

@@ -1,0 +1,100 @@
+"""What a chain samples: the posterior of theta, with x integrated out exactly or carried along whitened.
+
+A Gaussian outcome leaves theta alone: x is integrated out, and drawn from its conditional when it is wanted. For
+any other outcome see :mod:`micromacro.engines.mcmc.whitened`.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from ...latent.marginal.gaussian import GaussianMarginal
+from ...latent.marginal.laplace import LaplaceMarginal
+from ...model.specification import Specification
+from ..likelihood.laplace import laplace_marginal
+from .whitened import WhitenedTarget
+
+
+class Target(Protocol):
+    """The log density that theta moves in, and what goes along with theta."""
+
+    def log(self, u: np.ndarray, theta: np.ndarray) -> float:
+        """Log density at scores u and their theta, up to a constant, without the prior of theta."""
+        ...
+
+    def anchor(self, u: np.ndarray) -> None:
+        """Fit the map of x to the neighbourhood of some scores (tuning only)."""
+        ...
+
+    def adopt(self) -> None:
+        """Make the scores last evaluated those of the chain's state."""
+        ...
+
+    def refresh(self, value: float, rng: np.random.Generator, tuning: bool) -> float:
+        """Move what goes along with theta at the scores of the state; returns the new log density there."""
+        ...
+
+    def draw(self, rng: np.random.Generator) -> np.ndarray:
+        """x (natural order) at the scores of the state."""
+        ...
+
+    def keep(self) -> dict[str, np.ndarray]:
+        """What :meth:`resume` needs to go on from here."""
+        ...
+
+    def resume(self, kept: dict[str, np.ndarray]) -> None:
+        """Take up what :meth:`keep` gave; the scores of the state are evaluated and adopted next."""
+        ...
+
+
+def gaussian_marginal(specification: Specification, profile: bool = False) -> GaussianMarginal:
+    """The exact marginal likelihood of a Gaussian outcome; coefficients maximised with `profile`, else integrated."""
+    s = specification
+    return GaussianMarginal(s.system, s.outcome, profile, s.response.weight)
+
+
+def marginal_of(specification: Specification) -> GaussianMarginal | LaplaceMarginal:
+    """The marginal likelihood of theta, coefficients integrated: exact for a Gaussian outcome, else Laplace's."""
+    if specification.family.conjugate:
+        return gaussian_marginal(specification)
+    return laplace_marginal(specification, held=False)
+
+
+def target_of(specification: Specification) -> Target:
+    """The target of a chain."""
+    if specification.family.conjugate:
+        return MarginalTarget(specification)
+    return WhitenedTarget(specification)
+
+
+class MarginalTarget:
+    """Theta alone: the exact marginal posterior of a Gaussian outcome."""
+
+    def __init__(self, specification: Specification):
+        self.system = specification.system
+        self.marginal = gaussian_marginal(specification)
+        self.room, self.spare = (self.system.workspace(gradient=False) for _ in range(2))
+
+    def log(self, u: np.ndarray, theta: np.ndarray) -> float:
+        return self.marginal.value(theta, self.spare)
+
+    def adopt(self) -> None:
+        self.room, self.spare = self.spare, self.room
+
+    def anchor(self, u: np.ndarray) -> None:
+        pass
+
+    def refresh(self, value: float, rng: np.random.Generator, tuning: bool) -> float:
+        return value
+
+    def draw(self, rng: np.random.Generator) -> np.ndarray:
+        x = self.marginal.draw(self.room, rng.standard_normal(self.system.size))
+        return self.system.natural_order(x)
+
+    def keep(self) -> dict[str, np.ndarray]:
+        return {}
+
+    def resume(self, kept: dict[str, np.ndarray]) -> None:
+        pass

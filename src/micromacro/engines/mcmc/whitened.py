@@ -1,0 +1,207 @@
+r"""Theta and whitened z: what a chain samples where the outcome is not Gaussian.
+
+The chain moves in (theta, z) with
+
+.. math:: x = m(\theta) + L(\theta)^{-T} z, \qquad \log\pi(\theta, z) = \log p(y \mid x, \theta)
+   + \log p(x \mid \theta) + \log p(\theta) - \log|L(\theta)|,
+
+which is exact for **any** maps m and L that depend on theta alone; the nearer they are to the mean and the
+curvature of x given theta, the nearer z is to independent standard normals, and the less it holds theta back. Here
+m begins at a predictor of the mode that is linear in theta's scores, goes on by Newton steps until one is short
+(mostly one), and ends with a shift from mode to mean, linear in the scores too; both lines are fixed when tuning ends.
+
+What then ties theta to z is mostly odd in z (skewness), so theta moves with the sign of z summed out: its target is
+:math:`\pi(\theta, z) + \pi(\theta, -z)`, and the sign is drawn from its conditional afterwards. z given theta moves
+by Hamiltonian steps that are split into exact rotations of N(0, I) and kicks by what the density differs from it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...latent.mode import ModeRoom
+from ...model.specification import Specification
+from ...numerics.modes import mirror, unwhiten, whitened_gradient
+from ..coordinates import Scores
+from ..likelihood.laplace import laplace_marginal
+from .lines import Line, mode_and_shift
+
+SHORT = 4.0  # squared length of a Newton step (in posterior sds, over all of x) after which the map is good enough
+TURN = 1.6  # angle through which a trajectory of z turns
+
+
+@dataclass
+class Place:
+    """The map at one theta: mean and factor, and what was evaluated there."""
+
+    room: ModeRoom
+    theta: np.ndarray
+    mean: np.ndarray
+    x: np.ndarray
+    half_log_det: float = 0.0
+
+
+class WhitenedTarget:
+    """Theta and whitened z for an outcome that is not Gaussian; :meth:`log` has the sign of z summed out.
+
+    There are two places, that of the state and a spare one for proposals; they change roles when one is accepted.
+    """
+
+    def __init__(self, specification: Specification):
+        s = specification
+        self.system = s.system
+        self.coordinates = Scores(s.system.hypers)
+        self.posterior = laplace_marginal(specification, held=False)
+        n, q = s.system.size, len(s.system.hypers)
+        self.here, self.spare = (
+            Place(self.posterior.workspace(gradient=False), np.empty(q), np.empty(n), np.empty(n)) for _ in range(2)
+        )
+        self.z = np.zeros(n)
+        self.slope = np.empty(n)
+        self.step = 0.8
+        self._lines: tuple[Line, Line] | None = None
+
+    # -- the map -----------------------------------------------------------------------------------------------------
+
+    def anchor(self, u: np.ndarray) -> None:
+        """Fit the lines of mode and shift to the neighbourhood of some scores (tuning only).
+
+        They depend on the scores alone, so that a chain can be taken up again.
+        """
+        lines = mode_and_shift(self.posterior, self.coordinates, u.copy())
+        self._lines = self._lines if lines is None else lines
+
+    def _whiten(self, u: np.ndarray, theta: np.ndarray, place: Place) -> bool:
+        """The map at theta: mean and factor into a place; False where theta is impossible."""
+        posterior, room = self.posterior, place.room
+        if not posterior.fill(theta, room):
+            return False
+        if self._lines is not None:
+            mode, shift = self._lines
+            room.x[:] = mode.at(u)
+            for _ in range(3):
+                posterior.predict(room, room.x, room.eta)
+                if not math.isfinite(posterior.rows(room.eta, theta, room.slopes)):
+                    break
+                bad, decrement = posterior.newton(room, room.x, room.slopes[3])
+                if bad >= 0 or not decrement < 1e4:
+                    break
+                room.x += room.step
+                if decrement < SHORT:
+                    np.add(room.x, shift.at(u), out=place.mean)
+                    return True
+        return self._climb(theta, place)
+
+    def _climb(self, theta: np.ndarray, place: Place) -> bool:
+        """The map far from the lines: the mode, searched for from the fixed start, which depends on nothing else."""
+        posterior, room = self.posterior, place.room
+        room.x[:] = self.system.start
+        if not math.isfinite(posterior.climb(theta, room)):
+            return False
+        place.mean[:] = room.x
+        return posterior.factor(room, room.slopes[3])
+
+    # -- the density -------------------------------------------------------------------------------------------------
+
+    def log(self, u: np.ndarray, theta: np.ndarray) -> float:
+        if not self._whiten(u, theta, self.spare):
+            return -math.inf
+        self.spare.theta[:] = theta
+        return _log_sum(*self._both(self.z, self.spare))
+
+    def adopt(self) -> None:
+        self.here, self.spare = self.spare, self.here
+
+    def _both(self, z: np.ndarray, place: Place) -> tuple[float, float]:
+        """Log densities at z and at -z; leaves x and the slopes of the rows at z."""
+        s, room, posterior = self.system.symbolic, place.room, self.posterior
+        base = room.base
+        own, other, place.half_log_det = mirror(
+            s.layout, base.panel, place.mean, s.row_start, s.columns, base.values, base.offset, z, s.d_row,
+            s.d_column, base.d_value, posterior.center, place.x, room.step, room.eta, room.trial_eta,
+        )  # fmt: skip
+        constant = 0.5 * base.log_det - place.half_log_det
+        away = posterior.rows(room.trial_eta, place.theta, room.trial_slopes) - other + constant
+        there = posterior.rows(room.eta, place.theta, room.slopes) - own + constant
+        return there if math.isfinite(there) else -math.inf, away if math.isfinite(away) else -math.inf
+
+    def _joint(self, z: np.ndarray) -> float:
+        """Log density at z and the theta of the state; leaves x and the slopes of the rows."""
+        s, place = self.system.symbolic, self.here
+        room, base = place.room, place.room.base
+        unwhiten(
+            s.layout, base.panel, place.mean, s.row_start, s.columns, base.values, base.offset, z, place.x, room.eta
+        )  # fmt: skip
+        value = self.posterior.rows(room.eta, place.theta, room.slopes)
+        value -= self.posterior.penalty(place.x, base) + place.half_log_det
+        return value if math.isfinite(value) else -math.inf
+
+    def _force(self, z: np.ndarray) -> np.ndarray:
+        """Gradient of the log density in z plus z: what a normal density does not explain."""
+        s, room = self.system.symbolic, self.here.room
+        whitened_gradient(
+            s.layout, room.base.panel, s.row_start, s.columns, room.base.values, s.d_row, s.d_column,
+            room.base.d_value, self.posterior.center, self.here.x, room.slopes[1], room.step, self.slope,
+        )  # fmt: skip
+        return self.slope + z
+
+    # -- moves of z --------------------------------------------------------------------------------------------------
+
+    def refresh(self, value: float, rng: np.random.Generator, tuning: bool) -> float:
+        """The sign of z, then a Hamiltonian trajectory of z, at the theta of the state."""
+        at, other = self._both(self.z, self.here)
+        prior = value - _log_sum(at, other)
+        if math.log(rng.random()) >= at - _log_sum(at, other):
+            self.z = -self.z
+            at = self._joint(self.z)
+        self._trajectory(at, rng, tuning)
+        return prior + _log_sum(*self._both(self.z, self.here))
+
+    def _trajectory(self, at: float, rng: np.random.Generator, tuning: bool) -> None:
+        """Move z by one trajectory, accepted by its gain in energy; `at` is the log density where it begins."""
+        momentum = rng.standard_normal(len(self.z))
+        z = self.z.copy()
+        steps = max(1, round(TURN / self.step))
+        c, s = math.cos(self.step), math.sin(self.step)
+        energy = at - 0.5 * float(momentum @ momentum)
+        new = at
+        force = self._force(z)
+        for _ in range(steps):
+            momentum += 0.5 * self.step * force
+            z, momentum = c * z + s * momentum, c * momentum - s * z
+            new = self._joint(z)
+            if not math.isfinite(new):
+                break
+            force = self._force(z)
+            momentum += 0.5 * self.step * force
+        gain = new - 0.5 * float(momentum @ momentum) - energy
+        chance = math.exp(min(0.0, gain)) if math.isfinite(gain) else 0.0
+        if tuning:
+            self.step = min(1.5, max(0.05, self.step * math.exp(0.05 * (chance - 0.8))))
+        if rng.random() < chance:
+            self.z = z
+
+    def draw(self, rng: np.random.Generator) -> np.ndarray:
+        # after `refresh`, which leaves x at z
+        return self.system.natural_order(self.here.x)
+
+    # -- going on ----------------------------------------------------------------------------------------------------
+
+    def keep(self) -> dict[str, np.ndarray]:
+        center = np.full(len(self.coordinates.hypers), np.nan) if self._lines is None else self._lines[0].center
+        return {"z": self.z.copy(), "step": np.array(self.step), "anchor": center.copy()}
+
+    def resume(self, kept: dict[str, np.ndarray]) -> None:
+        self.z, self.step = kept["z"].copy(), float(kept["step"])
+        self._lines = None
+        if np.isfinite(kept["anchor"]).all():
+            self.anchor(kept["anchor"])
+
+
+def _log_sum(a: float, b: float) -> float:
+    """log(exp(a) + exp(b))."""
+    high, low = (a, b) if a >= b else (b, a)
+    return high if low == -math.inf else high + math.log1p(math.exp(low - high))

@@ -1,0 +1,1 @@
+"""Plain NUTS on the joint density: the slow, independent oracle."""

@@ -1,0 +1,212 @@
+"""Effects in the joint density of :mod:`.joint_jax`: what each kind brings to a membership, and its prior.
+
+Written apart from :mod:`micromacro.effects`, from the distribution of the effects as users know it, so that the two
+can be held against each other. A kind is a function of (effects, theta, latent entries) and a row of :data:`EFFECTS`;
+theta is the kind's own part.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..._optional import require
+from ...effects.base import Effects
+from ...effects.chains import Autoregression, Chain, Walk
+from ...effects.correlated import Correlated
+from ...effects.fields import Field, Intrinsic, Proper
+from ...effects.fixed import NoPooling
+from ...effects.iid import Independent
+from ...effects.known import Known
+from ...effects.shared import Shared
+from ...errors import EngineError
+from ...numerics.precision import SUM_SD
+
+Array = Any
+LOG_ROOT_2PI = 0.5 * math.log(2.0 * math.pi)
+
+
+def _jnp() -> Any:
+    return require("jax.numpy", "jax")
+
+
+def standard(_effects: Effects | None, _theta: Array, x: Array) -> Array:
+    """Log prior density of independent standard normal entries."""
+    return -0.5 * _jnp().sum(x**2) - len(x) * LOG_ROOT_2PI
+
+
+@dataclass(frozen=True)
+class JointEffects:
+    """A kind in the joint density.
+
+    Attributes
+    ----------
+    reach : callable
+        (effects, theta, x) to the effect of each membership (m,), its covariates multiplied in, its weight not.
+    log_prior : callable
+        (effects, theta, x) to the log prior density of its latent entries with all constants.
+    """
+
+    reach: Callable[[Any, Array, Array], Array]
+    log_prior: Callable[[Any, Array, Array], Array] = standard
+
+
+def reach(effects: Effects, theta: Array, x: Array) -> Array:
+    """Effect of each membership (m,)."""
+    return _of(effects).reach(effects, theta, x)
+
+
+def log_prior(effects: Effects, theta: Array, x: Array) -> Array:
+    """Log prior density of the latent entries."""
+    return _of(effects).log_prior(effects, theta, x)
+
+
+def _of(effects: Effects) -> JointEffects:
+    if type(effects) not in EFFECTS:
+        raise EngineError(
+            f'engine="nuts" does not know the effects of {effects.name!r} ({type(effects).__name__.lower()}): use '
+            'engine="mcmc"'
+        )
+    return EFFECTS[type(effects)]
+
+
+def independent(effects: Independent, theta: Array, x: Array) -> Array:
+    """Sum over terms of covariate times sd times entry."""
+    rows, k = effects.rows, len(effects.terms)
+    table = x.reshape(-1, k) * theta
+    return _jnp().sum(rows.z.T * table[rows.level], axis=1)
+
+
+def correlated(effects: Correlated, theta: Array, x: Array) -> Array:
+    """The same with the root of the covariance matrix, from correlations by the recursion of partial ones."""
+    jnp = _jnp()
+    rows, k = effects.rows, len(effects.terms)
+    r = correlation_matrix(theta[k:], k)
+    root = jnp.linalg.cholesky(theta[:k, None] * r * theta[:k])
+    return jnp.sum(rows.z.T * (x.reshape(-1, k) @ root.T)[rows.level], axis=1)
+
+
+def correlation_matrix(p: Array, k: int) -> Array:
+    r"""Correlations (k, k) from partial ones, row by row, of which (i, j) is given the terms before j.
+
+    A term m is taken out of what is given by
+    :math:`r_{ij} = r_{ij \cdot m}\sqrt{(1 - r_{im}^2)(1 - r_{jm}^2)} + r_{im} r_{jm}`, the rest being given in all.
+    """
+    jnp = _jnp()
+    place = {pair: n for n, pair in enumerate((i, j) for i in range(k) for j in range(i))}
+    rows = [[jnp.ones(()) for _ in range(k)] for _ in range(k)]
+    for i in range(k):
+        for j in range(i):
+            r = p[place[i, j]]
+            for m in reversed(range(j)):
+                a, b = p[place[i, m]], p[place[j, m]]
+                r = r * jnp.sqrt((1.0 - a**2) * (1.0 - b**2)) + a * b
+            rows[i][j] = rows[j][i] = r
+    return jnp.stack([jnp.stack(row) for row in rows])
+
+
+def states(effects: Chain, theta: Array, x: Array) -> Array:
+    """sd times the state of each membership."""
+    return theta[0] * x[effects.state]
+
+
+def walk_density(effects: Walk, theta: Array, x: Array) -> Array:
+    """First states standard normal, each later one normal around the one before with the gap as variance."""
+    s = effects.states
+    later = np.flatnonzero(~s.first)
+    gap = s.time[later] - s.time[later - 1]
+    steps = -0.5 * (x[later] - x[later - 1]) ** 2 / gap - 0.5 * np.log(gap) - LOG_ROOT_2PI
+    return standard(effects, theta, x[s.first]) + _jnp().sum(steps)
+
+
+def ar1_density(effects: Autoregression, theta: Array, x: Array) -> Array:
+    """All states standard normal, with correlation rho to the power of the gap."""
+    jnp, s = _jnp(), effects.states
+    later = np.flatnonzero(~s.first)
+    r = theta[1] ** (s.time[later] - s.time[later - 1])
+    rest = 1.0 - r**2
+    steps = -0.5 * (x[later] - r * x[later - 1]) ** 2 / rest - 0.5 * jnp.log(rest) - LOG_ROOT_2PI
+    return standard(effects, theta, x[s.first]) + jnp.sum(steps)
+
+
+def nodes(effects: Field, theta: Array, x: Array) -> Array:
+    """sd times the entry of each membership's node."""
+    return theta[0] * x[effects.rows.level]
+
+
+def car_density(effects: Proper, theta: Array, x: Array) -> Array:
+    """Normal with precision M - rho W, its determinant by elimination."""
+    jnp, g = _jnp(), effects.graph
+    w = np.zeros((g.size, g.size))
+    w[g.low, g.high] = w[g.high, g.low] = g.weight
+    m = w.sum(axis=1)
+    d = np.diag(np.where(m > 0, m, 1.0)) - theta[1] * w
+    return 0.5 * (jnp.linalg.slogdet(d)[1] - x @ d @ x) - g.size * LOG_ROOT_2PI
+
+
+def icar_density(effects: Intrinsic, _theta: Array, x: Array) -> Array:
+    """Differences along edges, and the mean of each component at zero with sd SUM_SD."""
+    jnp, g = _jnp(), effects.graph
+    count, label = g.components()
+    laplacian = np.zeros((g.size, g.size))
+    np.add.at(laplacian, (g.low, g.low), g.weight)
+    np.add.at(laplacian, (g.high, g.high), g.weight)
+    laplacian[g.low, g.high] = laplacian[g.high, g.low] = -g.weight
+    values = np.linalg.eigvalsh(laplacian)[count:]
+    value = 0.5 * np.log(values).sum() - 0.5 * jnp.sum(g.weight * (x[g.low] - x[g.high]) ** 2)
+    value = value - (g.size - count) * LOG_ROOT_2PI
+    for c in range(count):
+        own = np.flatnonzero(label == c)
+        scaled = jnp.mean(x[own]) / SUM_SD
+        # the direction of equal entries has length sqrt(n) for a mean of one
+        value = value - 0.5 * scaled**2 - math.log(SUM_SD * math.sqrt(len(own))) - LOG_ROOT_2PI
+    return value
+
+
+def known(effects: Known, theta: Array, x: Array) -> Array:
+    """The sd times the entry of each membership's level."""
+    assert effects.ids is not None
+    return theta[0] * x[effects.ids.find(effects.levels)[effects.rows.level]]
+
+
+def known_prior(effects: Known, _theta: Array, x: Array) -> Array:
+    """Multivariate normal by dense algebra, from the matrix as the user gave it."""
+    jnp = _jnp()
+    assert effects.relationship is not None and effects.ids is not None
+    at = effects.relationship.ids.find(effects.ids)
+    matrix = effects.relationship.matrix[at][:, at].toarray()
+    log_det = jnp.linalg.slogdet(matrix)[1]
+    if effects.relationship.inverse:
+        return 0.5 * log_det - 0.5 * x @ matrix @ x - len(x) * LOG_ROOT_2PI
+    return -0.5 * log_det - 0.5 * x @ jnp.linalg.solve(matrix, x) - len(x) * LOG_ROOT_2PI
+
+
+def no_pooling(effects: NoPooling, _theta: Array, x: Array) -> Array:
+    """The coefficient of each membership's level; that of the reference is zero."""
+    jnp = _jnp()
+    table = jnp.concatenate([jnp.zeros(1), x]) if effects.reference else x
+    return table[effects.rows.level]
+
+
+def shared(effects: Shared, theta: Array, x: Array) -> Array:
+    """sd times the scale of the membership's block times the entry of its member."""
+    free = iter(range(1, len(theta)))
+    scales = _jnp().stack([theta[next(free)] if known is None else _jnp().asarray(known) for known in effects.known])
+    return theta[0] * (scales @ effects.rows.z) * x[effects.rows.level]
+
+
+EFFECTS: dict[type[Effects], JointEffects] = {
+    Independent: JointEffects(independent),
+    Correlated: JointEffects(correlated),
+    Shared: JointEffects(shared),
+    Walk: JointEffects(states, walk_density),
+    Autoregression: JointEffects(states, ar1_density),
+    Proper: JointEffects(nodes, car_density),
+    Intrinsic: JointEffects(nodes, icar_density),
+    Known: JointEffects(known, known_prior),
+    NoPooling: JointEffects(no_pooling),
+}

@@ -1,0 +1,1 @@
+"""The marginal likelihood of theta: the effects (and coefficients) integrated out."""

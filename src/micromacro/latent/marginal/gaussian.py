@@ -1,0 +1,93 @@
+r"""The marginal likelihood of theta for a Gaussian outcome, exact, with its gradient.
+
+Two integrals are offered. ``profile=False`` integrates all of x: with proper priors this is :math:`\log p(y \mid
+\theta)`, with flat ones the restricted likelihood with lme4's constant :math:`(N - p)\log 2\pi`.
+``profile=True`` integrates the effects only and puts the coefficients at their maximum: maximum likelihood. The
+two differ in how far the log-determinant and the selected inverse reach.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ...numerics.cholesky import solve_upper
+from ...numerics.gaussian import gaussian_slopes, solve_gaussian
+from ..system import System, Workspace
+
+LOG_2PI = math.log(2.0 * math.pi)
+
+
+class GaussianMarginal:
+    """Log marginal likelihood of a Gaussian outcome as a function of theta.
+
+    Parameters
+    ----------
+    system : System
+        Its last hyper parameter must be sigma, the residual standard deviation.
+    outcome : (groups,) array
+    profile : bool
+        Maximise over the coefficients instead of integrating them.
+    weight : (groups,) array, optional
+        Powers of the likelihood (observation weights); ones by default.
+    """
+
+    def __init__(self, system: System, outcome: np.ndarray, profile: bool = False, weight: np.ndarray | None = None):
+        self.system = system
+        self.outcome = np.ascontiguousarray(outcome, dtype=float)
+        self.profile = profile
+        self._kept = system.kept if profile else system.size
+        flat = 0 if profile else system.flat
+        coefficients = len(system.coefficients) - system.flat
+        # A profiled coefficient with a normal prior brings the constant of its density, an integrated one does not.
+        prior = system.log_det_coefficients - (coefficients * LOG_2PI if profile else 0.0)
+        self.weight = np.ones(system.groups) if weight is None else np.ascontiguousarray(weight, dtype=float)
+        self.count = float(self.weight.sum())
+        self._constant = 0.5 * (prior - (self.count - flat) * LOG_2PI)
+
+    def workspace(self, gradient: bool = True) -> Workspace:
+        """Fresh work space for one thread."""
+        return self.system.workspace(gradient)
+
+    def value(self, theta: np.ndarray, room: Workspace) -> float:
+        """Log marginal likelihood (with the log prior of profiled coefficients); -inf where it does not exist.
+
+        Leaves the factor, the mean of x and the residuals at theta in the work space.
+        """
+        system, s = self.system, self.system.symbolic
+        sigma = theta[-1]
+        if not (1e-100 < sigma < 1e100 and np.isfinite(theta).all() and system.fill(theta, room)):
+            return -math.inf
+        np.multiply(self.weight, sigma**-2.0, out=room.weight)
+        np.subtract(self.outcome, room.offset, out=room.target)
+        bad, log_det, rows, prior = solve_gaussian(
+            s.layout, s.row_start, s.columns, s.pair, room.values, room.weight, room.target, s.d_place, s.d_row,
+            s.d_column, room.d_value, system.center, self._kept,
+            room.panel, room.mean, room.residual, room.row, room.buffer,
+        )  # fmt: skip
+        if bad >= 0:
+            return -math.inf
+        total = self._constant - self.count * math.log(sigma) - 0.5 * (rows + prior + log_det - room.log_det)
+        return total if math.isfinite(total) else -math.inf
+
+    def gradient(self, theta: np.ndarray, room: Workspace) -> tuple[float, np.ndarray]:
+        """Value and derivative in theta (natural scale); nan where the value is -inf."""
+        value = self.value(theta, room)
+        if not math.isfinite(value):
+            return value, np.full(len(theta), math.nan)
+        system, s = self.system, self.system.symbolic
+        gaussian_slopes(
+            s.layout, s.row_start, s.columns, s.pair, room.values, room.weight, s.d_place, s.d_row, s.d_column,
+            system.center, self._kept, room.panel, room.mean, room.residual, room.inverse, room.y, room.small,
+            room.buffer, room.slope, room.leverage, room.d_weight, room.d_offset, room.d_entry,
+        )  # fmt: skip
+        out = system.pull(theta, room)
+        out[-1] += float(room.d_weight @ self.weight) * -2.0 * theta[-1] ** -3.0 - self.count / theta[-1]
+        return value, out
+
+    def draw(self, room: Workspace, z: np.ndarray) -> np.ndarray:
+        """x from its conditional at the theta last evaluated: mean + L^-T z, in elimination order."""
+        solve_upper(self.system.symbolic.layout, room.panel, z)
+        z += room.mean
+        return z

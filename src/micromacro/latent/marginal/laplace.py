@@ -1,0 +1,171 @@
+r"""Laplace's approximation to the marginal likelihood of theta, with its gradient.
+
+.. math:: \log p(y \mid \theta) \approx \log p(y \mid \hat x, \theta) + \log p(\hat x \mid \theta)
+   + \tfrac{n}{2}\log 2\pi - \tfrac12\log|H|,
+
+H being the true negative Hessian at the mode. With ``held`` coefficients the integral is over the effects alone and
+the coefficients are arguments beside theta: what lme4 calls nAGQ = 1. The third derivative of the likelihood and its
+derivatives in the family's own parameters come from central differences of the family's kernel, row by row.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ...numerics.cholesky import log_determinant, solve_lower, solve_upper
+from ...numerics.modes import adjoint, laplace_slopes, latent_gradient, precision_slopes
+from ...numerics.rows import quadratic, times
+from ..mode import LatentPosterior, ModeRoom
+
+LOG_2PI = math.log(2.0 * math.pi)
+
+
+class LaplaceMarginal(LatentPosterior):
+    """Approximate log marginal likelihood as a function of theta (and of the coefficients where they are held).
+
+    A *point* is theta, followed by the coefficients where they are held. Each search for the mode begins at the mode
+    last found in the work space.
+    """
+
+    def split(self, point: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Theta and the held coefficients of a point."""
+        q = len(self.system.hypers)
+        return point[:q], (point[q:] if self.held else None)
+
+    def value(self, point: np.ndarray, room: ModeRoom) -> float:
+        """The approximation at a point; -inf where there is no mode. Leaves mode, slopes and factor in the room."""
+        theta, coefficients = self.split(point)
+        if not self.fill(theta, room, coefficients):
+            return -math.inf
+        top = self.climb(theta, room)
+        if not math.isfinite(top):  # from where the search is known to begin well
+            room.x[:] = self.start
+            top = self.climb(theta, room)
+        if not math.isfinite(top) or not self.settle(room):
+            room.x[:] = self.start
+            return -math.inf
+        system = self.system
+        constant = 0.0 if self.held else 0.5 * (system.log_det_coefficients + system.flat * LOG_2PI)
+        return top + constant - 0.5 * log_determinant(system.symbolic.layout, room.base.panel, system.size)
+
+    def settle(self, room: ModeRoom) -> bool:
+        """Factorise the true Hessian at the mode; False where it is not positive definite (no maximum there)."""
+        if room.settled:
+            return True
+        np.negative(room.slopes[2], out=room.curvature)
+        return self.factor(room, room.curvature)
+
+    def back(self, theta: np.ndarray, mode: np.ndarray, room: ModeRoom) -> None:
+        """Put mode, slopes and factor of a theta into the work space again, from the mode that :meth:`value` found."""
+        self.fill(theta, room)
+        room.x[:] = mode
+        self.predict(room, room.x, room.eta)
+        self.rows(room.eta, theta, room.slopes)
+        room.settled = False
+        self.settle(room)
+
+    def gradient(self, point: np.ndarray, room: ModeRoom) -> tuple[float, np.ndarray]:
+        """Value and derivative in every entry of the point (natural scale); nan where the value is -inf."""
+        value = self.value(point, room)
+        if not math.isfinite(value):
+            return value, np.full(len(point), math.nan)
+        theta, coefficients = self.split(point)
+        s, base = self.system.symbolic, room.base
+        shift, row = self.skewness(theta, room)
+        laplace_slopes(
+            s.row_start, s.columns, room.x, shift, row, base.leverage, room.slopes[1], room.slopes[2],
+            room.third, base.slope, base.d_offset,
+        )  # fmt: skip
+        if self.system.varies:
+            np.subtract(room.x, self.center, out=base.buffer[: self.system.size])
+            precision_slopes(
+                s.d_row, s.d_column, s.d_place, base.inverse, base.buffer[: self.system.size], shift, base.d_entry
+            )
+        if coefficients is not None:
+            base.slope[self.border] = coefficients[self.border_column] * base.d_offset[self.border_row]
+        out = np.zeros(len(point))
+        q = len(theta)
+        out[:q] = self.system.pull(theta, base)
+        out[self.own] = self._own_slopes(theta, room, row)
+        if coefficients is not None:
+            by_entry = room.border * base.d_offset[self.border_row]
+            out[q:] = np.bincount(self.border_column, by_entry, len(coefficients))
+        return value, out
+
+    def skewness(self, theta: np.ndarray, room: ModeRoom) -> tuple[np.ndarray, np.ndarray]:
+        """lambda = H^-1 A'(h l''' / 2), how far the mean lies from the mode to first order, and A lambda.
+
+        Fills leverages, H^-1 A' on the pattern of A, and the third derivatives.
+        """
+        s, base = self.system.symbolic, room.base
+        self.system.leverages(base)
+        h = 1e-4
+        self.rows(room.eta + h, theta, room.trial_slopes)
+        room.third[:] = room.trial_slopes[2]
+        self.rows(room.eta - h, theta, room.trial_slopes)
+        room.third -= room.trial_slopes[2]
+        room.third /= 2.0 * h
+        adjoint(
+            s.layout, s.row_start, s.columns, base.values, base.panel, base.leverage, room.third, room.lift,
+            room.step, base.row,
+        )  # fmt: skip
+        return room.step, base.row
+
+    def _own_slopes(self, theta: np.ndarray, room: ModeRoom, row: np.ndarray) -> np.ndarray:
+        """Derivatives in the family's own parameters."""
+        out = np.zeros(self.own.stop - self.own.start)
+        for j in range(len(out)):
+            k = self.own.start + j
+            moved = theta.copy()
+            h = 1e-5 * max(abs(theta[k]), 1e-3)
+            sides = []
+            for sign in (1.0, -1.0):
+                moved[k] = theta[k] + sign * h
+                self.rows(room.eta, moved, room.trial_slopes)
+                sides.append(room.trial_slopes[:3].copy())
+            d = (sides[0] - sides[1]) / (2.0 * h)
+            out[j] = float(d[0].sum() + 0.5 * room.base.leverage @ d[2] + row @ d[1])
+        return out
+
+    def corrected_mean(self, theta: np.ndarray, room: ModeRoom, rounds: int = 4) -> np.ndarray:
+        r"""Mean of x given theta, better than the mode (elimination order); after :meth:`value`.
+
+        Keeps the covariance :math:`H^{-1}` and moves the centre to where the expected gradient under that normal
+        is zero, :math:`A'E[l'(\eta)] = D(x - m_0)` with :math:`\eta_i \sim N(a_i'x + o_i, h_i)`: the mean of the
+        best normal approximation with this covariance (van Niekerk and Rue 2024), by Newton steps with H.
+        """
+        s, base = self.system.symbolic, room.base
+        self.skewness(theta, room)
+        root = np.sqrt(np.maximum(base.leverage, 0.0))
+        x, eta = room.x.copy(), np.empty_like(room.eta)
+        expected = np.empty((2, len(eta)))
+        out = np.empty_like(x)
+        for _ in range(rounds):
+            self.predict(room, x, eta)
+            expected[:] = 0.0
+            for node, weight in zip(_NODES, _WEIGHTS, strict=True):
+                self.rows(eta + root * node, theta, room.trial_slopes)
+                expected += weight * room.trial_slopes[1:3]
+            latent_gradient(
+                s.row_start, s.columns, base.values, s.d_row, s.d_column, base.d_value, self.center, x, expected[0],
+                room.step, out,
+            )  # fmt: skip
+            solve_lower(s.layout, base.panel, out)
+            solve_upper(s.layout, base.panel, out)
+            x += out
+            if float(np.abs(out).max(initial=0.0)) < 1e-8:
+                break
+        return x
+
+    def length(self, step: np.ndarray, room: ModeRoom) -> float:
+        """Length of a step of x from the mode, in posterior sds; after :meth:`value`."""
+        s = self.system.symbolic
+        times(s.row_start, s.columns, room.base.values, step, room.lift)
+        square = -room.slopes[2] @ (room.lift * room.lift) + quadratic(s.d_row, s.d_column, room.base.d_value, step)
+        return math.sqrt(square) if square >= 0.0 else math.nan
+
+
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(9)
+_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()

@@ -1,0 +1,1 @@
+"""Models: formula and tables to terms to the latent system."""

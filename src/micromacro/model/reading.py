@@ -1,0 +1,196 @@
+"""What a formula asks of the tables: its columns, and the outcome on its left side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..effects.registry import effect_columns
+from ..errors import DataError, FormulaError, ModelError
+from ..families.response import AS_ORDERED, Raw
+from ..language.interactions import split_interactions
+from ..language.nodes import Call, Formula, MemberCall, Name, Node, Text
+from ..language.parse import parse_formula
+from ..language.printing import names_in, to_text
+from ..table.memberships import BlockRequest, TableRequest, Tables
+from ..terms.expression import evaluate
+from ..terms.member.aggregate import read_aggregate
+from ..terms.member.call import block_name
+from ..terms.member.weights import WeightExpression, read_weights
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A parsed formula with the columns that it needs."""
+
+    formula: Formula
+    weights: dict[str, WeightExpression]
+    request: TableRequest
+    columns: tuple[str, ...]
+    observation_weights: str | None = None
+    sources: Mapping[str, Any] = field(default_factory=dict)
+
+
+def read(
+    text: str,
+    columns: Sequence[str],
+    observation_weights: str | None = None,
+    sources: Mapping[str, Any] | None = None,
+) -> Reading:
+    """Parse a formula and find which columns it needs.
+
+    Parameters
+    ----------
+    columns : sequence of str
+        All columns of the user's tables: any other symbol in `weights` is a free parameter.
+    observation_weights : str, optional
+        A column of the groups: powers of the likelihood.
+    sources : mapping, optional
+        Covariances (and graphs) by the names that ``effects=`` uses; one that is not used is an error.
+    """
+    if observation_weights is not None and not isinstance(observation_weights, str):
+        raise ModelError(
+            "observation_weights= names a column of the data, it does not hold the weights "
+            f"({type(observation_weights).__name__} was given): make them a column and give its name"
+        )
+    known = tuple(columns)
+    formula = parse_formula(text)
+    formula = split_interactions(formula, {block_name(c): c.member.name for c in formula.members}, known)
+    group = _one_group_column(formula)
+    weights, blocks = {}, []
+    for call in formula.members:
+        name = block_name(call)
+        if name in weights:
+            raise FormulaError(
+                f"two member blocks are called {name!r}; tell them apart with name=, as in mm({call.member.name}, "
+                f"{call.group.name}, ..., name={name}2)", text, call.span.start, call.span.stop,
+            )  # fmt: skip
+        weights[name] = read_weights(call.weights, text, known, call.parameters)
+        needed = _block_columns(call, weights[name], known, text)
+        blocks.append(BlockRequest(name, call.member.name, needed))
+    form, kind = outcome_form(formula)
+    outcome_node = formula.outcome
+    of_outcome = names_of(outcome_node)
+    endless: tuple[str, ...] = ()
+    if form != "plain" and isinstance(outcome_node, Call):
+        of_outcome = tuple(dict.fromkeys(n for a in outcome_node.args for n in names_of(a)))
+        endless = names_of(outcome_node.args[1]) if kind == "interval" else ()
+    needed_of_groups = _group_columns(formula)
+    if observation_weights is not None and observation_weights not in needed_of_groups:
+        needed_of_groups += (observation_weights,)
+    outcome = of_outcome + ((observation_weights,) if observation_weights else ())
+    request = TableRequest(group, needed_of_groups, tuple(blocks), outcome, endless)
+    _check_sources(formula, sources or {})
+    return Reading(formula, weights, request, known, observation_weights, sources or {})
+
+
+def _check_sources(formula: Formula, sources: Mapping[str, Any]) -> None:
+    """A covariance or a graph that no term uses is a slip of the pen."""
+    nodes = [*(c.effects for c in formula.members), *(u.effects for u in formula.units)]
+    used = {name.name for node in nodes for name in names_in(node)}
+    used |= {n.value for node in nodes if isinstance(node, Call) for n in node.args if isinstance(n, Text)}
+    for name in sources:
+        if name not in used:
+            raise ModelError(
+                f"{name!r} was given, but no effects= of the formula uses it, as in effects = known({name})"
+            )
+
+
+def _one_group_column(formula: Formula) -> str | None:
+    if not formula.members:
+        return None
+    first = formula.members[0].group.name
+    for call in formula.members[1:]:
+        if call.group.name != first:
+            raise FormulaError(
+                f"all mm() terms must name the same group column, but here are {first!r} and {call.group.name!r}",
+                formula.text, call.group.span.start, call.group.span.stop,
+            )  # fmt: skip
+    return first
+
+
+def names_of(node: Node) -> tuple[str, ...]:
+    """Names that stand in a piece of a formula, each once."""
+    return tuple(dict.fromkeys(n.name for n in names_in(node)))
+
+
+def _group_columns(formula: Formula) -> tuple[str, ...]:
+    nodes = [
+        formula.outcome,
+        *(n for _, n in formula.fixed),
+        *formula.offsets,
+        *(f.term for f in formula.fixes),
+    ]
+    nodes += [u.unit for u in formula.units]
+    nodes += [n for u in formula.units for _, n in u.slopes]
+    nodes += [n for i in formula.interactions for n in i.terms]
+    used = [name for node in nodes for name in names_of(node)]
+    used += [name for u in formula.units for name in effect_columns(u.effects, formula.text)]
+    return tuple(dict.fromkeys(used))
+
+
+def _block_columns(call: MemberCall, weights: WeightExpression, known: tuple[str, ...], text: str) -> tuple[str, ...]:
+    names = [n for _, node in call.covariates for n in names_of(node)]
+    names += [n for f in call.fixes for n in names_of(f.term)]
+    names += list(weights.columns)
+    names += effect_columns(call.effects, text)
+    aggregate = read_aggregate(call, text, known)
+    names += list(aggregate.columns) if aggregate else []
+    if weights.uses_n and "n" in known:
+        names.append("n")
+    return tuple(dict.fromkeys(names))
+
+
+_TYPES = ("right", "left", "interval")
+
+
+def outcome_form(formula: Formula) -> tuple[str, str]:
+    """The form of the outcome (plain, trials, surv) and the ``type=`` of ``surv()``; errors mark the place."""
+    node, text = formula.outcome, formula.text
+    if not (isinstance(node, Call) and node.function in ("trials", "surv", "Surv")):
+        return "plain", "right"
+    form = "trials" if node.function == "trials" else "surv"
+    kind = "right"
+    for key, value in node.keywords:
+        if form == "trials" or key != "type" or not (isinstance(value, Text) and value.value in _TYPES):
+            raise FormulaError(
+                f'{node.function}() takes {"no keyword" if form == "trials" else "type= right, left or interval"}',
+                text, node.span.start, node.span.stop,
+            )  # fmt: skip
+        kind = value.value
+    least, most = (2, 2) if form == "trials" else (1, 3)
+    if not least <= len(node.args) <= most or (kind != "right" and len(node.args) != 2):
+        raise FormulaError(
+            f"{node.function}() takes {'two' if most == 2 or kind != 'right' else 'one to three'} columns", text,
+            node.span.start, node.span.stop,
+        )  # fmt: skip
+    return form, kind
+
+
+def read_outcome(formula: Formula, tables: Tables) -> Raw:
+    """The left side of the formula: a plain outcome, ``trials(k, n)`` or ``surv(...)``."""
+    node, text = formula.outcome, formula.text
+    ids = tables.group_levels.values if tables.group_levels is not None else tables.order
+    assert ids is not None
+    what = to_text(node)
+    if isinstance(node, Name) and tables.groups[node.name].kind in ("text", "category"):
+        column = tables.groups[node.name]
+        if column.kind == "text":
+            raise DataError(
+                f"the outcome {node.name!r} holds text (first: {column.values[0]!r}): make it numbers, or for family "
+                f"ordinal say the order of its categories: {AS_ORDERED}"
+            )
+        categories = column.categories or ()
+        codes = np.array([categories.index(v) for v in column.values], dtype=float)
+        return Raw("plain", (codes,), what, ids, categories=categories, ordered=column.ordered)
+    if not (isinstance(node, Call) and outcome_form(formula)[0] != "plain"):
+        return Raw("plain", (evaluate(node, tables.groups, text, "outcome"),), what, ids)
+    form, kind = outcome_form(formula)
+    columns = tuple(
+        evaluate(a, tables.groups, text, "outcome", kind == "interval" and k == 1, form == "trials" and k == 1)
+        for k, a in enumerate(node.args)
+    )
+    return Raw(form, columns, what, ids, kind)

@@ -1,0 +1,376 @@
+"""The specification of a model: formula and tables to terms to latent system.
+
+:func:`read` does what needs no data but the names of its columns, :func:`specify` the rest. Engines take the
+:class:`Specification` and know nothing of formulas and tables; the public ``Model`` is in :mod:`micromacro.api`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ..effects.base import Effects
+from ..effects.registry import effect_columns
+from ..errors import DataError, ModelError
+from ..families.base import Entering, Expanded, Expanding, Family
+from ..families.response import Response
+from ..language.nodes import Formula
+from ..language.printing import to_text
+from ..latent.collinear import check_collinear
+from ..latent.system import System
+from ..parameters import CLASSES, Parameter, PriorBook
+from ..table.memberships import TableRequest, Tables
+from ..terms.base import Context
+from ..terms.expression import evaluate
+from ..terms.fixed import FixedPart
+from ..terms.member.feature_part import FeatureColumns
+from ..terms.member.roles import RolesPart
+from ..terms.member.weighing import Block
+from ..terms.registry import build_parts
+from ..terms.unit import UnitPart
+from .reading import Reading, names_of, read_outcome
+
+
+@dataclass(frozen=True, eq=False)
+class Specification:
+    """A model on data: everything an engine needs.
+
+    Attributes
+    ----------
+    formula : Formula
+    family : Family
+    tables : Tables
+    system : System
+    response : Response
+        The outcome on the scale that the family sees (after ``log(y)``).
+    offset : (groups,) array
+    book : PriorBook
+    reading : Reading
+        What was read of the formula before there were data.
+    notes : tuple of str
+        Remarks made while it was built.
+    expanded : Expanded or None
+        Rows of the linear predictor, where they are not the groups (cox).
+    """
+
+    formula: Formula
+    family: Family
+    tables: Tables
+    system: System
+    response: Response
+    offset: np.ndarray
+    book: PriorBook
+    request: TableRequest
+    reading: Reading
+    notes: tuple[str, ...] = field(default=())
+    expanded: Expanded | None = None
+
+    @cached_property
+    def used(self) -> frozenset[str]:
+        """Group columns that anything but the outcome uses."""
+        f = self.formula
+        nodes = [*(n for _, n in f.fixed), *f.offsets, *(x.term for x in f.fixes), *(u.unit for u in f.units)]
+        nodes += [n for u in f.units for _, n in u.slopes] + [n for i in f.interactions for n in i.terms]
+        of_effects = [name for u in f.units for name in effect_columns(u.effects, f.text)]
+        return frozenset([*of_effects, *(name for node in nodes for name in names_of(node))])
+
+    @property
+    def outcome(self) -> np.ndarray:
+        """The observed outcome (groups,): y, a share of successes, the time, the number of a category from 1."""
+        return self.response.observed
+
+    @property
+    def outcome_name(self) -> str:
+        """The outcome as the user wrote it."""
+        return to_text(self.formula.outcome)
+
+    @property
+    def group_ids(self) -> np.ndarray:
+        """Ids of the groups, or numbers of the rows where each row is a group."""
+        levels = self.tables.group_levels
+        ids = self.tables.order if levels is None else levels.values
+        assert ids is not None
+        return ids
+
+    @property
+    def groups(self) -> int:
+        """Number of groups."""
+        return self.system.groups
+
+    @cached_property
+    def entry(self) -> np.ndarray | None:
+        """Times (groups,) until which durations are known to last; None where no group entered late."""
+        family: Any = self.family
+        entry = family.entry(self.response.values) if isinstance(family, Entering) else np.zeros(1)
+        return entry if entry.any() else None
+
+    def outcomes(self, eta: np.ndarray, own: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Outcomes (groups,) of these groups drawn anew; durations given that they last until their entry."""
+        family: Any = self.family
+        if self.entry is None:
+            return family.simulate(eta, own, rng, self.response.values)
+        made = family.simulate_after(eta, own, rng, self.entry)
+        return np.maximum(made, np.nextafter(self.entry, np.inf))  # whatever rounding does
+
+    @property
+    def row_values(self) -> np.ndarray:
+        """What the family's kernel reads (c, rows); rows are groups in most families."""
+        return self.expanded.values if self.expanded else self.response.values
+
+    def row_weight(self, prior: bool = True) -> np.ndarray:
+        """Powers of the likelihood (rows,); pseudo-observations, which are priors, count or not."""
+        if self.expanded is None:
+            return self.response.weight
+        return np.append(self.response.weight, 1.0 if prior else 0.0)[self.expanded.rows.group]
+
+    def rows_of(self, groups: np.ndarray) -> np.ndarray:
+        """Rows of the linear predictor that belong to some groups."""
+        if self.expanded is None:
+            return groups
+        return np.flatnonzero(np.isin(self.expanded.rows.group, groups))
+
+    def own(self, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """The family's own numbers (..., k), those in x included: log hazards of a baseline.
+
+        Parameters
+        ----------
+        theta : (..., q) array
+        x : (..., size or more) array
+            In natural order.
+        """
+        system = self.system
+        if self.expanded is None:
+            return theta[..., system.family_start :]
+        last = len(system.parts) - 1
+        part: Any = system.parts[last]
+        effect = system.effect_start[last]
+        coefficients = x[..., system.size - len(part.coefficients) : system.size]
+        return part.own(theta[..., system.theta_of(last)], coefficients, x[..., effect : effect + part.effects])
+
+    @cached_property
+    def fixed(self) -> FixedPart:
+        """The group-level part."""
+        return next(p for p in self.system.parts if isinstance(p, FixedPart))
+
+    @cached_property
+    def members(self) -> dict[str, Block]:
+        """Member blocks by name."""
+        return {p.name: p for p in self.system.parts if isinstance(p, Block)}
+
+    @cached_property
+    def units(self) -> dict[str, UnitPart]:
+        """Unit terms by name."""
+        return {p.name: p for p in self.system.parts if isinstance(p, UnitPart)}
+
+    @cached_property
+    def structures(self) -> dict[str, tuple[int, Effects]]:
+        """Effects of each term that has any, with the number of its part."""
+        parts = enumerate(self.system.parts)
+        return {p.name: (k, p.structure) for k, p in parts if isinstance(p.structure, Effects)}
+
+    def effects_name(self, name: str) -> str:
+        """The part that has the effects of a block or unit: blocks whose effects belong together have one."""
+        for part in self.system.parts:
+            if isinstance(part, RolesPart) and name in part.roles:
+                return part.name
+        return name
+
+    def latent_place(self, part: int) -> slice:
+        """Where what a part's effects are made of is in x: latent effects, or coefficients without pooling."""
+        system = self.system
+        structure = dict(self.structures.values())[part]
+        if not structure.coefficients:
+            start = system.effect_start[part]
+            return slice(start, start + system.parts[part].effects)
+        end = system.kept + sum(len(p.coefficients) for p in system.parts[: part + 1])
+        return slice(end - len(structure.coefficients), end)
+
+    @cached_property
+    def weight_parameters(self) -> tuple[Parameter, ...]:
+        """Weight parameters that are estimated."""
+        return tuple(p for p in self.system.hypers if p.kind == "w" and not p.fixed)
+
+    @cached_property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """All parameters in the order of the tables: coefficients, weights, sds, the family's own."""
+        coefficients = [p for part in self.system.parts for p in coefficients_of(part)]
+        rest = [p for p in self.system.hypers if not p.linear]
+        kinds = ("w", "aggregate", "sd", "cor", "rho", "scale", "sigma", "shape", "phi", "nu", "cut")
+        baseline = self.system.expansion.part.coefficients if self.system.expansion else ()
+        return (*coefficients, *sorted(rest, key=lambda p: kinds.index(p.kind)), *baseline)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Names of all parameters, as in every table."""
+        return tuple(p.name for p in self.parameters)
+
+    @cached_property
+    def centers(self) -> np.ndarray:
+        """What was subtracted from the column of each coefficient, aligned with `parameters` (else zero)."""
+        found = _centers(self.system)
+        return np.array([found.get(n, 0.0) for n in self.names])
+
+    def collect(self, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """All parameters on their natural scale, the intercept at zero covariates.
+
+        Parameters
+        ----------
+        theta : (..., q) array
+        x : (..., size) array
+            In natural order.
+
+        Returns
+        -------
+        (..., parameters) array
+            In the order of `names`.
+        """
+        return np.concatenate([self.reported(theta), x[..., self.system.kept :]], axis=-1) @ self.collector.T
+
+    def reported(self, theta: np.ndarray) -> np.ndarray:
+        """Theta (..., q) as tables report it: correlations where the engines have partial ones."""
+        return self._by_structure(theta, "reported")
+
+    def given(self, reported: np.ndarray) -> np.ndarray:
+        """The inverse of :meth:`reported` for one (q,) array; nan where there is no such theta."""
+        return self._by_structure(reported, "given")
+
+    def _by_structure(self, theta: np.ndarray, how: str) -> np.ndarray:
+        out = theta
+        for k, structure in self.structures.values():
+            own = self.system.structure_theta(k)
+            before = theta[..., own]
+            after = getattr(structure, how)(before)
+            if after is not before:
+                out = out.copy() if out is theta else out
+                out[..., own] = after
+        return out
+
+    def reported_slope(self, theta: np.ndarray) -> np.ndarray:
+        """Derivative (q, q) of :meth:`reported` at theta."""
+        out = np.eye(len(theta))
+        for k, p in enumerate(self.system.hypers):
+            if p.kind == "cor":
+                h = min(1e-5, 0.5 * max(1.0 - abs(theta[k]), 1e-9))
+                up, down = theta.copy(), theta.copy()
+                up[k], down[k] = theta[k] + h, theta[k] - h
+                out[:, k] = (self.reported(up) - self.reported(down)) / (2.0 * h)
+        return out
+
+    @cached_property
+    def collector(self) -> np.ndarray:
+        """Matrix from (theta, coefficients of x) to `parameters`: a permutation, and the intercept's shift."""
+        system = self.system
+        have = [p.name for p in system.hypers] + [p.name for p in system.coefficients]
+        out = np.zeros((len(self.names), len(have)))
+        for row, name in enumerate(self.names):
+            out[row, have.index(name)] = 1.0
+        if "Intercept" in self.names:
+            row = self.names.index("Intercept")
+            for name, center in zip(self.names, self.centers, strict=True):
+                if center:
+                    out[row, have.index(name)] -= center
+        return out
+
+
+def _centers(system: System) -> dict[str, float]:
+    """What was subtracted from the column of each coefficient that has one."""
+    parts = [p for p in system.parts if isinstance(p, (FixedPart, Block, FeatureColumns))]
+    return {p.name: float(c) for part in parts for p, c in zip(part.parameters, part.center, strict=False)}
+
+
+def coefficients_of(part: Any) -> tuple[Parameter, ...]:
+    """A part's coefficients in the order in which the user wrote them, loose ones in their places."""
+    if isinstance(part, FixedPart):
+        return ((part.intercept,) if part.intercept else ()) + part.parameters
+    own = part.structure.coefficients if isinstance(part, (Block, UnitPart)) and part.structure else ()
+    return (part.parameters if isinstance(part, (Block, FeatureColumns)) else ()) + own
+
+
+def specify(reading: Reading, tables: Tables, family: Family, book: PriorBook, flat: bool) -> Specification:
+    """Build the model on its tables.
+
+    Parameters
+    ----------
+    flat : bool
+        Whether parameters have no prior unless the user gave one (ml and reml).
+    """
+    formula = reading.formula
+    response = family.read(read_outcome(formula, tables))
+    if reading.observation_weights is not None:
+        response = replace(response, weight=_observation_weights(reading.observation_weights, tables))
+    offset = np.zeros(tables.groups.n_rows)
+    for node in formula.offsets:
+        offset += evaluate(node, tables.groups, formula.text, "offset")
+    scale, location = family.scale(response, offset)
+    context = Context(formula.text, tables, book, scale, location, reading.columns, flat, sources=reading.sources)
+    expanding = isinstance(family, Expanding)
+    parts = build_parts(formula, reading.weights, context, family.no_intercept, centred=expanding)
+    own = family.parameters(book, scale, flat, response)
+    expanded = None
+    if expanding:
+        expanded = family.expand(response, offset, book, flat, to_text(formula.outcome))
+        family = expanded.family
+    system = System(parts, tables.groups.n_rows, own, offset, expanded.rows if expanded else None)
+    _check_enough(system)
+    check_collinear(system, _centers(system))
+    specification = Specification(
+        formula,
+        family,
+        tables,
+        system,
+        response,
+        offset,
+        book,
+        reading.request,
+        reading,
+        (*tables.notes, *context.notes, *(expanded.notes if expanded else ())),
+        expanded,
+    )
+    book.check_all_used(p.kind for p in specification.parameters)
+    _check_names(specification)
+    return specification
+
+
+def _check_names(specification: Specification) -> None:
+    """Every parameter has a name of its own; a column may not be called as what is no coefficient of it."""
+    seen: dict[str, Parameter] = {}
+    for p in specification.parameters:
+        if p.name in seen:
+            what = " and ".join(sorted({CLASSES[q.kind].split(" (")[0] for q in (seen[p.name], p)}))
+            raise ModelError(
+                f"two parameters would be called {p.name!r} ({what}), and tables could not tell them apart: rename the "
+                f"column {p.name.rsplit('.', 1)[-1]!r} of the data, or leave out the term that is there twice"
+            )
+        seen[p.name] = p
+
+
+def _observation_weights(name: str, tables: Tables) -> np.ndarray:
+    """Powers of the likelihood: numbers from zero, not all zero."""
+    column = tables.groups[name]
+    if column.kind not in ("number", "integer"):
+        raise DataError(f"observation_weights= names {name!r}, which holds {column.kind} values, not numbers")
+    values = np.asarray(column.values, dtype=float)
+    bad = np.flatnonzero(values < 0)
+    if len(bad):
+        raise DataError(
+            f"the observation weights {name!r} are negative in {len(bad)} groups (first: {values[bad[0]]:g}): a group "
+            "counts 0 times or more"
+        )
+    if not values.any():
+        raise DataError(f"the observation weights {name!r} are all zero")
+    return values
+
+
+def _check_enough(system: System) -> None:
+    """More coefficients than groups cannot be estimated; one group tells nothing of spread."""
+    if system.groups < 2:
+        raise ModelError(
+            "the data have one group only, and each group is one observation: there is nothing to estimate from; check "
+            "the group column"
+        )
+    count = len(system.coefficients) - (len(system.expansion.part.coefficients) if system.expansion else 0)
+    if count >= system.groups:
+        raise ModelError(f"{count} coefficients cannot be estimated from {system.groups} groups; leave out terms")

@@ -1,0 +1,1 @@
+"""What a fit knows, as arrays: from draws or from a maximum. No labels, no pandas."""

@@ -1,0 +1,211 @@
+r"""Predictions for the groups of the fit and for new ones.
+
+For new tables every part of the model is made again on them (same coding, same centring, the training constant of
+``normalize=total``); known members and units keep their effects, unseen ones get effects of their own: drawn from
+their population, or zero. Given theta and x the linear predictor is then the same sum as in the fit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from ..errors import DataError
+from ..latent.part import Part
+from ..latent.system import System
+from ..model.specification import Specification
+from ..table.memberships import TableRequest, Tables, assemble
+from ..terms.expression import evaluate
+from ..terms.member.feature_part import FeatureColumns
+from ..terms.member.weighing import Block
+from .quantities import trial_columns
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """The model on some tables: parts, and where each entry of their design meets an extended x.
+
+    The extended x is the fit's x in natural order followed by the effects of unseen members and units.
+
+    Attributes
+    ----------
+    unseen : tuple
+        Whose each of those effects is (number of the part, id, and what else the kind tells them apart by).
+    """
+
+    parts: tuple[Part, ...]
+    rows: tuple[np.ndarray, ...]
+    columns: tuple[np.ndarray, ...]
+    groups: int
+    unseen: tuple[tuple, ...]
+    offset: np.ndarray
+
+    @property
+    def fresh(self) -> int:
+        """Number of effects that the fit has not seen."""
+        return len(self.unseen)
+
+    def sharing(self, unseen: tuple[tuple, ...], size: int) -> Place:
+        """The same with the effects of all of `unseen`, in that order, behind an x of `size` entries."""
+        if unseen == self.unseen:
+            return self
+        where = {key: size + k for k, key in enumerate(unseen)}
+        moved = np.concatenate([np.arange(size), np.array([where[k] for k in self.unseen], dtype=np.int64)])
+        return replace(self, columns=tuple(moved[c] for c in self.columns), unseen=unseen)
+
+
+def share_unseen(places: list[Place], size: int) -> list[Place]:
+    """Scenarios in which a member or unit that the fit has not seen has one effect, whoever else is there."""
+    every = tuple(dict.fromkeys(key for p in places for key in p.unseen))
+    return [p.sharing(every, size) for p in places]
+
+
+def place(specification: Specification, tables: Tables | None) -> Place:
+    """The model on new tables, or on its own."""
+    system = specification.system
+    on = specification.tables if tables is None else tables
+    n = on.groups.n_rows
+    rows, columns, parts, unseen = [], [], [], []
+    coefficient = system.kept
+    terms = len(system.parts) - bool(system.expansion)  # a baseline is not in the linear predictor of a group
+    for k, (old, effect) in enumerate(zip(system.parts[:terms], system.effect_start[:terms], strict=True)):
+        part: Any = old if tables is None else old.on(tables)  # type: ignore[attr-defined]
+        own = len(part.coefficients)
+        r, c = part.entries()
+        local = c - own
+        known = np.where(local < old.effects, effect + local, system.size + len(unseen) + local - old.effects)
+        rows.append(r)
+        columns.append(np.where(c < own, coefficient + c, known))
+        parts.append(part)
+        if part.effects > old.effects:
+            unseen += [(k, *key) for key in part.structure.unseen()]
+        coefficient += own
+    offset = np.zeros(n)
+    for node in specification.formula.offsets:
+        offset += evaluate(node, on.groups, specification.formula.text, "offset")
+    return Place(tuple(parts), tuple(rows), tuple(columns), n, tuple(unseen), offset)
+
+
+class Predictor:
+    """Linear predictors of a :class:`Place` for many (theta, x)."""
+
+    def __init__(self, where: Place, system: System):
+        self.where = where
+        self.system = system
+        self.scratch = [p.scratch(gradient=False) for p in where.parts]
+        self.values = [np.zeros(len(r)) for r in where.rows]
+        self.slots = [np.arange(len(r)) for r in where.rows]
+        self.new = where.parts != system.parts[: len(where.parts)]
+        self.trained: dict[int, Any] = {}
+        self.theta = np.empty(0)
+
+    def entries(self, theta: np.ndarray) -> np.ndarray:
+        """Fill the design at theta; returns the offset (groups,)."""
+        self.theta = theta
+        offset = self.where.offset.copy()
+        for k, part in enumerate(self.where.parts):
+            own = theta[self.system.reads(k)]
+            if isinstance(part, Block) and part.rule == "total" and self.new:
+                part = part.with_scale(self._trained_scale(k, own))
+                self.scratch[k]["fixed"] = False
+            elif isinstance(part, FeatureColumns) and self.new:
+                part = part.held(self.system.parts[k], own)  # type: ignore[arg-type]
+            if not part.fill(own, self.scratch[k], self.slots[k], self.values[k], offset):
+                raise DataError(
+                    f"the weights of {part.name} are not finite on these data: look at the columns that they are "
+                    "made from"
+                )
+        return offset
+
+    def _trained_scale(self, k: int, theta: np.ndarray) -> float:
+        """The constant of ``normalize=total`` over the memberships of the fit."""
+        old = self.system.parts[k]
+        assert isinstance(old, Block)
+        if k not in self.trained:
+            self.trained[k] = old.weighing.scratch(gradient=False)
+        room = self.trained[k]
+        old.weights(theta, room)
+        return float(room["scale"][0])
+
+    def eta(self, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """Linear predictor (groups,) at theta and an extended x."""
+        out = self.entries(theta)
+        for rows, columns, values in zip(self.where.rows, self.where.columns, self.values, strict=True):
+            out += np.bincount(rows, values * x[columns], self.where.groups)
+        return out
+
+    def matrix(self, width: int) -> Any:
+        """The design as last filled: sparse (groups, width), columns as in an extended x."""
+        rows, columns = np.concatenate(self.where.rows), np.concatenate(self.where.columns)
+        return sparse.csr_array((np.concatenate(self.values), (rows, columns)), shape=(self.where.groups, width))
+
+    def level_names(self) -> list[str]:
+        """Member blocks and units with effects."""
+        return [p.name for p in self.where.parts if p.effects]
+
+    def level_variances(self) -> np.ndarray:
+        """Variance a'D^-1 a (levels, groups) that each level brings to the linear predictor, over its population."""
+        out = [self._variance(k, *entries) for k, *entries in self._of_levels()]
+        return np.stack(out) if out else np.zeros((0, self.where.groups))
+
+    def level_covariances(self, places: np.ndarray) -> np.ndarray:
+        """Covariance (levels, k, k) of some groups' linear predictors through each level.
+
+        By polarisation: 2 a'D^-1 b is the variance of a + b less those of a and b.
+        """
+        out = []
+        for k, rows, latent, values in self._of_levels():
+            single = self._variance(k, rows, latent, values)[places]
+            block = np.diag(single)
+            for i in range(len(places)):
+                for j in range(i):
+                    inside = (rows == places[i]) | (rows == places[j])
+                    both, at = np.unique(latent[inside], return_inverse=True)
+                    summed = np.bincount(at.reshape(-1), values[inside], len(both))
+                    variance = self._variance(k, np.zeros(len(both), dtype=np.int64), both, summed)[0]
+                    block[i, j] = block[j, i] = 0.5 * (variance - single[i] - single[j])
+            out.append(block)
+        return np.stack(out)
+
+    def _variance(self, k: int, rows: np.ndarray, latent: np.ndarray, values: np.ndarray) -> np.ndarray:
+        structure: Any = self.where.parts[k].structure
+        if structure is None:
+            return np.bincount(rows, values**2, self.where.groups)
+        return structure.variance(self.theta[self.system.structure_theta(k)], rows, latent, values)
+
+    def _of_levels(self) -> list[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
+        """Part, and group, latent effect and value of the entries of effects in the design as last filled."""
+        out = []
+        for k, part in enumerate(self.where.parts):
+            if part.effects:
+                rows, columns = part.entries()
+                inside = columns >= len(part.coefficients)
+                out.append((k, rows[inside], columns[inside] - len(part.coefficients), self.values[k][inside]))
+        return out
+
+    def effect_spread(self) -> np.ndarray:
+        """Standard deviation (groups,) of what all effects bring to the linear predictor, over their populations."""
+        return np.sqrt(self.level_variances().sum(axis=0))
+
+
+def new_tables(
+    specification: Specification, data: Any, memberships: Any, members: Any, trials: bool = False,
+    more: tuple[str, ...] = (),
+) -> Tables:  # fmt: skip
+    """Tables for prediction: what the formula needs, the outcome apart.
+
+    Parameters
+    ----------
+    trials : bool
+        Whether the numbers of trials are needed.
+    more : tuple of str
+        Further columns of memberships to read.
+    """
+    request = specification.request
+    kept = set(specification.used) | (set(trial_columns(specification)) if trials else set())
+    columns = tuple(c for c in request.group_columns if c not in request.outcome_columns or c in kept)
+    blocks = tuple(replace(b, columns=tuple(dict.fromkeys((*b.columns, *more)))) for b in request.blocks)
+    return assemble(TableRequest(request.group, columns, blocks, droppable=False), data, memberships, members)

@@ -1,0 +1,1 @@
+"""Log-likelihoods of groups that are left out."""

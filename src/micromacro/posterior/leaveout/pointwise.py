@@ -1,0 +1,72 @@
+"""Log-likelihoods of the groups at draws of theta and x, given the effects: the raw material of LOO and WAIC."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...errors import EngineError
+from ...latent.mode import LatentPosterior
+from ...model.specification import Specification
+from ..base import Posterior
+from ..intervals import check_whole
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Some of a fit's draws, evenly spaced within each chain.
+
+    Attributes
+    ----------
+    theta : (chain, draw, q) array
+    x : (chain, draw, size) array
+        In natural order.
+    """
+
+    theta: np.ndarray
+    x: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Chains and draws of each."""
+        return self.theta.shape[0], self.theta.shape[1]
+
+
+def sample(posterior: Posterior, most: int | None, what: str) -> Sample:
+    """At most `most` draws (all with None), equally many of each chain."""
+    most = None if most is None else check_whole("draws", most, 2)
+    draws = posterior.outcome.draws
+    if draws is None:
+        raise EngineError(f'{what} needs draws from the posterior: fit with engine="mcmc" (or "laplace")')
+    chains, length = draws.theta.shape[:2]
+    keep = length if most is None else max(1, min(length, most // chains))
+    at = np.unique(np.linspace(0, length - 1, keep).astype(int))
+    return Sample(draws.theta[:, at], draws.x[:, at])
+
+
+def group_values(specification: Specification, rows: np.ndarray) -> np.ndarray:
+    """What the rows of the latent system bring to each group: (rows,) to (groups,)."""
+    return specification.system.gather(rows)
+
+
+def log_likelihood(specification: Specification, draws: Sample, weighted: bool = True) -> np.ndarray:
+    """Log-likelihood of each group at each draw, effects given (chain, draw, group).
+
+    Parameters
+    ----------
+    weighted : bool
+        Whether the model's observation weights multiply it.
+    """
+    s = specification
+    density = LatentPosterior(s.system, s.family, s.row_values, s.row_weight(prior=False) if weighted else None)
+    room = density.workspace(gradient=False)
+    order = s.system.symbolic.order
+    out = np.empty((*draws.shape, s.groups))
+    for chain, draw in np.ndindex(draws.shape):
+        theta = draws.theta[chain, draw]
+        density.fill(theta, room)
+        density.predict(room, np.ascontiguousarray(draws.x[chain, draw][order]), room.eta)
+        density.rows(room.eta, theta, room.slopes)
+        out[chain, draw] = group_values(s, room.slopes[0])
+    return out

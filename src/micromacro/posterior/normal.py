@@ -1,0 +1,126 @@
+r"""Draws from the normal approximation around a maximum, for what has no simple standard error (ranks, say).
+
+With V the covariance of theta (and of coefficients that are arguments of the likelihood) and H the factorised Hessian
+in x,
+
+.. math:: \theta = \hat\theta + \delta, \qquad x = \hat x + \frac{d\hat x}{d\theta}\delta + L^{-\prime} z,
+   \qquad \delta \sim N(0, V),\; z \sim N(0, I),
+
+which has the joint covariance that the standard errors come from. Positive parameters are drawn on the log scale,
+correlations on Fisher's; an entry on its boundary stays there. Of an sd that is below its standard error the log scale
+knows nothing: it is drawn plainly and folded at zero, as the likelihood is even in it. What is normal is an effect
+u = sd x, not x, so that a linear predictor which the data know well keeps its spread:
+:math:`\hat{sd}\,x + \hat x\,\delta_{sd}` is drawn and then divided by the sd drawn.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from scipy import sparse
+from scipy.sparse.linalg import splu
+
+from ..engines.base import Draws
+from ..engines.factor import conditional_factor
+from ..errors import EngineError
+from ..numerics.cholesky import solve_upper
+from ..parameters import HIGHEST
+from .base import Posterior
+
+
+def as_draws(posterior: Posterior, draws: int, rng: np.random.Generator) -> Posterior:
+    """The posterior itself if it has draws; else one made of draws from the normal approximation (one chain)."""
+    if posterior.sampled:
+        return posterior
+    specification, optimum = posterior.specification, posterior.outcome.optimum
+    assert optimum is not None
+    system, p = specification.system, optimum.x_slope.shape[1]
+    root = _root(optimum.covariance[:p, :p])
+    panel, s = conditional_factor(posterior.outcome), system.symbolic
+    q = len(optimum.theta)
+    scaled = [_Scale(posterior, k) for k, _ in specification.structures.values() if system.parts[k].effects]
+    thetas, xs = np.empty((draws, q)), np.empty((draws, system.size))
+    for d in range(draws):
+        delta = np.empty(0)
+        for attempt in range(200):
+            delta = root @ rng.standard_normal(root.shape[1])
+            thetas[d] = _moved(posterior, delta[:q])
+            if specification.family.possible(thetas[d][system.family_start :]):
+                break
+            if attempt == 199:
+                raise EngineError(
+                    "the normal approximation at the maximum lies outside the family's parameters: use mcmc"
+                )
+        z = rng.standard_normal(system.size)
+        solve_upper(s.layout, panel, z)
+        z = system.natural_order(z)
+        if p > q:  # coefficients are among the p already
+            z[system.kept :] = 0.0
+        xs[d] = optimum.x + optimum.x_slope @ delta + z
+        for scale in scaled:
+            xs[d][scale.place] = scale.latent(xs[d][scale.place], thetas[d], delta)
+    made = Draws(thetas[None], xs[None], np.zeros((1, draws)), {}, optimum.peaks)
+    return Posterior(replace(posterior.outcome, draws=made))
+
+
+def _root(covariance: np.ndarray) -> np.ndarray:
+    """A matrix R with R R' = covariance, which may be singular."""
+    values, vectors = np.linalg.eigh(0.5 * (covariance + covariance.T))
+    return vectors * np.sqrt(np.maximum(values, 0.0))
+
+
+class _Scale:
+    """The effects of a part, whose normal distribution is carried over to the latent entries.
+
+    With effects u = T(theta) x that distribution has the draw T(theta^) x + (dT/dtheta delta) x^; x is what makes it
+    at the theta drawn. Where that is not one vector (an sd of zero, more latent entries than effects), x stays.
+    """
+
+    def __init__(self, posterior: Posterior, part: int):
+        specification, optimum = posterior.specification, posterior.outcome.optimum
+        assert optimum is not None
+        self.structure = posterior.structure(part)
+        self.place = specification.latent_place(part)
+        self.own = specification.system.structure_theta(part)
+        theta, at, boundary = optimum.theta[self.own], optimum.x[self.place], optimum.boundary[self.own]
+        self.matrix = self.structure.natural(theta)
+        count = len(self.structure.labels()[0][1])
+        sds = np.array([p.kind == "sd" for p in self.structure.hypers], dtype=bool)
+        self.scaled = count == self.structure.latents and not np.any(boundary | (sds & (theta == 0.0)))
+        self.slope = np.zeros((count, len(theta)))
+        for k in range(len(theta)) if self.scaled else ():
+            h = 1e-6 * max(abs(theta[k]), 1e-2)
+            up, down = theta.copy(), theta.copy()
+            up[k], down[k] = theta[k] + h, theta[k] - h
+            self.slope[:, k] = (self.structure.natural(up) @ at - self.structure.natural(down) @ at) / (2.0 * h)
+
+    def latent(self, x: np.ndarray, theta: np.ndarray, delta: np.ndarray) -> np.ndarray:
+        """Latent entries at a theta drawn, from those drawn at the estimate."""
+        if not self.scaled:
+            return x
+        moved = self.slope @ delta[self.own]
+        return splu(sparse.csc_array(self.structure.natural(theta[self.own]))).solve(self.matrix @ x + moved)
+
+
+def _moved(posterior: Posterior, delta: np.ndarray) -> np.ndarray:
+    """Theta moved by `delta` (natural scale), positive entries on the log scale, correlations on Fisher's."""
+    optimum = posterior.outcome.optimum
+    assert optimum is not None
+    out = optimum.theta + delta
+    for k, p in enumerate(posterior.specification.system.hypers):
+        at = optimum.theta[k]
+        if optimum.boundary[k]:
+            out[k] = at
+        elif p.positive and at > 0.0:
+            vague = p.kind == "sd" and optimum.covariance[k, k] > at * at
+            out[k] = max(abs(out[k]), 1e-8 * at) if vague else at * np.exp(delta[k] / at)
+        elif p.kind == "cor" and abs(at) < 1.0:
+            drawn = np.tanh(np.arctanh(at) + delta[k] / (1.0 - at * at))
+            out[k] = min(max(drawn, -HIGHEST), HIGHEST)
+        elif p.kind == "rho":
+            out[k] = min(max(out[k], 0.0), HIGHEST)
+        else:
+            low, high = p.prior.support
+            out[k] = min(max(out[k], low), high)
+    return out

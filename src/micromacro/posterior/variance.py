@@ -1,0 +1,72 @@
+r"""Variance components: what part of the outcome's variance each level brings.
+
+Effects reach group i through its row a of A, so their share of its variance is :math:`a'D^{-1}a`: for independent
+effects of members :math:`sd_u^2 \sum_j w_{ij}^2` (a member listed twice adds its weights first), for those of a unit
+:math:`sd_v^2`, with slopes :math:`z_i'\Sigma z_i`. The table gives the mean over the groups that have members. The
+residual brings :math:`\sigma^2`, or what the family's
+distribution has on the link scale (:math:`\pi^2/3` for the logit; Nakagawa, Johnson and Schielzeth 2017 for counts, at
+the mean count). Fixed covariates are conditioned on. Where the residual has no variance (Student's t with nu <= 2) its
+share is 1.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..effects.base import Effects
+from ..terms.member.term import MemberPart
+from .base import Posterior
+
+
+def variances(posterior: Posterior, theta: np.ndarray) -> np.ndarray:
+    """Mean variance of each level (levels,) at one theta."""
+    system = posterior.specification.system
+    room = system.workspace(gradient=False)
+    system.fill(theta, room)
+    out = []
+    for k, structure in random_parts(posterior):
+        part = system.parts[k]
+        filled = system.groups
+        if isinstance(part, MemberPart):
+            filled = int(np.count_nonzero(np.diff(part.memberships.start)))
+        row, latent, _ = structure.places
+        values = system.values_of(k, room)[-len(row) :]
+        brought = structure.variance(theta[posterior.structure_place(k)], row, latent, values)
+        out.append(float(brought.sum()) / filled)
+    rest = link_variance(posterior, theta)
+    return np.array(out if rest is None else [*out, rest])
+
+
+def shares(v: np.ndarray, axis: int) -> np.ndarray:
+    """Parts of a sum; where a term is infinite it is all of it."""
+    endless = np.isinf(v)
+    gone = endless.any(axis=axis, keepdims=True)
+    finite = np.where(endless, 0.0, v)
+    total = np.where(gone, 1.0, finite.sum(axis=axis, keepdims=True))
+    return np.where(gone, endless, finite / total)
+
+
+def random_parts(posterior: Posterior) -> list[tuple[int, Effects]]:
+    """Effects with a distribution, with the number of their part."""
+    return [(k, s) for k, s in posterior.specification.structures.values() if not s.coefficients]
+
+
+def link_variance(posterior: Posterior, theta: np.ndarray) -> float | None:
+    """Variance of the outcome given the linear predictor, on the link scale; None where none is agreed on."""
+    s = posterior.specification
+    own = theta[s.system.family_start :]
+    return s.family.link_variance(own, float(np.mean(s.outcome)))
+
+
+def levels(posterior: Posterior) -> list[str]:
+    """Names of the levels with effects; the residual last."""
+    names = [structure.name for _, structure in random_parts(posterior)]
+    theta = np.array([p.start for p in posterior.specification.system.hypers])
+    return names if link_variance(posterior, theta) is None else [*names, "residual"]
+
+
+def sds(posterior: Posterior, theta: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """Standard deviation of one effect of each level (draws, levels), nan with slopes; of the residual, from `v`."""
+    columns = [[s.spread(t[posterior.structure_place(k)]) for t in theta] for k, s in random_parts(posterior)]
+    rest = [np.sqrt(v[:, len(columns)])] if v.shape[1] > len(columns) else []
+    return np.stack([*map(np.asarray, columns), *rest], axis=1)

@@ -1,0 +1,1 @@
+"""What a fit can be asked: one file per group of verbs."""

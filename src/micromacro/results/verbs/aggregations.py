@@ -1,0 +1,271 @@
+r"""How do members combine? Rival micro-macro links of one member block, fitted and set against each other.
+
+Each link is the same model with one block written anew. Links are judged by leave-one-out with effects and
+coefficients integrated out. A difference counts where it is larger than :data:`CLEAR` and than twice its error (small
+differences and those of the size of their error are not to be relied on: Sivula, Magnusson, Matamoros and Vehtari
+2020). A link that contains another, as ``power`` contains the mean, can never be much worse than it; where it is better
+by less than :data:`CLEAR`, the simpler one is preferred.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from ...errors import ModelError
+from ...language.nodes import Binary, Call, Formula, MemberCall, Name, Node, Number
+from ...language.parse import parse_formula
+from ...language.printing import member_text
+from ...posterior.leaveout.integrated import Cavities
+from ...posterior.leaveout.joint import LeaveSetsOut
+from ...posterior.leaveout.scores import standard_error
+from .compare import stacking
+
+if TYPE_CHECKING:
+    from ..fit import Fit
+
+CLEAR = 4.0
+SAME = 0.05  # elpd and its error below which two links are one model on these data
+NONE, ONE = Name("none"), Number(1.0, "1")
+#: What each link contains as a special or a limiting case.
+CONTAINS = {"power": ("mean",), "smax": ("mean", "max", "min")}
+
+
+# -- writing links -----------------------------------------------------------------------------------------------------
+
+
+def member_block(formula: Formula, block: str | None) -> MemberCall:
+    """The member block of that name, or the only one."""
+    calls = {call.name or call.member.name: call for call in formula.members}
+    if block is None and len(calls) == 1:
+        return next(iter(calls.values()))
+    if block not in calls:
+        given = "has several" if block is None and calls else f"has no block {block!r}" if calls else "has none"
+        raise ModelError(
+            f"aggregations() rewrites one member block, and the model {given}: {', '.join(calls) or 'mm()'}"
+        )
+    return calls[block]
+
+
+def read_link(text: str) -> tuple[str, str | None]:
+    """The word of a link and its column."""
+    word, _, rest = text.replace(" ", "").partition("(")
+    column = rest.removesuffix(")") or None
+    needs = word in ("largest", "power")
+    if word not in ("mean", "sum", "max", "min", "largest", "power", "smax") or needs != (column is not None):
+        raise ModelError(f"{text!r} is not a link: they are mean, sum, max, min, largest(x), power(x + z), smax")
+    return word, column
+
+
+def tidy(text: str) -> str:
+    """A link without blanks that mean nothing."""
+    return " ".join(text.split()).replace(" (", "(").replace("( ", "(").replace(" )", ")")
+
+
+def write_link(formula: Formula, call: MemberCall, text: str) -> str:
+    """The formula with one block rewritten to a link."""
+    word, column = read_link(text)
+    rule = call.normalize if call.normalize in ("total", "group") else "group"
+    weights = {
+        "mean": Binary("/", ONE, Name("n")),
+        "sum": ONE,
+        "largest": Binary("==", Name(column or ""), Call("max", (Name(column or ""),))),
+        "power": Call("power", tuple(_sum_of(column or ""))),
+    }
+    if word in weights:
+        rule = {"sum": "none", "largest": "group"}.get(word, rule)
+        call_text = member_text(replace(call, weights=weights[word], normalize=rule, parameters=None))
+    else:
+        call_text = " + ".join(member_text(c) for c in _features(call, word))
+    return formula.text[: call.span.start] + call_text + formula.text[call.span.stop :]
+
+
+def _sum_of(column: str) -> list[Node]:
+    formula = parse_formula(f"y ~ mm(a, b, weights = power({column}))")
+    weights = formula.members[0].weights
+    assert isinstance(weights, Call)
+    return list(weights.args)
+
+
+def _features(call: MemberCall, word: str) -> list[MemberCall]:
+    """A block for the feature of each covariate, and one with the effects, whose weights stay what they were."""
+    name = call.name or call.member.name
+    if not call.covariates or call.intercept or call.fixes or any(sign == "-" for sign, _ in call.covariates):
+        raise ModelError(
+            f"{word} is of covariates, and block {name!r} has "
+            + ("none" if not call.covariates else "1 +, fix() or a minus among them")
+        )
+    out = []
+    for k, (sign, node) in enumerate(call.covariates):
+        own = name if len(call.covariates) == 1 else f"{name}_{node.name if isinstance(node, Name) else k + 1}"
+        base = replace(call, covariates=((sign, node),), effects=NONE, name=own, parameters=None)
+        if word == "smax":
+            out.append(replace(base, weights=None, normalize=None, aggregate=Call("smax", (Name("kappa"),))))
+        else:
+            out.append(replace(base, weights=Binary("==", node, Call(word, (node,))), normalize="group"))
+    if call.effects != NONE:
+        out.append(replace(call, covariates=(), name=f"{name}_effects"))
+    return out
+
+
+def carried(given: Any, name: str, text: str) -> Any:
+    """Priors (or fixed values) by parameter name, as far as the rewritten block has the parameters."""
+    if not isinstance(given, dict):
+        return given
+    out = {}
+    moved = read_link(text)[0] in ("max", "min", "smax")
+    for key, value in given.items():
+        if moved and (key == f"{name}.sd" or key.startswith(f"{name}.w.")):
+            out[f"{name}_effects{key[len(name) :]}"] = value
+        elif not key.startswith(f"{name}.w."):  # the weights of other links have other parameters
+            out[key] = value
+    return out
+
+
+# -- judging them ------------------------------------------------------------------------------------------------------
+
+
+def pointwise(fit: Fit) -> np.ndarray:
+    """Log density of each group left out: over theta's posterior, or at the maximum less one for each of theta."""
+    optimum = fit.posterior.outcome.optimum
+    if optimum is None:
+        return fit.loo(integrated=True).column("elpd")
+    free = sum(not p.fixed for p in fit.specification.system.hypers)
+    if fit.specification.expanded:  # a group has several rows, which leave together
+        each = [np.array([i]) for i in range(fit.nobs)]
+        return LeaveSetsOut(fit.specification, each).at(optimum.theta) - free / fit.nobs
+    return Cavities(fit.specification).at(optimum.theta).log_density - free / fit.nobs
+
+
+@dataclass(frozen=True, eq=False)
+class Aggregations:
+    """Rival links and what the data say of them.
+
+    Attributes
+    ----------
+    table : DataFrame
+        Indexed by link, the best one first: ``elpd``, ``difference`` from the best and ``se_difference``, stacking
+        ``weight``, ``shape`` (the link's own parameters with their standard errors), ``verdict``. Links that are one
+        model on these data share a row.
+    preferred : tuple of str
+        The link that the data prefer; several where they cannot tell.
+    verdict : str
+        The same in words.
+    formulas : dict of str
+        What was fitted.
+    fits : dict of Fit
+    """
+
+    table: pd.DataFrame
+    preferred: tuple[str, ...]
+    verdict: str
+    formulas: dict[str, str] = field(repr=False)
+    fits: dict[str, Fit] = field(repr=False)
+
+    @property
+    def decided(self) -> bool:
+        """Whether the data prefer one link."""
+        return len(self.preferred) == 1
+
+    def __repr__(self) -> str:
+        return f"{self.table.round(2).to_string()}\n{self.verdict}"
+
+    def plot(self, ax: Any = None) -> Any:
+        """Differences from the best link with bars of two standard errors; returns the Axes."""
+        from ..plots.style import GREY, ORANGE, axes, finish
+
+        table = self.table.iloc[::-1]
+        ax = axes(ax, (6.4, 0.45 * len(table) + 1.2))
+        at = np.arange(len(table))
+        chosen = [bool(set(names.split(" = ")) & set(self.preferred)) for names in table.index]
+        ax.axvspan(-CLEAR, 0.0, color=GREY, alpha=0.15, lw=0)
+        ax.axvline(0.0, color=GREY, lw=0.8)
+        for here, difference, error, ours in zip(at, table["difference"], table["se_difference"], chosen, strict=True):
+            ax.errorbar(difference, here, xerr=2.0 * error, fmt="o", color=ORANGE if ours else "black", capsize=0)
+        ax.set_yticks(at, table.index)
+        ax.set_xlabel("difference in elpd from the best (2 standard errors; shaded: too small to tell)")
+        return finish(ax)
+
+
+def judge(fits: dict[str, Fit], formulas: dict[str, str], own: dict[str, str]) -> Aggregations:
+    """Table and verdict.
+
+    Parameters
+    ----------
+    own : dict of str
+        The shape parameters of each link, as text.
+    """
+    values = {name: pointwise(fit) for name, fit in fits.items()}
+    groups = _coinciding(values)
+    order = sorted(groups, key=lambda names: -values[names[0]].sum())
+    stacked = np.stack([values[names[0]] for names in order])
+    gap = stacked.sum(axis=1) - stacked[0].sum()
+    errors = np.array([0.0, *(standard_error(v - stacked[0]) for v in stacked[1:])])
+    close = [k for k in range(len(order)) if -gap[k] < CLEAR or -gap[k] < 2.0 * errors[k]]
+    near = [order[k] for k in close]
+    value = dict(zip(order, stacked.sum(axis=1), strict=True))
+    simplest = [
+        names for names in near
+        if all(names is o or (_contains(o, names) and value[o] - value[names] < CLEAR) for o in near)
+    ]  # fmt: skip
+    kept = simplest[:1] or near
+    preferred = tuple(name for names in kept for name in names)
+    words = ["preferred" if names in kept and len(preferred) == 1 else "undecided" if names in kept
+             else f"contains {kept[0][0]}" if names in near else "worse" for names in order]  # fmt: skip
+    table = pd.DataFrame(
+        {
+            "elpd": stacked.sum(axis=1), "difference": gap, "se_difference": errors, "weight": stacking(stacked.T),
+            "shape": ["; ".join(filter(None, (own[n] for n in names))) for names in order], "verdict": words,
+        },
+        index=pd.Index([" = ".join(names) for names in order], name="link"),
+    )  # fmt: skip
+    return Aggregations(table, preferred, _words(kept, near, order, gap, errors), formulas, fits)
+
+
+def _coinciding(values: dict[str, np.ndarray]) -> list[tuple[str, ...]]:
+    """Links in groups that are one model on these data."""
+    out: list[list[str]] = []
+    for name, own in values.items():
+        for group in out:
+            apart = own - values[group[0]]
+            if abs(apart.sum()) < SAME and math.sqrt(len(apart)) * float(np.std(apart)) < SAME:
+                group.append(name)
+                break
+        else:
+            out.append([name])
+    return [tuple(group) for group in out]
+
+
+def _contains(wide: tuple[str, ...], narrow: tuple[str, ...]) -> bool:
+    """Whether a link contains another as a special case."""
+    return any(n in CONTAINS.get(w.partition("(")[0], ()) for w in wide for n in narrow)
+
+
+def _words(
+    kept: list[tuple[str, ...]], near: list[tuple[str, ...]], order: list[tuple[str, ...]], gap: np.ndarray,
+    errors: np.ndarray,
+) -> str:  # fmt: skip
+    said = [" = ".join(names) for names in kept]
+    worse = [k for k in range(len(order)) if order[k] not in near]
+    rest = ""
+    if worse:
+        k = worse[0]
+        rest = f"; the next, {' = '.join(order[k])}, is behind by {-gap[k]:.1f} (se {errors[k]:.1f})"
+    if len(kept) == 1 and len(kept[0]) == 1:
+        also = [" = ".join(n) for n in near if n not in kept]
+        more = f" ({', '.join(also)} contains it and is no better)" if also else ""
+        return f"the data prefer {said[0]}{more}{rest}"
+    if len(kept) == 1:
+        return f"undecided between {' and '.join(kept[0])}, which are one model on these data{rest}"
+    return f"undecided between {', '.join(said)}: they differ by less than {CLEAR:g} or than twice the error{rest}"
+
+
+def shape_text(fit: Fit, name: str) -> str:
+    """The parameters of a block's weights and shapes, with standard errors."""
+    inside = [p.name for p in fit.specification.system.hypers if p.kind in ("w", "aggregate") and not p.linear]
+    inside = [n for n in inside if n.split(".")[0] in (name, f"{name}_effects") or n.startswith(f"{name}_")]
+    return ", ".join(f"{n} {fit.params[n]:.2f} ({fit.bse[n]:.2f})" for n in inside)

@@ -1,0 +1,350 @@
+"""What the data cannot tell apart: ``Model.check()`` before a fit, ``fit.identification()`` after it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import combinations, pairwise
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+from scipy.sparse import csgraph
+
+from ...errors import EngineError
+from ...model.specification import Specification
+from ...posterior.base import Posterior
+from ...table.screen import counted
+from ...terms.member.weighing import Block
+from ...terms.unit import UnitPart
+
+EXAMPLES = 3  # named of what was found many times
+SIMILAR = 0.95  # cosine between two parameters' effects on the weights from which they are called collinear
+COLUMNS = ["term", "check", "level", "count", "message"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing found.
+
+    Attributes
+    ----------
+    term : str
+        Member block or unit term.
+    check : str
+        What was looked for, in a word or two.
+    level : {"problem", "note"}
+        A problem leaves a parameter without information or two terms the same; a note is to be known.
+    count : int
+        Members, groups, parameters or sets concerned.
+    message : str
+    """
+
+    term: str
+    check: str
+    level: str
+    count: int
+    message: str
+
+
+@dataclass(frozen=True)
+class Check:
+    """What ``Model.check()`` found; prints as a list.
+
+    Attributes
+    ----------
+    findings : tuple of Finding
+    """
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether no problem was found (notes do not count)."""
+        return not any(f.level == "problem" for f in self.findings)
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """A row a finding: term, check, level, count, message."""
+        return pd.DataFrame([vars(f) for f in self.findings], columns=COLUMNS)
+
+    def __str__(self) -> str:
+        if not self.findings:
+            return "check: nothing found that the data could not tell apart"
+        marks = {"problem": "!", "note": "-"}
+        return "\n".join(["check:", *(f"  {marks[f.level]} {f.term}: {f.message}" for f in self.findings)])
+
+    __repr__ = __str__
+
+
+def check(specification: Specification) -> Check:
+    """Look through a model for what its data cannot tell apart; see ``Model.check``."""
+    found: list[Finding] = []
+    blocks = [p for p in specification.system.parts if isinstance(p, Block)]
+    units = [p for p in specification.system.parts if isinstance(p, UnitPart)]
+    ids = specification.tables.group_levels
+    for block in blocks:
+        found += [*_members(block, ids.values if ids else None), *_weights(block)]
+    for unit in units:
+        found += _singles(unit, specification)
+    found += _same_effects(blocks, units)
+    found.sort(key=lambda f: f.level != "problem")
+    return Check(tuple(found))
+
+
+# -- members -------------------------------------------------------------------------------------------------------
+
+
+def _some(values: Any) -> str:
+    """The first few of what was found."""
+    return ", ".join(str(v) for v in values[:EXAMPLES]) + (", ..." if len(values) > EXAMPLES else "")
+
+
+def _members(block: Block, ids: np.ndarray | None) -> Iterator[Finding]:
+    """Members seen once, members always together, groups and sets of groups that share no member with others."""
+    if not _has_effects(block):
+        return
+    rows, names = block.weighing.memberships, block.levels.values
+    keys = np.unique(rows.member * np.int64(len(rows.start)) + rows.group)  # a member listed twice is there once
+    member, group = keys // len(rows.start), keys % len(rows.start)
+    seen = np.bincount(member, minlength=len(names))
+    single = np.flatnonzero(seen == 1)
+    if len(single):
+        yield Finding(
+            block.name, "seen once", "note", len(single),
+            f"{len(single)} of {counted(len(names), 'member')} are in one group only (first: {_some(names[single])}): "
+            "their effects are told from that group's residual by their distribution alone",
+        )  # fmt: skip
+    together = _together(member, group, len(names))
+    if together:
+        first = "; ".join(" and ".join(str(names[m]) for m in t[:EXAMPLES]) for t in together[:EXAMPLES])
+        yield Finding(
+            block.name, "always together", "note", sum(map(len, together)),
+            f"{counted(len(together), 'set')} of members are in exactly the same groups (first: {first}): the data see "
+            "the weighted sum of their effects only",
+        )  # fmt: skip
+    sets = _components(member, group, len(names), len(rows.start) - 1)
+    alone = [int(s[0]) for s in sets if len(s) == 1]
+    linked = [s for s in sets if len(s) > 1]
+    if alone and len(sets) > 1:
+        where = "" if ids is None else f" (first: {_some(ids[sorted(alone)])})"
+        yield Finding(
+            block.name, "alone", "note", len(alone),
+            f"{counted(len(alone), 'group')} of {sum(map(len, sets))} share no member with any other{where}: "
+            "their members are compared with others through what else the groups have in common",
+        )  # fmt: skip
+    if len(linked) > 1:
+        where = "" if ids is None else f" (smallest: {_some(ids[linked[0]])})"
+        shown = ", ".join(str(len(s)) for s in linked[:EXAMPLES]) + (", ..." if len(linked) > EXAMPLES else "")
+        yield Finding(
+            block.name, "disconnected", "note", len(linked),
+            f"the groups fall into {len(linked)} sets that share no member, of {shown} groups{where}: members of "
+            "different sets are compared through what else the groups have in common, not with one another",
+        )  # fmt: skip
+
+
+def _has_effects(block: Block) -> bool:
+    return bool(getattr(block, "effects", 0)) or getattr(block, "sd", None) is not None
+
+
+def _together(member: np.ndarray, group: np.ndarray, count: int) -> list[list[int]]:
+    """Sets of members with the same groups (input sorted by member, then group)."""
+    start = np.searchsorted(member, np.arange(count + 1))
+    alike: dict[bytes, list[int]] = {}
+    for m in range(count):
+        alike.setdefault(group[start[m] : start[m + 1]].tobytes(), []).append(m)
+    return [m for key, m in alike.items() if len(m) > 1 and key]
+
+
+def _components(member: np.ndarray, group: np.ndarray, members: int, groups: int) -> list[np.ndarray]:
+    """Groups of each set that shares no member with the others, the smallest set first."""
+    links = sparse.coo_array(
+        (np.ones(len(member)), (group, groups + member)), shape=(groups + members, groups + members)
+    )
+    label = csgraph.connected_components(links, directed=False)[1][:groups]
+    filled = np.unique(group)
+    order = np.argsort(label[filled], kind="stable")
+    sets = np.split(filled[order], np.flatnonzero(np.diff(label[filled][order])) + 1)
+    return sorted(sets, key=len)
+
+
+# -- weights -------------------------------------------------------------------------------------------------------
+
+
+def _weights(block: Block) -> Iterator[Finding]:
+    """Weight parameters that no data can inform, that do not move the weights, that move them alike."""
+    weighing = block.weighing
+    free = [k for k, p in enumerate(weighing.parameters) if not p.fixed]
+    if not free:
+        return
+    names = [weighing.parameters[k].name for k in free]
+    if not _has_effects(block) and not len(block.parameters) and not _has_known(block):
+        yield Finding(
+            block.name, "nothing to weigh", "problem", len(free),
+            f"the block has neither a covariate nor effects, so no data can inform {', '.join(names)}: give it one",
+        )  # fmt: skip
+        return
+    slopes = [s[free] for s in _slopes(block)]
+    still = (
+        np.all([np.abs(s).max(axis=1) < 1e-10 for s in slopes], axis=0) if slopes else np.zeros(len(free), dtype=bool)
+    )
+    if still.any():
+        yield _uninformed(block, [names[k] for k in np.flatnonzero(still)])
+    if weighing.rule == "group":
+        partly = [c for c in weighing.expression.columns if _constant_within(block, c)]
+        if partly and not still.any():
+            yield Finding(
+                block.name, "constant within groups", "note", len(partly),
+                f"{_some(partly)} does not vary within any group: under normalize = group it matters only together "
+                "with what does",
+            )  # fmt: skip
+    yield from _alike(block, names, slopes, still)
+
+
+def _uninformed(block: Block, names: list[str]) -> Finding:
+    """Parameters that do not change any weight, and why."""
+    weighing = block.weighing
+    constant = [c for c in weighing.expression.columns if _constant_within(block, c)]
+    why = "it does not change any weight" if len(names) == 1 else "they do not change any weight"
+    if weighing.rule == "group" and constant:
+        why = f"{_some(constant)} does not vary within groups, and normalize = group keeps nothing else"
+    remedy = "use a covariate that differs among the members of a group, or normalize = total"
+    if np.diff(weighing.memberships.start).max(initial=0) == 1:
+        why, remedy = "every group has one member only, and its weight does not change", "write weights = 1/n"
+    return Finding(
+        block.name, "no effect on weights", "problem", len(names), f"no data can inform {_some(names)}: {why}; {remedy}"
+    )
+
+
+def _alike(block: Block, names: list[str], slopes: list[np.ndarray], still: np.ndarray) -> Iterator[Finding]:
+    """Pairs of parameters that move the weights in nearly the same direction wherever we look."""
+    if not slopes:
+        return
+    cosines = []
+    for s in slopes:
+        norm = np.linalg.norm(s, axis=1, keepdims=True)
+        unit = s / np.where(norm > 0, norm, 1.0)
+        cosines.append(np.abs(unit @ unit.T))
+    least = np.min(cosines, axis=0)
+    moving = [k for k in range(len(names)) if not still[k]]
+    found = sorted((p for p in combinations(moving, 2) if least[p] > SIMILAR), key=lambda p: -least[p])
+    if found:
+        pairs = [f"{names[j]} and {names[k]} (cosine {least[j, k]:.3f})" for j, k in found]
+        yield Finding(
+            block.name, "collinear weights", "note", len({k for pair in found for k in pair}),
+            f"{_some(pairs)} change the weights almost alike: their covariates are nearly collinear; leave one out, or "
+            "combine them",
+        )  # fmt: skip
+
+
+def _slopes(block: Block) -> list[np.ndarray]:
+    """Derivatives of the weights (parameters, memberships) at the start and at two places near it."""
+    weighing = block.weighing
+    start = np.array([p.start for p in weighing.parameters])
+    rng = np.random.default_rng(np.random.SeedSequence(1))
+    room, out = weighing.scratch(), []
+    for step in (0.0, 0.3, 0.3):
+        at = start.copy()
+        for k, p in enumerate(weighing.parameters):
+            low, high = p.prior.support
+            if not p.fixed:
+                at[k] = np.clip(start[k] + step * rng.standard_normal(), low, high)
+        if weighing.weigh(at, room):
+            out.append(room["d_w"].copy())
+    return out
+
+
+def _has_known(block: Block) -> bool:
+    return bool(len(getattr(getattr(block, "columns", None), "known", ())))
+
+
+def _constant_within(block: Block, name: str) -> bool:
+    """Whether a column of numbers has one value in every group (and some group has several members)."""
+    rows = block.weighing.memberships
+    column = rows.table[name]
+    if column.kind not in ("number", "integer", "bool") or not np.any(np.diff(rows.start) > 1):
+        return False
+    inside = np.flatnonzero(rows.group[1:] == rows.group[:-1])
+    return bool(np.all(column.values[inside] == column.values[inside + 1]))
+
+
+# -- terms that are the same ---------------------------------------------------------------------------------------
+
+
+def _singles(unit: UnitPart, specification: Specification) -> Iterator[Finding]:
+    """Units with one group each: their effect is a residual."""
+    groups = specification.tables.groups.n_rows
+    count = np.bincount(unit.codes, minlength=len(unit.levels.values))
+    if count.max(initial=0) > 1:
+        return
+    if specification.family.conjugate:
+        what, level = "its sd cannot be told from sigma: leave the term out", "problem"
+    else:
+        what, level = "its sd measures spread beyond the family's (overdispersion)", "note"
+    yield Finding(unit.name, "one group a unit", level, groups, f"every unit has one group only, so {what}")
+
+
+def _same_effects(blocks: list[Any], units: list[UnitPart]) -> Iterator[Finding]:
+    """Terms whose effects enter every group alike."""
+    terms = [(b.name, _incidence(b)) for b in blocks if _has_effects(b)]
+    terms += [(u.name, _ones(u.codes, len(u.levels.values))) for u in units]
+    for (one, a), (other, b) in combinations(terms, 2):
+        if a is not None and b is not None and _same_columns(a, b):
+            yield Finding(
+                other, "same as another term", "problem", 2,
+                f"its effects enter every group as those of {one} do (at the starting weights), so the two sds cannot "
+                "be told apart: leave one term out",
+            )  # fmt: skip
+
+
+def _ones(codes: np.ndarray, count: int) -> sparse.csc_array:
+    return sparse.csc_array((np.ones(len(codes)), (np.arange(len(codes)), codes)), shape=(len(codes), count))
+
+
+def _incidence(block: Block) -> sparse.csc_array | None:
+    """Starting weights (groups, members) as a sparse matrix."""
+    rows, room = block.weighing.memberships, block.weighing.scratch()
+    if not block.weighing.weigh(np.array([p.start for p in block.weighing.parameters]), room):
+        return None
+    shape = (len(rows.start) - 1, len(block.levels.values))
+    return sparse.csc_array(sparse.coo_array((room["w"], (rows.group, rows.member)), shape=shape))
+
+
+def _same_columns(a: Any, b: Any) -> bool:
+    """Whether two matrices have the same columns up to their order and one common factor."""
+    if a.shape[0] != b.shape[0] or a.nnz != b.nnz or a.shape[1] != b.shape[1] or not a.nnz:
+        return False
+    factor = a.data.sum() / b.data.sum() if b.data.sum() else 1.0
+    keys = []
+    for matrix, scale in ((a, 1.0), (b, factor)):
+        matrix.sort_indices()
+        values = np.round(matrix.data * scale, 9)
+        ends = matrix.indptr
+        keys.append(sorted((matrix.indices[i:j].tobytes(), values[i:j].tobytes()) for i, j in pairwise(ends)))
+    return keys[0] == keys[1]
+
+
+# -- after the fit -------------------------------------------------------------------------------------------------
+
+
+def identification(posterior: Posterior, threshold: float) -> pd.DataFrame:
+    """Correlations of weight parameters with all others; see ``Fit.identification``."""
+    if not 0.0 < threshold <= 1.0:
+        raise EngineError(f"threshold= is a correlation between 0 and 1 (0.9), not {threshold!r}")
+    parameters = posterior.specification.parameters
+    sd = posterior.sd
+    contraction = posterior.health.contraction
+    rows = []
+    for j, p in enumerate(parameters):
+        if p.kind not in ("w", "aggregate") or p.fixed:
+            continue
+        for k, other in enumerate(parameters):
+            twice = other.kind in ("w", "aggregate") and k <= j
+            if twice or other.fixed or not (sd[j] > 0 and sd[k] > 0):
+                continue
+            r = float(posterior.covariance[j, k] / (sd[j] * sd[k]))
+            rows.append((p.name, other.name, r, abs(r) > threshold, contraction.get(p.name, np.nan)))
+    table = pd.DataFrame(rows, columns=["parameter", "other", "correlation", "flagged", "contraction"])
+    order = np.argsort(-np.abs(np.asarray(table["correlation"], dtype=float)), kind="stable")
+    return table.iloc[order].reset_index(drop=True)

@@ -1,0 +1,346 @@
+"""Likelihood-ratio tests and profile intervals of fits by maximum likelihood."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import special
+from scipy.optimize import root_scalar
+
+from ...engines.base import Outcome
+from ...engines.coordinates import Ratios
+from ...engines.likelihood.laplace import beginning, laplace_marginal
+from ...engines.likelihood.maxima import penalised_objective
+from ...engines.mcmc.targets import gaussian_marginal
+from ...engines.search import Bounds, climb
+from ...errors import EngineError, ModelError
+from ...model.specification import Specification
+
+#: Family and one within it: the parameter that tells them apart, and whether it is infinite under the smaller one.
+NESTED = {
+    ("negative_binomial", "poisson"): ("phi", True),
+    ("student", "gaussian"): ("nu", True),
+    ("weibull", "exponential"): ("shape", False),
+}
+
+
+@dataclass(frozen=True)
+class LikelihoodRatio:
+    """A likelihood-ratio test of a smaller model within a larger one.
+
+    Attributes
+    ----------
+    statistic : float
+        Twice the difference of the log-likelihoods.
+    df : int
+        Parameters that the smaller model leaves out.
+    p : float
+        From chi-squared(df), or from the mixture where `boundary` parameters are at a bound under the smaller model.
+    boundary : int
+        Parameters at their bound under the smaller model: sds at zero, `phi` or `nu` at infinity (poisson within
+        negative_binomial, gaussian within student).
+    note : str
+        What else to know.
+    """
+
+    statistic: float
+    df: int
+    p: float
+    boundary: int
+    note: str
+
+    def __str__(self) -> str:
+        count = "1 parameter at its bound" if self.boundary == 1 else f"{self.boundary} parameters at their bounds"
+        mix = f" (mixture for {count})" if self.boundary else ""
+        text = f"likelihood-ratio test: 2 x difference = {self.statistic:.2f}, df = {self.df}, p = {self.p:.3g}{mix}"
+        return text + (f"\n{self.note}" if self.note else "")
+
+    __repr__ = __str__
+
+
+def likelihood_ratio(larger: Outcome, smaller: Outcome) -> LikelihoodRatio:
+    r"""Test a smaller model within a larger one.
+
+    With k of the dropped parameters at their bound (sds at zero, what tells a family from its limit) and d others, the
+    null distribution is the mixture :math:`2^{-k}\sum_j \binom{k}{j} \chi^2_{d+j}` (Self and Liang 1987, for
+    independent boundaries; conservative otherwise).
+    """
+    for outcome in (larger, smaller):
+        _check_comparable(outcome)
+    if larger.engine != smaller.engine:
+        raise EngineError(f"one fit is by {larger.engine}, the other by {smaller.engine}: fit both by ml")
+    a, b = larger.specification, smaller.specification
+    limit = _limit(a, b)
+    if not _same_outcomes(a, b):
+        raise ModelError("the two fits are not of the same outcomes: a likelihood-ratio test needs equal data")
+    big = {p.name: p for p in a.parameters if not p.fixed}
+    small = {p.name: p for p in b.parameters if not p.fixed}
+    _check_fixed(a, b)
+    extra = [n for n in small if n not in big]
+    if larger.engine == "reml" and not same_columns(a, b):
+        raise EngineError(
+            "REML likelihoods of models with different coefficients or columns cannot be compared: use ml"
+        )
+    df = len(big) - len(small)
+    if df <= 0:
+        raise ModelError(
+            f"the model to compare with must be the smaller one: it has {len(small)} parameters, this {len(big)}"
+        )
+    if extra:
+        raise ModelError(
+            f"the models are not nested: the smaller one has {', '.join(extra)}, which the larger has not; "
+            "compare them by AIC"
+        )
+    assert larger.optimum is not None and smaller.optimum is not None
+    statistic = 2.0 * (larger.optimum.loglik - smaller.optimum.loglik)
+    statistic = 0.0 if abs(statistic) < 1e-6 else statistic
+    dropped = [p for n, p in big.items() if n not in small]
+    held = {p.name: p.start for p in b.parameters if p.fixed}
+    boundary = sum((p.kind == "sd" and held.get(p.name, 0.0) == 0.0) or p.name == limit for p in dropped)
+    bound = f"under the smaller model {limit} is infinite, so the reference is a mixture as for an sd at zero"
+    note = "; ".join(n for n in (bound if limit else "", _unidentified(a, b), _other_weights(a, b)) if n)
+    if statistic < -1e-6:
+        note = (note + "; " if note else "") + "the larger model fits worse: one of the fits is not at its maximum"
+    others = df - boundary
+    x = max(statistic, 0.0)
+    p = sum(math.comb(boundary, j) * 0.5**boundary * _upper(x, others + j) for j in range(boundary + 1))
+    return LikelihoodRatio(float(statistic), df, float(p), boundary, note)
+
+
+def _limit(larger: Specification, smaller: Specification) -> str:
+    """The parameter that is infinite where the smaller model's family is the limit of the larger one's, if it is."""
+    one, other = larger.family, smaller.family
+    if (one.name, one.link) == (other.name, other.link):
+        return ""
+    if one.link != other.link or (one.name, other.name) not in NESTED:
+        raise ModelError(
+            f"the models are not nested: family {other.name} ({other.link} link) is not within {one.name} ({one.link} "
+            "link); compare them by AIC"
+        )
+    name, infinite = NESTED[one.name, other.name]
+    return name if infinite else ""
+
+
+def _check_fixed(larger: Specification, smaller: Specification) -> None:
+    """What the larger model fixes the smaller one must fix at the same value, or not have (an sd at zero)."""
+    other = {p.name: p for p in smaller.parameters}
+    for p in larger.parameters:
+        if not p.fixed:
+            continue
+        if p.name not in other and p.start == 0.0:
+            continue
+        if p.name not in other or not other[p.name].fixed or other[p.name].start != p.start:
+            raise ModelError(
+                f"the models are not nested: the larger one has {p.name} fixed at {p.start:g}, the smaller one has not"
+            )
+
+
+def same_columns(a: Specification, b: Specification) -> bool:
+    """Whether the coefficients of two models are the same and their columns too, at the starting values."""
+    grams = []
+    for s in (a, b):
+        system = s.system
+        room = system.workspace(gradient=False)
+        system.fill(np.array([p.start for p in system.hypers]), room)
+        columns = system.border_columns(room)
+        names = [p.name for p in system.coefficients][: columns.shape[1]]
+        order = np.argsort(names)
+        grams.append((sorted(names), (columns.T @ columns)[np.ix_(order, order)]))  # whatever the order of the groups
+    (names, gram), (others, other) = grams
+    return names == others and np.allclose(gram, other, rtol=1e-8, atol=1e-8 * np.abs(gram).max(initial=0.0))
+
+
+def _same_outcomes(a: Specification, b: Specification) -> bool:
+    """Whether two models see the same outcomes; groups without ids are sorted by their values, not by id."""
+    if a.groups != b.groups:
+        return False
+    if (a.tables.group_levels is None) == (b.tables.group_levels is None):
+        return np.array_equal(a.response.values, b.response.values)
+    return np.array_equal(np.sort(a.outcome), np.sort(b.outcome))
+
+
+def _other_weights(larger: Specification, smaller: Specification) -> str:
+    """Blocks of the smaller model whose weights the larger one does not reach where its parameters are zero."""
+    out = []
+    for name, part in smaller.members.items():
+        other = larger.members.get(name)
+        if other is None or any(not p.fixed for p in part.weight_parameters) or not other.weight_parameters:
+            continue
+        if len(other.memberships.group) != len(part.memberships.group):
+            continue
+        given = {p.name: p.start for p in part.weight_parameters}  # all fixed
+        zero = np.array([given.get(p.name, p.start if p.fixed else 0.0) for p in other.hypers])
+        room, other_room = part.weighing.scratch(gradient=False), other.weighing.scratch(gradient=False)
+        part.weighing.weigh(np.array([p.start for p in part.hypers]), room)
+        if not other.weighing.weigh(zero, other_room) or not np.allclose(
+            room["w"], other_room["w"], rtol=1e-8, atol=1e-12
+        ):
+            out.append(name)
+    if not out:
+        return ""
+    return (
+        f"with its other weight parameters at zero the larger model does not have the smaller one's weights in "
+        f"{', '.join(out)}: the models may not be nested, and then the p-value means nothing"
+    )
+
+
+def _upper(x: float, df: int) -> float:
+    """P(chi-squared(df) >= x); a point mass at zero for df = 0."""
+    return float(special.chdtrc(df, x)) if df > 0 else float(x <= 0.0)
+
+
+def _check_comparable(outcome: Outcome) -> None:
+    if outcome.optimum is None:
+        raise EngineError('lr_test compares fits by maximum likelihood: fit both with engine="ml"')
+    if outcome.engine == "reml" and outcome.specification.weight_parameters:
+        raise EngineError(
+            "no likelihood-ratio test from REML with estimated weights: its likelihood depends on their scale"
+        )
+    if outcome.optimum.penalised:
+        raise EngineError("no likelihood-ratio test from a penalised fit: leave the priors out")
+
+
+def _unidentified(larger: Specification, smaller: Specification) -> str:
+    """Weight parameters that mean nothing under the smaller model."""
+    lost = []
+    for name, part in larger.members.items():
+        under = smaller.members.get(name)
+        gone = under is None or (not under.effects and not under.parameters)
+        if gone:
+            lost += [p.name for p in part.hypers if p.kind in ("w", "aggregate") and not p.fixed]
+    if not lost:
+        return ""
+    return (
+        f"under the smaller model {', '.join(lost)} cannot be identified (no coefficient and no effect is left in the "
+        "block), so the chi-squared reference is not valid: use a parametric bootstrap"
+    )
+
+
+def profile_interval(outcome: Outcome, name: str, ci: float) -> tuple[float, float]:
+    """Profile-likelihood interval of an entry of theta: weight parameters, sds, sigma.
+
+    An end that the likelihood does not reach is infinite (or zero for an sd).
+    """
+    if outcome.optimum is None:
+        raise EngineError("profile intervals are for ml and reml; intervals of draws are quantiles")
+    specification, optimum = outcome.specification, outcome.optimum
+    hypers = specification.system.hypers
+    names = [p.name for p in hypers if p.kind != "cut" and not p.fixed]
+    if name not in names:
+        raise ModelError(f"profile intervals are for {', '.join(names)}, not {name!r}")
+    k = [p.name for p in hypers].index(name)
+    drop = 0.5 * float(special.chdtri(1, 1.0 - ci))
+    gap = _Profile(outcome, k, drop)
+    se = math.sqrt(optimum.covariance[k, k]) if optimum.covariance[k, k] > 0 else 0.25 * (abs(optimum.theta[k]) + 1.0)
+    low, high = hypers[k].prior.support
+    if hypers[k].positive:
+        low = 0.0
+    if hypers[k].kind == "cor":
+        low, high = max(low, -1.0), min(high, 1.0)
+        if np.any(specification.reported_slope(optimum.theta)[k] != np.eye(len(hypers))[k]):
+            raise ModelError(f"there is no profile interval of {name}, which depends on several entries of theta")
+    return gap.solve(-se, low), gap.solve(se, high)
+
+
+class _Profile:
+    """Height of the profile likelihood above the level that bounds the interval, as a function of one entry."""
+
+    def __init__(self, outcome: Outcome, k: int, drop: float):
+        self.k = k
+        self.outcome = outcome
+        specification = outcome.specification
+        assert outcome.optimum is not None
+        self.best = outcome.optimum
+        self.level = self.best.objective - drop
+        system = specification.system
+        self.conjugate = specification.family.conjugate
+        self.coordinates: Any
+        if self.conjugate:
+            self.coordinates = Ratios(system.hypers)
+            marginal = gaussian_marginal(specification, outcome.engine == "ml")
+            self.objective = penalised_objective(marginal, system.hypers, self.coordinates, system.workspace())
+            self.point = self.best.theta
+        else:
+            held = laplace_marginal(specification, held=True)
+            self.coordinates = beginning(specification)[0]
+            every = (*system.hypers, *system.coefficients)
+            self.objective = penalised_objective(held, every, self.coordinates, held.workspace())
+            self.point = np.concatenate([self.best.theta, self.best.x[system.kept :]])
+        self.last = self.coordinates.from_theta(self.point)
+        self.at = self.coordinates.place(k)
+
+    def height(self, value: float) -> float:
+        """Maximum over the rest with entry k of theta held at `value`, minus the level."""
+        theta = self.coordinates.theta(self.last)
+        theta[self.k] = value
+        q = len(self.best.theta)
+        theta[:q] = np.maximum(theta[:q], np.where(self._positive(), 1e-9, -np.inf))
+        start = self.coordinates.from_theta(theta)
+        if self.conjugate and self.coordinates.scaled and (self.k == q - 1 or self.coordinates.sd[self.at]):
+            u, top = self._held_natural(value, start)
+        else:
+            bounds: Bounds = [*self.coordinates.bounds()]
+            bounds[self.at] = (start[self.at], start[self.at])
+            u, top = climb(self.objective, start, bounds)
+        self.last = u
+        return top - self.level
+
+    def _positive(self) -> np.ndarray:
+        return np.array([p.positive and not p.fixed for p in self.coordinates.every], dtype=bool)
+
+    def _held_natural(self, value: float, start: np.ndarray) -> tuple[np.ndarray, float]:
+        """Hold an sd or sigma at a natural value: the ratio follows sigma."""
+        k, last = self.at, len(start) - 1
+
+        def complete(u: np.ndarray) -> np.ndarray:
+            out = u.copy()
+            out[k] = math.log(value) if k == last else value / math.exp(u[last])
+            return out
+
+        def objective(u: np.ndarray) -> tuple[float, np.ndarray]:
+            full = complete(u)
+            top, gradient = self.objective(full)
+            gradient = gradient.copy()
+            if k != last:
+                gradient[last] -= gradient[k] * full[k]
+            gradient[k] = 0.0
+            return top, gradient
+
+        start = complete(start)
+        bounds: Bounds = [(None, None) if j == k else b for j, b in enumerate(self.coordinates.bounds())]
+        u, top = climb(objective, start, bounds)
+        return complete(u), top
+
+    def solve(self, step: float, limit: float) -> float:
+        """Where the profile crosses the level on one side."""
+        at = float(self.best.theta[self.k])
+        self.last = self.coordinates.from_theta(self.point)
+        inner, outer = at, at + 2.0 * step
+        for _ in range(12):
+            outer = min(outer, limit) if step > 0 else max(outer, limit + 1e-9)
+            if self.height(outer) < 0.0:
+                return root_scalar(self.height, bracket=(inner, outer), xtol=1e-5 * abs(step), rtol=1e-10).root
+            if abs(outer - limit) < 2e-9:
+                return limit
+            inner, outer = outer, at + 2.0 * (outer - at)
+        return math.inf if step > 0 else -math.inf
+
+
+def information_criteria(outcome: Outcome) -> tuple[float, float, int]:
+    """AIC, BIC and the number of parameters of a fit by ml or reml."""
+    if outcome.optimum is None:
+        raise EngineError('AIC and BIC belong to maximum likelihood: fit with engine="ml"')
+    if outcome.engine == "reml" and outcome.specification.weight_parameters:
+        raise EngineError(
+            "no AIC or BIC from REML with estimated weights: its likelihood depends on how they are scaled"
+        )
+    k = sum(not p.fixed for p in outcome.specification.parameters)
+    n = outcome.specification.groups
+    loglik = outcome.optimum.loglik
+    return -2.0 * loglik + 2.0 * k, -2.0 * loglik + math.log(n) * k, k
+
+
+__all__ = ["LikelihoodRatio", "information_criteria", "likelihood_ratio", "profile_interval"]

@@ -1,0 +1,403 @@
+r"""Effects on the scale of the outcome: predictions, comparisons and slopes, averaged over groups.
+
+A comparison puts a variable to two values in every group, everything else staying as it is, and contrasts the
+averages of the quantity asked for. Contrasts are of averages: a ratio is a ratio of two mean outcomes, not a mean of
+ratios. Weights and the number of members follow the change, with the constant of ``normalize=total`` that the fit had.
+
+With draws, intervals are equal-tailed; at a maximum they are Wald intervals by the delta method, joint in theta,
+coefficients and effects (:mod:`.estimand`), made on the log scale for ratios and positive means, on the logit for
+probabilities. ``effects="marginal"`` integrates effects over their population,
+:math:`E\,g(\eta) = \int g(\eta_0 + s z)\,\varphi(z)\,dz` with s the group's standard deviation of all that effects
+bring, by the trapezoidal rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from ...errors import DataError, EngineError, ModelError
+from ...posterior.base import Posterior
+from ...posterior.design import new_tables, place
+from ...posterior.estimand import Contrast, Estimand, only
+from ...posterior.quantities import Quantity, find_quantity, transform
+from ...table.memberships import Tables
+from ..labels import group_column, shown_order
+from ..tables.estimands import estimand_table
+from .scenarios import (
+    Where,
+    affected,
+    changed,
+    check_moves,
+    check_slope,
+    constant,
+    covariates,
+    homes,
+    listed,
+    names_of_where,
+    nudged,
+    numeric,
+    pairs,
+    range_of_spline,
+    stepped,
+    without,
+)
+
+if TYPE_CHECKING:
+    from ..fit import Fit
+
+CONTRASTS = ("difference", "ratio", "log_ratio", "odds_ratio", "log_odds_ratio", "hazard_ratio", "time_ratio")
+_MOST = 1000
+
+
+def predictions(
+    fit: Fit,
+    newdata: Any = None,
+    *,
+    kind: str = "mean",
+    at: Mapping[str, Any] | None = None,
+    by: str | Sequence[str] | None = None,
+    where: Where = None,
+    without: Any = None,
+    effects: str = "conditional",
+    new_effects: str = "draw",
+    memberships: Any = None,
+    members: Any = None,
+    ci: float = 0.95,
+    random_seed: int | None = None,
+) -> pd.DataFrame:
+    """Average predictions, as the data are or with columns set to values.
+
+    Parameters
+    ----------
+    newdata, memberships, members : tables, optional
+        As in :func:`micromacro.fit`, without the outcome; the groups of the fit without them.
+    kind : {"mean", "linear", "median", "probability"}
+        As in :meth:`predict`.
+    at : dict, optional
+        Columns (of groups or of memberships) to a value, or to a list of values: every combination is predicted with
+        the columns set to it in all groups. ``"mean"``, ``"median"``, ``"min"``, ``"max"`` stand for those of a column.
+    by : str or list of str, optional
+        ``"group"``: a row for each group. Columns of groups: a row for each of their values. Else one average.
+    where : str, dict or function, optional
+        Memberships in which the columns of `at` are set: an expression (``"prime == 1"``), values of columns
+        (``{"pid": 17}``), or a function of their table; ids count as columns.
+    without : id, list or dict, optional
+        Members that leave all their groups: an id, or block to ids.
+    effects : {"conditional", "zero", "marginal"}
+        Effects as estimated, at zero, or integrated out over their population (of new members in new units).
+    new_effects : {"draw", "zero"}
+        Effects that the fit has not seen, where `effects` is conditional.
+    ci : float
+    random_seed : int, optional
+        Of the draws for unseen effects.
+
+    Returns
+    -------
+    DataFrame
+        Columns of `at`, of `by`, ``category`` (probabilities of an ordinal outcome), mean, sd, lower, upper (draws) or
+        estimate, se, lower, upper, and ``groups``, the number averaged over.
+    """
+    task = _Task(fit, newdata, memberships, members, kind, effects, new_effects, by, ci, random_seed, where)
+    base, _ = _leave(task.tables, without)
+    rows = []
+    for labels, tables in task.settings(at, base, where):
+        everywhere = np.ones(tables.groups.n_rows, dtype=bool)
+        rows.append(task.table([tables], only(task.quantity.scale), everywhere, labels))
+    return pd.concat(rows, ignore_index=True)
+
+
+def comparisons(
+    fit: Fit,
+    variables: str | Sequence[str] | Mapping[str, Any] | None = None,
+    newdata: Any = None,
+    *,
+    contrast: str = "difference",
+    kind: str = "mean",
+    at: Mapping[str, Any] | None = None,
+    by: str | Sequence[str] | None = None,
+    where: Where = None,
+    without: Any = None,
+    effects: str = "conditional",
+    new_effects: str = "draw",
+    memberships: Any = None,
+    members: Any = None,
+    ci: float = 0.95,
+    random_seed: int | None = None,
+) -> pd.DataFrame:
+    """What changes in the outcome when a variable changes, or when a member leaves.
+
+    Parameters
+    ----------
+    variables : str, list or dict, optional
+        Columns of groups or of memberships (all covariates without it; none of them where `without` is given), each
+        perhaps with what is compared: a number to add (1 by default), ``"sd"`` to add a standard deviation (over the
+        rows of the fit), ``"iqr"``, ``"minmax"``, a pair (low, high); for text and categories (numbers in ``C()``, too)
+        ``"reference"`` (the default: each against the first), ``"sequential"``, ``"pairwise"`` or a pair; for units one
+        of these, which must be given. Columns of 0 and 1 go from 0 to 1. A column changes in covariates and weights
+        alike.
+    contrast : str
+        Of the two averages: ``difference``, ``ratio``, ``log_ratio``, ``odds_ratio``, ``log_odds_ratio``; for durations
+        also ``hazard_ratio`` and ``time_ratio``, which are of average linear predictors (geometric means over groups).
+    where : str, dict or function, optional
+        Memberships in which the variable changes; see :meth:`predictions`.
+    without : id, list or dict, optional
+        What if these members left? An id, or block to ids; everyone else stays, the number of members falls, and the
+        constant of ``normalize=total`` remains the fit's.
+    newdata, memberships, members, kind, at, by, effects, new_effects, ci, random_seed
+        As in :meth:`predictions`.
+
+    Returns
+    -------
+    DataFrame
+        variable, contrast, and the columns of :meth:`predictions`. Averages run over the groups in which something
+        changes; ``groups`` is their number.
+    """
+    if contrast not in CONTRASTS:
+        raise EngineError(f"contrast= is one of {', '.join(CONTRASTS)}, not {contrast!r}")
+    task = _Task(fit, newdata, memberships, members, kind, effects, new_effects, by, ci, random_seed, where)
+    task.quantity, made = _contrast(task, contrast)
+    asked = _asked(task, variables, without is not None)
+    rows = []
+    if not asked and without is None:
+        none = "the model has no covariate" if variables is None else "variables= names none"
+        raise ModelError(f"{none}, so there is nothing to compare; without= compares with a member gone")
+    for labels, base in task.settings(at, task.tables, None):
+        if without is not None:
+            after, what = _leave(base, without)
+            rows.append(task.compare(base, after, made, labels | {"variable": "members", "contrast": what}))
+        for name, what in asked.items():
+            for pair in pairs(task.posterior.specification, base, name, what):
+                low, high = (changed(base, name, values, where) for values in (pair.low, pair.high))
+                rows.append(task.compare(low, high, made, labels | {"variable": name, "contrast": pair.label}))
+    return pd.concat(rows, ignore_index=True)
+
+
+def slopes(
+    fit: Fit,
+    variables: str | Sequence[str] | None = None,
+    newdata: Any = None,
+    *,
+    kind: str = "mean",
+    at: Mapping[str, Any] | None = None,
+    by: str | Sequence[str] | None = None,
+    where: Where = None,
+    effects: str = "conditional",
+    new_effects: str = "draw",
+    memberships: Any = None,
+    members: Any = None,
+    ci: float = 0.95,
+    random_seed: int | None = None,
+) -> pd.DataFrame:
+    """Derivatives of the outcome in numeric covariates, averaged over groups.
+
+    A member covariate moves in all memberships (or in those of `where`) at once; what it does to the weights counts.
+    By central differences of 1e-4 standard deviations, by one-sided ones at the ends of what a spline has seen.
+
+    Parameters
+    ----------
+    variables : str or list of str, optional
+        All numeric covariates without it, but those in ``C()``, which have none.
+    newdata, memberships, members, kind, at, by, where, effects, new_effects, ci, random_seed
+        As in :meth:`predictions`; `where` chooses the memberships in which the variable moves.
+
+    Returns
+    -------
+    DataFrame
+        As of :meth:`comparisons`, without ``contrast``.
+    """
+    task = _Task(fit, newdata, memberships, members, kind, effects, new_effects, by, ci, random_seed, where)
+    specification = task.posterior.specification
+    if variables is None:
+        steps = stepped(specification)
+        names = [
+            n for n in covariates(specification) if n not in steps and all(numeric(c) for c in homes(task.tables, n))
+        ]
+    else:
+        names = [variables] if isinstance(variables, str) else list(variables)
+    for name in names:
+        check_slope(specification, name)
+    rows = []
+    for labels, base in task.settings(at, task.tables, None):
+        for name in names:
+            column = homes(specification.tables, name)[-1]
+            step = 1e-4 * (float(np.std(column.values.astype(float))) or 1.0)
+            moves = nudged(step, range_of_spline(specification, name))
+            low, high = (changed(base, name, move, where) for move in moves)
+            contrast = Contrast(_per(step))
+            rows.append(task.compare(low, high, contrast, labels | {"variable": name}))
+    if not rows:
+        none = "the model has no numeric covariate" if variables is None else "variables= names none"
+        raise ModelError(f"{none}, so there is no slope")
+    return pd.concat(rows, ignore_index=True)
+
+
+def _per(step: float) -> Any:
+    return lambda m: ((m[1] - m[0]) / step, [np.full_like(m[0], -1.0 / step), np.full_like(m[0], 1.0 / step)])
+
+
+class _Task:
+    """What the three calls share: the tables, the quantity, how averages are made and labelled."""
+
+    def __init__(
+        self,
+        fit: Fit,
+        newdata: Any,
+        memberships: Any,
+        members: Any,
+        kind: str,
+        effects: str,
+        new_effects: str,
+        by: str | Sequence[str] | None,
+        ci: float,
+        random_seed: int | None,
+        where: Where,
+    ):
+        for word, value, known in (
+            ("effects", effects, ("conditional", "zero", "marginal")),
+            ("new_effects", new_effects, ("draw", "zero")),
+        ):
+            if value not in known:
+                raise EngineError(f"{word}= is one of {', '.join(known)}, not {value!r}")
+        self.posterior: Posterior = fit.posterior
+        specification = self.posterior.specification
+        self.quantity = find_quantity(specification, kind)
+        self.effects, self.new_effects = effects, new_effects
+        self.ci, self.random_seed = ci, random_seed
+        self.by = [by] if isinstance(by, str) else list(by or [])
+        self.own = newdata is None
+        if self.own:
+            self.tables: Tables = specification.tables
+        else:
+            keys = {specification.request.group, *(b.member for b in specification.request.blocks)}
+            more = tuple(n for n in names_of_where(where) if n not in keys)
+            self.tables = new_tables(specification, newdata, memberships, members, more=more)
+
+    def settings(self, at: Mapping[str, Any] | None, base: Tables, where: Where) -> list[tuple[dict[str, Any], Tables]]:
+        """Every combination of the values in `at`: labels, and the tables set to it."""
+        out = []
+        if at is not None and not isinstance(at, Mapping):
+            raise ModelError(f"at= is a dict of columns to values, not {type(at).__name__}")
+        values = {name: listed(given) for name, given in (at or {}).items()}
+        for name, given in values.items():
+            check_moves(self.posterior.specification, name, "at= cannot set")
+            if not given:
+                raise ModelError(f"at= has no value of {name!r}: give one, or a list of them")
+        for combination in product(*values.values()):
+            tables, labels = base, dict(zip(values, combination, strict=True))
+            for name, value in labels.items():
+                tables = changed(tables, name, constant(value), where)
+            out.append((labels, tables))
+        return out
+
+    def compare(self, before: Tables, after: Tables, contrast: Contrast, labels: dict[str, Any]) -> pd.DataFrame:
+        """A contrast of two scenarios over the groups that differ between them."""
+        moved = affected(before, after)
+        if not moved.any():
+            raise ModelError(f"nothing changes in any group ({', '.join(str(v) for v in labels.values())})")
+        return self.table([before, after], contrast, moved, labels)
+
+    def table(
+        self, scenarios: list[Tables], contrast: Contrast, mask: np.ndarray, labels: dict[str, Any]
+    ) -> pd.DataFrame:
+        """One row for each set of groups (and category)."""
+        sets, average, counts = self._sets(scenarios[0], mask)
+        specification = self.posterior.specification
+        places = [place(specification, None if t is specification.tables else t) for t in scenarios]
+        estimand = Estimand(self.posterior, places, self.quantity, contrast, average, self.effects, self.new_effects)
+        table, _ = estimand_table(estimand, self.ci, np.random.default_rng(self.random_seed), _MOST)
+        if table.iloc[:, 0].isna().any():
+            raise DataError(
+                f"the model is not finite with {labels or 'these data'}: a transformation has no value there"
+            )
+        categories = self.quantity.categories
+        many = max(len(categories), 1)
+        left = pd.concat([sets] * many, ignore_index=True)
+        if categories:
+            left["category"] = np.repeat(list(categories), len(sets))
+        for k, (name, value) in enumerate(labels.items()):
+            left.insert(k, name, [value] * len(left), allow_duplicates=True)
+        return pd.concat([left, table.assign(groups=np.tile(counts, many))], axis=1)
+
+    def _sets(self, tables: Tables, mask: np.ndarray) -> tuple[pd.DataFrame, Any, np.ndarray]:
+        """Labels of the sets of groups, the matrix that averages over each, and their sizes."""
+        rows = np.flatnonzero(mask)
+        if self.by == ["group"]:
+            name, ids = group_column(self.posterior.specification, tables)
+            order = shown_order(self.posterior.specification, tables)
+            rows = order[mask[order]]
+            labels, codes = pd.DataFrame({name: ids[rows]}), np.arange(len(rows))
+        elif self.by:
+            frame = pd.DataFrame({n: self._column(tables, n)[rows] for n in self.by})
+            codes = frame.groupby(self.by, sort=True).ngroup().to_numpy()
+            labels = frame.drop_duplicates().sort_values(self.by, ignore_index=True)
+        else:
+            codes, labels = np.zeros(len(rows), dtype=int), pd.DataFrame(index=[0])
+        counts = np.bincount(codes, minlength=len(labels))
+        average = sparse.csr_array((1.0 / counts[codes], (codes, rows)), shape=(len(labels), len(mask)))
+        return labels, average, counts
+
+    def _column(self, tables: Tables, name: str) -> np.ndarray:
+        if name not in tables.groups:
+            known = ", ".join(tables.groups.names) or "none"
+            raise ModelError(f'by= is "group" or columns of groups that the model uses ({known}), not {name!r}')
+        return tables.groups[name].values
+
+
+def _leave(tables: Tables, gone: Any) -> tuple[Tables, str]:
+    return (tables, "") if gone is None else without(tables, gone)
+
+
+def _asked(task: _Task, variables: Any, leaving: bool) -> dict[str, Any]:
+    """Variables and what is compared of each."""
+    if variables is None:
+        return {} if leaving else dict.fromkeys(covariates(task.posterior.specification))
+    if isinstance(variables, str):
+        return {variables: None}
+    if not isinstance(variables, Iterable):
+        raise ModelError(f"variables= is a column, a list of them or a dict, not {variables!r}")
+    return dict(variables) if isinstance(variables, Mapping) else dict.fromkeys(variables)
+
+
+def _contrast(task: _Task, word: str) -> tuple[Quantity, Contrast]:
+    """The contrast of that name, and the quantity that it is of."""
+    quantity, family = task.quantity, task.posterior.specification.family
+    if word in ("hazard_ratio", "time_ratio"):
+        log_hazard = {
+            "weibull": lambda eta, own: -own[0] * eta, "exponential": lambda eta, _: -eta, "cox": lambda eta, _: eta,
+        }  # fmt: skip
+        timed = ("weibull", "exponential", "lognormal")
+        known = tuple(log_hazard) if word == "hazard_ratio" else timed
+        if family.name not in known:
+            raise EngineError(f'contrast="{word}" is for {", ".join(known)}, not {family.name}')
+        of = log_hazard[family.name] if word == "hazard_ratio" else (lambda eta, _: eta)
+        return Quantity("linear", lambda eta, own: of(eta, own)[None]), Contrast(_through("plain", True), "log")
+    inner = {"difference": "plain", "ratio": "log", "log_ratio": "log"}.get(word, "logit")
+    if inner == "logit" and quantity.scale != "logit":
+        raise EngineError(f'contrast="{word}" is for probabilities, not for kind={quantity.kind!r} of {family.name}')
+    if inner == "log" and quantity.scale == "plain":
+        raise EngineError(
+            f'contrast="{word}" is for positive outcomes and probabilities, not for kind={quantity.kind!r} of '
+            f"{family.name}"
+        )
+    natural = word in ("ratio", "odds_ratio")
+    return quantity, Contrast(_through(inner, natural), "log" if natural else "plain")
+
+
+def _through(inner: str, exponentiate: bool) -> Any:
+    """The difference of two averages on a scale, perhaps exponentiated, with its derivatives."""
+
+    def of(m: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
+        (low, d_low), (high, d_high) = transform(inner, m[0]), transform(inner, m[1])
+        value = high - low
+        if not exponentiate:
+            return value, [-d_low, d_high]
+        value = np.exp(value)
+        return value, [-value * d_low, value * d_high]
+
+    return of

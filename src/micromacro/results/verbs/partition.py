@@ -1,0 +1,328 @@
+r"""Where variance lies, group by group and on the scale of the outcome; correlation of groups; R squared.
+
+On the link scale a level brings a'a to group i, a being the level's entries of the group's row of A. On the scale of
+the outcome levels do not add up: with :math:`\mu_i(u)` the expected outcome given all effects, a level's part is its
+first-order variance :math:`\mathrm{Var}(E[\mu_i \mid u_k])` (Sobol 1993), what is left of
+:math:`\mathrm{Var}(\mu_i)` is their interaction, and the residual is :math:`E[\mathrm{Var}(y_i \mid u)]`. This is the
+partition that Goldstein, Browne and Rasbash (2002) simulate (their method B); as :math:`\eta_i` is normal, the
+integrals are done by Gauss-Hermite quadrature.
+
+R squared is that of Gelman, Goodrich, Gabry and Vehtari (2019) for draws, of Nakagawa, Johnson and Schielzeth (2017) at
+a maximum. There, uncertainty comes from draws of the normal approximation (:mod:`.normal`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from ...errors import DataError, EngineError, ModelError
+from ...posterior.base import Posterior
+from ...posterior.design import Predictor, place
+from ...posterior.intervals import quantiles, spread
+from ...posterior.normal import as_draws
+from ...posterior.variance import link_variance, shares
+from ..labels import group_index, shown_order
+from ..tables.summary import draw_table
+from ..tables.variance import variance_table
+
+if TYPE_CHECKING:
+    from ..fit import Fit
+
+MOST = 400
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(21)
+_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
+Statistic = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+def summarised(
+    posterior: Posterior, statistic: Statistic, ci: float, random_seed: int | None, index: pd.Index, most: int = MOST
+) -> pd.DataFrame:
+    """A statistic (k,) of (theta, x) over draws: mean, sd, lower, upper; at a maximum estimate, se, lower, upper."""
+    drawn = as_draws(posterior, most, np.random.default_rng(random_seed))
+    values = np.stack([statistic(t, x) for t, x in zip(*drawn.thinned(most), strict=True)])
+    if posterior.sampled:
+        return draw_table(values, ci, index)
+    optimum = posterior.outcome.optimum
+    assert optimum is not None
+    low, high = quantiles(values, ci)
+    columns = {
+        "estimate": statistic(optimum.theta, optimum.x), "se": spread(values), "lower": low, "upper": high,
+    }  # fmt: skip
+    return pd.DataFrame(columns, index=index)
+
+
+class Levels:
+    """Variances that every level brings to every group, at any (theta, x)."""
+
+    def __init__(self, posterior: Posterior):
+        self.posterior = posterior
+        self.specification = posterior.specification
+        self.family: Any = self.specification.family
+        self.predictor = Predictor(place(self.specification, None), self.specification.system)
+        self.names = self.predictor.level_names()
+
+    def fixed(self, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """Linear predictor (groups,) with effects at zero; fills the design."""
+        still = x.copy()
+        still[: self.specification.system.kept] = 0.0
+        return self.predictor.eta(theta, still)
+
+    def mean(self, eta: np.ndarray, own: np.ndarray) -> np.ndarray:
+        """Expected outcome at eta (..., groups)."""
+        flat = eta.reshape(-1, eta.shape[-1])
+        mean = self.family.mean(flat, own, self.specification.response.values)
+        return np.asarray(mean).reshape(eta.shape)
+
+    def outcome_variance(self, eta: np.ndarray, own: np.ndarray) -> np.ndarray:
+        """Variance of the outcome given eta."""
+        if not hasattr(self.family, "variance"):
+            raise EngineError(f"the variance of an outcome of family {self.family.name} is not known")
+        return self.family.variance(eta, own, self.specification.response.values)
+
+    def link(self, theta: np.ndarray) -> np.ndarray:
+        """Variance (levels + 1, groups) on the link scale, the residual last."""
+        self.predictor.entries(theta)
+        rest = link_variance(self.posterior, theta)
+        if rest is None:
+            raise EngineError(
+                f'family {self.family.name} has no agreed variance on the link scale: ask for scale="response"'
+            )
+        v = self.predictor.level_variances()
+        return np.concatenate([v, np.full((1, v.shape[1]), rest)])
+
+    def response(self, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """Variance (levels + 2, groups) on the outcome's scale: of each level, their interaction, the residual."""
+        f, parameters = self.fixed(theta, x), self.specification.own(theta, x)
+        v = self.predictor.level_variances()
+        total = v.sum(axis=0)
+        eta = f + np.multiply.outer(_NODES, np.sqrt(total))
+        mu = self.mean(eta, parameters)
+        middle = _WEIGHTS @ mu
+        everything = _WEIGHTS @ (mu - middle) ** 2
+        out = []
+        for own in v:
+            inner = np.multiply.outer(_NODES, np.sqrt(own))[:, None]
+            outer = np.multiply.outer(_NODES, np.sqrt(np.maximum(total - own, 0.0)))[None]
+            given = np.tensordot(self.mean(f + inner + outer, parameters), _WEIGHTS, axes=(1, 0))
+            out.append(_WEIGHTS @ (given - middle) ** 2)
+        rest = np.maximum(everything - np.sum(out, axis=0), 0.0) if len(out) > 1 else np.zeros_like(middle)
+        return np.stack([*out, rest, _WEIGHTS @ self.outcome_variance(eta, parameters)])
+
+
+def variance_components(
+    fit: Fit,
+    ci: float = 0.95,
+    *,
+    by: Literal["group"] | None = None,
+    scale: Literal["link", "response"] = "link",
+    random_seed: int | None = None,
+) -> pd.DataFrame:
+    """What each level brings to the variance of the outcome given the covariates.
+
+    Parameters
+    ----------
+    ci : float
+    by : {"group"}, optional
+        A row for each group and level: weights differ between groups.
+    scale : {"link", "response"}
+        Of the linear predictor, or of the outcome itself, where levels do not add up: the first-order variance of
+        each level, their ``interaction`` and the residual (Goldstein, Browne and Rasbash 2002).
+    random_seed : int, optional
+        Of the normal approximation from which ml and reml take the intervals of these.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by level: sd (of one effect), variance (mean over groups of what reaches the outcome; for a member
+        block sd^2 times the sum of squared weights), share (VPC / ICC) with its sd or se and its interval. Without
+        sd where `by` or `scale` is given. Student's t has no variance where nu <= 2: the residual's share is 1 there,
+        and its sd and variance are medians over the draws (infinite if most are).
+    """
+    if by is None and scale == "link":
+        return variance_table(fit.posterior, ci)
+    return partition(fit.posterior, ci, by, scale, random_seed)
+
+
+def partition(
+    posterior: Posterior, ci: float, by: str | None, scale: str, random_seed: int | None = None
+) -> pd.DataFrame:  # fmt: skip
+    """Variance components by group or on the scale of the outcome."""
+    for word, value, known in (("by", by, (None, "group")), ("scale", scale, ("link", "response"))):
+        if value not in known:
+            raise EngineError(f"{word}= is one of {', '.join(map(repr, known))}, not {value!r}")
+    levels = Levels(posterior)
+    names = [*levels.names, *(["interaction"] if scale == "response" else []), "residual"]
+
+    def at(theta: np.ndarray, x: np.ndarray) -> np.ndarray:
+        v = levels.link(theta) if scale == "link" else levels.response(theta, x)
+        return v if by == "group" else v.mean(axis=1, keepdims=True)
+
+    def both(theta: np.ndarray, x: np.ndarray) -> np.ndarray:
+        v = at(theta, x)
+        return np.concatenate([shares(v, 0).T.ravel(), v.T.ravel()])
+
+    level = pd.Index(names, name="level")
+    index: pd.Index = level
+    if by == "group":
+        groups = group_index(posterior.specification, None)
+        index = pd.MultiIndex.from_arrays(
+            [*(groups.get_level_values(k).repeat(len(level)) for k in range(groups.nlevels)),
+             np.tile(level, len(groups))], names=[*groups.names, "level"],
+        )  # fmt: skip
+    most = MOST if scale == "link" else MOST // 2
+    everything = summarised(posterior, both, ci, random_seed, index.append(index), most)
+    table = everything.iloc[: len(index)]
+    first, second = table.columns[:2]
+    table = table.rename(columns={first: "share", second: "share_sd" if posterior.sampled else "share_se"})
+    table.insert(0, "variance", everything.iloc[len(index) :, 0].to_numpy())
+    if by == "group":  # groups as users see them
+        rows = shown_order(posterior.specification, None)[:, None] * len(level) + np.arange(len(level))
+        table = table.iloc[rows.ravel()]
+    if scale == "response" and len(levels.names) < 2:
+        table = table[table.index.get_level_values("level") != "interaction"]
+    return table
+
+
+# -- correlation of groups -------------------------------------------------------------------------------------
+
+
+def group_correlation(
+    fit: Fit,
+    groups: Any,
+    other: Any = None,
+    *,
+    of: str = "correlation",
+    ci: float = 0.95,
+    random_seed: int | None = None,
+) -> pd.DataFrame:
+    """How far groups go together because they share members and units.
+
+    Parameters
+    ----------
+    groups : id or list of ids
+        One group, and `other`, or a list of groups.
+    other : id, optional
+    of : {"correlation", "covariance", "outcome"}
+        For a list: correlation or covariance of the linear predictors given the covariates, or the correlation of the
+        outcomes on the link scale (the residual added to the variances).
+    ci : float
+    random_seed : int, optional
+        Of the normal approximation (ml, reml).
+
+    Returns
+    -------
+    DataFrame
+        For two groups mean, sd, lower, upper (estimate, se, lower, upper) of the covariance through each level, of
+        their sum ``total``, of ``correlation`` and, where the family has a link-scale variance, of
+        ``outcome correlation``. For a list the matrix of posterior means or estimates.
+    """
+    if of not in ("correlation", "covariance", "outcome"):
+        raise EngineError(f'of= is "correlation", "covariance" or "outcome", not {of!r}')
+    posterior = fit.posterior
+    levels = Levels(posterior)
+    if not levels.names:
+        raise ModelError("this model has no effects of members or units, so its groups are independent")
+    pair = other is not None
+    places = _places(posterior, [groups, other] if pair else groups)
+
+    def covariance(theta: np.ndarray) -> np.ndarray:
+        levels.predictor.entries(theta)
+        return levels.predictor.level_covariances(places)
+
+    if not pair:
+        labels = group_index(posterior.specification, None)[places]
+        labels = labels.to_flat_index() if labels.nlevels > 1 else labels
+        table = summarised(posterior, lambda t, _: _matrix(posterior, covariance(t).sum(axis=0), t, of).ravel(), ci,
+                           random_seed, pd.RangeIndex(len(places) ** 2))  # fmt: skip
+        return pd.DataFrame(table.iloc[:, 0].to_numpy().reshape(len(places), -1), labels, labels.rename(None))
+    residual = link_variance(posterior, np.array([p.start for p in posterior.specification.system.hypers])) is not None
+    names = [*levels.names, "total", "correlation", *(["outcome correlation"] if residual else [])]
+
+    def statistic(theta: np.ndarray, _: np.ndarray) -> np.ndarray:
+        c = covariance(theta)
+        total = c.sum(axis=0)
+        out = [*c[:, 0, 1], total[0, 1], _matrix(posterior, total, theta, "correlation")[0, 1]]
+        return np.array([*out, _matrix(posterior, total, theta, "outcome")[0, 1]] if residual else out)
+
+    return summarised(posterior, statistic, ci, random_seed, pd.Index(names, name="covariance"))
+
+
+def _matrix(posterior: Posterior, covariance: np.ndarray, theta: np.ndarray, of: str) -> np.ndarray:
+    """A covariance matrix, or the correlations that it makes."""
+    if of == "covariance":
+        return covariance
+    if of == "outcome":
+        rest = link_variance(posterior, theta)
+        if rest is None:
+            raise EngineError(f"family {posterior.specification.family.name} has no agreed variance on the link scale")
+        if np.isinf(rest):
+            return np.eye(len(covariance))
+        covariance = covariance + rest * np.eye(len(covariance))
+    sd = np.sqrt(np.diag(covariance))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return covariance / np.outer(sd, sd)
+
+
+def _places(posterior: Posterior, groups: Sequence[Any]) -> np.ndarray:
+    index = group_index(posterior.specification, None)
+    asked = list(groups) if np.ndim(groups) and not isinstance(groups, str) else [groups]
+    if len(asked) < 2:
+        raise DataError("give two groups, or a list of them")
+    if not index.is_unique:
+        raise DataError("labels of the data's index occur twice, so they do not say which row: use reset_index()")
+    out = index.get_indexer(pd.Index(asked))
+    unknown = [g for g, at in zip(asked, out, strict=True) if at < 0]
+    if unknown:
+        raise DataError(f"there is no group {unknown[0]!r} in {index.name or 'the index'!r}")
+    return np.asarray(out)
+
+
+# -- R squared -----------------------------------------------------------------------------------------------
+
+
+def r2(fit: Fit, method: str | None = None, *, ci: float = 0.95, random_seed: int | None = None) -> pd.DataFrame:
+    """R squared of the covariates alone (marginal) and with the effects (conditional).
+
+    Parameters
+    ----------
+    method : {"bayes", "nakagawa"}, optional
+        Gelman et al. (2019), the default with draws: variance of the expected outcomes over their variance plus the
+        expected variance of an outcome around them, on the outcome's scale; marginal, with effects integrated out.
+        Nakagawa et al. (2017), the default at a maximum: variances on the link scale.
+    ci : float
+    random_seed : int, optional
+        Of the normal approximation (ml, reml).
+
+    Returns
+    -------
+    DataFrame
+        Indexed by marginal and conditional: mean, sd, lower, upper, or estimate, se, lower, upper.
+    """
+    posterior = fit.posterior
+    method = ("bayes" if posterior.sampled else "nakagawa") if method is None else method
+    if method not in ("bayes", "nakagawa"):
+        raise EngineError(f'method= is "bayes" or "nakagawa", not {method!r}')
+    levels = Levels(posterior)
+
+    def bayes(theta: np.ndarray, x: np.ndarray) -> np.ndarray:
+        eta, own = levels.predictor.eta(theta, x), fit.specification.own(theta, x)
+        fitted, noise = np.var(levels.mean(eta, own), ddof=1), np.mean(levels.outcome_variance(eta, own))
+        f = levels.fixed(theta, x)
+        around = f + np.multiply.outer(_NODES, np.sqrt(levels.predictor.level_variances().sum(axis=0)))
+        mu = levels.mean(around, own)
+        middle = _WEIGHTS @ mu
+        rest = _WEIGHTS @ (mu - middle) ** 2 + _WEIGHTS @ levels.outcome_variance(around, own)
+        marginal = np.var(middle, ddof=1)
+        return np.array([marginal / (marginal + np.mean(rest)), fitted / (fitted + noise)])
+
+    def nakagawa(theta: np.ndarray, x: np.ndarray) -> np.ndarray:
+        v = levels.link(theta).mean(axis=1)
+        fixed = np.var(levels.fixed(theta, x), ddof=1)
+        return np.array([fixed, fixed + v[:-1].sum()]) / (fixed + v.sum())
+
+    of = bayes if method == "bayes" else nakagawa
+    return summarised(posterior, of, ci, random_seed, pd.Index(["marginal", "conditional"], name="r2"))

@@ -1,0 +1,187 @@
+"""Predictions of every group, of the fit or of new tables: what ``Fit.predict`` gives."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from ...errors import EngineError, ModelError
+from ...posterior.base import Posterior
+from ...posterior.design import new_tables, place
+from ...posterior.estimand import Estimand, only, wald
+from ...posterior.intervals import check_level, quantiles
+from ...posterior.normal import as_draws
+from ...posterior.quantities import KINDS, Quantity, find_quantity, has_trials, response_values
+from ...table.memberships import Tables
+from ..labels import group_index, shown_order
+from ..tables.estimands import estimand_table
+from ..tables.summary import draw_table
+
+if TYPE_CHECKING:
+    from ..fit import Fit
+
+MOST = 2000
+
+
+def predict(
+    fit: Fit,
+    data: Any = None,
+    kind: Literal["linear", "mean", "median", "probability", "response"] = "mean",
+    *,
+    memberships: Any = None,
+    members: Any = None,
+    new_effects: Literal["draw", "zero"] = "draw",
+    ci: float = 0.95,
+    draws: bool = False,
+    random_seed: int | None = None,
+) -> Any:
+    """Predictions for the groups of the fit, or for the groups of other tables.
+
+    Parameters
+    ----------
+    data, memberships, members : tables, optional
+        As in :func:`micromacro.fit`, without the outcome (but with the number of trials, where outcomes of
+        ``trials(k, n)`` are predicted); the groups of the fit without them.
+    kind : {"linear", "mean", "median", "probability", "response"}
+        Linear predictor, expected outcome (of ``trials(k, n)`` the share of successes, of an ordinal outcome the
+        mean number of the category), its median (durations), the probability of each category (ordinal; of
+        a success for binary outcomes), or the outcome itself, with its own spread (of ``trials`` the count; a
+        duration that entered late lasts until its entry at least, and starts at zero in other tables).
+    new_effects : {"draw", "zero"}
+        Effects of members and units that the fit has not seen: drawn from their population (their variance is
+        added), or zero.
+    ci : float
+    draws : bool
+        Give the draws instead of a table: at most 2,000. Of ml and reml they come from the normal approximation
+        around the maximum, joint in all parameters and effects.
+    random_seed : int, optional
+        Of the draws for unseen effects and responses, and of the normal approximation.
+
+    Returns
+    -------
+    DataFrame or xarray.DataArray
+        Indexed by group id (where each row is a group by the index of a pandas frame, by row number of other data;
+        by group and category for probabilities of an ordinal outcome): mean, sd, lower, upper, or estimate, se,
+        lower, upper, where standard errors are by the delta method and intervals are made on the log or logit scale
+        of positive means and shares. With ``draws=True`` an array with the dims draw, group (and category).
+    """
+    posterior = fit.posterior
+    specification = posterior.specification
+    check_level(ci)
+    if kind != "response":
+        find_quantity(specification, kind if kind in KINDS else _unknown(kind))
+    if new_effects not in ("draw", "zero"):
+        raise EngineError(f'new_effects= is "draw" or "zero", not {new_effects!r}')
+    rng = np.random.default_rng(random_seed)
+    tables = None if data is None else new_tables(specification, data, memberships, members, kind == "response")
+    index, order = group_index(specification, tables), shown_order(specification, tables)
+    if kind == "response":
+        made = _responses(posterior, tables, new_effects, rng)
+        if draws:
+            return _labelled(made[:, None], index, (), kind, order)
+        return _response_table(posterior, tables, new_effects, made, ci, index).iloc[order]
+    estimand = group_estimand(posterior, tables, kind, new_effects)
+    categories = estimand.quantity.categories
+    if draws:
+        estimand.posterior = as_draws(posterior, MOST, rng)
+        return _labelled(estimand.draws(MOST, rng), index, categories, kind, order)
+    table = estimand_table(estimand, ci, rng, MOST)[0]
+    if not categories:
+        return table.set_axis(index).iloc[order]
+    rows = order[:, None] + len(index) * np.arange(len(categories))  # the categories of each group together
+    return table.iloc[rows.ravel()].set_axis(_with_categories(index[order], categories))
+
+
+def _unknown(kind: str) -> str:
+    raise EngineError(f"kind= is one of {', '.join((*KINDS, 'response'))}, not {kind!r}")
+
+
+def group_estimand(posterior: Posterior, tables: Tables | None, kind: str, new_effects: str) -> Estimand:
+    """A quantity of every group, effects as estimated."""
+    return _of_groups(posterior, tables, find_quantity(posterior.specification, kind), new_effects)
+
+
+def _of_groups(posterior: Posterior, tables: Tables | None, quantity: Quantity, new_effects: str) -> Estimand:
+    where = place(posterior.specification, tables)
+    each = sparse.eye_array(where.groups, format="csr")
+    return Estimand(posterior, [where], quantity, only(quantity.scale), each, "conditional", new_effects)
+
+
+def expected(posterior: Posterior) -> pd.Series:
+    """Expected outcome of each group of the fit; of durations that entered late given that they last until then."""
+    specification = posterior.specification
+    family: Any = specification.family
+    entry = specification.entry
+    quantity = find_quantity(specification, "mean")
+    if entry is not None:
+        quantity = replace(quantity, of=lambda eta, own: family.mean_after(eta, own, entry)[None])
+    estimand = _of_groups(posterior, None, quantity, "draw")
+    table = estimand_table(estimand, 0.95, np.random.default_rng(), MOST)[0]
+    return table.set_axis(group_index(specification, None)).iloc[shown_order(specification, None), 0]
+
+
+def _responses(
+    posterior: Posterior, tables: Tables | None, new_effects: str, rng: np.random.Generator
+) -> np.ndarray:  # fmt: skip
+    """Outcomes (draws, groups) simulated at draws of everything."""
+    specification = posterior.specification
+    values = response_values(specification, None if tables is None else tables.groups)
+    if values is None and specification.response.values is not None and has_trials(specification):
+        raise ModelError("responses need the numbers of trials")
+    estimand = group_estimand(as_draws(posterior, MOST, rng), tables, "linear", new_effects)
+    eta = estimand.draws(MOST, rng)[:, 0]
+    own = zip(eta, specification.own(*estimand.posterior.thinned(MOST)), strict=True)
+    if tables is None:
+        return np.stack([specification.outcomes(e, o, rng) for e, o in own])
+    return np.stack([specification.family.simulate(e, o, rng, values) for e, o in own])
+
+
+def _response_table(
+    posterior: Posterior, tables: Tables | None, new_effects: str, made: np.ndarray, ci: float, index: pd.Index
+) -> pd.DataFrame:
+    """Means and quantiles of simulated outcomes; exact at the maximum of a Gaussian model."""
+    if posterior.sampled:
+        return draw_table(made, ci, index)
+    specification, optimum = posterior.specification, posterior.outcome.optimum
+    assert optimum is not None
+    middle, se = group_estimand(posterior, tables, "mean", new_effects).delta()
+    middle, se = middle[0], se[0]
+    if specification.family.conjugate:
+        se = np.sqrt(se**2 + optimum.theta[specification.system.family_start] ** 2)
+        low, high = wald(middle, se, ci, "plain")
+    else:
+        if tables is None and specification.entry is not None:
+            middle = made.mean(axis=0)
+        se = made.std(axis=0, ddof=1)
+        low, high = quantiles(made, ci)
+        values = response_values(specification, None if tables is None else tables.groups)
+        if has_trials(specification) and values is not None:
+            middle = middle * values[1]
+    return pd.DataFrame({"estimate": middle, "se": se, "lower": low, "upper": high}, index=index)
+
+
+def _with_categories(index: pd.Index, categories: tuple[str, ...]) -> pd.MultiIndex:
+    """Every group with every category."""
+    levels = [index.get_level_values(k).repeat(len(categories)) for k in range(index.nlevels)]
+    return pd.MultiIndex.from_arrays([*levels, np.tile(categories, len(index))], names=[*index.names, "category"])
+
+
+def _labelled(
+    draws: np.ndarray, index: pd.Index, categories: tuple[str, ...], kind: str, order: np.ndarray
+) -> Any:  # fmt: skip
+    """Draws (draws, categories, groups) as a DataArray with dims draw, group and, where there are several, category."""
+    import xarray as xr
+
+    ids = index.to_numpy()
+    ids = np.array([str(i) for i in ids]) if ids.dtype.kind == "O" else ids
+    coords: dict[str, Any] = {"draw": np.arange(len(draws)), "group": ids}
+    if categories:
+        coords["category"] = list(categories)
+        out = xr.DataArray(np.moveaxis(draws, 1, 2), coords, ("draw", "group", "category"), kind)
+    else:
+        out = xr.DataArray(draws[:, 0], coords, ("draw", "group"), kind)
+    return out.isel(group=order)

@@ -1,0 +1,193 @@
+r"""Curves of durations: survival :math:`S_i(t) = \exp(-H_i(t))` of groups, and the baseline hazard of a Cox model.
+
+Each is an estimand of its own, with one category a time or an interval, so that draws and standard errors come from
+where those of all predictions do; intervals are made on the logit of a probability and on the log of a hazard.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+from scipy import sparse
+
+from ...errors import EngineError, ModelError
+from ...families.cox import Cox
+from ...families.response import EVENT, INTERVAL
+from ...model.specification import Specification
+from ...posterior.base import Posterior
+from ...posterior.design import new_tables, place
+from ...posterior.estimand import Estimand, only
+from ...posterior.intervals import check_level
+from ...posterior.quantities import Quantity
+from ..labels import group_column, shown_order
+from ..tables.estimands import estimand_table
+from .predict import MOST
+
+if TYPE_CHECKING:
+    from ..fit import Fit
+
+POINTS = 50  # times of a curve, where none are given
+NUMBERS = 20_000_000  # of draws to keep at once
+
+
+def survival(
+    fit: Fit,
+    times: Any = None,
+    data: Any = None,
+    *,
+    memberships: Any = None,
+    members: Any = None,
+    new_effects: Literal["draw", "zero"] = "draw",
+    ci: float = 0.95,
+    random_seed: int | None = None,
+) -> pd.DataFrame:
+    """Survival curves: the probability of lasting longer than a time (cox, weibull, exponential, lognormal).
+
+    Parameters
+    ----------
+    times : array, optional
+        Times from zero on; without it the event times of the fit, or 50 quantiles of them (of censoring times and ends
+        of intervals too, if there are no two events).
+    data, memberships, members : tables, optional
+        As in :meth:`predict`; the groups of the fit without them.
+    new_effects, random_seed
+        As in :meth:`predict`.
+    ci : float
+
+    Returns
+    -------
+    DataFrame
+        One row a group and time: the group's id, time, then mean, sd, lower, upper (draws) or estimate, se, lower,
+        upper of the probability. Entry is at zero; after the last interval of a Cox model its hazard goes on.
+
+    Raises
+    ------
+    EngineError
+        For a family without durations.
+    """
+    posterior = fit.posterior
+    specification = posterior.specification
+    check_level(ci)
+    family: Any = specification.family
+    if not hasattr(family, "cumulative_hazard"):
+        raise EngineError(f"survival() is for durations (cox, weibull, exponential, lognormal), not {family.name}")
+    if new_effects not in ("draw", "zero"):
+        raise EngineError(f'new_effects= is "draw" or "zero", not {new_effects!r}')
+    tables = None if data is None else new_tables(specification, data, memberships, members)
+    name, ids = group_column(specification, tables)
+    places = np.argsort(shown_order(specification, tables))  # of each group among those shown
+    at = _checked(times) if times is not None else default_times(specification)
+    where = place(specification, tables)
+    each = sparse.eye_array(where.groups, format="csr")
+    many = max(1, NUMBERS // (MOST * max(where.groups, 1)))  # times at once
+    blocks = []
+    for some in np.array_split(at, range(many, len(at), many)):
+        quantity = Quantity("survival", _survive(family, some), tuple(map(str, some)), "logit")
+        estimand = Estimand(posterior, [where], quantity, only("logit"), each, "conditional", new_effects)
+        table = estimand_table(estimand, ci, np.random.default_rng(random_seed), MOST)[0]
+        table.insert(0, "time", np.repeat(some, where.groups))
+        table.insert(0, name, np.tile(ids, len(some)))
+        blocks.append(table)
+    out = pd.concat(blocks, ignore_index=True)
+    order = np.lexsort([out["time"].to_numpy(), np.tile(places, len(at))])
+    return out.iloc[order].reset_index(drop=True)
+
+
+def _survive(family: Any, times: np.ndarray) -> Any:
+    """Function from eta (..., groups) and the family's numbers to S (times, ..., groups)."""
+    return lambda eta, own: np.moveaxis(np.exp(-family.cumulative_hazard(times, eta, own)), -1, 0)
+
+
+def _checked(times: Any) -> np.ndarray:
+    """Times as rising numbers from zero."""
+    try:
+        out = np.unique(np.atleast_1d(np.asarray(times, dtype=float)))
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"times= are finite numbers from zero, not {times!r}") from error
+    if not len(out) or not np.all(np.isfinite(out)) or out[0] < 0:
+        raise ModelError("times= are finite numbers from zero")
+    return out
+
+
+def default_times(specification: Specification) -> np.ndarray:
+    """Event times of the fit, or as many of their quantiles as a curve has points.
+
+    Where no two events are exact all ends of what is known take their place.
+    """
+    observed = specification.outcome[event_rows(specification)]
+    distinct = np.unique(observed)
+    if len(distinct) < 2:
+        observed = _ends(specification)
+        distinct = np.unique(observed)
+    if len(distinct) <= POINTS:
+        return distinct
+    return np.unique(np.quantile(observed, np.linspace(0.0, 1.0, POINTS), method="inverted_cdf"))
+
+
+def _ends(specification: Specification) -> np.ndarray:
+    """Finite ends of what is known of the durations: times, whatever they are, and upper ends of intervals."""
+    values = specification.response.values
+    if specification.family.name == "cox":
+        return values[1]
+    upper = np.exp(values[2][values[0] == INTERVAL])
+    return np.concatenate([np.exp(values[1]), upper])
+
+
+def event_rows(specification: Specification) -> np.ndarray:
+    """Which groups have their event (groups,)."""
+    return specification.response.values[0] == EVENT
+
+
+def baseline(fit: Fit, ci: float = 0.95) -> pd.DataFrame:
+    """Baseline hazard of a Cox model, for a group at mean covariates and without effects.
+
+    Features of a block with estimated weights are at their means under the starting weights.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by interval: start, stop (of the last one: the last observed time), hazard per unit of time with sd
+        or se, lower and upper, and the same of the cumulative hazard at the interval's end.
+
+    Raises
+    ------
+    EngineError
+        For other families.
+    """
+    posterior = fit.posterior
+    specification = posterior.specification
+    check_level(ci)
+    family = specification.family
+    if not isinstance(family, Cox):
+        raise EngineError(f"baseline() is for family cox, not {family.name}: survival() gives the curves of a duration")
+    observed = specification.outcome
+    last = family.last if np.isfinite(family.last) else max(float(observed.max()), *family.cuts[-1:])
+    stops = np.append(family.cuts, last)
+    starts = np.append(0.0, family.cuts)
+    length = stops - starts
+    hazard = _baseline(posterior, lambda own: np.exp(own), ci)
+    cumulative = _baseline(posterior, lambda own: np.cumsum(np.exp(own) * length), ci)
+    value, error = hazard.columns[:2]
+    return pd.DataFrame(
+        {
+            "start": starts, "stop": stops,
+            "hazard": hazard[value], error: hazard[error], "lower": hazard["lower"], "upper": hazard["upper"],
+            "cumulative": cumulative[value], f"cumulative_{error}": cumulative[error],
+            "cumulative_lower": cumulative["lower"], "cumulative_upper": cumulative["upper"],
+        }
+    ).set_axis(pd.Index([f"baseline.{k}" for k in range(1, len(stops) + 1)], name="interval"))  # fmt: skip
+
+
+def _baseline(posterior: Posterior, of: Any, ci: float) -> pd.DataFrame:
+    """A function of the log hazards (intervals,), interval by interval, with its uncertainty."""
+    where = place(posterior.specification, None)
+    first = sparse.csr_array(([1.0], ([0], [0])), shape=(1, where.groups))  # the same for all groups
+    family: Any = posterior.specification.family
+    count = len(family.cuts) + 1
+    quantity = Quantity(
+        "baseline", lambda eta, own: of(own)[:, None] + 0.0 * eta[None], tuple(map(str, range(count))), "log"
+    )
+    estimand = Estimand(posterior, [where], quantity, only("log"), first, "conditional", "zero")
+    return estimand_table(estimand, ci, np.random.default_rng(0), MOST)[0]
