@@ -156,7 +156,7 @@ def load(
     stored = open_file(path)
     tables = stored.tables
     if tables is None and (data is None or stored.description["contents"] == "summary"):
-        results = stored.results()
+        results = stored.results(Fit)
         assert results is not None
         return results
     about = stored.description

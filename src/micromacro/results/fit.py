@@ -18,6 +18,7 @@ from ..posterior.base import Posterior
 from ..posterior.design import new_tables
 from ..posterior.intervals import check_level, check_whole
 from .criticism import verbs
+from .fitted import Fitted, is_fit
 from .labels import shown_order
 from .report import text as report
 from .tables import summary
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from .store import SavedFile
 
 
-class Fit:
+class Fit(Fitted):
     """A fitted model.
 
     With draws (mcmc) `params` is the posterior mean, `bse` its standard deviation, intervals are equal-tailed; with
@@ -219,11 +220,11 @@ class Fit:
         """
         if method not in ("chi2", "bootstrap"):
             raise EngineError(f'method= is "chi2" or "bootstrap", not {method!r}')
-        if not isinstance(smaller, Fit):
+        if not is_fit(smaller):
             raise ModelError(f"lr_test() takes the fit of a smaller model, not {type(smaller).__name__}")
         if method == "bootstrap":
             return resampling.bootstrap_lr(self, smaller, n, random_seed, executor)
-        return inference.likelihood_ratio(self._outcome, smaller._outcome)
+        return inference.likelihood_ratio(self._outcome, smaller.posterior.outcome)
 
     hypothesis = hypotheses.hypothesis
     wald_test = hypotheses.wald_test

@@ -12,6 +12,11 @@ from ..model.specification import Specification
 from ..table.memberships import Tables
 
 
+def percent(level: float) -> str:
+    """A level as users write it: 95%, 97.5%."""
+    return f"{100.0 * level:.6g}%"
+
+
 def group_index(specification: Specification, tables: Tables | None) -> pd.Index:
     """Labels of the groups: their ids, or of the user's rows the index of a pandas frame, else numbers."""
     on = specification.tables if tables is None else tables
@@ -35,8 +40,6 @@ def shown_order(specification: Specification, tables: Tables | None) -> np.ndarr
 
 def effect_index(structure: Effects) -> Any:
     """Labels of effects as a pandas index: ids, or ids with the term (or the time) of each."""
-    import pandas as pd  # the model itself does not need it
-
     labels = structure.labels()
     if len(labels) == 1:
         return pd.Index(labels[0][1], name=labels[0][0])

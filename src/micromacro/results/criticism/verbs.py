@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -10,6 +10,7 @@ import pandas as pd
 from ...posterior import evidence
 from ...posterior.evidence import Evidence
 from ...posterior.intervals import check_level
+from ..fitted import Fitted
 from ..labels import shown_order
 from . import calibration, predictive
 from . import kfold as folds
@@ -17,11 +18,8 @@ from . import loo as leaving
 from . import sensitivity as scaling
 from .elpd import Elpd
 
-if TYPE_CHECKING:
-    from ..fit import Fit
 
-
-def loo(fit: Fit, integrated: bool = False, *, by: str | None = None, draws: int | None = None) -> Elpd:
+def loo(fit: Fitted, integrated: bool = False, *, by: str | None = None, draws: int | None = None) -> Elpd:
     """Leave-one-out cross-validation by Pareto-smoothed importance sampling.
 
     Parameters
@@ -43,13 +41,13 @@ def loo(fit: Fit, integrated: bool = False, *, by: str | None = None, draws: int
     return leaving.leave_one_out(fit.posterior, integrated, by, draws)
 
 
-def waic(fit: Fit, *, draws: int | None = None) -> Elpd:
+def waic(fit: Fitted, *, draws: int | None = None) -> Elpd:
     """Widely applicable information criterion, conditional on the effects; :meth:`loo` is more reliable."""
     return leaving.waic(fit.posterior, draws)
 
 
 def kfold(
-    fit: Fit, k: int | None = 10, *, by: str = "group", random_seed: int | None = None
+    fit: Fitted, k: int | None = 10, *, by: str = "group", random_seed: int | None = None
 ) -> Elpd:  # fmt: skip
     """Cross-validation by refitting with the same engine and settings.
 
@@ -72,7 +70,7 @@ def kfold(
     return folds.kfold(fit.posterior, k, by, random_seed)
 
 
-def loo_pit(fit: Fit, *, integrated: bool = True, random_seed: int | None = None) -> pd.Series:
+def loo_pit(fit: Fitted, *, integrated: bool = True, random_seed: int | None = None) -> pd.Series:
     """Probability integral transform of each outcome with its group left out: uniform if the model is right.
 
     Parameters
@@ -86,7 +84,7 @@ def loo_pit(fit: Fit, *, integrated: bool = True, random_seed: int | None = None
 
 
 def ppc(
-    fit: Fit, stat: Any = ("mean", "sd", "min", "max"), *, by: Any = None, ci: float = 0.95,
+    fit: Fitted, stat: Any = ("mean", "sd", "min", "max"), *, by: Any = None, ci: float = 0.95,
     random_seed: int | None = None,
 ) -> pd.DataFrame:  # fmt: skip
     """Posterior predictive check: statistics of the outcomes against those of outcomes replicated from the fit.
@@ -113,7 +111,7 @@ def ppc(
     return predictive.check(fit.posterior, replicated, stat, by, check_level(ci))
 
 
-def contraction(fit: Fit) -> pd.DataFrame:
+def contraction(fit: Fitted) -> pd.DataFrame:
     """How far the data have narrowed each prior: 1 - (posterior sd / prior sd)^2; 0 means not at all.
 
     Returns
@@ -125,7 +123,7 @@ def contraction(fit: Fit) -> pd.DataFrame:
     return scaling.contraction_table(fit.posterior)
 
 
-def sensitivity(fit: Fit, of: str | None = None, *, draws: int | None = None) -> pd.DataFrame:
+def sensitivity(fit: Fitted, of: str | None = None, *, draws: int | None = None) -> pd.DataFrame:
     """Power-scaling sensitivity: how far each posterior moves if prior or likelihood weigh a little more or less.
 
     Parameters
@@ -145,7 +143,7 @@ def sensitivity(fit: Fit, of: str | None = None, *, draws: int | None = None) ->
 
 
 def log_evidence(
-    fit: Fit, method: Literal["bridge", "importance", "laplace"] = "bridge", *, draws: int = 2000,
+    fit: Fitted, method: Literal["bridge", "importance", "laplace"] = "bridge", *, draws: int = 2000,
     random_seed: int | None = None,
 ) -> Evidence:  # fmt: skip
     """Log marginal likelihood of the data, with its Monte Carlo error: for Bayes factors.

@@ -7,11 +7,9 @@ from collections.abc import Callable
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
+from ..fitted import Fitted
 from .comparison import plot_comparison
 from .registry import PICTURES
-
-if TYPE_CHECKING:
-    from ..fit import Fit
 
 __all__ = ["Plots", "plot_comparison"]
 
@@ -19,7 +17,7 @@ __all__ = ["Plots", "plot_comparison"]
 class Plots:
     """The pictures of one fit, a method for each; all take ``ax=`` and return the matplotlib Axes."""
 
-    def __init__(self, fit: Fit):
+    def __init__(self, fit: Fitted):
         self._fit = fit
 
     def __repr__(self) -> str:

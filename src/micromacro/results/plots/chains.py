@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from scipy.stats import rankdata
 
 from ...errors import EngineError, ModelError
+from ..fitted import Fitted
 from .style import COLOURS, GREY, LINES, finish, panels
-
-if TYPE_CHECKING:
-    from ..fit import Fit
 
 BINS = 20
 
 
-def trace(fit: Fit, names: str | Sequence[str] | None = None, *, ax: Any = None) -> Any:
+def trace(fit: Fitted, names: str | Sequence[str] | None = None, *, ax: Any = None) -> Any:
     """Draws of parameters in the order in which they were drawn, a line a chain.
 
     Parameters
@@ -42,7 +40,7 @@ def trace(fit: Fit, names: str | Sequence[str] | None = None, *, ax: Any = None)
     return places[0] if isinstance(names, str) else places
 
 
-def rank(fit: Fit, names: str | Sequence[str] | None = None, *, ax: Any = None) -> Any:
+def rank(fit: Fitted, names: str | Sequence[str] | None = None, *, ax: Any = None) -> Any:
     """How often each chain has each rank among the draws of all chains: level where the chains agree.
 
     (Vehtari et al. 2021.) The grey band holds 95% of the counts of draws that are independent; chains whose draws are
@@ -79,7 +77,7 @@ def rank(fit: Fit, names: str | Sequence[str] | None = None, *, ax: Any = None) 
     return places[0] if isinstance(names, str) else places
 
 
-def parameters(fit: Fit, names: str | Sequence[str] | None, kinds: tuple[str, ...] | None = None) -> list[str]:
+def parameters(fit: Fitted, names: str | Sequence[str] | None, kinds: tuple[str, ...] | None = None) -> list[str]:
     """Parameters to draw: those named, or those that are not coefficients (of some classes)."""
     s = fit.specification
     if names is None:
@@ -93,7 +91,7 @@ def parameters(fit: Fit, names: str | Sequence[str] | None, kinds: tuple[str, ..
     return chosen
 
 
-def _draws(fit: Fit, names: str | Sequence[str] | None) -> tuple[list[str], list[np.ndarray]]:
+def _draws(fit: Fitted, names: str | Sequence[str] | None) -> tuple[list[str], list[np.ndarray]]:
     """Names and draws (chain, draw) of parameters."""
     if fit.engine not in ("mcmc", "nuts"):
         raise EngineError(f'there are no chains in a fit by {fit.engine}: fit with engine="mcmc"')

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ...errors import ModelError
-from ..report.text import percent
+from ..fitted import Fitted
+from ..labels import percent
 from .style import BLUE, GREY, axes, finish
 
-if TYPE_CHECKING:
-    from ..fit import Fit
 
-
-def coefficients(fit: Fit, *, names: str | Sequence[str] | None = None, ci: float = 0.95, ax: Any = None) -> Any:
+def coefficients(fit: Fitted, *, names: str | Sequence[str] | None = None, ci: float = 0.95, ax: Any = None) -> Any:
     """Coefficients with their intervals (the intercept is left out unless it is named).
 
     Parameters

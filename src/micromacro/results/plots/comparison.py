@@ -29,7 +29,7 @@ def plot_comparison(
     Axes
     """
     from ...posterior.intervals import normal_quantile
-    from ..report.text import percent
+    from ..labels import percent
 
     for column in (difference, error):
         if column not in table.columns:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ...errors import ModelError
-from ..report.text import percent
+from ..fitted import Fitted
+from ..labels import percent
 from .style import BLUE, GREY, RED, axes, finish
 
-if TYPE_CHECKING:
-    from ..fit import Fit
 
-
-def with_effects(fit: Fit, name: str | None) -> str:
+def with_effects(fit: Fitted, name: str | None) -> str:
     """The member block or unit term of that name, or the first one that has effects."""
     names = [p.name for p in fit.specification.system.parts if p.effects]
     if not names:
@@ -22,7 +20,7 @@ def with_effects(fit: Fit, name: str | None) -> str:
     return names[0] if name is None else name
 
 
-def effects(fit: Fit, name: str | None = None, *, most: int = 60, ci: float = 0.95, ax: Any = None) -> Any:
+def effects(fit: Fitted, name: str | None = None, *, most: int = 60, ci: float = 0.95, ax: Any = None) -> Any:
     """Effects of members or units, ranked, with intervals (a caterpillar).
 
     Dots are filled where the interval lies on one side of zero.

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ...errors import DataError
+from ..fitted import Fitted
 from .style import MAP, axes
 from .weights import find_block
 
-if TYPE_CHECKING:
-    from ..fit import Fit
-
 
 def heatmap(
-    fit: Fit, groups: Sequence[Any] | None = None, *, block: str | None = None, most: int = 12, numbers: bool = True,
+    fit: Fitted, groups: Sequence[Any] | None = None, *, block: str | None = None, most: int = 12, numbers: bool = True,
     ax: Any = None,
 ) -> Any:  # fmt: skip
     """Weights of members (columns) in groups (rows); a member who is not in the group leaves its cell empty.

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..._optional import require
 from ...errors import ModelError
+from ..fitted import Fitted
 from .style import BLUE, GREY, ORANGE, axes
 from .weights import find_block
 
-if TYPE_CHECKING:
-    from ..fit import Fit
-
 
 def network(
-    fit: Fit, block: str | None = None, *, most: int = 60, labels: bool = True, seed: int = 0, ax: Any = None
+    fit: Fitted, block: str | None = None, *, most: int = 60, labels: bool = True, seed: int = 0, ax: Any = None
 ) -> Any:
     """Members as dots as large as their effects, joined where they share groups (extra ``[spatial]``).
 

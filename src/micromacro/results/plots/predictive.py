@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -12,11 +12,9 @@ from ...errors import DataError, ModelError
 from ...families.response import EVENT
 from ...posterior.intervals import quantiles
 from ...posterior.quantities import has_trials
-from ..report.text import percent
+from ..fitted import Fitted
+from ..labels import percent
 from .style import BLUE, ORANGE, axes, density, finish
-
-if TYPE_CHECKING:
-    from ..fit import Fit
 
 MOST_VALUES = 30
 BINS = 10
@@ -24,7 +22,7 @@ STATISTICS: dict[str, Callable[..., np.ndarray]] = {"mean": np.mean, "sd": np.st
 
 
 def predictive(
-    fit: Fit, by: str | None = None, *, statistic: str = "mean", draws: int = 50, ci: float = 0.95,
+    fit: Fitted, by: str | None = None, *, statistic: str = "mean", draws: int = 50, ci: float = 0.95,
     random_seed: int = 0, ax: Any = None,
 ) -> Any:  # fmt: skip
     """Observed outcomes beside outcomes drawn from the fitted model (a posterior predictive check).
@@ -67,7 +65,7 @@ def predictive(
     return finish(ax)
 
 
-def drawn_outcomes(fit: Fit, random_seed: int) -> np.ndarray:
+def drawn_outcomes(fit: Fitted, random_seed: int) -> np.ndarray:
     """Outcomes (draws, groups) from the fitted model, on the scale and in the order of ``specification.outcome``."""
     s = fit.specification
     made = fit.predict(kind="response", draws=True, random_seed=random_seed).to_numpy()
@@ -76,7 +74,7 @@ def drawn_outcomes(fit: Fit, random_seed: int) -> np.ndarray:
     return made / s.response.values[1] if has_trials(s) else made
 
 
-def _counts(fit: Fit, observed: np.ndarray, made: np.ndarray, ci: float, ax: Any) -> Any:
+def _counts(fit: Fitted, observed: np.ndarray, made: np.ndarray, ci: float, ax: Any) -> Any:
     """How often each value occurs."""
     at = np.arange(int(min(observed.min(), np.quantile(made, 0.001))),
                    int(max(observed.max(), np.quantile(made, 0.999))) + 1)  # fmt: skip
@@ -95,7 +93,7 @@ def _counts(fit: Fit, observed: np.ndarray, made: np.ndarray, ci: float, ax: Any
 
 
 def _by(
-    fit: Fit, by: str, statistic: str, observed: np.ndarray, made: np.ndarray, ci: float, ax: Any
+    fit: Fitted, by: str, statistic: str, observed: np.ndarray, made: np.ndarray, ci: float, ax: Any
 ) -> Any:  # fmt: skip
     """A statistic within each level of a column."""
     if statistic not in STATISTICS:
@@ -127,7 +125,7 @@ def _by(
     return finish(ax)
 
 
-def _levels(fit: Fit, by: str) -> tuple[list[str], np.ndarray]:
+def _levels(fit: Fitted, by: str) -> tuple[list[str], np.ndarray]:
     """Labels of a column's levels and the level of each group."""
     table = fit.specification.tables.groups
     if by not in table:

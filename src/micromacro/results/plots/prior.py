@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ...errors import EngineError, ModelError
+from ..fitted import Fitted
 from .chains import parameters
 from .style import BLUE, ORANGE, density, finish, panels
 
-if TYPE_CHECKING:
-    from ..fit import Fit
 
-
-def prior(fit: Fit, names: str | Sequence[str] | None = None, *, ax: Any = None) -> Any:
+def prior(fit: Fitted, names: str | Sequence[str] | None = None, *, ax: Any = None) -> Any:
     """Prior and posterior densities of parameters: where they are alike, the data said little.
 
     Parameters

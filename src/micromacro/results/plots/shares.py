@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from ..report.text import percent
+from ..fitted import Fitted
+from ..labels import percent
 from .style import BLUE, axes, finish
 
-if TYPE_CHECKING:
-    from ..fit import Fit
 
-
-def variance(fit: Fit, *, ci: float = 0.95, ax: Any = None) -> Any:
+def variance(fit: Fitted, *, ci: float = 0.95, ax: Any = None) -> Any:
     """Shares of the variance given the covariates, by level, with intervals.
 
     Parameters

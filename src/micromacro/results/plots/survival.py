@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -12,20 +12,17 @@ from ...families.response import EVENT, RIGHT
 from ...model.specification import Specification
 from ...posterior.intervals import quantiles
 from ...posterior.normal import as_draws
-from ..labels import group_index
-from ..report.text import percent
+from ..fitted import Fitted
+from ..labels import group_index, percent
 from ..verbs.predict import group_estimand
 from .style import BLUE, COLOURS, LINES, axes, finish
-
-if TYPE_CHECKING:
-    from ..fit import Fit
 
 DRAWS = 300
 POINTS = 80
 
 
 def survival(
-    fit: Fit, groups: Sequence[Any] | None = None, *, ci: float = 0.95, random_seed: int = 0, ax: Any = None
+    fit: Fitted, groups: Sequence[Any] | None = None, *, ci: float = 0.95, random_seed: int = 0, ax: Any = None
 ) -> Any:
     """The probability of lasting longer than t, with a band.
 
@@ -74,7 +71,7 @@ def _watched_from_the_start(s: Specification) -> bool:
     return bool(np.all(np.isin(codes, (EVENT, RIGHT))) and np.all(entry == start))
 
 
-def _places(fit: Fit, groups: Sequence[Any]) -> np.ndarray:
+def _places(fit: Fitted, groups: Sequence[Any]) -> np.ndarray:
     known = {v: k for k, v in enumerate(group_index(fit.specification, None).tolist())}
     missing = [g for g in groups if g not in known]
     if missing or not len(groups):
@@ -82,7 +79,7 @@ def _places(fit: Fit, groups: Sequence[Any]) -> np.ndarray:
     return np.array([known[g] for g in groups])
 
 
-def _draws(fit: Fit, random_seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _draws(fit: Fitted, random_seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Linear predictors (draws, groups) and the family's own numbers (draws, k)."""
     rng = np.random.default_rng(random_seed)
     posterior = as_draws(fit.posterior, DRAWS, rng)
@@ -92,7 +89,7 @@ def _draws(fit: Fit, random_seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _curves(
-    fit: Fit, eta: np.ndarray, own: np.ndarray, times: np.ndarray, places: np.ndarray
+    fit: Fitted, eta: np.ndarray, own: np.ndarray, times: np.ndarray, places: np.ndarray
 ) -> np.ndarray:  # fmt: skip
     """Survival (draws, groups, times)."""
     family: Any = fit.specification.family

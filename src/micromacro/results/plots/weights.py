@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ...errors import DataError, ModelError
 from ...posterior.intervals import check_level, normal_quantile
 from ...terms.member.weighing import Block
-from ..report.text import percent
+from ..fitted import Fitted
+from ..labels import percent
 from .style import BLUE, GREY, ORANGE, axes, finish, panels
-
-if TYPE_CHECKING:
-    from ..fit import Fit
 
 
 def weights(
-    fit: Fit, covariate: str | Sequence[str] | None = None, *, block: str | None = None, size: int | None = None,
+    fit: Fitted, covariate: str | Sequence[str] | None = None, *, block: str | None = None, size: int | None = None,
     ci: float = 0.95, ax: Any = None,
 ) -> Any:  # fmt: skip
     """Weights against a covariate of theirs, with an uncertainty band.
@@ -55,7 +53,7 @@ def weights(
     return places
 
 
-def _one(fit: Fit, index: int, part: Block, covariate: str, size: int | None, ci: float, ax: Any) -> Any:
+def _one(fit: Fitted, index: int, part: Block, covariate: str, size: int | None, ci: float, ax: Any) -> Any:
     """The picture of one covariate."""
     level = check_level(ci)
     table = fit.weights(part.name, ci)
@@ -77,7 +75,7 @@ def _one(fit: Fit, index: int, part: Block, covariate: str, size: int | None, ci
     return finish(ax)
 
 
-def find_block(fit: Fit, name: str | None) -> tuple[int, Block]:
+def find_block(fit: Fitted, name: str | None) -> tuple[int, Block]:
     """A member block and the number of its part; the first one with weight covariates without a name."""
     blocks = fit.specification.members
     if not blocks:
@@ -122,7 +120,7 @@ def weight_columns(part: Block) -> list[str]:
 
 
 def _curve(
-    fit: Fit, index: int, part: Block, covariate: str, grid: np.ndarray, size: int, ci: float
+    fit: Fitted, index: int, part: Block, covariate: str, grid: np.ndarray, size: int, ci: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The weight of one member of a group of `size` as its covariate moves, the others' at their means."""
     function = _WeightFunction(part, covariate, grid, size)

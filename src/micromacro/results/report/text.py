@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import textwrap
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -13,9 +12,8 @@ import pandas as pd
 from ...families.ordinal import shown
 from ...language.printing import to_text
 from ...model.specification import Specification
-
-if TYPE_CHECKING:
-    from ..fit import Fit
+from ..fitted import Fitted
+from ..labels import percent
 
 WIDTH = 92
 
@@ -26,7 +24,7 @@ _NORMALISED = {
 }
 
 
-def heading(fit: Fit) -> str:
+def heading(fit: Fitted) -> str:
     """What was fitted, by which engine, on how much data."""
     s = fit.specification
     how = f"engine {fit.engine}"
@@ -34,8 +32,8 @@ def heading(fit: Fit) -> str:
         how += f" ({fit.posterior.draws.shape[1]} draws from an approximation)"
     elif fit.posterior.sampled:
         chains, draws = fit.posterior.draws.shape[:2]
-        how += f" ({chains} chains, {draws} draws each after {fit._outcome.settings.tune} tuning)"
-    elif fit._outcome.optimum is not None and fit._outcome.optimum.penalised:
+        how += f" ({chains} chains, {draws} draws each after {fit.posterior.outcome.settings.tune} tuning)"
+    elif fit.posterior.outcome.optimum is not None and fit.posterior.outcome.optimum.penalised:
         how += " (penalised by the priors given)"
     return f"micromacro: {s.family.name} model ({s.family.link} link), {how}, {fit.seconds:.1f} s"
 
@@ -66,9 +64,9 @@ def weight_lines(s: Specification) -> list[str]:
     return out
 
 
-def likelihood_line(fit: Fit) -> str | None:
+def likelihood_line(fit: Fitted) -> str | None:
     """Log-likelihood, AIC and BIC, where they exist."""
-    optimum = fit._outcome.optimum
+    optimum = fit.posterior.outcome.optimum
     if optimum is None:
         return None
     word = "restricted log-likelihood" if fit.engine == "reml" else "log-likelihood"
@@ -78,7 +76,7 @@ def likelihood_line(fit: Fit) -> str | None:
     return line + f"   AIC {fit.aic:.2f}   BIC {fit.bic:.2f}"
 
 
-def sections(fit: Fit, ci: float) -> list[tuple[str, pd.DataFrame]]:
+def sections(fit: Fitted, ci: float) -> list[tuple[str, pd.DataFrame]]:
     """The tables of the report: coefficients, weights, spread, variance shares."""
     table = fit.summary(ci)
     kinds = {p.name: p.kind for p in fit.specification.parameters}
@@ -102,7 +100,7 @@ def sections(fit: Fit, ci: float) -> list[tuple[str, pd.DataFrame]]:
     return out
 
 
-def health_lines(fit: Fit) -> list[str]:
+def health_lines(fit: Fitted) -> list[str]:
     """The verdict, troubles and remarks."""
     health = fit.health
     if fit.posterior.sampled:
@@ -125,7 +123,7 @@ def health_lines(fit: Fit) -> list[str]:
     return lines + [f"  - {n}" for n in fit.specification.notes]
 
 
-def text_report(fit: Fit, ci: float) -> str:
+def text_report(fit: Fitted, ci: float) -> str:
     """The whole report as text."""
     s = fit.specification
     lines = [*wrapped(heading(fit), hanging="  "), "", *wrapped(" ".join(fit.formula.split()), "  ", "    "), ""]
@@ -139,11 +137,6 @@ def text_report(fit: Fit, ci: float) -> str:
     for line in health_lines(fit):
         lines += wrapped(line, hanging="    ")
     return "\n".join(lines)
-
-
-def percent(level: float) -> str:
-    """A level as users write it: 95%, 97.5%."""
-    return f"{100.0 * level:.6g}%"
 
 
 def wrapped(text: str, indent: str = "", hanging: str = "") -> list[str]:
@@ -175,7 +168,7 @@ def _formatter(column: str) -> Callable[[float], str]:
     return lambda v: f"{v:.4f}" if abs(v) < 1000 else f"{v:.1f}"
 
 
-def html_report(fit: Fit, ci: float = 0.95) -> str:
+def html_report(fit: Fitted, ci: float = 0.95) -> str:
     """The report for notebooks."""
     s = fit.specification
     parts = [

@@ -17,6 +17,7 @@ from ...effects.sources import Source, source_from_plain
 from ...families.base import Family
 from ...model.specification import Specification
 from ...table.memberships import Tables
+from ..fitted import Fitted
 from .check import check_to_plain, mismatch
 from .describe import description_of, family_from_plain, priors_from_plain
 from .engine import Keep, outcome_from_plain, outcome_to_plain
@@ -28,7 +29,6 @@ from .tree import readable
 
 if TYPE_CHECKING:
     from ...engines.base import Outcome
-    from ..fit import Fit
 
 __all__ = ["FileError", "Keep", "SavedFile", "SavedResults", "Stored", "open_file", "save"]
 
@@ -76,7 +76,7 @@ def _size(count: int) -> str:
     return f"{count} bytes"
 
 
-def save(fit: Fit, path: Any, keep: Keep) -> SavedFile:
+def save(fit: Fitted, path: Any, keep: Keep) -> SavedFile:
     """Write a fit; see ``Fit.save``."""
     target = Path(path)
     outcome = fit.posterior.outcome
@@ -174,12 +174,12 @@ class Stored:
         """The family; `given` where it is none of ours."""
         return family_from_plain(self.description["family"], given)
 
-    def results(self) -> SavedResults | None:
-        """The tables of a fit that was kept without its draws or its data."""
+    def results(self, of: type) -> SavedResults | None:
+        """The tables of a fit of class `of` that was kept without its draws or its data."""
         tables = self.parts.get("results")
         if tables is None:
             return None
-        return SavedResults(self.path, self.description, tables, self.description["contents"])
+        return SavedResults(self.path, self.description, tables, self.description["contents"], of)
 
     def compare(self, tables: Tables) -> None:
         """Refuse data that are not those of the fit."""

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 import pandas as pd
 
 from ...errors import EngineError, ModelError
-
-if TYPE_CHECKING:
-    from ..fit import Fit
+from ..fitted import Fitted
 
 LEVEL = 0.95
 
 
-def tables_of(fit: Fit, with_data: bool) -> dict[str, Any]:
+def tables_of(fit: Fitted, with_data: bool) -> dict[str, Any]:
     """The tables of a fit as plain values; weights, which list the memberships, only `with_data`."""
     s = fit.specification
     effects = [p.name for p in s.system.parts if p.effects]
@@ -63,8 +61,8 @@ class SavedResults:
     data), all as they were when the fit was saved. Anything that has to be computed is refused with what to do.
     """
 
-    def __init__(self, path: Path, description: dict[str, Any], tables: dict[str, Any], contents: str):
-        self._path, self._tables, self._contents = path, tables, contents
+    def __init__(self, path: Path, description: dict[str, Any], tables: dict[str, Any], contents: str, of: type):
+        self._path, self._tables, self._contents, self._of = path, tables, contents, of
         self.description = description
         self.formula: str = description["formula"]
         self.family: str = description["family"]["name"]
@@ -137,9 +135,8 @@ class SavedResults:
         return f"(saved {self.description['saved']}, read from {self._path.name})\n{self.report()}"
 
     def __getattr__(self, name: str) -> Any:
-        from ..fit import Fit
 
-        if name.startswith("_") or not hasattr(Fit, name):
+        if name.startswith("_") or not hasattr(self._of, name):
             raise AttributeError(name)
         return self._refuse(name)
 

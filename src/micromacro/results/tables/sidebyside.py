@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,10 +17,8 @@ import pandas as pd
 from ..._optional import require
 from ...errors import EngineError, ModelError
 from ...posterior.intervals import check_level, check_whole
-from ..report.text import percent
-
-if TYPE_CHECKING:
-    from ..fit import Fit
+from ..fitted import Fitted, is_fit
+from ..labels import percent
 
 FORMATS = ("dataframe", "html", "latex", "markdown")
 SECTIONS = (
@@ -61,7 +59,7 @@ class Layout:
     statistics: tuple[str, ...] | None = None
 
 
-def table_of(fits: Mapping[str, Fit], form: str, layout: Layout, caption: str | None, label: str | None) -> Any:
+def table_of(fits: Mapping[str, Fitted], form: str, layout: Layout, caption: str | None, label: str | None) -> Any:
     """The table; see :func:`micromacro.table`."""
     if form not in FORMATS:
         raise EngineError(f"format= is one of {', '.join(FORMATS)}, not {form!r}")
@@ -82,19 +80,19 @@ def table_of(fits: Mapping[str, Fit], form: str, layout: Layout, caption: str | 
     return (_html if form == "html" else _latex)(cells, notes, caption, label)
 
 
-def named(fits: Any) -> dict[str, Fit]:
+def named(fits: Any) -> dict[str, Fitted]:
     """Fits by the heads of their columns: (1), (2), ... without names."""
     out: dict[str, Any]
     if isinstance(fits, Mapping):
         out = {str(name): fit for name, fit in fits.items()}
-    elif isinstance(fits, Iterable) and not hasattr(fits, "summary"):
+    elif isinstance(fits, Iterable) and not is_fit(fits):
         out = {f"({k})": fit for k, fit in enumerate(fits, start=1)}
     else:
         out = {"(1)": fits}
     if not out:
         raise ModelError("there is no fit to make a table of")
     for name, fit in out.items():
-        if not hasattr(fit, "summary") or not hasattr(fit, "specification"):
+        if not is_fit(fit):
             raise ModelError(f"{name} is no fit but {type(fit).__name__}: give what mm.fit returns")
     return out
 
@@ -102,7 +100,7 @@ def named(fits: Any) -> dict[str, Fit]:
 # -- cells -------------------------------------------------------------------------------------------------------
 
 
-def assemble_cells(fits: Mapping[str, Fit], layout: Layout) -> pd.DataFrame:
+def assemble_cells(fits: Mapping[str, Fitted], layout: Layout) -> pd.DataFrame:
     """All cells as text, indexed by (section, row); what stands below an estimate has an empty row name."""
     summaries = {name: fit.summary(layout.ci) for name, fit in fits.items()}
     labels = dict(layout.labels or {})
@@ -129,7 +127,7 @@ def assemble_cells(fits: Mapping[str, Fit], layout: Layout) -> pd.DataFrame:
     )
 
 
-def _sections(fits: Mapping[str, Fit]) -> dict[str, str]:
+def _sections(fits: Mapping[str, Fitted]) -> dict[str, str]:
     """The section of each parameter."""
     out = {}
     for fit in fits.values():
@@ -138,7 +136,7 @@ def _sections(fits: Mapping[str, Fit]) -> dict[str, str]:
     return out
 
 
-def _cell(fit: Fit, summary: pd.DataFrame, name: str, layout: Layout) -> tuple[str, str]:
+def _cell(fit: Fitted, summary: pd.DataFrame, name: str, layout: Layout) -> tuple[str, str]:
     """An estimate and what stands below it."""
     if name not in summary.index:
         return "", ""
@@ -170,7 +168,7 @@ def number(value: float, digits: int) -> str:
     return text.replace("-", "−")
 
 
-def _statistics(fits: Mapping[str, Fit], layout: Layout) -> list[tuple[str, list[str]]]:
+def _statistics(fits: Mapping[str, Fitted], layout: Layout) -> list[tuple[str, list[str]]]:
     """Rows of statistics, those that no fit has left out."""
     chosen = UNASKED if layout.statistics is None else layout.statistics
     for name in chosen:
@@ -184,7 +182,7 @@ def _statistics(fits: Mapping[str, Fit], layout: Layout) -> list[tuple[str, list
     return out
 
 
-def _rows(what: str, function: Callable[[Fit], Any], fits: Mapping[str, Fit]) -> dict[str, list[str]]:
+def _rows(what: str, function: Callable[[Fitted], Any], fits: Mapping[str, Fitted]) -> dict[str, list[str]]:
     """The rows of one statistic: one, or one a block where there are several."""
     found = [function(fit) for fit in fits.values()]
     names = list(dict.fromkeys(k for f in found if isinstance(f, dict) for k in f))
@@ -194,35 +192,35 @@ def _rows(what: str, function: Callable[[Fit], Any], fits: Mapping[str, Fit]) ->
     return {heads[n]: [str((f or {}).get(n, "")) for f in found] for n in names}
 
 
-def _members(fit: Fit) -> dict[str, str]:
+def _members(fit: Fitted) -> dict[str, str]:
     return {name: f"{len(block.levels):,}" for name, block in fit.specification.members.items()}
 
 
-def _memberships(fit: Fit) -> dict[str, str]:
+def _memberships(fit: Fitted) -> dict[str, str]:
     return {name: f"{len(block.memberships.group):,}" for name, block in fit.specification.members.items()}
 
 
-def _units(fit: Fit) -> dict[str, str]:
+def _units(fit: Fitted) -> dict[str, str]:
     return {name: f"{len(unit.levels):,}" for name, unit in fit.specification.units.items()}
 
 
-def _likelihood(fit: Fit, what: str) -> str | None:
+def _likelihood(fit: Fitted, what: str) -> str | None:
     if fit.posterior.sampled or (what != "loglik" and fit.engine == "reml" and fit.specification.weight_parameters):
         return None
     return number(getattr(fit, what), 1)
 
 
-def _r_hat(fit: Fit) -> str | None:
+def _r_hat(fit: Fitted) -> str | None:
     if not fit.posterior.sampled or np.all(np.isnan(fit.posterior.diagnostics.r_hat)):
         return None
     return f"{np.nanmax(fit.posterior.diagnostics.r_hat):.3f}"
 
 
-def _draws(fit: Fit) -> str | None:
+def _draws(fit: Fitted) -> str | None:
     return f"{fit.posterior.draws.shape[0] * fit.posterior.draws.shape[1]:,}" if fit.posterior.sampled else None
 
 
-def _elpd(fit: Fit) -> str | None:
+def _elpd(fit: Fitted) -> str | None:
     """The expected log predictive density by leave-one-out; only where it is asked for."""
     if not fit.posterior.sampled:
         return None
@@ -230,7 +228,7 @@ def _elpd(fit: Fit) -> str | None:
     return f"{number(loo.elpd, 1)} ({number(loo.se, 1)})"
 
 
-STATISTICS: dict[str, Callable[[Fit], Any]] = {
+STATISTICS: dict[str, Callable[[Fitted], Any]] = {
     "Groups": lambda fit: f"{fit.nobs:,}",
     "Members": _members,
     "Memberships": _memberships,
@@ -247,7 +245,7 @@ STATISTICS: dict[str, Callable[[Fit], Any]] = {
 UNASKED = tuple(name for name in STATISTICS if name != "ELPD")
 
 
-def remarks(fits: Mapping[str, Fit], layout: Layout) -> list[str]:
+def remarks(fits: Mapping[str, Fitted], layout: Layout) -> list[str]:
     """What the numbers are."""
     sampled = [fit.posterior.sampled for fit in fits.values()]
     point = "Estimates" if not any(sampled) else "Posterior means" if all(sampled) else "Estimates or posterior means"

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,10 +23,8 @@ from ...language.printing import member_text
 from ...posterior.leaveout.integrated import Cavities
 from ...posterior.leaveout.joint import LeaveSetsOut
 from ...posterior.leaveout.scores import standard_error
+from ..fitted import Fitted
 from .compare import stacking
-
-if TYPE_CHECKING:
-    from ..fit import Fit
 
 CLEAR = 4.0
 SAME = 0.05  # elpd and its error below which two links are one model on these data
@@ -129,7 +127,7 @@ def carried(given: Any, name: str, text: str) -> Any:
 # -- judging them ------------------------------------------------------------------------------------------------------
 
 
-def pointwise(fit: Fit) -> np.ndarray:
+def pointwise(fit: Fitted) -> np.ndarray:
     """Log density of each group left out: over theta's posterior, or at the maximum less one for each of theta."""
     optimum = fit.posterior.outcome.optimum
     if optimum is None:
@@ -164,7 +162,7 @@ class Aggregations:
     preferred: tuple[str, ...]
     verdict: str
     formulas: dict[str, str] = field(repr=False)
-    fits: dict[str, Fit] = field(repr=False)
+    fits: dict[str, Fitted] = field(repr=False)
 
     @property
     def decided(self) -> bool:
@@ -191,7 +189,7 @@ class Aggregations:
         return finish(ax)
 
 
-def judge(fits: dict[str, Fit], formulas: dict[str, str], own: dict[str, str]) -> Aggregations:
+def judge(fits: dict[str, Fitted], formulas: dict[str, str], own: dict[str, str]) -> Aggregations:
     """Table and verdict.
 
     Parameters
@@ -264,7 +262,7 @@ def _words(
     return f"undecided between {', '.join(said)}: they differ by less than {CLEAR:g} or than twice the error{rest}"
 
 
-def shape_text(fit: Fit, name: str) -> str:
+def shape_text(fit: Fitted, name: str) -> str:
     """The parameters of a block's weights and shapes, with standard errors."""
     inside = [p.name for p in fit.specification.system.hypers if p.kind in ("w", "aggregate") and not p.linear]
     inside = [n for n in inside if n.split(".")[0] in (name, f"{name}_effects") or n.startswith(f"{name}_")]

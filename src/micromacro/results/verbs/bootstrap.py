@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,10 +18,8 @@ from ...families.response import Response
 from ...posterior.base import Posterior
 from ...posterior.intervals import quantiles
 from ...posterior.replicate import simulated, with_response
+from ..fitted import Fitted
 from .inference import LikelihoodRatio, likelihood_ratio
-
-if TYPE_CHECKING:
-    from ..fit import Fit
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +57,7 @@ class Bootstrap:
 
 
 def bootstrap(
-    fit: Fit, n: int = 200, *, random_seed: int | None = None, executor: Executor | None = None
+    fit: Fitted, n: int = 200, *, random_seed: int | None = None, executor: Executor | None = None
 ) -> Bootstrap:  # fmt: skip
     """Parametric bootstrap (ml, reml): data simulated at the maximum, effects drawn anew, fitted again.
 
@@ -98,7 +96,7 @@ def bootstrap(
     return Bootstrap(pd.DataFrame(np.array(good), columns=names), fit.params.loc[names], failures)
 
 
-def _check(fit: Fit, n: int) -> None:
+def _check(fit: Fitted, n: int) -> None:
     if fit.posterior.outcome.optimum is None:
         raise EngineError('the parametric bootstrap is for ml and reml: fit with engine="ml"')
     if fit.specification.response.weighted:
@@ -148,7 +146,7 @@ def _fitted(posterior: Posterior, response: Response) -> Outcome:
 
 
 def bootstrap_lr(
-    larger: Fit, smaller: Fit, n: int, random_seed: int | None, executor: Executor | None
+    larger: Fitted, smaller: Fitted, n: int, random_seed: int | None, executor: Executor | None
 ) -> LikelihoodRatio:  # fmt: skip
     """A likelihood-ratio test whose p-value comes from data simulated under the smaller model."""
     plain = likelihood_ratio(larger.posterior.outcome, smaller.posterior.outcome)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,22 +20,20 @@ from ...errors import EngineError, MicromacroError, MicromacroWarning, ModelErro
 from ...posterior.leaveout.scores import standard_error
 from ..criticism.elpd import Elpd
 from ..criticism.loo import outcome_key
+from ..fitted import Fitted, is_fit
 from .inference import information_criteria, likelihood_ratio, same_columns
-
-if TYPE_CHECKING:
-    from ..fit import Fit
 
 OUT_OF_SAMPLE = ("loo", "integrated", "waic")
 CRITERIA = (*OUT_OF_SAMPLE, "aic", "bic", "evidence")
 COUNTS = ("bernoulli", "binomial", "poisson", "negative_binomial", "ordinal")
 
 
-def compare(fits: Mapping[str, Fit | Elpd], ic: str | None = None) -> pd.DataFrame:
+def compare(fits: Mapping[str, Fitted | Elpd], ic: str | None = None) -> pd.DataFrame:
     """Compare fits (see :func:`micromacro.compare`)."""
     if not isinstance(fits, Mapping) or len(fits) < 2:
         raise ModelError('compare() takes a dictionary of two or more fits: mm.compare({"equal": a, "estimated": b})')
     for name, fit in fits.items():
-        if not isinstance(fit, Elpd) and not (hasattr(fit, "posterior") and hasattr(fit, "specification")):
+        if not isinstance(fit, Elpd) and not is_fit(fit):
             raise ModelError(
                 f"{name!r} is neither a fit nor the result of loo(), waic() or kfold(), but {type(fit).__name__}"
             )
@@ -50,7 +48,7 @@ def compare(fits: Mapping[str, Fit | Elpd], ic: str | None = None) -> pd.DataFra
     return _compare_fits(dict(fits), ic)  # type: ignore[arg-type]
 
 
-def _compare_fits(fits: dict[str, Fit], ic: str | None) -> pd.DataFrame:
+def _compare_fits(fits: dict[str, Fitted], ic: str | None) -> pd.DataFrame:
     maximised = [name for name, fit in fits.items() if fit.posterior.outcome.optimum is not None]
     if ic is None:
         ic = "aic" if len(maximised) == len(fits) else "loo"
@@ -75,7 +73,7 @@ def _compare_fits(fits: dict[str, Fit], ic: str | None) -> pd.DataFrame:
     return compare_elpds(elpds)
 
 
-def _elpd(fit: Fit, ic: str) -> Elpd:
+def _elpd(fit: Fitted, ic: str) -> Elpd:
     return fit.waic() if ic == "waic" else fit.loo(integrated=ic == "integrated")
 
 
@@ -162,7 +160,7 @@ def stacking(values: np.ndarray) -> np.ndarray:
     return w / w.sum()
 
 
-def _likelihood_table(fits: dict[str, Fit], ic: str) -> pd.DataFrame:
+def _likelihood_table(fits: dict[str, Fitted], ic: str) -> pd.DataFrame:
     """Log-likelihood, AIC, BIC, and the likelihood-ratio test of each model against the largest where it is nested."""
     _check_likelihoods(fits, ic)
     rows: dict[str, dict[str, Any]] = {}
@@ -182,7 +180,7 @@ def _likelihood_table(fits: dict[str, Fit], ic: str) -> pd.DataFrame:
     return table
 
 
-def _check_likelihoods(fits: dict[str, Fit], ic: str) -> None:
+def _check_likelihoods(fits: dict[str, Fitted], ic: str) -> None:
     """Refuse likelihoods of different kinds, as the likelihood-ratio test does."""
     (first, fit), *rest = fits.items()
     for name, other in rest:
@@ -202,7 +200,7 @@ def _check_likelihoods(fits: dict[str, Fit], ic: str) -> None:
         raise EngineError(f"{shown} is penalised by priors and others are not: fit all with the same priors, or none")
 
 
-def _test(larger: Fit, smaller: Fit) -> Any:
+def _test(larger: Fitted, smaller: Fitted) -> Any:
     """The test where the models are nested, else None; what the test itself doubts is no test here."""
     try:
         test = likelihood_ratio(larger.posterior.outcome, smaller.posterior.outcome)
@@ -211,7 +209,7 @@ def _test(larger: Fit, smaller: Fit) -> Any:
     return None if "may not be nested" in test.note or "not valid" in test.note else test
 
 
-def _evidence_table(fits: dict[str, Fit]) -> pd.DataFrame:
+def _evidence_table(fits: dict[str, Fitted]) -> pd.DataFrame:
     """Log evidence, its Monte Carlo error, log Bayes factors against the best, probabilities at equal prior odds."""
     found = {
         name: fit.log_evidence("bridge" if fit.engine in ("mcmc", "nuts") else "laplace", random_seed=0)

@@ -14,7 +14,7 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,9 +24,7 @@ from ...errors import EngineError, FormulaError, ModelError
 from ...model.specification import Specification
 from ...posterior.intervals import normal_quantile, quantiles
 from ...priors import Normal
-
-if TYPE_CHECKING:
-    from ..fit import Fit
+from ..fitted import Fitted
 
 Value = Callable[[Mapping[str, Any]], Any]
 _NUMBER = re.compile(r"\d+\.?\d*(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?")
@@ -198,7 +196,7 @@ class _Reader:
 # -- hypotheses ----------------------------------------------------------------------------------------------
 
 
-def hypothesis(fit: Fit, statements: str | Sequence[str], *, ci: float = 0.95) -> pd.DataFrame:
+def hypothesis(fit: Fitted, statements: str | Sequence[str], *, ci: float = 0.95) -> pd.DataFrame:
     """Test hypotheses about parameters, such as ``"B.w.prime > 0"`` or ``"a - b = 0"``.
 
     Parameters
@@ -229,7 +227,7 @@ def hypothesis(fit: Fit, statements: str | Sequence[str], *, ci: float = 0.95) -
     return pd.DataFrame(rows, index=pd.Index(texts, name="hypothesis"))
 
 
-def _by_draws(fit: Fit, statement: Statement, ci: float) -> dict[str, Any]:
+def _by_draws(fit: Fitted, statement: Statement, ci: float) -> dict[str, Any]:
     flat = fit.posterior.draws.reshape(-1, len(fit.specification.names))
     values = dict(zip(fit.specification.names, flat.T, strict=True))
     g = evaluated(statement, values)
@@ -319,7 +317,7 @@ def linear_form(statement: Statement, names: Sequence[str]) -> tuple[float, np.n
     return constant, out
 
 
-def _by_delta(fit: Fit, statement: Statement, ci: float) -> dict[str, Any]:
+def _by_delta(fit: Fitted, statement: Statement, ci: float) -> dict[str, Any]:
     value, covariance = delta(fit, [statement])
     if not np.isfinite(value[0] + covariance[0, 0]):
         note = "the difference of the sides (or its slope) is not finite at the estimates"
@@ -335,7 +333,7 @@ def _by_delta(fit: Fit, statement: Statement, ci: float) -> dict[str, Any]:
 _ENDS = {"cor": (-1.0, 1.0), "rho": (0.0, 1.0)}
 
 
-def boundary_note(fit: Fit, statement: Statement) -> str:
+def boundary_note(fit: Fitted, statement: Statement) -> str:
     """That a statement puts a parameter on the boundary of what it can be, if it does."""
     estimates = dict(zip(fit.specification.names, fit.posterior.estimate, strict=True))
     for p in fit.specification.parameters:
@@ -349,7 +347,7 @@ def boundary_note(fit: Fit, statement: Statement) -> str:
     return ""
 
 
-def delta(fit: Fit, statements: Sequence[Statement]) -> tuple[np.ndarray, np.ndarray]:
+def delta(fit: Fitted, statements: Sequence[Statement]) -> tuple[np.ndarray, np.ndarray]:
     """Values of the left minus the right sides, and their covariance by the delta method."""
     posterior, names = fit.posterior, fit.specification.names
     at = posterior.estimate
@@ -414,7 +412,7 @@ class WaldTest:
     __repr__ = __str__
 
 
-def wald_test(fit: Fit, statements: str | Sequence[str]) -> WaldTest:
+def wald_test(fit: Fitted, statements: str | Sequence[str]) -> WaldTest:
     """Test equalities jointly, such as ``["a = 0", "b = c"]``.
 
     Parameters

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,6 +27,7 @@ from ...posterior.design import new_tables, place
 from ...posterior.estimand import Contrast, Estimand, only
 from ...posterior.quantities import Quantity, find_quantity, transform
 from ...table.memberships import Tables
+from ..fitted import Fitted
 from ..labels import group_column, shown_order
 from ..tables.estimands import estimand_table
 from .scenarios import (
@@ -48,15 +49,12 @@ from .scenarios import (
     without,
 )
 
-if TYPE_CHECKING:
-    from ..fit import Fit
-
 CONTRASTS = ("difference", "ratio", "log_ratio", "odds_ratio", "log_odds_ratio", "hazard_ratio", "time_ratio")
 _MOST = 1000
 
 
 def predictions(
-    fit: Fit,
+    fit: Fitted,
     newdata: Any = None,
     *,
     kind: str = "mean",
@@ -113,7 +111,7 @@ def predictions(
 
 
 def comparisons(
-    fit: Fit,
+    fit: Fitted,
     variables: str | Sequence[str] | Mapping[str, Any] | None = None,
     newdata: Any = None,
     *,
@@ -179,7 +177,7 @@ def comparisons(
 
 
 def slopes(
-    fit: Fit,
+    fit: Fitted,
     variables: str | Sequence[str] | None = None,
     newdata: Any = None,
     *,
@@ -246,7 +244,7 @@ class _Task:
 
     def __init__(
         self,
-        fit: Fit,
+        fit: Fitted,
         newdata: Any,
         memberships: Any,
         members: Any,

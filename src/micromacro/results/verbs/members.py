@@ -10,7 +10,7 @@ the normal approximation (:mod:`.normal`): ranks and the like have no simple sta
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,15 +23,13 @@ from ...posterior.normal import as_draws
 from ...table.levels import Levels
 from ...terms.member.roles import RolesPart
 from ...terms.member.term import MemberPart
+from ..fitted import Fitted
 from ..tables.summary import draw_table
-
-if TYPE_CHECKING:
-    from ..fit import Fit
 
 MOST = 1000
 
 
-def members(fit: Fit, block: str | None = None, *, random_seed: int | None = None) -> Members:
+def members(fit: Fitted, block: str | None = None, *, random_seed: int | None = None) -> Members:
     """Members of a block: ``.ranking()``, ``.contributions()``, ``.spread()``.
 
     Parameters

@@ -14,7 +14,7 @@ a maximum. There, uncertainty comes from draws of the normal approximation (:mod
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -25,12 +25,10 @@ from ...posterior.design import Predictor, place
 from ...posterior.intervals import quantiles, spread
 from ...posterior.normal import as_draws
 from ...posterior.variance import link_variance, shares
+from ..fitted import Fitted
 from ..labels import group_index, shown_order
 from ..tables.summary import draw_table
 from ..tables.variance import variance_table
-
-if TYPE_CHECKING:
-    from ..fit import Fit
 
 MOST = 400
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(21)
@@ -114,7 +112,7 @@ class Levels:
 
 
 def variance_components(
-    fit: Fit,
+    fit: Fitted,
     ci: float = 0.95,
     *,
     by: Literal["group"] | None = None,
@@ -191,7 +189,7 @@ def partition(
 
 
 def group_correlation(
-    fit: Fit,
+    fit: Fitted,
     groups: Any,
     other: Any = None,
     *,
@@ -284,7 +282,7 @@ def _places(posterior: Posterior, groups: Sequence[Any]) -> np.ndarray:
 # -- R squared -----------------------------------------------------------------------------------------------
 
 
-def r2(fit: Fit, method: str | None = None, *, ci: float = 0.95, random_seed: int | None = None) -> pd.DataFrame:
+def r2(fit: Fitted, method: str | None = None, *, ci: float = 0.95, random_seed: int | None = None) -> pd.DataFrame:
     """R squared of the covariates alone (marginal) and with the effects (conditional).
 
     Parameters

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -17,18 +17,16 @@ from ...posterior.intervals import check_level, quantiles
 from ...posterior.normal import as_draws
 from ...posterior.quantities import KINDS, Quantity, find_quantity, has_trials, response_values
 from ...table.memberships import Tables
+from ..fitted import Fitted
 from ..labels import group_index, shown_order
 from ..tables.estimands import estimand_table
 from ..tables.summary import draw_table
-
-if TYPE_CHECKING:
-    from ..fit import Fit
 
 MOST = 2000
 
 
 def predict(
-    fit: Fit,
+    fit: Fitted,
     data: Any = None,
     kind: Literal["linear", "mean", "median", "probability", "response"] = "mean",
     *,

@@ -6,7 +6,7 @@ where those of all predictions do; intervals are made on the logit of a probabil
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -21,19 +21,17 @@ from ...posterior.design import new_tables, place
 from ...posterior.estimand import Estimand, only
 from ...posterior.intervals import check_level
 from ...posterior.quantities import Quantity
+from ..fitted import Fitted
 from ..labels import group_column, shown_order
 from ..tables.estimands import estimand_table
 from .predict import MOST
-
-if TYPE_CHECKING:
-    from ..fit import Fit
 
 POINTS = 50  # times of a curve, where none are given
 NUMBERS = 20_000_000  # of draws to keep at once
 
 
 def survival(
-    fit: Fit,
+    fit: Fitted,
     times: Any = None,
     data: Any = None,
     *,
@@ -140,7 +138,7 @@ def event_rows(specification: Specification) -> np.ndarray:
     return specification.response.values[0] == EVENT
 
 
-def baseline(fit: Fit, ci: float = 0.95) -> pd.DataFrame:
+def baseline(fit: Fitted, ci: float = 0.95) -> pd.DataFrame:
     """Baseline hazard of a Cox model, for a group at mean covariates and without effects.
 
     Features of a block with estimated weights are at their means under the starting weights.
