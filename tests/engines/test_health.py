@@ -15,6 +15,7 @@ from micromacro.engines.coordinates import Ratios
 from micromacro.engines.health import contractions, diagnose, judge
 from micromacro.engines.likelihood.maxima import distinct
 from micromacro.engines.search import Peak
+from micromacro.notes import remark
 from micromacro.results.fit import Fit
 
 
@@ -101,7 +102,7 @@ def test_a_short_run_gives_one_warning(dense, data):
 
 
 def test_notes_of_the_engine_are_remarks(specification):
-    assert "a note" in health(made_up(specification, notes=["a note"])).remarks
+    assert "a note" in health(made_up(specification, notes=[remark("test", "a note")])).remarks
 
 
 def test_contraction_compares_posterior_and_prior_sds(specification):
@@ -193,7 +194,7 @@ def test_weights_that_run_off_to_a_limit_are_trouble_for_ml(quick, weights, name
     """All weight on the strongest: one member's weight, or a step, of which larger parameters change nothing."""
     fit = quick(f"y ~ 1 + mm(member, group, x, weights = {weights}, normalize = group)", strongest(), "ml")
     for name in names:
-        assert any(f"does not determine {name} (it went to" in t for t in fit.health.troubles)
+        assert any(f"does not determine {name} (it diverged to" in t for t in fit.health.troubles)
     assert fit.params["member.x"] == pytest.approx(2.0, abs=0.2)
 
 

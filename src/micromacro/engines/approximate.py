@@ -20,6 +20,7 @@ from ..errors import EngineError
 from ..latent.marginal.laplace import LaplaceMarginal
 from ..latent.mode import ModeRoom
 from ..model.specification import Specification
+from ..notes import caution, remark
 from ..numerics.cholesky import log_determinant
 from ..numerics.modes import unwhiten
 from .base import Draws, Outcome, Settings
@@ -58,14 +59,16 @@ def fit_laplace(specification: Specification, settings: Settings) -> Outcome:
         f"Laplace approximation: Pareto k {k_theta:.2f} for theta, {k_joint:.2f} for theta and x together (below 0.7 "
         "the approximation is close to the posterior; above it, means and sds of single parameters may still be)"
     )
-    notes = [accuracy]
+    notes = [remark("accuracy", accuracy)]
     if k_theta > POOR:
-        notes.append(
+        text = (
             f"poor approximation: Pareto k {k_theta:.2f} for theta: the tails of its posterior (of sds, mostly) "
             "are cut short and effective sample sizes flatter: use mcmc"
         )
+        notes.append(caution("poor-approximation", text))
     if len(peaks) > 1:
-        notes.append(f"the posterior of theta has {len(peaks)} local maxima; all of them were drawn from")
+        text = f"the posterior of theta has {len(peaks)} local maxima; all of them were drawn from"
+        notes.append(remark("several-maxima", text))
     seconds = time.perf_counter() - began
     extra = {"pareto_k_theta": k_theta, "pareto_k": k_joint}
     return Outcome("laplace", specification, settings, seconds, draws=draws, notes=notes, extra=extra)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..model.specification import Specification
+from ..notes import Note
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,7 @@ class Outcome:
     seconds: float
     optimum: Optimum | None = None
     draws: Draws | None = None
-    notes: list[str] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
     extra: dict[str, Any] = field(default_factory=dict)
 
 

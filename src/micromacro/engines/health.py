@@ -8,18 +8,13 @@ import numpy as np
 
 from ..latent.system import System
 from ..model.specification import Specification
+from ..notes import Note, remark, trouble
 from ..parameters import Parameter
 from .base import Outcome
 
 R_HAT = 1.01
 ESS = 400.0
 CONTRACTION = 0.5
-CAUTIONS = (
-    "REML with estimated weights",
-    "separated:",
-    "no events:",
-    "poor approximation:",
-)  # how notes begin that deserve a warning
 SATURATED = 1e-2  # what doubling weight parameters may change, relative to their absence, if they ran off
 RIDGE = 1e-3  # log-likelihood by which maxima far apart must differ not to be one ridge
 
@@ -30,28 +25,39 @@ class Health:
 
     Attributes
     ----------
-    ok : bool
-        No trouble was found.
-    troubles : tuple of str
-        What went wrong, each with what to try.
-    remarks : tuple of str
-        What to know without its being trouble: zero variances, weakly identified parameters, notes of the engine.
+    notes : tuple of Note
+        All that is to be said, each with its ``code``, its ``severity`` and the parameters that it is ``about``.
     contraction : dict
         Of each hyper parameter with a proper prior: 1 - (posterior sd / prior sd)^2 in the coordinate in which the
         prior is standard normal; 0 means that the data said nothing, 1 that they said all. Empty for ml.
-    cautions : tuple of str
-        Remarks that users should not overlook.
     """
 
-    ok: bool
-    troubles: tuple[str, ...] = ()
-    remarks: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     contraction: dict[str, float] = field(default_factory=dict)
-    cautions: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether no problem was found."""
+        return not self.troubles
+
+    @property
+    def troubles(self) -> tuple[Note, ...]:
+        """What went wrong, each with what to try."""
+        return tuple(n for n in self.notes if n.severity == "trouble")
+
+    @property
+    def remarks(self) -> tuple[Note, ...]:
+        """What else to know: zero variances, weakly identified parameters, notes of the engine; cautions too."""
+        return tuple(n for n in self.notes if n.severity != "trouble")
+
+    @property
+    def cautions(self) -> tuple[Note, ...]:
+        """Remarks that users should not overlook."""
+        return tuple(n for n in self.notes if n.severity == "caution")
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What is worth a warning: all troubles in one message, and each caution."""
+        """What is worth a warning: all problems in one message, and each caution."""
         return (("; ".join(self.troubles),) if self.troubles else ()) + self.cautions
 
 
@@ -132,15 +138,17 @@ def _judge_optimum(outcome: Outcome) -> Health:
     without = idle(outcome.specification, zero_sds(outcome.specification, optimum.theta))
     troubles = []
     if optimum.gradient_norm > 1e-2:
-        troubles.append(
+        text = (
             f"the search stopped where the gradient is still {optimum.gradient_norm:.2g}: standardise the covariates, "
             "or give the weight parameters priors"
         )
+        troubles.append(trouble("not-converged", text))
     if len(optimum.peaks) > 1 and optimum.peaks[0] - optimum.peaks[1] <= RIDGE:
-        troubles.append(
+        text = (
             "several values of theta are equally likely (searches from different starts end far apart at the same "
             "height): the weights are not determined; leave a parameter out or give priors"
         )
+        troubles.append(trouble("ridge", text))
     q = len(optimum.theta)
     flat = optimum.lost[:q] & ~optimum.boundary
     variance = np.where(flat, np.nan, np.diag(optimum.covariance)[:q])
@@ -148,19 +156,25 @@ def _judge_optimum(outcome: Outcome) -> Health:
     gone = vague & saturated(outcome.specification.system, optimum.theta)
     for k, p in enumerate(hypers):
         if p.name not in without and (flat[k] or gone[k]):
-            far = f" (it went to {optimum.theta[k]:.3g}, beyond which the weights stay as they are)" if gone[k] else ""
-            troubles.append(f"the likelihood does not determine {p.name}{far}: give it a prior, or leave it out")
+            far = ""
+            if gone[k]:
+                far = f" (it diverged to {optimum.theta[k]:.3g}; beyond that the weights no longer change)"
+            text = f"the likelihood does not determine {p.name}{far}: give it a prior, or leave it out"
+            troubles.append(trouble("run-off" if gone[k] else "flat", text, p.name))
     remarks = list(outcome.notes)
-    remarks += [f"{cor} is not identified: {sd} is zero, and nothing varies with it" for cor, sd in without.items()]
+    remarks += [
+        remark("not-identified", f"{cor} is not identified: {sd} is zero, and nothing varies with it", cor)
+        for cor, sd in without.items()
+    ]
     for k, p in enumerate(hypers):
         if p.kind == "sd" and optimum.theta[k] > 0 and variance[k] > (0.5 * optimum.theta[k]) ** 2:
-            remarks.append(f"{p.name} is close to zero for its standard error: use profile({p.name!r}) for an interval")
+            text = f"{p.name} is close to zero for its standard error: use profile({p.name!r}) for an interval"
+            remarks.append(remark("near-zero", text, p.name))
         if p.kind == "nu":
             remarks += _without_variance(p.name, optimum.theta[k : k + 1])
         if p.kind == "aggregate" and not p.fixed and p.guess.proper and not optimum.boundary[k]:
             remarks += _vague_shape(p, float(optimum.theta[k]), float(np.sqrt(variance[k])))
-    cautions = tuple(n for n in outcome.notes if n.startswith(CAUTIONS))
-    return Health(not troubles, tuple(troubles), tuple(remarks), cautions=cautions)
+    return Health((*troubles, *remarks))
 
 
 def saturated(system: System, theta: np.ndarray) -> np.ndarray:
@@ -199,20 +213,19 @@ def zero_sds(specification: Specification, theta: np.ndarray) -> np.ndarray:
     return sds & (theta == 0.0)
 
 
-def _without_variance(name: str, nu: np.ndarray) -> list[str]:
+def _without_variance(name: str, nu: np.ndarray) -> list[Note]:
     """Degrees of freedom at which Student's t has no variance."""
     if not np.any(nu <= 2.0):
         return []
     where = f"in {np.mean(nu <= 2.0):.0%} of the draws" if len(nu) > 1 else f"({nu[0]:.3g})"
-    return [
-        (
-            f"{name} is at most 2 {where}, where the outcome has no variance: there the residual's share of it counts "
-            "as 1, R squared and the correlation of outcomes as 0"
-        )
-    ]
+    text = (
+        f"{name} is at most 2 {where}, where the outcome has no variance: there the residual's share of it counts "
+        "as 1, R squared and the correlation of outcomes as 0"
+    )
+    return [remark("no-variance", text, name)]
 
 
-def _vague_shape(p: Parameter, value: float, se: float) -> list[str]:
+def _vague_shape(p: Parameter, value: float, se: float) -> list[Note]:
     """A shape whose standard error is as wide as what is thought possible beforehand."""
     if not np.isfinite(se):
         return []
@@ -220,18 +233,17 @@ def _vague_shape(p: Parameter, value: float, se: float) -> list[str]:
     width = 0.5 * (p.guess.to_score(ends[1]) - p.guess.to_score(ends[0]))
     if width < 0.7:
         return []
-    return [
-        (
-            f"the data say little about the shape {p.name}: its likelihood is nearly flat (standard error {se:.3g}), "
-            "and the coefficient of its feature is uncertain with it; hold it at a number, or give it a prior"
-        )
-    ]
+    text = (
+        f"the data say little about the shape {p.name}: its likelihood is nearly flat (standard error {se:.3g}), "
+        "and the coefficient of its feature is uncertain with it; hold it at a number, or give it a prior"
+    )
+    return [remark("vague-shape", text, p.name)]
 
 
 def _judge_draws(outcome: Outcome, draws: np.ndarray, diagnostics: Diagnostics) -> Health:
     specification = outcome.specification
     assert outcome.draws is not None
-    troubles = list(outcome.draws.failures)
+    troubles = [trouble("chain-failed", text) for text in outcome.draws.failures]
     small = _near_zero(specification, draws)
     without = idle(specification, np.array([p in small for p in specification.system.hypers], dtype=bool))
     names = np.array(specification.names)
@@ -239,48 +251,52 @@ def _judge_draws(outcome: Outcome, draws: np.ndarray, diagnostics: Diagnostics) 
     bad = names[judged & (diagnostics.r_hat > R_HAT)]
     if len(bad):
         worst = float(np.nanmax(diagnostics.r_hat[judged]))
-        troubles.append(
+        text = (
             f"R-hat above {R_HAT} for {', '.join(bad)} (worst {worst:.3f}): run longer (draws=, tune=) and look at the "
             "trace; the posterior may have several modes"
         )
+        troubles.append(trouble("r-hat", text, *bad.tolist()))
     given = np.array([p.fixed for p in specification.parameters], dtype=bool)
     unknown = names[judged & ~np.isfinite(diagnostics.ess_bulk) & ~given]
     if len(unknown):
-        troubles.append(
-            f"the draws of {', '.join(unknown)} cannot be judged ({draws.shape[1]} a chain, or all the same): draw more"
+        text = (
+            f"the draws of {', '.join(unknown)} cannot be judged ({draws.shape[1]} per chain, or all the same): "
+            "draw more"
         )
+        troubles.append(trouble("not-judged", text, *unknown.tolist()))
     low = names[judged & ((diagnostics.ess_bulk < ESS) | (diagnostics.ess_tail < ESS))]
     if len(low):
         least = float(np.nanmin(np.minimum(diagnostics.ess_bulk, diagnostics.ess_tail)[judged]))
-        troubles.append(
-            f"effective sample size below {ESS:.0f} for {', '.join(low)} (least {least:.0f}): draw more (draws=)"
-        )
+        text = f"effective sample size below {ESS:.0f} for {', '.join(low)} (least {least:.0f}): draw more (draws=)"
+        troubles.append(trouble("few-draws", text, *low.tolist()))
     contraction = contractions(specification, draws)
     remarks = list(outcome.notes)
     if given.any():
         values = ", ".join(f"{p.name} = {p.start:g}" for p in specification.parameters if p.fixed)
-        remarks.append(f"fixed, not estimated: {values}")
+        held = [p.name for p in specification.parameters if p.fixed]
+        remarks.append(remark("fixed", f"fixed, not estimated: {values}", *held))
     for name, value in contraction.items():
         parameter = next(p for p in specification.parameters if p.name == name)
         if parameter.kind in ("w", "aggregate") and value < CONTRACTION:
-            remarks.append(
+            text = (
                 f"the data say little about {name}: its posterior sd is {np.sqrt(max(0.0, 1 - value)):.0%} "
                 "of its prior's, so the prior matters"
             )
+            remarks.append(remark("little-known", text, name))
         elif parameter.kind not in ("w", "aggregate") and value < 0.1 and name not in without:
-            remarks.append(f"{name} is hardly informed by the data: its posterior is close to its prior")
+            text = f"{name} is hardly informed by the data: its posterior is close to its prior"
+            remarks.append(remark("little-known", text, name))
     for p in specification.parameters:
         if p.kind == "nu":
             remarks += _without_variance(p.name, draws[..., specification.names.index(p.name)].ravel())
     for p in small:
         low_end = np.quantile(draws[..., specification.names.index(p.name)], 0.025)
-        remarks.append(f"{p.name} may be zero: its posterior reaches down to {low_end:.3g} (2.5%)")
-    remarks += [
-        f"{cor} is hardly identified: {sd} may be zero, where it has no meaning (its draws are not judged)"
-        for cor, sd in without.items()
-    ]
-    cautions = tuple(n for n in outcome.notes if n.startswith(CAUTIONS))
-    return Health(not troubles, tuple(troubles), tuple(remarks), contraction, cautions)
+        text = f"{p.name} may be zero: its posterior reaches down to {low_end:.3g} (2.5%)"
+        remarks.append(remark("near-zero", text, p.name))
+    for cor, sd in without.items():
+        text = f"{cor} is hardly identified: {sd} may be zero, where it has no meaning (its draws are not judged)"
+        remarks.append(remark("not-identified", text, cor))
+    return Health((*troubles, *remarks), contraction)
 
 
 def contractions(specification: Specification, draws: np.ndarray) -> dict[str, float]:

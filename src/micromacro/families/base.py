@@ -27,6 +27,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from ..latent.expansion import Expansion
+from ..notes import Note
 from ..parameters import Parameter, PriorBook
 from .response import Raw, Response
 
@@ -134,14 +135,14 @@ class Expanded:
     rows : Expansion
     values : (c, rows) array
         Rows as the family's kernel reads them.
-    notes : tuple of str
+    notes : tuple of Note
         Remarks for `explain()`.
     """
 
     family: Family
     rows: Expansion
     values: np.ndarray
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
 
 @runtime_checkable

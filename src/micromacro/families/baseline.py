@@ -19,6 +19,7 @@ import numpy as np
 
 from ..errors import DataError, ModelError
 from ..latent.expansion import Expansion
+from ..notes import Note, remark
 from ..parameters import Parameter, PriorBook
 from ..priors import Exponential, Flat, Gamma, HalfStudent, LogGamma, Normal, Prior
 
@@ -208,7 +209,7 @@ def _log_hazard(book: PriorBook, number: int, default: Prior, start: float, flat
     return replace(made, prior=prior, start=float(start))
 
 
-def check_events(events: np.ndarray, parameters: Sequence[Parameter], edges: np.ndarray, what: str) -> list[str]:
+def check_events(events: np.ndarray, parameters: Sequence[Parameter], edges: np.ndarray, what: str) -> list[Note]:
     """Refuse an interval without event and prior; say where the prior alone speaks."""
     empty = np.flatnonzero(events == 0).tolist()
     ends = np.append(edges, np.inf)
@@ -224,7 +225,8 @@ def check_events(events: np.ndarray, parameters: Sequence[Parameter], edges: np.
     if not len(empty):
         return []
     shown = ", ".join(f"({begins[k]:g}, {ends[k]:g}]" for k in empty[:5])
-    return [f"no event in {len(empty)} intervals of the baseline ({shown}): only the prior says what happens there"]
+    text = f"no event in {len(empty)} intervals of the baseline ({shown}): only the prior says what happens there"
+    return [remark("no-event-in-interval", text, *(parameters[k].name for k in empty if len(parameters) > k))]
 
 
 def make_rows(risk: Risk, parameters: Sequence[Parameter], sd: Parameter | None, count: int) -> tuple[

@@ -15,6 +15,7 @@ import numpy as np
 from numba import njit
 
 from ..errors import ModelError
+from ..notes import Note, remark
 from ..parameters import Parameter, PriorBook
 from . import baseline as base
 from .base import Expanded
@@ -231,10 +232,11 @@ def _checked(intervals: Any) -> int | str | tuple[float, ...] | None:
     )
 
 
-def _describe(cuts: np.ndarray, intervals: Any) -> str:
+def _describe(cuts: np.ndarray, intervals: Any) -> Note:
     """The intervals in words."""
     if intervals == "all":
-        return f"baseline: {len(cuts) + 1} intervals, one for each distinct event time"
+        return remark("baseline", f"baseline: {len(cuts) + 1} intervals, one for each distinct event time")
     shown = ", ".join(f"{c:.4g}" for c in cuts[:12]) + (", ..." if len(cuts) > 12 else "")
     where = f"cut at {shown}" if len(cuts) else "a constant hazard"
-    return f"baseline: {len(cuts) + 1} intervals, {where} (log hazards per unit of time, at mean covariates)"
+    text = f"baseline: {len(cuts) + 1} intervals, {where} (log hazards per unit of time, at mean covariates)"
+    return remark("baseline", text)

@@ -82,7 +82,7 @@ class Model:
         self._tables = assemble(self._reading.request, data, memberships, members, missing)
         self._specifications: dict[bool, Specification] = {}
         for note in self._tables.notes:
-            if note.startswith("dropped"):
+            if note.severity == "caution":
                 warnings.warn(note, MicromacroWarning, stacklevel=3)
 
     def _specified(self, flat: bool) -> Specification:

@@ -21,6 +21,7 @@ from ..language.nodes import Formula
 from ..language.printing import to_text
 from ..latent.collinear import check_collinear
 from ..latent.system import System
+from ..notes import Note
 from ..parameters import CLASSES, Parameter, PriorBook
 from ..table.memberships import TableRequest, Tables
 from ..terms.base import Context
@@ -50,7 +51,7 @@ class Specification:
     book : PriorBook
     reading : Reading
         What was read of the formula before there were data.
-    notes : tuple of str
+    notes : tuple of Note
         Remarks made while it was built.
     expanded : Expanded or None
         Rows of the linear predictor, where they are not the groups (cox).
@@ -65,7 +66,7 @@ class Specification:
     book: PriorBook
     request: TableRequest
     reading: Reading
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[Note, ...] = field(default=())
     expanded: Expanded | None = None
 
     @cached_property

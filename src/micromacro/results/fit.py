@@ -14,6 +14,7 @@ from ..engines.health import Health
 from ..errors import EngineError, ModelError
 from ..families.base import Family
 from ..model.specification import Specification
+from ..notes import Note
 from ..posterior.base import Posterior
 from ..posterior.design import new_tables
 from ..posterior.intervals import check_level, check_whole
@@ -74,7 +75,7 @@ class Fit(Fitted):
         return self.specification.family
 
     @property
-    def notes(self) -> list[str]:
+    def notes(self) -> list[Note]:
         """Remarks of the tables, the model and the engine: what was dropped, what lies on a boundary, and the like."""
         return [*self.specification.notes, *self._outcome.notes]
 

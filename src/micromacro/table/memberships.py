@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError
+from ..notes import Note, remark
 from .columns import Column, Table, column_names, own_labels, read_table
 from .levels import Levels, encode
 from .request import BlockRequest, TableRequest
@@ -57,7 +58,7 @@ class Tables:
     group_levels : Levels or None
         The groups' ids; None where every row is a group.
     blocks : dict of Memberships by block
-    notes : tuple of str
+    notes : tuple of Note
         What was dropped (these begin with "dropped"), groups without members, members listed twice.
     order : (groups,) int64 array or None
         Where every row is a group: the user's row of each.
@@ -68,7 +69,7 @@ class Tables:
     groups: Table
     group_levels: Levels | None
     blocks: dict[str, Memberships]
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     order: np.ndarray | None = None
     labels: Any = None
 
@@ -174,18 +175,19 @@ def _sort_key(column: Column) -> np.ndarray:
     return encode(column)[0] if column.kind in ("text", "category") else column.values
 
 
-def _remarks(rows: Memberships, repeats: int) -> list[str]:
+def _remarks(rows: Memberships, repeats: int) -> list[Note]:
     groups = len(rows.start) - 1
     empty = int(np.count_nonzero(np.diff(rows.start) == 0))
     out = []
     if empty:
-        out.append(f"{empty} of {counted(groups, 'group')} have no member in block {rows.block!r} and get 0 from it")
+        text = f"{empty} of {counted(groups, 'group')} have no member in block {rows.block!r} and get 0 from it"
+        out.append(remark("empty-groups", text, rows.block))
     if repeats:
-        out.append(
+        text = (
             f"{counted(repeats, 'membership')} of block {rows.block!r} {'lists' if repeats == 1 else 'list'} a member "
-            "again in the same group: "
-            "it counts as often as it is listed"
+            "again in the same group: it counts as often as it is listed"
         )
+        out.append(remark("listed-again", text, rows.block))
     return out
 
 

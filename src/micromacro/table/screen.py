@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..errors import DataError
+from ..notes import Note, caution
 from .columns import Column
 
 FIRST = 5
@@ -73,7 +74,7 @@ class Screen:
             self._gaps.append((column, table, np.unique(rows[bad])))
             self.keep[groups[bad]] = False
 
-    def settle(self) -> tuple[str, ...]:
+    def settle(self) -> tuple[Note, ...]:
         """Raise for missing values, or note what is dropped for them."""
         if not self._gaps:
             return ()
@@ -92,7 +93,8 @@ class Screen:
         places = ", ".join(f"{c.name!r} of {table} ({counted(len(r), 'row')})" for c, table, r in self._gaps)
         if dropped == total:
             raise DataError(f'missing="drop" leaves no {self.noun}: values are missing in {places}')
-        return (f"dropped {dropped} of {total} {self.noun}s for missing values in {places}",)
+        text = f"dropped {dropped} of {total} {self.noun}s for missing values in {places}"
+        return (caution("dropped", text, *dict.fromkeys(c.name for c, _, _ in self._gaps)),)
 
 
 def refuse_infinite(column: Column, table: str, rows: np.ndarray, endless: bool = False) -> None:

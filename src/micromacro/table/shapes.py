@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError
+from ..notes import Note
 from .columns import Column, Table, column_names, did_you_mean, read_table, unknown_column
 from .levels import Levels, encode
 from .request import BlockRequest, TableRequest
@@ -47,14 +48,14 @@ class Shaped:
     keep : (groups,) bool array
         Groups in which nothing is missing.
     edges : dict of Edges by block
-    notes : tuple of str
+    notes : tuple of Note
     """
 
     levels: Levels
     groups: Table
     keep: np.ndarray
     edges: dict[str, Edges]
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
 
 
 # -- long: one row a membership ------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..effects.base import Effects
 from ..errors import MicromacroWarning, ModelError
+from ..notes import Note, caution
 from ..parameters import Parameter, PriorBook, is_conjugate
 from ..priors import HalfStudent, Lkj, Normal, Prior
 from ..table.memberships import Tables
@@ -34,7 +35,7 @@ class Context:
         Whether parameters without a prior of the user's have none (ml and reml).
     columns : tuple of str
         All columns of the user's tables, for messages about near misses.
-    notes : list of str
+    notes : list of Note
         Remarks for `explain()`.
     sources : mapping
         Graphs and covariances that the user gave by name.
@@ -49,7 +50,7 @@ class Context:
     location: float
     columns: tuple[str, ...]
     flat: bool = False
-    notes: list[str] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
     named: dict[str, str] = field(default_factory=dict)
     sources: Mapping[str, Any] = field(default_factory=dict)
     others: dict[str, Effects] = field(default_factory=dict)
@@ -110,9 +111,9 @@ class Context:
             )
         self.named[name] = what
 
-    def warn(self, message: str) -> None:
-        """Warn the user and remember the remark."""
-        self.notes.append(message)
+    def warn(self, code: str, message: str, *about: str) -> None:
+        """Warn the user and remember the note."""
+        self.notes.append(caution(code, message, *about))
         warnings.warn(message, MicromacroWarning, stacklevel=2)
 
 

@@ -173,7 +173,9 @@ def _build(call: UnitCall, context: Context, intercept: bool) -> UnitPart:
     known = structure.levels.values
     if type(structure) in (Independent, Correlated) and len(known) == 1:
         context.warn(
+            "one-level",
             f"the unit {name!r} is {str(known[0])!r} in every group: the data say nothing of a standard deviation over "
-            "units; leave the term out"
+            "units; leave the term out",
+            name,
         )
     return UnitPart(name, columns, slopes, structure)

@@ -16,6 +16,7 @@ from ...families.response import RIGHT
 from ...latent.marginal.laplace import LaplaceMarginal
 from ...latent.mode import ModeRoom
 from ...model.specification import Specification
+from ...notes import Note, caution
 from ...numerics.cholesky import selected_inverse, solve_lower, solve_upper
 from ..base import Optimum, Outcome, Settings
 from ..coordinates import Steps
@@ -146,7 +147,7 @@ def _mode_slopes(marginal: LaplaceMarginal, coordinates: Steps, peak: Peak, room
     return out
 
 
-def separation(specification: Specification, room: ModeRoom) -> list[str]:
+def separation(specification: Specification, room: ModeRoom) -> list[Note]:
     """A note where a likelihood of outcomes that are numbers or categories, or one of durations, runs off."""
     name = specification.family.name
     if name in ("cox", "weibull", "exponential", "lognormal"):
@@ -161,14 +162,14 @@ def separation(specification: Specification, room: ModeRoom) -> list[str]:
     if not groups:
         return []
     what = "fitted probabilities are 0 or 1" if name in ("bernoulli", "binomial") else "the outcome is certain"
-    note = (
+    text = (
         f"separated: {what} to many digits in {groups} groups, so some coefficients or sds "
         "have no finite maximum and their numbers mean nothing; give priors (normal(0, 2.5) for b), or use mcmc"
     )
-    return [note]
+    return [caution("separated", text)]
 
 
-def _no_events(specification: Specification, room: ModeRoom) -> list[str]:
+def _no_events(specification: Specification, room: ModeRoom) -> list[Note]:
     """A note where groups without event have no risk of one: a category in which all are censored, say."""
     response = specification.response
     spent = -specification.system.gather(room.slopes[0])
@@ -176,9 +177,9 @@ def _no_events(specification: Specification, room: ModeRoom) -> list[str]:
     groups = int(np.count_nonzero(never & (response.values[0] == RIGHT) & (response.weight > 0)))
     if not groups:
         return []
-    note = (
+    text = (
         f"no events: {groups} groups that are all censored have no risk of an event to many digits, so some "
         "coefficients (of a category in which all are censored, say) have no finite maximum and their numbers mean "
         "nothing; give priors (normal(0, 2.5) for b), or use mcmc"
     )
-    return [note]
+    return [caution("no-events", text)]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...model.specification import Specification
+from ...notes import Note, caution, remark
 from ...parameters import Parameter
 from ...priors import Prior
 from ..base import Optimum
@@ -100,32 +101,37 @@ def penalised_objective(
     return objective
 
 
-def remarks(specification: Specification, optimum: Optimum, engine: str) -> list[str]:
+def remarks(specification: Specification, optimum: Optimum, engine: str) -> list[Note]:
     """What is to be said of an optimum: boundaries, several maxima, a flat likelihood, what reml means."""
     notes = []
     hypers = specification.system.hypers
     zero = [p.name for p, at in zip(hypers, optimum.boundary, strict=True) if at and p.kind == "sd"]
     if zero:
-        notes.append(f"estimated as zero, on the boundary: {', '.join(zero)} (no standard error)")
+        text = f"estimated as zero, on the boundary: {', '.join(zero)} (no standard error)"
+        notes.append(remark("boundary", text, *zero))
     others = [p.name for p, at in zip(hypers, optimum.boundary, strict=True) if at and p.kind != "sd"]
     if others:
-        notes.append(f"at the end of its range: {', '.join(others)} (no standard error)")
+        notes.append(remark("boundary", f"at the end of its range: {', '.join(others)} (no standard error)", *others))
     if len(optimum.peaks) > 1 and optimum.peaks[0] - optimum.peaks[1] > RIDGE:
         gaps = ", ".join(f"{optimum.peaks[0] - p:.2f}" for p in optimum.peaks[1:])
-        notes.append(f"{len(optimum.peaks)} local maxima were found; the others lie lower by {gaps}")
+        text = f"{len(optimum.peaks)} local maxima were found; the others lie lower by {gaps}"
+        notes.append(remark("several-maxima", text))
     q = len(hypers)
     without = idle(specification, zero_sds(specification, optimum.theta))
     told = np.array([p.name not in without for p in hypers], dtype=bool)
     if np.any(optimum.lost[:q] & ~optimum.boundary & told):
-        notes.append("the likelihood is flat at its maximum: standard errors are not available (nan)")
+        notes.append(remark("flat", "the likelihood is flat at its maximum: standard errors are not available (nan)"))
     if engine == "reml" and specification.weight_parameters:
-        notes.append(
+        text = (
             "REML with estimated weights depends on how the weights are scaled: use ml to estimate weights; no AIC, "
             "BIC or likelihood-ratio test from this fit"
         )
+        notes.append(caution("reml-weights", text, *(p.name for p in specification.weight_parameters)))
     if engine == "reml" and any(p.prior.proper for p in specification.system.coefficients):
-        notes.append("coefficients with a prior are integrated under that prior, not under a flat one")
-    given = [f"{p.name} = {p.start:g}" for p in hypers if p.fixed]
+        text = "coefficients with a prior are integrated under that prior, not under a flat one"
+        notes.append(remark("reml-priors", text))
+    given = [p for p in hypers if p.fixed]
     if given:
-        notes.append(f"fixed, not estimated: {', '.join(given)}")
+        values = ", ".join(f"{p.name} = {p.start:g}" for p in given)
+        notes.append(remark("fixed", f"fixed, not estimated: {values}", *(p.name for p in given)))
     return notes

@@ -19,6 +19,7 @@ import numpy as np
 
 from ...errors import EngineError
 from ...model.specification import Specification
+from ...notes import Note, remark
 from ..base import Draws, Outcome, Settings
 from ..coordinates import Scores
 from ..search import Bounds, Objective, Peak, find_peaks
@@ -42,20 +43,22 @@ def fit_mcmc(specification: Specification, settings: Settings) -> Outcome:
     return Outcome("mcmc", specification, settings, seconds, draws=draws, notes=remarks(draws, settings))
 
 
-def remarks(draws: Draws, settings: Settings) -> list[str]:
+def remarks(draws: Draws, settings: Settings) -> list[Note]:
     """What to say of a run."""
     notes = []
     if draws.interrupted:
         kept = draws.theta.shape[1]
-        notes.append(f"stopped early: {kept} of {settings.draws} draws a chain were kept; {GO_ON}")
+        text = f"stopped early: {kept} of {settings.draws} draws per chain were kept; {GO_ON}"
+        notes.append(remark("interrupted", text))
     elif draws.failures:
-        notes.append(f"the chains that were done are kept; {GO_ON}")
+        notes.append(remark("chains-kept", f"the chains that were done are kept; {GO_ON}"))
     if len(draws.peaks) > 1:
         gaps = ", ".join(f"{draws.peaks[0] - p:.2f}" for p in draws.peaks[1:])
-        notes.append(
+        text = (
             f"the posterior of theta has {len(draws.peaks)} local maxima (log density lower by {gaps}); chains "
             "started at all"
         )
+        notes.append(remark("several-maxima", text))
     return notes
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from ..._optional import require
 from ...errors import EngineError
 from ...model.specification import Specification
+from ...notes import remark
 from ..base import Outcome, Settings
 from ..mcmc.chain import Chain
 from ..mcmc.engine import check_proper, gather
@@ -40,9 +41,11 @@ def fit_nuts(specification: Specification, settings: Settings) -> Outcome:
     notes = []
     if interrupted:
         count, length = draws.log_posterior.shape
-        notes.append(f"stopped early: {count} of {settings.chains} chains were kept, of {length} draws")
+        text = f"stopped early: {count} of {settings.chains} chains were kept, of {length} draws"
+        notes.append(remark("interrupted", text))
     if settings.executor is not None:
-        notes.append("engine nuts runs its chains one after the other: executor= was not used")
+        text = "engine nuts runs its chains one after the other: executor= was not used"
+        notes.append(remark("executor-unused", text))
     return Outcome("nuts", specification, settings, time.perf_counter() - began, draws=draws, notes=notes)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from ...engines.base import Draws, Optimum, Outcome
 from ...errors import EngineError
 from ...model.specification import Specification
+from ...notes import Note
 from .describe import settings_from_plain
 from .plain import pack
 
@@ -134,7 +135,7 @@ class EffectsLeftOut:
 
 def outcome_to_plain(outcome: Outcome, keep: Keep) -> tuple[dict[str, Any], list[str]]:
     """A shrunk outcome as plain values, and what of it no file can hold."""
-    plain: dict[str, Any] = {"seconds": outcome.seconds, "notes": list(outcome.notes), "extra": {}}
+    plain: dict[str, Any] = {"seconds": outcome.seconds, "notes": [note.plain() for note in outcome.notes], "extra": {}}
     left_out = []
     for key, value in outcome.extra.items():
         try:
@@ -169,5 +170,12 @@ def outcome_from_plain(plain: dict[str, Any], description: dict[str, Any], speci
         draws = Draws(x=x, **values)
     settings = settings_from_plain(description["settings"])
     return Outcome(
-        description["engine"], specification, settings, plain["seconds"], optimum, draws, plain["notes"], plain["extra"]
+        description["engine"],
+        specification,
+        settings,
+        plain["seconds"],
+        optimum,
+        draws,
+        [Note(**note) for note in plain["notes"]],
+        plain["extra"],
     )

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ...notes import Note
 from ...table.columns import Column, Table
 from ...table.levels import Levels
 from ...table.memberships import Memberships, Tables
@@ -23,7 +24,7 @@ def tables_to_plain(tables: Tables) -> dict[str, Any]:
         "groups": _table(tables.groups),
         "levels": _levels(tables.group_levels),
         "blocks": {name: _memberships(rows) for name, rows in tables.blocks.items()},
-        "notes": tables.notes,
+        "notes": [note.plain() for note in tables.notes],
         "order": tables.order,
         "labels": _plain_labels(tables.labels),
     }
@@ -63,9 +64,10 @@ def tables_from_plain(plain: dict[str, Any]) -> Tables:
         for name, b in plain["blocks"].items()
     }
     levels = None if plain["levels"] is None else _read_levels(plain["levels"])
+    notes = tuple(Note(**note) for note in plain["notes"])
     labels = plain.get("labels")  # files of old have none
     index = None if labels is None else pd.Index(labels["values"], name=labels["name"])
-    return Tables(_read_table(plain["groups"]), levels, blocks, plain["notes"], plain["order"], index)
+    return Tables(_read_table(plain["groups"]), levels, blocks, notes, plain["order"], index)
 
 
 def _plain_labels(labels: Any) -> dict[str, Any] | None:

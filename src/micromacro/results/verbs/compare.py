@@ -206,7 +206,7 @@ def _test(larger: Fitted, smaller: Fitted) -> Any:
         test = likelihood_ratio(larger.posterior.outcome, smaller.posterior.outcome)
     except MicromacroError:
         return None
-    return None if "may not be nested" in test.note or "not valid" in test.note else test
+    return test if test.valid else None
 
 
 def _evidence_table(fits: dict[str, Fitted]) -> pd.DataFrame:

@@ -18,6 +18,7 @@ from ...engines.mcmc.targets import gaussian_marginal
 from ...engines.search import Bounds, climb
 from ...errors import EngineError, ModelError
 from ...model.specification import Specification
+from ...notes import Note, caution, remark
 
 #: Family and one within it: the parameter that tells them apart, and whether it is infinite under the smaller one.
 NESTED = {
@@ -42,15 +43,25 @@ class LikelihoodRatio:
     boundary : int
         Parameters at their bound under the smaller model: sds at zero, `phi` or `nu` at infinity (poisson within
         negative_binomial, gaussian within student).
-    note : str
-        What else to know.
+    notes : tuple of Note
+        What else to know; a caution says that the p-value may mean nothing.
     """
 
     statistic: float
     df: int
     p: float
     boundary: int
-    note: str
+    notes: tuple[Note, ...] = ()
+
+    @property
+    def note(self) -> str:
+        """All notes as one text."""
+        return "; ".join(self.notes)
+
+    @property
+    def valid(self) -> bool:
+        """Whether the p-value has its meaning."""
+        return not any(n.severity == "caution" for n in self.notes)
 
     def __str__(self) -> str:
         count = "1 parameter at its bound" if self.boundary == 1 else f"{self.boundary} parameters at their bounds"
@@ -100,14 +111,17 @@ def likelihood_ratio(larger: Outcome, smaller: Outcome) -> LikelihoodRatio:
     dropped = [p for n, p in big.items() if n not in small]
     held = {p.name: p.start for p in b.parameters if p.fixed}
     boundary = sum((p.kind == "sd" and held.get(p.name, 0.0) == 0.0) or p.name == limit for p in dropped)
-    bound = f"under the smaller model {limit} is infinite, so the reference is a mixture as for an sd at zero"
-    note = "; ".join(n for n in (bound if limit else "", _unidentified(a, b), _other_weights(a, b)) if n)
+    notes = []
+    if limit:
+        text = f"under the smaller model {limit} is infinite, so the reference is a mixture as for an sd at zero"
+        notes.append(remark("at-a-limit", text, limit))
+    notes += [*_unidentified(a, b), *_other_weights(a, b)]
     if statistic < -1e-6:
-        note = (note + "; " if note else "") + "the larger model fits worse: one of the fits is not at its maximum"
+        notes.append(remark("not-at-maximum", "the larger model fits worse: one of the fits is not at its maximum"))
     others = df - boundary
     x = max(statistic, 0.0)
     p = sum(math.comb(boundary, j) * 0.5**boundary * _upper(x, others + j) for j in range(boundary + 1))
-    return LikelihoodRatio(float(statistic), df, float(p), boundary, note)
+    return LikelihoodRatio(float(statistic), df, float(p), boundary, tuple(notes))
 
 
 def _limit(larger: Specification, smaller: Specification) -> str:
@@ -162,7 +176,7 @@ def _same_outcomes(a: Specification, b: Specification) -> bool:
     return np.array_equal(np.sort(a.outcome), np.sort(b.outcome))
 
 
-def _other_weights(larger: Specification, smaller: Specification) -> str:
+def _other_weights(larger: Specification, smaller: Specification) -> list[Note]:
     """Blocks of the smaller model whose weights the larger one does not reach where its parameters are zero."""
     out = []
     for name, part in smaller.members.items():
@@ -180,11 +194,12 @@ def _other_weights(larger: Specification, smaller: Specification) -> str:
         ):
             out.append(name)
     if not out:
-        return ""
-    return (
+        return []
+    text = (
         f"with its other weight parameters at zero the larger model does not have the smaller one's weights in "
         f"{', '.join(out)}: the models may not be nested, and then the p-value means nothing"
     )
+    return [caution("not-nested", text, *out)]
 
 
 def _upper(x: float, df: int) -> float:
@@ -203,7 +218,7 @@ def _check_comparable(outcome: Outcome) -> None:
         raise EngineError("no likelihood-ratio test from a penalised fit: leave the priors out")
 
 
-def _unidentified(larger: Specification, smaller: Specification) -> str:
+def _unidentified(larger: Specification, smaller: Specification) -> list[Note]:
     """Weight parameters that mean nothing under the smaller model."""
     lost = []
     for name, part in larger.members.items():
@@ -212,11 +227,12 @@ def _unidentified(larger: Specification, smaller: Specification) -> str:
         if gone:
             lost += [p.name for p in part.hypers if p.kind in ("w", "aggregate") and not p.fixed]
     if not lost:
-        return ""
-    return (
+        return []
+    text = (
         f"under the smaller model {', '.join(lost)} cannot be identified (no coefficient and no effect is left in the "
         "block), so the chi-squared reference is not valid: use a parametric bootstrap"
     )
+    return [caution("not-identified", text, *lost)]
 
 
 def profile_interval(outcome: Outcome, name: str, ci: float) -> tuple[float, float]:

@@ -153,8 +153,10 @@ def _with_priors(
                     "so it cannot be told from the intercept: leave it out"
                 )
             context.warn(
+                "constant-at-start",
                 f"'{part.name}.{name}' is constant over the groups at the starting weights: only weights that differ "
-                "between groups tell it from the intercept, so expect it to be weakly identified"
+                "between groups tell it from the intercept, so expect it to be weakly identified",
+                f"{part.name}.{name}",
             )
     parameters = [context.coefficient(f"{part.name}.{n}", spread(f)) for n, f in zip(names, estimated, strict=True)]
     center = features.mean(axis=1) if intercept else np.zeros(len(part.x))
@@ -180,18 +182,23 @@ def weight_remarks(part: Block, informed: bool, context: Context) -> None:
     rows = part.memberships
     for symbol, column in near_misses(expression, context.columns):
         context.warn(
+            "nearly-a-column",
             f"in the weights of block {part.name!r}, {symbol!r} was taken for a free parameter, but there is a column "
-            f"{column!r}: correct the spelling, or list the parameters with parameters="
+            f"{column!r}: correct the spelling, or list the parameters with parameters=",
+            part.name,
         )
     for name, text in unmatched(expression, rows.table):
         there = ", ".join(np.unique(rows.table[name].values.astype(str))[:10])
-        context.warn(f"in the weights of block {part.name!r}, no row has {name} == {text!r}; there are {there}, ...")
+        found = f"in the weights of block {part.name!r}, no row has {name} == {text!r}; there are {there}, ..."
+        context.warn("no-such-value", found, part.name)
     if not expression.free:
         return
     if not informed:
         context.warn(
+            "uninformed-weights",
             f"block {part.name!r} has neither a covariate nor effects, so no data can inform its weight parameters "
-            f"({', '.join(expression.parameters)})"
+            f"({', '.join(expression.parameters)})",
+            part.name,
         )
     for name in expression.columns:
         column = rows.table[name]
@@ -200,8 +207,10 @@ def weight_remarks(part: Block, informed: bool, context: Context) -> None:
         s = spread(days(column.values) if column.kind == "time" else np.asarray(column.values, dtype=float))
         if s > 10.0 or 0.0 < s < 0.1:
             context.warn(
+                "awkward-scale",
                 f"the weight covariate {name!r} of block {part.name!r} has a standard deviation of {s:.3g}, while the "
-                "prior of its parameter is made for values near 1: standardise the column"
+                "prior of its parameter is made for values near 1: standardise the column",
+                part.name,
             )
 
 

@@ -60,8 +60,10 @@ def build_feature(
     weight_remarks(part, True, context)
     for symbol, column in unknown_symbols(request, context.columns):
         context.warn(
+            "nearly-a-column",
             f"in aggregate= of block {name!r}, {symbol!r} was taken for a shape to estimate, but there is a column "
-            f"{column!r}: correct the spelling"
+            f"{column!r}: correct the spelling",
+            name,
         )
     return part
 
