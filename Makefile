@@ -31,7 +31,7 @@ demo: .venv/.with-plots  ## two models of house values, their reports and a pict
 	$(BIN)/micromacro demo $(ARGS)
 
 test: install  ## the tests, the slow ones left out (ARGS="tests/cli -x" for some)
-	$(BIN)/pytest -n $(WORKERS) $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
 test-all:  ## the tests, the slow ones too, on every supported Python
 	@failed=; \
@@ -42,10 +42,10 @@ test-all:  ## the tests, the slow ones too, on every supported Python
 	if [ -n "$$failed" ]; then echo "failed or missing: Python$$failed" >&2; exit 1; fi
 
 test-%: .venv-%/.with-dev
-	.venv-$*/bin/pytest -n $(WORKERS) -m "not calibrate" $(ARGS)
+	.venv-$*/bin/pytest -n $(WORKERS) --dist loadgroup -m "not calibrate" $(ARGS)
 
 test-lowest: .venv-lowest/.with-dev  ## the tests with the oldest packages that pyproject.toml admits
-	.venv-lowest/bin/pytest -n $(WORKERS) $(ARGS)
+	.venv-lowest/bin/pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
 lint: install  ## ruff, pyright, and the floors by import-linter
 	$(BIN)/ruff check .
@@ -64,7 +64,7 @@ bench: install  ## every benchmarks/bench_*.py in turn
 	done
 
 calibrate: install  ## simulation-based calibration of the engines (long)
-	$(BIN)/pytest -n $(WORKERS) -m calibrate $(ARGS) $(NONE_IS_FINE)
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup -m calibrate $(ARGS) $(NONE_IS_FINE)
 
 docs: install .venv/.with-docs  ## the documentation, in docs/_build/html; a warning is an error
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html

@@ -1,0 +1,24 @@
+"""Contracts that do not hold yet: (contract, kind, family or "*") and why; one that holds fails."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatch
+
+import pytest
+
+FAILING: dict[tuple[str, str, str], str] = {
+    ("a_subset_is_the_subset_of_the_whole", "shared, total", "*"): "roles make the constant of normalize = total anew",
+    ("a_subset_is_the_subset_of_the_whole", "correlated roles, total", "*"): "roles make the constant of normalize = total anew",
+    ("other_group_ids_predict_alike", "shared, total", "*"): "roles make the constant of normalize = total anew",
+    ("other_group_ids_predict_alike", "correlated roles, total", "*"): "roles make the constant of normalize = total anew",
+}  # fmt: skip
+
+
+def marked(contract: str, kind: str, family: str = "-", *more: object) -> object:
+    """A parameter set: kept on one worker by its kind, and marked where it is known to fail."""
+    marks = [pytest.mark.xdist_group(f"kind {kind}")]
+    for (c, k, f), reason in FAILING.items():
+        if c == contract and fnmatch(kind, k) and fnmatch(family, f):
+            marks.append(pytest.mark.xfail(strict=True, reason=reason))
+    label = "-".join(part for part in (contract, kind, family) if part != "-")
+    return pytest.param(contract, kind, family, *more, marks=marks, id=label)

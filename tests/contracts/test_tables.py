@@ -1,0 +1,56 @@
+"""The tables of the contracts have a row for everything that there is: what is new and has none fails here."""
+
+from __future__ import annotations
+
+from micromacro.effects.registry import KINDS as EFFECTS
+from micromacro.engines.registry import ENGINES
+from micromacro.families.registry import FAMILIES as KNOWN_FAMILIES
+from micromacro.results.fit import Fit
+from micromacro.results.plots.registry import PICTURES
+from micromacro.terms.member.aggregate import AGGREGATES, MEAN
+
+from .tables import ABOUT, FAMILIES, KINDS, PLAIN, pairs
+from .verbs import ENGINE_ROWS, PICTURE_ROWS, VERBS
+
+
+def about(*of: str) -> set[str]:
+    """What rows are about that are about all of these."""
+    return {word for kind in KINDS.values() if set(of) <= set(kind.about) for word in kind.about}
+
+
+def test_every_kind_of_effects_has_rows_for_members_and_units():
+    assert set(EFFECTS) <= about("block")
+    of_blocks_only = {"none", "shared", "correlated_with"}
+    assert set(EFFECTS) - of_blocks_only <= about("unit")
+
+
+def test_every_aggregate_has_a_row():
+    assert {*AGGREGATES, MEAN} <= about("feature")
+
+
+def test_rows_are_about_what_there_is():
+    assert set(ABOUT) <= about()
+    assert about() <= {*EFFECTS, *AGGREGATES, MEAN, *ABOUT}
+
+
+def test_every_family_has_a_row_that_all_kinds_meet():
+    assert set(PLAIN) == set(KNOWN_FAMILIES)
+    assert {row.word for row in FAMILIES.values()} == set(KNOWN_FAMILIES)
+    met = {kind: {f for k, f in pairs() if k == kind} for kind in KINDS}
+    assert all(met[k] >= set(PLAIN) for k, row in KINDS.items() if row.families is None)
+
+
+def test_every_engine_has_a_row():
+    assert set(ENGINE_ROWS) == set(ENGINES)
+
+
+def test_every_verb_of_a_fit_has_a_row():
+    assert set(VERBS) == {name for name in dir(Fit) if not name.startswith("_")}
+
+
+def test_every_picture_has_a_row():
+    assert set(PICTURE_ROWS) == set(PICTURES)
+
+
+def test_there_are_enough_kinds():
+    assert len(KINDS) >= 25
