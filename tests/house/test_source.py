@@ -121,7 +121,6 @@ def test_no_reader_asks_whether_a_posterior_has_draws():
 # -- size and order ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.xfail(strict=True, reason="results/ and model/ still import each other")
 def test_no_modules_import_each_other_in_a_circle():
     found = source.circles(source.imports())
     assert not found, "\n".join(f"{len(c)}: {', '.join(c)}" for c in found)
