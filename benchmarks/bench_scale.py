@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 import micromacro as mm
-from micromacro.engines.mcmc.targets import gaussian_marginal
+from micromacro.engines.marginals import marginal_of
 from micromacro.engines.threads import one_blas_thread
 
 FORMULA = "y ~ 1 + mm(member, group, weights = power(x), normalize = group)"
@@ -45,7 +45,7 @@ def seconds_of_one(models: list[mm.Model], rounds: int = 8, repeats: int = 6) ->
     runs = []
     for model in models:
         specification = model._specified(flat=True)
-        marginal = gaussian_marginal(specification, profile=True)
+        marginal = marginal_of(specification, profile=True)
         runs.append((marginal, marginal.workspace(), np.array([p.start for p in specification.system.hypers])))
         marginal.gradient(runs[-1][2], runs[-1][1])  # compiles
     least = np.full(len(models), np.inf)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any, Literal
 
-from .engines.registry import LIKELIHOOD
+from .engines.registry import engine_of
 from .errors import MicromacroWarning, ModelError
 from .families.base import Family
 from .model.public import Model, Priors
@@ -166,7 +166,7 @@ def load(
         stored.compare(model._tables)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", MicromacroWarning)  # they were given when the model was fitted
-        specification = model._specified(flat=about["engine"] in LIKELIHOOD)
+        specification = model._specified(flat=not engine_of(about["engine"]).priors)
     return Fit(stored.outcome(specification), model)
 
 

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 import micromacro as mm
-from micromacro.engines.likelihood.laplace import laplace_marginal
-from micromacro.engines.mcmc.targets import gaussian_marginal
+from micromacro.engines.marginals import laplace_marginal, marginal_of
 from micromacro.terms.member.aggregate import AGGREGATES, MEAN
 
 _spec = importlib.util.spec_from_file_location("aggregates_plain", Path(__file__).with_name("plain.py"))
@@ -54,7 +53,7 @@ def test_the_gaussian_marginal_is_that_of_dense_algebra(name):
     s, oracle = model(name)
     flat, _ = model(name, priors=PRIORS | {"b": "flat", "Intercept": "flat"})
     marginals = {
-        "prior": gaussian_marginal(s), "flat": gaussian_marginal(flat), "maximum": gaussian_marginal(flat, True)
+        "prior": marginal_of(s), "flat": marginal_of(flat), "maximum": marginal_of(flat, True)
     }  # fmt: skip
     assert sorted(p.name for p in s.system.coefficients) == sorted(oracle.parts(next(points(s))).names)
     for t in points(s):
@@ -67,7 +66,7 @@ def test_a_coefficient_whose_prior_is_not_normal_is_part_of_theta():
     own = {"B.smax.x": mm.prior.student(4, 0, 1), "A.z:B.smax.x": mm.prior.student(4, 0, 1)}
     s, oracle = model("B1:B2", priors=PRIORS | own)
     assert set(own) <= {p.name for p in s.system.hypers}
-    marginal = gaussian_marginal(s)
+    marginal = marginal_of(s)
     for t in points(s):
         assert marginal.value(array(t), marginal.workspace()) == pytest.approx(oracle.gaussian(t, "prior"), rel=1e-9)
 

@@ -8,7 +8,7 @@ import pytest
 
 import micromacro as mm
 from micromacro.engines.joint import log_joint
-from micromacro.engines.mcmc.targets import gaussian_marginal
+from micromacro.engines.marginals import marginal_of
 from micromacro.errors import DataError, FormulaError, ModelError
 
 FORMS = {
@@ -50,7 +50,7 @@ def at_random(specification, rng):
 @pytest.mark.parametrize("form", FORMS)
 def test_the_gradient_of_the_likelihood_is_that_of_differences(form):
     s = mm.Model(formula(form), table()).specification
-    marginal = gaussian_marginal(s, True)
+    marginal = marginal_of(s, True)
     room = s.system.workspace()
     theta, _ = at_random(s, np.random.default_rng(3))
     _, gradient = marginal.gradient(theta, room)
@@ -97,7 +97,7 @@ def test_the_marginal_likelihood_is_that_of_dense_algebra():
     b = np.linalg.solve(design.T @ inverse @ design, design.T @ inverse @ y)
     r = y - design @ b
     want = -0.5 * (r @ inverse @ r + np.linalg.slogdet(v)[1] + len(y) * np.log(2.0 * np.pi))
-    assert gaussian_marginal(s, True).value(theta, s.system.workspace()) == pytest.approx(want, rel=1e-10)
+    assert marginal_of(s, True).value(theta, s.system.workspace()) == pytest.approx(want, rel=1e-10)
 
 
 def test_an_expression_is_the_named_feature():

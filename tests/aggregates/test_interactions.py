@@ -8,7 +8,7 @@ import pytest
 
 import micromacro as mm
 from micromacro.engines.joint import linear_predictor, log_joint
-from micromacro.engines.mcmc.targets import gaussian_marginal
+from micromacro.engines.marginals import marginal_of
 from micromacro.errors import FormulaError, MicromacroError
 
 RNG = np.random.default_rng(8)
@@ -72,7 +72,7 @@ def test_the_linear_predictor_is_that_of_a_plain_loop():
 def test_the_gradient_is_that_of_differences(a):
     block = A.format(a=a) if a != "hhi" and "E(" not in a else A.format(a=a).replace("g, x", "g")
     s = mm.Model(f"y ~ 1 + u + A * maj + B:C(k) + A:B + {block} + {B}", table()).specification
-    marginal, theta = gaussian_marginal(s, True), np.array([p.start for p in s.system.hypers])
+    marginal, theta = marginal_of(s, True), np.array([p.start for p in s.system.hypers])
     theta = theta + 0.1 * np.arange(1, len(theta) + 1)
     room = s.system.workspace()
     gradient = marginal.gradient(theta, room)[1].copy()

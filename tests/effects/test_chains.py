@@ -7,7 +7,7 @@ from scipy import stats
 from scipy.stats import multivariate_normal
 
 import micromacro as mm
-from micromacro.engines.mcmc.targets import gaussian_marginal
+from micromacro.engines.marginals import marginal_of
 from micromacro.errors import DataError, FormulaError, ModelError
 
 
@@ -254,7 +254,7 @@ def test_a_search_may_touch_a_dependence_of_zero():
     data = people(200, 30, seed=3)
     data["y"] = np.random.default_rng(0).standard_normal(data["g"].max() + 1)[data["g"]]
     s = mm.Model("y ~ x + mm(m, g, effects=ar1(year))", data).specification
-    marginal = gaussian_marginal(s)
+    marginal = marginal_of(s)
     room = marginal.workspace()
     theta = np.array([p.start for p in s.system.hypers])
     theta[[p.name for p in s.system.hypers].index("m.rho")] = 0.0

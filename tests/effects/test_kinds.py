@@ -13,7 +13,7 @@ import pytest
 import micromacro as mm
 from micromacro.effects.correlated import cholesky, pull_cholesky
 from micromacro.effects.registry import KINDS
-from micromacro.engines.mcmc.targets import gaussian_marginal
+from micromacro.engines.marginals import marginal_of
 from micromacro.latent.marginal.laplace import LaplaceMarginal
 
 LOG_2PI = math.log(2 * math.pi)
@@ -159,7 +159,7 @@ def test_the_table_has_every_kind():
 def test_the_marginal_is_the_dense_normal_density_and_has_its_slope(name, profile):
     case = CASES[name]
     s = case.model()
-    marginal, theta = gaussian_marginal(s, profile), theta_of(s)
+    marginal, theta = marginal_of(s, profile), theta_of(s)
     room = marginal.workspace()
     value, slope = marginal.gradient(theta, room)
     assert value == pytest.approx(dense(case, s, theta, profile), rel=1e-10, abs=1e-9)

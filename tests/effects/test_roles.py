@@ -80,9 +80,9 @@ def test_gradient_with_weights_that_are_estimated_in_both_roles():
     formula += "effects={}(sender), normalize=group)"
     for word in ("shared", "correlated_with"):
         s = mm.Model(formula.format(word), data).specification
-        from micromacro.engines.mcmc.targets import gaussian_marginal
+        from micromacro.engines.marginals import marginal_of
 
-        marginal = gaussian_marginal(s)
+        marginal = marginal_of(s)
         room = marginal.workspace()
         theta = np.array([p.start + 0.1 for p in s.system.hypers])
         _, gradient = marginal.gradient(theta, room)

@@ -10,7 +10,7 @@ import pytest
 from scipy import special
 
 import micromacro as mm
-from micromacro.engines.likelihood.laplace import laplace_marginal
+from micromacro.engines.marginals import laplace_marginal
 
 CUTS = (0.5, 1.2)
 

@@ -10,8 +10,7 @@ import pytest
 from scipy import stats
 
 import micromacro as mm
-from micromacro.engines.likelihood.laplace import laplace_marginal
-from micromacro.engines.mcmc.targets import marginal_of
+from micromacro.engines.marginals import laplace_marginal, marginal_of
 
 TERMS = " ~ x + mm(member, g, z, weights = power(s), normalize = group) + (1 | unit)"
 THETAS = [[0.7, 0.8, 0.4, 0.6], [-0.5, 1.3, 0.0, 0.9]]

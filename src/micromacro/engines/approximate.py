@@ -25,7 +25,7 @@ from ..numerics.cholesky import log_determinant
 from ..numerics.modes import unwhiten
 from .base import Draws, Outcome, Settings
 from .coordinates import Scores
-from .likelihood.laplace import laplace_marginal
+from .marginals import laplace_marginal
 from .mcmc.chain import peak_scale
 from .mcmc.engine import check_proper, posterior_peaks
 from .mcmc.lines import mode_and_shift
@@ -132,7 +132,7 @@ class _Approximation:
     def __init__(self, specification: Specification, peaks: list[Peak]):
         self.system = specification.system
         self.coordinates = Scores(self.system.hypers)
-        self.marginal: LaplaceMarginal = laplace_marginal(specification, held=False)
+        self.marginal: LaplaceMarginal = laplace_marginal(specification)
         self.room: ModeRoom = self.marginal.workspace(gradient=False)
         wide = 1.0 / self.coordinates.unit
         self.references = [Reference.fit(p.u, peak_scale(p), self.coordinates.folded, WIDEN, wide) for p in peaks]

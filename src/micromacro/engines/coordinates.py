@@ -238,6 +238,8 @@ class Steps(Free):
         Coefficients are center + root u.
     """
 
+    scaled = False
+
     def __init__(self, every: tuple[Parameter, ...], center: np.ndarray, root: np.ndarray):
         super().__init__(every)
         self.center, self.root = center, root

@@ -1,24 +1,31 @@
-"""The factor of H at an optimum, which predictions need once the engine is done."""
+"""The marginal likelihood that an engine has maximised, which readers need once it is done."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from ..latent.marginal.base import Marginal
 from .base import Outcome
-from .likelihood.laplace import laplace_marginal
-from .mcmc.targets import gaussian_marginal
+from .marginals import marginal_of
+from .registry import engine_of
+
+
+def maximised_marginal(outcome: Outcome) -> Marginal:
+    """The (restricted) likelihood of a fit by maximum likelihood, as a function of its points."""
+    return marginal_of(outcome.specification, maximised=not engine_of(outcome.engine).restricted)
+
+
+def value_at_maximum(outcome: Outcome) -> float:
+    """That likelihood at the estimate, computed anew; -inf where it does not exist."""
+    optimum, marginal = outcome.optimum, maximised_marginal(outcome)
+    assert optimum is not None
+    return marginal.value(marginal.point(optimum.theta, optimum.x), marginal.workspace())
 
 
 def conditional_factor(outcome: Outcome) -> np.ndarray:
     """Panels of L at the maximum; where the coefficients are arguments of the likelihood, of the effects alone."""
-    specification, optimum = outcome.specification, outcome.optimum
+    optimum, marginal = outcome.optimum, maximised_marginal(outcome)
     assert optimum is not None
-    if specification.family.conjugate:
-        exact = gaussian_marginal(specification, profile=outcome.engine == "ml")
-        workspace = exact.workspace()
-        exact.value(optimum.theta, workspace)
-        return workspace.panel
-    approximate = laplace_marginal(specification, held=True)
-    room = approximate.workspace()
-    approximate.value(np.concatenate([optimum.theta, optimum.x[specification.system.kept :]]), room)
-    return room.base.panel
+    room = marginal.workspace()
+    marginal.value(marginal.point(optimum.theta, optimum.x), room)
+    return marginal.panel(room)

@@ -137,7 +137,7 @@ def _judge_optimum(outcome: Outcome) -> Health:
     hypers = outcome.specification.system.hypers
     without = idle(outcome.specification, zero_sds(outcome.specification, optimum.theta))
     troubles = []
-    if optimum.gradient_norm > 1e-2:
+    if not optimum.gradient_norm <= 1e-2:
         text = (
             f"the search stopped where the gradient is still {optimum.gradient_norm:.2g}: standardise the covariates, "
             "or give the weight parameters priors"

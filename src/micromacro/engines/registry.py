@@ -1,34 +1,90 @@
-"""The table of engines: a new one is a file beside this one and a row here."""
+"""The table of engines: a new one is a file beside this one and a row here.
+
+A row says what an engine is, so that nobody outside asks for its name.
+"""
 
 from __future__ import annotations
 
 import difflib
+from dataclasses import dataclass
 from numbers import Integral
+from typing import Literal
 
 from ..errors import EngineError
 from ..model.specification import Specification
 from .approximate import fit_laplace
 from .base import Engine, Outcome, Settings
-from .likelihood.gaussian import fit_ml, fit_reml
+from .likelihood.engine import fit_ml, fit_reml
 from .mcmc.engine import fit_mcmc
 from .nuts.engine import fit_nuts
 from .threads import one_blas_thread
 
-ENGINES: dict[str, Engine] = {
-    "mcmc": fit_mcmc, "laplace": fit_laplace, "ml": fit_ml, "reml": fit_reml, "nuts": fit_nuts,
-}  # fmt: skip
 
-#: Engines that use no prior unless one is given.
-LIKELIHOOD = ("ml", "reml")
+@dataclass(frozen=True)
+class Row:
+    """What an engine is.
+
+    Attributes
+    ----------
+    run : Engine
+    title : str
+        What it does, in words.
+    priors : bool
+        Whether every parameter has a prior, the user's or a default; else only those that the user gave.
+    draws : bool
+        Whether it gives draws from the posterior; else estimates.
+    exact : bool
+        Whether its draws are from the posterior itself.
+    chains : bool
+        Whether its draws come in several chains, which can be compared.
+    extends : bool
+        Whether a fit can be continued with more draws.
+    restricted : bool
+        Whether the coefficients are integrated before anything is maximised.
+    evidence : {"bridge", "importance", "laplace"}
+        How to get the marginal likelihood of the model from it.
+    """
+
+    run: Engine
+    title: str
+    priors: bool = True
+    draws: bool = True
+    exact: bool = True
+    chains: bool = True
+    extends: bool = False
+    restricted: bool = False
+    evidence: Literal["bridge", "importance", "laplace"] = "bridge"
+
+
+ENGINES: dict[str, Row] = {
+    "mcmc": Row(fit_mcmc, "draws from the posterior", extends=True),
+    "laplace": Row(
+        fit_laplace, "draws from an approximation of the posterior", exact=False, chains=False, evidence="laplace"
+    ),
+    "ml": Row(
+        fit_ml, "maximum likelihood", priors=False, draws=False, exact=False, chains=False, evidence="laplace"
+    ),
+    "reml": Row(
+        fit_reml, "restricted maximum likelihood", priors=False, draws=False, exact=False, chains=False,
+        restricted=True, evidence="laplace",
+    ),
+    "nuts": Row(fit_nuts, "draws from the posterior by NumPyro"),
+}  # fmt: skip
 
 
 def check_engine(engine: str) -> str:
-    """The engine's name, or an error that lists the engines."""
-    if engine not in ENGINES:
-        near = difflib.get_close_matches(str(engine), ENGINES, n=1)
+    """The engine's name, whatever its case, or an error that lists the engines."""
+    name = engine.lower() if isinstance(engine, str) else engine
+    if not isinstance(name, str) or name not in ENGINES:
+        near = difflib.get_close_matches(str(name), ENGINES, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise EngineError(f"there is no engine {engine!r}{hint}; choose from {', '.join(ENGINES)}")
-    return engine
+    return name
+
+
+def engine_of(engine: str) -> Row:
+    """The row of an engine."""
+    return ENGINES[check_engine(engine)]
 
 
 def check_settings(settings: Settings) -> None:
@@ -53,4 +109,4 @@ def _whole(value: object) -> bool:
 def run_engine(engine: str, specification: Specification, settings: Settings) -> Outcome:
     """Fit a specification by the engine of that name."""
     with one_blas_thread():
-        return ENGINES[check_engine(engine)](specification, settings)
+        return engine_of(engine).run(specification, settings)

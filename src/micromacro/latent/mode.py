@@ -43,6 +43,10 @@ class ModeRoom:
         Log density, first and second derivative, positive curvature of each row.
     border : array
         Entries of A of held coefficients.
+    theta : (q,) array
+        Theta last set, and the height of the penalised log-likelihood at the mode found there (``top``).
+    coefficients : (c,) array or None
+        Held coefficients last set.
     iterations : int
         Newton steps of the last search.
     settled : bool
@@ -61,6 +65,9 @@ class ModeRoom:
     curvature: np.ndarray
     third: np.ndarray
     border: np.ndarray
+    theta: np.ndarray
+    coefficients: np.ndarray | None = None
+    top: float = math.nan
     iterations: int = 0
     settled: bool = False
 
@@ -126,6 +133,7 @@ class LatentPosterior:
             curvature=np.empty(n),
             third=np.empty(n),
             border=np.empty(len(self.border)),
+            theta=np.empty(len(self.system.hypers)),
         )
 
     def fill(self, theta: np.ndarray, room: ModeRoom, coefficients: np.ndarray | None = None) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 from ..effects.relationship import Relationship
 from ..effects.sources import read_sources
 from ..engines.base import Settings
-from ..engines.registry import LIKELIHOOD, check_engine, check_settings, run_engine
+from ..engines.registry import check_engine, check_settings, engine_of, run_engine
 from ..errors import DataError, MicromacroWarning, ModelError
 from ..families.base import Family
 from ..families.registry import find_family
@@ -152,9 +152,9 @@ class Model:
     ) -> Fit:
         """Fit the model; see :func:`fit` for the arguments."""
         settings = Settings(draws, tune, chains, random_seed, progress, executor)
-        check_engine(engine)
+        engine = check_engine(engine)
         check_settings(settings)
-        specification = self._specified(flat=engine in LIKELIHOOD)
+        specification = self._specified(flat=not engine_of(engine).priors)
         outcome = run_engine(engine, specification, settings)
         fitted = Fit(outcome, self)
         for message in fitted.health.warnings:

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..effects.base import Effects
 from ..engines.base import Outcome
-from ..engines.factor import conditional_factor
+from ..engines.factor import conditional_factor, maximised_marginal
 from ..engines.health import Diagnostics, Health, diagnose, judge
 from ..model.specification import Specification
 from ..numerics.cholesky import solve_lower
@@ -165,7 +165,7 @@ class Posterior:
             conditional = optimum.x_variance[place] - np.einsum("ik,kl,il->i", slope, covariance, slope)
             return matrix.power(2) @ conditional
         system, panel = self.specification.system, conditional_factor(self.outcome)
-        held = self.outcome.engine == "ml" and not self.specification.family.conjugate
+        held = len(maximised_marginal(self.outcome).arguments) > len(system.hypers)
         out = np.zeros(matrix.shape[0])
         if held and place.start >= system.kept:
             return out

@@ -25,10 +25,9 @@ import numpy as np
 
 from ..engines.approximate import smoothed
 from ..engines.coordinates import Scores
-from ..engines.likelihood.laplace import laplace_marginal
+from ..engines.marginals import marginal_of
 from ..engines.mcmc.chain import peak_scale
 from ..engines.mcmc.engine import posterior_peaks
-from ..engines.mcmc.targets import gaussian_marginal
 from ..errors import EngineError, MicromacroWarning
 from ..model.specification import Specification
 from ..numerics.modes import unwhiten
@@ -219,15 +218,11 @@ class Integrand:
         self.system = specification.system
         self.coordinates = Scores(self.system.hypers)
         self.constant = _prior_constant(self.system.hypers, self.coordinates)
-        self.exact = specification.family.conjugate
-        self.marginal: Any
-        if self.exact:
-            self.marginal = gaussian_marginal(specification)
-            self.room = self.marginal.workspace(gradient=False)
-        else:
-            self.marginal = laplace_marginal(specification, held=False)
+        self.marginal: Any = marginal_of(specification)
+        self.exact = self.marginal.exact
+        if not self.exact:
             self.marginal.close = 1e-12
-            self.room = self.marginal.workspace()
+        self.room = self.marginal.workspace(gradient=not self.exact)
 
     def theta_part(self, u: np.ndarray, theta: np.ndarray) -> float:
         """Marginal likelihood (Laplace's where it is not exact) times prior over proposal."""

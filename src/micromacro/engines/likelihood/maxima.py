@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ...latent.marginal.base import Marginal
 from ...model.specification import Specification
 from ...notes import Note, caution, remark
 from ...parameters import Parameter
@@ -74,7 +75,7 @@ def distinct(specification: Specification, coordinates: Ratios | Steps, peaks: l
 
 
 def penalised_objective(
-    marginal: Any, parameters: tuple[Parameter, ...], coordinates: Ratios | Steps, room: Any
+    marginal: Marginal, parameters: tuple[Parameter, ...], coordinates: Ratios | Steps, room: Any
 ) -> Objective:
     """Log marginal likelihood plus log prior densities (natural scale) as a function of the coordinates.
 
@@ -101,7 +102,7 @@ def penalised_objective(
     return objective
 
 
-def remarks(specification: Specification, optimum: Optimum, engine: str) -> list[Note]:
+def remarks(specification: Specification, optimum: Optimum, restricted: bool) -> list[Note]:
     """What is to be said of an optimum: boundaries, several maxima, a flat likelihood, what reml means."""
     notes = []
     hypers = specification.system.hypers
@@ -121,13 +122,13 @@ def remarks(specification: Specification, optimum: Optimum, engine: str) -> list
     told = np.array([p.name not in without for p in hypers], dtype=bool)
     if np.any(optimum.lost[:q] & ~optimum.boundary & told):
         notes.append(remark("flat", "the likelihood is flat at its maximum: standard errors are not available (nan)"))
-    if engine == "reml" and specification.weight_parameters:
+    if restricted and specification.weight_parameters:
         text = (
             "REML with estimated weights depends on how the weights are scaled: use ml to estimate weights; no AIC, "
             "BIC or likelihood-ratio test from this fit"
         )
         notes.append(caution("reml-weights", text, *(p.name for p in specification.weight_parameters)))
-    if engine == "reml" and any(p.prior.proper for p in specification.system.coefficients):
+    if restricted and any(p.prior.proper for p in specification.system.coefficients):
         text = "coefficients with a prior are integrated under that prior, not under a flat one"
         notes.append(remark("reml-priors", text))
     given = [p for p in hypers if p.fixed]

@@ -18,14 +18,15 @@ from typing import Any
 import numpy as np
 
 from ...errors import EngineError
+from ...latent.marginal.base import Marginal
 from ...model.specification import Specification
 from ...notes import Note, remark
 from ..base import Draws, Outcome, Settings
 from ..coordinates import Scores
+from ..marginals import marginal_of
 from ..search import Bounds, Objective, Peak, find_peaks
 from ..threads import one_blas_thread
 from .chain import Chain, Task, run_chain
-from .targets import marginal_of
 
 GO_ON = "extend(draws=...) goes on with them"
 
@@ -144,7 +145,7 @@ def posterior_peaks(specification: Specification) -> list[Peak]:
     return peaks
 
 
-def score_objective(marginal: Any, coordinates: Scores) -> Objective:
+def score_objective(marginal: Marginal, coordinates: Scores) -> Objective:
     """Log marginal posterior of the scores with its gradient (approximate where the marginal is)."""
     room = marginal.workspace()
 

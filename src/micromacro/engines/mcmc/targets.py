@@ -10,10 +10,9 @@ from typing import Protocol
 
 import numpy as np
 
-from ...latent.marginal.gaussian import GaussianMarginal
-from ...latent.marginal.laplace import LaplaceMarginal
+from ...latent.marginal.base import Marginal
 from ...model.specification import Specification
-from ..likelihood.laplace import laplace_marginal
+from ..marginals import marginal_of
 from .whitened import WhitenedTarget
 
 
@@ -49,33 +48,18 @@ class Target(Protocol):
         ...
 
 
-def gaussian_marginal(specification: Specification, profile: bool = False) -> GaussianMarginal:
-    """The exact marginal likelihood of a Gaussian outcome; coefficients maximised with `profile`, else integrated."""
-    s = specification
-    return GaussianMarginal(s.system, s.outcome, profile, s.response.weight)
-
-
-def marginal_of(specification: Specification) -> GaussianMarginal | LaplaceMarginal:
-    """The marginal likelihood of theta, coefficients integrated: exact for a Gaussian outcome, else Laplace's."""
-    if specification.family.conjugate:
-        return gaussian_marginal(specification)
-    return laplace_marginal(specification, held=False)
-
-
 def target_of(specification: Specification) -> Target:
     """The target of a chain."""
-    if specification.family.conjugate:
-        return MarginalTarget(specification)
-    return WhitenedTarget(specification)
+    marginal = marginal_of(specification)
+    return MarginalTarget(marginal) if marginal.exact else WhitenedTarget(specification)
 
 
 class MarginalTarget:
-    """Theta alone: the exact marginal posterior of a Gaussian outcome."""
+    """Theta alone: its posterior, x integrated out exactly."""
 
-    def __init__(self, specification: Specification):
-        self.system = specification.system
-        self.marginal = gaussian_marginal(specification)
-        self.room, self.spare = (self.system.workspace(gradient=False) for _ in range(2))
+    def __init__(self, marginal: Marginal):
+        self.system, self.marginal = marginal.system, marginal
+        self.room, self.spare = (marginal.workspace(gradient=False) for _ in range(2))
 
     def log(self, u: np.ndarray, theta: np.ndarray) -> float:
         return self.marginal.value(theta, self.spare)
@@ -90,8 +74,7 @@ class MarginalTarget:
         return value
 
     def draw(self, rng: np.random.Generator) -> np.ndarray:
-        x = self.marginal.draw(self.room, rng.standard_normal(self.system.size))
-        return self.system.natural_order(x)
+        return self.marginal.draw(self.room, rng.standard_normal(self.system.size))
 
     def keep(self) -> dict[str, np.ndarray]:
         return {}

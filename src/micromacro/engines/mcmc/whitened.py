@@ -26,7 +26,7 @@ from ...latent.mode import ModeRoom
 from ...model.specification import Specification
 from ...numerics.modes import mirror, unwhiten, whitened_gradient
 from ..coordinates import Scores
-from ..likelihood.laplace import laplace_marginal
+from ..marginals import laplace_marginal
 from .lines import Line, mode_and_shift
 
 SHORT = 4.0  # squared length of a Newton step (in posterior sds, over all of x) after which the map is good enough
@@ -54,7 +54,7 @@ class WhitenedTarget:
         s = specification
         self.system = s.system
         self.coordinates = Scores(s.system.hypers)
-        self.posterior = laplace_marginal(specification, held=False)
+        self.posterior = laplace_marginal(specification)
         n, q = s.system.size, len(s.system.hypers)
         self.here, self.spare = (
             Place(self.posterior.workspace(gradient=False), np.empty(q), np.empty(n), np.empty(n)) for _ in range(2)

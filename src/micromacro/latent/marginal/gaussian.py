@@ -12,14 +12,15 @@ import math
 
 import numpy as np
 
-from ...numerics.cholesky import solve_upper
 from ...numerics.gaussian import gaussian_slopes, solve_gaussian
+from ...parameters import Parameter
 from ..system import System, Workspace
+from .base import Marginal
 
 LOG_2PI = math.log(2.0 * math.pi)
 
 
-class GaussianMarginal:
+class GaussianMarginal(Marginal):
     """Log marginal likelihood of a Gaussian outcome as a function of theta.
 
     Parameters
@@ -33,8 +34,11 @@ class GaussianMarginal:
         Powers of the likelihood (observation weights); ones by default.
     """
 
+    exact = True
+
     def __init__(self, system: System, outcome: np.ndarray, profile: bool = False, weight: np.ndarray | None = None):
         self.system = system
+        self.arguments: tuple[Parameter, ...] = system.hypers
         self.outcome = np.ascontiguousarray(outcome, dtype=float)
         self.profile = profile
         self._kept = system.kept if profile else system.size
@@ -50,25 +54,31 @@ class GaussianMarginal:
         """Fresh work space for one thread."""
         return self.system.workspace(gradient)
 
-    def value(self, theta: np.ndarray, room: Workspace) -> float:
-        """Log marginal likelihood (with the log prior of profiled coefficients); -inf where it does not exist.
+    def base(self, room: Workspace) -> Workspace:
+        return room
 
-        Leaves the factor, the mean of x and the residuals at theta in the work space.
-        """
-        system, s = self.system, self.system.symbolic
-        sigma = theta[-1]
-        if not (1e-100 < sigma < 1e100 and np.isfinite(theta).all() and system.fill(theta, room)):
-            return -math.inf
+    def set_theta(self, point: np.ndarray, room: Workspace) -> bool:
+        room.sigma = sigma = point[-1]
+        if not (1e-100 < sigma < 1e100 and np.isfinite(point).all() and self.system.fill(point, room)):
+            return False
         np.multiply(self.weight, sigma**-2.0, out=room.weight)
         np.subtract(self.outcome, room.offset, out=room.target)
-        bad, log_det, rows, prior = solve_gaussian(
+        return True
+
+    def update_factor(self, room: Workspace) -> bool:
+        system, s = self.system, self.system.symbolic
+        bad, room.log_det_h, rows, prior = solve_gaussian(
             s.layout, s.row_start, s.columns, s.pair, room.values, room.weight, room.target, s.d_place, s.d_row,
             s.d_column, room.d_value, system.center, self._kept,
             room.panel, room.mean, room.residual, room.row, room.buffer,
         )  # fmt: skip
-        if bad >= 0:
-            return -math.inf
-        total = self._constant - self.count * math.log(sigma) - 0.5 * (rows + prior + log_det - room.log_det)
+        room.misfit = rows + prior
+        return bad < 0
+
+    def read_value(self, room: Workspace) -> float:
+        """The log marginal likelihood, with the log prior of profiled coefficients."""
+        total = self._constant - self.count * math.log(room.sigma)
+        total -= 0.5 * (room.misfit + room.log_det_h - room.log_det)
         return total if math.isfinite(total) else -math.inf
 
     def gradient(self, theta: np.ndarray, room: Workspace) -> tuple[float, np.ndarray]:
@@ -86,8 +96,11 @@ class GaussianMarginal:
         out[-1] += float(room.d_weight @ self.weight) * -2.0 * theta[-1] ** -3.0 - self.count / theta[-1]
         return value, out
 
-    def draw(self, room: Workspace, z: np.ndarray) -> np.ndarray:
-        """x from its conditional at the theta last evaluated: mean + L^-T z, in elimination order."""
-        solve_upper(self.system.symbolic.layout, room.panel, z)
-        z += room.mean
-        return z
+    def x(self, room: Workspace) -> np.ndarray:
+        return self.system.natural_order(room.mean)
+
+    def coefficient_prior(self, room: Workspace) -> float:
+        if not self.profile:
+            return 0.0
+        found = zip(self.system.coefficients, self.x(room)[self.system.kept :], strict=True)
+        return sum(p.prior.log_density(b) for p, b in found if p.prior.proper)

@@ -17,38 +17,66 @@ import numpy as np
 from ...numerics.cholesky import log_determinant, solve_lower, solve_upper
 from ...numerics.modes import adjoint, laplace_slopes, latent_gradient, precision_slopes
 from ...numerics.rows import quadratic, times
-from ..mode import LatentPosterior, ModeRoom
+from ..mode import LatentPosterior, Likelihood, ModeRoom
+from ..system import System, Workspace
+from .base import Marginal
 
 LOG_2PI = math.log(2.0 * math.pi)
 
 
-class LaplaceMarginal(LatentPosterior):
+class LaplaceMarginal(LatentPosterior, Marginal):
     """Approximate log marginal likelihood as a function of theta (and of the coefficients where they are held).
 
     A *point* is theta, followed by the coefficients where they are held. Each search for the mode begins at the mode
     last found in the work space.
     """
 
+    exact = False
+
+    def __init__(
+        self,
+        system: System,
+        likelihood: Likelihood,
+        values: np.ndarray,
+        weight: np.ndarray | None = None,
+        held: bool = False,
+    ):
+        super().__init__(system, likelihood, values, weight, held)
+        self.arguments = (*system.hypers, *(system.coefficients if held else ()))
+
+    def base(self, room: ModeRoom) -> Workspace:
+        return room.base
+
     def split(self, point: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """Theta and the held coefficients of a point."""
         q = len(self.system.hypers)
         return point[:q], (point[q:] if self.held else None)
 
-    def value(self, point: np.ndarray, room: ModeRoom) -> float:
-        """The approximation at a point; -inf where there is no mode. Leaves mode, slopes and factor in the room."""
-        theta, coefficients = self.split(point)
-        if not self.fill(theta, room, coefficients):
-            return -math.inf
-        top = self.climb(theta, room)
-        if not math.isfinite(top):  # from where the search is known to begin well
+    def set_theta(self, point: np.ndarray, room: ModeRoom) -> bool:
+        room.theta, room.coefficients = self.split(point)
+        return self.fill(room.theta, room, room.coefficients)
+
+    def update_factor(self, room: ModeRoom) -> bool:
+        """Climb to the mode and factorise H there; leaves mode, slopes and factor in the room."""
+        room.top = self.climb(room.theta, room)
+        if not math.isfinite(room.top):  # from where the search is known to begin well
             room.x[:] = self.start
-            top = self.climb(theta, room)
-        if not math.isfinite(top) or not self.settle(room):
+            room.top = self.climb(room.theta, room)
+        if not math.isfinite(room.top) or not self.settle(room):
             room.x[:] = self.start
-            return -math.inf
+            return False
+        return True
+
+    def read_value(self, room: ModeRoom) -> float:
         system = self.system
         constant = 0.0 if self.held else 0.5 * (system.log_det_coefficients + system.flat * LOG_2PI)
-        return top + constant - 0.5 * log_determinant(system.symbolic.layout, room.base.panel, system.size)
+        return room.top + constant - 0.5 * log_determinant(system.symbolic.layout, room.base.panel, system.size)
+
+    def x(self, room: ModeRoom) -> np.ndarray:
+        out = self.system.natural_order(room.x)
+        if room.coefficients is not None:
+            out[self.system.kept :] = room.coefficients
+        return out
 
     def settle(self, room: ModeRoom) -> bool:
         """Factorise the true Hessian at the mode; False where it is not positive definite (no maximum there)."""

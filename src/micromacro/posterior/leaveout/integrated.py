@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from ...engines.mcmc.targets import gaussian_marginal
+from ...engines.marginals import has_exact_marginal, marginal_of
 from ...errors import EngineError
 from ...model.specification import Specification
 from .pointwise import Sample, group_values
@@ -48,9 +49,9 @@ class Cavities:
 
     def __init__(self, specification: Specification):
         self.specification = specification
-        self.exact = specification.family.conjugate
+        self.exact = has_exact_marginal(specification)
         if self.exact:
-            self.gaussian = gaussian_marginal(specification)
+            self.gaussian: Any = marginal_of(specification)
             self.room = self.gaussian.workspace()
         else:
             self.propagation = Propagation(specification)

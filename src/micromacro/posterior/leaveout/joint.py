@@ -16,6 +16,7 @@ import math
 
 import numpy as np
 
+from ...engines.marginals import has_exact_marginal
 from ...errors import EngineError
 from ...model.specification import Specification
 from ...numerics.modes import whitened_rows
@@ -32,7 +33,7 @@ class LeaveSetsOut:
         self.specification = specification
         self.sets = [specification.rows_of(groups) for groups in sets]
         self.propagation = Propagation(specification)
-        self.exact = specification.family.conjugate  # then Laplace's formula has no error
+        self.exact = has_exact_marginal(specification)  # then Laplace's formula has no error
         self.room = self.propagation.room
         system = specification.system
         self.whole = system.rows * system.size <= LARGE

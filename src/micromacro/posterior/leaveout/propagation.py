@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...engines.likelihood.laplace import laplace_marginal
+from ...engines.marginals import laplace_marginal
 from ...errors import EngineError, MicromacroWarning
 from ...latent.mode import ModeRoom
 from ...model.specification import Specification
@@ -57,7 +57,7 @@ class Propagation:
     """Sites of all rows at one theta after the other; leaves the factor of H under the sites in the work space."""
 
     def __init__(self, specification: Specification):
-        self.laplace = laplace_marginal(specification, held=False)
+        self.laplace = laplace_marginal(specification)
         self.laplace.close = 1e-9
         self.system = specification.system
         self.room: ModeRoom = self.laplace.workspace()

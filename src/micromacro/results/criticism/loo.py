@@ -17,6 +17,7 @@ import pandas as pd
 from scipy.special import logsumexp
 
 from ...engines.approximate import check_tail
+from ...engines.marginals import has_exact_marginal
 from ...errors import MicromacroWarning, ModelError
 from ...model.specification import Specification
 from ...posterior.base import Posterior
@@ -100,7 +101,7 @@ def good_k(draws: int) -> float:
 
 def approximate_note(posterior: Posterior) -> tuple[str, ...]:
     """What to know of draws that are not from the exact posterior."""
-    if posterior.outcome.engine != "laplace" or posterior.specification.family.conjugate:
+    if posterior.outcome.engine != "laplace" or has_exact_marginal(posterior.specification):
         return ()
     return ("the draws are from the Laplace approximation: see fit.health for its accuracy",)
 

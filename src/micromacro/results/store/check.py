@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 
 from ...engines.base import Outcome
+from ...engines.factor import value_at_maximum
 from ...engines.joint import log_joint
-from ...engines.likelihood.laplace import laplace_marginal
-from ...engines.mcmc.targets import gaussian_marginal
 
 POINTS = 4
 """Draws at which the density is computed again."""
@@ -73,11 +71,4 @@ def _at_optimum(outcome: Outcome) -> np.ndarray:
     s, optimum = outcome.specification, outcome.optimum
     assert optimum is not None
     joint = log_joint(s, optimum.theta, optimum.x)
-    if s.family.conjugate:
-        exact = gaussian_marginal(s, profile=outcome.engine == "ml")
-        value = exact.value(optimum.theta, exact.workspace())
-    else:
-        held = laplace_marginal(s, held=True)
-        point = np.concatenate([optimum.theta, optimum.x[s.system.kept :]])
-        value = held.value(point, held.workspace())
-    return np.array([joint, value if math.isfinite(value) else -math.inf])
+    return np.array([joint, value_at_maximum(outcome)])

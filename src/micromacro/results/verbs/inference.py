@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy import special
 from scipy.optimize import root_scalar
 
 from ...engines.base import Outcome
-from ...engines.coordinates import Ratios
-from ...engines.likelihood.laplace import beginning, laplace_marginal
-from ...engines.likelihood.maxima import penalised_objective
-from ...engines.mcmc.targets import gaussian_marginal
+from ...engines.likelihood.problem import problem_of
+from ...engines.registry import engine_of
 from ...engines.search import Bounds, climb
 from ...errors import EngineError, ModelError
 from ...model.specification import Specification
@@ -271,20 +268,9 @@ class _Profile:
         assert outcome.optimum is not None
         self.best = outcome.optimum
         self.level = self.best.objective - drop
-        system = specification.system
-        self.conjugate = specification.family.conjugate
-        self.coordinates: Any
-        if self.conjugate:
-            self.coordinates = Ratios(system.hypers)
-            marginal = gaussian_marginal(specification, outcome.engine == "ml")
-            self.objective = penalised_objective(marginal, system.hypers, self.coordinates, system.workspace())
-            self.point = self.best.theta
-        else:
-            held = laplace_marginal(specification, held=True)
-            self.coordinates = beginning(specification)[0]
-            every = (*system.hypers, *system.coefficients)
-            self.objective = penalised_objective(held, every, self.coordinates, held.workspace())
-            self.point = np.concatenate([self.best.theta, self.best.x[system.kept :]])
+        problem = problem_of(specification, engine_of(outcome.engine).restricted)
+        self.coordinates, self.objective = problem.coordinates, problem.objective
+        self.point = problem.marginal.point(self.best.theta, self.best.x)
         self.last = self.coordinates.from_theta(self.point)
         self.at = self.coordinates.place(k)
 
@@ -295,7 +281,7 @@ class _Profile:
         q = len(self.best.theta)
         theta[:q] = np.maximum(theta[:q], np.where(self._positive(), 1e-9, -np.inf))
         start = self.coordinates.from_theta(theta)
-        if self.conjugate and self.coordinates.scaled and (self.k == q - 1 or self.coordinates.sd[self.at]):
+        if self.coordinates.scaled and (self.k == q - 1 or self.coordinates.sd[self.at]):
             u, top = self._held_natural(value, start)
         else:
             bounds: Bounds = [*self.coordinates.bounds()]

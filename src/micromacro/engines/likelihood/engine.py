@@ -1,0 +1,118 @@
+r"""Maximum likelihood and restricted maximum likelihood, for every family.
+
+What is maximised is a marginal likelihood of theta, exact or by Laplace's formula (as lme4 with nAGQ = 1), with
+analytic gradients. Under ml the coefficients are profiled out where it is exact and stand beside theta where it is not;
+under reml they are integrated. With V the inverse of minus the Hessian in all that is maximised (p),
+
+.. math:: \mathrm{Var}(x) = H^{-1} + \frac{d\hat x}{dp} V \frac{d\hat x}{dp}',
+
+so standard errors of coefficients and effects carry the uncertainty of the weights and sds; the coefficients'
+block of it is the inverse of the joint Hessian.
+"""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from ...errors import EngineError
+from ...model.specification import Specification
+from ..base import Optimum, Outcome, Settings
+from ..marginals import has_exact_marginal
+from ..search import Peak, find_peaks
+from .maxima import distinct, remarks, starting_points
+from .problem import Problem, problem_of
+from .separation import separation
+
+
+def fit_ml(specification: Specification, settings: Settings) -> Outcome:
+    """Maximum likelihood (penalised where priors were given)."""
+    return _fit(specification, settings, "ml", restricted=False)
+
+
+def fit_reml(specification: Specification, settings: Settings) -> Outcome:
+    """Restricted maximum likelihood: coefficients integrated under a flat prior."""
+    if not has_exact_marginal(specification):
+        raise EngineError(
+            f"reml is for Gaussian outcomes: for family {specification.family.name} use ml, or mcmc, which takes "
+            "account of the coefficients' uncertainty by itself"
+        )
+    return _fit(specification, settings, "reml", restricted=True)
+
+
+def _fit(specification: Specification, settings: Settings, engine: str, restricted: bool) -> Outcome:
+    began = time.perf_counter()
+    problem = problem_of(specification, restricted)
+    coordinates = problem.coordinates
+    peaks = find_peaks(problem.objective, starting_points(coordinates, problem.start), coordinates.bounds())
+    if not peaks:
+        raise EngineError(
+            "the likelihood could not be evaluated at any starting value; look at Model.explain() for the starting "
+            "weights, standardise the covariates, or give priors that keep the parameters small"
+        )
+    peaks = distinct(specification, coordinates, peaks)
+    optimum = describe(problem, peaks)
+    notes = remarks(specification, optimum, restricted)
+    if not problem.marginal.exact:
+        notes += separation(specification, problem.room)
+    return Outcome(engine, specification, settings, time.perf_counter() - began, optimum=optimum, notes=notes)
+
+
+def describe(problem: Problem, peaks: list[Peak]) -> Optimum:
+    """Everything that is reported of the highest peak."""
+    marginal, coordinates, room, best = problem.marginal, problem.coordinates, problem.room, peaks[0]
+    system = marginal.system
+    q, c, kept = len(system.hypers), len(system.coefficients), system.kept
+    point = coordinates.theta(best.u)
+    jacobian = coordinates.jacobian(best.u)
+    # In u, where entries at the boundary are left out of v_u (zero rows).
+    v_u, flat_u = best.spread()
+    slope_u = solution_slopes(problem, best)
+    if len(point) > q:
+        slope_u[kept:] = jacobian[q:]
+    of_theta, of_b = jacobian[:q], slope_u[kept:]
+    value = marginal.value(point, room)
+    conditional, block = marginal.conditional_variance(room), marginal.coefficient_covariance(room)
+    covariance = np.empty((q + c, q + c))
+    covariance[:q, :q] = of_theta @ v_u @ of_theta.T
+    covariance[q:, :q] = of_b @ v_u @ of_theta.T
+    covariance[:q, q:] = covariance[q:, :q].T
+    covariance[q:, q:] = block + of_b @ v_u @ of_b.T
+    slope = slope_u @ np.linalg.pinv(jacobian)
+    if len(point) > q:
+        slope[kept:] = np.eye(c, q + c, q)
+    boundary = np.zeros(q, dtype=bool)
+    boundary[coordinates.free] = ~best.free[: len(coordinates.free)]
+    return Optimum(
+        theta=point[:q],
+        x=marginal.x(room),
+        loglik=value - marginal.coefficient_prior(room),
+        objective=best.value,
+        covariance=covariance,
+        x_variance=conditional + np.einsum("ik,kl,il->i", slope_u, v_u, slope_u),
+        x_slope=slope,
+        boundary=boundary,
+        peaks=tuple(p.value for p in peaks),
+        penalised=any(p.prior.proper and not p.fixed for p in (*system.hypers, *system.coefficients)),
+        gradient_norm=float(np.abs(best.gradient[best.free]).max(initial=0.0)),
+        flat=np.vstack([of_theta, of_b]) @ flat_u,
+    )
+
+
+def solution_slopes(problem: Problem, peak: Peak) -> np.ndarray:
+    """d (mean or mode of x) / d u (size, len(u)) by central differences."""
+    marginal, coordinates = problem.marginal, problem.coordinates
+    out = np.zeros((marginal.system.size, len(peak.u)))
+    for k in np.flatnonzero(peak.free):
+        h = 1e-4 * max(1.0, abs(peak.u[k]))
+        if coordinates.folded[k]:
+            h = min(h, 0.5 * peak.u[k])
+        sides = []
+        for sign in (1.0, -1.0):
+            u = peak.u.copy()
+            u[k] += sign * h
+            marginal.value(coordinates.theta(u), problem.room)
+            sides.append(marginal.x(problem.room))
+        out[:, k] = (sides[0] - sides[1]) / (2.0 * h)
+    return out

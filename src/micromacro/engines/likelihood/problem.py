@@ -1,0 +1,71 @@
+"""What ml and reml maximise, in which coordinates, and where the search begins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ...latent.marginal.base import Marginal
+from ...model.specification import Specification
+from ..coordinates import Ratios, Steps
+from ..marginals import laplace_marginal, marginal_of
+from ..search import Objective
+from .maxima import penalised_objective
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """A likelihood to maximise.
+
+    Attributes
+    ----------
+    marginal : Marginal
+    room : work space of the marginal, which the objective writes to
+    coordinates : Ratios or Steps
+    start : array
+        The point where the search begins.
+    objective : Objective
+        Log marginal likelihood plus log prior densities as a function of the coordinates.
+    """
+
+    marginal: Marginal
+    room: Any
+    coordinates: Ratios | Steps
+    start: np.ndarray
+    objective: Objective
+
+
+def problem_of(specification: Specification, restricted: bool) -> Problem:
+    """The (restricted) likelihood of a specification."""
+    marginal = marginal_of(specification, maximised=not restricted)
+    room = marginal.workspace()
+    coordinates, start = ratios(specification) if marginal.exact else steps(specification)
+    return Problem(
+        marginal, room, coordinates, start, penalised_objective(marginal, marginal.arguments, coordinates, room)
+    )
+
+
+def ratios(specification: Specification) -> tuple[Ratios, np.ndarray]:
+    """Sds relative to sigma; theta at its starts."""
+    hypers = specification.system.hypers
+    return Ratios(hypers), np.array([p.start for p in hypers])
+
+
+def steps(specification: Specification) -> tuple[Steps, np.ndarray]:
+    """Theta at its starts, coefficients at their joint mode with the effects.
+
+    The steps of the coefficients are the Cholesky factor of their covariance there.
+    """
+    system = specification.system
+    theta = np.array([p.start for p in system.hypers])
+    center, root = np.array([p.start for p in system.coefficients]), np.eye(len(system.coefficients))
+    joint = laplace_marginal(specification)
+    room = joint.workspace(gradient=False)
+    if len(center) and np.isfinite(joint.value(theta, room)):
+        center = joint.x(room)[system.kept :]
+        block = joint.coefficient_covariance(room)
+        if np.all(np.isfinite(block)) and np.linalg.eigvalsh(block).min(initial=1.0) > 0.0:
+            root = np.linalg.cholesky(block)
+    return Steps(system.hypers, center, root), np.concatenate([theta, center])

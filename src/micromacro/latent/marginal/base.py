@@ -1,0 +1,121 @@
+"""What a marginal likelihood of theta answers, whichever way its integral over x is done.
+
+It is read as three verbs: set theta, update the factor, read the value.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ...numerics.cholesky import selected_inverse, solve_lower, solve_upper
+from ...parameters import Parameter
+from ..system import System, Workspace
+
+
+class Marginal:
+    """Log marginal likelihood as a function of a *point*: theta, followed by the coefficients where they are arguments.
+
+    Attributes
+    ----------
+    system : System
+    exact : bool
+        Whether the integral has no error.
+    arguments : tuple of Parameter
+        What a point is made of.
+    """
+
+    system: System
+    exact: bool
+    arguments: tuple[Parameter, ...]
+
+    # -- what a kind of marginal supplies ----------------------------------------------------------------------------
+
+    def workspace(self, gradient: bool = True) -> Any:
+        """Fresh work space for one thread."""
+        raise NotImplementedError
+
+    def base(self, room: Any) -> Workspace:
+        """The latent system's own work space within the marginal's: entries of A and D, and the factor."""
+        raise NotImplementedError
+
+    def set_theta(self, point: np.ndarray, room: Any) -> bool:
+        """Fill A, the offset and D at a point; False where it is impossible."""
+        raise NotImplementedError
+
+    def update_factor(self, room: Any) -> bool:
+        """Solve for x and factorise H at the point that was set; False where there is no maximum in x."""
+        raise NotImplementedError
+
+    def read_value(self, room: Any) -> float:
+        """The log marginal likelihood at the factor in the work space."""
+        raise NotImplementedError
+
+    def gradient(self, point: np.ndarray, room: Any) -> tuple[float, np.ndarray]:
+        """Value and derivative in every entry of the point (natural scale); nan where the value is -inf."""
+        raise NotImplementedError
+
+    def x(self, room: Any) -> np.ndarray:
+        """Mean or mode of x (natural order) at the point last evaluated, coefficients that are arguments included."""
+        raise NotImplementedError
+
+    def coefficient_prior(self, room: Any) -> float:
+        """Log prior density of the coefficients that the value includes."""
+        return 0.0
+
+    # -- what follows from it ----------------------------------------------------------------------------------------
+
+    def value(self, point: np.ndarray, room: Any) -> float:
+        """Log marginal likelihood at a point; -inf where it does not exist.
+
+        Leaves the factor and x in the work space.
+        """
+        if not self.set_theta(point, room) or not self.update_factor(room):
+            return -math.inf
+        return self.read_value(room)
+
+    def point(self, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """The point of a theta and an x (natural order)."""
+        if len(self.arguments) == len(theta):
+            return theta
+        return np.concatenate([theta, x[self.system.kept :]])
+
+    def panel(self, room: Any) -> np.ndarray:
+        """Panels of L, the factor of H at the point last evaluated."""
+        return self.base(room).panel
+
+    def draw(self, room: Any, z: np.ndarray) -> np.ndarray:
+        """x (natural order) from its normal conditional at the point last evaluated; z (elimination order) is lost."""
+        system = self.system
+        solve_upper(system.symbolic.layout, self.panel(room), z)
+        out, mean = system.natural_order(z), self.x(room)
+        if len(self.arguments) > len(system.hypers):
+            out[system.kept :] = 0.0
+        out += mean
+        return out
+
+    def conditional_variance(self, room: Any) -> np.ndarray:
+        """Diagonal of H^-1 (size,) in natural order; zero for coefficients that are arguments."""
+        system, s, base = self.system, self.system.symbolic, self.base(room)
+        selected_inverse(s.layout, base.panel, system.size, base.inverse, base.y, base.small)
+        out = system.natural_order(base.inverse[s.layout.diagonal])
+        if len(self.arguments) > len(system.hypers):
+            out[system.kept :] = 0.0
+        return out
+
+    def coefficient_covariance(self, room: Any) -> np.ndarray:
+        """The coefficients' block (c, c) of H^-1; zero where they are arguments."""
+        system, s, panel = self.system, self.system.symbolic, self.panel(room)
+        c = len(system.coefficients)
+        out = np.zeros((c, c))
+        if len(self.arguments) > len(system.hypers):
+            return out
+        for k in range(c):
+            column = np.zeros(system.size)
+            column[s.position[system.kept + k]] = 1.0
+            solve_lower(s.layout, panel, column)
+            solve_upper(s.layout, panel, column)
+            out[:, k] = system.natural_order(column)[system.kept :]
+        return 0.5 * (out + out.T)
