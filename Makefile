@@ -25,12 +25,12 @@ NONE_IS_FINE := || [ $$? -eq 5 ]
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-install: .venv/.with-plots .venv/.with-dev  ## the package and all that developing it needs, in .venv
+install: .venv/.with-plots .venv/.with-test .venv/.with-lint  ## the package and all that developing it needs, in .venv
 
 demo: .venv/.with-plots  ## two models of house values, their reports and a picture (ARGS=--quick for a fast look)
 	$(BIN)/micromacro demo $(ARGS)
 
-test: install  ## the tests, the slow ones left out (ARGS="tests/cli -x" for some)
+test: .venv/.with-plots .venv/.with-test  ## the tests, the slow ones left out (ARGS="tests/cli -x" for some)
 	$(BIN)/pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
 test-all:  ## the tests, the slow ones too, on every supported Python
@@ -41,32 +41,32 @@ test-all:  ## the tests, the slow ones too, on every supported Python
 	done; \
 	if [ -n "$$failed" ]; then echo "failed or missing: Python$$failed" >&2; exit 1; fi
 
-test-%: .venv-%/.with-dev
+test-%: .venv-%/.with-test
 	.venv-$*/bin/pytest -n $(WORKERS) --dist loadgroup -m "not calibrate" $(ARGS)
 
-test-lowest: .venv-lowest/.with-dev  ## the tests with the oldest packages that pyproject.toml admits
+test-lowest: .venv-lowest/.with-test  ## the tests with the oldest packages that pyproject.toml admits
 	.venv-lowest/bin/pytest -n $(WORKERS) --dist loadgroup $(ARGS)
 
-lint: install  ## ruff, pyright, and the floors by import-linter
+lint: .venv/.with-plots .venv/.with-lint  ## ruff, pyright, and the floors by import-linter
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports --no-logo
 
-format: install  ## let ruff lay out the code and mend what it safely can
+format: .venv/.with-lint  ## let ruff lay out the code and mend what it safely can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: install  ## every benchmarks/bench_*.py in turn
+bench: .venv/.with-plots .venv/.with-jax  ## every benchmarks/bench_*.py in turn
 	@for file in $(or $(wildcard benchmarks/bench_*.py),none); do \
 	    if [ $$file = none ]; then echo "there are no benchmarks yet"; \
 	    else echo "== $$file"; $(BIN)/python $$file || exit 1; fi; \
 	done
 
-calibrate: install  ## simulation-based calibration of the engines (long)
+calibrate: .venv/.with-test  ## simulation-based calibration of the engines (long)
 	$(BIN)/pytest -n $(WORKERS) --dist loadgroup -m calibrate $(ARGS) $(NONE_IS_FINE)
 
-docs: install .venv/.with-docs  ## the documentation, in docs/_build/html; a warning is an error
+docs: .venv/.with-plots .venv/.with-docs  ## the documentation, in docs/_build/html; a warning is an error
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
 
 clean:  ## remove environments, caches and all that was built
@@ -95,14 +95,14 @@ endef
 .venv-lowest/.made:
 	python=$$(sh tools/find-python.sh 3.11 $(PY311)) || exit 1; $(call make-venv,"$$python",.venv-lowest)
 
-.venv-lowest/.with-dev: pyproject.toml tools/lowest.py | .venv-lowest/.made
+.venv-lowest/.with-test: pyproject.toml tools/lowest.py | .venv-lowest/.made
 	.venv-lowest/bin/python tools/lowest.py pyproject.toml > .venv-lowest/lowest.txt
-	.venv-lowest/bin/python -m pip install --quiet --editable ".[plots,dev]" --constraint .venv-lowest/lowest.txt
+	.venv-lowest/bin/python -m pip install --quiet --editable ".[plots,test]" --constraint .venv-lowest/lowest.txt
 	touch $@
 
 .venv-%/.made:
 	python=$$(sh tools/find-python.sh $* $(PY$(subst .,,$*))) || exit 1; $(call make-venv,"$$python",.venv-$*)
 
-.venv-%/.with-dev: pyproject.toml | .venv-%/.made
-	.venv-$*/bin/python -m pip install --quiet --editable ".[plots,dev]"
+.venv-%/.with-test: pyproject.toml | .venv-%/.made
+	.venv-$*/bin/python -m pip install --quiet --editable ".[plots,test]"
 	touch $@

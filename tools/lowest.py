@@ -12,7 +12,7 @@ def lowest(pyproject: Path) -> list[str]:
     """Exact versions of all packages that the package, its plots and its tests need."""
     project = tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
-    wanted = [*project["dependencies"], *extras["plots"], *extras["dev"]]
+    wanted = [*project["dependencies"], *extras["plots"], *extras["test"]]
     return [re.sub(r"^([\w.-]+)(?:\[\w+\])?>=([\d.]+).*$", r"\1==\2", requirement) for requirement in wanted]
 
 

@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 
 from micromacro.engines.joint import log_joint
-from micromacro.engines.mcmc.targets import gaussian_marginal
-from micromacro.latent.marginal.laplace import LaplaceMarginal
+from micromacro.engines.marginals import marginal_of
 
 from .subjects import Subject, point
 
@@ -90,7 +89,8 @@ def gradients_are_differences(s: Subject) -> None:
     """The gradient of the marginal likelihood is its central differences, coefficients integrated or held."""
     specification = s.model.specification
     for held in (False, True):
-        marginal, size = _marginal(specification, held)
+        marginal = marginal_of(specification, held)
+        size = len(marginal.arguments)
         room, theta = marginal.workspace(), place(s, specification)
         at = np.concatenate([theta, np.full(size - len(theta), 0.1)])
         slope = marginal.gradient(at, room)[1]
@@ -98,16 +98,6 @@ def gradients_are_differences(s: Subject) -> None:
             h = 1e-5 * np.eye(len(at))[k] * max(1.0, abs(at[k]))
             up, down = (marginal.value(at + d, room) for d in (h, -h))
             assert np.isclose(slope[k], (up - down) / (2 * h[k]), rtol=2e-5, atol=2e-5), (held, k)
-
-
-def _marginal(specification, held: bool):
-    q = len(specification.system.hypers)
-    if specification.family.conjugate:
-        return gaussian_marginal(specification, held), q
-    marginal = LaplaceMarginal(
-        specification.system, specification.family, specification.row_values, specification.row_weight(), held
-    )
-    return marginal, q + (len(specification.system.coefficients) if held else 0)
 
 
 def nuts_has_the_same_density(s: Subject) -> None:
