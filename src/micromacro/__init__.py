@@ -13,30 +13,68 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from . import datasets, errors, families, memberships, simulate
     from . import priors as prior
-    from .api import Model as Model
+    from ._optional import MissingExtraError as MissingExtraError
     from .api import aggregations as aggregations
     from .api import compare as compare
     from .api import fit as fit
     from .api import load as load
     from .api import table as table
     from .effects.relationship import pedigree as pedigree
+    from .engines.health import Health as Health
     from .errors import DataError as DataError
     from .errors import EngineError as EngineError
+    from .errors import FileError as FileError
     from .errors import FormulaError as FormulaError
     from .errors import MicromacroError as MicromacroError
     from .errors import MicromacroWarning as MicromacroWarning
     from .errors import ModelError as ModelError
+    from .families.base import Family as Family
+    from .model.public import Model as Model
+    from .notes import Note as Note
+    from .posterior.evidence import Evidence as Evidence
+    from .priors import Prior as Prior
+    from .results.criticism.elpd import Elpd as Elpd
+    from .results.fit import Fit as Fit
+    from .results.store import SavedFile as SavedFile
+    from .results.store import SavedResults as SavedResults
+    from .results.verbs.aggregations import Aggregations as Aggregations
+    from .results.verbs.bootstrap import Bootstrap as Bootstrap
+    from .results.verbs.check import Check as Check
+    from .results.verbs.check import Finding as Finding
+    from .results.verbs.hypotheses import WaldTest as WaldTest
+    from .results.verbs.inference import LikelihoodRatio as LikelihoodRatio
+    from .results.verbs.members import Members as Members
+    from .simulate.model import Simulation as Simulation
 
     __version__: str
 
 __all__ = [
+    "Aggregations",
+    "Bootstrap",
+    "Check",
     "DataError",
+    "Elpd",
     "EngineError",
+    "Evidence",
+    "Family",
+    "FileError",
+    "Finding",
+    "Fit",
     "FormulaError",
+    "Health",
+    "LikelihoodRatio",
+    "Members",
     "MicromacroError",
     "MicromacroWarning",
+    "MissingExtraError",
     "Model",
     "ModelError",
+    "Note",
+    "Prior",
+    "SavedFile",
+    "SavedResults",
+    "Simulation",
+    "WaldTest",
     "__version__",
     "aggregations",
     "compare",
@@ -61,13 +99,32 @@ _MODULES = {
     "simulate": "simulate",
 }
 _HOMES = {
+    "Aggregations": "results.verbs.aggregations",
+    "Bootstrap": "results.verbs.bootstrap",
+    "Check": "results.verbs.check",
     "DataError": "errors",
+    "Elpd": "results.criticism.elpd",
     "EngineError": "errors",
+    "Evidence": "posterior.evidence",
+    "Family": "families.base",
+    "FileError": "errors",
+    "Finding": "results.verbs.check",
+    "Fit": "results.fit",
     "FormulaError": "errors",
+    "Health": "engines.health",
+    "LikelihoodRatio": "results.verbs.inference",
+    "Members": "results.verbs.members",
     "MicromacroError": "errors",
     "MicromacroWarning": "errors",
+    "MissingExtraError": "_optional",
     "Model": "model.public",
     "ModelError": "errors",
+    "Note": "notes",
+    "Prior": "priors",
+    "SavedFile": "results.store",
+    "SavedResults": "results.store",
+    "Simulation": "simulate.model",
+    "WaldTest": "results.verbs.hypotheses",
     "aggregations": "api",
     "compare": "api",
     "fit": "api",

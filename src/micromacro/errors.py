@@ -59,5 +59,9 @@ class EngineError(MicromacroError):
     """A fit cannot be started, or was asked for what its engine does not provide."""
 
 
+class FileError(MicromacroError, OSError):
+    """A fit cannot be written to a file, or the file cannot be trusted; the message says what to do."""
+
+
 class MicromacroWarning(UserWarning):
     """Something that does not stop the fit but that the user should know."""

@@ -674,3 +674,7 @@ def _spell_table(
         "spells": np.bincount(key)[key[first]],
     }  # fmt: skip
     return long_table(data, columns, [v for v in values if v not in columns], inside[first])
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

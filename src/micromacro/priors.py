@@ -19,6 +19,21 @@ from scipy import special
 
 from .errors import ModelError
 
+__all__ = [
+    "beta",
+    "exponential",
+    "fixed",
+    "gamma",
+    "half_cauchy",
+    "half_normal",
+    "half_student",
+    "lkj",
+    "log_gamma",
+    "normal",
+    "student",
+    "uniform",
+]  # what users call
+
 _LOG_ROOT_2PI = 0.5 * math.log(2.0 * math.pi)
 
 
@@ -621,3 +636,7 @@ def fixed(value: float) -> Fixed:
 
 
 FLAT = Flat()
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import pkgutil
 import subprocess
 import sys
-from importlib import metadata
+from importlib import import_module, metadata
 
 import pytest
 
@@ -51,7 +52,39 @@ def test_every_public_name_is_there(name):
 
 
 def test_dir_lists_the_public_names():
-    assert dir(mm) == sorted(mm.__all__)
+    assert dir(mm) == sorted(mm.__all__) == mm.__all__
+    assert set(mm.__all__) == {*mm._HOMES, *mm._MODULES, "__version__"}
+
+
+@pytest.mark.parametrize("module", ["prior", "memberships", "families", "datasets", "simulate"])
+def test_modules_show_what_users_call(module):
+    public = getattr(mm, module)
+    assert dir(public) == sorted(public.__all__)
+    assert all(callable(getattr(public, name)) for name in dir(public))
+
+
+def test_every_error_and_every_class_of_results_is_public():
+    for found in pkgutil.walk_packages(mm.__path__, "micromacro."):
+        if not found.name.endswith(("__main__", "_jax")) and ".nuts" not in found.name:
+            import_module(found.name)
+    todo, seen = [mm.MicromacroError, mm.MicromacroWarning], set()
+    while todo:
+        kind = todo.pop()
+        seen.add(kind.__name__)
+        todo += kind.__subclasses__()
+    assert seen <= set(mm.__all__)
+    results = {
+        "Fit",
+        "Elpd",
+        "Evidence",
+        "Check",
+        "Members",
+        "LikelihoodRatio",
+        "WaldTest",
+        "Bootstrap",
+        "Aggregations",
+    }
+    assert results | {"Health", "Note", "SavedFile", "SavedResults", "Simulation", "Family", "Prior"} <= set(mm.__all__)
 
 
 def test_an_unknown_name_is_an_attribute_error():

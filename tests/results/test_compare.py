@@ -131,3 +131,88 @@ def test_likelihoods_of_different_kinds_are_refused(data, quick):
         mm.compare({"a": ml, "b": reml})
     with pytest.raises(mm.EngineError, match="b is penalised"):
         mm.compare({"a": ml, "b": quick("y ~ x", one, priors={"b": mm.prior.normal(0, 1)})})
+
+
+@pytest.fixture(scope="module")
+def counted():
+    """Counts with ties, whose rows the model sorts differently for every choice of columns."""
+    rng = np.random.default_rng(3)
+    return pd.DataFrame({"x": rng.normal(size=60), "z": rng.integers(0, 2, 60), "y": rng.integers(0, 3, 60)})
+
+
+def poisson(formula, frame, engine="ml", **options):
+    return mm.fit(formula, frame, family="poisson", engine=engine, **options)
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        lambda d: d,
+        lambda d: d.sample(frac=1.0, random_state=1),  # the labels say which row is which
+        lambda d: d.set_axis([f"r{k}" for k in range(len(d))]),
+        lambda d: {name: d[name].to_numpy() for name in d},
+    ],
+    ids=["itself", "shuffled", "other labels", "no labels"],
+)
+def test_the_same_rows_are_compared_whatever_columns_a_model_uses(counted, same):
+    large, small = poisson("y ~ x + z", counted), poisson("y ~ z", same(counted))
+    table, test = mm.compare({"large": large, "small": small}), large.lr_test(small)
+    assert table.loc["small", "p"] == pytest.approx(test.p) and test.df == 1
+    assert test.statistic == pytest.approx(2 * (large.loglik - small.loglik), abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("other", "why"),
+    [
+        (lambda d: d.sample(frac=1.0, random_state=1).reset_index(drop=True), "values of y in another order"),
+        (lambda d: d[:-1], "60 observations, 'small' 59"),
+        (lambda d: d.assign(y=d["y"] + (d.index == 5)), "different values of y"),
+    ],
+    ids=["shuffled", "fewer", "others"],
+)
+def test_other_rows_are_not_compared(counted, other, why):
+    fits = {"large": poisson("y ~ x + z", counted), "small": poisson("y ~ z", other(counted))}
+    with pytest.raises(mm.ModelError, match=why):
+        mm.compare(fits)
+    with pytest.raises(mm.ModelError, match="not of the same outcomes"):
+        fits["large"].lr_test(fits["small"])
+
+
+def test_other_observation_weights_are_other_data(counted):
+    counted = counted.assign(w=1 + counted["z"])
+    fits = {
+        "a": poisson("y ~ x", counted, observation_weights="w"),
+        "b": poisson("y ~ z", counted),
+    }
+    with pytest.raises(mm.ModelError, match="different observation weights"):
+        mm.compare(fits)
+
+
+def test_pointwise_differences_are_of_the_same_rows(counted):
+    options = {"engine": "laplace", "draws": 200, "random_seed": 1}
+    one = poisson("y ~ x + z", counted, **options).loo()
+    other = poisson("y ~ z", counted.sample(frac=1.0, random_state=1), **options).loo()
+    assert one.pointwise.index.tolist() == list(range(60))  # as the user's rows
+    gap = one.pointwise["elpd"] - other.pointwise["elpd"]  # aligned by label
+    error = mm.compare({"one": one, "other": other})["se_difference"].max()
+    assert error == pytest.approx(np.sqrt(60 * gap.var(ddof=1)), rel=0.02)
+
+
+def test_rows_and_groups_are_one_data_set_where_the_outcomes_agree(long):
+    groups = long.groupby("group", as_index=False).first()
+    with_members = mm.fit("y ~ 1 + mm(member, group, z, effects = none)", long, engine="ml")
+    for frame in (groups, groups.sample(frac=1.0, random_state=2)):
+        table = mm.compare({"members": with_members, "rows": mm.fit("y ~ 1", frame, engine="ml")})
+        assert table.loc["rows", "df"] == 1
+
+
+def test_effective_parameters_are_called_after_their_measure(drawn):
+    fit = drawn["equal"]
+    loo = fit.loo(integrated=True)
+    with pytest.warns(mm.MicromacroWarning, match="WAIC is not reliable"):
+        waic = fit.waic()
+    assert "p_loo" in mm.compare({"a": loo, "b": loo}) and "p_waic" in mm.compare({"a": waic, "b": waic})
+    folds = fit.kfold(3, random_seed=1)
+    assert folds.effective is None and not {"p", "p_loo", "p_waic"} & set(mm.compare({"a": folds, "b": folds}))
+    with pytest.raises(mm.EngineError, match="has no p_waic: it has p_loo"):
+        loo.p_waic  # noqa: B018

@@ -158,7 +158,7 @@ def test_waic_is_its_formula(mcmc):
         [stats.norm.logpdf(s.outcome, linear_predictor(s, t, v, room), t[-1]) for t, v in zip(theta, x, strict=True)]
     )
     p = values.var(axis=0, ddof=1)
-    assert found.pointwise["p"].to_numpy() == pytest.approx(p, rel=1e-8)
+    assert found.pointwise["p_waic"].to_numpy() == pytest.approx(p, rel=1e-8)
     assert found.elpd == pytest.approx((np.log(np.exp(values).mean(axis=0)) - p).sum(), rel=1e-8)
     assert found.se == pytest.approx(np.sqrt(len(p) * found.pointwise["elpd"].var()), rel=1e-12)
 
@@ -172,7 +172,7 @@ def test_loo_without_smoothing_is_the_harmonic_mean(mcmc):
     assert found.bad == 0
     assert found.pareto_k.max() < 0.7
     assert list(found.pointwise.index) == sorted(mcmc.specification.tables.group_levels.values)
-    assert 2.0 < found.p < 7.0  # seven parameters, of which the effects are no part
+    assert 2.0 < found.p_loo < 7.0  # seven parameters, of which the effects are no part
     assert "effects integrated out" in repr(found)
     assert found.table.loc["elpd", "estimate"] == found.elpd
 
@@ -181,7 +181,7 @@ def test_conditional_loo_warns_where_its_weights_fail(mcmc):
     with pytest.warns(mm.MicromacroWarning, match=r"use loo\(integrated=True\)"):
         found = mcmc.loo()
     assert found.bad > 0
-    assert found.p > 15.0  # the effects count
+    assert found.p_loo > 15.0  # the effects count
 
 
 def brute_force(fit, formula, data, group, quick, **options):

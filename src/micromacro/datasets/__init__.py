@@ -5,3 +5,7 @@ from __future__ import annotations
 from .boston import Boston, boston
 
 __all__ = ["Boston", "boston"]
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

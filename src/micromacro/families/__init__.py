@@ -32,3 +32,7 @@ __all__ = [
     "student",
     "weibull",
 ]
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -6,3 +6,7 @@ from .coalitions import Coalitions, coalitions
 from .designs import SimulatedDesign, friends, opposition, roles
 
 __all__ = ["Coalitions", "SimulatedDesign", "coalitions", "friends", "opposition", "roles"]
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -15,8 +15,11 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from ...errors import EngineError
 from ...posterior.leaveout.scores import standard_error
+from ..outcomes import Outcomes
 
+EFFECTIVE = ("p_loo", "p_waic")
 NAMES = {
     "loo": "leave-one-out (conditional on the effects)",
     "integrated": "leave-one-out (effects integrated out)",
@@ -34,14 +37,16 @@ class Elpd:
     kind : str
         ``loo``, ``integrated``, ``waic`` or ``kfold``.
     pointwise : DataFrame
-        Indexed by what was left out (groups, members or units): ``elpd``; ``p``, its effective number of parameters;
-        ``pareto_k``, the shape of the tail of its importance weights (loo and integrated).
+        Indexed by what was left out (groups, members or units): ``elpd``; ``p_loo`` or ``p_waic``, its effective number
+        of parameters (not of kfold); ``pareto_k``, the shape of the tail of its importance weights (loo).
     draws : int
         Draws that were used.
     good_k : float
         Largest Pareto k at which so many draws are enough (Vehtari et al. 2024).
-    outcome : tuple
-        Name of the outcome, the groups and their outcomes: what must agree for a comparison.
+    outcomes : Outcomes, optional
+        Of which rows and which outcomes: what must agree for a comparison.
+    by : str
+        What each row of `pointwise` left out: ``group``, or a member block or unit term.
     notes : tuple of str
     """
 
@@ -49,7 +54,8 @@ class Elpd:
     pointwise: pd.DataFrame
     draws: int
     good_k: float = float("nan")
-    outcome: tuple = ()
+    outcomes: Outcomes | None = None
+    by: str = "group"
     notes: tuple[str, ...] = field(default=())
 
     def column(self, name: str) -> np.ndarray:
@@ -66,10 +72,26 @@ class Elpd:
         """Standard error of `elpd` over the groups."""
         return standard_error(self.column("elpd"))
 
-    @cached_property
-    def p(self) -> float:
-        """Effective number of parameters: by how much the fit flatters itself on its own data (nan for kfold)."""
-        return float(self.column("p").sum()) if "p" in self.pointwise else math.nan
+    @property
+    def effective(self) -> str | None:
+        """What the effective number of parameters is called here: ``p_loo`` or ``p_waic``; None for kfold."""
+        return next((name for name in EFFECTIVE if name in self.pointwise), None)
+
+    @property
+    def p_loo(self) -> float:
+        """Effective number of parameters: by how much the fit flatters itself on its own data (loo)."""
+        return self._effective("p_loo")
+
+    @property
+    def p_waic(self) -> float:
+        """Effective number of parameters: the variance of the log-likelihoods over the posterior (waic)."""
+        return self._effective("p_waic")
+
+    def _effective(self, name: str) -> float:
+        if name != self.effective:
+            has = f"it has {self.effective}" if self.effective else "it has no effective number of parameters"
+            raise EngineError(f"{NAMES[self.kind]} has no {name}: {has}")
+        return float(self.column(name).sum())
 
     @property
     def pareto_k(self) -> pd.Series:
@@ -85,8 +107,10 @@ class Elpd:
 
     @property
     def table(self) -> pd.DataFrame:
-        """A row each for elpd, p and -2 elpd: estimate and se."""
-        rows = {"elpd": (self.elpd, self.se), "p": (self.p, math.nan), "deviance": (-2.0 * self.elpd, 2.0 * self.se)}
+        """A row each for elpd, -2 elpd and the effective number of parameters: estimate and se."""
+        rows = {"elpd": (self.elpd, self.se), "deviance": (-2.0 * self.elpd, 2.0 * self.se)}
+        if self.effective:
+            rows[self.effective] = (self._effective(self.effective), math.nan)
         return pd.DataFrame.from_dict(rows, orient="index", columns=["estimate", "se"])
 
     def __repr__(self) -> str:
@@ -94,7 +118,7 @@ class Elpd:
         lines = [
             f"{NAMES[self.kind]}, {len(self.pointwise)} x {left_out}, {self.draws} draws",
             f"elpd {self.elpd:.2f} (se {self.se:.2f})"
-            + (f", effective parameters {self.p:.2f}" if math.isfinite(self.p) else ""),
+            + (f", {self.effective} {self._effective(self.effective):.2f}" if self.effective else ""),
         ]
         if "pareto_k" in self.pointwise:
             worst = self.column("pareto_k").max()

@@ -11,7 +11,6 @@ from dataclasses import replace
 from numbers import Integral
 
 import numpy as np
-import pandas as pd
 
 from ...engines.base import Settings
 from ...engines.registry import run_engine
@@ -22,9 +21,9 @@ from ...posterior.base import Posterior
 from ...posterior.leaveout.pointwise import Sample, log_likelihood
 from ...posterior.leaveout.scores import log_mean_exp
 from ...posterior.normal import as_draws
-from ..labels import group_index
+from ..outcomes import outcomes_of
 from .elpd import Elpd
-from .loo import groups_of, outcome_key
+from .loo import by_group, groups_of
 
 MOST = 4000  # draws at which a left-out group's density is averaged
 
@@ -40,9 +39,9 @@ def kfold(posterior: Posterior, k: int | None, by: str, random_seed: int | None)
         own = replace(settings, progress=False, random_seed=int(rng.integers(2**31)))
         total[fold] += left_out(s, posterior.outcome.engine, own, fold, rng)
         times[fold] += 1.0
-    table = pd.DataFrame({"elpd": total / times}, group_index(s, None))
+    table = by_group(s, {"elpd": total / times})
     note = f"{len(folds)} refits by {posterior.outcome.engine}, leaving out by {by}"
-    return Elpd("kfold", table, MOST, outcome=outcome_key(s), notes=(note,))
+    return Elpd("kfold", table, MOST, outcomes=outcomes_of(s), notes=(note,))
 
 
 def make_folds(specification: Specification, k: int | None, by: str, rng: np.random.Generator) -> list[np.ndarray]:

@@ -26,7 +26,8 @@ from ...posterior.leaveout.joint import LeaveSetsOut
 from ...posterior.leaveout.pointwise import log_likelihood, sample
 from ...posterior.leaveout.scores import log_mean_exp
 from ...table.levels import Levels
-from ..labels import group_index
+from ..labels import group_index, shown_order
+from ..outcomes import outcomes_of
 from .elpd import Elpd
 
 DRAWS = 2000  # draws of theta at which effects are integrated out
@@ -38,14 +39,14 @@ def leave_one_out(posterior: Posterior, integrated: bool, by: str | None, most: 
     if by is not None and by != "group":
         draws = sample(posterior, DRAWS if most is None else most, "loo()")
         sets, levels = groups_of(s, by)
-        return _finish(posterior, LeaveSetsOut(s, sets).log_likelihood(draws), "integrated", level_index(levels))
+        return _finish(posterior, LeaveSetsOut(s, sets).log_likelihood(draws), "integrated", by, level_index(levels))
     if integrated:
         draws = sample(posterior, DRAWS if most is None else most, "loo()")
         if s.expanded:  # the rows of a group leave together
             each = LeaveSetsOut(s, [np.array([i]) for i in range(s.groups)]).log_likelihood(draws)
-            return _finish(posterior, each, "integrated", group_index(s, None))
-        return _finish(posterior, integrated_log_likelihood(s, draws), "integrated", group_index(s, None))
-    return _finish(posterior, log_likelihood(s, sample(posterior, most, "loo()")), "loo", group_index(s, None))
+            return _finish(posterior, each, "integrated")
+        return _finish(posterior, integrated_log_likelihood(s, draws), "integrated")
+    return _finish(posterior, log_likelihood(s, sample(posterior, most, "loo()")), "loo")
 
 
 def level_index(levels: Levels) -> pd.Index:
@@ -68,14 +69,24 @@ def groups_of(specification: Specification, name: str) -> tuple[list[np.ndarray]
     return [np.unique(groups[codes == k]) for k in range(len(levels.values))], levels
 
 
-def _finish(posterior: Posterior, values: np.ndarray, kind: str, index: pd.Index) -> Elpd:
-    """LOO from log-likelihoods (chain, draw, left out)."""
+def by_group(specification: Specification, columns: dict[str, np.ndarray]) -> pd.DataFrame:
+    """Columns (groups,) as a table in the order in which users see the groups."""
+    table = pd.DataFrame(columns, group_index(specification, None))
+    return table.iloc[shown_order(specification, None)]
+
+
+def _finish(
+    posterior: Posterior, values: np.ndarray, kind: str, by: str = "group", index: pd.Index | None = None
+) -> Elpd:  # fmt: skip
+    """LOO from log-likelihoods (chain, draw, left out); of groups without an index."""
+    s = posterior.specification
     draws = values.shape[0] * values.shape[1]
     elpd, k = psis_loo(values)
     p = log_mean_exp(values, (0, 1)) - elpd
     good = good_k(draws)
-    table = pd.DataFrame({"elpd": elpd, "p": p, "pareto_k": k}, index)
-    out = Elpd(kind, table, draws, good, outcome_key(posterior.specification), approximate_note(posterior))
+    columns = {"elpd": elpd, "p_loo": p, "pareto_k": k}
+    table = by_group(s, columns) if index is None else pd.DataFrame(columns, index)
+    out = Elpd(kind, table, draws, good, outcomes_of(s), by, approximate_note(posterior))
     if out.bad:
         warnings.warn(k_message(out), MicromacroWarning, stacklevel=4)
     return out
@@ -104,13 +115,6 @@ def approximate_note(posterior: Posterior) -> tuple[str, ...]:
     if posterior.outcome.engine != "laplace" or has_exact_marginal(posterior.specification):
         return ()
     return ("the draws are from the Laplace approximation: see fit.health for its accuracy",)
-
-
-def outcome_key(specification: Specification) -> tuple:
-    """Name of the outcome, ids of the groups (numbers of rows, whatever index a frame has) and their outcomes."""
-    s = specification
-    ids = group_index(s, None) if s.tables.order is None else pd.Index(s.tables.order, name="row")
-    return s.outcome_name, ids, s.response.values, s.family.name
 
 
 def _array_stats() -> Any:
@@ -163,5 +167,5 @@ def waic(posterior: Posterior, most: int | None) -> Elpd:
             f"WAIC is not reliable: the log-likelihood of {loose} of {s.groups} groups varies by more than 0.4 over "
             "the posterior; use loo(integrated=True)", MicromacroWarning, stacklevel=3,
         )  # fmt: skip
-    table = pd.DataFrame({"elpd": elpd, "p": p}, group_index(s, None))
-    return Elpd("waic", table, draws, math.nan, outcome_key(s), approximate_note(posterior))
+    table = by_group(s, {"elpd": elpd, "p_waic": p})
+    return Elpd("waic", table, draws, outcomes=outcomes_of(s), notes=approximate_note(posterior))

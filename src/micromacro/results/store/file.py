@@ -11,17 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..._optional import require
-from ...errors import MicromacroError
+from ...errors import FileError, MicromacroError
 from .tables import digest
 
 if TYPE_CHECKING:
     import xarray as xr
 
 FORMAT = 1
-
-
-class FileError(MicromacroError, OSError):
-    """A fit cannot be written to a file, or the file cannot be trusted; the message says what to do."""
 
 
 # -- writing -----------------------------------------------------------------------------------------------------

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,11 +14,17 @@ from ...engines.registry import run_engine
 from ...errors import EngineError, MicromacroError
 from ...families.cox import Cox
 from ...families.response import Response
+from ...notes import remark
 from ...posterior.base import Posterior
 from ...posterior.intervals import quantiles
 from ...posterior.replicate import simulated, with_response
 from ..fitted import Fitted
+from ..labels import shown_order
+from ..outcomes import matched, outcomes_of
 from .inference import LikelihoodRatio, likelihood_ratio
+
+#: What a test says of its reference distribution, which a bootstrap does not need.
+ANSWERED = ("not-identified", "at-a-limit")
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,9 +163,10 @@ def bootstrap_lr(
     if len(good) < 2:
         raise EngineError(f"{n - len(good)} of {n} pairs of refits failed: no bootstrap test")
     p = (1.0 + np.sum(good >= plain.statistic - 1e-8)) / (len(good) + 1.0)
-    note = f"p by parametric bootstrap: {len(good)} data sets simulated under the smaller model"
-    note += f", {n - len(good)} failed" if len(good) < n else ""
-    return replace(plain, p=float(p), note=note)
+    text = f"p by parametric bootstrap: {len(good)} data sets simulated under the smaller model"
+    text += f", {n - len(good)} failed and are left out" if len(good) < n else ""
+    other = tuple(n for n in plain.notes if n.code not in ANSWERED)
+    return replace(plain, p=float(p), notes=(remark("bootstrap", text), *other))
 
 
 def _statistic(job: _Job) -> float:
@@ -176,13 +182,16 @@ def _statistic(job: _Job) -> float:
 
 
 def _in_order(response: Response, of: Posterior, to: Posterior) -> Response:
-    """A response in the order of another model's groups: rows that are groups are sorted by value."""
-    here, there = of.specification.tables.order, to.specification.tables.order
-    if here is None or there is None:
-        return response
-    back = np.empty(len(here), dtype=np.int64)
-    back[np.argsort(np.argsort(here))] = np.arange(len(here))
-    take: Any = back[np.argsort(np.argsort(there))]
+    """A response of one model in the order in which another one of the same rows keeps them."""
+    here, there = of.specification, to.specification
+    places = matched(outcomes_of(there), outcomes_of(here))
+    if places is None:
+        raise EngineError(
+            "rows and groups have the same outcomes, several of them equal, so it is not known which row is which: "
+            "give both fits the groups by id"
+        )
+    take = np.empty(len(places), dtype=np.int64)
+    take[shown_order(there, None)] = shown_order(here, None)[places]
     return replace(
         response, values=np.ascontiguousarray(response.values[:, take]), observed=response.observed[take],
         weight=response.weight[take],

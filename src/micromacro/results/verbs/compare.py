@@ -19,8 +19,8 @@ from scipy.optimize import minimize
 from ...errors import EngineError, MicromacroError, MicromacroWarning, ModelError
 from ...posterior.leaveout.scores import standard_error
 from ..criticism.elpd import Elpd
-from ..criticism.loo import outcome_key
 from ..fitted import Fitted, is_fit
+from ..outcomes import Outcomes, matched, outcomes_of, same_multiset
 from .inference import information_criteria, likelihood_ratio, same_columns
 
 OUT_OF_SAMPLE = ("loo", "integrated", "waic")
@@ -54,7 +54,8 @@ def _compare_fits(fits: dict[str, Fitted], ic: str | None) -> pd.DataFrame:
         ic = "aic" if len(maximised) == len(fits) else "loo"
     if ic not in CRITERIA:
         raise ModelError(f"ic= is one of {', '.join(CRITERIA)}, not {ic!r}")
-    check_comparable({name: outcome_key(fit.specification) for name, fit in fits.items()})
+    outcomes = {name: outcomes_of(fit.specification) for name, fit in fits.items()}
+    check_comparable(outcomes, ordered=ic in OUT_OF_SAMPLE)
     if ic in ("aic", "bic"):
         drawn = [name for name in fits if name not in maximised]
         if drawn:
@@ -80,30 +81,68 @@ def _elpd(fit: Fitted, ic: str) -> Elpd:
 # -- what may be compared ----------------------------------------------------------------------------------------------
 
 
-def check_comparable(keys: dict[str, tuple]) -> None:
-    """Refuse different outcomes, scales of the outcome, and groups; warn of a density against probabilities."""
-    (first, (name, index, values, family)), *rest = keys.items()
-    for other, (other_name, other_index, other_values, other_family) in rest:
-        if other_name != name:
+def check_comparable(found: dict[str, Outcomes], ordered: bool) -> dict[str, np.ndarray]:
+    """Refuse different outcomes, scales of the outcome and rows; warn of a density against probabilities.
+
+    Parameters
+    ----------
+    found : dict of Outcomes
+    ordered : bool
+        Whether it must be known which row is which (for sums of likelihoods it need not be).
+
+    Returns
+    -------
+    dict of (n,) arrays
+        Places in each of the rows of the first one.
+    """
+    (first, one), *rest = found.items()
+    places = {first: np.arange(len(one))}
+    for name, other in rest:
+        if one.name != other.name:
             raise ModelError(
-                f"{first!r} is about {name}, {other!r} about {other_name}: densities of different outcomes, or of one "
-                "on two scales, cannot be compared (log(y) has another density than y; family lognormal is about y)"
+                f"{first!r} is about {one.name}, {name!r} about {other.name}: densities of different outcomes, or of "
+                "one on two scales, cannot be compared (log(y) has another density than y; family lognormal is about y)"
             )
-        same = len(index) == len(other_index) and index.name == other_index.name and index.equals(other_index)
-        if not same:
-            raise ModelError(
-                f"{first!r} has {len(index)} groups, {other!r} {len(other_index)}, or others: models can be compared "
-                "on the same groups only. A model without mm() takes every row for a group: write "
+        where = matched(one, other)
+        if where is None and not ordered and one.rows != other.rows and same_multiset(one, other):
+            where = np.arange(len(one))
+        if where is None:
+            raise ModelError(_why_not(first, one, name, other))
+        places[name] = where
+        _warn_of_units(first, one, name, other)
+    return places
+
+
+def _why_not(first: str, one: Outcomes, name: str, other: Outcomes) -> str:
+    """Why two fits are not of the same rows, and what to do."""
+    if len(one) != len(other):
+        text = (
+            f"{first!r} has {len(one)} {one.noun}, {name!r} {len(other)}: models can be compared on the same rows only"
+        )
+        if one.rows != other.rows:
+            return (
+                text + ". A model without mm() takes every row for an observation: give it one row per group, or write "
                 "mm(member, group, weights = 1/n, effects = none) with no covariates instead of leaving it out"
             )
-        if family == other_family and not np.array_equal(values, other_values):
-            raise ModelError(f"{first!r} and {other!r} have different values of {name}: they are not of the same data")
-        if (family in COUNTS) != (other_family in COUNTS):
-            warnings.warn(
-                f"{first!r} gives {name} {'probabilities' if family in COUNTS else 'a density'}, {other!r} "
-                f"{'probabilities' if other_family in COUNTS else 'a density'}: they are comparable only if the "
-                "outcome's unit is 1", MicromacroWarning, stacklevel=5,
-            )  # fmt: skip
+        return text + '. Where missing="drop" leaves out different rows, drop them before both fits'
+    if not np.array_equal(np.sort(one.weight), np.sort(other.weight)):
+        return f"{first!r} and {name!r} have different observation weights: their likelihoods are not of the same data"
+    if not one.rows and not other.rows and set(one.index) != set(other.index):
+        return f"{first!r} and {name!r} have other groups: models can be compared on the same groups only"
+    if same_multiset(one, other):
+        how = "give both the same rows in the same order, or with the same index"
+        return f"{first!r} and {name!r} have the same values of {one.name} in another order: {how}"
+    return f"{first!r} and {name!r} have different values of {one.name}: they are not of the same data"
+
+
+def _warn_of_units(first: str, one: Outcomes, name: str, other: Outcomes) -> None:
+    is_count, other_is = one.family.name in COUNTS, other.family.name in COUNTS
+    if is_count != other_is:
+        warnings.warn(
+            f"{first!r} gives {one.name} {'probabilities' if is_count else 'a density'}, {name!r} "
+            f"{'probabilities' if other_is else 'a density'}: they are comparable only if the outcome's unit is 1",
+            MicromacroWarning, stacklevel=6,
+        )  # fmt: skip
 
 
 # -- tables ------------------------------------------------------------------------------------------------------------
@@ -114,23 +153,21 @@ def compare_elpds(elpds: dict[str, Elpd]) -> pd.DataFrame:
     kinds = {e.kind for e in elpds.values()}
     if len(kinds) > 1:
         raise ModelError(f"these are measures of different kinds ({', '.join(sorted(kinds))}): use one for all")
-    check_comparable({name: e.outcome for name, e in elpds.items() if e.outcome})
-    lengths = {len(e.pointwise) for e in elpds.values()}
-    if len(lengths) > 1:
-        raise ModelError("not the same things were left out: use the same by= for all")
     order = sorted(elpds, key=lambda name: -elpds[name].elpd)
-    values = np.stack([elpds[name].column("elpd") for name in order])
+    values = np.stack(_aligned({name: elpds[name] for name in order}))
     table = pd.DataFrame(
         {
             "elpd": [elpds[name].elpd for name in order],
             "se": [elpds[name].se for name in order],
             "difference": values.sum(axis=1) - values[0].sum(),
             "se_difference": [0.0, *(standard_error(v - values[0]) for v in values[1:])],
-            "p": [elpds[name].p for name in order],
             "weight": stacking(values.T),
         },
         index=pd.Index(order, name="model"),
     )
+    effective = {e.effective for e in elpds.values()}
+    for name in effective - {None}:
+        table.insert(4, name, [elpds[m].column(name).sum() for m in order])
     if all("pareto_k" in e.pointwise for e in elpds.values()):
         table["bad_k"] = [elpds[name].bad for name in order]
         bad = [name for name in order if elpds[name].bad]
@@ -140,6 +177,20 @@ def compare_elpds(elpds: dict[str, Elpd]) -> pd.DataFrame:
             warnings.warn(f"Pareto k is too large ({counts}), so the elpd is not reliable: {remedy}", MicromacroWarning,
                           stacklevel=4)  # fmt: skip
     return table
+
+
+def _aligned(elpds: dict[str, Elpd]) -> list[np.ndarray]:
+    """Pointwise values, the same thing left out in the same place of each."""
+    if len({e.by for e in elpds.values()}) > 1:
+        raise ModelError("not the same things were left out: use the same by= for all")
+    known = {name: e.outcomes for name, e in elpds.items() if e.outcomes is not None}
+    places = check_comparable(known, ordered=True)
+    (_, first), *_ = elpds.items()
+    if first.by == "group":
+        return [e.column("elpd")[places[name]] for name, e in elpds.items()]
+    if any(not e.pointwise.index.equals(first.pointwise.index) for e in elpds.values()):
+        raise ModelError(f"not the same things were left out: the models have other ids of {first.by}")
+    return [e.column("elpd") for e in elpds.values()]
 
 
 def stacking(values: np.ndarray) -> np.ndarray:

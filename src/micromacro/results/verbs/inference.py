@@ -16,6 +16,7 @@ from ...engines.search import Bounds, climb
 from ...errors import EngineError, ModelError
 from ...model.specification import Specification
 from ...notes import Note, caution, remark
+from ..outcomes import matched, outcomes_of, same_multiset
 
 #: Family and one within it: the parameter that tells them apart, and whether it is infinite under the smaller one.
 NESTED = {
@@ -82,7 +83,7 @@ def likelihood_ratio(larger: Outcome, smaller: Outcome) -> LikelihoodRatio:
         raise EngineError(f"one fit is by {larger.engine}, the other by {smaller.engine}: fit both by ml")
     a, b = larger.specification, smaller.specification
     limit = _limit(a, b)
-    if not _same_outcomes(a, b):
+    if not same_rows(a, b):
         raise ModelError("the two fits are not of the same outcomes: a likelihood-ratio test needs equal data")
     big = {p.name: p for p in a.parameters if not p.fixed}
     small = {p.name: p for p in b.parameters if not p.fixed}
@@ -164,13 +165,10 @@ def same_columns(a: Specification, b: Specification) -> bool:
     return names == others and np.allclose(gram, other, rtol=1e-8, atol=1e-8 * np.abs(gram).max(initial=0.0))
 
 
-def _same_outcomes(a: Specification, b: Specification) -> bool:
-    """Whether two models see the same outcomes; groups without ids are sorted by their values, not by id."""
-    if a.groups != b.groups:
-        return False
-    if (a.tables.group_levels is None) == (b.tables.group_levels is None):
-        return np.array_equal(a.response.values, b.response.values)
-    return np.array_equal(np.sort(a.outcome), np.sort(b.outcome))
+def same_rows(a: Specification, b: Specification) -> bool:
+    """Whether two models see the same outcomes; of rows beside groups with ties, as far as their values say."""
+    one, other = outcomes_of(a), outcomes_of(b)
+    return matched(one, other) is not None or (one.rows != other.rows and same_multiset(one, other))
 
 
 def _other_weights(larger: Specification, smaller: Specification) -> list[Note]:

@@ -1,0 +1,114 @@
+"""What two fits must share before anything of them is compared: the same rows, that is the same outcomes.
+
+Groups have ids; where every row is an observation, its place (or the label that a pandas index gives it) says which it
+is. The model keeps them in an order of its own, which depends on the columns that it uses; nothing here does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from ..families.base import Family
+from ..model.specification import Specification
+from .labels import group_index, shown_order
+
+
+@dataclass(frozen=True, eq=False)
+class Outcomes:
+    """The outcomes of a fit in the order in which users see them.
+
+    Attributes
+    ----------
+    name : str
+        The outcome as it was written.
+    family : Family
+    index : pandas.Index
+        Ids of groups; of rows the labels of a pandas frame, else their numbers.
+    observed : (n,) array
+        The outcome as it is shown.
+    values : (c, n) array
+        All that the family reads of it: trials, kinds of censoring, entries.
+    weight : (n,) array
+        Observation weights.
+    rows : bool
+        Whether every row is an observation, without an id of its own.
+    """
+
+    name: str
+    family: Family
+    index: pd.Index
+    observed: np.ndarray
+    values: np.ndarray
+    weight: np.ndarray
+    rows: bool
+
+    def __len__(self) -> int:
+        return len(self.observed)
+
+    @property
+    def noun(self) -> str:
+        """What one outcome belongs to."""
+        return "observations" if self.rows else "groups"
+
+
+def outcomes_of(specification: Specification) -> Outcomes:
+    """The outcomes of a model."""
+    s = specification
+    order = shown_order(s, None)
+    return Outcomes(
+        s.outcome_name, s.family, group_index(s, None)[order], s.outcome[order], s.response.values[:, order],
+        s.response.weight[order], s.tables.order is not None,
+    )  # fmt: skip
+
+
+def matched(one: Outcomes, other: Outcomes) -> np.ndarray | None:
+    """Places in `other` of the rows of `one`; None if they are not the same rows.
+
+    Groups are matched by id, rows by the labels of the frames where both name the same rows, else by their place. Rows
+    beside groups are matched by place, else by their outcomes where no two are equal.
+    """
+    if len(one) != len(other):
+        return None
+    for places in _candidates(one, other):
+        if _agree(one, other, places):
+            return places
+    return None
+
+
+def _candidates(one: Outcomes, other: Outcomes) -> list[np.ndarray]:
+    by_place = np.arange(len(one))
+    if one.rows != other.rows:
+        out = [by_place]
+        if len(np.unique(one.observed)) == len(np.unique(other.observed)) == len(one):
+            places = np.empty(len(one), dtype=np.int64)
+            places[np.argsort(one.observed)] = np.argsort(other.observed)
+            out.append(places)
+        return out
+    by_label = _by_label(one.index, other.index)
+    if not one.rows:
+        return [] if by_label is None or one.index.names != other.index.names else [by_label]
+    return [by_place] if by_label is None else [by_label, by_place]
+
+
+def _by_label(one: pd.Index, other: pd.Index) -> np.ndarray | None:
+    """Places in `other` of the labels of `one`, where both have the same ones and each once."""
+    if not (one.is_unique and other.is_unique) or one.nlevels != other.nlevels:
+        return None
+    places = np.asarray(other.get_indexer(one))
+    return None if np.any(places < 0) else places
+
+
+def _agree(one: Outcomes, other: Outcomes, places: np.ndarray) -> bool:
+    if not np.array_equal(one.weight, other.weight[places]):
+        return False
+    if one.family.name == other.family.name and one.values.shape == other.values.shape:
+        return np.array_equal(one.values, other.values[:, places])
+    return np.allclose(one.observed, other.observed[places], rtol=1e-12, atol=0.0)
+
+
+def same_multiset(one: Outcomes, other: Outcomes) -> bool:
+    """Whether two fits have the same outcomes in some order: all that is known where ties hide which row is which."""
+    return len(one) == len(other) and np.allclose(np.sort(one.observed), np.sort(other.observed), rtol=1e-12, atol=0.0)
