@@ -165,8 +165,7 @@ def compare_elpds(elpds: dict[str, Elpd]) -> pd.DataFrame:
         },
         index=pd.Index(order, name="model"),
     )
-    effective = {e.effective for e in elpds.values()}
-    for name in effective - {None}:
+    for name in {e.effective for e in elpds.values() if e.effective}:
         table.insert(4, name, [elpds[m].column(name).sum() for m in order])
     if all("pareto_k" in e.pointwise for e in elpds.values()):
         table["bad_k"] = [elpds[name].bad for name in order]
