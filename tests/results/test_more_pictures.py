@@ -207,6 +207,51 @@ def test_dots_of_the_network_are_as_large_as_effects(ml):
     assert len(ml.plot.network(most=5, labels=False).texts) == 0
 
 
+@pytest.fixture(scope="module")
+def pairs():
+    """Two members with different roles in every group, and a covariate."""
+    rng = np.random.default_rng(4)
+    frame = pd.DataFrame({"g": np.repeat(np.arange(80), 2), "a": rng.integers(0, 12, 160), "x": rng.normal(size=160)})
+    frame["b"] = (frame["a"] + 1 + rng.integers(0, 11, 160)) % 12
+    effect = rng.normal(size=(2, 12))
+    both = effect[0][frame["a"]] + effect[1][frame["b"]]
+    frame["y"] = pd.Series(both).groupby(frame["g"]).transform("mean") + rng.normal(size=80)[frame["g"]] * 0.3
+    return frame
+
+
+@pytest.mark.parametrize(
+    ("terms", "block", "level"),
+    [
+        ("mm(a, g) + mm(b, g, effects = correlated_with(a))", "a", "a"),
+        ("mm(a, g) + mm(b, g, effects = correlated_with(a))", "b", "b"),
+        ("mm(a, g, x, effects = iid(1 + x))", "a", "1"),
+    ],
+)
+def test_dots_of_the_network_have_one_effect_of_several(pairs, quick, terms, block, level):
+    fit = quick(f"y ~ 1 + {terms}", pairs)
+    table = fit.random_effects(block)["estimate"].xs(level, level="term").reindex(np.sort(pairs[block].unique()))
+    ax = fit.plot.network(block, labels=False)
+    sizes = np.concatenate([c.get_sizes() for c in ax.collections])
+    signs = np.repeat([1, -1], [len(c.get_sizes()) for c in ax.collections])
+    values = np.concatenate([table[table > 0], table[table < 0]])
+    assert np.sign(values).tolist() == signs.tolist()
+    assert sizes == pytest.approx(20 + 480 * np.abs(values) / np.abs(values).max())
+
+
+def test_a_network_of_effects_that_change_or_are_slopes_is_refused(pairs, quick):
+    for effects, why in (("walk", "change with"), ("iid(0 + x)", "slopes only")):
+        with pytest.raises(mm.ModelError, match=why):
+            quick(f"y ~ 1 + mm(a, g, x, effects = {effects})", pairs).plot.network()
+
+
+def test_a_baseline_has_no_effects_of_members_or_units_to_draw(quick):
+    rng = np.random.default_rng(5)
+    frame = pd.DataFrame({"x": rng.normal(size=80), "t": rng.exponential(size=80), "e": rng.integers(0, 2, 80)})
+    fit = quick("surv(t, e) ~ x", frame, family=mm.families.cox(intervals=4, baseline="random_walk"))
+    with pytest.raises(mm.ModelError, match="no effects of members or units"):
+        fit.plot.effects()
+
+
 def test_survival_is_that_of_the_family(lives):
     fit, frame = lives
     ax = fit.plot.survival([3, 10])

@@ -14,7 +14,7 @@ from .style import BLUE, GREY, RED, axes, finish
 
 def with_effects(fit: Fitted, name: str | None) -> str:
     """The member block or unit term of that name, or the first one that has effects."""
-    names = [p.name for p in fit.specification.system.parts if p.effects]
+    names = list(fit.specification.structures)
     if not names:
         raise ModelError("this model has no effects of members or units to draw")
     return names[0] if name is None else name

@@ -34,12 +34,12 @@ def network(
         Of the layout.
     ax : matplotlib Axes, optional
     """
-    name = block or next((n for n, p in fit.specification.members.items() if fit.specification.system.parts
-                          [fit.posterior.block(n)[0]].effects), None)  # fmt: skip
+    s = fit.specification
+    name = block or next((n for n in s.members if s.effects_name(n) in s.structures), None)
     if name is None:
         raise ModelError("this model has no effects of members, which the dots would show")
     _, part = find_block(fit, name)
-    effect = fit.random_effects(name).iloc[:, 0]
+    effect = _effect_of_each(fit, name, part.levels.values)
     rows = part.memberships
     counts = np.bincount(rows.member, minlength=len(part.levels))
     shown = np.sort(np.argsort(-counts, kind="stable")[:most])
@@ -52,7 +52,7 @@ def network(
     top = max(shared.values(), default=1)
     for (a, b), n in shared.items():
         ax.plot(*zip(place[a], place[b], strict=True), color=GREY, lw=0.3 + 2.2 * n / top, alpha=0.35, zorder=1)
-    values = effect.to_numpy()[shown]
+    values = effect[shown]
     at = np.array([place[k] for k in shown.tolist()])
     size = 20 + 480 * np.abs(values) / max(float(np.abs(values).max()), 1e-300)
     for sign, colour, line, word in ((1, BLUE, "-", "positive"), (-1, ORANGE, "--", "negative")):
@@ -67,6 +67,25 @@ def network(
     ax.set_title(f"{name}: {total} members, the largest effect {np.abs(values).max():.3g}", fontsize=9)
     ax.set_axis_off()
     return ax
+
+
+def _effect_of_each(fit: Fitted, name: str, ids: np.ndarray) -> np.ndarray:
+    """The effect of each member of a block: of several its own role, or its intercept."""
+    table = fit.random_effects(name)
+    if table.index.nlevels > 1:
+        kind = table.index.names[1]
+        if kind != "term":
+            raise ModelError(
+                f"the effects of block {name!r} change with {kind}, so a dot has no size: effects() has them"
+            )
+        terms = table.index.get_level_values("term")
+        wanted = name if name in terms else "1"
+        if wanted not in terms:
+            raise ModelError(
+                f"the members of block {name!r} have slopes only ({', '.join(terms.unique())}): see effects()"
+            )
+        table = table[terms == wanted].droplevel("term")
+    return table.iloc[:, 0].reindex(ids).to_numpy()
 
 
 def _layout(graph: Any, seed: int) -> dict[int, np.ndarray]:
