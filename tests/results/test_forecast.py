@@ -11,7 +11,6 @@ from scipy import special
 
 import micromacro as mm
 from micromacro.families.registry import FAMILIES
-from micromacro.posterior.normal import as_draws
 from micromacro.results.fit import Fit
 
 
@@ -134,7 +133,7 @@ def test_a_new_member_in_two_groups_has_one_effect(fits, new):
 
 
 def test_the_normal_approximation_has_the_covariance_of_the_fit(ml):
-    made = as_draws(ml.posterior, 4000, np.random.default_rng(1))
+    made = ml.posterior.as_sampled(4000, np.random.default_rng(1))
     flat = made.draws[0]
     names = list(ml.params.index)
     linear = [k for k, n in enumerate(names) if not n.endswith("sd") and n != "sigma"]
@@ -174,7 +173,7 @@ def test_draws_at_a_vague_maximum_stay_where_the_model_exists(quick):
     new = pd.DataFrame({"g": [900, 901], "m": [1, 2], "o": [3, 4], "year": [2003, 2011]})
     for effects in ("mm(m, g, effects = ar1(year))", "mm(m, g) + mm(o, g, effects = correlated_with(m))"):
         fit = quick(f"y ~ 1 + {effects}", data)
-        drawn = as_draws(fit.posterior, 400, np.random.default_rng(1)).draws[0]
+        drawn = fit.posterior.as_sampled(400, np.random.default_rng(1)).draws[0]
         for k, p in enumerate(fit.specification.parameters):
             if p.kind in ("rho", "cor", "sd"):
                 low, high = (0.0, np.inf) if p.kind == "sd" else (0.0 if p.kind == "rho" else -1.0, 1.0)

@@ -11,8 +11,8 @@ from scipy import stats
 
 import micromacro as mm
 from micromacro.posterior.replicate import censoring_distribution, simulated
+from micromacro.posterior.statements import read_statement
 from micromacro.results.verbs.bootstrap import bootstrap
-from micromacro.results.verbs.hypotheses import read_statement
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +113,7 @@ def test_savage_dickey_is_the_ratio_of_exact_densities(sampled, frame, text, con
 
 
 def test_the_prior_of_the_intercept_is_at_mean_covariates(sampled, frame):
-    from micromacro.results.verbs.hypotheses import prior_density
+    from micromacro.posterior.hypotheses import prior_density
 
     m = frame[["a", "b"]].mean().to_numpy()
     value, why = prior_density(sampled.specification, read_statement("Intercept = 1", sampled.specification.names))

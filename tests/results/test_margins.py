@@ -9,7 +9,6 @@ from scipy import special, stats
 
 import micromacro as mm
 from micromacro.posterior.design import new_tables
-from micromacro.posterior.normal import as_draws
 from micromacro.results.fit import Fit
 
 CLOSE = {"rel": 1e-5}
@@ -211,12 +210,12 @@ def test_effects_at_zero_and_integrated_out(count):
 def test_standard_errors_are_the_spread_of_draws_around_the_maximum(gaussian, count):
     """Averages, weights, effects, all in one; draws of what is not linear spread more in second order."""
     for fit in (gaussian, count):
-        made = Fit(as_draws(fit.posterior, 1500, np.random.default_rng(5)).outcome)
+        made = Fit(fit.posterior.as_sampled(1500, np.random.default_rng(5)).outcome)
         for effects in ("conditional", "zero"):
             table, draws = (f.predictions(effects=effects).iloc[0] for f in (fit, made))
             assert draws["sd"] == pytest.approx(table["se"], rel=0.12)
-    table, draws = (f.comparisons("z").iloc[0] for f in (gaussian, Fit(as_draws(
-        gaussian.posterior, 1500, np.random.default_rng(6)).outcome)))  # fmt: skip
+    table, draws = (f.comparisons("z").iloc[0] for f in (gaussian, Fit(
+        gaussian.posterior.as_sampled(1500, np.random.default_rng(6)).outcome)))  # fmt: skip
     assert draws["sd"] == pytest.approx(table["se"], rel=0.12)
 
 

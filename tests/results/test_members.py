@@ -8,7 +8,6 @@ import pytest
 from scipy import special, stats
 
 import micromacro as mm
-from micromacro.posterior.normal import as_draws
 from micromacro.results.fit import Fit
 
 
@@ -164,7 +163,7 @@ def dense_effects(fit):
     s = system.symbolic
     A = np.zeros((system.groups, system.size))
     A[np.repeat(np.arange(system.groups), np.diff(s.row_start)), s.order[s.columns]] = room.values
-    levels = [A[:, fit.posterior.effect_place(k)] for k, p in enumerate(system.parts) if p.effects]
+    levels = [A[:, fit.specification.latent_place(k)] for k, p in enumerate(system.parts) if p.effects]
     return levels, A[:, system.kept :] @ optimum.x[system.kept :]
 
 
@@ -267,7 +266,7 @@ def test_words_that_mean_nothing_are_refused(gaussian, plain):
 
 
 def test_draws_and_maximum_meet_in_the_middle(gaussian):
-    made = Fit(as_draws(gaussian.posterior, 400, np.random.default_rng(1)).outcome)
+    made = Fit(gaussian.posterior.as_sampled(400, np.random.default_rng(1)).outcome)
     assert made.r2("nakagawa")["mean"].to_numpy() == pytest.approx(gaussian.r2()["estimate"].to_numpy(), abs=0.1)
 
 

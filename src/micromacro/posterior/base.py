@@ -1,33 +1,55 @@
-"""The common core of results: parameters, effects and weights as arrays, from draws or from an optimum."""
+"""What stands behind a fit: parameters, effects, weights and anything made of them, each with its uncertainty.
+
+A posterior is sampled (:mod:`.sampled`: draws) or a maximum with its curvature (:mod:`.maximum`). Whoever holds one
+calls it and never asks which it is; what only one of them can give is asked for by :meth:`Posterior.drawn` and
+:meth:`Posterior.maximised`, which answer or refuse.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
 from ..effects.base import Effects
 from ..engines.base import Outcome
-from ..engines.factor import conditional_factor, maximised_marginal
-from ..engines.health import Diagnostics, Health, diagnose, judge
+from ..engines.health import Health
+from ..engines.registry import Row, engine_of
+from ..errors import EngineError
 from ..model.specification import Specification
-from ..numerics.cholesky import solve_lower
+from ..numerics.differences import slopes
 from ..terms.member.weighing import Block
+from .estimand import Estimand
+from .hypotheses import at_the_end
+from .intervals import Numbers, Words
+from .statements import Statement, evaluated
+
+if TYPE_CHECKING:
+    from .maximum import Maximum
+    from .sampled import Sampled
+
+OfTheta = Callable[[np.ndarray], np.ndarray]
+Statistic = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
-@dataclass(frozen=True, eq=False)
-class Posterior:
+class Posterior(ABC):
     """Arrays behind a fit; everything that has labels is made from these.
 
-    Attributes
+    Parameters
     ----------
     outcome : Outcome
         What the engine returned.
     """
 
-    outcome: Outcome
+    words: ClassVar[Words]
+    r_squared: ClassVar[str]  # whose R squared is the usual one
+    wald_note: ClassVar[str]  # what a Wald test is made of, where that is not plain
+    instead_of_wald: ClassVar[str]  # what to do where a Wald test does not hold
+
+    def __init__(self, outcome: Outcome):
+        self.outcome = outcome
 
     @property
     def specification(self) -> Specification:
@@ -35,176 +57,173 @@ class Posterior:
         return self.outcome.specification
 
     @property
-    def sampled(self) -> bool:
-        """Whether there are draws (mcmc) rather than an optimum (ml, reml)."""
-        return self.outcome.draws is not None
+    def kind(self) -> Row:
+        """What the engine says of itself."""
+        return engine_of(self.outcome.engine)
 
-    @cached_property
-    def draws(self) -> np.ndarray:
-        """All parameters (chain, draw, parameters), natural scale, the intercept at zero covariates."""
-        draws = self.outcome.draws
-        assert draws is not None
-        return self.specification.collect(draws.theta, draws.x)
+    # -- parameters --------------------------------------------------------------------------------------------------
 
-    @cached_property
-    def diagnostics(self) -> Diagnostics:
-        """R-hat, ESS and Monte Carlo errors of all parameters."""
-        return diagnose(self.draws)
-
-    @cached_property
+    @property
+    @abstractmethod
     def health(self) -> Health:
         """The engine's verdict on the fit."""
-        if self.sampled:
-            return judge(self.outcome, self.draws, self.diagnostics)
-        return judge(self.outcome, None, None)
 
-    @cached_property
+    @property
+    @abstractmethod
     def estimate(self) -> np.ndarray:
         """Posterior means, or the maximum (parameters,)."""
-        if self.sampled:
-            return self.draws.mean(axis=(0, 1))
-        optimum = self.outcome.optimum
-        assert optimum is not None
-        return self.specification.collect(optimum.theta, optimum.x)
 
-    @cached_property
+    @property
+    @abstractmethod
+    def theta(self) -> np.ndarray:
+        """Posterior means of theta, or the maximum (q,)."""
+
+    @property
+    @abstractmethod
     def covariance(self) -> np.ndarray:
         """Posterior covariance, or the inverse joint Hessian (parameters, parameters); nan on a boundary."""
-        if self.sampled:
-            flat = self.draws.reshape(-1, self.draws.shape[-1])
-            return np.atleast_2d(np.cov(flat.T))
-        optimum = self.outcome.optimum
-        assert optimum is not None
-        q = len(optimum.theta)
-        collector = self.specification.collector.copy()
-        collector[:, :q] = collector[:, :q] @ self.specification.reported_slope(optimum.theta)
-        out = collector @ optimum.covariance @ collector.T
-        ended = [p.name for p, at in zip(self.specification.system.hypers, optimum.boundary, strict=True) if at]
-        missing = np.isnan(optimum.variance(collector)) | np.isin(self.specification.names, ended)
-        out[missing] = np.nan
-        out[:, missing] = np.nan
-        return out
 
-    @cached_property
+    @property
+    @abstractmethod
     def sd(self) -> np.ndarray:
         """Posterior sds or standard errors (parameters,)."""
-        return np.sqrt(np.diag(self.covariance))
 
-    def thinned(self, most: int) -> tuple[np.ndarray, np.ndarray]:
-        """At most `most` evenly spaced draws of (theta, x), chains one after the other."""
-        draws = self.outcome.draws
-        assert draws is not None
-        count = draws.theta.shape[0] * draws.theta.shape[1]
-        theta = draws.theta.reshape(count, draws.theta.shape[-1])  # theta may be empty
-        x = draws.x.reshape(count, draws.x.shape[-1])
-        keep = np.unique(np.linspace(0, len(theta) - 1, min(most, len(theta))).astype(int))
-        return theta[keep], x[keep]
+    @property
+    @abstractmethod
+    def loglik(self) -> float:
+        """The maximised log-likelihood; EngineError for draws."""
 
-    # -- effects -----------------------------------------------------------------------------------------------------
+    @abstractmethod
+    def information(self, criterion: str) -> float:
+        """The criterion called aic or bic; the number of groups counts as the sample size. EngineError for draws."""
 
-    def effect_place(self, part_index: int) -> slice:
-        """Where a part's effects are in x."""
-        system = self.specification.system
-        start = system.effect_start[part_index]
-        return slice(start, start + system.parts[part_index].effects)
+    @property
+    @abstractmethod
+    def figures(self) -> dict[str, float]:
+        """Numbers of the whole fit: loglik, aic and bic where they mean something; draws and the largest r_hat."""
 
-    def structure_place(self, part_index: int) -> slice:
-        """Where theta of a part's effects is."""
-        return self.specification.system.structure_theta(part_index)
+    @property
+    @abstractmethod
+    def run(self) -> str:
+        """How the engine came to it, in brackets, or nothing."""
 
-    def structure(self, part_index: int) -> Effects:
-        """The effects of a part."""
-        return next(s for k, s in self.specification.structures.values() if k == part_index)
+    @property
+    @abstractmethod
+    def verdict(self) -> str:
+        """How far the run went well, in a few words."""
 
-    def effect_draws(self, part_index: int) -> np.ndarray:
-        """Effects (chain, draw, effects) on the scale of the linear predictor, in the order of their labels."""
-        draws = self.outcome.draws
-        assert draws is not None
-        structure = self.structure(part_index)
-        x = draws.x[..., self.specification.latent_place(part_index)]
-        theta = draws.theta[..., self.structure_place(part_index)]
-        count = x.shape[0] * x.shape[1]  # theta may be empty
-        flat = [
-            structure.natural(t) @ v
-            for t, v in zip(theta.reshape(count, theta.shape[-1]), x.reshape(count, x.shape[-1]), strict=True)
-        ]
-        return np.array(flat).reshape(*x.shape[:2], -1)
+    @abstractmethod
+    def parameters(self, ci: float) -> Numbers:
+        """All parameters: equal-tailed intervals, or Wald (on the log scale for positive parameters)."""
 
-    def effect_estimates(self, part_index: int) -> tuple[np.ndarray, np.ndarray]:
-        r"""Conditional modes of effects and their standard errors (ml, reml), theta's uncertainty included.
+    @abstractmethod
+    def summary_columns(self, ci: float) -> dict[str, np.ndarray]:
+        """The columns of the table of all parameters, in order."""
 
-        With effects :math:`T(\theta)x` the variance is that of :math:`Tx` at fixed theta, plus
-        :math:`d'Vd` with :math:`d = d(Tx)/d\theta`.
+    # -- what the model is made of -------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def effects(self, part: int, ci: float) -> Numbers:
+        """Effects of a part on the scale of the linear predictor, in the order of their labels."""
+
+    @abstractmethod
+    def weights(self, name: str, ci: float, other: Block | None = None) -> Numbers:
+        """Weights of a block's memberships, or of `other`, the same block on other tables."""
+
+    # -- anything else -------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def estimand(self, estimand: Estimand, ci: float, rng: np.random.Generator, most: int) -> Numbers:
+        """An estimand (categories * rows,): at at most `most` draws, or by the delta method."""
+
+    @abstractmethod
+    def responses(self, made: np.ndarray, mean: Estimand | None, trials: np.ndarray, ci: float) -> Numbers:
+        """Outcomes of groups, of which draws (draws, groups) were made.
+
+        At a maximum the point is their expected value, `mean` times the numbers of trials (groups,), where it is given.
         """
-        optimum = self.outcome.optimum
-        assert optimum is not None
-        structure = self.structure(part_index)
-        place, own = self.specification.latent_place(part_index), self.structure_place(part_index)
-        theta, x = optimum.theta[own], optimum.x[place]
-        matrix = structure.natural(theta)
-        p = optimum.x_slope.shape[1]
-        slope = matrix @ optimum.x_slope[place]
-        for k in range(own.start, own.stop):  # the part of theta itself
-            if optimum.boundary[k]:
-                continue
-            j, h = k - own.start, 1e-6 * max(abs(optimum.theta[k]), 1e-2)
-            up, down = theta.copy(), theta.copy()
-            up[j], down[j] = theta[j] + h, theta[j] - h
-            slope[:, k] += (structure.natural(up) @ x - structure.natural(down) @ x) / (2.0 * h)
-        variance = self._conditional_variance(place, matrix) + optimum.variance(slope, slice(0, p))
-        return matrix @ x, np.sqrt(np.maximum(variance, 0.0))
 
-    def _conditional_variance(self, place: slice, matrix: Any) -> np.ndarray:
-        """Variance of `matrix` times the entries of x at `place`, theta (and held coefficients) fixed."""
-        optimum = self.outcome.optimum
-        assert optimum is not None
-        if np.diff(matrix.indptr).max(initial=0) <= 1:
-            p = optimum.x_slope.shape[1]
-            covariance = optimum.covariance[:p, :p]
-            slope = optimum.x_slope[place]
-            conditional = optimum.x_variance[place] - np.einsum("ik,kl,il->i", slope, covariance, slope)
-            return matrix.power(2) @ conditional
-        system, panel = self.specification.system, conditional_factor(self.outcome)
-        held = len(maximised_marginal(self.outcome).arguments) > len(system.hypers)
-        out = np.zeros(matrix.shape[0])
-        if held and place.start >= system.kept:
-            return out
-        for i in range(len(out)):
-            a = np.zeros(system.size)
-            own = slice(matrix.indptr[i], matrix.indptr[i + 1])
-            a[system.symbolic.position[matrix.indices[own] + place.start]] = matrix.data[own]
-            solve_lower(system.symbolic.layout, panel, a)
-            out[i] = a @ a
-        return out
+    @abstractmethod
+    def numbers_of(self, function: OfTheta, ci: float, scale: str = "plain", most: int = 1000) -> Numbers:
+        """A function (k,) of theta: over at most `most` draws, or by the delta method with intervals on `scale`."""
 
-    # -- weights -----------------------------------------------------------------------------------------------------
+    @abstractmethod
+    def hypothesis(self, statement: Statement, ci: float) -> dict[str, Any]:
+        """One row of the table of hypotheses: the difference of the sides and what it says of the statement."""
 
-    def weight_draws(self, name: str, most: int = 1000, other: Block | None = None) -> np.ndarray:
-        """Weights of a block (draws, memberships), or of `other`, the same block on other tables."""
-        index, part = self.block(name)
-        where = self.specification.system.theta_of(index)
-        theta, _ = self.thinned(most)
-        if other is not None:
-            return np.stack([_weights_there(part, other, t[where]) for t in theta])
-        room = part.weighing.scratch()
-        return np.stack([part.weights(t[where], room).copy() for t in theta])
+    def delta_of_statements(self, statements: Sequence[Statement]) -> tuple[np.ndarray, np.ndarray]:
+        """Left minus right sides, and their covariance by the delta method; EngineError where one has none."""
+        names = self.specification.names
 
-    def weight_estimates(self, name: str, other: Block | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Weights at the maximum and their standard errors by the delta method; `other` as in :meth:`weight_draws`."""
-        index, part = self.block(name)
-        optimum = self.outcome.optimum
-        assert optimum is not None
-        where = self.specification.system.theta_of(index)
-        theta, p = optimum.theta[where], len(part.weight_parameters)
-        if other is None:
-            room = part.weighing.scratch()
-            w, slope = part.weights(theta, room).copy(), room["d_w"]
-        else:
-            w, slope = _weights_there(part, other, theta), np.empty((p, len(other.memberships.member)))
-            for k, step in enumerate(1e-5 * np.eye(len(theta))[:p]):
-                slope[k] = _weights_there(part, other, theta + step) - _weights_there(part, other, theta - step)
-            slope /= 2e-5
-        return w, np.sqrt(optimum.variance(slope.T, slice(where.start, where.start + p)))
+        def differences(values: np.ndarray) -> np.ndarray:
+            named = dict(zip(names, values, strict=True))
+            return np.array([float(evaluated(s, named)) for s in statements])
+
+        involved = [names.index(n) for n in dict.fromkeys(n for s in statements for n in s.names)]
+        return self.delta_of_parameters(differences, involved)
+
+    def boundary_note(self, statement: Statement) -> str:
+        """That a statement puts a parameter on its boundary, and what to do instead; nothing where it does not."""
+        note = at_the_end(self.specification, statement, self.estimate)
+        return f"{note}: {self.instead_of_wald}" if note else ""
+
+    def delta_of_parameters(self, function: OfTheta, places: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """A function (k,) of the parameters at `places` as tables report them: its value and covariance (k, k).
+
+        By the delta method from estimates and their covariance, or from posterior means and theirs.
+        """
+        at = self.estimate
+        steps = 1e-6 * np.maximum(np.maximum(np.abs(at), self.sd), 1e-6)
+        slope = slopes(function, at, steps, places)
+        return function(at), slope @ np.nan_to_num(self.covariance) @ slope.T
+
+    @abstractmethod
+    def numbers_by_draws(self, statistic: Statistic, ci: float, rng: np.random.Generator, most: int) -> Numbers:
+        """A statistic (k,) of (theta, x) that has no simple standard error, over at most `most` draws.
+
+        At a maximum these are draws of the normal approximation, and the point is the statistic at the maximum.
+        """
+
+    # -- one kind or the other -----------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def as_sampled(self, draws: int, rng: np.random.Generator) -> Sampled:
+        """Itself, or `draws` draws of the normal approximation at the maximum (one chain)."""
+
+    @abstractmethod
+    def drawn(self, refusal: str) -> Sampled:
+        """Itself if it has draws, else an EngineError that says `refusal`."""
+
+    def chains(self) -> Sampled:
+        """Itself if its draws are chains with the posterior as their limit, else an EngineError."""
+        refusal = f'there are no chains in a fit by {self.outcome.engine}: fit with engine="mcmc"'
+        if not self.kind.chains:
+            raise EngineError(refusal)
+        return self.drawn(refusal)
+
+    @property
+    def approximate(self) -> bool:
+        """Whether it is of draws that are not exact ones of the posterior."""
+        return self.kind.draws and not self.kind.exact
+
+    @property
+    def evidence_method(self) -> Literal["bridge", "importance", "laplace"]:
+        """How the log evidence is best found."""
+        return self.kind.evidence
+
+    @abstractmethod
+    def maximised(self, refusal: str) -> Maximum:
+        """Itself if it is a maximum, else an EngineError that says `refusal`."""
+
+    # -- the parts -----------------------------------------------------------------------------------------------------
+
+    def structure_place(self, part: int) -> slice:
+        """Where theta of a part's effects is."""
+        return self.specification.system.structure_theta(part)
+
+    def structure(self, part: int) -> Effects:
+        """The effects of a part."""
+        return dict(self.specification.structures.values())[part]
 
     def block(self, name: str) -> tuple[int, Block]:
         """A member block and its number among the parts."""
@@ -214,7 +233,7 @@ class Posterior:
         raise KeyError(name)
 
 
-def _weights_there(part: Block, other: Block, theta: np.ndarray) -> np.ndarray:
+def weights_there(part: Block, other: Block, theta: np.ndarray) -> np.ndarray:
     """Weights on other tables at the block's theta, with the constant of ``normalize=total`` of the fit."""
     held = other.held(part, theta)
     return held.weights(theta, held.weighing.scratch(gradient=False))

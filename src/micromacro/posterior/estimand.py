@@ -1,30 +1,24 @@
-r"""Functions of the model's quantities over scenarios: their value at a (theta, x), their draws, their standard errors.
+"""Functions of the model's quantities over scenarios: their value at a (theta, x), their derivative in x.
 
 An estimand takes the model to one or more *scenarios* (tables, perhaps changed), reads a quantity of every group
-there, averages over groups, and contrasts the averages. With g its value, H the Hessian in x given theta, V the
-covariance of theta and :math:`D = dg/d\theta + (dg/dx)(d\hat x/d\theta)`,
-
-.. math:: \mathrm{Var}(g) = \frac{dg}{dx} H^{-1} \frac{dg}{dx}' + D V D'
-
-(the delta method, joint in theta, coefficients and effects); effects that the fit has not seen add the variance of
-their population.
+there, averages over groups, and contrasts the averages. A posterior
+(:mod:`.base`) makes draws of it, or its standard error.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from scipy import sparse
 
-from ..engines.factor import conditional_factor
-from ..numerics.cholesky import inverse_quadratics
-from .base import Posterior
+from ..model.specification import Specification
+from ..numerics.differences import central
 from .design import Place, Predictor, share_unseen
-from .intervals import normal_quantile
-from .quantities import Quantity, back, transform
+from .quantities import Quantity
 
 _STEP = 0.2
 _NODES = np.arange(-10.0, 10.0 + 0.5 * _STEP, _STEP)
@@ -59,7 +53,7 @@ class Estimand:
 
     Parameters
     ----------
-    posterior : Posterior
+    specification : Specification
     places : list of Place
         The scenarios; all of the same groups.
     quantity : Quantity
@@ -74,7 +68,7 @@ class Estimand:
 
     def __init__(
         self,
-        posterior: Posterior,
+        specification: Specification,
         places: list[Place],
         quantity: Quantity,
         contrast: Contrast,
@@ -82,8 +76,8 @@ class Estimand:
         effects: str = "conditional",
         new_effects: str = "draw",
     ):
-        self.posterior = posterior
-        self.system = posterior.specification.system
+        self.specification = specification
+        self.system = specification.system
         self.predictors = [Predictor(p, self.system) for p in share_unseen(places, self.system.size)]
         self.quantity, self.contrast, self.average = quantity, contrast, sparse.csr_array(average)
         self.effects, self.new_effects = effects, new_effects
@@ -108,10 +102,13 @@ class Estimand:
         many = self.quantity.of(eta + np.multiply.outer(_NODES, spread), own)
         return np.tensordot(_NODE_WEIGHTS, many, axes=(0, 1))
 
+    def _moved(self, eta: np.ndarray, spread: np.ndarray, own: np.ndarray, h: float) -> np.ndarray:
+        return self._quantities(eta + h, spread, own)
+
     def averages(self, theta: np.ndarray, x: np.ndarray, unseen: np.ndarray | None = None) -> np.ndarray:
         """Averages (scenarios, categories, rows)."""
         extended = self._extended(x, unseen)
-        own = self.posterior.specification.own(theta, x)
+        own = self.specification.own(theta, x)
         out = []
         for predictor in self.predictors:
             eta = predictor.eta(theta, extended)
@@ -124,60 +121,19 @@ class Estimand:
         with np.errstate(all="ignore"):
             return self.contrast.of(self.averages(theta, x, unseen))[0]
 
-    def draws(self, most: int, rng: np.random.Generator) -> np.ndarray:
-        """The contrast at at most `most` draws (draws, categories, rows)."""
-        theta, x = self.posterior.thinned(most)
-        out = []
-        for t, row in zip(theta, x, strict=True):
-            unseen = rng.standard_normal(self.fresh) if self.new_effects == "draw" else None
-            out.append(self.value(t, row, unseen))
-        return np.stack(out)
+    @property
+    def unseen(self) -> bool:
+        """Whether effects that the fit has not seen add their population's variance."""
+        return bool(self.new_effects == "draw" and self.fresh and self.effects == "conditional")
 
-    # -- the delta method ----------------------------------------------------------------------------------------------
+    def drawn(self, theta: np.ndarray, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """The contrast with unseen effects drawn from their population."""
+        return self.value(theta, x, rng.standard_normal(self.fresh) if self.new_effects == "draw" else None)
 
-    def delta(self) -> tuple[np.ndarray, np.ndarray]:
-        """Value at the maximum and its standard error, each (categories, rows)."""
-        optimum = self.posterior.outcome.optimum
-        assert optimum is not None
-        value = self.value(optimum.theta, optimum.x)
-        q, p = len(optimum.theta), optimum.x_slope.shape[1]
-        total = np.zeros((value.size, p))
-        for k in range(p):
-            if k < q and optimum.boundary[k]:
-                continue
-            h = 1e-5 * max(abs(optimum.theta[k]) if k < q else 1.0, 1e-2)
-            sides = []
-            for sign in (1.0, -1.0):
-                theta = optimum.theta.copy()
-                if k < q:
-                    theta[k] += sign * h
-                sides.append(self.value(theta, optimum.x + sign * h * optimum.x_slope[:, k]).ravel())
-            total[:, k] = (sides[0] - sides[1]) / (2.0 * h)
-        variance = optimum.variance(total, slice(0, p)) + self._conditional_variance()
-        return value, np.sqrt(np.maximum(variance, 0.0)).reshape(value.shape)
-
-    def _conditional_variance(self) -> np.ndarray:
-        """Variance (categories * rows,) given theta, unseen effects included."""
-        optimum = self.posterior.outcome.optimum
-        assert optimum is not None
-        slope = self._slope_in_x(optimum.theta, optimum.x)
-        system, s = self.system, self.system.symbolic
-        held = optimum.x_slope.shape[1] > len(optimum.theta)  # then the coefficients' part is in the slopes
-        known = slope[:, : system.kept if held else system.size].tocsr()
-        out = np.zeros(slope.shape[0])
-        inverse_quadratics(
-            s.layout, conditional_factor(self.posterior.outcome), known.indptr.astype(np.int64),
-            s.position[known.indices], known.data, np.empty(system.size), out,
-        )  # fmt: skip
-        if self.new_effects == "draw" and self.fresh and self.effects == "conditional":
-            unseen = slope[:, system.size :]
-            out += np.asarray(unseen.multiply(unseen).sum(axis=1)).ravel()
-        return out
-
-    def _slope_in_x(self, theta: np.ndarray, x: np.ndarray) -> Any:
+    def slope_in_x(self, theta: np.ndarray, x: np.ndarray) -> Any:
         """Derivative of the value in the extended x: sparse (categories * rows, size + fresh)."""
         outer = self.contrast.of(self.averages(theta, x))[1]
-        extended, own = self._extended(x, None), self.posterior.specification.own(theta, x)
+        extended, own = self._extended(x, None), self.specification.own(theta, x)
         width = self.system.size + self.fresh
         total: Any = None
         for predictor, outer_slope in zip(self.predictors, outer, strict=True):
@@ -186,9 +142,7 @@ class Estimand:
             matrix = predictor.matrix(width)
             if self.effects != "conditional":
                 matrix = matrix @ _only_columns(width, self.system.kept, self.system.size)
-            h = 1e-5
-            inner = self._quantities(eta + h, spread, own) - self._quantities(eta - h, spread, own)
-            inner /= 2.0 * h
+            inner = central(partial(self._moved, eta, spread, own), 1e-5)
             rows = [
                 sparse.diags_array(outer_slope[c]) @ (self.average @ (sparse.diags_array(inner[c]) @ matrix))
                 for c in range(len(inner))
@@ -205,8 +159,8 @@ class Estimand:
         if self.system.expansion is not None and self.quantity.kind != "linear":
             for k in range(self.system.effect_start[-1], self.system.effect_start[-1] + part.effects):
                 step = np.zeros(len(x))
-                step[k] = 1e-5
-                out[:, [k]] = ((self.value(theta, x + step) - self.value(theta, x - step)) / 2e-5).reshape(-1, 1)
+                step[k] = 1.0
+                out[:, [k]] = central(lambda h, s=step: self.value(theta, x + h * s), 1e-5).reshape(-1, 1)
         return out.tocsr()
 
 
@@ -215,17 +169,3 @@ def _only_columns(width: int, start: int, stop: int) -> Any:
     keep = np.zeros(width)
     keep[start:stop] = 1.0
     return sparse.diags_array(keep)
-
-
-def wald(value: np.ndarray, se: np.ndarray, ci: float, scale: str) -> tuple[np.ndarray, np.ndarray]:
-    """Wald intervals made on a scale and carried back."""
-    z = normal_quantile(ci)
-    if scale == "plain":
-        return value - z * se, value + z * se
-    with np.errstate(all="ignore"):
-        t, slope = transform(scale, value)
-        width = z * se * slope
-        low, high = back(scale, t - width), back(scale, t + width)
-    inside = np.isfinite(t) & np.isfinite(width)
-    here = np.where(np.isnan(se), np.nan, value)
-    return np.where(inside, low, here), np.where(inside, high, here)

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from ..engines.approximate import smoothed
+from ..engines.base import Draws
 from ..engines.coordinates import Scores
 from ..engines.marginals import marginal_of
 from ..engines.mcmc.chain import peak_scale
@@ -85,14 +86,13 @@ def log_evidence(posterior: Posterior, method: str, draws: int, random_seed: int
     rng = np.random.default_rng(random_seed)
     if method == "laplace":
         return _laplace(s, draws, rng)
-    if posterior.outcome.draws is None:
-        raise EngineError(f'method="{method}" needs draws: fit with engine="mcmc", or use method="laplace"')
+    made = posterior.drawn(f'method="{method}" needs draws: fit with engine="mcmc", or use method="laplace"').made
     if method == "importance":
-        proposal = Proposal(s, [FoldedT.of_draws(scores_of(s, posterior.outcome.draws.theta), s)], [1.0])
+        proposal = Proposal(s, [FoldedT.of_draws(scores_of(s, made.theta), s)], [1.0])
         return _importance(Integrand(s, proposal), draws, rng)
-    if posterior.outcome.engine == "laplace":
+    if not posterior.kind.chains:
         raise EngineError('bridge sampling needs exact draws: fit with engine="mcmc", or use method="importance"')
-    return _bridge(posterior, draws, rng)
+    return _bridge(s, made, draws, rng)
 
 
 # -- priors ------------------------------------------------------------------------------------------------------------
@@ -302,10 +302,8 @@ def _laplace(specification: Specification, draws: int, rng: np.random.Generator)
     return Evidence(value, se, "laplace", bias, smoothed(logs[:, 1])[1])
 
 
-def _bridge(posterior: Posterior, draws: int, rng: np.random.Generator) -> Evidence:
+def _bridge(s: Specification, made: Draws, draws: int, rng: np.random.Generator) -> Evidence:
     """Bridge sampling: the proposal is fitted to the first half of each chain, the second half is bridged to."""
-    s, made = posterior.specification, posterior.outcome.draws
-    assert made is not None
     half = made.theta.shape[1] // 2
     if half < 20:
         raise EngineError(f"bridge sampling needs at least 40 draws a chain, not {made.theta.shape[1]}: draw more")

@@ -1,8 +1,9 @@
-"""Intervals and moments: equal-tailed quantiles of draws, Wald intervals at a maximum, on arrays."""
+"""Numbers with their uncertainty, on arrays: moments and equal-tailed quantiles of draws, Wald intervals."""
 
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
 
@@ -10,7 +11,63 @@ import numpy as np
 from scipy import special
 
 from ..errors import EngineError, MicromacroWarning
-from .base import Posterior
+from .scales import back, transform
+
+
+@dataclass(frozen=True)
+class Words:
+    """What the numbers of a posterior are called.
+
+    Attributes
+    ----------
+    point, spread : str
+        Names of columns.
+    points, spreads : str
+        In a sentence.
+    """
+
+    point: str
+    spread: str
+    points: str
+    spreads: str
+
+
+@dataclass(frozen=True, eq=False)
+class Numbers:
+    """Some numbers with their uncertainty.
+
+    Attributes
+    ----------
+    point : (k,) array
+        Posterior means, or estimates.
+    spread : (k,) array
+        Posterior standard deviations, or standard errors.
+    lower, upper : (k,) arrays
+        Ends of the intervals.
+    draws : (draws, k) array, optional
+        What they were made of.
+    """
+
+    point: np.ndarray
+    spread: np.ndarray
+    lower: np.ndarray
+    upper: np.ndarray
+    draws: np.ndarray | None = None
+
+    def bounded(self, least: float) -> Numbers:
+        """The same, no interval reaching below `least`."""
+        return Numbers(self.point, self.spread, np.maximum(self.lower, least), self.upper, self.draws)
+
+
+def of_draws(draws: np.ndarray, ci: float) -> Numbers:
+    """Means, sds and equal-tailed intervals over the first axis of draws (draws, k); see :func:`centre`."""
+    low, high = quantiles(draws, ci)
+    return Numbers(centre(draws), spread(draws), low, high, draws)
+
+
+def of_normal(value: np.ndarray, se: np.ndarray, ci: float, scale: str = "plain") -> Numbers:
+    """Estimates with standard errors and Wald intervals, made on a scale."""
+    return Numbers(value, se, *wald(value, se, ci, scale))
 
 
 def check_level(ci: float) -> float:
@@ -58,26 +115,15 @@ def spread(draws: np.ndarray) -> np.ndarray:
     return np.where(endless, np.nan, np.where(endless, 0.0, draws).std(axis=0, ddof=1))
 
 
-def intervals(posterior: Posterior, ci: float) -> tuple[np.ndarray, np.ndarray]:
-    """Intervals of all parameters: equal-tailed quantiles, or Wald (on the log scale for positive parameters).
-
-    An sd that is below its standard error has a plain one from zero.
-    """
-    if posterior.sampled:
-        return quantiles(posterior.draws.reshape(-1, posterior.draws.shape[-1]), ci)
+def wald(value: np.ndarray, se: np.ndarray, ci: float, scale: str) -> tuple[np.ndarray, np.ndarray]:
+    """Wald intervals made on a scale and carried back."""
     z = normal_quantile(ci)
-    estimate, se = posterior.estimate, posterior.sd
-    low, high = estimate - z * se, estimate + z * se
-    for k, p in enumerate(posterior.specification.parameters):
-        if p.positive and estimate[k] > 0:
-            if p.kind == "sd" and se[k] > estimate[k]:  # the log scale knows nothing of it
-                low[k] = max(low[k], 0.0)
-            else:
-                factor = np.exp(z * se[k] / estimate[k])
-                low[k], high[k] = estimate[k] / factor, estimate[k] * factor
-        if p.kind == "cor" and abs(estimate[k]) < 1.0:  # Fisher's z
-            at, width = np.arctanh(estimate[k]), z * se[k] / (1.0 - estimate[k] ** 2)
-            low[k], high[k] = np.tanh(at - width), np.tanh(at + width)
-        if p.kind == "rho":
-            low[k], high[k] = max(low[k], 0.0), min(high[k], 1.0)
-    return low, high
+    if scale == "plain":
+        return value - z * se, value + z * se
+    with np.errstate(all="ignore"):
+        t, slope = transform(scale, value)
+        width = z * se * slope
+        low, high = back(scale, t - width), back(scale, t + width)
+    inside = np.isfinite(t) & np.isfinite(width)
+    here = np.where(np.isnan(se) | (scale == "share"), np.nan, value)
+    return np.where(inside, low, here), np.where(inside, high, here)

@@ -15,37 +15,35 @@ u = sd x, not x, so that a linear predictor which the data know well keeps its s
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import splu
 
-from ..engines.base import Draws
+from ..effects.base import Effects
+from ..engines.base import Draws, Optimum, Outcome
 from ..engines.factor import conditional_factor
 from ..errors import EngineError
+from ..model.specification import Specification
 from ..numerics.cholesky import solve_upper
+from ..numerics.differences import relative_step, slopes
 from ..parameters import HIGHEST
-from .base import Posterior
 
 
-def as_draws(posterior: Posterior, draws: int, rng: np.random.Generator) -> Posterior:
-    """The posterior itself if it has draws; else one made of draws from the normal approximation (one chain)."""
-    if posterior.sampled:
-        return posterior
-    specification, optimum = posterior.specification, posterior.outcome.optimum
-    assert optimum is not None
+def normal_draws(outcome: Outcome, optimum: Optimum, draws: int, rng: np.random.Generator) -> Draws:
+    """Draws (one chain) of the normal approximation at a maximum."""
+    specification = outcome.specification
     system, p = specification.system, optimum.x_slope.shape[1]
     root = _root(optimum.covariance[:p, :p])
-    panel, s = conditional_factor(posterior.outcome), system.symbolic
+    panel, s = conditional_factor(outcome), system.symbolic
     q = len(optimum.theta)
-    scaled = [_Scale(posterior, k) for k, _ in specification.structures.values() if system.parts[k].effects]
+    parts = [(k, structure) for k, structure in specification.structures.values() if system.parts[k].effects]
+    scaled = [_Scale(specification, optimum, k, structure) for k, structure in parts]
     thetas, xs = np.empty((draws, q)), np.empty((draws, system.size))
     for d in range(draws):
         delta = np.empty(0)
         for attempt in range(200):
             delta = root @ rng.standard_normal(root.shape[1])
-            thetas[d] = _moved(posterior, delta[:q])
+            thetas[d] = _moved(specification, optimum, delta[:q])
             if specification.family.possible(thetas[d][system.family_start :]):
                 break
             if attempt == 199:
@@ -60,8 +58,7 @@ def as_draws(posterior: Posterior, draws: int, rng: np.random.Generator) -> Post
         xs[d] = optimum.x + optimum.x_slope @ delta + z
         for scale in scaled:
             xs[d][scale.place] = scale.latent(xs[d][scale.place], thetas[d], delta)
-    made = Draws(thetas[None], xs[None], np.zeros((1, draws)), {}, optimum.peaks)
-    return Posterior(replace(posterior.outcome, draws=made))
+    return Draws(thetas[None], xs[None], np.zeros((1, draws)), {}, optimum.peaks)
 
 
 def _root(covariance: np.ndarray) -> np.ndarray:
@@ -77,10 +74,8 @@ class _Scale:
     at the theta drawn. Where that is not one vector (an sd of zero, more latent entries than effects), x stays.
     """
 
-    def __init__(self, posterior: Posterior, part: int):
-        specification, optimum = posterior.specification, posterior.outcome.optimum
-        assert optimum is not None
-        self.structure = posterior.structure(part)
+    def __init__(self, specification: Specification, optimum: Optimum, part: int, structure: Effects):
+        self.structure = structure
         self.place = specification.latent_place(part)
         self.own = specification.system.structure_theta(part)
         theta, at, boundary = optimum.theta[self.own], optimum.x[self.place], optimum.boundary[self.own]
@@ -89,11 +84,9 @@ class _Scale:
         sds = np.array([p.kind == "sd" for p in self.structure.hypers], dtype=bool)
         self.scaled = count == self.structure.latents and not np.any(boundary | (sds & (theta == 0.0)))
         self.slope = np.zeros((count, len(theta)))
-        for k in range(len(theta)) if self.scaled else ():
-            h = 1e-6 * max(abs(theta[k]), 1e-2)
-            up, down = theta.copy(), theta.copy()
-            up[k], down[k] = theta[k] + h, theta[k] - h
-            self.slope[:, k] = (self.structure.natural(up) @ at - self.structure.natural(down) @ at) / (2.0 * h)
+        if self.scaled:
+            steps = np.array([relative_step(t, 1e-6) for t in theta])
+            self.slope = slopes(lambda t: structure.natural(t) @ at, theta, steps)
 
     def latent(self, x: np.ndarray, theta: np.ndarray, delta: np.ndarray) -> np.ndarray:
         """Latent entries at a theta drawn, from those drawn at the estimate."""
@@ -103,12 +96,10 @@ class _Scale:
         return splu(sparse.csc_array(self.structure.natural(theta[self.own]))).solve(self.matrix @ x + moved)
 
 
-def _moved(posterior: Posterior, delta: np.ndarray) -> np.ndarray:
+def _moved(specification: Specification, optimum: Optimum, delta: np.ndarray) -> np.ndarray:
     """Theta moved by `delta` (natural scale), positive entries on the log scale, correlations on Fisher's."""
-    optimum = posterior.outcome.optimum
-    assert optimum is not None
     out = optimum.theta + delta
-    for k, p in enumerate(posterior.specification.system.hypers):
+    for k, p in enumerate(specification.system.hypers):
         at = optimum.theta[k]
         if optimum.boundary[k]:
             out[k] = at

@@ -71,22 +71,6 @@ def mean_scale(specification: Specification) -> str:
     return "log" if link == "log" or name == "lognormal" else "plain"
 
 
-def transform(scale: str, m: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A quantity on the scale of its intervals, and the derivative of that."""
-    if scale == "log":
-        return np.log(m), 1.0 / m
-    if scale == "logit":
-        return np.log(m) - np.log1p(-m), 1.0 / (m * (1.0 - m))
-    return m, np.ones_like(m)
-
-
-def back(scale: str, t: np.ndarray) -> np.ndarray:
-    """The inverse of :func:`transform`."""
-    if scale == "log":
-        return np.exp(t)
-    return 1.0 / (1.0 + np.exp(-t)) if scale == "logit" else t
-
-
 def has_trials(specification: Specification) -> bool:
     """Whether the outcome is ``trials(k, n)``."""
     return outcome_form(specification.formula)[0] == "trials"

@@ -23,16 +23,15 @@ from ..families.response import EVENT, RIGHT, Raw, Response
 from ..latent.system import System
 from ..model.reading import outcome_form
 from ..model.specification import Specification
-from .base import Posterior
 from .design import Predictor, place
+from .maximum import Maximum
 
 DURATIONS = ("weibull", "exponential", "lognormal", "cox")
 
 
-def simulated(posterior: Posterior, rng: np.random.Generator) -> Response:
+def simulated(posterior: Maximum, rng: np.random.Generator) -> Response:
     """An outcome simulated at the maximum: effects from their population, then the family."""
-    specification, optimum = posterior.specification, posterior.outcome.optimum
-    assert optimum is not None
+    specification, optimum = posterior.specification, posterior.optimum
     system, family = specification.system, specification.family
     x = optimum.x.copy()
     x[: system.kept] = latent_draws(specification, optimum.theta, rng)

@@ -14,26 +14,26 @@ from __future__ import annotations
 import numpy as np
 
 from ..effects.base import Effects
+from ..model.specification import Specification
 from ..terms.member.term import MemberPart
-from .base import Posterior
 
 
-def variances(posterior: Posterior, theta: np.ndarray) -> np.ndarray:
+def variances(specification: Specification, theta: np.ndarray) -> np.ndarray:
     """Mean variance of each level (levels,) at one theta."""
-    system = posterior.specification.system
+    system = specification.system
     room = system.workspace(gradient=False)
     system.fill(theta, room)
     out = []
-    for k, structure in random_parts(posterior):
+    for k, structure in random_parts(specification):
         part = system.parts[k]
         filled = system.groups
         if isinstance(part, MemberPart):
             filled = int(np.count_nonzero(np.diff(part.memberships.start)))
         row, latent, _ = structure.places
         values = system.values_of(k, room)[-len(row) :]
-        brought = structure.variance(theta[posterior.structure_place(k)], row, latent, values)
+        brought = structure.variance(theta[specification.system.structure_theta(k)], row, latent, values)
         out.append(float(brought.sum()) / filled)
-    rest = link_variance(posterior, theta)
+    rest = link_variance(specification, theta)
     return np.array(out if rest is None else [*out, rest])
 
 
@@ -46,27 +46,27 @@ def shares(v: np.ndarray, axis: int) -> np.ndarray:
     return np.where(gone, endless, finite / total)
 
 
-def random_parts(posterior: Posterior) -> list[tuple[int, Effects]]:
+def random_parts(specification: Specification) -> list[tuple[int, Effects]]:
     """Effects with a distribution, with the number of their part."""
-    return [(k, s) for k, s in posterior.specification.structures.values() if not s.coefficients]
+    return [(k, s) for k, s in specification.structures.values() if not s.coefficients]
 
 
-def link_variance(posterior: Posterior, theta: np.ndarray) -> float | None:
+def link_variance(specification: Specification, theta: np.ndarray) -> float | None:
     """Variance of the outcome given the linear predictor, on the link scale; None where none is agreed on."""
-    s = posterior.specification
+    s = specification
     own = theta[s.system.family_start :]
     return s.family.link_variance(own, float(np.mean(s.outcome)))
 
 
-def levels(posterior: Posterior) -> list[str]:
+def levels(specification: Specification) -> list[str]:
     """Names of the levels with effects; the residual last."""
-    names = [structure.name for _, structure in random_parts(posterior)]
-    theta = np.array([p.start for p in posterior.specification.system.hypers])
-    return names if link_variance(posterior, theta) is None else [*names, "residual"]
+    names = [structure.name for _, structure in random_parts(specification)]
+    theta = np.array([p.start for p in specification.system.hypers])
+    return names if link_variance(specification, theta) is None else [*names, "residual"]
 
 
-def sds(posterior: Posterior, theta: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """Standard deviation of one effect of each level (draws, levels), nan with slopes; of the residual, from `v`."""
-    columns = [[s.spread(t[posterior.structure_place(k)]) for t in theta] for k, s in random_parts(posterior)]
-    rest = [np.sqrt(v[:, len(columns)])] if v.shape[1] > len(columns) else []
-    return np.stack([*map(np.asarray, columns), *rest], axis=1)
+def sds(specification: Specification, theta: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """Standard deviation of one effect of each level (levels,), nan with slopes; of the residual, from `v`."""
+    system = specification.system
+    out = [s.spread(theta[system.structure_theta(k)]) for k, s in random_parts(specification)]
+    return np.array([*out, *np.sqrt(v[len(out) :])])

@@ -17,6 +17,7 @@ from ..model.specification import Specification
 from ..notes import Note
 from ..posterior.base import Posterior
 from ..posterior.design import new_tables
+from ..posterior.factory import posterior_of
 from ..posterior.intervals import check_level, check_whole
 from .criticism import verbs
 from .fitted import Fitted, is_fit
@@ -46,7 +47,7 @@ class Fit(Fitted):
     def __init__(self, outcome: Outcome, model: Any = None):
         self._outcome = outcome
         self._model = model
-        self._posterior = Posterior(outcome)
+        self._posterior = posterior_of(outcome)
 
     # -- what was fitted ---------------------------------------------------------------------------------------------
 
@@ -142,16 +143,16 @@ class Fit(Fitted):
         """
         if method not in ("wald", "profile"):
             raise EngineError(f'method= is "wald" or "profile", not {method!r}')
-        low, high = summary.intervals(self._posterior, ci)
-        out = pd.DataFrame({"lower": low, "upper": high}, index=self.params.index)
-        if method == "profile" and not self._posterior.sampled:
+        numbers = self._posterior.parameters(ci)
+        out = pd.DataFrame({"lower": numbers.lower, "upper": numbers.upper}, index=self.params.index)
+        if method == "profile" and not self._posterior.kind.draws:
             for p in self.specification.system.hypers:
                 out.loc[p.name] = self.profile(p.name, ci)
         return out
 
     def profile(self, name: str, ci: float = 0.95) -> tuple[float, float]:
         """Profile-likelihood interval of a weight parameter, an sd or sigma (ml, reml)."""
-        return inference.profile_interval(self._outcome, name, check_level(ci))
+        return inference.profile_interval(self._posterior, name, check_level(ci))
 
     def cov_params(self) -> pd.DataFrame:
         """Covariance matrix of all parameters (posterior covariance with draws), natural scale."""
@@ -188,22 +189,17 @@ class Fit(Fitted):
         EngineError
             For draws, which have no single likelihood.
         """
-        if self._outcome.optimum is None:
-            raise EngineError(
-                f"a fit by {self.engine} has no maximised log-likelihood: compare by loo() or log_evidence(), or fit "
-                'with engine="ml" for one'
-            )
-        return self._outcome.optimum.loglik
+        return self._posterior.loglik
 
     @property
     def aic(self) -> float:
         """Akaike's information criterion (ml, reml); the number of groups counts as the sample size."""
-        return inference.information_criteria(self._outcome)[0]
+        return self._posterior.information("aic")
 
     @property
     def bic(self) -> float:
         """Bayesian information criterion (ml, reml); the number of groups counts as the sample size."""
-        return inference.information_criteria(self._outcome)[1]
+        return self._posterior.information("bic")
 
     def lr_test(
         self,
@@ -225,7 +221,7 @@ class Fit(Fitted):
             raise ModelError(f"lr_test() takes the fit of a smaller model, not {type(smaller).__name__}")
         if method == "bootstrap":
             return resampling.bootstrap_lr(self, smaller, n, random_seed, executor)
-        return inference.likelihood_ratio(self._outcome, smaller.posterior.outcome)
+        return inference.likelihood_ratio(self._posterior, smaller.posterior)
 
     hypothesis = hypotheses.hypothesis
     wald_test = hypotheses.wald_test

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...errors import EngineError
 from ...latent.mode import LatentPosterior
 from ...model.specification import Specification
 from ..base import Posterior
@@ -36,9 +35,7 @@ class Sample:
 def sample(posterior: Posterior, most: int | None, what: str) -> Sample:
     """At most `most` draws (all with None), equally many of each chain."""
     most = None if most is None else check_whole("draws", most, 2)
-    draws = posterior.outcome.draws
-    if draws is None:
-        raise EngineError(f'{what} needs draws from the posterior: fit with engine="mcmc" (or "laplace")')
+    draws = posterior.drawn(f'{what} needs draws from the posterior: fit with engine="mcmc" (or "laplace")').made
     chains, length = draws.theta.shape[:2]
     keep = length if most is None else max(1, min(length, most // chains))
     at = np.unique(np.linspace(0, length - 1, keep).astype(int))

@@ -18,9 +18,9 @@ from ...errors import ModelError
 from ...latent.collinear import lost_column
 from ...model.specification import Specification
 from ...posterior.base import Posterior
+from ...posterior.factory import posterior_of
 from ...posterior.leaveout.pointwise import Sample, log_likelihood
 from ...posterior.leaveout.scores import log_mean_exp
-from ...posterior.normal import as_draws
 from ..outcomes import outcomes_of
 from .elpd import Elpd
 from .loo import by_group, groups_of
@@ -68,12 +68,7 @@ def make_folds(specification: Specification, k: int | None, by: str, rng: np.ran
 
 def _check_rank(posterior: Posterior, fold: np.ndarray, which: str) -> None:
     """Refuse a fold without which a coefficient under a flat prior cannot be estimated."""
-    s, outcome = posterior.specification, posterior.outcome
-    if outcome.optimum is not None:
-        theta = outcome.optimum.theta
-    else:
-        assert outcome.draws is not None
-        theta = outcome.draws.theta.mean(axis=(0, 1))
+    s, theta = posterior.specification, posterior.theta
     inside = s.response.weight > 0.0
     inside[fold] = False
     lost = lost_column(s.system, theta, inside)
@@ -94,7 +89,7 @@ def left_out(
     weight = response.weight.copy()
     weight[fold] = 0.0
     without = replace(specification, response=replace(response, weight=weight))
-    fitted = as_draws(Posterior(run_engine(engine, without, settings)), MOST // 4, rng)
+    fitted = posterior_of(run_engine(engine, without, settings)).as_sampled(MOST // 4, rng)
     theta, x = fitted.thinned(MOST)
     values = log_likelihood(specification, Sample(theta[None], x[None]))
     return np.asarray(log_mean_exp(values, (0, 1)))[fold]

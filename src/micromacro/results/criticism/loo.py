@@ -112,7 +112,7 @@ def good_k(draws: int) -> float:
 
 def approximate_note(posterior: Posterior) -> tuple[str, ...]:
     """What to know of draws that are not from the exact posterior."""
-    if posterior.outcome.engine != "laplace" or has_exact_marginal(posterior.specification):
+    if not posterior.approximate or has_exact_marginal(posterior.specification):
         return ()
     return ("the draws are from the Laplace approximation: see fit.health for its accuracy",)
 

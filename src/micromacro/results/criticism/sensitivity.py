@@ -30,7 +30,7 @@ def contraction_table(posterior: Posterior) -> pd.DataFrame:
     """Prior, posterior sd and contraction of every parameter with a proper prior."""
     s = posterior.specification
     draws = sample(posterior, None, "contraction()")
-    found = contractions(s, posterior.draws)
+    found = contractions(s, posterior.drawn("contraction() needs draws").draws)
     rows: dict[str, tuple[str, float]] = {}
     for k, p in enumerate(s.system.coefficients):
         if isinstance(p.prior, Normal):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import rankdata
 
-from ...errors import EngineError, ModelError
+from ...errors import ModelError
 from ..fitted import Fitted
 from .style import COLOURS, GREY, LINES, finish, panels
 
@@ -93,8 +93,7 @@ def parameters(fit: Fitted, names: str | Sequence[str] | None, kinds: tuple[str,
 
 def _draws(fit: Fitted, names: str | Sequence[str] | None) -> tuple[list[str], list[np.ndarray]]:
     """Names and draws (chain, draw) of parameters."""
-    if fit.engine not in ("mcmc", "nuts"):
-        raise EngineError(f'there are no chains in a fit by {fit.engine}: fit with engine="mcmc"')
+    sampled = fit.posterior.chains()
     chosen = parameters(fit, names)
     s = fit.specification
-    return chosen, [fit.posterior.draws[..., s.names.index(n)] for n in chosen]
+    return chosen, [sampled.draws[..., s.names.index(n)] for n in chosen]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import EngineError, ModelError
+from ...errors import ModelError
 from ..fitted import Fitted
 from .chains import parameters
 from .style import BLUE, ORANGE, density, finish, panels
@@ -27,8 +27,9 @@ def prior(fit: Fitted, names: str | Sequence[str] | None = None, *, ax: Any = No
     -------
     Axes, or an array of them for several parameters
     """
-    if not fit.posterior.sampled:
-        raise EngineError(f'a fit by {fit.engine} has no posterior to compare with a prior: fit with engine="mcmc"')
+    sampled = fit.posterior.drawn(
+        f'a fit by {fit.engine} has no posterior to compare with a prior: fit with engine="mcmc"'
+    )
     chosen = parameters(fit, names, ("w", "aggregate"))
     given = {p.name: p.prior for p in fit.specification.parameters}
     improper = [n for n in chosen if not given[n].proper or n == "Intercept"]
@@ -36,7 +37,7 @@ def prior(fit: Fitted, names: str | Sequence[str] | None = None, *, ax: Any = No
         raise ModelError(f"{improper[0]} has no prior density that could be drawn (flat, or at mean covariates)")
     places = panels(ax, len(chosen), (4.2, 2.8))
     for name, panel in zip(chosen, places, strict=True):
-        draws = fit.posterior.draws[..., fit.specification.names.index(name)].ravel()
+        draws = sampled.draws[..., fit.specification.names.index(name)].ravel()
         ends = [given[name].from_score(z) for z in (-2.5, 2.5)]
         grid = np.linspace(min(ends[0], draws.min()), max(ends[1], draws.max()), 300)
         panel.plot(grid, np.exp([given[name].log_density(float(v)) for v in grid]), color=ORANGE, lw=1.8, ls="--",

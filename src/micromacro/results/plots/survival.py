@@ -11,7 +11,6 @@ from ...errors import DataError, ModelError
 from ...families.response import EVENT, RIGHT
 from ...model.specification import Specification
 from ...posterior.intervals import quantiles
-from ...posterior.normal import as_draws
 from ..fitted import Fitted
 from ..labels import group_index, percent
 from ..verbs.predict import group_estimand
@@ -82,10 +81,9 @@ def _places(fit: Fitted, groups: Sequence[Any]) -> np.ndarray:
 def _draws(fit: Fitted, random_seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Linear predictors (draws, groups) and the family's own numbers (draws, k)."""
     rng = np.random.default_rng(random_seed)
-    posterior = as_draws(fit.posterior, DRAWS, rng)
-    estimand = group_estimand(posterior, None, "linear", "draw")
-    eta = estimand.draws(DRAWS, rng)[:, 0]
-    return eta, fit.specification.own(*estimand.posterior.thinned(DRAWS))
+    sampled = fit.posterior.as_sampled(DRAWS, rng)
+    eta = sampled.estimand_draws(group_estimand(fit.specification, None, "linear", "draw"), rng, DRAWS)[:, 0]
+    return eta, fit.specification.own(*sampled.thinned(DRAWS))
 
 
 def _curves(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import DataError, ModelError
-from ...posterior.intervals import check_level, normal_quantile
+from ...posterior.intervals import Numbers, check_level
 from ...terms.member.weighing import Block
 from ..fitted import Fitted
 from ..labels import percent
@@ -62,9 +62,9 @@ def _one(fit: Fitted, index: int, part: Block, covariate: str, size: int | None,
     sizes = np.diff(part.memberships.start)
     size = int(size if size is not None else np.median(sizes[sizes > 0]))
     grid = np.linspace(values.min(), values.max(), 60)
-    line, low, high = _curve(fit, index, part, covariate, grid, size, level)
-    ax.fill_between(grid, low, high, color=BLUE, alpha=0.25, lw=0, label=f"{percent(level)} interval")
-    ax.plot(grid, line, color=BLUE, lw=2, label=f"a member of a group of {size}")
+    line = _curve(fit, index, part, covariate, grid, size, level)
+    ax.fill_between(grid, line.lower, line.upper, color=BLUE, alpha=0.25, lw=0, label=f"{percent(level)} interval")
+    ax.plot(grid, line.point, color=BLUE, lw=2, label=f"a member of a group of {size}")
     equal, label = _equal_weight(part, size)
     if equal is not None:
         ax.axhline(equal, color=ORANGE, lw=1.2, ls="--", label=label)
@@ -119,33 +119,13 @@ def weight_columns(part: Block) -> list[str]:
     return [c for c in part.expression.columns if c in table and table[c].kind in ("number", "integer")]
 
 
-def _curve(
-    fit: Fitted, index: int, part: Block, covariate: str, grid: np.ndarray, size: int, ci: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _curve(fit: Fitted, index: int, part: Block, covariate: str, grid: np.ndarray, size: int, ci: float) -> Numbers:
     """The weight of one member of a group of `size` as its covariate moves, the others' at their means."""
     function = _WeightFunction(part, covariate, grid, size)
     posterior = fit.posterior
     where = posterior.specification.system.theta_of(index)
-    if posterior.sampled:
-        theta, _ = posterior.thinned(500)
-        curves = np.stack([function(t[where]) for t in theta])
-        tail = 0.5 * (1.0 - ci)
-        low, high = np.quantile(curves, [tail, 1.0 - tail], axis=0)
-        return curves.mean(axis=0), low, high
-    optimum = posterior.outcome.optimum
-    assert optimum is not None
-    own = optimum.theta[where]
-    line = function(own)
-    p = len(part.weight_parameters)
-    slope = np.empty((len(grid), p))
-    for k in range(p):
-        up, down = own.copy(), own.copy()
-        up[k], down[k] = own[k] + 1e-4, own[k] - 1e-4
-        slope[:, k] = (function(up) - function(down)) / 2e-4
-    se = np.sqrt(optimum.variance(slope, slice(where.start, where.start + p)))
-    z = normal_quantile(ci)
-    low = line - z * se
-    return line, (np.maximum(low, 0.0) if part.rule != "none" else low), line + z * se
+    line = posterior.numbers_of(lambda theta: function(theta[where]), ci, most=500)
+    return line if part.rule == "none" else line.bounded(0.0)
 
 
 class _WeightFunction:

@@ -27,14 +27,7 @@ _NORMALISED = {
 def heading(fit: Fitted) -> str:
     """What was fitted, by which engine, on how much data."""
     s = fit.specification
-    how = f"engine {fit.engine}"
-    if fit.engine == "laplace":
-        how += f" ({fit.posterior.draws.shape[1]} draws from an approximation)"
-    elif fit.posterior.sampled:
-        chains, draws = fit.posterior.draws.shape[:2]
-        how += f" ({chains} chains, {draws} draws each after {fit.posterior.outcome.settings.tune} tuning)"
-    elif fit.posterior.outcome.optimum is not None and fit.posterior.outcome.optimum.penalised:
-        how += " (penalised by the priors given)"
+    how = f"engine {fit.engine}{fit.posterior.run}"
     return f"micromacro: {s.family.name} model ({s.family.link} link), {how}, {fit.seconds:.1f} s"
 
 
@@ -66,14 +59,12 @@ def weight_lines(s: Specification) -> list[str]:
 
 def likelihood_line(fit: Fitted) -> str | None:
     """Log-likelihood, AIC and BIC, where they exist."""
-    optimum = fit.posterior.outcome.optimum
-    if optimum is None:
+    figures = fit.posterior.figures
+    if "loglik" not in figures:
         return None
-    word = "restricted log-likelihood" if fit.engine == "reml" else "log-likelihood"
-    line = f"{word} {optimum.loglik:.3f}"
-    if fit.engine == "reml" and fit.specification.weight_parameters:
-        return line
-    return line + f"   AIC {fit.aic:.2f}   BIC {fit.bic:.2f}"
+    word = "restricted log-likelihood" if fit.posterior.kind.restricted else "log-likelihood"
+    line = f"{word} {figures['loglik']:.3f}"
+    return line if "aic" not in figures else f"{line}   AIC {figures['aic']:.2f}   BIC {figures['bic']:.2f}"
 
 
 def sections(fit: Fitted, ci: float) -> list[tuple[str, pd.DataFrame]]:
@@ -103,18 +94,8 @@ def sections(fit: Fitted, ci: float) -> list[tuple[str, pd.DataFrame]]:
 def health_lines(fit: Fitted) -> list[str]:
     """The verdict, troubles and remarks."""
     health = fit.health
-    if fit.posterior.sampled:
-        d = fit.posterior.diagnostics
-        known = np.isfinite(d.ess_bulk)
-        verdict = "too few draws to judge"
-        if known.any():
-            verdict = f"smallest ESS {d.ess_bulk[known].min():.0f} (bulk), {d.ess_tail[known].min():.0f} (tail)"
-        if not np.all(np.isnan(d.r_hat)):
-            verdict = f"largest R-hat {np.nanmax(d.r_hat):.4f}, {verdict}"
-    else:
-        verdict = "converged" if health.ok else "see below"
     word = "TROUBLE" if not health.ok else "CAUTION" if health.cautions else "good"
-    lines = [f"Health: {word}; {verdict}"]
+    lines = [f"Health: {word}; {fit.posterior.verdict}"]
     lines += [f"  ! {t}" for t in health.troubles]
     lines += [f"  - {r}" for r in health.remarks]
     for name, c in health.contraction.items():

@@ -24,7 +24,7 @@ def tables_of(fit: Fitted, with_data: bool) -> dict[str, Any]:
         "effects": {name: frame_to_plain(fit.random_effects(name, LEVEL)) for name in effects},
         "components": frame_to_plain(fit.variance_components(LEVEL)) if s.system.kept else None,
         "covariance": fit.posterior.covariance,
-        "loglik": fit.loglik if not fit.posterior.sampled else None,
+        "loglik": fit.posterior.figures.get("loglik"),
         "weights": None,
     }
     if with_data:

@@ -11,10 +11,11 @@ import numpy as np
 from ...effects.base import Effects
 from ...engines.base import Draws, Outcome
 from ...engines.joint import linear_predictor
-from ...errors import EngineError
 from ...model.specification import Specification
 from ...posterior.base import Posterior
+from ...posterior.factory import posterior_of
 from ...posterior.leaveout.pointwise import log_likelihood, sample
+from ...posterior.sampled import Sampled
 from ...table.columns import Column
 from .plain import safe
 
@@ -45,13 +46,12 @@ def to_datatree(
     """
     import xarray as xr
 
-    if not posterior.sampled:
-        raise EngineError(
-            'to_datatree() is for draws: fit with engine="mcmc"; an ml fit has summary() and cov_params()'
-        )
-    groups = _draws(posterior, wanted.effects, "float64") | _data(posterior.specification)
+    sampled = posterior.drawn(
+        'to_datatree() is for draws: fit with engine="mcmc"; an ml fit has summary() and cov_params()'
+    )
+    groups = _draws(sampled, wanted.effects, "float64") | _data(posterior.specification)
     if wanted.log_likelihood or wanted.posterior_predictive:
-        groups |= _of_outcomes(posterior, wanted, rng)
+        groups |= _of_outcomes(sampled, wanted, rng)
     if prior is not None:
         groups |= _prior(posterior.specification, prior(), wanted.effects)
     return xr.DataTree.from_dict(_tidy(groups, posterior.outcome))
@@ -59,10 +59,9 @@ def to_datatree(
 
 def readable(outcome: Outcome, effects: bool, data: bool, dtype: str) -> Groups:
     """The groups that a file has for other programs: draws and data, or estimates."""
-    posterior = Posterior(outcome)
-    if not posterior.sampled:
-        return _tidy({"estimates": _estimates(posterior)}, outcome)
-    groups = _draws(posterior, effects, dtype)
+    if outcome.draws is None:
+        return _tidy({"estimates": _estimates(posterior_of(outcome))}, outcome)
+    groups = _draws(Sampled(outcome, outcome.draws), effects, dtype)
     return _tidy(groups | _data(outcome.specification) if data else groups, outcome)
 
 
@@ -95,12 +94,11 @@ def _without_slashes(dataset: xr.Dataset) -> xr.Dataset:
 # -- posterior and prior -----------------------------------------------------------------------------------------
 
 
-def _draws(posterior: Posterior, effects: bool, dtype: str) -> Groups:
+def _draws(posterior: Sampled, effects: bool, dtype: str) -> Groups:
     """Parameters, effects under the ids of their members or units, statistics of the sampler."""
     import xarray as xr
 
-    s, draws = posterior.specification, posterior.outcome.draws
-    assert draws is not None
+    s, draws = posterior.specification, posterior.made
     chains, length = draws.log_posterior.shape
     both: dict[str, Any] = {"chain": np.arange(chains), "draw": np.arange(length)}
     coords = dict(both)
@@ -149,12 +147,11 @@ def _prior(s: Specification, simulated: Any, effects: bool) -> Groups:
     return {"prior": xr.Dataset(variables, coords), "prior_predictive": predictive}
 
 
-def _of_outcomes(posterior: Posterior, wanted: Wanted, rng: np.random.Generator) -> Groups:
+def _of_outcomes(posterior: Sampled, wanted: Wanted, rng: np.random.Generator) -> Groups:
     """Log-likelihood of every group and outcomes drawn anew, at every draw."""
     import xarray as xr
 
-    s, draws = posterior.specification, posterior.outcome.draws
-    assert draws is not None
+    s, draws = posterior.specification, posterior.made
     chains, length = draws.log_posterior.shape
     dims, coords = ("chain", "draw", "group"), {"chain": np.arange(chains), "draw": np.arange(length)}
     coords["group"] = group_ids(s)
@@ -216,15 +213,13 @@ def _estimates(posterior: Posterior) -> xr.Dataset:
     """The table of an ml fit with the covariance of its parameters."""
     import xarray as xr
 
-    optimum = posterior.outcome.optimum
-    assert optimum is not None
     names = list(posterior.specification.names)
     variables = {
         "estimate": ("parameter", posterior.estimate),
         "se": ("parameter", posterior.sd),
         "covariance": (("parameter", "parameter_2"), posterior.covariance),
     }
-    return xr.Dataset(variables, {"parameter": names, "parameter_2": names}, {"loglik": optimum.loglik})
+    return xr.Dataset(variables, {"parameter": names, "parameter_2": names}, {"loglik": posterior.loglik})
 
 
 def group_ids(s: Specification) -> np.ndarray:

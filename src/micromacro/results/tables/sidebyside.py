@@ -113,7 +113,7 @@ def assemble_cells(fits: Mapping[str, Fitted], layout: Layout) -> pd.DataFrame:
     sections = _sections(fits)
     for section in [s for s, _ in SECTIONS] + [REST]:
         for name in (n for n in known if sections[n] == section):
-            pairs = [_cell(fit, summaries[key], name, layout) for key, fit in fits.items()]
+            pairs = [_cell(summaries[key], name, layout) for key in fits]
             rows.append((section, str(labels.get(name, name))))
             cells.append([top for top, _ in pairs])
             if layout.below != "none":
@@ -136,14 +136,14 @@ def _sections(fits: Mapping[str, Fitted]) -> dict[str, str]:
     return out
 
 
-def _cell(fit: Fitted, summary: pd.DataFrame, name: str, layout: Layout) -> tuple[str, str]:
+def _cell(summary: pd.DataFrame, name: str, layout: Layout) -> tuple[str, str]:
     """An estimate and what stands below it."""
     if name not in summary.index:
         return "", ""
     row = summary.loc[name]
     value, se = float(row.iloc[0]), float(row.iloc[1])
     star = ""
-    if layout.stars and not fit.posterior.sampled and "p" in summary and np.isfinite(row["p"]):
+    if layout.stars and "p" in summary and np.isfinite(row["p"]):
         star = next((s for level, s in LEVELS if row["p"] < level), "")
     top = number(value, layout.digits) + star
     if layout.below == "interval":
@@ -205,24 +205,23 @@ def _units(fit: Fitted) -> dict[str, str]:
 
 
 def _likelihood(fit: Fitted, what: str) -> str | None:
-    if fit.posterior.sampled or (what != "loglik" and fit.engine == "reml" and fit.specification.weight_parameters):
-        return None
-    return number(getattr(fit, what), 1)
+    figures = fit.posterior.figures
+    return number(figures[what], 1) if what in figures else None
 
 
 def _r_hat(fit: Fitted) -> str | None:
-    if not fit.posterior.sampled or np.all(np.isnan(fit.posterior.diagnostics.r_hat)):
-        return None
-    return f"{np.nanmax(fit.posterior.diagnostics.r_hat):.3f}"
+    figures = fit.posterior.figures
+    return f"{figures['r_hat']:.3f}" if "r_hat" in figures else None
 
 
 def _draws(fit: Fitted) -> str | None:
-    return f"{fit.posterior.draws.shape[0] * fit.posterior.draws.shape[1]:,}" if fit.posterior.sampled else None
+    figures = fit.posterior.figures
+    return f"{figures['draws']:,.0f}" if "draws" in figures else None
 
 
 def _elpd(fit: Fitted) -> str | None:
     """The expected log predictive density by leave-one-out; only where it is asked for."""
-    if not fit.posterior.sampled:
+    if "draws" not in fit.posterior.figures:
         return None
     loo: Any = fit.loo()
     return f"{number(loo.elpd, 1)} ({number(loo.se, 1)})"
@@ -247,10 +246,9 @@ UNASKED = tuple(name for name in STATISTICS if name != "ELPD")
 
 def remarks(fits: Mapping[str, Fitted], layout: Layout) -> list[str]:
     """What the numbers are."""
-    sampled = [fit.posterior.sampled for fit in fits.values()]
-    point = "Estimates" if not any(sampled) else "Posterior means" if all(sampled) else "Estimates or posterior means"
-    spread = "standard errors" if not any(sampled) else "posterior standard deviations"
-    spread = "standard errors or posterior standard deviations" if any(sampled) and not all(sampled) else spread
+    words = sorted({fit.posterior.words for fit in fits.values()}, key=lambda w: w.point)
+    point = " or ".join(w.points for w in words).capitalize()
+    spread = " or ".join(w.spreads for w in words)
     below = {
         "se": f", {spread} in parentheses",
         "interval": f", {percent(layout.ci)} intervals in brackets",

@@ -129,14 +129,14 @@ def carried(given: Any, name: str, text: str) -> Any:
 
 def pointwise(fit: Fitted) -> np.ndarray:
     """Log density of each group left out: over theta's posterior, or at the maximum less one for each of theta."""
-    optimum = fit.posterior.outcome.optimum
-    if optimum is None:
+    if fit.posterior.kind.draws:
         return fit.loo(integrated=True).column("elpd")
+    theta = fit.posterior.theta
     free = sum(not p.fixed for p in fit.specification.system.hypers)
     if fit.specification.expanded:  # a group has several rows, which leave together
         each = [np.array([i]) for i in range(fit.nobs)]
-        return LeaveSetsOut(fit.specification, each).at(optimum.theta) - free / fit.nobs
-    return Cavities(fit.specification).at(optimum.theta).log_density - free / fit.nobs
+        return LeaveSetsOut(fit.specification, each).at(theta) - free / fit.nobs
+    return Cavities(fit.specification).at(theta).log_density - free / fit.nobs
 
 
 @dataclass(frozen=True, eq=False)

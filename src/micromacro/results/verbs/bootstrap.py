@@ -9,14 +9,15 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
-from ...engines.base import Outcome
 from ...engines.registry import run_engine
 from ...errors import EngineError, MicromacroError
 from ...families.cox import Cox
 from ...families.response import Response
 from ...notes import remark
 from ...posterior.base import Posterior
+from ...posterior.factory import posterior_of
 from ...posterior.intervals import quantiles
+from ...posterior.maximum import Maximum
 from ...posterior.replicate import simulated, with_response
 from ..fitted import Fitted
 from ..labels import shown_order
@@ -90,8 +91,8 @@ def bootstrap(
     EngineError
         For draws, for durations with interval or left censoring, and if fewer than two refits succeed.
     """
-    _check(fit, n)
-    jobs = [_Job(fit.posterior, seed) for seed in np.random.SeedSequence(random_seed).spawn(n)]
+    best = _check(fit, n)
+    jobs = [_Job(best, seed) for seed in np.random.SeedSequence(random_seed).spawn(n)]
     done = list(executor.map(_refit, jobs)) if executor is not None else [_refit(j) for j in jobs]
     good = [d for d in done if not isinstance(d, str)]
     failures = tuple(d for d in done if isinstance(d, str))
@@ -101,22 +102,23 @@ def bootstrap(
     return Bootstrap(pd.DataFrame(np.array(good), columns=names), fit.params.loc[names], failures)
 
 
-def _check(fit: Fitted, n: int) -> None:
-    if fit.posterior.outcome.optimum is None:
-        raise EngineError('the parametric bootstrap is for ml and reml: fit with engine="ml"')
+def _check(fit: Fitted, n: int) -> Maximum:
+    """The maximum of a fit whose outcome can be simulated."""
+    best = fit.posterior.maximised('the parametric bootstrap is for ml and reml: fit with engine="ml"')
     if fit.specification.response.weighted:
         raise EngineError("outcomes with observation weights cannot be simulated: no bootstrap")
     if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 2:
         raise EngineError(f"the number of bootstrap data sets must be a whole number from 2, not {n!r}")
+    return best
 
 
 @dataclass(frozen=True, eq=False)
 class _Job:
     """One data set: where it comes from, its seed, and further models that are to be fitted to it."""
 
-    posterior: Posterior
+    posterior: Maximum
     seed: np.random.SeedSequence
-    others: tuple[Posterior, ...] = ()
+    others: tuple[Maximum, ...] = ()
 
 
 def _kept(posterior: Posterior) -> list[str]:
@@ -130,21 +132,23 @@ def _kept(posterior: Posterior) -> list[str]:
 def _refit(job: _Job) -> np.ndarray | str:
     """Parameters fitted to simulated data, or what went wrong."""
     try:
-        outcome = _fitted(job.posterior, simulated(job.posterior, np.random.default_rng(job.seed)))
+        fitted = _fitted(job.posterior, simulated(job.posterior, np.random.default_rng(job.seed)))
     except (MicromacroError, np.linalg.LinAlgError) as error:
         return f"{type(error).__name__}: {error}"
-    values = dict(zip(outcome.specification.names, Posterior(outcome).estimate, strict=True))
+    values = dict(zip(fitted.specification.names, fitted.estimate, strict=True))
     return np.array([values[name] for name in _kept(job.posterior)])
 
 
-def _fitted(posterior: Posterior, response: Response) -> Outcome:
+def _fitted(posterior: Maximum, response: Response) -> Maximum:
     """The model of a fit, fitted to another outcome by the same engine."""
     specification = with_response(posterior.specification, response)
     settings = replace(posterior.outcome.settings, progress=False, executor=None)
     outcome = run_engine(posterior.outcome.engine, specification, settings)
-    if outcome.optimum is None or not np.isfinite(outcome.optimum.loglik):
-        raise EngineError("the likelihood of a simulated data set has no finite maximum")
-    return outcome
+    nowhere = "the likelihood of a simulated data set has no finite maximum"
+    best = posterior_of(outcome).maximised(nowhere)
+    if not np.isfinite(best.loglik):
+        raise EngineError(nowhere)
+    return best
 
 
 # -- likelihood-ratio tests ----------------------------------------------------------------------------------
@@ -154,9 +158,10 @@ def bootstrap_lr(
     larger: Fitted, smaller: Fitted, n: int, random_seed: int | None, executor: Executor | None
 ) -> LikelihoodRatio:  # fmt: skip
     """A likelihood-ratio test whose p-value comes from data simulated under the smaller model."""
-    plain = likelihood_ratio(larger.posterior.outcome, smaller.posterior.outcome)
-    _check(larger, n)
-    jobs = [_Job(smaller.posterior, s, (larger.posterior,)) for s in np.random.SeedSequence(random_seed).spawn(n)]
+    plain = likelihood_ratio(larger.posterior, smaller.posterior)
+    large = _check(larger, n)
+    small = smaller.posterior.maximised("")  # likelihood_ratio would have refused
+    jobs = [_Job(small, s, (large,)) for s in np.random.SeedSequence(random_seed).spawn(n)]
     run: Callable[[_Job], float] = _statistic
     values = np.array(list(executor.map(run, jobs)) if executor is not None else [run(j) for j in jobs])
     good = values[np.isfinite(values)]
@@ -177,8 +182,7 @@ def _statistic(job: _Job) -> float:
         large = _fitted(job.others[0], _in_order(response, job.posterior, job.others[0]))
     except (MicromacroError, np.linalg.LinAlgError):
         return float("nan")
-    assert small.optimum is not None and large.optimum is not None
-    return max(2.0 * (large.optimum.loglik - small.optimum.loglik), 0.0)
+    return max(2.0 * (large.loglik - small.loglik), 0.0)
 
 
 def _in_order(response: Response, of: Posterior, to: Posterior) -> Response:

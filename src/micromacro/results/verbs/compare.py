@@ -21,7 +21,7 @@ from ...posterior.leaveout.scores import standard_error
 from ..criticism.elpd import Elpd
 from ..fitted import Fitted, is_fit
 from ..outcomes import Outcomes, matched, outcomes_of, same_multiset
-from .inference import information_criteria, likelihood_ratio, same_columns
+from .inference import likelihood_ratio, same_columns
 
 OUT_OF_SAMPLE = ("loo", "integrated", "waic")
 CRITERIA = (*OUT_OF_SAMPLE, "aic", "bic", "evidence")
@@ -49,7 +49,7 @@ def compare(fits: Mapping[str, Fitted | Elpd], ic: str | None = None) -> pd.Data
 
 
 def _compare_fits(fits: dict[str, Fitted], ic: str | None) -> pd.DataFrame:
-    maximised = [name for name, fit in fits.items() if fit.posterior.outcome.optimum is not None]
+    maximised = [name for name, fit in fits.items() if not fit.posterior.kind.draws]
     if ic is None:
         ic = "aic" if len(maximised) == len(fits) else "loo"
     if ic not in CRITERIA:
@@ -215,8 +215,9 @@ def _likelihood_table(fits: dict[str, Fitted], ic: str) -> pd.DataFrame:
     _check_likelihoods(fits, ic)
     rows: dict[str, dict[str, Any]] = {}
     for name, fit in fits.items():
-        aic, bic, k = information_criteria(fit.posterior.outcome)
-        rows[name] = {"loglik": fit.loglik, "parameters": k, "aic": aic, "bic": bic}
+        best = fit.posterior.maximised(f'{ic} belongs to maximum likelihood: fit with engine="ml"')
+        criteria = {which: best.information(which) for which in ("aic", "bic")}
+        rows[name] = {"loglik": best.loglik, "parameters": best.free} | criteria
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("model").sort_values(ic, kind="stable")
     gap = table[ic].to_numpy() - table[ic].to_numpy().min()
     table["difference"] = gap
@@ -239,12 +240,12 @@ def _check_likelihoods(fits: dict[str, Fitted], ic: str) -> None:
                 f"{first!r} is by {fit.engine}, {name!r} by {other.engine}, and {ic} of the one means nothing beside "
                 "the other's: fit both by ml"
             )
-        if fit.engine == "reml" and not same_columns(fit.specification, other.specification):
+        if fit.posterior.kind.restricted and not same_columns(fit.specification, other.specification):
             raise EngineError(
                 f"REML likelihoods of models with different coefficients or columns ({first!r} and {name!r}) cannot be "
                 'compared: fit both with engine="ml"'
             )
-    penalised = {name: one.posterior.outcome.optimum.penalised for name, one in fits.items()}  # type: ignore[union-attr]
+    penalised = {name: one.posterior.maximised(ic).optimum.penalised for name, one in fits.items()}
     if len(set(penalised.values())) > 1:
         shown = ", ".join(name for name, is_penalised in penalised.items() if is_penalised)
         raise EngineError(f"{shown} is penalised by priors and others are not: fit all with the same priors, or none")
@@ -253,7 +254,7 @@ def _check_likelihoods(fits: dict[str, Fitted], ic: str) -> None:
 def _test(larger: Fitted, smaller: Fitted) -> Any:
     """The test where the models are nested, else None; what the test itself doubts is no test here."""
     try:
-        test = likelihood_ratio(larger.posterior.outcome, smaller.posterior.outcome)
+        test = likelihood_ratio(larger.posterior, smaller.posterior)
     except MicromacroError:
         return None
     return test if test.valid else None
@@ -261,10 +262,7 @@ def _test(larger: Fitted, smaller: Fitted) -> Any:
 
 def _evidence_table(fits: dict[str, Fitted]) -> pd.DataFrame:
     """Log evidence, its Monte Carlo error, log Bayes factors against the best, probabilities at equal prior odds."""
-    found = {
-        name: fit.log_evidence("bridge" if fit.engine in ("mcmc", "nuts") else "laplace", random_seed=0)
-        for name, fit in fits.items()
-    }
+    found = {name: fit.log_evidence(fit.posterior.evidence_method, random_seed=0) for name, fit in fits.items()}
     order = sorted(found, key=lambda name: -found[name].value)
     value = np.array([found[name].value for name in order])
     weight = np.exp(value - value[0])

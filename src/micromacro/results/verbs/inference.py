@@ -9,13 +9,13 @@ import numpy as np
 from scipy import special
 from scipy.optimize import root_scalar
 
-from ...engines.base import Outcome
 from ...engines.likelihood.problem import problem_of
-from ...engines.registry import engine_of
 from ...engines.search import Bounds, climb
 from ...errors import EngineError, ModelError
 from ...model.specification import Specification
 from ...notes import Note, caution, remark
+from ...posterior.base import Posterior
+from ...posterior.maximum import Maximum
 from ..outcomes import matched, outcomes_of, same_multiset
 
 #: Family and one within it: the parameter that tells them apart, and whether it is infinite under the smaller one.
@@ -70,43 +70,42 @@ class LikelihoodRatio:
     __repr__ = __str__
 
 
-def likelihood_ratio(larger: Outcome, smaller: Outcome) -> LikelihoodRatio:
+def likelihood_ratio(large: Posterior, small: Posterior) -> LikelihoodRatio:
     r"""Test a smaller model within a larger one.
 
     With k of the dropped parameters at their bound (sds at zero, what tells a family from its limit) and d others, the
     null distribution is the mixture :math:`2^{-k}\sum_j \binom{k}{j} \chi^2_{d+j}` (Self and Liang 1987, for
     independent boundaries; conservative otherwise).
     """
-    for outcome in (larger, smaller):
-        _check_comparable(outcome)
-    if larger.engine != smaller.engine:
-        raise EngineError(f"one fit is by {larger.engine}, the other by {smaller.engine}: fit both by ml")
+    larger, smaller = _comparable(large), _comparable(small)
+    if larger.kind != smaller.kind:
+        engines = (larger.outcome.engine, smaller.outcome.engine)
+        raise EngineError(f"one fit is by {engines[0]}, the other by {engines[1]}: fit both by ml")
     a, b = larger.specification, smaller.specification
     limit = _limit(a, b)
     if not same_rows(a, b):
         raise ModelError("the two fits are not of the same outcomes: a likelihood-ratio test needs equal data")
     big = {p.name: p for p in a.parameters if not p.fixed}
-    small = {p.name: p for p in b.parameters if not p.fixed}
+    few = {p.name: p for p in b.parameters if not p.fixed}
     _check_fixed(a, b)
-    extra = [n for n in small if n not in big]
-    if larger.engine == "reml" and not same_columns(a, b):
+    extra = [n for n in few if n not in big]
+    if larger.kind.restricted and not same_columns(a, b):
         raise EngineError(
             "REML likelihoods of models with different coefficients or columns cannot be compared: use ml"
         )
-    df = len(big) - len(small)
+    df = len(big) - len(few)
     if df <= 0:
         raise ModelError(
-            f"the model to compare with must be the smaller one: it has {len(small)} parameters, this {len(big)}"
+            f"the model to compare with must be the smaller one: it has {len(few)} parameters, this {len(big)}"
         )
     if extra:
         raise ModelError(
             f"the models are not nested: the smaller one has {', '.join(extra)}, which the larger has not; "
             "compare them by AIC"
         )
-    assert larger.optimum is not None and smaller.optimum is not None
-    statistic = 2.0 * (larger.optimum.loglik - smaller.optimum.loglik)
+    statistic = 2.0 * (larger.loglik - smaller.loglik)
     statistic = 0.0 if abs(statistic) < 1e-6 else statistic
-    dropped = [p for n, p in big.items() if n not in small]
+    dropped = [p for n, p in big.items() if n not in few]
     held = {p.name: p.start for p in b.parameters if p.fixed}
     boundary = sum((p.kind == "sd" and held.get(p.name, 0.0) == 0.0) or p.name == limit for p in dropped)
     notes = []
@@ -202,15 +201,16 @@ def _upper(x: float, df: int) -> float:
     return float(special.chdtrc(df, x)) if df > 0 else float(x <= 0.0)
 
 
-def _check_comparable(outcome: Outcome) -> None:
-    if outcome.optimum is None:
-        raise EngineError('lr_test compares fits by maximum likelihood: fit both with engine="ml"')
-    if outcome.engine == "reml" and outcome.specification.weight_parameters:
+def _comparable(posterior: Posterior) -> Maximum:
+    """The maximum, where its likelihood may be compared."""
+    best = posterior.maximised('lr_test compares fits by maximum likelihood: fit both with engine="ml"')
+    if best.scaled:
         raise EngineError(
             "no likelihood-ratio test from REML with estimated weights: its likelihood depends on their scale"
         )
-    if outcome.optimum.penalised:
+    if best.optimum.penalised:
         raise EngineError("no likelihood-ratio test from a penalised fit: leave the priors out")
+    return best
 
 
 def _unidentified(larger: Specification, smaller: Specification) -> list[Note]:
@@ -230,21 +230,20 @@ def _unidentified(larger: Specification, smaller: Specification) -> list[Note]:
     return [caution("not-identified", text, *lost)]
 
 
-def profile_interval(outcome: Outcome, name: str, ci: float) -> tuple[float, float]:
+def profile_interval(posterior: Posterior, name: str, ci: float) -> tuple[float, float]:
     """Profile-likelihood interval of an entry of theta: weight parameters, sds, sigma.
 
     An end that the likelihood does not reach is infinite (or zero for an sd).
     """
-    if outcome.optimum is None:
-        raise EngineError("profile intervals are for ml and reml; intervals of draws are quantiles")
-    specification, optimum = outcome.specification, outcome.optimum
+    best = posterior.maximised("profile intervals are for ml and reml; intervals of draws are quantiles")
+    specification, optimum = best.specification, best.optimum
     hypers = specification.system.hypers
     names = [p.name for p in hypers if p.kind != "cut" and not p.fixed]
     if name not in names:
         raise ModelError(f"profile intervals are for {', '.join(names)}, not {name!r}")
     k = [p.name for p in hypers].index(name)
     drop = 0.5 * float(special.chdtri(1, 1.0 - ci))
-    gap = _Profile(outcome, k, drop)
+    gap = _Profile(best, k, drop)
     se = math.sqrt(optimum.covariance[k, k]) if optimum.covariance[k, k] > 0 else 0.25 * (abs(optimum.theta[k]) + 1.0)
     low, high = hypers[k].prior.support
     if hypers[k].positive:
@@ -259,14 +258,12 @@ def profile_interval(outcome: Outcome, name: str, ci: float) -> tuple[float, flo
 class _Profile:
     """Height of the profile likelihood above the level that bounds the interval, as a function of one entry."""
 
-    def __init__(self, outcome: Outcome, k: int, drop: float):
+    def __init__(self, posterior: Maximum, k: int, drop: float):
         self.k = k
-        self.outcome = outcome
-        specification = outcome.specification
-        assert outcome.optimum is not None
-        self.best = outcome.optimum
+        specification = posterior.specification
+        self.best = posterior.optimum
         self.level = self.best.objective - drop
-        problem = problem_of(specification, engine_of(outcome.engine).restricted)
+        problem = problem_of(specification, posterior.kind.restricted)
         self.coordinates, self.objective = problem.coordinates, problem.objective
         self.point = problem.marginal.point(self.best.theta, self.best.x)
         self.last = self.coordinates.from_theta(self.point)
@@ -327,20 +324,3 @@ class _Profile:
                 return limit
             inner, outer = outer, at + 2.0 * (outer - at)
         return math.inf if step > 0 else -math.inf
-
-
-def information_criteria(outcome: Outcome) -> tuple[float, float, int]:
-    """AIC, BIC and the number of parameters of a fit by ml or reml."""
-    if outcome.optimum is None:
-        raise EngineError('AIC and BIC belong to maximum likelihood: fit with engine="ml"')
-    if outcome.engine == "reml" and outcome.specification.weight_parameters:
-        raise EngineError(
-            "no AIC or BIC from REML with estimated weights: its likelihood depends on how they are scaled"
-        )
-    k = sum(not p.fixed for p in outcome.specification.parameters)
-    n = outcome.specification.groups
-    loglik = outcome.optimum.loglik
-    return -2.0 * loglik + 2.0 * k, -2.0 * loglik + math.log(n) * k, k
-
-
-__all__ = ["LikelihoodRatio", "information_criteria", "likelihood_ratio", "profile_interval"]

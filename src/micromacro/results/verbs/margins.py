@@ -25,11 +25,12 @@ from ...errors import DataError, EngineError, ModelError
 from ...posterior.base import Posterior
 from ...posterior.design import new_tables, place
 from ...posterior.estimand import Contrast, Estimand, only
-from ...posterior.quantities import Quantity, find_quantity, transform
+from ...posterior.quantities import Quantity, find_quantity
+from ...posterior.scales import transform
 from ...table.memberships import Tables
 from ..fitted import Fitted
 from ..labels import group_column, shown_order
-from ..tables.estimands import estimand_table
+from ..tables.labelled import labelled
 from .scenarios import (
     Where,
     affected,
@@ -307,15 +308,17 @@ class _Task:
         sets, average, counts = self._sets(scenarios[0], mask)
         specification = self.posterior.specification
         places = [place(specification, None if t is specification.tables else t) for t in scenarios]
-        estimand = Estimand(self.posterior, places, self.quantity, contrast, average, self.effects, self.new_effects)
-        table, _ = estimand_table(estimand, self.ci, np.random.default_rng(self.random_seed), _MOST)
-        if table.iloc[:, 0].isna().any():
+        estimand = Estimand(specification, places, self.quantity, contrast, average, self.effects, self.new_effects)
+        rng = np.random.default_rng(self.random_seed)
+        numbers = self.posterior.estimand(estimand, self.ci, rng, _MOST)
+        if np.isnan(numbers.point).any():
             raise DataError(
                 f"the model is not finite with {labels or 'these data'}: a transformation has no value there"
             )
         categories = self.quantity.categories
         many = max(len(categories), 1)
         left = pd.concat([sets] * many, ignore_index=True)
+        table = labelled(numbers, self.posterior.words, left.index)
         if categories:
             left["category"] = np.repeat(list(categories), len(sets))
         for k, (name, value) in enumerate(labels.items()):

@@ -18,13 +18,13 @@ import pandas as pd
 from ...effects.base import Effects
 from ...errors import ModelError
 from ...posterior.base import Posterior
-from ...posterior.intervals import check_level, quantiles
-from ...posterior.normal import as_draws
+from ...posterior.intervals import check_level, of_draws, quantiles
+from ...posterior.sampled import Sampled
 from ...table.levels import Levels
 from ...terms.member.roles import RolesPart
 from ...terms.member.term import MemberPart
 from ..fitted import Fitted
-from ..tables.summary import draw_table
+from ..tables.labelled import labelled
 
 MOST = 1000
 
@@ -69,8 +69,8 @@ class Members:
         )
 
     @cached_property
-    def _posterior(self) -> Posterior:
-        return as_draws(self._fitted, MOST, np.random.default_rng(self._seed))
+    def _posterior(self) -> Sampled:
+        return self._fitted.as_sampled(MOST, np.random.default_rng(self._seed))
 
     @cached_property
     def _index(self) -> int:
@@ -149,7 +149,7 @@ class Members:
             )
         effects = self._posterior.effect_draws(index)
         effects = effects.reshape(-1, effects.shape[-1])
-        effects, ids = effects[_kept(len(effects))], labels[0][1]
+        effects, ids = effects[self._posterior.kept(MOST)], labels[0][1]
         if len(labels) > 1:
             effects, ids = effects[:, labels[1][1] == self._term(term, structure.terms)], ids[:: len(structure.terms)]
         elif term not in (None, "1"):
@@ -191,12 +191,13 @@ class Members:
         members, groups = self._part.levels.values, levels.values
         if by == "membership":
             left = pd.DataFrame({"group": groups[rows.group], "member": members[rows.member]})
-            return pd.concat([left, draw_table(each, ci, left.index)], axis=1)
+            return pd.concat([left, labelled(of_draws(each, ci), Sampled.words, left.index)], axis=1)
         if by not in ("member", "group"):
             raise ModelError(f'by= is "member", "membership" or "group", not {by!r}')
         codes, ids = (rows.member, members) if by == "member" else (rows.group, groups)
         summed = np.stack([np.bincount(codes, e, len(ids)) for e in each])
-        return draw_table(summed, ci, pd.Index(ids, name=self.name if by == "member" else levels.name))
+        index = pd.Index(ids, name=self.name if by == "member" else levels.name)
+        return labelled(of_draws(summed, ci), Sampled.words, index)
 
     def _each_membership(self) -> np.ndarray:
         """Contributions (draws, memberships)."""
@@ -262,10 +263,5 @@ class Members:
             "largest": np.maximum.reduceat(middle, start), "heaviest": self._part.levels.values[heaviest],
         }  # fmt: skip
         index = pd.Index(levels.values[group[start]], name=levels.name)
-        rest = draw_table(effective, ci, index).rename(columns={"mean": "effective"})
+        rest = labelled(of_draws(effective, ci), Sampled.words, index).rename(columns={"mean": "effective"})
         return pd.concat([pd.DataFrame(columns, index=index), rest], axis=1)
-
-
-def _kept(count: int) -> np.ndarray:
-    """The draws that :meth:`Posterior.thinned` keeps."""
-    return np.unique(np.linspace(0, count - 1, min(MOST, count)).astype(int))

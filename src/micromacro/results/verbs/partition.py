@@ -13,51 +13,38 @@ a maximum. There, uncertainty comes from draws of the normal approximation (:mod
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from ...errors import DataError, EngineError, ModelError
-from ...posterior.base import Posterior
+from ...posterior.base import Posterior, Statistic
 from ...posterior.design import Predictor, place
-from ...posterior.intervals import quantiles, spread
-from ...posterior.normal import as_draws
 from ...posterior.variance import link_variance, shares
 from ..fitted import Fitted
 from ..labels import group_index, shown_order
-from ..tables.summary import draw_table
+from ..tables.labelled import labelled
 from ..tables.variance import variance_table
 
 MOST = 400
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(21)
 _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
-Statistic = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def summarised(
     posterior: Posterior, statistic: Statistic, ci: float, random_seed: int | None, index: pd.Index, most: int = MOST
 ) -> pd.DataFrame:
-    """A statistic (k,) of (theta, x) over draws: mean, sd, lower, upper; at a maximum estimate, se, lower, upper."""
-    drawn = as_draws(posterior, most, np.random.default_rng(random_seed))
-    values = np.stack([statistic(t, x) for t, x in zip(*drawn.thinned(most), strict=True)])
-    if posterior.sampled:
-        return draw_table(values, ci, index)
-    optimum = posterior.outcome.optimum
-    assert optimum is not None
-    low, high = quantiles(values, ci)
-    columns = {
-        "estimate": statistic(optimum.theta, optimum.x), "se": spread(values), "lower": low, "upper": high,
-    }  # fmt: skip
-    return pd.DataFrame(columns, index=index)
+    """A statistic (k,) of (theta, x) that has no simple standard error, as a table."""
+    numbers = posterior.numbers_by_draws(statistic, ci, np.random.default_rng(random_seed), most)
+    return labelled(numbers, posterior.words, index)
 
 
 class Levels:
     """Variances that every level brings to every group, at any (theta, x)."""
 
     def __init__(self, posterior: Posterior):
-        self.posterior = posterior
         self.specification = posterior.specification
         self.family: Any = self.specification.family
         self.predictor = Predictor(place(self.specification, None), self.specification.system)
@@ -84,7 +71,7 @@ class Levels:
     def link(self, theta: np.ndarray) -> np.ndarray:
         """Variance (levels + 1, groups) on the link scale, the residual last."""
         self.predictor.entries(theta)
-        rest = link_variance(self.posterior, theta)
+        rest = link_variance(self.specification, theta)
         if rest is None:
             raise EngineError(
                 f'family {self.family.name} has no agreed variance on the link scale: ask for scale="response"'
@@ -174,8 +161,8 @@ def partition(
     most = MOST if scale == "link" else MOST // 2
     everything = summarised(posterior, both, ci, random_seed, index.append(index), most)
     table = everything.iloc[: len(index)]
-    first, second = table.columns[:2]
-    table = table.rename(columns={first: "share", second: "share_sd" if posterior.sampled else "share_se"})
+    words = posterior.words
+    table = table.rename(columns={words.point: "share", words.spread: f"share_{words.spread}"})
     table.insert(0, "variance", everything.iloc[len(index) :, 0].to_numpy())
     if by == "group":  # groups as users see them
         rows = shown_order(posterior.specification, None)[:, None] * len(level) + np.arange(len(level))
@@ -237,7 +224,8 @@ def group_correlation(
         table = summarised(posterior, lambda t, _: _matrix(posterior, covariance(t).sum(axis=0), t, of).ravel(), ci,
                            random_seed, pd.RangeIndex(len(places) ** 2))  # fmt: skip
         return pd.DataFrame(table.iloc[:, 0].to_numpy().reshape(len(places), -1), labels, labels.rename(None))
-    residual = link_variance(posterior, np.array([p.start for p in posterior.specification.system.hypers])) is not None
+    starts = np.array([p.start for p in posterior.specification.system.hypers])
+    residual = link_variance(posterior.specification, starts) is not None
     names = [*levels.names, "total", "correlation", *(["outcome correlation"] if residual else [])]
 
     def statistic(theta: np.ndarray, _: np.ndarray) -> np.ndarray:
@@ -254,7 +242,7 @@ def _matrix(posterior: Posterior, covariance: np.ndarray, theta: np.ndarray, of:
     if of == "covariance":
         return covariance
     if of == "outcome":
-        rest = link_variance(posterior, theta)
+        rest = link_variance(posterior.specification, theta)
         if rest is None:
             raise EngineError(f"family {posterior.specification.family.name} has no agreed variance on the link scale")
         if np.isinf(rest):
@@ -301,7 +289,7 @@ def r2(fit: Fitted, method: str | None = None, *, ci: float = 0.95, random_seed:
         Indexed by marginal and conditional: mean, sd, lower, upper, or estimate, se, lower, upper.
     """
     posterior = fit.posterior
-    method = ("bayes" if posterior.sampled else "nakagawa") if method is None else method
+    method = posterior.r_squared if method is None else method
     if method not in ("bayes", "nakagawa"):
         raise EngineError(f'method= is "bayes" or "nakagawa", not {method!r}')
     levels = Levels(posterior)

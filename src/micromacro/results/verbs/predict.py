@@ -10,17 +10,16 @@ import pandas as pd
 from scipy import sparse
 
 from ...errors import EngineError, ModelError
+from ...model.specification import Specification
 from ...posterior.base import Posterior
 from ...posterior.design import new_tables, place
-from ...posterior.estimand import Estimand, only, wald
-from ...posterior.intervals import check_level, quantiles
-from ...posterior.normal import as_draws
+from ...posterior.estimand import Estimand, only
+from ...posterior.intervals import check_level
 from ...posterior.quantities import KINDS, Quantity, find_quantity, has_trials, response_values
 from ...table.memberships import Tables
 from ..fitted import Fitted
 from ..labels import group_index, shown_order
-from ..tables.estimands import estimand_table
-from ..tables.summary import draw_table
+from ..tables.labelled import labelled
 
 MOST = 2000
 
@@ -82,14 +81,15 @@ def predict(
         if draws:
             return _labelled(made[:, None], index, (), kind, order)
         return _response_table(posterior, tables, new_effects, made, ci, index).iloc[order]
-    estimand = group_estimand(posterior, tables, kind, new_effects)
+    estimand = group_estimand(specification, tables, kind, new_effects)
     categories = estimand.quantity.categories
     if draws:
-        estimand.posterior = as_draws(posterior, MOST, rng)
-        return _labelled(estimand.draws(MOST, rng), index, categories, kind, order)
-    table = estimand_table(estimand, ci, rng, MOST)[0]
+        made = posterior.as_sampled(MOST, rng).estimand_draws(estimand, rng, MOST)
+        return _labelled(made, index, categories, kind, order)
+    numbers = posterior.estimand(estimand, ci, rng, MOST)
     if not categories:
-        return table.set_axis(index).iloc[order]
+        return labelled(numbers, posterior.words, index).iloc[order]
+    table = labelled(numbers, posterior.words, pd.RangeIndex(len(numbers.point)))
     rows = order[:, None] + len(index) * np.arange(len(categories))  # the categories of each group together
     return table.iloc[rows.ravel()].set_axis(_with_categories(index[order], categories))
 
@@ -98,15 +98,15 @@ def _unknown(kind: str) -> str:
     raise EngineError(f"kind= is one of {', '.join((*KINDS, 'response'))}, not {kind!r}")
 
 
-def group_estimand(posterior: Posterior, tables: Tables | None, kind: str, new_effects: str) -> Estimand:
+def group_estimand(specification: Specification, tables: Tables | None, kind: str, new_effects: str) -> Estimand:
     """A quantity of every group, effects as estimated."""
-    return _of_groups(posterior, tables, find_quantity(posterior.specification, kind), new_effects)
+    return _of_groups(specification, tables, find_quantity(specification, kind), new_effects)
 
 
-def _of_groups(posterior: Posterior, tables: Tables | None, quantity: Quantity, new_effects: str) -> Estimand:
-    where = place(posterior.specification, tables)
+def _of_groups(specification: Specification, tables: Tables | None, quantity: Quantity, new_effects: str) -> Estimand:
+    where = place(specification, tables)
     each = sparse.eye_array(where.groups, format="csr")
-    return Estimand(posterior, [where], quantity, only(quantity.scale), each, "conditional", new_effects)
+    return Estimand(specification, [where], quantity, only(quantity.scale), each, "conditional", new_effects)
 
 
 def expected(posterior: Posterior) -> pd.Series:
@@ -117,9 +117,9 @@ def expected(posterior: Posterior) -> pd.Series:
     quantity = find_quantity(specification, "mean")
     if entry is not None:
         quantity = replace(quantity, of=lambda eta, own: family.mean_after(eta, own, entry)[None])
-    estimand = _of_groups(posterior, None, quantity, "draw")
-    table = estimand_table(estimand, 0.95, np.random.default_rng(), MOST)[0]
-    return table.set_axis(group_index(specification, None)).iloc[shown_order(specification, None), 0]
+    estimand = _of_groups(specification, None, quantity, "draw")
+    point = posterior.estimand(estimand, 0.95, np.random.default_rng(0), MOST).point
+    return pd.Series(point, group_index(specification, None)).iloc[shown_order(specification, None)]
 
 
 def _responses(
@@ -130,9 +130,9 @@ def _responses(
     values = response_values(specification, None if tables is None else tables.groups)
     if values is None and specification.response.values is not None and has_trials(specification):
         raise ModelError("responses need the numbers of trials")
-    estimand = group_estimand(as_draws(posterior, MOST, rng), tables, "linear", new_effects)
-    eta = estimand.draws(MOST, rng)[:, 0]
-    own = zip(eta, specification.own(*estimand.posterior.thinned(MOST)), strict=True)
+    sampled = posterior.as_sampled(MOST, rng)
+    eta = sampled.estimand_draws(group_estimand(specification, tables, "linear", new_effects), rng, MOST)[:, 0]
+    own = zip(eta, specification.own(*sampled.thinned(MOST)), strict=True)
     if tables is None:
         return np.stack([specification.outcomes(e, o, rng) for e, o in own])
     return np.stack([specification.family.simulate(e, o, rng, values) for e, o in own])
@@ -142,24 +142,12 @@ def _response_table(
     posterior: Posterior, tables: Tables | None, new_effects: str, made: np.ndarray, ci: float, index: pd.Index
 ) -> pd.DataFrame:
     """Means and quantiles of simulated outcomes; exact at the maximum of a Gaussian model."""
-    if posterior.sampled:
-        return draw_table(made, ci, index)
-    specification, optimum = posterior.specification, posterior.outcome.optimum
-    assert optimum is not None
-    middle, se = group_estimand(posterior, tables, "mean", new_effects).delta()
-    middle, se = middle[0], se[0]
-    if specification.family.conjugate:
-        se = np.sqrt(se**2 + optimum.theta[specification.system.family_start] ** 2)
-        low, high = wald(middle, se, ci, "plain")
-    else:
-        if tables is None and specification.entry is not None:
-            middle = made.mean(axis=0)
-        se = made.std(axis=0, ddof=1)
-        low, high = quantiles(made, ci)
-        values = response_values(specification, None if tables is None else tables.groups)
-        if has_trials(specification) and values is not None:
-            middle = middle * values[1]
-    return pd.DataFrame({"estimate": middle, "se": se, "lower": low, "upper": high}, index=index)
+    specification = posterior.specification
+    late = tables is None and specification.entry is not None
+    mean = None if late else group_estimand(specification, tables, "mean", new_effects)
+    values = response_values(specification, None if tables is None else tables.groups)
+    many = values[1] if has_trials(specification) and values is not None else np.ones(len(index))
+    return labelled(posterior.responses(made, mean, many, ci), posterior.words, index)
 
 
 def _with_categories(index: pd.Index, categories: tuple[str, ...]) -> pd.MultiIndex:

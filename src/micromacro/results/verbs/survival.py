@@ -19,11 +19,11 @@ from ...model.specification import Specification
 from ...posterior.base import Posterior
 from ...posterior.design import new_tables, place
 from ...posterior.estimand import Estimand, only
-from ...posterior.intervals import check_level
+from ...posterior.intervals import Numbers, check_level
 from ...posterior.quantities import Quantity
 from ..fitted import Fitted
 from ..labels import group_column, shown_order
-from ..tables.estimands import estimand_table
+from ..tables.labelled import labelled
 from .predict import MOST
 
 POINTS = 50  # times of a curve, where none are given
@@ -83,8 +83,9 @@ def survival(
     blocks = []
     for some in np.array_split(at, range(many, len(at), many)):
         quantity = Quantity("survival", _survive(family, some), tuple(map(str, some)), "logit")
-        estimand = Estimand(posterior, [where], quantity, only("logit"), each, "conditional", new_effects)
-        table = estimand_table(estimand, ci, np.random.default_rng(random_seed), MOST)[0]
+        estimand = Estimand(specification, [where], quantity, only("logit"), each, "conditional", new_effects)
+        numbers = posterior.estimand(estimand, ci, np.random.default_rng(random_seed), MOST)
+        table = labelled(numbers, posterior.words, pd.RangeIndex(len(numbers.point)))
         table.insert(0, "time", np.repeat(some, where.groups))
         table.insert(0, name, np.tile(ids, len(some)))
         blocks.append(table)
@@ -167,25 +168,26 @@ def baseline(fit: Fitted, ci: float = 0.95) -> pd.DataFrame:
     length = stops - starts
     hazard = _baseline(posterior, lambda own: np.exp(own), ci)
     cumulative = _baseline(posterior, lambda own: np.cumsum(np.exp(own) * length), ci)
-    value, error = hazard.columns[:2]
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
             "start": starts, "stop": stops,
-            "hazard": hazard[value], error: hazard[error], "lower": hazard["lower"], "upper": hazard["upper"],
-            "cumulative": cumulative[value], f"cumulative_{error}": cumulative[error],
-            "cumulative_lower": cumulative["lower"], "cumulative_upper": cumulative["upper"],
+            "hazard": hazard.point, posterior.words.spread: hazard.spread, "lower": hazard.lower, "upper": hazard.upper,
+            "cumulative": cumulative.point, f"cumulative_{posterior.words.spread}": cumulative.spread,
+            "cumulative_lower": cumulative.lower, "cumulative_upper": cumulative.upper,
         }
-    ).set_axis(pd.Index([f"baseline.{k}" for k in range(1, len(stops) + 1)], name="interval"))  # fmt: skip
+    )  # fmt: skip
+    return table.set_axis(pd.Index([f"baseline.{k}" for k in range(1, len(stops) + 1)], name="interval"))
 
 
-def _baseline(posterior: Posterior, of: Any, ci: float) -> pd.DataFrame:
+def _baseline(posterior: Posterior, of: Any, ci: float) -> Numbers:
     """A function of the log hazards (intervals,), interval by interval, with its uncertainty."""
-    where = place(posterior.specification, None)
+    specification = posterior.specification
+    where = place(specification, None)
     first = sparse.csr_array(([1.0], ([0], [0])), shape=(1, where.groups))  # the same for all groups
-    family: Any = posterior.specification.family
+    family: Any = specification.family
     count = len(family.cuts) + 1
     quantity = Quantity(
         "baseline", lambda eta, own: of(own)[:, None] + 0.0 * eta[None], tuple(map(str, range(count))), "log"
     )
-    estimand = Estimand(posterior, [where], quantity, only("log"), first, "conditional", "zero")
-    return estimand_table(estimand, ci, np.random.default_rng(0), MOST)[0]
+    estimand = Estimand(specification, [where], quantity, only("log"), first, "conditional", "zero")
+    return posterior.estimand(estimand, ci, np.random.default_rng(0), MOST)

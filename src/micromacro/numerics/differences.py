@@ -1,0 +1,56 @@
+"""Derivatives by central differences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+import numpy as np
+
+Of = TypeVar("Of", np.ndarray, float)
+
+
+def central(along: Callable[[float], Of], h: float) -> Of:
+    """The derivative at zero of a function of one number: (f(h) - f(-h)) / 2h.
+
+    The function is evaluated at h first; what it gives must not be overwritten by the next evaluation.
+    """
+    return (along(h) - along(-h)) / (2.0 * h)
+
+
+def relative_step(at: float, size: float, least: float = 1e-2) -> float:
+    """A step of `size` times the number's own, which counts as `least` where it is smaller."""
+    return size * max(abs(at), least)
+
+
+def slopes(
+    function: Callable[[np.ndarray], np.ndarray],
+    at: np.ndarray,
+    steps: np.ndarray,
+    places: Iterable[int] | None = None,
+) -> np.ndarray:
+    """Derivatives (rows, n) of a function (rows,) of `at` (n,), one entry moving at a time.
+
+    Parameters
+    ----------
+    function : function
+    at : (n,) array
+    steps : (n,) array
+        How far each entry moves either way.
+    places : iterable of int, optional
+        The entries that move; the columns of the others are zero. All of them without it.
+    """
+    columns = {}
+    for k in range(len(at)) if places is None else places:
+
+        def along(h: float, k: int = int(k)) -> np.ndarray:
+            moved = at.copy()
+            moved[k] = at[k] + h
+            return function(moved)
+
+        columns[int(k)] = central(along, float(steps[k]))
+    rows = len(next(iter(columns.values()))) if columns else len(function(at))
+    out = np.zeros((rows, len(at)))
+    for k, column in columns.items():
+        out[:, k] = column
+    return out

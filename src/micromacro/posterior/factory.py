@@ -1,0 +1,16 @@
+"""The posterior of what an engine returned."""
+
+from __future__ import annotations
+
+from ..engines.base import Outcome
+from .base import Posterior
+from .maximum import Maximum
+from .sampled import Sampled
+
+
+def posterior_of(outcome: Outcome) -> Posterior:
+    """Sampled where the engine gave draws, else a maximum."""
+    if outcome.draws is not None:
+        return Sampled(outcome, outcome.draws)
+    assert outcome.optimum is not None  # an engine gives one of the two
+    return Maximum(outcome, outcome.optimum)

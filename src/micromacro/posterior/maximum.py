@@ -1,0 +1,348 @@
+r"""A posterior known by its maximum and the curvature there: estimates, standard errors, the delta method.
+
+With g a number, H the Hessian in x given theta, V the covariance of theta and
+:math:`D = dg/d\theta + (dg/dx)(d\hat x/d\theta)`,
+
+.. math:: \mathrm{Var}(g) = \frac{dg}{dx} H^{-1} \frac{dg}{dx}' + D V D',
+
+joint in theta, coefficients and effects; effects that the fit has not seen add the variance of their population.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Any, Never
+
+import numpy as np
+from scipy import special
+
+from ..engines.base import Optimum, Outcome
+from ..engines.factor import conditional_factor
+from ..engines.health import Health, judge
+from ..errors import EngineError
+from ..numerics.cholesky import inverse_quadratics, solve_lower
+from ..numerics.differences import central, relative_step, slopes
+from ..terms.member.weighing import Block
+from .base import OfTheta, Posterior, Statistic, weights_there
+from .estimand import Estimand
+from .intervals import Numbers, Words, normal_quantile, of_draws, of_normal, quantiles, spread
+from .normal import normal_draws
+from .sampled import Sampled
+from .statements import Statement
+
+
+class Maximum(Posterior):
+    """Estimates and their joint covariance; intervals are Wald's.
+
+    Parameters
+    ----------
+    outcome : Outcome
+        What the engine returned.
+    optimum : Optimum
+        The maximum in it.
+    """
+
+    words = Words("estimate", "se", "Estimates", "standard errors")
+    r_squared = "nakagawa"
+    wald_note = ""
+    instead_of_wald = 'use lr_test, which knows the mixture, or its bootstrap (method="bootstrap")'
+
+    def __init__(self, outcome: Outcome, optimum: Optimum):
+        super().__init__(outcome)
+        self.optimum = optimum
+
+    # -- parameters --------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def health(self) -> Health:
+        """The engine's verdict on the fit."""
+        return judge(self.outcome, None, None)
+
+    @cached_property
+    def estimate(self) -> np.ndarray:
+        """The maximum (parameters,)."""
+        return self.specification.collect(self.optimum.theta, self.optimum.x)
+
+    @property
+    def theta(self) -> np.ndarray:
+        """The maximum (q,)."""
+        return self.optimum.theta
+
+    @cached_property
+    def covariance(self) -> np.ndarray:
+        """The inverse joint Hessian (parameters, parameters); nan on a boundary."""
+        optimum = self.optimum
+        q = len(optimum.theta)
+        collector = self.specification.collector.copy()
+        collector[:, :q] = collector[:, :q] @ self.specification.reported_slope(optimum.theta)
+        out = collector @ optimum.covariance @ collector.T
+        missing = np.isnan(optimum.variance(collector)) | self.ended
+        out[missing] = np.nan
+        out[:, missing] = np.nan
+        return out
+
+    @cached_property
+    def ended(self) -> np.ndarray:
+        """Which parameters lie on a boundary (parameters,)."""
+        hypers = self.specification.system.hypers
+        names = [p.name for p, at in zip(hypers, self.optimum.boundary, strict=True) if at]
+        return np.isin(self.specification.names, names)
+
+    @cached_property
+    def sd(self) -> np.ndarray:
+        """Standard errors (parameters,)."""
+        return np.sqrt(np.diag(self.covariance))
+
+    @property
+    def loglik(self) -> float:
+        """The maximised log-likelihood, restricted for reml."""
+        return self.optimum.loglik
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """loglik, and aic and bic where they mean something."""
+        out = {"loglik": self.loglik}
+        if self.scaled:
+            return out
+        return out | {"aic": self.information("aic"), "bic": self.information("bic")}
+
+    @property
+    def scaled(self) -> bool:
+        """Whether the likelihood depends on how the weights are scaled (restricted, with estimated weights)."""
+        return self.kind.restricted and bool(self.specification.weight_parameters)
+
+    @property
+    def free(self) -> int:
+        """How many parameters are estimated."""
+        return sum(not p.fixed for p in self.specification.parameters)
+
+    def information(self, criterion: str) -> float:
+        """AIC or BIC."""
+        if self.scaled:
+            raise EngineError(
+                "no AIC or BIC from REML with estimated weights: its likelihood depends on how they are scaled"
+            )
+        price = 2.0 if criterion == "aic" else math.log(self.specification.groups)
+        return -2.0 * self.loglik + price * self.free
+
+    @property
+    def run(self) -> str:
+        """Whether priors were given."""
+        return " (penalised by the priors given)" if self.optimum.penalised else ""
+
+    @property
+    def verdict(self) -> str:
+        """Whether the search converged."""
+        return "converged" if self.health.ok else "see below"
+
+    def parameters(self, ci: float) -> Numbers:
+        """All parameters, with Wald intervals: on the log scale for positive ones, Fisher's for correlations.
+
+        An sd that is below its standard error has a plain one from zero.
+        """
+        z = normal_quantile(ci)
+        estimate, se = self.estimate, self.sd
+        low, high = estimate - z * se, estimate + z * se
+        for k, p in enumerate(self.specification.parameters):
+            if p.positive and estimate[k] > 0:
+                if p.kind == "sd" and se[k] > estimate[k]:  # the log scale knows nothing of it
+                    low[k] = max(low[k], 0.0)
+                else:
+                    factor = np.exp(z * se[k] / estimate[k])
+                    low[k], high[k] = estimate[k] / factor, estimate[k] * factor
+            if p.kind == "cor" and abs(estimate[k]) < 1.0:  # Fisher's z
+                at, width = np.arctanh(estimate[k]), z * se[k] / (1.0 - estimate[k] ** 2)
+                low[k], high[k] = np.tanh(at - width), np.tanh(at + width)
+            if p.kind == "rho":
+                low[k], high[k] = max(low[k], 0.0), min(high[k], 1.0)
+        return Numbers(estimate, se, low, high)
+
+    def summary_columns(self, ci: float) -> dict[str, np.ndarray]:
+        """estimate, se, z, p, lower, upper; no test of zero where a parameter cannot be on either side of it."""
+        numbers = self.parameters(ci)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            z = numbers.point / numbers.spread
+        untested = [p.positive or p.fixed or p.kind == "rho" for p in self.specification.parameters]
+        z[np.array(untested, dtype=bool)] = np.nan
+        return {
+            "estimate": numbers.point, "se": numbers.spread, "z": z, "p": 2.0 * special.ndtr(-np.abs(z)),
+            "lower": numbers.lower, "upper": numbers.upper,
+        }  # fmt: skip
+
+    # -- what the model is made of -------------------------------------------------------------------------------------
+
+    def effects(self, part: int, ci: float) -> Numbers:
+        r"""Conditional modes of effects, their standard errors with theta's uncertainty included.
+
+        With effects :math:`T(\theta)x` the variance is that of :math:`Tx` at fixed theta, plus
+        :math:`d'Vd` with :math:`d = d(Tx)/d\theta`.
+        """
+        optimum, structure = self.optimum, self.structure(part)
+        place, own = self.specification.latent_place(part), self.structure_place(part)
+        theta, x = optimum.theta[own], optimum.x[place]
+        matrix = structure.natural(theta)
+        slope = matrix @ optimum.x_slope[place]
+        steps = np.array([relative_step(t, 1e-6) for t in theta])
+        slope[:, own] += slopes(
+            lambda t: structure.natural(t) @ x, theta, steps, np.flatnonzero(~optimum.boundary[own])
+        )
+        variance = self._variance_of_effects(place, matrix) + optimum.variance(
+            slope, slice(0, optimum.x_slope.shape[1])
+        )
+        return of_normal(matrix @ x, np.sqrt(np.maximum(variance, 0.0)), ci)
+
+    def _variance_of_effects(self, place: slice, matrix: Any) -> np.ndarray:
+        """Variance of `matrix` times the entries of x at `place`, theta (and held coefficients) fixed."""
+        optimum = self.optimum
+        if np.diff(matrix.indptr).max(initial=0) <= 1:
+            p = optimum.x_slope.shape[1]
+            covariance = optimum.covariance[:p, :p]
+            slope = optimum.x_slope[place]
+            conditional = optimum.x_variance[place] - np.einsum("ik,kl,il->i", slope, covariance, slope)
+            return matrix.power(2) @ conditional
+        system, panel = self.specification.system, conditional_factor(self.outcome)
+        out = np.zeros(matrix.shape[0])
+        if self._held and place.start >= system.kept:
+            return out
+        for i in range(len(out)):
+            a = np.zeros(system.size)
+            own = slice(matrix.indptr[i], matrix.indptr[i + 1])
+            a[system.symbolic.position[matrix.indices[own] + place.start]] = matrix.data[own]
+            solve_lower(system.symbolic.layout, panel, a)
+            out[i] = a @ a
+        return out
+
+    @property
+    def _held(self) -> bool:
+        """Whether the coefficients are arguments of the likelihood, so that their part is in the slopes."""
+        return self.optimum.x_slope.shape[1] > len(self.optimum.theta)
+
+    def weights(self, name: str, ci: float, other: Block | None = None) -> Numbers:
+        """Weights of a block at the maximum, those that cannot be negative with intervals from zero."""
+        index, part = self.block(name)
+        where = self.specification.system.theta_of(index)
+        theta, p = self.optimum.theta[where], len(part.weight_parameters)
+        if other is None:
+            room = part.weighing.scratch()
+            w, slope = part.weights(theta, room).copy(), room["d_w"].T
+        else:
+            w = weights_there(part, other, theta)
+            slope = slopes(
+                lambda t: weights_there(part, other, t), theta, np.full(len(theta), 1e-5), range(p)
+            )[:, :p]  # fmt: skip
+        out = of_normal(w, np.sqrt(self.optimum.variance(slope, slice(where.start, where.start + p))), ci)
+        return out if part.rule == "none" else out.bounded(0.0)
+
+    # -- anything else -------------------------------------------------------------------------------------------------
+
+    def delta(self, estimand: Estimand) -> tuple[np.ndarray, np.ndarray]:
+        """An estimand at the maximum and its standard error, each (categories, rows)."""
+        optimum = self.optimum
+        value = estimand.value(optimum.theta, optimum.x)
+        q, p = len(optimum.theta), optimum.x_slope.shape[1]
+        total = np.zeros((value.size, p))
+        for k in range(p):
+            if k < q and optimum.boundary[k]:
+                continue
+
+            def along(h: float, k: int = k) -> np.ndarray:
+                theta = optimum.theta.copy()
+                if k < q:
+                    theta[k] += h
+                return estimand.value(theta, optimum.x + h * optimum.x_slope[:, k]).ravel()
+
+            total[:, k] = central(along, relative_step(optimum.theta[k] if k < q else 1.0, 1e-5))
+        variance = optimum.variance(total, slice(0, p)) + self._variance_given_theta(estimand)
+        return value, np.sqrt(np.maximum(variance, 0.0)).reshape(value.shape)
+
+    def _variance_given_theta(self, estimand: Estimand) -> np.ndarray:
+        """Variance of an estimand (categories * rows,) given theta, unseen effects included."""
+        slope = estimand.slope_in_x(self.optimum.theta, self.optimum.x)
+        system = self.specification.system
+        s = system.symbolic
+        known = slope[:, : system.kept if self._held else system.size].tocsr()
+        out = np.zeros(slope.shape[0])
+        inverse_quadratics(
+            s.layout, conditional_factor(self.outcome), known.indptr.astype(np.int64), s.position[known.indices],
+            known.data, np.empty(system.size), out,
+        )  # fmt: skip
+        if estimand.unseen:
+            unseen = slope[:, system.size :]
+            out += np.asarray(unseen.multiply(unseen).sum(axis=1)).ravel()
+        return out
+
+    def estimand(self, estimand: Estimand, ci: float, rng: np.random.Generator, most: int) -> Numbers:
+        """An estimand (categories * rows,) by the delta method."""
+        value, se = self.delta(estimand)
+        return of_normal(value.ravel(), se.ravel(), ci, estimand.contrast.scale)
+
+    def responses(self, made: np.ndarray, mean: Estimand | None, trials: np.ndarray, ci: float) -> Numbers:
+        """Outcomes of groups: exact for a Gaussian one, else with the spread of draws of them (draws, groups)."""
+        if mean is None:
+            return of_draws(made, ci)
+        middle, se = (a[0] for a in self.delta(mean))
+        if self.specification.family.conjugate:
+            sigma = self.optimum.theta[self.specification.system.family_start]
+            return of_normal(middle, np.sqrt(se**2 + sigma**2), ci)
+        low, high = quantiles(made, ci)
+        return Numbers(middle * trials, made.std(axis=0, ddof=1), low, high, made)
+
+    def numbers_of(self, function: OfTheta, ci: float, scale: str = "plain", most: int = 1000) -> Numbers:
+        """A function (k,) of theta by the delta method, with intervals on `scale`."""
+        theta = self.optimum.theta
+        steps = np.array([relative_step(t, 1e-5) for t in theta])
+        with np.errstate(invalid="ignore"):  # a variance may be infinite
+            slope = slopes(function, theta, steps, np.flatnonzero(~self.optimum.boundary))
+        return of_normal(function(theta), np.sqrt(self.optimum.variance(slope, slice(0, len(theta)))), ci, scale)
+
+    def hypothesis(self, statement: Statement, ci: float) -> dict[str, Any]:
+        """estimate, se, lower, upper of the difference; z, p (one-sided for an inequality), note."""
+        value, covariance = self.delta_of_statements([statement])
+        if not np.isfinite(value[0] + covariance[0, 0]):
+            note = "the difference of the sides (or its slope) is not finite at the estimates"
+            return dict.fromkeys(("estimate", "se", "lower", "upper", "z", "p"), math.nan) | {"note": note}
+        estimate, se = float(value[0]), math.sqrt(max(float(covariance[0, 0]), 0.0))
+        half = normal_quantile(ci) * se
+        z = estimate / se if se > 0 else math.nan
+        p = {"=": 2.0 * special.ndtr(-abs(z)), ">": special.ndtr(-z), "<": special.ndtr(z)}[statement.sign]
+        out = {"estimate": estimate, "se": se, "lower": estimate - half, "upper": estimate + half}
+        return out | {"z": z, "p": float(p), "note": self.boundary_note(statement)}
+
+    def delta_of_parameters(self, function: OfTheta, places: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        """A function (k,) of the parameters at `places` and its covariance; EngineError where one has no error."""
+        names = self.specification.names
+        lost = [k for k in places if not np.isfinite(self.sd[k])]
+        free = [names[k] for k in lost if not self.ended[k]]
+        if free:
+            raise EngineError(
+                f"the likelihood does not determine {', '.join(free)}, which has no standard error: give a prior, or "
+                "leave it out"
+            )
+        if lost:
+            raise EngineError(
+                f"{', '.join(names[k] for k in lost)} is on its boundary and has no standard error, so no Wald test: "
+                f"{self.instead_of_wald}"
+            )
+        return super().delta_of_parameters(function, places)
+
+    def numbers_by_draws(self, statistic: Statistic, ci: float, rng: np.random.Generator, most: int) -> Numbers:
+        """A statistic (k,) of (theta, x) at the maximum, its uncertainty over draws of the normal approximation."""
+        values = self.as_sampled(most, rng).statistics(statistic, most)
+        low, high = quantiles(values, ci)
+        return Numbers(statistic(self.optimum.theta, self.optimum.x), spread(values), low, high, values)
+
+    def as_sampled(self, draws: int, rng: np.random.Generator) -> Sampled:
+        """Draws of the normal approximation (one chain)."""
+        made = normal_draws(self.outcome, self.optimum, draws, rng)
+        return Sampled(replace(self.outcome, draws=made), made)
+
+    def drawn(self, refusal: str) -> Never:
+        """An EngineError."""
+        raise EngineError(refusal)
+
+    def maximised(self, refusal: str) -> Maximum:
+        """Itself."""
+        return self

@@ -1,0 +1,231 @@
+"""A posterior known by its draws."""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+from typing import Any, Never
+
+import numpy as np
+
+from ..engines.base import Draws, Outcome
+from ..engines.health import Diagnostics, Health, diagnose, judge
+from ..errors import EngineError
+from ..terms.member.weighing import Block
+from .base import OfTheta, Posterior, Statistic, weights_there
+from .estimand import Estimand
+from .hypotheses import savage_dickey
+from .intervals import Numbers, Words, of_draws, quantiles
+from .statements import Statement, evaluated
+
+
+class Sampled(Posterior):
+    """Draws of everything; points are means, intervals equal-tailed.
+
+    Parameters
+    ----------
+    outcome : Outcome
+        What the engine returned.
+    made : Draws
+        The draws in it.
+    """
+
+    words = Words("mean", "sd", "Posterior means", "posterior standard deviations")
+    r_squared = "bayes"
+    wald_note = "from posterior means and covariances"
+    instead_of_wald = "compare with the model without it by loo() or log_evidence()"
+
+    def __init__(self, outcome: Outcome, made: Draws):
+        super().__init__(outcome)
+        self.made = made
+
+    # -- parameters --------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def draws(self) -> np.ndarray:
+        """All parameters (chain, draw, parameters), natural scale, the intercept at zero covariates."""
+        return self.specification.collect(self.made.theta, self.made.x)
+
+    @cached_property
+    def diagnostics(self) -> Diagnostics:
+        """R-hat, ESS and Monte Carlo errors of all parameters."""
+        return diagnose(self.draws)
+
+    @cached_property
+    def health(self) -> Health:
+        """The engine's verdict on the fit."""
+        return judge(self.outcome, self.draws, self.diagnostics)
+
+    @cached_property
+    def estimate(self) -> np.ndarray:
+        """Posterior means (parameters,)."""
+        return self.draws.mean(axis=(0, 1))
+
+    @property
+    def theta(self) -> np.ndarray:
+        """Posterior means of theta (q,)."""
+        return self.made.theta.mean(axis=(0, 1))
+
+    @cached_property
+    def covariance(self) -> np.ndarray:
+        """Posterior covariance (parameters, parameters)."""
+        return np.atleast_2d(np.cov(_flat(self.draws).T))
+
+    @cached_property
+    def sd(self) -> np.ndarray:
+        """Posterior sds (parameters,)."""
+        return np.sqrt(np.diag(self.covariance))
+
+    @property
+    def loglik(self) -> float:
+        """Draws have no one likelihood."""
+        raise EngineError(
+            f"a fit by {self.outcome.engine} has no maximised log-likelihood: compare by loo() or log_evidence(), or "
+            'fit with engine="ml" for one'
+        )
+
+    def information(self, criterion: str) -> Never:
+        """An EngineError."""
+        raise EngineError('AIC and BIC belong to maximum likelihood: fit with engine="ml"')
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """The number of draws, and the largest r_hat where there is one."""
+        out = {"draws": float(self.made.log_posterior.size)}
+        r_hat = self.diagnostics.r_hat
+        return out if np.all(np.isnan(r_hat)) else out | {"r_hat": float(np.nanmax(r_hat))}
+
+    @property
+    def run(self) -> str:
+        """Numbers of chains and draws."""
+        chains, draws = self.made.log_posterior.shape
+        if self.approximate:
+            return f" ({draws} draws from an approximation)"
+        return f" ({chains} chains, {draws} draws each after {self.outcome.settings.tune} tuning)"
+
+    @property
+    def verdict(self) -> str:
+        """The largest R-hat and the smallest effective sample sizes."""
+        d = self.diagnostics
+        known = np.isfinite(d.ess_bulk)
+        out = "too few draws to judge"
+        if known.any():
+            out = f"smallest ESS {d.ess_bulk[known].min():.0f} (bulk), {d.ess_tail[known].min():.0f} (tail)"
+        return out if np.all(np.isnan(d.r_hat)) else f"largest R-hat {np.nanmax(d.r_hat):.4f}, {out}"
+
+    def parameters(self, ci: float) -> Numbers:
+        """All parameters, with equal-tailed intervals."""
+        made = of_draws(_flat(self.draws), ci)
+        return Numbers(self.estimate, self.sd, made.lower, made.upper, made.draws)
+
+    def summary_columns(self, ci: float) -> dict[str, np.ndarray]:
+        """mean, sd, lower, upper, ess_bulk, ess_tail, r_hat, mcse_mean."""
+        numbers, d = self.parameters(ci), self.diagnostics
+        return {
+            "mean": numbers.point, "sd": numbers.spread, "lower": numbers.lower, "upper": numbers.upper,
+            "ess_bulk": d.ess_bulk, "ess_tail": d.ess_tail, "r_hat": d.r_hat, "mcse_mean": d.mcse_mean,
+        }  # fmt: skip
+
+    # -- what the model is made of -------------------------------------------------------------------------------------
+
+    def effect_draws(self, part: int) -> np.ndarray:
+        """Effects (chain, draw, effects) on the scale of the linear predictor, in the order of their labels."""
+        structure = self.structure(part)
+        x = self.made.x[..., self.specification.latent_place(part)]
+        theta = self.made.theta[..., self.structure_place(part)]
+        made = [structure.natural(t) @ v for t, v in zip(_flat(theta), _flat(x), strict=True)]
+        return np.array(made).reshape(*x.shape[:2], -1)
+
+    def effects(self, part: int, ci: float) -> Numbers:
+        """Effects of a part."""
+        return of_draws(_flat(self.effect_draws(part)), ci)
+
+    def weight_draws(self, name: str, most: int = 1000, other: Block | None = None) -> np.ndarray:
+        """Weights of a block (draws, memberships), or of `other`, the same block on other tables."""
+        index, part = self.block(name)
+        where = self.specification.system.theta_of(index)
+        theta, _ = self.thinned(most)
+        if other is not None:
+            return np.stack([weights_there(part, other, t[where]) for t in theta])
+        room = part.weighing.scratch()
+        return np.stack([part.weights(t[where], room).copy() for t in theta])
+
+    def weights(self, name: str, ci: float, other: Block | None = None) -> Numbers:
+        """Weights of a block, at at most 1,000 draws."""
+        return of_draws(self.weight_draws(name, other=other), ci)
+
+    # -- anything else -------------------------------------------------------------------------------------------------
+
+    def thinned(self, most: int) -> tuple[np.ndarray, np.ndarray]:
+        """At most `most` evenly spaced draws of (theta, x), chains one after the other."""
+        theta, x = _flat(self.made.theta), _flat(self.made.x)
+        kept = self.kept(most)
+        return theta[kept], x[kept]
+
+    def kept(self, most: int) -> np.ndarray:
+        """Which draws :meth:`thinned` gives, counted over all chains."""
+        count = self.made.log_posterior.size
+        return np.unique(np.linspace(0, count - 1, min(most, count)).astype(int))
+
+    def estimand_draws(self, estimand: Estimand, rng: np.random.Generator, most: int) -> np.ndarray:
+        """An estimand at at most `most` draws (draws, categories, rows)."""
+        theta, x = self.thinned(most)
+        return np.stack([estimand.drawn(t, row, rng) for t, row in zip(theta, x, strict=True)])
+
+    def estimand(self, estimand: Estimand, ci: float, rng: np.random.Generator, most: int) -> Numbers:
+        """An estimand (categories * rows,) at at most `most` draws."""
+        draws = self.estimand_draws(estimand, rng, most)
+        return of_draws(draws.reshape(len(draws), -1), ci)
+
+    def responses(self, made: np.ndarray, mean: Estimand | None, trials: np.ndarray, ci: float) -> Numbers:
+        """Outcomes of groups from draws of them (draws, groups)."""
+        return of_draws(made, ci)
+
+    def numbers_of(self, function: OfTheta, ci: float, scale: str = "plain", most: int = 1000) -> Numbers:
+        """A function (k,) of theta at at most `most` draws."""
+        theta, _ = self.thinned(most)
+        return of_draws(np.stack([function(t) for t in theta]), ci)
+
+    def hypothesis(self, statement: Statement, ci: float) -> dict[str, Any]:
+        """mean, sd, lower, upper of the difference; probability, evidence_ratio, note."""
+        values = dict(zip(self.specification.names, _flat(self.draws).T, strict=True))
+        g = evaluated(statement, values)
+        lost = int(np.count_nonzero(~np.isfinite(g)))
+        if lost:
+            note = f"the difference of the sides is not finite in {lost} of {len(g)} draws"
+            columns = ("mean", "sd", "lower", "upper", "probability", "evidence_ratio")
+            return dict.fromkeys(columns, math.nan) | {"note": note}
+        low, high = quantiles(g, ci)
+        out = {"mean": g.mean(), "sd": g.std(ddof=1), "lower": low, "upper": high}
+        if statement.sign == "=":
+            ratio, note = savage_dickey(self.specification, statement, g)
+            return out | {"probability": math.nan, "evidence_ratio": ratio, "note": note}
+        holds = float(np.mean(g > 0) if statement.sign == ">" else np.mean(g < 0))
+        note = "" if 0.0 < holds < 1.0 else f"all {len(g)} draws agree: the odds are beyond what they can tell"
+        odds = holds / (1 - holds) if holds < 1 else math.inf
+        return out | {"probability": holds, "evidence_ratio": odds, "note": note}
+
+    def numbers_by_draws(self, statistic: Statistic, ci: float, rng: np.random.Generator, most: int) -> Numbers:
+        """A statistic (k,) of (theta, x) at at most `most` draws."""
+        return of_draws(self.statistics(statistic, most), ci)
+
+    def statistics(self, statistic: Statistic, most: int) -> np.ndarray:
+        """A statistic of (theta, x) at at most `most` draws (draws, k)."""
+        return np.stack([statistic(t, x) for t, x in zip(*self.thinned(most), strict=True)])
+
+    def as_sampled(self, draws: int, rng: np.random.Generator) -> Sampled:
+        """Itself."""
+        return self
+
+    def drawn(self, refusal: str) -> Sampled:
+        """Itself."""
+        return self
+
+    def maximised(self, refusal: str) -> Never:
+        """An EngineError."""
+        raise EngineError(refusal)
+
+
+def _flat(draws: np.ndarray) -> np.ndarray:
+    """Draws (chain * draw, k), chains one after the other; k may be 0."""
+    return draws.reshape(draws.shape[0] * draws.shape[1], draws.shape[-1])
