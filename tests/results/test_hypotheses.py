@@ -10,7 +10,8 @@ import pytest
 from scipy import stats
 
 import micromacro as mm
-from micromacro.posterior.replicate import censoring_distribution, simulated
+from micromacro.families.censoring import censoring_distribution
+from micromacro.posterior.replicate import simulated
 from micromacro.posterior.statements import read_statement
 from micromacro.results.verbs.bootstrap import bootstrap
 

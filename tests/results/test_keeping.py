@@ -15,7 +15,7 @@ import pytest
 import xarray as xr
 
 import micromacro as mm
-from micromacro.families.registry import FAMILIES
+from micromacro.families.registry import FAMILIES, family_from_plain, family_to_plain
 from micromacro.parameters import PriorBook
 from micromacro.results.store import FileError, describe, file
 from micromacro.results.store.plain import pack, unpack
@@ -241,8 +241,8 @@ def test_every_prior_is_described(request):
 @pytest.mark.parametrize("name", FAMILIES)
 def test_every_family_is_described(name):
     family = FAMILIES[name]()
-    plain = json.loads(json.dumps(describe.family_to_plain(family)))
-    assert describe.family_from_plain(plain, None) == family
+    plain = json.loads(json.dumps(family_to_plain(family)))
+    assert family_from_plain(plain, None) == family
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,12 +1,15 @@
-"""What a family must supply.
+"""What a family says of itself.
+
+Whoever holds a family calls it and never asks which one it is: everything that readers want to know of a distribution
+is an attribute or a method here, with a default where one is honest. A family of one's own is a subclass of
+:class:`Family` (of :class:`~micromacro.families.durations.Duration` for durations) under any name.
 
 Rows and groups
 ---------------
-Most families have one row of the linear predictor a group. A family that needs others (:class:`Expanding`) lays them
-out in ``expand``: which group each row repeats, what its kernel reads there, and a part of its own with entries of
-rows. ``cox`` has a row for each group and interval in which it is at risk. Everything below the families (modes,
-Laplace, the sampler) works on rows; what is asked of a group (means, simulated outcomes) gets the family's numbers as
-``own``.
+Most families have one row of the linear predictor per group. A family that needs others (``expands``) lays them out in
+``expand``: which group each row repeats, what its kernel reads there, and a part of its own with entries of rows.
+``cox`` has a row for each group and interval in which it is at risk. Everything below the families (modes, Laplace,
+the sampler) works on rows; what is asked of a group (means, simulated outcomes) gets the family's numbers as ``own``.
 
 Room for a second linear predictor
 ----------------------------------
@@ -21,107 +24,59 @@ approximation needs it exactly.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
+from ..errors import EngineError
 from ..latent.expansion import Expansion
-from ..notes import Note
+from ..notes import Note, caution
 from ..parameters import Parameter, PriorBook
-from .response import Raw, Response
+from .response import Known, Raw, Response
+
+Of = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
-class Family(Protocol):
-    """A distribution of the outcome given the linear predictor eta.
-
-    A family is one file. Its numbers come from two sources that the tests hold together: ``slopes``, a Numba
-    kernel, and ``log_density``, the same density written plainly for NumPy and JAX alike.
+@dataclass(frozen=True)
+class Quantity:
+    """A function of the linear predictor and of the family's parameters.
 
     Attributes
     ----------
-    name, link : str
-    no_intercept : str or None
-        Why the family has no intercept, where it has none.
-    conjugate : bool
-        Whether the outcome is Gaussian given eta, so that the marginal likelihood of theta is exact.
+    kind : str
+    of : function
+        From eta (..., groups) and the family's own parameters to (categories, ..., groups); one category unless the
+        quantity has several values per group.
+    categories : tuple of str
+        Their names; empty where there is one value per group.
+    scale : str
+        Where intervals are made: ``plain``, ``log`` or ``logit``.
     """
 
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def link(self) -> str: ...
-
-    @property
-    def no_intercept(self) -> str | None: ...
-
-    @property
-    def conjugate(self) -> bool: ...
-
-    def read(self, raw: Raw) -> Response:
-        """Check the outcome and lay it out for the kernel; DataError for outcomes the family cannot have."""
-        ...
-
-    def scale(self, response: Response, offset: np.ndarray) -> tuple[float, float]:
-        """Spread and centre of the outcome on the link scale, for default priors and starts."""
-        ...
-
-    def parameters(self, book: PriorBook, scale: float, flat: bool, response: Response) -> tuple[Parameter, ...]:
-        """The family's own parameters; they are the last entries of theta."""
-        ...
-
-    def possible(self, own: np.ndarray) -> bool:
-        """Whether the family's parameters are in their domain."""
-        ...
-
-    def slopes(self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, out: np.ndarray) -> None:
-        """Fill out (4, groups): log density of each outcome, its two derivatives in eta, and a positive curvature.
-
-        The last row is minus the second derivative where that is never negative, else some positive stand-in.
-        """
-        ...
-
-    def log_density(self, values: Any, eta: Any, own: Any, xp: Any = np, special: Any = None) -> Any:
-        """Log density of each outcome (groups,), in the functions of `xp` (numpy or jax.numpy) and `special`."""
-        ...
-
-    def mean(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
-        """Expected outcome (response scale) at eta (..., groups); `values` where it depends on them (trials)."""
-        ...
-
-    def variance(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
-        """Variance of an outcome around :meth:`mean` (response scale), at eta (..., groups); as `mean` otherwise."""
-        ...
-
-    def link_variance(self, own: np.ndarray, mean: float) -> float | None:
-        """Variance of the outcome around eta on the link scale, at a mean outcome; None where none is agreed on."""
-        ...
-
-    def simulate(
-        self, eta: np.ndarray, own: np.ndarray, rng: np.random.Generator, values: np.ndarray | None
-    ) -> np.ndarray:
-        """Draw outcomes."""
-        ...
+    kind: str
+    of: Of
+    categories: tuple[str, ...] = ()
+    scale: str = "plain"
 
 
-@runtime_checkable
-class Entering(Protocol):
-    """A family of durations, which may be seen from a later entry on only."""
+@dataclass(frozen=True, eq=False)
+class Intervals:
+    """Intervals in which a hazard is constant, each array (intervals,).
 
-    def entry(self, values: np.ndarray) -> np.ndarray:
-        """Times (groups,) until which outcomes are known to last; zero without one."""
-        ...
+    Attributes
+    ----------
+    begins, ends : arrays
+        The last end is infinite where the hazard goes on.
+    events, time : arrays
+        Events and time at risk, each group as often as its observation weight says.
+    """
 
-    def simulate_after(
-        self, eta: np.ndarray, own: np.ndarray, rng: np.random.Generator, entry: np.ndarray
-    ) -> np.ndarray:
-        """Draw outcomes (..., groups) that are known to last until `entry` (groups,)."""
-        ...
-
-    def mean_after(self, eta: np.ndarray, own: np.ndarray, entry: np.ndarray) -> np.ndarray:
-        """Expected outcome (..., groups) of groups that are known to last until `entry` (groups,)."""
-        ...
+    begins: np.ndarray
+    ends: np.ndarray
+    events: np.ndarray
+    time: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,22 +92,253 @@ class Expanded:
         Rows as the family's kernel reads them.
     notes : tuple of Note
         Remarks for `explain()`.
+    intervals : Intervals or None
+        Of a baseline hazard.
     """
 
     family: Family
     rows: Expansion
     values: np.ndarray
     notes: tuple[Note, ...] = ()
+    intervals: Intervals | None = None
 
 
-@runtime_checkable
-class Expanding(Protocol):
-    """A family whose rows are not groups."""
+class Family:
+    """A distribution of the outcome given the linear predictor eta.
+
+    A family is one file. Its numbers come from two sources that the tests hold together: ``slopes``, a Numba
+    kernel, and ``log_density``, the same density written plainly for NumPy and JAX alike. To be supplied: ``name``,
+    ``link``, and the methods that raise NotImplementedError here.
+
+    Attributes
+    ----------
+    name, link : str
+        For people to read; nothing is decided by the name.
+    no_intercept : str or None
+        Why the family has no intercept, where it has none.
+    conjugate : bool
+        Whether the outcome is Gaussian given eta, so that the marginal likelihood of theta is exact.
+    discrete : bool
+        Whether it gives probabilities; else densities, which depend on the outcome's unit.
+    durations : bool
+        Whether outcomes are durations: ``cumulative_hazard`` is there, and outcomes may be censored and enter late.
+    quantities : tuple of str
+        What can be said of an outcome beside its linear predictor: ``mean``, ``median``, ``probability``.
+    ratios : tuple of str
+        Contrasts that differences of :meth:`log_ratio` give: ``hazard_ratio``, ``time_ratio``.
+    expands : bool
+        Whether rows of the linear predictor are not the groups: ``expand`` is there, and the parameters that it
+        brings stand at mean covariates.
+    stable : bool
+        Whether the model of another outcome of the same groups has the same parameters.
+    """
+
+    name: str
+    link: str
+    no_intercept: str | None = None
+    conjugate: bool = False
+    discrete: bool = False
+    durations: bool = False
+    quantities: tuple[str, ...] = ("mean",)
+    ratios: tuple[str, ...] = ()
+    expands: bool = False
+
+    @property
+    def stable(self) -> bool:
+        return True
+
+    # -- the outcome and its parameters ------------------------------------------------------------------------------
+
+    def read(self, raw: Raw) -> Response:
+        """Check the outcome and lay it out for the kernel; DataError for outcomes the family cannot have."""
+        raise NotImplementedError(f"family {self.name} has no read()")
+
+    def scale(self, response: Response, offset: np.ndarray) -> tuple[float, float]:
+        """Spread and centre of the outcome on the link scale, for default priors and starts."""
+        raise NotImplementedError(f"family {self.name} has no scale()")
+
+    def parameters(self, book: PriorBook, scale: float, flat: bool, response: Response) -> tuple[Parameter, ...]:
+        """The family's own parameters; they are the last entries of theta."""
+        return ()
+
+    def possible(self, own: np.ndarray) -> bool:
+        """Whether the family's parameters are in their domain."""
+        return True
+
+    def known(self, response: Response) -> Known:
+        """Between what each outcome is known to lie, on the scale of :meth:`simulate`."""
+        return Known(response.observed, response.observed)
+
+    def trials(self, values: np.ndarray) -> np.ndarray | None:
+        """Trials (groups,) of which `simulate` counts successes; None where outcomes are no counts of successes."""
+        return None
+
+    def with_trials(self, trials: np.ndarray) -> np.ndarray:
+        """What `simulate` reads of groups of which the trials alone are known."""
+        raise NotImplementedError(f"family {self.name} has no trials")
+
+    # -- density -----------------------------------------------------------------------------------------------------
+
+    def slopes(self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, out: np.ndarray) -> None:
+        """Fill out (4, groups): log density of each outcome, its two derivatives in eta, and a positive curvature.
+
+        The last row is minus the second derivative where that is never negative, else some positive stand-in.
+        """
+        raise NotImplementedError(f"family {self.name} has no slopes()")
+
+    def log_density(self, values: Any, eta: Any, own: Any, xp: Any = np, special: Any = None) -> Any:
+        """Log density of each outcome (groups,), in the functions of `xp` (numpy or jax.numpy) and `special`."""
+        raise NotImplementedError(f"family {self.name} has no log_density()")
+
+    def group_density(self, values: Any, eta: Any, own: Any, xp: Any = np, special: Any = None) -> Any:
+        """Log density of each group (groups,), plainly; eta (groups,) is what the formula's terms bring."""
+        return self.log_density(values, eta, own, xp, special)
+
+    def ran_off(self, response: Response, eta: np.ndarray, density: np.ndarray) -> Note | None:
+        """What to say where outcomes are certain at a maximum.
+
+        Parameters
+        ----------
+        eta : (rows,) array
+        density : (groups,) array
+            Log-likelihood of each group, times its weight.
+        """
+        return None
+
+    # -- moments and quantities --------------------------------------------------------------------------------------
+
+    def mean(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
+        """Expected outcome (response scale) at eta (..., groups); `values` where it depends on them (trials)."""
+        raise NotImplementedError(f"family {self.name} has no mean()")
+
+    def variance(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
+        """Variance of an outcome around :meth:`mean` (response scale), at eta (..., groups); as `mean` otherwise."""
+        raise EngineError(f"the variance of an outcome of family {self.name} is not known")
+
+    def link_variance(self, own: np.ndarray, mean: float) -> float | None:
+        """Variance of the outcome around eta on the link scale, at a mean outcome; None where none is agreed on."""
+        return None
+
+    def median(self, eta: np.ndarray, own: np.ndarray) -> np.ndarray:
+        """Median outcome at eta (..., groups)."""
+        raise NotImplementedError(f"family {self.name} has no median()")
+
+    def probabilities(self, eta: np.ndarray, own: np.ndarray) -> np.ndarray:
+        """Probability of each category (categories, ...) at eta (...); one row is that of a success."""
+        return self.mean(eta, own, None)[None]
+
+    @property
+    def mean_scale(self) -> str:
+        """Where intervals of an expected outcome are made: ``plain``, ``log`` (positive) or ``logit`` (shares)."""
+        if self.link in ("logit", "probit", "cloglog"):
+            return "logit"
+        return "log" if self.link == "log" else "plain"
+
+    def quantity(self, kind: str, response: Response) -> Quantity | None:
+        """The quantity of that name; None where it has no meaning."""
+        if kind == "linear":
+            return Quantity(kind, lambda eta, _: eta[None])
+        if kind not in self.quantities:
+            return None
+        if kind == "median":
+            return Quantity(kind, lambda eta, own: self.median(eta, own)[None], scale=self.mean_scale)
+        if kind == "probability":
+            return Quantity(kind, self.probabilities, response.categories, "logit")
+        return Quantity(kind, lambda eta, own: self.mean(eta, own, None)[None], scale=self.mean_scale)
+
+    def log_ratio(self, word: str, eta: np.ndarray, own: np.ndarray) -> np.ndarray:
+        """What differs by the log of a ratio (one of ``ratios``) between two linear predictors."""
+        raise NotImplementedError(f"family {self.name} has no {word}")
+
+    # -- simulation --------------------------------------------------------------------------------------------------
+
+    def simulate(
+        self, eta: np.ndarray, own: np.ndarray, rng: np.random.Generator, values: np.ndarray | None
+    ) -> np.ndarray:
+        """Draw outcomes."""
+        raise NotImplementedError(f"family {self.name} has no simulate()")
+
+    def draw(self, eta: np.ndarray, own: np.ndarray, rng: np.random.Generator, values: np.ndarray) -> np.ndarray:
+        """Outcomes (groups,) drawn anew; durations given that they last until their entry."""
+        entry = self.entry(values)
+        if entry is None or not entry.any():
+            return self.simulate(eta, own, rng, values)
+        made = self.simulate_after(eta, own, rng, entry)
+        return np.maximum(made, np.nextafter(entry, np.inf))  # whatever rounding does
+
+    def redraw(self, response: Response, eta: np.ndarray, own: np.ndarray, rng: np.random.Generator) -> Response:
+        """An outcome drawn anew and observed as this one was: the same trials, entry, censoring and weights."""
+        made = self.simulate(eta, own, rng, response.values)
+        return self.again(response, "plain", made)
+
+    def again(self, response: Response, form: str, *columns: np.ndarray, **how: Any) -> Response:
+        """A simulated outcome as the family reads it, with the weights of the one that it replaces."""
+        ids = np.arange(len(response.weight))
+        return replace(self.read(Raw(form, columns, "the simulated outcome", ids, **how)), weight=response.weight)
+
+    # -- durations ---------------------------------------------------------------------------------------------------
+
+    def entry(self, values: np.ndarray) -> np.ndarray | None:
+        """Times (groups,) until which outcomes are known to last, zero without one; None of other outcomes."""
+        return None
+
+    def simulate_after(
+        self, eta: np.ndarray, own: np.ndarray, rng: np.random.Generator, entry: np.ndarray
+    ) -> np.ndarray:
+        """Draw outcomes (..., groups) that are known to last until `entry` (groups,)."""
+        raise NotImplementedError(f"family {self.name} has no durations")
+
+    def mean_after(self, eta: np.ndarray, own: np.ndarray, entry: np.ndarray) -> np.ndarray:
+        """Expected outcome (..., groups) of groups that are known to last until `entry` (groups,)."""
+        raise NotImplementedError(f"family {self.name} has no durations")
+
+    def cumulative_hazard(self, times: np.ndarray, eta: np.ndarray, own: np.ndarray) -> np.ndarray:
+        """Cumulative hazard (..., times) at times (times,) from zero on and eta (...,)."""
+        raise NotImplementedError(f"family {self.name} has no durations")
+
+    # -- other models ------------------------------------------------------------------------------------------------
+
+    def nests(self, smaller: Family) -> str | None:
+        """Whether a model of another family is within one of this; None if not.
+
+        Returns
+        -------
+        str or None
+            The parameter that is infinite under the smaller family, ``""`` if there is none.
+        """
+        return "" if type(self) is type(smaller) and self.link == smaller.link else None
+
+    def settled(self) -> Family:
+        """The family for models of other outcomes of the same groups: what it has learned (cut points) stays."""
+        return self
 
     def expand(self, response: Response, offset: np.ndarray, book: PriorBook, flat: bool, what: str) -> Expanded:
-        """Lay out the rows; `what` is the outcome's text, for messages."""
-        ...
+        """Lay out the rows, where the family ``expands``; `what` is the outcome's text, for messages."""
+        raise NotImplementedError(f"family {self.name} has one row per group")
 
-    def group_density(self, values: Any, eta: Any, own: Any, xp: Any = np) -> Any:
-        """Log density of each group (groups,), plainly; eta (groups,) is what the formula's terms bring."""
-        ...
+    # -- words -------------------------------------------------------------------------------------------------------
+
+    def sentences(self, outcome: str, own: Sequence[str], expanded: Expanded | None) -> list[str]:
+        """The distribution of the outcome in words, for ``explain()``; `own` are names of the family's parameters."""
+        inside = "eta[i]" if self.link == "identity" else f"{self.link} link of eta[i]"
+        return [f"{outcome}[i] ~ {self.name}({', '.join([inside, *own])})"]
+
+
+CERTAIN = 3e-7  # minus the log-likelihood of a group whose outcome is certain: its likelihood has run off
+
+
+def certain(response: Response, density: np.ndarray) -> np.ndarray:
+    """Groups (bool, groups) that count and whose probability is 1 to many digits."""
+    return (density > -CERTAIN) & (response.weight > 0)
+
+
+def separated(certain: np.ndarray, what: str = "the outcome is certain") -> Note | None:
+    """The remark on groups (bool, groups) whose outcome is certain; None without any."""
+    groups = int(np.count_nonzero(certain))
+    if not groups:
+        return None
+    text = (
+        f"separated: {what} to many digits in {groups} groups, so some coefficients or sds "
+        "have no finite maximum and their numbers mean nothing; give priors (normal(0, 2.5) for b), or use mcmc"
+    )
+    return caution("separated", text)

@@ -193,6 +193,18 @@ def log_hazards(
     return tuple(_log_hazard(book, j + 1, default, starts[j], flat) for j in range(k)), None
 
 
+def in_words(part: Any) -> str:
+    """The prior of a :class:`BaselinePart` in words."""
+    prior = part.coefficients[0].prior
+    if part.sd:
+        return f"  baseline.k - baseline.(k-1) ~ normal(0, {part.sd.name}), baseline.1 ~ {prior}"
+    if len({str(p.prior) for p in part.coefficients}) > 1:
+        return "  the prior of each baseline.k stands below"
+    if isinstance(prior, LogGamma):
+        return f"  each exp(baseline.k) ~ gamma({prior.shape:.4g}, {prior.rate:.4g})"
+    return f"  each baseline.k ~ {prior}" if prior.proper else "  each baseline.k without a prior"
+
+
 def _log_hazard(book: PriorBook, number: int, default: Prior, start: float, flat: bool) -> Parameter:
     """One log hazard; a gamma prior of the user's is one on the hazard itself."""
     made = book.parameter(f"baseline.{number}", "baseline", default, start=float(start), flat=flat)

@@ -7,19 +7,20 @@ from typing import Any
 
 import numpy as np
 
-from ..parameters import Parameter, PriorBook
+from ..notes import Note
 from . import binary
+from .base import Family, separated
 from .response import Raw, Response, made, need_form, need_numbers
 
 
 @dataclass(frozen=True)
-class Bernoulli:
+class Bernoulli(Family):
     """Bernoulli family: outcomes 0 and 1 (or false and true); no parameter of its own."""
 
     link: str = "logit"
     name: str = "bernoulli"
-    no_intercept: str | None = None
-    conjugate: bool = False
+    discrete = True
+    quantities = ("mean", "probability")
 
     def __post_init__(self):
         binary.check_link(self.link, self.name)
@@ -35,18 +36,15 @@ class Bernoulli:
     def scale(self, response: Response, offset: np.ndarray) -> tuple[float, float]:
         return 1.0, float(binary.quantile(self.link, response.observed.mean()))
 
-    def parameters(self, book: PriorBook, scale: float, flat: bool, response: Response) -> tuple[Parameter, ...]:
-        return ()
-
-    def possible(self, own: np.ndarray) -> bool:
-        return True
-
     def slopes(self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, out: np.ndarray) -> None:
         binary.slopes(binary.LINKS[self.link], values[0], np.ones(len(eta)), eta, out)
 
     def log_density(self, values: Any, eta: Any, own: Any, xp: Any = np, special: Any = None) -> Any:
         one, zero = binary.plain_logs(self.link, eta, xp, special)
         return xp.where(values[0] > 0.5, one, zero)
+
+    def ran_off(self, response: Response, eta: np.ndarray, density: np.ndarray) -> Note | None:
+        return separated(binary.sure(eta) & (response.weight > 0), binary.SURE)
 
     def mean(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
         return binary.probability(self.link, eta)

@@ -18,6 +18,7 @@ from ..numerics.special import digamma, logistic, trigamma
 from ..parameters import Parameter, PriorBook
 from ..priors import Exponential
 from . import binary
+from .base import Family
 from .response import Raw, Response, made, need_form, need_numbers, need_variety
 
 
@@ -38,13 +39,11 @@ def _slopes(values, eta, phi, out):  # noqa: ANN001, ANN202
 
 
 @dataclass(frozen=True)
-class Beta:
+class Beta(Family):
     """Beta family with the logit link; its parameter `phi` is the precision."""
 
     link: str = "logit"
     name: str = "beta"
-    no_intercept: str | None = None
-    conjugate: bool = False
 
     def __post_init__(self):
         if self.link != "logit":
@@ -81,9 +80,6 @@ class Beta:
 
     def variance(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
         return binary.probability("logit", eta) * binary.probability("logit", -eta) / (1.0 + own[0])
-
-    def link_variance(self, own: np.ndarray, mean: float) -> float | None:
-        return None
 
     def simulate(
         self, eta: np.ndarray, own: np.ndarray, rng: np.random.Generator, values: np.ndarray | None

@@ -9,19 +9,20 @@ import numpy as np
 from scipy import special as scipy_special
 
 from ..errors import ModelError
-from ..parameters import Parameter, PriorBook
+from ..notes import Note
 from . import binary
-from .response import Raw, Response, made, need_form, need_numbers
+from .base import Family, separated
+from .response import Known, Raw, Response, made, need_form, need_numbers
 
 
 @dataclass(frozen=True)
-class Binomial:
+class Binomial(Family):
     """Binomial family; `mean` is the probability of a success, `observed` the share of successes."""
 
     link: str = "logit"
     name: str = "binomial"
-    no_intercept: str | None = None
-    conjugate: bool = False
+    discrete = True
+    quantities = ("mean", "probability")
 
     def __post_init__(self):
         binary.check_link(self.link, self.name)
@@ -43,11 +44,15 @@ class Binomial:
         k, n = response.values[:2]
         return 1.0, float(binary.quantile(self.link, k.sum() / n.sum()))
 
-    def parameters(self, book: PriorBook, scale: float, flat: bool, response: Response) -> tuple[Parameter, ...]:
-        return ()
+    def known(self, response: Response) -> Known:
+        return Known(response.values[0], response.values[0])
 
-    def possible(self, own: np.ndarray) -> bool:
-        return True
+    def trials(self, values: np.ndarray) -> np.ndarray:
+        return values[1]
+
+    def with_trials(self, trials: np.ndarray) -> np.ndarray:
+        unknown = np.full(len(trials), np.nan)
+        return np.stack([unknown, trials, unknown])
 
     def slopes(self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, out: np.ndarray) -> None:
         binary.slopes(binary.LINKS[self.link], values[0], values[1], eta, out)
@@ -57,6 +62,9 @@ class Binomial:
         one, zero = binary.plain_logs(self.link, eta, xp, special)
         k, failures = values[0], values[1] - values[0]
         return values[2] + xp.where(k > 0, k * one, 0.0) + xp.where(failures > 0, failures * zero, 0.0)
+
+    def ran_off(self, response: Response, eta: np.ndarray, density: np.ndarray) -> Note | None:
+        return separated(binary.sure(eta) & (response.weight > 0) & (response.values[1] > 0), binary.SURE)
 
     def mean(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
         return binary.probability(self.link, eta)
@@ -74,3 +82,7 @@ class Binomial:
         if values is None:
             raise ModelError("responses of a binomial model need the trials: predict for the groups of the fit")
         return rng.binomial(values[1].astype(np.int64), binary.probability(self.link, eta)).astype(float)
+
+    def redraw(self, response: Response, eta: np.ndarray, own: np.ndarray, rng: np.random.Generator) -> Response:
+        made = self.simulate(eta, own, rng, response.values)
+        return self.again(response, "trials", made, response.values[1])

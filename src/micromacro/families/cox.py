@@ -7,6 +7,7 @@ right and seen from a later entry on. See :mod:`micromacro.families.baseline` fo
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Integral, Number
 from typing import Any
@@ -18,9 +19,10 @@ from ..errors import ModelError
 from ..notes import Note, remark
 from ..parameters import Parameter, PriorBook
 from . import baseline as base
-from .base import Expanded
+from .base import Expanded, Intervals
+from .censoring import Duration
 from .poisson import check_log
-from .response import EVENT, Raw, Response, made, need_form, survival
+from .response import EVENT, Known, Raw, Response, made, need_form, survival
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -34,7 +36,7 @@ def _slopes(values, eta, out):  # noqa: ANN001, ANN202
 
 
 @dataclass(frozen=True)
-class Cox:
+class Cox(Duration):
     """Proportional hazards with a piecewise-constant baseline; log-hazard scale.
 
     Parameters
@@ -52,8 +54,9 @@ class Cox:
     baseline: str = "gamma"
     link: str = "log"
     name: str = field(default="cox", init=False)
-    no_intercept: str | None = field(default="the baseline takes the place of the intercept", init=False)
-    conjugate: bool = field(default=False, init=False)
+    ratios = ("hazard_ratio",)
+    expands = True
+    no_intercept = "the baseline takes the place of the intercept"
     # Once the outcome is known: where intervals end, and where the last one does if there is one an event time.
     cuts: tuple[float, ...] = field(default=(), init=False, compare=False)
     last: float = field(default=math.inf, init=False, compare=False)
@@ -76,6 +79,13 @@ class Cox:
         response = survival(raw, self.name)
         code, _, _, log_entry = response.values
         return made(response.observed, (code == EVENT).astype(float), response.observed, np.exp(log_entry))
+
+    def known(self, response: Response) -> Known:
+        event, time, _ = response.values
+        return Known(time, np.where(event == 1.0, time, np.inf))
+
+    def entry(self, values: np.ndarray) -> np.ndarray:
+        return values[2]
 
     def scale(self, response: Response, offset: np.ndarray) -> tuple[float, float]:
         return 1.0, 0.0
@@ -111,10 +121,35 @@ class Cox:
                 f"nobody is at risk in interval {int(np.argmin(at_risk)) + 1} of the baseline: give other cut points "
                 f"than {', '.join(f'{c:g}' for c in cuts)}"
             )
+        exposure = risk.sums(weight * risk.exposure, k)
         parameters, sd = base.log_hazards(book, events, at_risk, walk, flat)
         notes = base.check_events(events, parameters if not walk else (), cuts, what)
         rows, values = base.make_rows(risk, parameters, sd, k)
-        return Expanded(bound, rows, values, (_describe(cuts, self.intervals), *notes))
+        intervals = Intervals(np.append(0.0, cuts), np.append(cuts, bound.last), events, exposure)
+        return Expanded(bound, rows, values, (_describe(cuts, self.intervals), *notes), intervals)
+
+    @property
+    def stable(self) -> bool:
+        """Whether intervals stay where they are whatever the outcome: not where they end at its events."""
+        return self.intervals != "all"
+
+    def settled(self) -> Cox:
+        return replace(self, intervals=self.cuts) if self.stable else self
+
+    def follow_up(self, seen: np.ndarray) -> float:
+        """The last observed time: beyond it nothing is known of the baseline."""
+        return float(seen.max())
+
+    def log_ratio(self, word: str, eta: np.ndarray, own: np.ndarray) -> np.ndarray:
+        return eta if word == "hazard_ratio" else super().log_ratio(word, eta, own)
+
+    def sentences(self, outcome: str, own: Sequence[str], expanded: Expanded | None) -> list[str]:
+        assert expanded is not None
+        first = f"hazard of {outcome}[i] at t = exp(baseline.k + eta[i]), t in interval k"
+        means = (
+            "  with the covariates of eta less their means: exp(baseline.k) is the hazard of a group at mean covariates"
+        )
+        return [first, means, base.in_words(expanded.rows.part)]
 
     # -- the kernel: rows, not groups --------------------------------------------------------------------------------
 
@@ -129,7 +164,7 @@ class Cox:
 
     # -- groups: `own` are the log hazards of the intervals ----------------------------------------------------------
 
-    def group_density(self, values: Any, eta: Any, own: Any, xp: Any = np) -> Any:
+    def group_density(self, values: Any, eta: Any, own: Any, xp: Any = np, special: Any = None) -> Any:
         """Log density of each group, plainly: log hazard of its event minus its cumulative hazard."""
         event, time, entry = values[0], values[1], values[2]
         cuts = np.array(self.cuts)
@@ -190,10 +225,6 @@ class Cox:
     ) -> np.ndarray:
         """Times at which the cumulative hazard reaches a standard exponential number; the last interval goes on."""
         return self._time(rng.exponential(1.0, eta.shape) * np.exp(-eta), own)
-
-    def entry(self, values: np.ndarray) -> np.ndarray:
-        """Times (groups,) until which outcomes are known to last; zero without one."""
-        return values[2]
 
     def mean_after(self, eta: np.ndarray, own: np.ndarray, entry: np.ndarray) -> np.ndarray:
         """Expected time of groups that are known to last until `entry` (groups,)."""

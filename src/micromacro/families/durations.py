@@ -118,11 +118,6 @@ def need_spread(raw: Raw, response: Response) -> Response:
     return response
 
 
-def entries(values: np.ndarray) -> np.ndarray:
-    """Times (groups,) until which durations are known to last; zero without one."""
-    return np.exp(values[3])
-
-
 def draw_after(
     standard: int, eta: np.ndarray, factor: float, rng: np.random.Generator, entry: np.ndarray
 ) -> np.ndarray:  # fmt: skip

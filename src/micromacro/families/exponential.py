@@ -8,35 +8,25 @@ from typing import Any
 
 import numpy as np
 
-from ..parameters import Parameter, PriorBook
 from . import durations
+from .censoring import Duration
 from .poisson import check_log
-from .response import Raw, Response, survival
+from .response import Response
 
 
 @dataclass(frozen=True)
-class Exponential:
+class Exponential(Duration):
     """Exponential family on the log-time scale; no parameter of its own."""
 
     link: str = "log"
     name: str = "exponential"
-    no_intercept: str | None = None
-    conjugate: bool = False
+    ratios = ("hazard_ratio", "time_ratio")
 
     def __post_init__(self):
         check_log(self.link, self.name)
 
-    def read(self, raw: Raw) -> Response:
-        return survival(raw, self.name)
-
     def scale(self, response: Response, offset: np.ndarray) -> tuple[float, float]:
         return durations.log_spread(response, offset)
-
-    def parameters(self, book: PriorBook, scale: float, flat: bool, response: Response) -> tuple[Parameter, ...]:
-        return ()
-
-    def possible(self, own: np.ndarray) -> bool:
-        return True
 
     def slopes(self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, out: np.ndarray) -> None:
         durations.slopes(durations.WEIBULL, values, eta, 1.0, out)
@@ -51,12 +41,13 @@ class Exponential:
         return np.exp(2.0 * eta)
 
     def median(self, eta: np.ndarray, own: np.ndarray) -> np.ndarray:
-        """Median outcome at eta."""
         return np.exp(eta) * math.log(2.0)
 
     def cumulative_hazard(self, times: np.ndarray, eta: np.ndarray, own: np.ndarray) -> np.ndarray:
-        """Cumulative hazard (..., times) at times (times,) from zero on."""
         return durations.cumulative_hazard(durations.WEIBULL, times, eta, 1.0)
+
+    def log_ratio(self, word: str, eta: np.ndarray, own: np.ndarray) -> np.ndarray:
+        return -eta if word == "hazard_ratio" else super().log_ratio(word, eta, own)
 
     def link_variance(self, own: np.ndarray, mean: float) -> float | None:
         return math.pi**2 / 6.0
@@ -66,16 +57,10 @@ class Exponential:
     ) -> np.ndarray:
         return np.exp(eta) * rng.exponential(1.0, eta.shape)
 
-    def entry(self, values: np.ndarray) -> np.ndarray:
-        """Times (groups,) until which outcomes are known to last; zero without one."""
-        return durations.entries(values)
-
     def simulate_after(
         self, eta: np.ndarray, own: np.ndarray, rng: np.random.Generator, entry: np.ndarray
     ) -> np.ndarray:
-        """Draw outcomes that are known to last until `entry` (groups,)."""
         return durations.draw_after(durations.WEIBULL, eta, 1.0, rng, entry)
 
     def mean_after(self, eta: np.ndarray, own: np.ndarray, entry: np.ndarray) -> np.ndarray:
-        """Expected outcome of groups that are known to last until `entry` (groups,)."""
         return durations.mean_after(durations.WEIBULL, eta, 1.0, entry)

@@ -12,6 +12,7 @@ from scipy import special as scipy_special
 
 from ..parameters import Parameter, PriorBook
 from ..priors import Exponential
+from .base import Family
 from .poisson import check_log, log_mean
 from .response import Raw, Response, made, need_form, need_numbers, need_variety
 
@@ -28,13 +29,11 @@ def _slopes(values, eta, shape, out):  # noqa: ANN001, ANN202
 
 
 @dataclass(frozen=True)
-class Gamma:
+class Gamma(Family):
     """Gamma family with the log link; its parameter is `shape`."""
 
     link: str = "log"
     name: str = "gamma"
-    no_intercept: str | None = None
-    conjugate: bool = False
 
     def __post_init__(self):
         check_log(self.link, self.name)

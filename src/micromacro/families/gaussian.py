@@ -12,6 +12,7 @@ from numba import njit
 from ..errors import ModelError
 from ..parameters import Parameter, PriorBook
 from ..priors import HalfStudent
+from .base import Family
 from .response import Raw, Response, made, need_form, need_numbers, need_variety
 
 _LOG_ROOT_2PI = 0.5 * math.log(2.0 * math.pi)
@@ -43,13 +44,13 @@ def spread_and_centre(y: np.ndarray) -> tuple[float, float]:
 
 
 @dataclass(frozen=True)
-class Gaussian:
+class Gaussian(Family):
     """Gaussian family with the identity link; its parameter is `sigma`, the residual standard deviation."""
 
     link: str = "identity"
     name: str = "gaussian"
-    no_intercept: str | None = None
-    conjugate: bool = True
+    quantities = ("mean", "median")
+    conjugate = True
 
     def __post_init__(self):
         if self.link != "identity":
@@ -81,7 +82,6 @@ class Gaussian:
         return np.full(np.shape(eta), own[0] ** 2)
 
     def median(self, eta: np.ndarray, own: np.ndarray) -> np.ndarray:
-        """Median outcome at eta."""
         return eta
 
     def link_variance(self, own: np.ndarray, mean: float) -> float | None:

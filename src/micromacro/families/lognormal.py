@@ -14,24 +14,23 @@ from ..errors import ModelError
 from ..parameters import Parameter, PriorBook
 from ..priors import HalfStudent
 from . import durations
-from .response import Raw, Response, survival
+from .censoring import Duration
+from .response import Raw, Response
 
 
 @dataclass(frozen=True)
-class Lognormal:
+class Lognormal(Duration):
     """Lognormal family; its parameter `sigma` is the standard deviation of the log outcome."""
 
     link: str = "identity"
     name: str = "lognormal"
-    no_intercept: str | None = None
-    conjugate: bool = False
 
     def __post_init__(self):
         if self.link != "identity":
             raise ModelError(f"family lognormal has the identity link (for the log outcome) only, not {self.link!r}")
 
     def read(self, raw: Raw) -> Response:
-        return durations.need_spread(raw, survival(raw, self.name))
+        return durations.need_spread(raw, super().read(raw))
 
     def scale(self, response: Response, offset: np.ndarray) -> tuple[float, float]:
         return durations.log_spread(response, offset)
@@ -54,12 +53,14 @@ class Lognormal:
     def variance(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
         return np.expm1(own[0] ** 2) * np.exp(2.0 * eta + own[0] ** 2)
 
+    @property
+    def mean_scale(self) -> str:
+        return "log"
+
     def median(self, eta: np.ndarray, own: np.ndarray) -> np.ndarray:
-        """Median outcome at eta."""
         return np.exp(eta)
 
     def cumulative_hazard(self, times: np.ndarray, eta: np.ndarray, own: np.ndarray) -> np.ndarray:
-        """Cumulative hazard (..., times) at times (times,) from zero on."""
         return durations.cumulative_hazard(durations.LOGNORMAL, times, eta, 1.0 / own[0])
 
     def link_variance(self, own: np.ndarray, mean: float) -> float | None:
@@ -70,16 +71,10 @@ class Lognormal:
     ) -> np.ndarray:
         return np.exp(eta + own[0] * rng.standard_normal(eta.shape))
 
-    def entry(self, values: np.ndarray) -> np.ndarray:
-        """Times (groups,) until which outcomes are known to last; zero without one."""
-        return durations.entries(values)
-
     def simulate_after(
         self, eta: np.ndarray, own: np.ndarray, rng: np.random.Generator, entry: np.ndarray
     ) -> np.ndarray:
-        """Draw outcomes that are known to last until `entry` (groups,)."""
         return durations.draw_after(durations.LOGNORMAL, eta, 1.0 / own[0], rng, entry)
 
     def mean_after(self, eta: np.ndarray, own: np.ndarray, entry: np.ndarray) -> np.ndarray:
-        """Expected outcome of groups that are known to last until `entry` (groups,)."""
         return durations.mean_after(durations.LOGNORMAL, eta, 1.0 / own[0], entry)

@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from ..notes import Note
 from ..numerics.special import log1p_exp, log_gamma_ratio, logistic
 from ..parameters import Parameter, PriorBook
 from ..priors import Exponential
-from .poisson import check_log, counts, log_mean
+from .base import Family, certain, separated
+from .poisson import Poisson, check_log, counts, log_mean
 from .response import Raw, Response
 
 
@@ -34,13 +36,12 @@ def _slopes(values, eta, phi, out):  # noqa: ANN001, ANN202
 
 
 @dataclass(frozen=True)
-class NegativeBinomial:
+class NegativeBinomial(Family):
     """Negative binomial family with the log link; its parameter `phi` is the dispersion: var = mu + mu^2 / phi."""
 
     link: str = "log"
     name: str = "negative_binomial"
-    no_intercept: str | None = None
-    conjugate: bool = False
+    discrete = True
 
     def __post_init__(self):
         check_log(self.link, self.name)
@@ -66,11 +67,18 @@ class NegativeBinomial:
         constant = special.gammaln(y + phi) - special.gammaln(phi) - values[1]
         return constant - y * xp.logaddexp(0.0, -t) - phi * xp.logaddexp(0.0, t)
 
+    def ran_off(self, response: Response, eta: np.ndarray, density: np.ndarray) -> Note | None:
+        return separated(certain(response, density))
+
     def mean(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
         return np.exp(eta)
 
     def variance(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
         return np.exp(eta) + np.exp(2.0 * eta) / own[0]
+
+    def nests(self, smaller: Family) -> str | None:
+        within = isinstance(smaller, Poisson) and self.link == smaller.link
+        return "phi" if within else super().nests(smaller)
 
     def link_variance(self, own: np.ndarray, mean: float) -> float | None:
         return math.log1p(1.0 / mean + 1.0 / own[0])

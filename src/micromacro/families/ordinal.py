@@ -13,11 +13,13 @@ import numpy as np
 from numba import njit
 
 from ..errors import DataError
+from ..notes import Note
 from ..numerics.special import log_difference
 from ..parameters import Parameter, PriorBook
 from ..priors import Student
 from . import binary
-from .response import AS_ORDERED, Raw, Response, made, need_form
+from .base import Family, certain, separated
+from .response import AS_ORDERED, Raw, Response, made, need_form, shown
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -44,20 +46,15 @@ def _slopes(link, values, eta, cuts, out):  # noqa: ANN001, ANN202
         out[3, i] = max(-dd, 0.0)
 
 
-def shown(categories: tuple[str, ...], between: str = ", ") -> str:
-    """Categories in their order; of many of them the first ones and the last."""
-    few = categories if len(categories) <= 12 else (*categories[:10], "...", categories[-1])
-    return between.join(few)
-
-
 @dataclass(frozen=True)
-class Ordinal:
+class Ordinal(Family):
     """Cumulative family for ordered categories; its parameters are the cuts `cut.1`, `cut.2`, ... on the link scale."""
 
     link: str = "logit"
     name: str = "ordinal"
-    no_intercept: str | None = "the cuts take the place of the intercept"
-    conjugate: bool = False
+    discrete = True
+    quantities = ("mean", "probability")
+    no_intercept = "the cuts take the place of the intercept"
 
     def __post_init__(self):
         binary.check_link(self.link, self.name)
@@ -128,11 +125,18 @@ class Ordinal:
         below = [binary.probability(self.link, cut - eta) for cut in own]
         return np.diff([np.zeros_like(eta), *below, np.ones_like(eta)], axis=0)
 
+    def ran_off(self, response: Response, eta: np.ndarray, density: np.ndarray) -> Note | None:
+        return separated(certain(response, density))
+
     def mean(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
         total = np.zeros(np.shape(eta))
         for number, p in enumerate(self.probabilities(eta, own), start=1):  # the same digits for any shape of eta
             total += number * p
         return total
+
+    @property
+    def mean_scale(self) -> str:
+        return "plain"
 
     def variance(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
         number = np.arange(1.0, len(own) + 2)
@@ -150,3 +154,7 @@ class Ordinal:
         for cut in own:
             out += binary.probability(self.link, cut - eta) < p
         return out
+
+    def redraw(self, response: Response, eta: np.ndarray, own: np.ndarray, rng: np.random.Generator) -> Response:
+        made = self.simulate(eta, own, rng, response.values)
+        return self.again(response, "plain", made - 1.0, categories=response.categories)

@@ -11,7 +11,8 @@ from numba import njit
 from scipy import special as scipy_special
 
 from ..errors import ModelError
-from ..parameters import Parameter, PriorBook
+from ..notes import Note
+from .base import Family, certain, separated
 from .response import Raw, Response, made, need_form, need_numbers
 
 LARGE = 1e4  # a count from which sums of large terms of opposite signs are avoided
@@ -55,13 +56,12 @@ def check_log(link: str, family: str) -> None:
 
 
 @dataclass(frozen=True)
-class Poisson:
+class Poisson(Family):
     """Poisson family with the log link; no parameter of its own."""
 
     link: str = "log"
     name: str = "poisson"
-    no_intercept: str | None = None
-    conjugate: bool = False
+    discrete = True
 
     def __post_init__(self):
         check_log(self.link, self.name)
@@ -72,17 +72,14 @@ class Poisson:
     def scale(self, response: Response, offset: np.ndarray) -> tuple[float, float]:
         return 1.0, log_mean(response, offset)
 
-    def parameters(self, book: PriorBook, scale: float, flat: bool, response: Response) -> tuple[Parameter, ...]:
-        return ()
-
-    def possible(self, own: np.ndarray) -> bool:
-        return True
-
     def slopes(self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, out: np.ndarray) -> None:
         _slopes(values, eta, out)
 
     def log_density(self, values: Any, eta: Any, own: Any, xp: Any = np, special: Any = None) -> Any:
         return values[0] * eta - xp.exp(eta) - values[1]
+
+    def ran_off(self, response: Response, eta: np.ndarray, density: np.ndarray) -> Note | None:
+        return separated(certain(response, density))
 
     def mean(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
         return np.exp(eta)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any
 
 from ..errors import ModelError
 from .base import Family
@@ -38,16 +40,64 @@ FAMILIES: dict[str, Callable[..., Family]] = {
 }
 
 
+def names_where(holds: Callable[[Family], bool]) -> str:
+    """Names of the families of which something holds, for messages."""
+    names = [name for name, make in FAMILIES.items() if holds(make())]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
 def find_family(family: str | Family) -> Family:
     """The family of that name, or the object itself."""
     if not isinstance(family, str):
-        if isinstance(family, type):
-            return family()
-        if hasattr(family, "log_density") and hasattr(family, "parameters"):
-            return family
+        made = family() if isinstance(family, type) and issubclass(family, Family) else family
+        if isinstance(made, Family):
+            return made
         raise ModelError(f"family= takes a name ({', '.join(FAMILIES)}) or a family object, not {family!r}")
     if family not in FAMILIES:
         near = difflib.get_close_matches(family, FAMILIES, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise ModelError(f"there is no family {family!r}{hint}; known: {', '.join(FAMILIES)}")
     return FAMILIES[family]()
+
+
+# -- in files ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Recipe:
+    name: str
+    options: dict[str, Any]
+
+    def make(self) -> Family:
+        options = {k: tuple(v) if isinstance(v, list) else v for k, v in self.options.items()}
+        return FAMILIES[self.name](**options)
+
+
+def family_to_plain(family: Family) -> dict[str, Any]:
+    """A family's name and options; of one that is not in the registry its name and link."""
+    if family.name in FAMILIES and type(family) is FAMILIES[family.name]:
+        own = [f.name for f in fields(family) if f.init and f.name != "name"]  # type: ignore[arg-type]
+        recipe = _Recipe(family.name, {n: _listed(getattr(family, n)) for n in own})
+        if recipe.make() == family:
+            return {"name": recipe.name, "options": recipe.options}
+    return {"name": family.name, "options": None, "link": family.link}
+
+
+def _listed(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def family_from_plain(plain: dict[str, Any], given: Family | None) -> Family:
+    """The family of a file; one that is not in the registry must be given."""
+    if plain["options"] is None:
+        if given is None or (given.name, given.link) != (plain["name"], plain["link"]):
+            raise ModelError(
+                f"the fit is of a family {plain['name']!r} ({plain['link']} link) that is not one of micromacro's: "
+                "give the object, load(path, family=...)"
+            )
+        return given
+    if plain["name"] not in FAMILIES:
+        raise ModelError(
+            f"this version of micromacro has no family {plain['name']!r}: install the newer one that saved the file"
+        )
+    return _Recipe(plain["name"], plain["options"]).make()

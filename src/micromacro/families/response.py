@@ -80,6 +80,43 @@ class Response:
         return bool(np.any(self.weight != 1.0))
 
 
+@dataclass(frozen=True, eq=False)
+class Known:
+    """Between what outcomes are known to lie, ends included, each (groups,).
+
+    Attributes
+    ----------
+    low, high : arrays
+        Equal where the outcome itself was seen; `high` is infinite where a duration was censored on the right, `low` is
+        zero where it was on the left.
+    """
+
+    low: np.ndarray
+    high: np.ndarray
+
+    @property
+    def exact(self) -> np.ndarray:
+        """Where the outcome itself was seen (groups,)."""
+        return self.low == self.high
+
+    @property
+    def endless(self) -> np.ndarray:
+        """Where a duration was censored on the right (groups,)."""
+        return np.isinf(self.high)
+
+    @property
+    def ends(self) -> np.ndarray:
+        """All finite, positive ends of what is known; of an outcome that was seen one."""
+        above = self.high[~self.exact & ~self.endless]
+        return np.concatenate([self.low[self.low > 0.0], above])
+
+
+def shown(categories: tuple[str, ...], between: str = ", ") -> str:
+    """Categories in their order; of many of them the first ones and the last."""
+    few = categories if len(categories) <= 12 else (*categories[:10], "...", categories[-1])
+    return between.join(few)
+
+
 def made(observed: np.ndarray, *rows: np.ndarray, categories: tuple[str, ...] = ()) -> Response:
     """A response of some rows, every group counting once."""
     values = np.ascontiguousarray(np.stack(rows or (observed,)), dtype=float)

@@ -16,7 +16,8 @@ from numba import njit
 from ..errors import ModelError
 from ..parameters import Parameter, PriorBook
 from ..priors import Gamma, HalfStudent
-from .gaussian import plain, spread_and_centre
+from .base import Family
+from .gaussian import Gaussian, plain, spread_and_centre
 from .response import Raw, Response
 
 
@@ -34,13 +35,12 @@ def _slopes(values, eta, sigma, nu, out):  # noqa: ANN001, ANN202
 
 
 @dataclass(frozen=True)
-class Student:
+class Student(Family):
     """Student's t family with the identity link; parameters `sigma` (scale) and `nu` (degrees of freedom)."""
 
     link: str = "identity"
     name: str = "student"
-    no_intercept: str | None = None
-    conjugate: bool = False
+    quantities = ("mean", "median")
 
     def __post_init__(self):
         if self.link != "identity":
@@ -80,8 +80,11 @@ class Student:
         return np.full(np.shape(eta), own[0] ** 2 * own[1] / (own[1] - 2.0) if own[1] > 2.0 else math.inf)
 
     def median(self, eta: np.ndarray, own: np.ndarray) -> np.ndarray:
-        """Median outcome at eta."""
         return eta
+
+    def nests(self, smaller: Family) -> str | None:
+        within = isinstance(smaller, Gaussian) and self.link == smaller.link
+        return "nu" if within else super().nests(smaller)
 
     def link_variance(self, own: np.ndarray, mean: float) -> float | None:
         return float(own[0] ** 2 * own[1] / (own[1] - 2.0)) if own[1] > 2.0 else math.inf

@@ -16,24 +16,26 @@ from scipy import special as scipy_special
 from ..parameters import Parameter, PriorBook
 from ..priors import HalfStudent
 from . import durations
+from .base import Family
+from .censoring import Duration
+from .exponential import Exponential
 from .poisson import check_log
-from .response import Raw, Response, survival
+from .response import Raw, Response
 
 
 @dataclass(frozen=True)
-class Weibull:
+class Weibull(Duration):
     """Weibull family on the log-time scale; its parameter is `shape`."""
 
     link: str = "log"
     name: str = "weibull"
-    no_intercept: str | None = None
-    conjugate: bool = False
+    ratios = ("hazard_ratio", "time_ratio")
 
     def __post_init__(self):
         check_log(self.link, self.name)
 
     def read(self, raw: Raw) -> Response:
-        return durations.need_spread(raw, survival(raw, self.name))
+        return durations.need_spread(raw, super().read(raw))
 
     def scale(self, response: Response, offset: np.ndarray) -> tuple[float, float]:
         return durations.log_spread(response, offset)
@@ -59,12 +61,17 @@ class Weibull:
         return np.exp(2.0 * eta) * (second - first**2)
 
     def median(self, eta: np.ndarray, own: np.ndarray) -> np.ndarray:
-        """Median outcome at eta."""
         return np.exp(eta) * math.log(2.0) ** (1.0 / own[0])
 
     def cumulative_hazard(self, times: np.ndarray, eta: np.ndarray, own: np.ndarray) -> np.ndarray:
-        """Cumulative hazard (..., times) at times (times,) from zero on."""
         return durations.cumulative_hazard(durations.WEIBULL, times, eta, own[0])
+
+    def log_ratio(self, word: str, eta: np.ndarray, own: np.ndarray) -> np.ndarray:
+        return -own[0] * eta if word == "hazard_ratio" else super().log_ratio(word, eta, own)
+
+    def nests(self, smaller: Family) -> str | None:
+        within = isinstance(smaller, Exponential) and self.link == smaller.link
+        return "" if within else super().nests(smaller)
 
     def link_variance(self, own: np.ndarray, mean: float) -> float | None:
         return math.pi**2 / (6.0 * own[0] ** 2)
@@ -74,16 +81,10 @@ class Weibull:
     ) -> np.ndarray:
         return np.exp(eta) * rng.weibull(own[0], eta.shape)
 
-    def entry(self, values: np.ndarray) -> np.ndarray:
-        """Times (groups,) until which outcomes are known to last; zero without one."""
-        return durations.entries(values)
-
     def simulate_after(
         self, eta: np.ndarray, own: np.ndarray, rng: np.random.Generator, entry: np.ndarray
     ) -> np.ndarray:
-        """Draw outcomes that are known to last until `entry` (groups,)."""
         return durations.draw_after(durations.WEIBULL, eta, own[0], rng, entry)
 
     def mean_after(self, eta: np.ndarray, own: np.ndarray, entry: np.ndarray) -> np.ndarray:
-        """Expected outcome of groups that are known to last until `entry` (groups,)."""
         return durations.mean_after(durations.WEIBULL, eta, own[0], entry)

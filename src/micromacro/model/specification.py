@@ -15,7 +15,7 @@ import numpy as np
 from ..effects.base import Effects
 from ..effects.registry import effect_columns
 from ..errors import DataError, ModelError
-from ..families.base import Entering, Expanded, Expanding, Family
+from ..families.base import Expanded, Family
 from ..families.response import Response
 from ..language.nodes import Formula
 from ..language.printing import to_text
@@ -104,17 +104,12 @@ class Specification:
     @cached_property
     def entry(self) -> np.ndarray | None:
         """Times (groups,) until which durations are known to last; None where no group entered late."""
-        family: Any = self.family
-        entry = family.entry(self.response.values) if isinstance(family, Entering) else np.zeros(1)
-        return entry if entry.any() else None
+        entry = self.family.entry(self.response.values)
+        return None if entry is None or not entry.any() else entry
 
     def outcomes(self, eta: np.ndarray, own: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Outcomes (groups,) of these groups drawn anew; durations given that they last until their entry."""
-        family: Any = self.family
-        if self.entry is None:
-            return family.simulate(eta, own, rng, self.response.values)
-        made = family.simulate_after(eta, own, rng, self.entry)
-        return np.maximum(made, np.nextafter(self.entry, np.inf))  # whatever rounding does
+        return self.family.draw(eta, own, rng, self.response.values)
 
     @property
     def row_values(self) -> np.ndarray:
@@ -307,11 +302,10 @@ def specify(reading: Reading, tables: Tables, family: Family, book: PriorBook, f
         offset += evaluate(node, tables.groups, formula.text, "offset")
     scale, location = family.scale(response, offset)
     context = Context(formula.text, tables, book, scale, location, reading.columns, flat, sources=reading.sources)
-    expanding = isinstance(family, Expanding)
-    parts = build_parts(formula, reading.weights, context, family.no_intercept, centred=expanding)
+    parts = build_parts(formula, reading.weights, context, family.no_intercept, centred=family.expands)
     own = family.parameters(book, scale, flat, response)
     expanded = None
-    if expanding:
+    if family.expands:
         expanded = family.expand(response, offset, book, flat, to_text(formula.outcome))
         family = expanded.family
     system = System(parts, tables.groups.n_rows, own, offset, expanded.rows if expanded else None)

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from ..families.base import Quantity
 from ..model.specification import Specification
 from ..numerics.differences import central
 from .design import Place, Predictor, share_unseen
-from .quantities import Quantity
 
 _STEP = 0.2
 _NODES = np.arange(-10.0, 10.0 + 0.5 * _STEP, _STEP)

@@ -29,8 +29,8 @@ class Outcomes:
         Ids of groups; of rows the labels of a pandas frame, else their numbers.
     observed : (n,) array
         The outcome as it is shown.
-    values : (c, n) array
-        All that the family reads of it: trials, kinds of censoring, entries.
+    values : (4, n) array
+        All that is known of it: between what it lies (censoring), its entry, its trials, whatever the family.
     weight : (n,) array
         Observation weights.
     rows : bool
@@ -58,8 +58,15 @@ def outcomes_of(specification: Specification) -> Outcomes:
     """The outcomes of a model."""
     s = specification
     order = shown_order(s, None)
+    known, trials = s.family.known(s.response), s.family.trials(s.response.values)
+    values = np.zeros((4, s.groups))
+    values[0], values[1] = known.low, known.high
+    if s.entry is not None:
+        values[2] = s.entry
+    if trials is not None:
+        values[3] = trials
     return Outcomes(
-        s.outcome_name, s.family, group_index(s, None)[order], s.outcome[order], s.response.values[:, order],
+        s.outcome_name, s.family, group_index(s, None)[order], s.outcome[order], values[:, order],
         s.response.weight[order], s.tables.order is not None,
     )  # fmt: skip
 
@@ -104,11 +111,14 @@ def _by_label(one: pd.Index, other: pd.Index) -> np.ndarray | None:
 def _agree(one: Outcomes, other: Outcomes, places: np.ndarray) -> bool:
     if not np.array_equal(one.weight, other.weight[places]):
         return False
-    if one.family.name == other.family.name and one.values.shape == other.values.shape:
-        return np.array_equal(one.values, other.values[:, places])
-    return np.allclose(one.observed, other.observed[places], rtol=1e-12, atol=0.0)
+    return _near(one.observed, other.observed[places]) and _near(one.values, other.values[:, places])
+
+
+def _near(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether outcomes are the same but for rounding; what was not seen agrees with what was not."""
+    return np.allclose(a, b, rtol=1e-12, atol=0.0, equal_nan=True)
 
 
 def same_multiset(one: Outcomes, other: Outcomes) -> bool:
     """Whether two fits have the same outcomes in some order: all that is known where ties hide which row is which."""
-    return len(one) == len(other) and np.allclose(np.sort(one.observed), np.sort(other.observed), rtol=1e-12, atol=0.0)
+    return len(one) == len(other) and _near(np.sort(one.observed), np.sort(other.observed))

@@ -88,8 +88,7 @@ class Joint:
             steps = x[self.system.effect_start[-1] : self.system.effect_start[-1] + part.effects]
             walk = jnp.cumsum(theta[self.system.theta_of(len(self.system.parts) - 1)][0] * steps)
             hazards = hazards[0] + jnp.concatenate([jnp.zeros(1), walk])
-        family: Any = s.family
-        return family.group_density(s.response.values, eta, hazards, jnp)
+        return s.family.group_density(s.response.values, eta, hazards, jnp, _special())
 
     def log_prior_effects(self, theta: Array, x: Array) -> Array:
         """Log prior density of the latent effects of all parts, with all constants."""

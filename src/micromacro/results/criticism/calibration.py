@@ -7,13 +7,10 @@ entry conditions.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pandas as pd
 
 from ...errors import ModelError
-from ...families.response import EVENT, INTERVAL, LEFT, RIGHT
 from ...model.specification import Specification
 from ...posterior.base import Posterior
 from ...posterior.leaveout.integrated import Cavities
@@ -45,9 +42,11 @@ def loo_pit(posterior: Posterior, integrated: bool, random_seed: int | None) -> 
         made[chain, draw] = s.family.simulate(eta, theta[own], rng, s.response.values)
     values = values if conditional is None else conditional
     weights = np.exp(smoothed_weights(values)[0])
-    low, high, entry = known(s)
+    known = s.family.known(s.response)
+    low, high = known.low, known.high
     made = made.reshape(weights.shape)
-    weights = np.where(made > entry, weights, 0.0)
+    if s.entry is not None:
+        weights = np.where((made > s.entry) | (s.entry == 0.0), weights, 0.0)
     weights = weights / weights.sum(axis=0)
     below = np.where(made < low, weights, 0.0).sum(axis=0)
     at_most = np.where(made <= high, weights, 0.0).sum(axis=0)
@@ -62,23 +61,3 @@ def conditional_predictor(specification: Specification, theta: np.ndarray, x: np
     eta = linear_predictor(specification, theta, x)
     assert eta is not None
     return eta
-
-
-def known(specification: Specification) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Between what an outcome is known to lie, ends included, and above what it was let in, on the simulated scale."""
-    s = specification
-    values, none = s.response.values, np.full(s.groups, -math.inf)
-    if s.family.name == "binomial":
-        return values[0], values[0], none
-    if not is_survival(s):
-        return s.outcome, s.outcome, none
-    code, time, upper, entry = values[0], np.exp(values[1]), np.exp(values[2]), np.exp(values[3])
-    low = np.where(code == LEFT, 0.0, time)
-    high = np.where(code == RIGHT, math.inf, np.where(code == INTERVAL, upper, time))
-    # an event is known to a point, which simulated outcomes hit with probability zero
-    return low, np.where(code == EVENT, time, high), np.where(entry > 0.0, entry, -math.inf)
-
-
-def is_survival(specification: Specification) -> bool:
-    """Whether the outcome is a duration with what is known of it."""
-    return specification.family.name in ("weibull", "exponential", "lognormal", "cox")

@@ -9,12 +9,10 @@ import numpy as np
 import pandas as pd
 
 from ...errors import DataError, ModelError
-from ...families.response import EVENT
 from ...model.specification import Specification
 from ...posterior.base import Posterior
 from ...posterior.intervals import quantiles
 from ..labels import group_index
-from .calibration import is_survival
 from .loo import groups_of
 
 Statistic = Callable[[np.ndarray], Any]
@@ -54,15 +52,14 @@ def check(posterior: Posterior, replicated: np.ndarray, stat: Any, by: Any, ci: 
 def observations(specification: Specification) -> np.ndarray:
     """Outcomes on the scale on which they are simulated; censored ones cannot be compared with draws."""
     s = specification
-    if s.family.name == "binomial":
-        return s.response.values[0]
-    if is_survival(s) and np.any(s.response.values[0] != EVENT):
-        count = int(np.sum(s.response.values[0] != EVENT))
+    known = s.family.known(s.response)
+    if not known.exact.all():
+        count = int(np.sum(~known.exact))
         raise ModelError(
             f"{count} of {s.groups} outcomes are censored, so their statistics are not those of replicated durations: "
             "use loo_pit(), which takes account of it"
         )
-    return s.outcome
+    return known.low if s.family.trials(s.response.values) is not None else s.outcome
 
 
 def named(stat: Any) -> dict[str, Statistic]:

@@ -9,9 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import DataError, ModelError
-from ...families.response import EVENT
 from ...posterior.intervals import quantiles
-from ...posterior.quantities import has_trials
 from ..fitted import Fitted
 from ..labels import percent
 from .style import BLUE, ORANGE, axes, density, finish
@@ -45,7 +43,7 @@ def predictive(
     ax : matplotlib Axes, optional
     """
     s = fit.specification
-    if hasattr(s.family, "cumulative_hazard") and np.any(s.response.values[0] != EVENT):
+    if not s.family.known(s.response).exact.all():
         raise ModelError("censored times are not outcomes to compare with: use fit.plot.survival()")
     observed, made = s.outcome, drawn_outcomes(fit, random_seed)
     if by is not None:
@@ -71,7 +69,8 @@ def drawn_outcomes(fit: Fitted, random_seed: int) -> np.ndarray:
     made = fit.predict(kind="response", draws=True, random_seed=random_seed).to_numpy()
     if s.tables.order is not None:  # from the order of the user's rows
         made = made[:, np.argsort(np.argsort(s.tables.order))]
-    return made / s.response.values[1] if has_trials(s) else made
+    trials = s.family.trials(s.response.values)
+    return made if trials is None else made / trials
 
 
 def _counts(fit: Fitted, observed: np.ndarray, made: np.ndarray, ci: float, ax: Any) -> Any:

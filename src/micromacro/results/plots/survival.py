@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import DataError, ModelError
-from ...families.response import EVENT, RIGHT
+from ...families.registry import names_where
 from ...model.specification import Specification
 from ...posterior.intervals import quantiles
 from ..fitted import Fitted
@@ -38,9 +38,9 @@ def survival(
     ax : matplotlib Axes, optional
     """
     s = fit.specification
-    if not hasattr(s.family, "cumulative_hazard"):
-        raise ModelError(f"family {s.family.name} has no durations: survival curves are for cox, weibull, exponential "
-                         "and lognormal")  # fmt: skip
+    if not s.family.durations:
+        those = names_where(lambda f: f.durations)
+        raise ModelError(f"family {s.family.name} has no durations: survival curves are for {those}")
     times = np.linspace(0.0, float(np.quantile(s.outcome, 0.99)), POINTS + 1)[1:]
     eta, own = _draws(fit, random_seed)
     ax = axes(ax, (5.2, 3.6))
@@ -48,7 +48,7 @@ def survival(
         curve = _curves(fit, eta, own, times, np.arange(s.groups)).mean(axis=1)
         _band(ax, times, curve, ci, BLUE, "-", f"model, {percent(ci)} interval")
         if _watched_from_the_start(s):
-            ax.step(*kaplan_meier(s.outcome, s.response.values[0] == EVENT), where="post", color="black", lw=1.2,
+            ax.step(*kaplan_meier(s.outcome, s.family.known(s.response).exact), where="post", color="black", lw=1.2,
                     label="observed (Kaplan-Meier)")  # fmt: skip
     else:
         places = _places(fit, groups)
@@ -65,9 +65,8 @@ def survival(
 
 def _watched_from_the_start(s: Specification) -> bool:
     """Whether times are censored on the right only and nobody entered late: what Kaplan and Meier take."""
-    codes, entry = s.response.values[0], s.response.values[-1]
-    start = 0.0 if s.family.name == "cox" else -np.inf  # the others have logs of times
-    return bool(np.all(np.isin(codes, (EVENT, RIGHT))) and np.all(entry == start))
+    known = s.family.known(s.response)
+    return bool(np.all(known.exact | known.endless)) and s.entry is None
 
 
 def _places(fit: Fitted, groups: Sequence[Any]) -> np.ndarray:
@@ -90,7 +89,7 @@ def _curves(
     fit: Fitted, eta: np.ndarray, own: np.ndarray, times: np.ndarray, places: np.ndarray
 ) -> np.ndarray:  # fmt: skip
     """Survival (draws, groups, times)."""
-    family: Any = fit.specification.family
+    family = fit.specification.family
     return np.stack([np.exp(-family.cumulative_hazard(times, e[places], o)) for e, o in zip(eta, own, strict=True)])
 
 

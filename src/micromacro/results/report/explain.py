@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
 import pandas as pd
 
-from ...families.baseline import BaselinePart
 from ...language.printing import to_text
 from ...model.specification import Specification
-from ...priors import LogGamma
 from ...terms.member.feature_part import FeaturePart, InteractionPart
 from .text import counts, weight_lines
 
@@ -70,58 +65,26 @@ def equations(s: Specification) -> list[str]:
         below += part.structure.sentences()
     terms += [f"offset {to_text(n)}" for n in s.formula.offsets]
     eta = "\n         + ".join(terms) or "0"
-    if s.expanded:
-        return [*hazard(s), f"eta[i] = {eta}", *below]
     own = [p.name for p in s.system.hypers[s.system.family_start :]]
-    inside = "eta[i]" if s.family.link == "identity" else f"{s.family.link} link of eta[i]"
-    density = f"{s.outcome_name}[i] ~ {s.family.name}({', '.join([inside, *own])})"
-    return [density, f"eta[i] = {eta}", *below]
-
-
-def hazard(s: Specification) -> list[str]:
-    """The hazard of a Cox model and where its baseline comes from."""
-    part = _baseline(s)
-    lines = [
-        f"hazard of {s.outcome_name}[i] at t = exp(baseline.k + eta[i]), t in interval k",
-        "  with the covariates of eta less their means: exp(baseline.k) is the hazard of a group at mean covariates",
-    ]
+    density = s.family.sentences(s.outcome_name, own, s.expanded)
     moving = [name for name, block in s.members.items() if block.parameters and block.weight_parameters]
-    if moving:
-        lines.append(f"  (features of {', '.join(moving)} less their means under the starting weights)")
-    prior = part.coefficients[0].prior
-    if part.sd:
-        return [*lines, f"  baseline.k - baseline.(k-1) ~ normal(0, {part.sd.name}), baseline.1 ~ {prior}"]
-    if len({str(p.prior) for p in part.coefficients}) > 1:
-        return [*lines, "  the prior of each baseline.k stands below"]
-    which = "each exp(baseline.k)" if isinstance(prior, LogGamma) else "each baseline.k"
-    if isinstance(prior, LogGamma):
-        return [*lines, f"  {which} ~ gamma({prior.shape:.4g}, {prior.rate:.4g})"]
-    return [*lines, f"  {which} ~ {prior}" if prior.proper else f"  {which} without a prior"]
+    if s.family.expands and moving:
+        density.append(f"  (features of {', '.join(moving)} less their means under the starting weights)")
+    return [*density, f"eta[i] = {eta}", *below]
 
 
 def interval_table(s: Specification) -> pd.DataFrame:
-    """Intervals of a Cox model's baseline: where they begin and end, events, time at risk, hazard without covariates.
+    """Intervals of a baseline: where they begin and end, events, time at risk, hazard without covariates.
 
     Events and time at risk count each group as often as its observation weight says.
     """
-    assert s.expanded is not None
-    family: Any = s.family
-    of_groups = s.expanded.rows.group >= 0
-    interval, weight = _baseline(s).interval[of_groups], s.row_weight()[of_groups]
-    events, time = (np.bincount(interval, weight * row[of_groups], _baseline(s).count) for row in s.expanded.values[:2])
-    begins = np.append(0.0, family.cuts)
-    ends = np.append(family.cuts, family.last)  # infinite, unless intervals end at events
+    assert s.expanded is not None and s.expanded.intervals is not None
+    given = s.expanded.intervals
     columns = {
-        "interval": [f"({a:.4g}, {b:.4g}]" for a, b in zip(begins, ends, strict=True)],
-        "events": events, "at risk": time, "events / at risk": events / time,
+        "interval": [f"({a:.4g}, {b:.4g}]" for a, b in zip(given.begins, given.ends, strict=True)],
+        "events": given.events, "at risk": given.time, "events / at risk": given.events / given.time,
     }  # fmt: skip
-    return pd.DataFrame(columns, index=[f"baseline.{k}" for k in range(1, len(ends) + 1)])
-
-
-def _baseline(s: Specification) -> BaselinePart:
-    assert s.expanded is not None
-    part: Any = s.expanded.rows.part
-    return part
+    return pd.DataFrame(columns, index=[f"baseline.{k}" for k in range(1, len(given.ends) + 1)])
 
 
 def _interval_lines(s: Specification) -> list[str]:
@@ -147,7 +110,7 @@ def explain(s: Specification) -> str:
     ]
     lines += [f"  {line}" for line in equations(s)]
     lines += ["", *(f"  {line}" for line in counts(s) + weight_lines(s)), ""]
-    if s.expanded:
+    if s.expanded and s.expanded.intervals:
         lines += [*(f"  {line}" for line in _interval_lines(s)), ""]
     lines += ["Parameters and priors (the prior of Intercept is on the intercept at mean covariates)"]
     lines.append(shown.to_string(justify="left"))

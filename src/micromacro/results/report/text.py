@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from ...families.ordinal import shown
+from ...families.response import shown
 from ...language.printing import to_text
 from ...model.specification import Specification
 from ..fitted import Fitted

@@ -15,11 +15,12 @@ import numpy as np
 
 from ...effects.sources import Source, source_from_plain
 from ...families.base import Family
+from ...families.registry import family_from_plain
 from ...model.specification import Specification
 from ...table.memberships import Tables
 from ..fitted import Fitted
 from .check import check_to_plain, mismatch
-from .describe import description_of, family_from_plain, priors_from_plain
+from .describe import description_of, priors_from_plain
 from .engine import Keep, outcome_from_plain, outcome_to_plain
 from .file import FORMAT, FileError, read, write
 from .kept import SavedResults, tables_of

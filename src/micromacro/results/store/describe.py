@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from ...engines.base import Outcome, Settings
 from ...errors import ModelError
-from ...families.base import Family
-from ...families.registry import FAMILIES
+from ...families.registry import family_to_plain
 from ...language.printing import to_text
 from ...model.specification import Specification
 from ...parameters import PriorBook
@@ -23,7 +22,6 @@ PACKAGES = (
 )  # fmt: skip
 
 _SETTINGS = ("draws", "tune", "chains", "random_seed", "progress")
-_NOT_OPTIONS = ("name", "no_intercept", "conjugate")
 
 
 def description_of(outcome: Outcome) -> dict[str, Any]:
@@ -104,46 +102,3 @@ def priors_from_plain(plain: dict[str, Any]) -> dict[str, Prior | str]:
 
 def _subclasses(base: type) -> list[type]:
     return [c for child in base.__subclasses__() for c in (child, *_subclasses(child))]
-
-
-# -- families ----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Recipe:
-    name: str
-    options: dict[str, Any]
-
-    def make(self) -> Any:
-        options = {k: tuple(v) if isinstance(v, list) else v for k, v in self.options.items()}
-        return FAMILIES[self.name](**options)
-
-
-def family_to_plain(family: Family) -> dict[str, Any]:
-    """A family's name and options; of one that is not in the registry its name alone."""
-    if family.name in FAMILIES and type(family) is FAMILIES[family.name]:
-        own = [f.name for f in fields(family) if f.init and f.name not in _NOT_OPTIONS]  # type: ignore[arg-type]
-        recipe = _Recipe(family.name, {n: _listed(getattr(family, n)) for n in own})
-        if recipe.make() == family:
-            return {"name": recipe.name, "options": recipe.options}
-    return {"name": family.name, "options": None}
-
-
-def _listed(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
-
-
-def family_from_plain(plain: dict[str, Any], given: Family | None) -> Family:
-    """The family of a file; one that is not in the registry must be given."""
-    if plain["options"] is None:
-        if given is None or given.name != plain["name"]:
-            raise ModelError(
-                f"the fit is of a family {plain['name']!r} that is not one of micromacro's: give the object, "
-                "load(path, family=...)"
-            )
-        return given
-    if plain["name"] not in FAMILIES:
-        raise ModelError(
-            f"this version of micromacro has no family {plain['name']!r}: install the newer one that saved the file"
-        )
-    return _Recipe(plain["name"], plain["options"]).make()

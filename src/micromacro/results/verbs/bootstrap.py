@@ -11,7 +11,6 @@ import pandas as pd
 
 from ...engines.registry import run_engine
 from ...errors import EngineError, MicromacroError
-from ...families.cox import Cox
 from ...families.response import Response
 from ...notes import remark
 from ...posterior.base import Posterior
@@ -124,9 +123,10 @@ class _Job:
 def _kept(posterior: Posterior) -> list[str]:
     """Parameters that every data set has: without a baseline whose intervals end at the events of each."""
     specification = posterior.specification
-    family = specification.family
-    moving = isinstance(family, Cox) and family.intervals == "all"
-    return [p.name for p in specification.parameters if not (moving and p.kind == "baseline")]
+    expansion = specification.system.expansion
+    moving = () if expansion is None or specification.family.stable else expansion.part.coefficients
+    gone = {p.name for p in moving}
+    return [name for name in specification.names if name not in gone]
 
 
 def _refit(job: _Job) -> np.ndarray | str:

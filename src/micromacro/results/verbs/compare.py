@@ -25,7 +25,6 @@ from .inference import likelihood_ratio, same_columns
 
 OUT_OF_SAMPLE = ("loo", "integrated", "waic")
 CRITERIA = (*OUT_OF_SAMPLE, "aic", "bic", "evidence")
-COUNTS = ("bernoulli", "binomial", "poisson", "negative_binomial", "ordinal")
 
 
 def compare(fits: Mapping[str, Fitted | Elpd], ic: str | None = None) -> pd.DataFrame:
@@ -136,7 +135,7 @@ def _why_not(first: str, one: Outcomes, name: str, other: Outcomes) -> str:
 
 
 def _warn_of_units(first: str, one: Outcomes, name: str, other: Outcomes) -> None:
-    is_count, other_is = one.family.name in COUNTS, other.family.name in COUNTS
+    is_count, other_is = one.family.discrete, other.family.discrete
     if is_count != other_is:
         warnings.warn(
             f"{first!r} gives {one.name} {'probabilities' if is_count else 'a density'}, {name!r} "

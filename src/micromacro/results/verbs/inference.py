@@ -18,13 +18,6 @@ from ...posterior.base import Posterior
 from ...posterior.maximum import Maximum
 from ..outcomes import matched, outcomes_of, same_multiset
 
-#: Family and one within it: the parameter that tells them apart, and whether it is infinite under the smaller one.
-NESTED = {
-    ("negative_binomial", "poisson"): ("phi", True),
-    ("student", "gaussian"): ("nu", True),
-    ("weibull", "exponential"): ("shape", False),
-}
-
 
 @dataclass(frozen=True)
 class LikelihoodRatio:
@@ -124,15 +117,13 @@ def likelihood_ratio(large: Posterior, small: Posterior) -> LikelihoodRatio:
 def _limit(larger: Specification, smaller: Specification) -> str:
     """The parameter that is infinite where the smaller model's family is the limit of the larger one's, if it is."""
     one, other = larger.family, smaller.family
-    if (one.name, one.link) == (other.name, other.link):
-        return ""
-    if one.link != other.link or (one.name, other.name) not in NESTED:
+    name = one.nests(other)
+    if name is None:
         raise ModelError(
             f"the models are not nested: family {other.name} ({other.link} link) is not within {one.name} ({one.link} "
             "link); compare them by AIC"
         )
-    name, infinite = NESTED[one.name, other.name]
-    return name if infinite else ""
+    return name
 
 
 def _check_fixed(larger: Specification, smaller: Specification) -> None:

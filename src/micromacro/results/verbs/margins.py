@@ -22,10 +22,12 @@ import pandas as pd
 from scipy import sparse
 
 from ...errors import DataError, EngineError, ModelError
+from ...families.base import Quantity
+from ...families.registry import names_where
 from ...posterior.base import Posterior
 from ...posterior.design import new_tables, place
 from ...posterior.estimand import Contrast, Estimand, only
-from ...posterior.quantities import Quantity, find_quantity
+from ...posterior.quantities import find_quantity
 from ...posterior.scales import transform
 from ...table.memberships import Tables
 from ..fitted import Fitted
@@ -369,15 +371,11 @@ def _contrast(task: _Task, word: str) -> tuple[Quantity, Contrast]:
     """The contrast of that name, and the quantity that it is of."""
     quantity, family = task.quantity, task.posterior.specification.family
     if word in ("hazard_ratio", "time_ratio"):
-        log_hazard = {
-            "weibull": lambda eta, own: -own[0] * eta, "exponential": lambda eta, _: -eta, "cox": lambda eta, _: eta,
-        }  # fmt: skip
-        timed = ("weibull", "exponential", "lognormal")
-        known = tuple(log_hazard) if word == "hazard_ratio" else timed
-        if family.name not in known:
-            raise EngineError(f'contrast="{word}" is for {", ".join(known)}, not {family.name}')
-        of = log_hazard[family.name] if word == "hazard_ratio" else (lambda eta, _: eta)
-        return Quantity("linear", lambda eta, own: of(eta, own)[None]), Contrast(_through("plain", True), "log")
+        if word not in family.ratios:
+            those = names_where(lambda f: word in f.ratios)
+            raise EngineError(f'contrast="{word}" is for {those}, not {family.name}')
+        of = Quantity("linear", lambda eta, own: family.log_ratio(word, eta, own)[None])
+        return of, Contrast(_through("plain", True), "log")
     inner = {"difference": "plain", "ratio": "log", "log_ratio": "log"}.get(word, "logit")
     if inner == "logit" and quantity.scale != "logit":
         raise EngineError(f'contrast="{word}" is for probabilities, not for kind={quantity.kind!r} of {family.name}')

@@ -46,7 +46,7 @@ class Levels:
 
     def __init__(self, posterior: Posterior):
         self.specification = posterior.specification
-        self.family: Any = self.specification.family
+        self.family = self.specification.family
         self.predictor = Predictor(place(self.specification, None), self.specification.system)
         self.names = self.predictor.level_names()
 
@@ -64,8 +64,6 @@ class Levels:
 
     def outcome_variance(self, eta: np.ndarray, own: np.ndarray) -> np.ndarray:
         """Variance of the outcome given eta."""
-        if not hasattr(self.family, "variance"):
-            raise EngineError(f"the variance of an outcome of family {self.family.name} is not known")
         return self.family.variance(eta, own, self.specification.response.values)
 
     def link(self, theta: np.ndarray) -> np.ndarray:

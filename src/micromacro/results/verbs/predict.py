@@ -9,13 +9,14 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from ...errors import EngineError, ModelError
+from ...errors import EngineError
+from ...families.base import Quantity
 from ...model.specification import Specification
 from ...posterior.base import Posterior
 from ...posterior.design import new_tables, place
 from ...posterior.estimand import Estimand, only
 from ...posterior.intervals import check_level
-from ...posterior.quantities import KINDS, Quantity, find_quantity, has_trials, response_values
+from ...posterior.quantities import KINDS, find_quantity, response_values
 from ...table.memberships import Tables
 from ..fitted import Fitted
 from ..labels import group_index, shown_order
@@ -112,8 +113,7 @@ def _of_groups(specification: Specification, tables: Tables | None, quantity: Qu
 def expected(posterior: Posterior) -> pd.Series:
     """Expected outcome of each group of the fit; of durations that entered late given that they last until then."""
     specification = posterior.specification
-    family: Any = specification.family
-    entry = specification.entry
+    family, entry = specification.family, specification.entry
     quantity = find_quantity(specification, "mean")
     if entry is not None:
         quantity = replace(quantity, of=lambda eta, own: family.mean_after(eta, own, entry)[None])
@@ -128,8 +128,6 @@ def _responses(
     """Outcomes (draws, groups) simulated at draws of everything."""
     specification = posterior.specification
     values = response_values(specification, None if tables is None else tables.groups)
-    if values is None and specification.response.values is not None and has_trials(specification):
-        raise ModelError("responses need the numbers of trials")
     sampled = posterior.as_sampled(MOST, rng)
     eta = sampled.estimand_draws(group_estimand(specification, tables, "linear", new_effects), rng, MOST)[:, 0]
     own = zip(eta, specification.own(*sampled.thinned(MOST)), strict=True)
@@ -146,7 +144,8 @@ def _response_table(
     late = tables is None and specification.entry is not None
     mean = None if late else group_estimand(specification, tables, "mean", new_effects)
     values = response_values(specification, None if tables is None else tables.groups)
-    many = values[1] if has_trials(specification) and values is not None else np.ones(len(index))
+    trials = None if values is None else specification.family.trials(values)
+    many = np.ones(len(index)) if trials is None else trials
     return labelled(posterior.responses(made, mean, many, ci), posterior.words, index)
 
 

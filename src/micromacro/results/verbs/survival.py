@@ -13,14 +13,13 @@ import pandas as pd
 from scipy import sparse
 
 from ...errors import EngineError, ModelError
-from ...families.cox import Cox
-from ...families.response import EVENT, INTERVAL
+from ...families.base import Family, Quantity
+from ...families.registry import names_where
 from ...model.specification import Specification
 from ...posterior.base import Posterior
 from ...posterior.design import new_tables, place
 from ...posterior.estimand import Estimand, only
 from ...posterior.intervals import Numbers, check_level
-from ...posterior.quantities import Quantity
 from ..fitted import Fitted
 from ..labels import group_column, shown_order
 from ..tables.labelled import labelled
@@ -68,9 +67,9 @@ def survival(
     posterior = fit.posterior
     specification = posterior.specification
     check_level(ci)
-    family: Any = specification.family
-    if not hasattr(family, "cumulative_hazard"):
-        raise EngineError(f"survival() is for durations (cox, weibull, exponential, lognormal), not {family.name}")
+    family = specification.family
+    if not family.durations:
+        raise EngineError(f"survival() is for durations ({names_where(lambda f: f.durations)}), not {family.name}")
     if new_effects not in ("draw", "zero"):
         raise EngineError(f'new_effects= is "draw" or "zero", not {new_effects!r}')
     tables = None if data is None else new_tables(specification, data, memberships, members)
@@ -94,7 +93,7 @@ def survival(
     return out.iloc[order].reset_index(drop=True)
 
 
-def _survive(family: Any, times: np.ndarray) -> Any:
+def _survive(family: Family, times: np.ndarray) -> Any:
     """Function from eta (..., groups) and the family's numbers to S (times, ..., groups)."""
     return lambda eta, own: np.moveaxis(np.exp(-family.cumulative_hazard(times, eta, own)), -1, 0)
 
@@ -115,28 +114,15 @@ def default_times(specification: Specification) -> np.ndarray:
 
     Where no two events are exact all ends of what is known take their place.
     """
-    observed = specification.outcome[event_rows(specification)]
+    known = specification.family.known(specification.response)
+    observed = specification.outcome[known.exact]
     distinct = np.unique(observed)
     if len(distinct) < 2:
-        observed = _ends(specification)
+        observed = known.ends
         distinct = np.unique(observed)
     if len(distinct) <= POINTS:
         return distinct
     return np.unique(np.quantile(observed, np.linspace(0.0, 1.0, POINTS), method="inverted_cdf"))
-
-
-def _ends(specification: Specification) -> np.ndarray:
-    """Finite ends of what is known of the durations: times, whatever they are, and upper ends of intervals."""
-    values = specification.response.values
-    if specification.family.name == "cox":
-        return values[1]
-    upper = np.exp(values[2][values[0] == INTERVAL])
-    return np.concatenate([np.exp(values[1]), upper])
-
-
-def event_rows(specification: Specification) -> np.ndarray:
-    """Which groups have their event (groups,)."""
-    return specification.response.values[0] == EVENT
 
 
 def baseline(fit: Fitted, ci: float = 0.95) -> pd.DataFrame:
@@ -158,16 +144,16 @@ def baseline(fit: Fitted, ci: float = 0.95) -> pd.DataFrame:
     posterior = fit.posterior
     specification = posterior.specification
     check_level(ci)
-    family = specification.family
-    if not isinstance(family, Cox):
-        raise EngineError(f"baseline() is for family cox, not {family.name}: survival() gives the curves of a duration")
-    observed = specification.outcome
-    last = family.last if np.isfinite(family.last) else max(float(observed.max()), *family.cuts[-1:])
-    stops = np.append(family.cuts, last)
-    starts = np.append(0.0, family.cuts)
+    intervals = specification.expanded.intervals if specification.expanded else None
+    if intervals is None:
+        those, name = names_where(lambda f: f.expands), specification.family.name
+        raise EngineError(f"baseline() is for family {those}, not {name}: survival() gives the curves of a duration")
+    starts, stops = intervals.begins, intervals.ends.copy()
+    if np.isinf(stops[-1]):
+        stops[-1] = max(float(specification.outcome.max()), *stops[:-1][-1:])
     length = stops - starts
-    hazard = _baseline(posterior, lambda own: np.exp(own), ci)
-    cumulative = _baseline(posterior, lambda own: np.cumsum(np.exp(own) * length), ci)
+    hazard = _baseline(posterior, lambda own: np.exp(own), len(length), ci)
+    cumulative = _baseline(posterior, lambda own: np.cumsum(np.exp(own) * length), len(length), ci)
     table = pd.DataFrame(
         {
             "start": starts, "stop": stops,
@@ -179,13 +165,11 @@ def baseline(fit: Fitted, ci: float = 0.95) -> pd.DataFrame:
     return table.set_axis(pd.Index([f"baseline.{k}" for k in range(1, len(stops) + 1)], name="interval"))
 
 
-def _baseline(posterior: Posterior, of: Any, ci: float) -> Numbers:
+def _baseline(posterior: Posterior, of: Any, count: int, ci: float) -> Numbers:
     """A function of the log hazards (intervals,), interval by interval, with its uncertainty."""
     specification = posterior.specification
     where = place(specification, None)
     first = sparse.csr_array(([1.0], ([0], [0])), shape=(1, where.groups))  # the same for all groups
-    family: Any = specification.family
-    count = len(family.cuts) + 1
     quantity = Quantity(
         "baseline", lambda eta, own: of(own)[:, None] + 0.0 * eta[None], tuple(map(str, range(count))), "log"
     )

@@ -1,0 +1,107 @@
+"""Durations as they are observed: censored, seen from a later entry on, and drawn anew under the same censoring.
+
+Right-censored durations keep their censoring times; for a group with an event, whose censoring time was not seen, one
+is drawn from the Kaplan-Meier estimate of the censoring distribution beyond its event (the conditional bootstrap,
+Davison and Hinkley 1997, algorithm 3.1). Groups that entered late are simulated given that they last until their entry.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..errors import EngineError
+from ..notes import Note, caution
+from .base import Family
+from .response import EVENT, INTERVAL, LEFT, RIGHT, Known, Raw, Response, survival
+
+NO_RISK = 1e-7  # cumulative hazard of a censored group that says that its likelihood has run off
+
+
+class Duration(Family):
+    """A family of durations: what all of them share.
+
+    The rows of its outcomes are those of :func:`~micromacro.families.response.survival`, unless it says otherwise. To
+    be supplied beside what every family supplies: ``cumulative_hazard``, ``median``, ``simulate_after`` and
+    ``mean_after``.
+    """
+
+    durations = True
+    quantities = ("mean", "median")
+    ratios: tuple[str, ...] = ("time_ratio",)
+
+    def read(self, raw: Raw) -> Response:
+        return survival(raw, self.name)
+
+    def known(self, response: Response) -> Known:
+        code, time, upper = response.values[0], np.exp(response.values[1]), np.exp(response.values[2])
+        low = np.where(code == LEFT, 0.0, time)
+        high = np.where(code == RIGHT, np.inf, np.where(code == INTERVAL, upper, time))
+        return Known(low, np.where(code == EVENT, time, high))
+
+    def entry(self, values: np.ndarray) -> np.ndarray:
+        return np.exp(values[3])
+
+    def log_ratio(self, word: str, eta: np.ndarray, own: np.ndarray) -> np.ndarray:
+        if word == "time_ratio":
+            return eta
+        return super().log_ratio(word, eta, own)
+
+    def ran_off(self, response: Response, eta: np.ndarray, density: np.ndarray) -> Note | None:
+        known = self.known(response)
+        spent = -density
+        never = (spent > 0.0) & (spent < NO_RISK * response.weight) & known.endless & (response.weight > 0)
+        groups = int(np.count_nonzero(never))
+        if not groups:
+            return None
+        text = (
+            f"no events: {groups} groups that are all censored have no risk of an event to many digits, so some "
+            "coefficients (of a category in which all are censored, say) have no finite maximum and their numbers mean "
+            "nothing; give priors (normal(0, 2.5) for b), or use mcmc"
+        )
+        return caution("no-events", text)
+
+    def follow_up(self, seen: np.ndarray) -> float:
+        """Until when simulated durations are followed, where some were censored at the times `seen`."""
+        return np.inf
+
+    def redraw(self, response: Response, eta: np.ndarray, own: np.ndarray, rng: np.random.Generator) -> Response:
+        known, entry = self.known(response), self.entry(response.values)
+        event = known.exact
+        if np.any(~event & ~known.endless):
+            raise EngineError(
+                "the parametric bootstrap cannot simulate interval or left censoring: it does not know how they came "
+                "about"
+            )
+        time = self.draw(eta, own, rng, response.values)
+        limit = np.where(event, np.inf, known.low)
+        if not event.all():
+            at, lasting = censoring_distribution(known.low, ~event, entry)
+            for i in np.flatnonzero(event):
+                limit[i] = _beyond(at, lasting, known.low[i], rng.random())
+            limit = np.minimum(limit, self.follow_up(known.low))
+        seen, ended = np.minimum(time, limit), time <= limit
+        if entry.any():
+            return self.again(response, "surv", entry, seen, ended.astype(float))
+        if np.any(limit == 0.0):  # nothing is known of these, which surv(time, event) cannot say
+            return self.again(response, "surv", seen, np.where(ended, seen, np.inf), kind="interval")
+        return self.again(response, "surv", seen, ended.astype(float))
+
+
+def censoring_distribution(
+    time: np.ndarray, censored: np.ndarray, entry: np.ndarray | float = 0.0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Kaplan-Meier estimate of the distribution of censoring times: times and P(C > time)."""
+    at = np.unique(time[censored])
+    exposed = np.array([np.sum((time >= t) & ((np.asarray(entry) < t) | (t == 0.0))) for t in at])
+    ended = np.array([np.sum(time[censored] == t) for t in at])
+    return at, np.cumprod(1.0 - ended / exposed)
+
+
+def _beyond(at: np.ndarray, survival: np.ndarray, time: float, uniform: float) -> float:
+    """A censoring time drawn given that it is later than `time`; infinite where the estimate never ends."""
+    later = np.searchsorted(at, time, side="right")
+    above = survival[later - 1] if later else 1.0
+    if above <= 0.0:
+        return np.inf
+    down = np.flatnonzero(survival[later:] <= uniform * above)
+    return float(at[later + down[0]]) if len(down) else np.inf
