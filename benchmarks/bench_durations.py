@@ -1,4 +1,4 @@
-"""Durations with censoring: effective draws a second against NumPyro's NUTS, and what ml and laplace cost.
+"""Durations with censoring: effective draws per second against NumPyro's NUTS, and what ml and laplace cost.
 
     python benchmarks/bench_durations.py [--repeats 2] [--data coalgov]
 

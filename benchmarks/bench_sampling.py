@@ -1,4 +1,4 @@
-"""Effective draws a second on the coalition model: the default engine against NumPyro's NUTS, one core each.
+"""Effective draws per second on the coalition model: the default engine against NumPyro's NUTS, one core each.
 
     python benchmarks/bench_sampling.py [--repeats 3]
 
@@ -65,7 +65,8 @@ def main() -> None:
                 print(f"    smallest bulk ESS {ess:7.0f} in {s:6.2f} s: {ess / s:8.1f} a second")
             best = max(best, float(np.median([ess / s for ess, s in rival])))
         print(
-            f"{case.name}: {rate:.0f} against {best:.1f} effective draws a second: {rate / best:.0f} times (goal 25)\n"
+            f"{case.name}: {rate:.0f} against {best:.1f} effective draws per second: {rate / best:.0f} times (goal "
+            "25)\n"
         )
 
 

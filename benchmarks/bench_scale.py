@@ -23,7 +23,7 @@ PER, WINDOW, TRUTH = 4, 15, 0.5
 
 
 def ring(groups: int, text: bool = False, seed: int = 0) -> pd.DataFrame:
-    """Long table of a ring: `PER` members a group out of `WINDOW` neighbours; ids as text if asked."""
+    """Long table of a ring: `PER` members per group out of `WINDOW` neighbours; ids as text if asked."""
     rng = np.random.default_rng(seed)
     members = int(0.4 * groups)
     picks = np.argsort(rng.random((groups, WINDOW)), axis=1)[:, :PER]

@@ -50,7 +50,7 @@ def fit(
         ``outcome ~ fixed terms + mm(member, group, covariates, weights=..., ...) + (1 | unit)``; see the page on
         the formula in the documentation.
     data : pandas, polars or pyarrow table, or dict of arrays
-        One row a membership (long), or one row a group where `memberships` is given.
+        One row per membership (long), or one row per group where `memberships` is given.
     family : str or Family
         Distribution of the outcome: gaussian, student, bernoulli, binomial, poisson, negative_binomial, gamma, beta,
         ordinal, weibull, exponential, lognormal, cox; or an object of :mod:`micromacro.families` with options.
@@ -67,9 +67,9 @@ def fit(
         What ``effects=`` names in parentheses: graphs of ``icar(g)`` and ``car(g)`` (networkx, libpysal, a dictionary
         of neighbours, a pair of matrix and ids, or a table of edges).
     memberships : table or dict of tables by block, optional
-        Edge table: a row a membership, with the member and the group column.
+        Edge table: a row per membership, with the member and the group column.
     members : table or dict of tables by member column, optional
-        One row a member.
+        One row per member.
     missing : {"error", "drop"}
         What to do about missing values outside member ids; ``"drop"`` leaves the groups out and says so.
     observation_weights : str, optional
@@ -247,7 +247,7 @@ def aggregations(
     call = rival.member_block(formula, block)
     name = call.name or call.member.name
     if isinstance(links, str):
-        raise ModelError(f"links= takes several, as in [{links!r}, 'max']")
+        raise ModelError(f"links= takes a list of several, as in [{links!r}, 'max']")
     if engine not in ("ml", "laplace", "mcmc"):
         raise ModelError(f"aggregations() fits by ml, laplace or mcmc, not by {engine!r}")
     formulas = {link: rival.write_link(formula, call, link) for link in map(rival.tidy, links)}

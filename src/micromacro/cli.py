@@ -102,13 +102,15 @@ def main() -> None:
 @click.option("--family", default="gaussian", show_default=True, help="Distribution of the outcome.")
 @click.option("--engine", default="mcmc", show_default=True, help="mcmc, laplace, ml, reml or nuts.")
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Save the fit here (fit.nc).")
-@click.option("--ci", default=0.95, show_default=True, help="Probability that the intervals cover.")
+@click.option("--ci", default=0.95, show_default=True, help="Coverage probability of the intervals.")
 @click.option("--draws", default=1000, show_default=True, help="Kept draws of each chain.")
 @click.option("--tune", default=1000, show_default=True, help="Tuning iterations of each chain.")
 @click.option("--chains", default=4, show_default=True, help="How many chains.")
 @click.option("--seed", type=int, help="Fixes the draws.")
-@click.option("--memberships", type=_TABLE, help="Edge table, a row a membership; DATA has a row a group.")
-@click.option("--members", type=_TABLE, help="Table with a row a member.")
+@click.option(
+    "--memberships", type=_TABLE, help="Edge table with one row per membership; DATA then has one row per group."
+)
+@click.option("--members", type=_TABLE, help="Table with one row per member.")
 @click.option("--missing", default="error", show_default=True, help="error, or drop.")
 def fit(
     data: Path,
@@ -160,7 +162,7 @@ def fit(
 
 
 @main.command()
-@click.option("--quick", is_flag=True, help="Fewer draws: a look, not a result.")
+@click.option("--quick", is_flag=True, help="Fewer draws: for a quick look only.")
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),

@@ -80,7 +80,7 @@ def beside(texts: list[str], width: int, gap: int = 4) -> str | None:
 
 
 def parameter_table(fits: dict[str, Fit]) -> pd.DataFrame:
-    """Estimates and standard errors (posterior means and sds) of several fits, a row a parameter."""
+    """Estimates and standard errors (posterior means and sds) of several fits, a row per parameter."""
     tables = {name: fitted.summary().iloc[:, :2] for name, fitted in fits.items()}
     names = dict.fromkeys(parameter for table in tables.values() for parameter in table.index)
     return pd.concat(tables, axis="columns").reindex(list(names))

@@ -1,17 +1,17 @@
-"""Tables of memberships out of other shapes: ``mm.memberships.from_wide(...)`` and its kin.
+"""Tables of memberships from other shapes: ``mm.memberships.from_wide(...)`` and the like.
 
-Each gives a long table, one row a membership, of the library that the data came in (a dict for a dict), to be handed to
-``memberships=`` of :func:`micromacro.fit` beside the table of groups, or to ``data=`` where `keep` repeats the columns
-of the groups. Its columns are called
+Each function returns a long table, one row per membership, in the library of the input (a dict for a dict). Pass it as
+``memberships=`` to :func:`micromacro.fit` beside the table of groups, or as ``data=`` if `keep` repeats the columns of
+the groups. Its columns are
 
 - the group column's own name (``row``, the number of the row from 0, where there is none: a formula with
-  ``mm(member, row)`` then finds it in ``data=`` without its being there);
+  ``mm(member, row)`` then needs no such column in ``data=``);
 - the member column, as `member` says;
-- ``weight``: what the constructor knows of the weight, 1 / (number of members) where it knows nothing;
-- further ones as each constructor says.
+- ``weight``: the weight, or 1 / (number of members) where none is given;
+- further columns, described with each function.
 
 Empty slots give no row. With `keep`, a group without any member has one row with a missing member id, so that no group
-gets lost.
+is lost.
 """
 
 from __future__ import annotations
@@ -49,12 +49,12 @@ def from_wide(
     empty: Any = (),
     keep: Keep = (),
 ) -> Any:
-    """Memberships of a table with a row a group and its members in columns side by side.
+    """Memberships of a table with a row per group and its members in columns side by side.
 
     Parameters
     ----------
     data : pandas, polars or pyarrow table, or dict of arrays
-        One row a group.
+        One row per group.
     slots : sequence of str
         Columns of member ids. A slot is empty where it is missing, blank, or one of `empty`.
     weights : sequence of str, optional
@@ -116,7 +116,7 @@ def from_lists(
     Parameters
     ----------
     data : pandas, polars or pyarrow table, or dict of arrays
-        One row a group.
+        One row per group.
     column : str
         Column of lists, or of text that `sep` parts; blanks around an id do not count.
     weights : str, optional
@@ -232,7 +232,7 @@ def from_sparse(
     group: str | None = None,
     member: str = "member",
 ) -> pd.DataFrame:
-    """Memberships of a matrix with a row a group and a column a member: every entry that is not zero is one.
+    """Memberships of a matrix with a row per group and a column per member: every entry that is not zero is one.
 
     Parameters
     ----------
@@ -256,7 +256,9 @@ def from_sparse(
         members = W.columns.tolist() if members is None else members
         W = W.to_numpy()
     if not sparse.issparse(W) and np.ndim(W) != 2:
-        raise DataError(f"W must be a matrix, one row a group and one column a member; its shape is {np.shape(W)}")
+        raise DataError(
+            f"W must be a matrix with one row per group and one column per member; its shape is {np.shape(W)}"
+        )
     coo: Any = sparse.coo_array(W)
     coo.sum_duplicates()
     weight = np.asarray(coo.data, dtype=float)
@@ -303,7 +305,7 @@ def from_graph(
     nodes = list(graph) if groups is None else list(groups)
     unknown = [n for n in nodes if n not in graph]
     if unknown:
-        raise DataError(f"{counted(len(unknown), 'group')} (first: {unknown[0]!r}) are no nodes of the graph")
+        raise DataError(f"{counted(len(unknown), 'group')} (first: {unknown[0]!r}) are not nodes of the graph")
     edges: list[tuple[Any, Any, float]] = []
     for node in nodes:
         found = []
@@ -474,7 +476,7 @@ def _finish(data: Any, group: str | None, member: str, slots: Slots, columns: di
     if not len(slots.row):
         raise DataError("all slots are empty: there is no membership")
     if len({name, member, *columns}) < 2 + len(columns):
-        raise DataError(f"two columns would be called alike ({name}, {member}, {', '.join(columns)}): give member=")
+        raise DataError(f"two columns would have the same name ({name}, {member}, {', '.join(columns)}): give member=")
     row, every = slots.row, {member: slots.member} | columns
     kept = _kept(data, keep, {name: ids, **every})
     bare = np.flatnonzero(slots.size == 0) if kept else np.empty(0, dtype=np.int64)
@@ -577,7 +579,7 @@ def _labels(given: Sequence[Any] | None, count: int, what: str) -> np.ndarray:
     if len(labels) != count or labels.ndim != 1:
         raise DataError(f"{what}= has {len(labels)} ids, but W has {count}: give one for each")
     if len(set(labels.tolist())) < count:
-        raise DataError(f"{what}= names an id twice")
+        raise DataError(f"{what}= lists an id twice")
     return labels
 
 
@@ -590,7 +592,7 @@ def _edges(edges: list[tuple[Any, Any, float]], group: str, member: str) -> pd.D
     odd = next((node for edge in edges for node in edge[:2] if isinstance(node, (tuple, frozenset))), None)
     if odd is not None:
         raise DataError(
-            f"the nodes of the graph are no numbers or text (first: {odd!r}): relabel them, as with "
+            f"the nodes of the graph are neither numbers nor text (first: {odd!r}): relabel them, as with "
             "networkx.convert_node_labels_to_integers(graph, label_attribute='place')"
         )
     return pd.DataFrame(edges, columns=[group, member, "weight"])

@@ -29,7 +29,8 @@ CLASSES = {
     "phi": "dispersion of a family",
     "nu": "degrees of freedom of a family",
     "cut": "cuts between ordered categories",
-    "baseline": "log hazards of the baseline (cox), per unit of time, at mean covariates; a gamma is of the hazards",
+    "baseline": "log hazards of the baseline (cox), per unit of time, at mean covariates; a gamma prior applies to "
+    "the hazards",
     "aggregate": "shapes of aggregation features",
 }
 

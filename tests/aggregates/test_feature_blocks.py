@@ -158,7 +158,7 @@ REFUSED = {
     "aggregate = hhi": "no covariates",
     "aggregate = smax(2), effects = iid": "second block",
     "aggregate = smax(2), normalize = total": "sum to 1 in the group",
-    "aggregate = x - E(x)": "one number a group",
+    "aggregate = x - E(x)": "one number per group",
     "aggregate = E(x, 2)": "one expression",
     "aggregate = E(foo(x))": "no function 'foo'",
 }

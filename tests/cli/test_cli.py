@@ -16,7 +16,7 @@ FORMULA = "y ~ x + mm(member, group, z, weights = power(z), normalize = group)"
 
 @pytest.fixture(scope="module")
 def table() -> pd.DataFrame:
-    """60 groups of 2 to 4 out of 25 members, one row a membership."""
+    """60 groups of 2 to 4 out of 25 members, one row per membership."""
     rng = np.random.default_rng(3)
     sizes = rng.integers(2, 5, 60)
     group = np.repeat(np.arange(60), sizes)

@@ -167,7 +167,7 @@ def test_an_sd_that_may_be_zero_is_remarked(unidentified):
 
 
 def test_a_likelihood_that_is_flat_in_a_weight_is_trouble_for_ml(quick):
-    """One member a group: after normalisation every weight is 1, whatever b1 is."""
+    """One member per group: after normalisation every weight is 1, whatever b1 is."""
     frame = blind().groupby("group").first().reset_index()
     fit = quick("y ~ 1 + mm(member, group, weights = exp(-(b1 * s)), normalize = group)", frame, "ml")
     assert not fit.health.ok

@@ -60,7 +60,7 @@ def one_way(k=4, units=9, sd=1.0, seed=3):
 
 
 def anova(frame):
-    """Units, rows a unit, and the mean squares between and within."""
+    """Units, rows per unit, and the mean squares between and within."""
     means = frame.groupby("unit")["y"].mean()
     c, k = len(means), len(frame) // len(means)
     between = k * ((means - frame["y"].mean()) ** 2).sum()
@@ -68,7 +68,7 @@ def anova(frame):
     return c, k, between, within
 
 
-FORMS = {"each row a group": "y ~ 1 + (1 | unit)", "one member a group": "y ~ 1 + mm(unit, row)"}
+FORMS = {"each row a group": "y ~ 1 + (1 | unit)", "one member per group": "y ~ 1 + mm(unit, row)"}
 
 
 @pytest.mark.parametrize("formula", FORMS.values(), ids=list(FORMS))

@@ -37,9 +37,9 @@ REFUSED = {
     "more successes than trials": ("binomial", "trials(k, n) ~ x", {"k": at(BINARY, [4], 9), "n": np.full(N, 5)},
                                    mm.DataError, ["trials(k, n)", "more successes than trials", "1 group", "4"]),
     "half a success": ("binomial", "trials(k, n) ~ x", {"k": at(BINARY, [2], 0.5), "n": np.full(N, 5)}, mm.DataError,
-                       ["trials(k, n)", "no counts", "1 group", "first: 2"]),
+                       ["trials(k, n)", "not counts", "1 group", "first: 2"]),
     "negative successes": ("binomial", "trials(k, n) ~ x", {"k": at(BINARY, [2], -1), "n": np.full(N, 5)},
-                           mm.DataError, ["no counts", "first: 2"]),
+                           mm.DataError, ["not counts", "first: 2"]),
     "no trials": ("binomial", "trials(k, n) ~ x", {"k": np.zeros(N), "n": at(np.full(N, 5), [0, 1], 0)}, mm.DataError,
                   ["whole numbers from 1", "2 groups", "first: 0, 1"]),
     "all fail": ("binomial", "trials(k, n) ~ x", {"k": np.zeros(N), "n": np.full(N, 5)}, mm.DataError,
@@ -52,7 +52,7 @@ REFUSED = {
                               mm.FormulaError, ["trials()", "no keyword"]),
     # counts
     **{f"{family}, {what}": (family, "y ~ x", {"y": at(np.arange(N), [5], value)}, mm.DataError,
-                             ["outcome y", "no count", "1 group", "first: 5"])
+                             ["outcome y", "not a count", "1 group", "first: 5"])
        for family in ("poisson", "negative_binomial") for what, value in (("negative", -1), ("half", 1.5))},
     **{f"{family}, all zero": (family, "y ~ x", {"y": np.zeros(N)}, mm.DataError,
                                ["outcome y", "zero", "12 groups"])
@@ -106,7 +106,7 @@ REFUSED = {
     "text for an event": ("weibull", "surv(t, e) ~ x", {"t": Y, "e": np.where(BINARY, "dead", "alive")}, mm.DataError,
                           ["outcome", "'e'", "text"]),
     **{f"cox, {kind}": ("cox", f'surv({columns}, type="{kind}") ~ x', {"t": Y, "e": BINARY}, mm.ModelError,
-                        ["family cox", "censored on the right", kind, "weibull"])
+                        ["family cox", "right-censored", kind, "weibull"])
        for kind, columns in (("left", "t, e"), ("interval", "t, t"))},
     "cox, no events": ("cox", "surv(t, e) ~ x", {"t": Y, "e": np.zeros(N)}, mm.DataError,
                        ["surv(t, e)", "no event", "every group is censored"]),

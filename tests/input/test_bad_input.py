@@ -200,7 +200,7 @@ BAD_FORMULA = {
     "a column listed as a parameter": (OUTCOME + 'mm(pid, gid, weights = »pseat« ** b, parameters = "b pseat")',
         "'pseat' is listed in parameters= but is also a column"),
     "text inside an expression": (OUTCOME + "mm(pid, gid, weights = 1 / n ** (b * »role«))",
-        'column \'role\' holds text; in weights it can only stand in a comparison, as in role == "head"'),
+        'column \'role\' holds text; in weights it can only occur in a comparison, as in role == "head"'),
     "text that is compared with nothing": (OUTCOME + 'mm(pid, gid, weights = b * »"head"«)', "in a comparison"),
     "text that is ordered": (OUTCOME + 'mm(pid, gid, weights = exp(b * (»role < "head"«)))', "only be compared"),
     "a ready-made form within another": (OUTCOME + "mm(pid, gid, weights = 1 + »power(pseat)«)", "the whole of"),
@@ -211,7 +211,7 @@ BAD_FORMULA = {
     "softmax with another normalisation": (OUTCOME + "»mm(pid, gid, weights = softmax(pseat), normalize = none)«",
         "softmax() weights sum to one in every group"),
     "unknown effects": (OUTCOME + "mm(pid, gid, effects = »wlak«)", "effects=wlak is not known"),
-    "outcome without a column": ("»1« ~ majority", "the outcome has no column"),
+    "outcome without a column": ("»1« ~ majority", "the outcome contains no column"),
     "a fixed coefficient that is no number": (OUTCOME + "majority + »fix(cid, 1e999)«", "fix()"),
 }  # fmt: skip
 
@@ -306,7 +306,7 @@ BAD_WEIGHTS = {
         ["column 'day' holds dates, not text", "2000-01-31"]),
     "dates as a fixed term": (OUTCOME + "day + mm(pid, gid)",
         column(day=lambda d: pd.Timestamp("2000-01-01") + pd.to_timedelta(d["gid"], "D")),
-        ["'day' holds dates", "make numbers of them"]),
+        ["'day' holds dates", "turn them into numbers"]),
 }  # fmt: skip
 
 

@@ -22,7 +22,7 @@ N = len(SIZES)
 
 
 def make_data() -> dict[str, np.ndarray]:
-    """The long table (one row a slot), group columns repeated."""
+    """The long table (one row per slot), group columns repeated."""
     rng = np.random.default_rng(7)
     rows = np.repeat(np.arange(N), np.maximum(SIZES, 1))
     m = len(rows)

@@ -224,7 +224,7 @@ def test_dyads(library):
         (lambda m, d: m.from_wide(d.assign(pupil=1), ["school1"], group="pupil"), "one row for each group, but 1 id"),
         (lambda m, d: m.from_wide(d.assign(school1=None), ["school1"]), "all slots are empty"),
         (lambda m, d: m.from_wide(d.assign(share1=np.nan), ["school1"], ["share1"]), "missing beside a member"),
-        (lambda m, d: m.from_wide(d, ["school1"], member="row"), "called alike"),
+        (lambda m, d: m.from_wide(d, ["school1"], member="row"), "have the same name"),
         (lambda m, d: m.from_lists(d, "authors"), "no column 'authors'"),
         (lambda m, d: m.from_graph(d), "takes a networkx graph"),
         (lambda m, d: m.from_libpysal(d), "takes libpysal weights"),

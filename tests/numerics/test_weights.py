@@ -290,7 +290,7 @@ def test_n_and_sums_count_a_member_as_often_as_it_is_listed():
     ("text", "message"),
     [
         ("role * b", "holds text"),
-        ('"head"', "text can only stand in a comparison"),
+        ('"head"', "text can only occur in a comparison"),
         ('role < "head"', "== or !="),
         ('b == "head"', "compared with a column"),
         ("quantile(x, b)", "without free parameters"),

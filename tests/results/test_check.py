@@ -30,7 +30,7 @@ def checks(formula, data, **options):
 
 def test_nothing_is_found_in_a_clean_design():
     found = checks(CLEAN, long())
-    assert found.ok and len(found.table) == 0 and "nothing found" in str(found)
+    assert found.ok and len(found.table) == 0 and "can distinguish everything" in str(found)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_members(change, formula, what, count):
         (CLEAN.replace("power(x)", "softmax(x + c)"), "no effect on weights", "m.w.c: c does not vary"),
         (CLEAN.replace("power(x)", "exp(b * x + a)"), "no effect on weights", "m.w.a: it does not change any weight"),
         ("y ~ 1 + mm(m, g, weights = power(x), effects = none)", "nothing to weigh", "m.w.x"),
-        ("y ~ 1 + mm(m, g) + (1 | g)", "one group a unit", "cannot be told from sigma"),
+        ("y ~ 1 + mm(m, g) + (1 | g)", "one group per unit", "cannot be distinguished from sigma"),
         ("y ~ 1 + mm(m, g) + mm(m, g, name=again)", "same as another term", "those of m do"),
     ],
 )  # fmt: skip
@@ -86,14 +86,14 @@ def test_collinear_weights():
 
 
 def test_one_member_a_group_is_a_unit():
-    """A block of one member a group is the unit term over the same column."""
+    """A block of one member per group is the unit term over the same column."""
     data = long(per=1)
     found = checks("y ~ 1 + mm(m, g) + (1 | u)", data.assign(u=data["m"]))
     assert found.table.set_index("check").loc["same as another term", "level"] == "problem"
     # for counts a unit a group is overdispersion, which the model may well have
     counts = data.assign(y=data["g"] % 4)
     found = mm.Model("y ~ 1 + mm(m, g) + (1 | g)", counts, family="poisson").check()
-    assert found.ok and "one group a unit" in set(found.table["check"])
+    assert found.ok and "one group per unit" in set(found.table["check"])
 
 
 def test_what_the_check_calls_uninformed_the_likelihood_does_not_know():

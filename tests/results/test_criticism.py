@@ -175,7 +175,7 @@ def test_sensitivity_finds_the_prior_that_matters(dense, data, quick):
     assert table.loc["x", "diagnosis"] == ""
     only = fit.sensitivity("w")
     assert only.loc["member.w.b1", "prior"] == pytest.approx(table.loc["member.w.b1", "prior"], rel=0.3)
-    with pytest.raises(mm.ModelError, match="names no parameter with a proper prior"):
+    with pytest.raises(mm.ModelError, match="is neither a parameter with a proper prior"):
         fit.sensitivity("cut")
 
 

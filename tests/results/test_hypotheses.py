@@ -68,7 +68,7 @@ def test_statements_are_read(text, value):
     [
         ("a + b", "compares two sides"), ("a > 0 > b", "should end here"), ("c > 0", "no parameter 'c'"),
         ("a.c > 0", "no parameter 'a.c'"), ("(a > 0", "closing bracket"), ("a > ", "expected here"),
-        ("1 > 0", "names no parameter"), ("`q` > 0", "'q'"), ("a * > 0", "expected here"), (3, "is text"),
+        ("1 > 0", "contains no parameter"), ("`q` > 0", "'q'"), ("a * > 0", "expected here"), (3, "is text"),
         ("a^b > 0", "exponent is a number"), ("2 ** a > 0", "exponent is a number"), ("a^ > 0", "expected here"),
     ],
 )  # fmt: skip

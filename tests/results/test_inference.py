@@ -190,7 +190,7 @@ def test_a_test_says_when_weights_mean_nothing_under_the_smaller_model(ml, data,
 
 
 def test_a_model_without_the_block_is_nested_in_one_with_it(ml, data, quick):
-    """The smaller model has no mm(), so its table has one row a group; the outcomes are the same."""
+    """The smaller model has no mm(), so its table has one row per group; the outcomes are the same."""
     one = data.groupby("group").first().reset_index()
     test = ml.lr_test(quick("y ~ x + (1 | unit)", one))
     assert test.statistic == pytest.approx(ml.lr_test(quick(NOTHING_LEFT, data)).statistic, abs=1e-6)

@@ -559,7 +559,7 @@ def test_a_full_disk_leaves_the_old_file(ml, mcmc, tmp_path):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
     try:
-        with pytest.raises(FileError, match=r"is full; the file that was there is untouched(.|\n)*keep less"):
+        with pytest.raises(FileError, match=r"is full; the existing file is unchanged(.|\n)*keep less"):
             mcmc.save(path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

@@ -96,7 +96,7 @@ def model(data):
 def test_explain_lists_free_symbols_priors_and_counts(model):
     text = str(model.explain())
     assert "free parameters: member.w.b1, member.w.b2" in text
-    assert "24 members, 286 memberships, 2 to 5 members a group" in text
+    assert "24 members, 286 memberships, 2 to 5 members per group" in text
     assert "groups 80 (group)" in text
     for name, row in model.parameters.iterrows():
         line = next(line for line in text.splitlines() if line.split()[:1] == [name])
@@ -219,8 +219,8 @@ def test_a_cox_model_shows_its_hazard_and_the_events_of_each_interval():
     [
         ({"intervals": 3, "baseline": "random_walk"}, None, "normal(0, baseline.sd), baseline.1 ~ normal("),
         ({"intervals": 3}, {"baseline": mm.prior.normal(0, 1)}, "each baseline.k ~ normal(0, 1)"),
-        ({"intervals": 3}, {"baseline.2": mm.prior.normal(0, 1)}, "stands below"),
-        ({"intervals": 3}, "flat", "each baseline.k without a prior"),
+        ({"intervals": 3}, {"baseline.2": mm.prior.normal(0, 1)}, "is given below"),
+        ({"intervals": 3}, "flat", "each baseline.k has no prior"),
         ({"intervals": "all"}, None, "more intervals"),
     ],
 )

@@ -73,7 +73,7 @@ def test_numbers_as_nodes_and_weights_of_edges():
 def test_nodes_of_levels():
     graph = read_graph("g", FORMS["mapping"]())
     np.testing.assert_array_equal(graph.of(Levels("m", np.array(["b", "e"])), "block B"), [1, 4])
-    with pytest.raises(DataError, match="2 of 3 ids of block B are no nodes of the graph 'g' \\(first: x, z\\)"):
+    with pytest.raises(DataError, match="2 of 3 ids of block B are not nodes of the graph 'g' \\(first: x, z\\)"):
         graph.of(Levels("m", np.array(["a", "x", "z"])), "block B")
 
 

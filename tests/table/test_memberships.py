@@ -172,7 +172,7 @@ REFUSED = [
     # the shape as a whole
     (LONG, {"members": PEOPLE}, r"members= goes with memberships=: without it, data holds all columns"),
     ({k: LONG[k] for k in "gyz"}, {"memberships": EDGES},
-     r"data must have one row for each 'g', but 2 ids \(first: 2, 10\) stand in several rows"),
+     r"data must have one row for each 'g', but 2 ids \(first: 2, 10\) occur in several rows"),
     (LONG, {"missing": "ignore"}, 'missing= is "error" or "drop", not \'ignore\''),
     # groups
     (LONG | {"g": [10, None, 1, 10, 2]}, {}, r"the group column 'g' of data is missing in 1 row \(first: 1\)"),
@@ -202,15 +202,15 @@ REFUSED = [
     (GROUPS, {"memberships": EDGES_ONLY}, r"memberships and data has no column 'x'"),
     (GROUPS, {"memberships": {"p": EDGES["p"], "x": EDGES["x"]}}, "memberships has no column 'g'"),
     ({"g": [2, 10, 1], "z": ["v", "u", "u"]}, {"memberships": EDGES | {"y": [1.0] * 5}},
-     r"column 'y' is used for groups, so data \(one row a group\) must have it, but it is in memberships"),
+     r"column 'y' is used for groups, so data \(one row per group\) must have it, but it is in memberships"),
     (LONG | {"x": LONG["x"][:4]}, {}, "the columns of data have unequal lengths"),
     # dicts of tables
     (GROUPS, {"memberships": {"q": EDGES}},
-     r"memberships= has a table for 'q', which is no block of the formula.*\(blocks: p\)"),
+     r"memberships= has a table for 'q', which is not a block of the formula.*\(blocks: p\)"),
     (GROUPS, {"memberships": {"p": EDGES, "P": EDGES}},
-     "table for 'P', which is no block of the formula; did you mean 'p'"),
+     "table for 'P', which is not a block of the formula; did you mean 'p'"),
     (GROUPS, {"memberships": EDGES_ONLY, "members": {"g": PEOPLE}},
-     "members= has a table for 'g', which is no member column"),
+     "members= has a table for 'g', which is not a member column"),
 ]  # fmt: skip
 
 

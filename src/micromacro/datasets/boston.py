@@ -27,13 +27,13 @@ class Boston:
     Attributes
     ----------
     data : DataFrame
-        The long table, one row a membership (2,910): the tract's columns, `neighbour` (the member), the neighbour's
+        The long table, one row per membership (2,910): the tract's columns, `neighbour` (the member), the neighbour's
         own covariates as ``nox_nb``, ``crim_nb``, ..., and `dissimilarity`, the mean absolute difference between tract
         and neighbour over the six covariates (in standard deviations).
     tracts : DataFrame
-        One row a tract (506): `tract` (id), `value` (median value of owner-occupied homes, 1,000 dollars), `log_value`
-        (its natural logarithm), and, standardised over the tracts, `nox` (nitric oxides), `crim` (crime rate), `rm`
-        (rooms a dwelling), `dis` (distance to five employment centres), `age` (share of units built before 1940),
+        One row per tract (506): `tract` (id), `value` (median value of owner-occupied homes, 1,000 dollars),
+        `log_value` (its natural logarithm), and, standardised over the tracts, `nox` (nitric oxides), `crim` (crime
+        rate), `rm` (rooms per dwelling), `dis` (distance to five employment centres), `age` (share of units built before 1940),
         `lstat` (share of lower-status population). Transformations before standardising are those of the source's
         tract file.
     neighbours : DataFrame

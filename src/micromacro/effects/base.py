@@ -28,7 +28,7 @@ from ..table.levels import Levels
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Which level each membership has (a unit term has one membership a group).
+    """Which level each membership has (a unit term has one membership per group).
 
     Attributes
     ----------

@@ -156,9 +156,9 @@ class Intrinsic(Field):
         out = super().on(rows)
         if out.fresh:
             raise DataError(
-                f"{len(out.fresh)} ids of {self.name!r} are no nodes of the graph {self.graph.name!r} (first: "
-                f"{out.fresh[0]!s}), and an intrinsic autoregression says nothing of places without neighbours: give "
-                "a graph that has them, or fit effects = car"
+                f"{len(out.fresh)} ids of {self.name!r} are not nodes of the graph {self.graph.name!r} (first: "
+                f"{out.fresh[0]!s}), and an intrinsic autoregression does not define effects of places without "
+                "neighbours: give a graph that has them, or fit effects = car"
             )
         return out
 
@@ -190,7 +190,7 @@ def _graph(setting: Setting) -> Graph:
     if graph.size > MOST:
         raise ModelError(
             f"the graph {name!r} has {graph.size:,} nodes; {setting.word} holds its eigenvectors and is made for "
-            f"at most {MOST:,}: join places, or write effects = iid"
+            f"at most {MOST:,}: merge places, or write effects = iid"
         )
     return graph
 
@@ -215,7 +215,7 @@ def make_icar(setting: Setting) -> Intrinsic:
     if len(alone):
         raise ModelError(
             f"{len(alone)} nodes of the graph {graph.name!r} have no neighbour (first: {alone[0]!s}), and an intrinsic "
-            "autoregression says nothing of them: take them out, join them, or fit effects = car"
+            "autoregression does not define their effects: remove them, connect them, or fit effects = car"
         )
     sd = setting.priors.sd(f"{setting.name}.sd", setting.effective)
     return Intrinsic(setting.name, _on_graph(setting, graph), (sd,), (), graph)

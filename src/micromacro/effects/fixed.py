@@ -60,15 +60,15 @@ class NoPooling(Effects):
         if fresh:
             shown = ", ".join(map(str, fresh[:5]))
             raise DataError(
-                f"effects = fixed of {self.name!r} knows nothing of {len(fresh)} levels that the fit has not seen "
-                f"(first: {shown}): there is no population to draw them from; leave these rows out, or use "
+                f"effects = fixed of {self.name!r} has no coefficients for {len(fresh)} levels that the fit has not "
+                f"seen (first: {shown}): there is no population to draw them from; leave these rows out, or use "
                 "effects = iid"
             )
         return NoPooling(self.name, mapped, self.hypers, (), self.own, self.reference)
 
     def sentences(self) -> list[str]:
         first = f", u_{self.name}[{self.levels.values[0]}] = 0" if self.reference else ""
-        return [f"u_{self.name}[j] a coefficient each, without pooling{first}"]
+        return [f"u_{self.name}[j] a coefficient per level, without pooling{first}"]
 
 
 def make_fixed(setting: Setting) -> NoPooling:
@@ -85,7 +85,7 @@ def make_fixed(setting: Setting) -> NoPooling:
         )
     if not own:
         raise ModelError(
-            f"effects = fixed of {setting.name!r} has one level only, which cannot be told from the "
+            f"effects = fixed of {setting.name!r} has one level only, which cannot be distinguished from the "
             "intercept: leave it out"
         )
     if not all(is_conjugate(p.prior) for p in own):

@@ -211,7 +211,7 @@ def make_known(setting: Setting) -> Known:
     except np.linalg.LinAlgError as error:
         raise DataError(
             f"the known covariance {word!r} is not positive definite over the levels of {setting.name!r}: two levels "
-            "may be the same, or a correlation may be 1 or more; add a little to its diagonal, or mend it"
+            "may be the same, or a correlation may be 1 or more; add a little to its diagonal, or correct it"
         ) from error
     return made
 

@@ -65,10 +65,10 @@ def read_relationship(value: Any, name: str) -> Relationship:
     matrix, ids = _parts(value, name)
     n = len(ids)
     if matrix.ndim != 2 or matrix.shape != (n, n):
-        raise DataError(f"known covariance {name!r} must be square, a row for each id: {matrix.shape} for {n} ids")
+        raise DataError(f"known covariance {name!r} must be square, with one row per id: {matrix.shape} for {n} ids")
     codes, levels = encode(read_table({"id": ids}, f"known[{name!r}]", ["id"])["id"])
     if np.any(codes < 0) or len(levels) < n:
-        raise DataError(f"the ids of the known covariance {name!r} must be there, each once")
+        raise DataError(f"the ids of the known covariance {name!r} must each be present exactly once")
     full = sparse.coo_array(matrix)
     if not np.all(np.isfinite(full.data)):
         raise DataError(f"the known covariance {name!r} holds values that are not finite")
@@ -139,7 +139,7 @@ def pedigree(id: Sequence[Any], sire: Sequence[Any], dam: Sequence[Any]) -> Rela
         _, levels = encode(table[name])
         values += levels.values.tolist()
         if name == "id" and len(levels) < table.n_rows:
-            raise DataError("an individual of the pedigree has more than one row: each id must be there once")
+            raise DataError("an individual of the pedigree has more than one row: each id must have exactly one row")
     _, everyone = encode(read_table({"id": sorted(set(values))}, "pedigree", ["id"])["id"])
     parents = np.full((len(everyone), 2), -1, dtype=np.int64)
     at = everyone.find(own)

@@ -63,11 +63,11 @@ def fit_laplace(specification: Specification, settings: Settings) -> Outcome:
     if k_theta > POOR:
         text = (
             f"poor approximation: Pareto k {k_theta:.2f} for theta: the tails of its posterior (of sds, mostly) "
-            "are cut short and effective sample sizes flatter: use mcmc"
+            "are cut short and effective sample sizes look too good: use mcmc"
         )
         notes.append(caution("poor-approximation", text))
     if len(peaks) > 1:
-        text = f"the posterior of theta has {len(peaks)} local maxima; all of them were drawn from"
+        text = f"the posterior of theta has {len(peaks)} local maxima; all of them were sampled"
         notes.append(remark("several-maxima", text))
     seconds = time.perf_counter() - began
     extra = {"pareto_k_theta": k_theta, "pareto_k": k_joint}

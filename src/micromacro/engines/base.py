@@ -122,7 +122,7 @@ class Draws:
     interrupted : bool
         Whether the run was stopped before its end.
     state : dict of arrays (chain, ...)
-        Where each chain stopped, all that it needs to go on; empty where an engine cannot. Few numbers a chain beside
+        Where each chain stopped, all that it needs to go on; empty where an engine cannot. Few numbers per chain beside
         ``z`` (size).
     """
 

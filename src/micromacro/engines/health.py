@@ -163,7 +163,7 @@ def _judge_optimum(outcome: Outcome) -> Health:
             troubles.append(trouble("run-off" if gone[k] else "flat", text, p.name))
     remarks = list(outcome.notes)
     remarks += [
-        remark("not-identified", f"{cor} is not identified: {sd} is zero, and nothing varies with it", cor)
+        remark("not-identified", f"{cor} is not identified: {sd} is zero, so nothing in the model depends on it", cor)
         for cor, sd in without.items()
     ]
     for k, p in enumerate(hypers):
@@ -235,7 +235,7 @@ def _vague_shape(p: Parameter, value: float, se: float) -> list[Note]:
         return []
     text = (
         f"the data say little about the shape {p.name}: its likelihood is nearly flat (standard error {se:.3g}), "
-        "and the coefficient of its feature is uncertain with it; hold it at a number, or give it a prior"
+        "which makes the coefficient of its feature uncertain too; fix it at a number, or give it a prior"
     )
     return [remark("vague-shape", text, p.name)]
 

@@ -237,7 +237,7 @@ def check_events(events: np.ndarray, parameters: Sequence[Parameter], edges: np.
     if not len(empty):
         return []
     shown = ", ".join(f"({begins[k]:g}, {ends[k]:g}]" for k in empty[:5])
-    text = f"no event in {len(empty)} intervals of the baseline ({shown}): only the prior says what happens there"
+    text = f"no event in {len(empty)} intervals of the baseline ({shown}): only the prior informs their hazards"
     return [remark("no-event-in-interval", text, *(parameters[k].name for k in empty if len(parameters) > k))]
 
 

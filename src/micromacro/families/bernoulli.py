@@ -30,7 +30,7 @@ class Bernoulli(Family):
         need_numbers(raw, self.name)
         y = raw.columns[0]
         raw.refuse((y != 0) & (y != 1), "is neither 0 nor 1")
-        raw.refuse(np.full(len(y), np.ptp(y) == 0.0), f"is always {y[0]:g}: there is nothing to explain")
+        raw.refuse(np.full(len(y), np.ptp(y) == 0.0), f"is always {y[0]:g} and never varies")
         return made(y)
 
     def scale(self, response: Response, offset: np.ndarray) -> tuple[float, float]:

@@ -33,7 +33,7 @@ class Binomial(Family):
         if len(raw.columns) != 2:
             raise ModelError(f"{raw.what}: write trials(successes, n), n a column or a number")
         k, n = raw.columns
-        raw.refuse((k < 0) | (k != np.floor(k)), "has successes that are no counts")
+        raw.refuse((k < 0) | (k != np.floor(k)), "has successes that are not counts")
         raw.refuse((n < 1) | (n != np.floor(n)), "has trials that are not whole numbers from 1")
         raw.refuse(k > n, "has more successes than trials")
         raw.refuse(np.full(len(k), k.sum() in (0.0, n.sum())), "never varies (all trials fail, or all succeed)")

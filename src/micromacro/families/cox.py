@@ -73,7 +73,7 @@ class Cox(Duration):
         need_form(raw, self.name, "surv", "plain")
         if raw.kind != "right":
             raise ModelError(
-                "family cox takes times that are censored on the right, surv(time, event) or surv(start, stop, event), "
+                "family cox takes right-censored times, surv(time, event) or surv(start, stop, event), "
                 f"but the outcome is {raw.what}; weibull, exponential and lognormal take {raw.kind} censoring"
             )
         response = survival(raw, self.name)
@@ -97,7 +97,9 @@ class Cox(Duration):
         event, time, entry = response.values
         seen = (event == 1.0) & (response.weight > 0)
         if not seen.any():
-            raise ModelError(f"the outcome {what} has no event among groups that count: every one is censored")
+            raise ModelError(
+                f"the outcome {what} has no event among the groups with a positive weight: all of them are censored"
+            )
         cuts = base.cut_points(self.intervals, time[seen])
         bound = replace(self)
         object.__setattr__(bound, "cuts", tuple(cuts.tolist()))

@@ -112,8 +112,8 @@ def need_spread(raw: Raw, response: Response) -> Response:
     inside = code == INTERVAL
     if len(time) > 1 and np.ptp(time) == 0.0 and (not inside.any() or (inside.all() and np.ptp(upper) == 0.0)):
         raise DataError(
-            f"the outcome {raw.what} is the same in all {len(time)} groups ({np.exp(time[0]):g}), so nothing is known "
-            "of its spread: check the column"
+            f"the outcome {raw.what} is the same in all {len(time)} groups ({np.exp(time[0]):g}), so its "
+            "spread cannot be estimated: check the column"
         )
     return response
 

@@ -69,7 +69,7 @@ class Ordinal(Family):
         else:
             if not raw.ordered:
                 raise DataError(
-                    f"the outcome {raw.what} is a categorical column without an order of its own (at present "
+                    f"the outcome {raw.what} is a categorical column without an explicit order (at present "
                     f"{shown(raw.categories)}), and family ordinal needs one: {AS_ORDERED}"
                 )
             codes, categories = y, raw.categories
@@ -82,8 +82,8 @@ class Ordinal(Family):
                 )
         if len(categories) > 10 and len(categories) == len(y):
             raise DataError(
-                f"the outcome {raw.what} has as many categories as groups ({len(y)}): ordered categories are few; for "
-                "a continuous outcome use gaussian or student"
+                f"the outcome {raw.what} has as many categories as groups ({len(y)}): family ordinal "
+                "needs fewer; for a continuous outcome use gaussian or student"
             )
         if len(categories) < 2:
             raise DataError(f"the outcome {raw.what} has one category only ({', '.join(categories)})")

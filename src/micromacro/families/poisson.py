@@ -39,7 +39,7 @@ def counts(raw: Raw, family: str) -> Response:
     need_form(raw, family, "plain")
     need_numbers(raw, family)
     y = raw.columns[0]
-    raw.refuse((y < 0) | (y != np.floor(y)), "is no count (a whole number from 0)")
+    raw.refuse((y < 0) | (y != np.floor(y)), "is not a count (a whole number from 0)")
     raw.refuse(np.full(len(y), not y.any()), "is zero: nothing was ever counted, and no mean can be estimated")
     return made(y, y, scipy_special.gammaln(y + 1.0))
 

@@ -36,7 +36,7 @@ def split_interactions(formula: Formula, blocks: Mapping[str, str], columns: Col
             fixed.append((sign, term))
             continue
         if sign == "-":
-            raise _error("the interaction of a block can be added only; leave it out", term, formula.text)
+            raise _error("the interaction of a block can only be added; leave it out", term, formula.text)
         for product in _expanded(term, blocks, formula.text):
             own = tuple(a.name for a in product if isinstance(a, Name) and a.name in blocks)
             rest = tuple(a for a in product if not (isinstance(a, Name) and a.name in blocks))

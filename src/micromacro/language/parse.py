@@ -316,7 +316,7 @@ def _intercept_mark(sign: str, term: Node) -> bool | None:
 def _only_plus(sign: str, text: str, span: Span, what: str) -> None:
     if sign == "-":
         raise FormulaError(
-            f"{what} can be added only; leave it out instead of subtracting it", text, span.start, span.stop
+            f"{what} can only be added; leave it out instead of subtracting it", text, span.start, span.stop
         )
 
 
@@ -448,7 +448,7 @@ def _parameters(node: Node, text: str) -> tuple[str, ...]:
 def _unit_of_bar(bar: _Bar, text: str) -> UnitCall:
     for _, term in bar.terms:
         if isinstance(term, _Bar):
-            raise FormulaError("a unit term cannot stand in another", text, term.span.start, term.span.stop)
+            raise FormulaError("a unit term cannot be inside another", text, term.span.start, term.span.stop)
     return _unit(bar.unit, bar.terms, not bar.double, Name("iid"), None, bar.span, text)
 
 

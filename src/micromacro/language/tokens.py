@@ -51,8 +51,8 @@ def _trouble(text: str, at: int) -> str:
     if character in "\"'`":
         closed = text.find(character, at + 1)
         if "\\" in text[at : closed if closed > 0 else len(text)]:
-            return "a backslash has no place in a formula, not even between quotes"
+            return "a formula cannot contain a backslash, not even between quotes"
         return f"this {character} is not closed"
     if character in "[]{}":
-        return f"{character!r} has no place in a formula: use parentheses, and columns by their name"
+        return f"{character!r} cannot occur in a formula: use parentheses, and columns by their name"
     return f"{character!r} has no meaning in a formula (write a name with such characters in `backticks`)"

@@ -18,7 +18,7 @@ def check_wilkinson(node: Node, text: str) -> None:
         if isinstance(part, Call):
             _check_call(part, text)
         if isinstance(part, Binary) and part.op not in _OPERATORS:
-            raise FormulaError(f"{part.op!r} has no place in a covariate", text, part.span.start, part.span.stop)
+            raise FormulaError(f"{part.op!r} is not allowed in a covariate", text, part.span.start, part.span.stop)
 
 
 def _check_call(call: Call, text: str) -> None:

@@ -37,7 +37,7 @@ def check_collinear(system: System, centers: Mapping[str, float]) -> None:
     constant = "" if abs(shift) < 1e-9 else " and the intercept" if partners else "the intercept"
     raise ModelError(
         f"the columns {', '.join(involved)} are collinear: {names[dependent]!r} is a linear combination of "
-        f"{'the others' if partners else ''}{constant}, so their coefficients cannot be told apart; "
+        f"{'the others' if partners else ''}{constant}, so their coefficients cannot be distinguished; "
         f"{_remedy(names[dependent], bool(constant))}"
     )
 

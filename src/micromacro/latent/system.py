@@ -4,7 +4,7 @@ A model is a list of *parts* (fixed terms, member blocks, unit terms). Given the
 
 .. math:: \eta = A(\theta)\,x + o(\theta), \qquad x \mid \theta \sim N(m_0, D^{-1}),
 
-with x the standardised effects of all parts, then the coefficients of all parts. A has one row a group, or rows that
+with x the standardised effects of all parts, then the coefficients of all parts. A has one row per group, or rows that
 repeat groups (:mod:`micromacro.latent.expansion`); each part owns some entries of A and may add to the offset o. The
 engines see nothing else of a model.
 """

@@ -130,7 +130,7 @@ class Model:
         Returns
         -------
         Check
-            ``.ok``, ``.findings``, ``.table`` (a DataFrame with a row a finding); prints as a list.
+            ``.ok``, ``.findings``, ``.table`` (a DataFrame with a row per finding); prints as a list.
         """
         from ..results.verbs.check import check
 
@@ -247,8 +247,8 @@ class Model:
         Returns
         -------
         Simulation
-            ``.outcome`` (draws, groups), ``.parameters`` (DataFrame, a row a draw), ``.effects`` and ``.weights``
-            (dicts by block, a row a draw), ``.groups`` (the group ids).
+            ``.outcome`` (draws, groups), ``.parameters`` (DataFrame, a row per draw), ``.effects`` and ``.weights``
+            (dicts by block, a row per draw), ``.groups`` (the group ids).
 
         Raises
         ------

@@ -53,7 +53,7 @@ def read(
     """
     if observation_weights is not None and not isinstance(observation_weights, str):
         raise ModelError(
-            "observation_weights= names a column of the data, it does not hold the weights "
+            "observation_weights= names a column of the data, not the weights themselves "
             f"({type(observation_weights).__name__} was given): make them a column and give its name"
         )
     known = tuple(columns)
@@ -181,7 +181,7 @@ def read_outcome(formula: Formula, tables: Tables) -> Raw:
         if column.kind == "text":
             raise DataError(
                 f"the outcome {node.name!r} holds text (first: {column.values[0]!r}): make it numbers, or for family "
-                f"ordinal say the order of its categories: {AS_ORDERED}"
+                f"ordinal give the order of its categories: {AS_ORDERED}"
             )
         categories = column.categories or ()
         codes = np.array([categories.index(v) for v in column.values], dtype=float)

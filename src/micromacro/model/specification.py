@@ -351,8 +351,8 @@ def _observation_weights(name: str, tables: Tables) -> np.ndarray:
     bad = np.flatnonzero(values < 0)
     if len(bad):
         raise DataError(
-            f"the observation weights {name!r} are negative in {len(bad)} groups (first: {values[bad[0]]:g}): a group "
-            "counts 0 times or more"
+            f"the observation weights {name!r} are negative in {len(bad)} groups (first: {values[bad[0]]:g}): give "
+            "each group a weight of zero or more"
         )
     if not values.any():
         raise DataError(f"the observation weights {name!r} are all zero")

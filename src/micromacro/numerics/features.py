@@ -44,7 +44,7 @@ def features(kind, w, d_w, start, first, second, shape, free, value, slope):
         Weights that sum to one in every group; d_w : (p, m) array of their derivatives.
     start : (groups + 1,) int array
     first, second : (k, m) arrays
-        Covariates, one feature a row (logarithms for GMEAN); `second` counts for COV only.
+        Covariates, one feature per row (logarithms for GMEAN); `second` counts for COV only.
     shape : (s,) array
         Shapes: the power of MOMENT and GMEAN, c and kappa of THRESHOLD, kappa of SMAX.
     free : (f,) int array

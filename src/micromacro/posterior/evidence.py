@@ -110,8 +110,8 @@ def check_priors(specification: Specification) -> None:
     vague = _vague(specification)
     if vague:
         warnings.warn(
-            f"the priors of {', '.join(vague)} are vague, and the log evidence falls with the logarithm of their width "
-            "without the data having a say: use the default priors, or compare by loo", MicromacroWarning, stacklevel=4,
+            f"the priors of {', '.join(vague)} are vague, and the log evidence falls with the log of their width, "
+            "whatever the data: use the default priors, or compare by loo", MicromacroWarning, stacklevel=4,
         )  # fmt: skip
 
 
@@ -306,7 +306,7 @@ def _bridge(s: Specification, made: Draws, draws: int, rng: np.random.Generator)
     """Bridge sampling: the proposal is fitted to the first half of each chain, the second half is bridged to."""
     half = made.theta.shape[1] // 2
     if half < 20:
-        raise EngineError(f"bridge sampling needs at least 40 draws a chain, not {made.theta.shape[1]}: draw more")
+        raise EngineError(f"bridge sampling needs at least 40 draws per chain, not {made.theta.shape[1]}: draw more")
     proposal = Proposal(s, [FoldedT.of_draws(scores_of(s, made.theta[:, :half]), s)], [1.0])
     integrand = Integrand(s, proposal)
     chains = len(made.theta)

@@ -60,9 +60,7 @@ class Fit(Fitted):
     def model(self) -> Any:
         """The :class:`micromacro.Model` that was fitted, with its ``explain()``, ``check()`` and ``simulate()``."""
         if self._model is None:
-            raise EngineError(
-                "this fit was made from another fit's draws, without a Model: fit.specification has it all"
-            )
+            raise EngineError("this fit was made from the draws of another fit and has no Model: use fit.specification")
         return self._model
 
     @property
@@ -262,7 +260,7 @@ class Fit(Fitted):
         Returns
         -------
         DataFrame
-            One row a membership, sorted by group and member: group, member, weight (posterior mean or estimate), sd
+            One row per membership, sorted by group and member: group, member, weight (posterior mean or estimate), sd
             (posterior sd or delta-method standard error), lower, upper. With draws at most 1,000 of them are used.
         """
         tables = None if data is None else new_tables(self.specification, data, memberships, members)
@@ -413,7 +411,7 @@ class Fit(Fitted):
         """Write the fit to a file that :func:`micromacro.load` makes a fit of again.
 
         The file is netCDF, or zarr where `path` ends in ``.zarr`` (extra ``[zarr]``); ArviZ and xarray read it too. It
-        holds what the engine returned, the description of the model, and the tables that the formula reads. It appears
+        holds what the engine returned, the description of the model, and the tables that the formula uses. It appears
         under its name once it is complete: a run of bad luck leaves the old file as it was.
 
         Parameters

@@ -24,7 +24,7 @@ class Coalitions:
     Attributes
     ----------
     data : DataFrame
-        One row a party in a government: `gid` (government), `pid` (party), `cid` (country), `log_duration` (outcome),
+        One row per party in a government: `gid` (government), `pid` (party), `cid` (country), `log_duration` (outcome),
         `majority` (0 or 1, of the government), `pseat` (the party's share of the coalition's seats, sums to 1), `prime`
         (1 for the prime minister's party), `cohesion` (of the party, about standard normal).
     truth : dict

@@ -15,7 +15,7 @@ class SimulatedDesign:
     Attributes
     ----------
     data : DataFrame
-        Long: one row a membership, columns of groups repeated.
+        Long: one row per membership, columns of groups repeated.
     formula : str
         The model that made the data.
     truth : dict

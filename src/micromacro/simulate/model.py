@@ -25,7 +25,7 @@ class Simulation:
     outcome : (draws, groups) array
         On the scale that the family sees; groups in the order of their ids.
     parameters : DataFrame
-        A row a draw, natural scale, the intercept at zero covariates.
+        A row per draw, natural scale, the intercept at zero covariates.
     effects : dict
         By member block or unit term: DataFrame (draws, ids), link scale.
     weights : dict
@@ -136,7 +136,7 @@ def split(specification: Specification, values: np.ndarray) -> tuple[np.ndarray,
     q = len(specification.system.hypers)
     theta = specification.given(inner[:q])
     if not np.all(np.isfinite(theta)):
-        raise ModelError("these correlations are of no distribution: their matrix is not positive definite")
+        raise ModelError("no distribution has these correlations: their matrix is not positive definite")
     return theta, inner[q:]
 
 
@@ -151,7 +151,7 @@ def latent_draws(specification: Specification, theta: np.ndarray, rng: np.random
 
 
 class Simulated(NamedTuple):
-    """Arrays without labels, a row a draw."""
+    """Arrays without labels, a row per draw."""
 
     outcome: np.ndarray
     eta: np.ndarray

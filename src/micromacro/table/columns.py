@@ -121,7 +121,7 @@ def unknown_column(name: str, table: str, known: Sequence[str]) -> DataError:
     """The error for a column that is not there, with near misses if there are any."""
     hint = did_you_mean(name, known)
     if name in ("True", "False"):
-        hint = "; where a function takes a yes or no write 1 or 0, as in poly(x, 2, raw=1)"
+        hint = "; for a yes-or-no argument write 1 or 0, as in poly(x, 2, raw=1)"
     shown = ", ".join(map(str, known[:30])) + (", ..." if len(known) > 30 else "")
     return DataError(f"{table} has no column {name!r}{hint} (columns: {shown})")
 
@@ -259,7 +259,7 @@ def _from_array(name: str, values: Any, table: str) -> Column:
     if array.ndim != 1:
         raise DataError(
             f"column {name!r} of {table} must be one-dimensional, but its shape is {array.shape}: give it "
-            "one value a row"
+            "one value per row"
         )
     if array.dtype.kind in "iuf":
         return _numbers(name, array, table, whole=array.dtype.kind != "f")
@@ -356,7 +356,7 @@ def _is_nan(value: Any) -> bool:
 def _from_objects(name: str, values: list[Any], table: str) -> Column:
     """Text, or Python objects that are all numbers, all booleans or all dates."""
     if values and np.ndim(values[0]) > 0 and not isinstance(values[0], str):
-        raise DataError(f"column {name!r} of {table} must be one-dimensional: give it one value a row")
+        raise DataError(f"column {name!r} of {table} must be one-dimensional: give it one value per row")
     kinds = set(map(type, values))
     missing = np.zeros(len(values), dtype=bool) if kinds == {str} else _missing(values)
     present = [v for v, m in zip(values, missing, strict=True) if not m] if missing.any() else values

@@ -70,15 +70,16 @@ class Graph:
         Raises
         ------
         DataError
-            Where ids of the data are no nodes of the graph.
+            Where ids of the data are not nodes of the graph.
         """
         place = self.levels.find(levels, (what, f"graph {self.name!r}"))
         lost = np.flatnonzero(place < 0)
         if len(lost):
             shown = ", ".join(str(v) for v in levels.values[lost[:5]])
             raise DataError(
-                f"{len(lost)} of {len(levels)} ids of {what} are no nodes of the graph {self.name!r} (first: {shown}): "
-                "add them to the graph (a node without an edge is allowed for car, not for icar) or drop their rows"
+                f"{len(lost)} of {len(levels)} ids of {what} are not nodes of the graph {self.name!r} (first: "
+                f"{shown}): add them to the graph (a node without an edge is allowed for car, not for icar) or drop "
+                "their rows"
             )
         return place
 
@@ -222,7 +223,7 @@ def _undirected(name: str, levels: Levels, a: np.ndarray, b: np.ndarray, weight:
         k = bad[0]
         raise DataError(
             f"the graph {name!r} has {len(bad)} edges whose weight is not positive (first: {ids[a[k]]!s} to "
-            f"{ids[b[k]]!s}, {weight[k]:g}): edges count more than nothing, or are left out"
+            f"{ids[b[k]]!s}, {weight[k]:g}): give every edge a positive weight, or leave it out"
         )
     low, high = np.minimum(a, b), np.maximum(a, b)
     keys, first, inverse = np.unique(low * len(levels) + high, return_index=True, return_inverse=True)

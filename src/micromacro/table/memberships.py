@@ -34,7 +34,7 @@ class Memberships:
         Codes of the group (row of ``Tables.groups``) and of the member (place in `members`).
     members : Levels
     table : Table
-        The requested columns, one row a membership.
+        The requested columns, one row per membership.
     start : (groups + 1,) int64 array
         Group i has the memberships ``start[i]`` to ``start[i + 1]``.
     """
@@ -54,7 +54,7 @@ class Tables:
     Attributes
     ----------
     groups : Table
-        One row a group, sorted by id (by all values where every row is a group).
+        One row per group, sorted by id (by all values where every row is a group).
     group_levels : Levels or None
         The groups' ids; None where every row is a group.
     blocks : dict of Memberships by block
@@ -91,13 +91,13 @@ def assemble(
     ----------
     request : TableRequest
     data : table
-        Long (one row a membership) if `memberships` is None, else one row a group; there the group column ``row`` need
-        not exist: it is the number of the row.
+        Long (one row per membership) if `memberships` is None, else one row per group; the group column ``row``, the
+        number of the row, need not exist there.
     memberships : table or dict of tables by block, optional
-        Edge tables: a row a membership, with the member and the group column. A missing member id is an empty
+        Edge tables: a row per membership, with the member and the group column. A missing member id is an empty
         slot.
     members : table or dict of tables by member column, optional
-        One row a member.
+        One row per member.
     missing : {"error", "drop"}
         What to do about values that are missing elsewhere; "drop" leaves out each group that needs one, and
         notes it.
@@ -123,7 +123,7 @@ def assemble(
     if memberships is not None:
         return _finish(request, from_relational(request, data, memberships, members, missing))
     if members is not None:
-        raise DataError("members= goes with memberships=: without it, data holds all columns, one row a membership")
+        raise DataError("members= goes with memberships=: without it, data holds all columns, one row per membership")
     return _finish(request, from_long(request, data, missing))
 
 

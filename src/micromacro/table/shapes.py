@@ -27,7 +27,7 @@ class Edges:
     member : Column
         Ids of the members, none missing.
     table : Table
-        The requested columns, one row a membership.
+        The requested columns, one row per membership.
     """
 
     group: np.ndarray
@@ -44,7 +44,7 @@ class Shaped:
     levels : Levels
         Of all groups, those to be dropped too.
     groups : Table
-        One row a group in the order of `levels`.
+        One row per group in the order of `levels`.
     keep : (groups,) bool array
         Groups in which nothing is missing.
     edges : dict of Edges by block
@@ -58,11 +58,11 @@ class Shaped:
     notes: tuple[Note, ...]
 
 
-# -- long: one row a membership ------------------------------------------------------------------------------
+# -- long: one row per membership ------------------------------------------------------------------------------
 
 
 def from_long(request: TableRequest, data: Any, missing: str) -> Shaped:
-    """Groups and edges of a table with a row a membership, columns of groups repeated."""
+    """Groups and edges of a table with a row per membership, columns of groups repeated."""
     assert request.group is not None
     needed = [request.group, *request.group_columns]
     for block in request.blocks:
@@ -156,7 +156,7 @@ def from_relational(request: TableRequest, data: Any, memberships: Any, members:
     sources = _Sources(request, data, memberships, members)
     table = read_table(data, "data", [request.group, *request.group_columns, *sources.joined])
     codes, levels = _group_codes(table[request.group], "data")
-    _no_repeats(codes, levels, "data", "; for one row a membership, leave out memberships=")
+    _no_repeats(codes, levels, "data", "; for one row per membership, leave out memberships=")
     rows = np.argsort(codes, kind="stable")
     table = table.take(rows)
     screen = Screen(missing, np.ones(len(levels), dtype=bool), endless=request.endless, droppable=request.droppable)
@@ -215,7 +215,7 @@ class _Sources:
             for name, table in [*self.edges.values(), *self.members.values()]:
                 if column in column_names(table, name) and column != request.group:
                     raise DataError(
-                        f"column {column!r} is used for groups, so data (one row a group) must have it, but "
+                        f"column {column!r} is used for groups, so data (one row per group) must have it, but "
                         f"it is in {name}"
                     )
             raise unknown_column(column, "data", self.data_names)
@@ -266,7 +266,7 @@ def _match_keys(argument: str, given: list[str], known: list[str], what: str, ev
     for key in given:
         if key not in known:
             raise DataError(
-                f"{argument}= has a table for {key!r}, which is no {what} of the formula"
+                f"{argument}= has a table for {key!r}, which is not a {what} of the formula"
                 f"{did_you_mean(key, known)} ({what}s: {', '.join(known)})"
             )
     absent = [k for k in known if k not in given] if every else []
@@ -280,7 +280,7 @@ def _no_repeats(codes: np.ndarray, levels: Levels, table: str, remedy: str = "")
     if len(twice):
         raise DataError(
             f"{table} must have one row for each {levels.name!r}, but {counted(len(twice), 'id')} (first: "
-            f"{listed(levels.values[twice])}) stand in several rows: remove all but one{remedy}"
+            f"{listed(levels.values[twice])}) occur in several rows: remove all but one{remedy}"
         )
 
 

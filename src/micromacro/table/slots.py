@@ -124,7 +124,7 @@ def number_column(table: Table, name: str, what: str) -> Column:
 
 
 def group_ids(data: Any, group: str | None, name: str = "data") -> tuple[str, np.ndarray]:
-    """The group column's name and its ids, one row a group; row numbers where there is none."""
+    """The group column's name and its ids, one row per group; row numbers where there is none."""
     if group is None:
         return ROW, np.arange(height(data, name))
     column = read_table(data, name, [group])[group]
@@ -136,7 +136,7 @@ def group_ids(data: Any, group: str | None, name: str = "data") -> tuple[str, np
     if len(kinds) < len(values):
         raise DataError(
             f"{name} must have one row for each group, but {counted(int((count > 1).sum()), 'id')} in {group!r} "
-            f"(first: {listed(kinds[count > 1])}) stand in several rows: remove them, or leave out group="
+            f"(first: {listed(kinds[count > 1])}) occur in several rows: remove them, or leave out group="
         )
     return group, values
 

@@ -81,7 +81,7 @@ class Context:
         if len(priors) > 1 or not all(isinstance(p, Lkj) or not p.proper for p in priors):
             raise ModelError(
                 f"the correlations {', '.join(names)} have one joint prior: give it for the class, as in "
-                "priors={'cor': mm.prior.lkj(2)}; single ones of them can be neither given a prior nor fixed"
+                "priors={'cor': mm.prior.lkj(2)}; a single correlation cannot be given a prior or a fixed value"
             )
         prior = made[0].prior
         if not isinstance(prior, Lkj):

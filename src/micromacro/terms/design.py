@@ -83,8 +83,8 @@ class Design:
             if "extrapolation" in what:
                 raise DataError(
                     f"{self.text} cannot be evaluated on {table.name}: values of {', '.join(self.columns)} lie outside "
-                    "the range that the fit has seen, where a spline has no value; stay inside, or write "
-                    "extrapolation='extend' in the spline's call to let it go on"
+                    "the range that the fit has seen, where the spline is not defined; stay inside, or write "
+                    "extrapolation='extend' in the call of the spline to extend it"
                 ) from error
             raise DataError(f"{self.text} cannot be evaluated on {table.name}: {what}") from error
 
@@ -198,7 +198,7 @@ def _formulaic(wilkinson: str, terms: SignedTerms, table: Table, used: tuple[str
         raise
     except Exception as error:  # formulaic wraps whatever the functions raise
         dates = [name for name in used if table[name].kind == "time"]
-        hint = f" ({dates[0]!r} holds dates: make numbers of them, as years since the first)" if dates else ""
+        hint = f" ({dates[0]!r} holds dates: turn them into numbers, such as years since the first)" if dates else ""
         raise FormulaError(
             f"these terms cannot be evaluated on {table.name}{hint}: {_plain_words(error)}", text, start, stop
         ) from error
@@ -217,7 +217,7 @@ def _check_made(out: Any, table: Table, used: tuple[str, ...]) -> None:
         constant = [n for n in used if n in words and len(_seen(table[n]).values) == 1]
         why = f" (column {constant[0]!r} is always {table[constant[0]].values.tolist()[0]!r})" if constant else ""
         raise ModelError(
-            f"the term {str(made.term)!r} is constant over {table.name}{why}, so it makes no column beside the "
+            f"the term {str(made.term)!r} is constant over {table.name}{why}, so it adds no column to the "
             "intercept and the other terms: leave it out"
         )
 

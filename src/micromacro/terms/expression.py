@@ -35,7 +35,7 @@ def evaluate(
                 f"(first: {column.values[0]!r})"
             )
     if not names_in(node) and not constant:
-        raise FormulaError(f"the {role} has no column in it", text, node.span.start, node.span.stop)
+        raise FormulaError(f"the {role} contains no column", text, node.span.start, node.span.stop)
     if isinstance(node, Name):
         values = table[node.name].values.astype(float)
     else:

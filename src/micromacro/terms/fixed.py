@@ -163,6 +163,6 @@ def check_constant(matrix: np.ndarray, names: tuple[str, ...], intercept: bool, 
     for name, column in zip(names, matrix.T, strict=True):
         if np.ptp(column) == 0.0:
             raise ModelError(
-                f"column {name!r} is constant over {where} (always {column[0]:g}), so it cannot be told from the "
-                "intercept: leave it out, or the intercept with 0 +"
+                f"column {name!r} is constant over {where} (always {column[0]:g}), so it cannot be distinguished "
+                "from the intercept: leave it out, or the intercept with 0 +"
             )

@@ -69,7 +69,7 @@ def read_effects(node: Node, text: str) -> Wanted:
     terms, mark = split_terms(arguments[0], text)
     intercept = mark is not False
     if not intercept and not terms:
-        raise FormulaError("these effects have nothing that varies", text, node.span.start, node.span.stop)
+        raise FormulaError("these effects contain no term", text, node.span.start, node.span.stop)
     return Wanted(kind, arguments, node, intercept, tuple(terms))
 
 
@@ -90,8 +90,8 @@ def build_effects(
     for term, column in zip(rows.terms, rows.z, strict=True):
         if term != "1" and slopes.intercept and len(column) > 1 and np.ptp(column) == 0.0:
             raise ModelError(
-                f"the slope of {term!r} over {name!r} cannot be told from its intercept: the column is constant "
-                f"({column[0]:g}); leave it out"
+                f"the slope of {term!r} over {name!r} cannot be distinguished from its intercept: the column is "
+                f"constant ({column[0]:g}); leave it out"
             )
     setting = Setting(
         name=name,

@@ -129,7 +129,7 @@ def unit_column(names: tuple[str, ...], table: Table) -> Column:
     if len(set(joined)) != len(set(pairs)):
         raise DataError(
             f"ids of {' and '.join(names)} hold colons, so that two units of {':'.join(names)} would have one name: "
-            "make one column of them yourself"
+            "combine them into one column yourself"
         )
     missing = np.any([table[n].missing for n in names], axis=0)
     return Column(":".join(names), np.array(joined, dtype=object), "text", missing)
@@ -153,7 +153,8 @@ def build_units(call: UnitCall, context: Context, intercept: bool) -> list[UnitP
     calls = list(nested(call))
     if call.name and len(calls) > 1:
         raise FormulaError(
-            "nested units are two terms, which cannot share a name: write them one by one to name them", context.text,
+            "nested units are two terms, which cannot share a name: write each as a term of its own to name "
+            "it", context.text,
             call.span.start, call.span.stop,
         )  # fmt: skip
     return [_build(c, context, intercept) for c in calls]
@@ -169,13 +170,13 @@ def _build(call: UnitCall, context: Context, intercept: bool) -> UnitPart:
     weight = np.ones(len(rows.group))
     structure = build_effects(wanted, name, slopes, rows, weight, context, intercept)
     if structure is None:
-        raise ModelError(f"the unit term {name!r} with effects = none has nothing in it: leave it out")
+        raise ModelError(f"the unit term {name!r} with effects = none is empty: leave it out")
     known = structure.levels.values
     if type(structure) in (Independent, Correlated) and len(known) == 1:
         context.warn(
             "one-level",
-            f"the unit {name!r} is {str(known[0])!r} in every group: the data say nothing of a standard deviation over "
-            "units; leave the term out",
+            f"the unit {name!r} is {str(known[0])!r} in every group: the data say nothing about a standard deviation "
+            "over units; leave the term out",
             name,
         )
     return UnitPart(name, columns, slopes, structure)

@@ -28,7 +28,7 @@ from ..search import Bounds, Objective, Peak, find_peaks
 from ..threads import one_blas_thread
 from .chain import Chain, Task, run_chain
 
-GO_ON = "extend(draws=...) goes on with them"
+GO_ON = "extend(draws=...) continues them"
 
 
 def fit_mcmc(specification: Specification, settings: Settings) -> Outcome:
@@ -52,7 +52,7 @@ def remarks(draws: Draws, settings: Settings) -> list[Note]:
         text = f"stopped early: {kept} of {settings.draws} draws per chain were kept; {GO_ON}"
         notes.append(remark("interrupted", text))
     elif draws.failures:
-        notes.append(remark("chains-kept", f"the chains that were done are kept; {GO_ON}"))
+        notes.append(remark("chains-kept", f"the chains that were complete are kept; {GO_ON}"))
     if len(draws.peaks) > 1:
         gaps = ", ".join(f"{draws.peaks[0] - p:.2f}" for p in draws.peaks[1:])
         text = (
@@ -79,8 +79,8 @@ def extend(outcome: Outcome, draws: int, progress: bool, executor: Executor | No
         )
     if not old.state:
         raise EngineError(
-            "the last state of the chains is not there (a fit saved with fewer draws leaves it out): fit anew, or save "
-            "all draws"
+            "the last state of the chains is missing (it is not stored when a fit is saved with fewer draws): fit "
+            "anew, or save all draws"
         )
     count, length = old.log_posterior.shape
     settings = replace(outcome.settings, draws=length + draws, chains=count, progress=progress, executor=executor)
@@ -114,8 +114,8 @@ def check_proper(specification: Specification) -> None:
     if improper:
         names = ", ".join(p.name for p in improper)
         raise EngineError(
-            f"mcmc needs a proper prior for {names}: with a flat prior on a weight parameter or an sd there is no "
-            'posterior; leave the prior out (a weakly informative one is used) or give one, or use engine="ml"'
+            f"mcmc needs a proper prior for {names}: with a flat prior for a weight parameter or an sd the posterior "
+            'is improper; leave the prior out (a weakly informative one is then used) or give one, or use engine="ml"'
         )
 
 
@@ -177,7 +177,7 @@ def run_chains(tasks: list[Task], settings: Settings) -> tuple[list[Chain], list
     from ..progress import Progress
 
     stop = threading.Event()
-    # One thread a chain: all of them have draws when the run is stopped early.
+    # One thread per chain: all of them have draws when the run is stopped early.
     with (
         Progress(len(tasks), tasks[0].tune + tasks[0].draws, settings.progress) as progress,
         ThreadPoolExecutor(max_workers=len(tasks)) as pool,
@@ -246,7 +246,9 @@ def gather(chains: list[Chain], failures: list[str], peaks: tuple[float, ...], i
     if failures and not chains:
         raise EngineError("; ".join(failures))
     if not chains:
-        raise EngineError("the run was stopped before any draw was kept; ask for a shorter tune= or let it run on")
+        raise EngineError(
+            "the run was stopped before any draw was kept; ask for a shorter tune=, or let the run continue"
+        )
     length = min(len(c.value) for c in chains)
     stats: dict[str, Any] = {k: np.stack([c.stats[k][:length] for c in chains]) for k in chains[0].stats}
     return Draws(

@@ -3,7 +3,7 @@ r"""Moves of theta that leave its posterior invariant, on few coordinates and an
 Both work with a multivariate t, fitted to the posterior and cut to the coordinates' domain
 (:math:`u_k \ge 0` for folded entries):
 
-- **independence**: propose from the t, accept by the ratio of target to t. One evaluation a move; nearly
+- **independence**: propose from the t, accept by the ratio of target to t. One evaluation per move; nearly
   independent draws where the t fits.
 - **elliptical**: generalized elliptical slice sampling (Nishihara, Murray and Adams 2014): the t is a scale mixture
   of normals; given the scale, the move stays on an ellipse through the current point and shrinks until it is

@@ -88,7 +88,7 @@ def _one(kind: int, weights: Any, w: Array, x: np.ndarray, z: np.ndarray, shapes
     if kind in (kinds.SMAX, kinds.GMEAN):
         result = _soft_maximum(mean, away(x), x, shapes[0], weights)
         return jnp.exp(result) if kind == kinds.GMEAN else result
-    raise EngineError(f'engine="nuts" does not know the aggregate number {kind}')
+    raise EngineError(f'engine="nuts" does not support the aggregate number {kind}')
 
 
 def _soft_maximum(mean: Callable[[Array], Array], d: Array, x: np.ndarray, kappa: Any, weights: Any) -> Array:

@@ -65,7 +65,7 @@ def groups_of(specification: Specification, name: str) -> tuple[list[np.ndarray]
         codes, groups, levels = unit.codes, np.arange(s.groups), unit.levels
     else:
         known = ", ".join(["group", *s.members, *s.units])
-        raise ModelError(f"by={name!r} names no member block and no unit term; it is one of {known}")
+        raise ModelError(f"by={name!r} is neither a member block nor a unit term; use one of {known}")
     return [np.unique(groups[codes == k]) for k in range(len(levels.values))], levels
 
 

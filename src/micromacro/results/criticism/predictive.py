@@ -57,7 +57,7 @@ def observations(specification: Specification) -> np.ndarray:
         count = int(np.sum(~known.exact))
         raise ModelError(
             f"{count} of {s.groups} outcomes are censored, so their statistics are not those of replicated durations: "
-            "use loo_pit(), which takes account of it"
+            "use loo_pit(), which accounts for it"
         )
     return known.low if s.family.trials(s.response.values) is not None else s.outcome
 
@@ -87,15 +87,17 @@ def sets_of(specification: Specification, by: Any) -> list[tuple[Any, np.ndarray
         if by not in s.tables.groups:
             known = ", ".join([*s.members, *s.units, *s.tables.groups.columns])
             raise DataError(
-                f"by={by!r} is no block, unit or column of groups that the model uses ({known}); give a Series by "
-                "group for others"
+                f"by={by!r} is not a block, a unit or a column of groups that the model uses ({known}); give a "
+                "Series by group for others"
             )
         values = pd.Series(s.tables.groups[by].values)
     else:
         index = group_index(s, None)
         given = pd.Series(by)
         if not (index.is_unique and given.index.is_unique):
-            raise DataError("by= or the data has labels that occur twice, so they do not say which row: reset_index()")
+            raise DataError(
+                "by= or the data has labels that occur twice, so they do not identify a row: use reset_index()"
+            )
         lost = index.difference(given.index)
         if len(lost):
             raise DataError(f"by= has no value for {len(lost)} of {s.groups} groups (first: {lost[0]})")

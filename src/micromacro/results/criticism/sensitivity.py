@@ -65,7 +65,9 @@ def log_prior(specification: Specification, draws: Sample, of: str | None = None
             add(p, draws.x[..., system.kept + k])
     if not chosen:
         words = ", ".join(CLASSES)
-        raise ModelError(f"of={of!r} names no parameter with a proper prior and no class of them ({words})")
+        raise ModelError(
+            f"of={of!r} is neither a parameter with a proper prior nor a class of such parameters ({words})"
+        )
     return out
 
 

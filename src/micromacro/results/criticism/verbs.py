@@ -27,7 +27,7 @@ def loo(fit: Fitted, integrated: bool = False, *, by: str | None = None, draws: 
     integrated : bool
         Whether member and unit effects are integrated out before a group is left out. Without it (the usual
         PSIS-LOO) a group is predicted with effects that its own outcome has shaped, the weights must undo that, and
-        with a few groups a member they often cannot: look at Pareto k.
+        with a few groups per member they often cannot: look at Pareto k.
     by : str, optional
         A member block or unit term: leaves out all groups of each member or unit together (effects integrated).
     draws : int, optional

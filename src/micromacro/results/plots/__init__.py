@@ -21,7 +21,7 @@ class Plots:
         self._fit = fit
 
     def __repr__(self) -> str:
-        return f"pictures of the fit: .{'(), .'.join(PICTURES)}(); each takes ax= and returns the Axes"
+        return f"plots of this fit: .{'(), .'.join(PICTURES)}(); each takes ax= and returns the Axes"
 
     if TYPE_CHECKING:
 

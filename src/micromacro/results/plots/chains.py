@@ -16,7 +16,7 @@ BINS = 20
 
 
 def trace(fit: Fitted, names: str | Sequence[str] | None = None, *, ax: Any = None) -> Any:
-    """Draws of parameters in the order in which they were drawn, a line a chain.
+    """Draws of parameters in the order in which they were drawn, a line per chain.
 
     Parameters
     ----------

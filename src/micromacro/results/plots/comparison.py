@@ -45,5 +45,5 @@ def plot_comparison(
     ax.plot(gap[:1], y[:1], "o", color=BLUE, ms=6)
     ax.set_yticks(y, [str(i) for i in table.index])
     ax.set_ylim(-0.7, len(table) - 0.3)
-    ax.set_xlabel(f"expected log predictive density less the best model's, {percent(ci)} interval")
+    ax.set_xlabel(f"expected log predictive density minus that of the best model, {percent(ci)} interval")
     return finish(ax)

@@ -16,7 +16,7 @@ def with_effects(fit: Fitted, name: str | None) -> str:
     """The member block or unit term of that name, or the first one that has effects."""
     names = list(fit.specification.structures)
     if not names:
-        raise ModelError("this model has no effects of members or units to draw")
+        raise ModelError("this model has no effects of members or units to plot")
     return names[0] if name is None else name
 
 

@@ -138,7 +138,7 @@ def _levels(fit: Fitted, by: str) -> tuple[list[str], np.ndarray]:
     if len(values) <= MOST_VALUES:
         return [str(v) for v in values], place
     if column.kind not in ("number", "integer"):
-        raise DataError(f"{by!r} has {len(values)} levels, more than a picture can show ({MOST_VALUES})")
+        raise DataError(f"{by!r} has {len(values)} levels, more than one plot can show ({MOST_VALUES})")
     numbers = np.asarray(column.values, dtype=float)
     edges = np.unique(np.quantile(numbers, np.linspace(0, 1, BINS + 1)))
     place = np.clip(np.searchsorted(edges, numbers, side="right") - 1, 0, len(edges) - 2)

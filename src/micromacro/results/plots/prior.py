@@ -34,7 +34,9 @@ def prior(fit: Fitted, names: str | Sequence[str] | None = None, *, ax: Any = No
     given = {p.name: p.prior for p in fit.specification.parameters}
     improper = [n for n in chosen if not given[n].proper or n == "Intercept"]
     if improper:
-        raise ModelError(f"{improper[0]} has no prior density that could be drawn (flat, or at mean covariates)")
+        raise ModelError(
+            f"{improper[0]} has no prior density that could be plotted (it is flat, or at mean covariates)"
+        )
     places = panels(ax, len(chosen), (4.2, 2.8))
     for name, panel in zip(chosen, places, strict=True):
         draws = sampled.draws[..., fit.specification.names.index(name)].ravel()

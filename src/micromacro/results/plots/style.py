@@ -30,7 +30,7 @@ def panels(ax: Any, count: int, size: tuple[float, float], columns: int = 3) -> 
     if ax is not None:
         given = np.atleast_1d(np.asarray(ax, dtype=object)).ravel()
         if len(given) != count:
-            raise EngineError(f"there are {count} pictures to draw, and ax= has {len(given)} Axes")
+            raise EngineError(f"there are {count} plots, but ax= has {len(given)} Axes")
         return given
     across = min(count, columns)
     down = -(-count // across)

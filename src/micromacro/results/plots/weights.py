@@ -79,7 +79,7 @@ def find_block(fit: Fitted, name: str | None) -> tuple[int, Block]:
     """A member block and the number of its part; the first one with weight covariates without a name."""
     blocks = fit.specification.members
     if not blocks:
-        raise ModelError("this model has no member block, so there are no weights to draw")
+        raise ModelError("this model has no member block, so there are no weights to plot")
     if name is None:
         name = next((n for n, p in blocks.items() if weight_columns(p)), next(iter(blocks)))
     if name not in blocks:
@@ -93,7 +93,7 @@ def _covariate(part: Block, name: str | None) -> str:
         return columns[0]
     if name is None:
         raise ModelError(
-            f"the weights of block {part.name!r} use no numeric column: there is nothing to draw them against"
+            f"the weights of block {part.name!r} use no numeric column: there is nothing to plot them against"
         )
     if name not in part.memberships.table:
         raise DataError(

@@ -20,7 +20,7 @@ WIDTH = 92
 _NORMALISED = {
     "total": "all weights sum to the number of groups",
     "group": "weights sum to 1 in every group",
-    "none": "weights as they are",
+    "none": "raw weights",
 }
 
 
@@ -40,7 +40,7 @@ def counts(s: Specification) -> list[str]:
         sizes = np.diff(part.memberships.start)
         lines.append(
             f"block {name}: {len(part.levels):,} members, {len(part.memberships.group):,} memberships, "
-            f"{sizes.min()} to {sizes.max()} members a group (mean {sizes.mean():.2f})"
+            f"{sizes.min()} to {sizes.max()} members per group (mean {sizes.mean():.2f})"
         )
     lines += [f"units {name}: {len(part.levels):,}" for name, part in s.units.items()]
     return lines

@@ -36,10 +36,10 @@ __all__ = ["FileError", "Keep", "SavedFile", "SavedResults", "Stored", "open_fil
 _PARTS = {
     "readable": "draws under their names, for ArviZ and xarray",
     "engine": "what the engine returned",
-    "tables": "the tables that the formula reads",
+    "tables": "the tables that the formula uses",
     "sources": "covariances and graphs of members or units",
     "results": "summaries",
-    "check": "densities to check against",
+    "check": "densities for the check on loading",
 }
 
 

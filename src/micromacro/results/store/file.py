@@ -127,7 +127,7 @@ def _refusal(path: Path, error: Exception) -> str:
     full = number in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT) or any(
         f"errno = {n}" in text or f"errno={n}" in text for n in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
     )
-    old = "; the file that was there is untouched" if path.exists() else "; nothing was left behind"
+    old = "; the existing file is unchanged" if path.exists() else "; no partial file was left behind"
     if full or "write failed" in text:
         return (
             f"{path} could not be written, the disk (or your share of it) is full{old}. Free space, save elsewhere, "
@@ -135,7 +135,7 @@ def _refusal(path: Path, error: Exception) -> str:
             f"{text})"
         )
     if isinstance(error, PermissionError) or number in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return f"{path.parent} does not let you write{old}. Save elsewhere ({text})"
+        return f"{path.parent} cannot be written to{old}. Save elsewhere ({text})"
     return f"{path} could not be written{old}. Save elsewhere ({text})"
 
 
@@ -154,9 +154,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, xr.Dataset]]:
         raise FileError(f"there is no file {path}")
     root, groups = _open(path)
     if "content" not in root or "digests" not in root:
-        raise FileError(
-            f"{path} was not written by Fit.save (or by a version before 0.2): xarray.open_datatree can read it"
-        )
+        raise FileError(f"{path} was not written by Fit.save: xarray.open_datatree can read it")
     number = int(root.attrs.get("micromacro_format", 0))
     if number > FORMAT:
         raise FileError(
@@ -186,25 +184,25 @@ def _open(path: Path) -> tuple[xr.Dataset, dict[str, xr.Dataset]]:
     except Exception as error:  # HDF5, zarr and xarray each have their own
         raise FileError(
             f"{path} cannot be read: it is cut short, damaged, or no {'zarr' if is_zarr(path) else 'netCDF'} file. "
-            f"Take another copy, or fit the model again ({type(error).__name__}: {error})"
+            f"Use another copy, or fit the model again ({type(error).__name__}: {error})"
         ) from error
 
 
 def _compare(path: Path, then: dict[str, str], now: dict[str, str]) -> None:
     for name in then:
         if name not in now:
-            raise FileError(_changed(path, f"{name} is gone and"))
+            raise FileError(_changed(path, f"{name} is missing and"))
         if now[name] != then[name]:
             what = "its description" if name == "content" else name
             raise FileError(_changed(path, what))
     added = [name for name in now if name not in then]
     if added:
-        raise FileError(_changed(path, f"{added[0]} was added and"))
+        raise FileError(_changed(path, f"{added[0]} was added, and"))
 
 
 def _changed(path: Path, what: str) -> str:
     return (
-        f"{path} was changed after it was saved: {what} does not agree with its checksum. Take the file as it was "
+        f"{path} was changed after it was saved: {what} does not agree with its checksum. Use the file as it was "
         "saved, or fit the model again"
     )
 

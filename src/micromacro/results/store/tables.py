@@ -149,7 +149,7 @@ def counts(tables: Tables) -> str:
 
 
 def as_data(tables: Tables, request: TableRequest) -> tuple[Table, dict[str, Table]]:
-    """Tables in the shape that :func:`~micromacro.fit` takes: one row a group, and edge tables by block.
+    """Tables in the shape that :func:`~micromacro.fit` takes: one row per group, and edge tables by block.
 
     Columns of a block that belong to groups are left to the table of groups, where they are found again.
     """

@@ -90,10 +90,10 @@ def named(fits: Any) -> dict[str, Fitted]:
     else:
         out = {"(1)": fits}
     if not out:
-        raise ModelError("there is no fit to make a table of")
+        raise ModelError("there is no fit to put into the table")
     for name, fit in out.items():
         if not is_fit(fit):
-            raise ModelError(f"{name} is no fit but {type(fit).__name__}: give what mm.fit returns")
+            raise ModelError(f"{name} is a {type(fit).__name__}, not a fit; pass the object that mm.fit returns")
     return out
 
 

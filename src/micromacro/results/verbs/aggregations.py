@@ -94,7 +94,7 @@ def _features(call: MemberCall, word: str) -> list[MemberCall]:
     name = call.name or call.member.name
     if not call.covariates or call.intercept or call.fixes or any(sign == "-" for sign, _ in call.covariates):
         raise ModelError(
-            f"{word} is of covariates, and block {name!r} has "
+            f"{word} applies to covariates, but block {name!r} has "
             + ("none" if not call.covariates else "1 +, fix() or a minus among them")
         )
     out = []
@@ -185,7 +185,7 @@ class Aggregations:
         for here, difference, error, ours in zip(at, table["difference"], table["se_difference"], chosen, strict=True):
             ax.errorbar(difference, here, xerr=2.0 * error, fmt="o", color=ORANGE if ours else "black", capsize=0)
         ax.set_yticks(at, table.index)
-        ax.set_xlabel("difference in elpd from the best (2 standard errors; shaded: too small to tell)")
+        ax.set_xlabel("difference in elpd from the best (2 standard errors; shaded: too small to distinguish)")
         return finish(ax)
 
 

@@ -34,7 +34,7 @@ class Bootstrap:
     Attributes
     ----------
     estimates : DataFrame
-        A row a refit that succeeded, a column a parameter.
+        One row per successful refit, one column per parameter.
     estimate : Series
         Of the fit itself.
     failures : tuple of str

@@ -66,12 +66,12 @@ class Check:
 
     @property
     def table(self) -> pd.DataFrame:
-        """A row a finding: term, check, level, count, message."""
+        """A row per finding: term, check, level, count, message."""
         return pd.DataFrame([vars(f) for f in self.findings], columns=COLUMNS)
 
     def __str__(self) -> str:
         if not self.findings:
-            return "check: nothing found that the data could not tell apart"
+            return "check: the data can distinguish everything in the model"
         marks = {"problem": "!", "note": "-"}
         return "\n".join(["check:", *(f"  {marks[f.level]} {f.term}: {f.message}" for f in self.findings)])
 
@@ -114,15 +114,15 @@ def _members(block: Block, ids: np.ndarray | None) -> Iterator[Finding]:
         yield Finding(
             block.name, "seen once", "note", len(single),
             f"{len(single)} of {counted(len(names), 'member')} are in one group only (first: {_some(names[single])}): "
-            "their effects are told from that group's residual by their distribution alone",
+            "only the distribution of effects distinguishes theirs from the residual of that group",
         )  # fmt: skip
     together = _together(member, group, len(names))
     if together:
         first = "; ".join(" and ".join(str(names[m]) for m in t[:EXAMPLES]) for t in together[:EXAMPLES])
         yield Finding(
             block.name, "always together", "note", sum(map(len, together)),
-            f"{counted(len(together), 'set')} of members are in exactly the same groups (first: {first}): the data see "
-            "the weighted sum of their effects only",
+            f"{counted(len(together), 'set')} of members are in exactly the same groups (first: {first}): the data "
+            "inform only the weighted sum of their effects",
         )  # fmt: skip
     sets = _components(member, group, len(names), len(rows.start) - 1)
     alone = [int(s[0]) for s in sets if len(s) == 1]
@@ -132,7 +132,7 @@ def _members(block: Block, ids: np.ndarray | None) -> Iterator[Finding]:
         yield Finding(
             block.name, "alone", "note", len(alone),
             f"{counted(len(alone), 'group')} of {sum(map(len, sets))} share no member with any other{where}: "
-            "their members are compared with others through what else the groups have in common",
+            "their members are compared with others only through what else the groups have in common",
         )  # fmt: skip
     if len(linked) > 1:
         where = "" if ids is None else f" (smallest: {_some(ids[linked[0]])})"
@@ -140,7 +140,7 @@ def _members(block: Block, ids: np.ndarray | None) -> Iterator[Finding]:
         yield Finding(
             block.name, "disconnected", "note", len(linked),
             f"the groups fall into {len(linked)} sets that share no member, of {shown} groups{where}: members of "
-            "different sets are compared through what else the groups have in common, not with one another",
+            "different sets are compared only through what else the groups have in common",
         )  # fmt: skip
 
 
@@ -197,7 +197,7 @@ def _weights(block: Block) -> Iterator[Finding]:
             yield Finding(
                 block.name, "constant within groups", "note", len(partly),
                 f"{_some(partly)} does not vary within any group: under normalize = group it matters only together "
-                "with what does",
+                "with a covariate that does",
             )  # fmt: skip
     yield from _alike(block, names, slopes, still)
 
@@ -208,7 +208,7 @@ def _uninformed(block: Block, names: list[str]) -> Finding:
     constant = [c for c in weighing.expression.columns if _constant_within(block, c)]
     why = "it does not change any weight" if len(names) == 1 else "they do not change any weight"
     if weighing.rule == "group" and constant:
-        why = f"{_some(constant)} does not vary within groups, and normalize = group keeps nothing else"
+        why = f"{_some(constant)} does not vary within groups, and normalize = group removes everything else"
     remedy = "use a covariate that differs among the members of a group, or normalize = total"
     if np.diff(weighing.memberships.start).max(initial=0) == 1:
         why, remedy = "every group has one member only, and its weight does not change", "write weights = 1/n"
@@ -233,8 +233,8 @@ def _alike(block: Block, names: list[str], slopes: list[np.ndarray], still: np.n
         pairs = [f"{names[j]} and {names[k]} (cosine {least[j, k]:.3f})" for j, k in found]
         yield Finding(
             block.name, "collinear weights", "note", len({k for pair in found for k in pair}),
-            f"{_some(pairs)} change the weights almost alike: their covariates are nearly collinear; leave one out, or "
-            "combine them",
+            f"{_some(pairs)} change the weights in almost the same way: their covariates are nearly collinear; leave "
+            "one out, or combine them",
         )  # fmt: skip
 
 
@@ -279,10 +279,10 @@ def _singles(unit: UnitPart, specification: Specification) -> Iterator[Finding]:
     if count.max(initial=0) > 1:
         return
     if specification.family.conjugate:
-        what, level = "its sd cannot be told from sigma: leave the term out", "problem"
+        what, level = "its sd cannot be distinguished from sigma: leave the term out", "problem"
     else:
         what, level = "its sd measures spread beyond the family's (overdispersion)", "note"
-    yield Finding(unit.name, "one group a unit", level, groups, f"every unit has one group only, so {what}")
+    yield Finding(unit.name, "one group per unit", level, groups, f"every unit has one group only, so {what}")
 
 
 def _same_effects(blocks: list[Any], units: list[UnitPart]) -> Iterator[Finding]:
@@ -294,7 +294,7 @@ def _same_effects(blocks: list[Any], units: list[UnitPart]) -> Iterator[Finding]
             yield Finding(
                 other, "same as another term", "problem", 2,
                 f"its effects enter every group as those of {one} do (at the starting weights), so the two sds cannot "
-                "be told apart: leave one term out",
+                "be distinguished: leave one term out",
             )  # fmt: skip
 
 

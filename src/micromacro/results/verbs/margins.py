@@ -167,7 +167,7 @@ def comparisons(
     rows = []
     if not asked and without is None:
         none = "the model has no covariate" if variables is None else "variables= names none"
-        raise ModelError(f"{none}, so there is nothing to compare; without= compares with a member gone")
+        raise ModelError(f"{none}, so there is nothing to compare; without= compares with a group without a member")
     for labels, base in task.settings(at, task.tables, None):
         if without is not None:
             after, what = _leave(base, without)

@@ -204,7 +204,7 @@ class Members:
         part, posterior = self._part, self._posterior
         if not isinstance(part, MemberPart):
             raise ModelError(
-                f"block {self.name!r} is no weighted sum, so its members have no contributions of their own"
+                f"block {self.name!r} is not a weighted sum, so its members have no contributions of their own"
             )
         system = posterior.specification.system
         theta, x = posterior.thinned(MOST)

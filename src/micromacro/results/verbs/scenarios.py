@@ -68,13 +68,13 @@ def check_moves(specification: Specification, name: str, verb: str) -> None:
     known = f"(there are {', '.join(covariates(s)) or 'none'})"
     if name in s.request.outcome_columns:
         what = "the outcome, or belongs to it," if name != s.reading.observation_weights else "the observation weights"
-        raise ModelError(f"{verb} {name!r}: it is {what} and no covariate {known}")
+        raise ModelError(f"{verb} {name!r}: it is {what} and not a covariate {known}")
     if name == s.request.group:
-        raise ModelError(f"{verb} {name!r}: it names the groups and is no covariate {known}")
+        raise ModelError(f"{verb} {name!r}: it contains the group ids and is not a covariate {known}")
     if name in [b.member for b in s.request.blocks]:
         raise ModelError(
-            f"{verb} {name!r}: it names the members and is no covariate {known}; what happens when a member leaves is "
-            f"comparisons(without={{{name!r}: id}})"
+            f"{verb} {name!r}: it contains the member ids and is not a covariate {known}; what happens when a member "
+            f"leaves is comparisons(without={{{name!r}: id}})"
         )
 
 
@@ -90,9 +90,11 @@ def check_slope(specification: Specification, name: str) -> None:
     if not numeric(column):
         raise ModelError(f"column {name!r} holds {column.kind} values, so it has no slope: use comparisons()")
     if name in unit_names(specification) and name not in covariates(specification):
-        raise ModelError(f"column {name!r} names units, so it has no slope: use comparisons({{{name!r}: (a, b)}})")
+        raise ModelError(
+            f"column {name!r} contains unit ids, so it has no slope: use comparisons({{{name!r}: (a, b)}})"
+        )
     if name in stepped(specification):
-        raise ModelError(f"column {name!r} is taken by categories, in C(), so it has no slope: use comparisons()")
+        raise ModelError(f"column {name!r} is used as categories, in C(), so it has no slope: use comparisons()")
 
 
 def range_of_spline(specification: Specification, name: str) -> tuple[float, float] | None:
@@ -134,7 +136,7 @@ def chosen(tables: Tables, rows: Memberships, where: Where) -> np.ndarray:
     if callable(where):
         mask = np.asarray(where(table.to_pandas()))
         if mask.dtype.kind != "b" or mask.shape != (table.n_rows,):
-            raise ModelError(f"where= must give one true or false a membership ({table.n_rows} of them)")
+            raise ModelError(f"where= must give one true or false per membership ({table.n_rows} of them)")
         return mask
     if isinstance(where, str):
         return evaluate(parse_expression(where), table, where, "where=") != 0.0
@@ -180,7 +182,7 @@ def changed(tables: Tables, name: str, values: Values, where: Where = None) -> T
         new = np.where(chosen(tables, rows, where), values(column), column.values)
         blocks[key] = replace(rows, table=_with(rows.table, column, new))
     if where is not None and not any(name in rows.table for rows in tables.blocks.values()):
-        raise ModelError(f"where= chooses memberships, but {name!r} is a column of groups: restrict the data instead")
+        raise ModelError(f"where= selects memberships, but {name!r} is a column of groups: restrict the data instead")
     return replace(tables, groups=groups, blocks=blocks)
 
 
@@ -237,7 +239,7 @@ def without(tables: Tables, gone: Any) -> tuple[Tables, str]:
     if not isinstance(gone, Mapping):
         if len(tables.blocks) != 1:
             raise ModelError(
-                f"without= must say of which block: a dict such as {{{next(iter(tables.blocks), 'block')!r}: id}}"
+                f"without= must name the block: a dict such as {{{next(iter(tables.blocks), 'block')!r}: id}}"
             )
         gone = {next(iter(tables.blocks)): gone}
     blocks, labels = dict(tables.blocks), []

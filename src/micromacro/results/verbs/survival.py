@@ -1,6 +1,6 @@
 r"""Curves of durations: survival :math:`S_i(t) = \exp(-H_i(t))` of groups, and the baseline hazard of a Cox model.
 
-Each is an estimand of its own, with one category a time or an interval, so that draws and standard errors come from
+Each is an estimand of its own, with one category per time or interval, so that draws and standard errors come from
 where those of all predictions do; intervals are made on the logit of a probability and on the log of a hazard.
 """
 
@@ -56,7 +56,7 @@ def survival(
     Returns
     -------
     DataFrame
-        One row a group and time: the group's id, time, then mean, sd, lower, upper (draws) or estimate, se, lower,
+        One row per group and time: the group's id, time, then mean, sd, lower, upper (draws) or estimate, se, lower,
         upper of the probability. Entry is at zero; after the last interval of a Cox model its hazard goes on.
 
     Raises

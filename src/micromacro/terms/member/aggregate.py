@@ -134,8 +134,10 @@ def _named(row: Aggregate, node: Node, text: str, known: Sequence[str]) -> Reque
     args = node.args if isinstance(node, Call) else ()
     place = (text, node.span.start, node.span.stop)
     if isinstance(node, Call) and (node.keywords or len(args) != len(row.shapes)):
-        wants = f"{row.word}({', '.join(row.shapes)})" if row.shapes else f"{row.word} (its covariates stand in mm())"
-        raise FormulaError(f"aggregate={row.word} is written {wants}: numbers are held, symbols estimated", *place)
+        wants = (
+            f"{row.word}({', '.join(row.shapes)})" if row.shapes else f"{row.word} (its covariates are written in mm())"
+        )
+        raise FormulaError(f"aggregate={row.word} is written {wants}: numbers are fixed, symbols are estimated", *place)
     if row.whole and not args:
         raise FormulaError(f"aggregate={row.word} needs its power, a whole number, as in moment(3)", *place)
     shapes = tuple(_shape(row, a, text, known) for a in args) or row.shapes
@@ -146,7 +148,7 @@ def _named(row: Aggregate, node: Node, text: str, known: Sequence[str]) -> Reque
             f"{', '.join(s + '1' if s in clash else s for s in symbols)}), or a number for it", *place,
         )  # fmt: skip
     if len(set(symbols)) < len(symbols):
-        raise FormulaError("two shapes cannot be one symbol", *place)
+        raise FormulaError("two shapes cannot have the same symbol", *place)
     _check_numbers(row, shapes, place)
     return Request(node, row, shapes, (), symbols)
 
@@ -168,7 +170,7 @@ def _shape(row: Aggregate, node: Node, text: str, known: Sequence[str]) -> float
         return node.name
     what = f"{node.name!r} is a column" if isinstance(node, Name) else f"{to_text(node)} is neither"
     raise FormulaError(
-        f"a shape of {row.word}() is a number, which is held, or a symbol, which is estimated; {what}", *place
+        f"a shape of {row.word}() is a number, which is fixed, or a symbol, which is estimated; {what}", *place
     )
 
 
@@ -179,7 +181,7 @@ def _check_numbers(row: Aggregate, shapes: tuple[float | str, ...], place: tuple
             "power of a negative deviation that is not whole is no number)", *place,
         )  # fmt: skip
     if row.word == "threshold" and not isinstance(shapes[1], str) and shapes[1] <= 0:
-        raise FormulaError("the kappa of threshold(c, kappa) must be positive: it is how sharp the step is", *place)
+        raise FormulaError("the kappa of threshold(c, kappa) must be positive: it is the steepness of the step", *place)
 
 
 def _expression(node: Node, text: str, known: Sequence[str]) -> Request:
@@ -201,7 +203,7 @@ def _expression(node: Node, text: str, known: Sequence[str]) -> Request:
     loose = _outside(node, known)
     if loose is not None:
         raise FormulaError(
-            f"{to_text(loose)} differs between the members of a group, but aggregate= must give one number a group: "
+            f"{to_text(loose)} differs between the members of a group, but aggregate= must give one number per group: "
             "put it inside E()", text, loose.span.start, loose.span.stop,
         )  # fmt: skip
     return Request(node, None, (), tuple(dict.fromkeys(columns)), tuple(dict.fromkeys(symbols)))

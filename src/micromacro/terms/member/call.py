@@ -150,7 +150,7 @@ def _with_priors(
             if constant(feature):
                 raise ModelError(
                     f"'{part.name}.{name}' is constant over the groups once it is aggregated (always {feature[0]:g}), "
-                    "so it cannot be told from the intercept: leave it out"
+                    "so it cannot be distinguished from the intercept: leave it out"
                 )
             context.warn(
                 "constant-at-start",
@@ -209,7 +209,7 @@ def weight_remarks(part: Block, informed: bool, context: Context) -> None:
             context.warn(
                 "awkward-scale",
                 f"the weight covariate {name!r} of block {part.name!r} has a standard deviation of {s:.3g}, while the "
-                "prior of its parameter is made for values near 1: standardise the column",
+                "prior for its parameter suits values near 1: standardise the column",
                 part.name,
             )
 

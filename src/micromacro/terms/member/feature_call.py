@@ -73,15 +73,15 @@ def _check_call(call: MemberCall, request: Request, context: Context) -> None:
     what = f"aggregate={to_text(request.node)}"
     if call.normalize not in (None, "group"):
         raise FormulaError(
-            f"{what} is a feature of weights that sum to 1 in the group: leave normalize={call.normalize} out",
+            f"{what} is a feature of weights that sum to 1 in the group: leave out normalize={call.normalize}",
             context.text, call.span.start, call.span.stop,
         )  # fmt: skip
     effects = call.effects
     word = effects.name if isinstance(effects, Name) else effects.value if isinstance(effects, Text) else ""
     if effects.span.stop > 0 and word != "none":  # written, not the default
         raise FormulaError(
-            f"{what} has no member effects, since these enter by their weighted sum; write them as a second block, "
-            f"mm({call.member.name}, {call.group.name}, effects={to_text(effects)}, name={block_name(call)}2)",
+            f"{what} has no member effects, because effects enter through their weighted sum; add them as a second "
+            f"block, mm({call.member.name}, {call.group.name}, effects={to_text(effects)}, name={block_name(call)}2)",
             context.text, effects.span.start, effects.span.stop,
         )  # fmt: skip
 
@@ -91,13 +91,15 @@ def _check_covariates(call: MemberCall, request: Request, design: Design, contex
     count = len(design.names) + len(call.fixes) + call.intercept
     place = (context.text, call.span.start, call.span.stop)
     if call.intercept:
-        raise FormulaError(f"aggregate={request.word} has no use for 1 + among the covariates: leave it out", *place)
+        raise FormulaError(f"aggregate={request.word} takes no 1 + among its covariates: leave it out", *place)
     if takes == 0 and count:
-        why = "its columns stand in the expression" if request.row is None else "it is a feature of the weights alone"
+        why = (
+            "its columns are part of the expression" if request.row is None else "it is a feature of the weights alone"
+        )
         raise FormulaError(f"aggregate={to_text(request.node)} takes no covariates in mm(): {why}", *place)
     if takes == 2 and (count != 2 or call.fixes):
         raise FormulaError(
-            f"aggregate=cov is of two covariates, as in mm({call.member.name}, {call.group.name}, x + z, "
+            f"aggregate=cov takes two covariates, as in mm({call.member.name}, {call.group.name}, x + z, "
             f"aggregate=cov); here are {count}", *place,
         )  # fmt: skip
     if takes is None and not count:
@@ -180,11 +182,11 @@ def begin_varied(features: Features, what: str, intercept: bool) -> tuple[Any, n
     if not exists:
         raise DataError(
             f"{what} is not finite at any starting value: keep exponents small (standardise the columns) and "
-            "logarithms and quotients away from zero, or give its shapes priors where it exists"
+            "logarithms and quotients away from zero, or give its shapes priors within the range in which it exists"
         )
     raise ModelError(
-        f"{what} is constant over the groups (always {constant:g}), so it cannot be told from the intercept: leave it "
-        "out"
+        f"{what} is constant over the groups (always {constant:g}), so it cannot be distinguished from the "
+        "intercept: leave it out"
     )
 
 

@@ -75,6 +75,6 @@ def _check_varied(value: np.ndarray, names: list[str], intercept: bool) -> None:
     for name, column in zip(names, value, strict=True):
         if intercept and constant(column):
             raise ModelError(
-                f"{name!r} is constant over the groups (always {column[0]:g}), so it cannot be told from the "
+                f"{name!r} is constant over the groups (always {column[0]:g}), so it cannot be distinguished from the "
                 "intercept: leave it out"
             )

@@ -253,6 +253,6 @@ def _check_overlap(rows: Rows, roles: tuple[str, ...], word: str) -> None:
     for r, role in enumerate(roles[1:], start=1):
         if not np.any(seen[0] & seen[r]):
             raise ModelError(
-                f"no member is in both {roles[0]!r} and {role!r}, so nothing can be said of effects that are {word}: "
+                f"no member is in both {roles[0]!r} and {role!r}, so effects that are {word} cannot be estimated: "
                 "write effects = iid, or check that both columns hold ids of the same kind"
             )

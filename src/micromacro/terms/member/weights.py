@@ -173,7 +173,7 @@ class Maker:
             return self._binary(node)
         if isinstance(node, Call):
             return self.call(node)
-        raise self.error('text can only stand in a comparison with a column, as in role == "head"', node)
+        raise self.error('text can only occur in a comparison with a column, as in role == "head"', node)
 
     def error(self, message: str, node: Node) -> FormulaError:
         return FormulaError(message, self.text, node.span.start, node.span.stop)
@@ -187,7 +187,7 @@ class Maker:
         column = self.table[node.name]
         if column.kind not in ("number", "integer", "bool", "time"):
             raise self.error(
-                f"column {node.name!r} holds text; in weights it can only stand in a comparison, "
+                f"column {node.name!r} holds text; in weights it can only occur in a comparison, "
                 f'as in {node.name} == "{column.values[0] if len(column.values) else "a"}"',
                 node,
             )
@@ -461,7 +461,7 @@ def check_call(call: Call, text: str, also: str = "", role: str = "") -> None:
     if role and name not in WEIGHT_FUNCTIONS:
         near = _near(name, list(WEIGHT_FUNCTIONS))
         raise FormulaError(
-            f"{name}() is no function of an expression such as this {role}{near}; "
+            f"{name}() is not a function of an expression such as this {role}{near}; "
             f"there are {', '.join(WEIGHT_FUNCTIONS)}; for others compute the column beforehand", *place,
         )  # fmt: skip
     if name in READY_MADE:
@@ -590,7 +590,7 @@ def constant_expression(node: Node, table: Table, text: str, role: str = "term")
         if isinstance(part, Call):
             if part.function in GROUP_FUNCTIONS:
                 raise FormulaError(
-                    f"{part.function}() works within groups and has no place here",
+                    f"{part.function}() works within groups and is not allowed here",
                     text,
                     part.span.start,
                     part.span.stop,
