@@ -33,11 +33,11 @@ class Boston:
     tracts : DataFrame
         One row per tract (506): `tract` (id), `value` (median value of owner-occupied homes, 1,000 dollars),
         `log_value` (its natural logarithm), and, standardised over the tracts, `nox` (nitric oxides), `crim` (crime
-        rate), `rm` (rooms per dwelling), `dis` (distance to five employment centres), `age` (share of units built before 1940),
-        `lstat` (share of lower-status population). Transformations before standardising are those of the source's
-        tract file.
+        rate), `rm` (rooms per dwelling), `dis` (distance to five employment centres), `age` (share of units built
+        before 1940), `lstat` (share of lower-status population). Some were transformed before they were standardised,
+        as in the tract file of the source.
     neighbours : DataFrame
-        One row a directed pair of tracts that touch: `tract` (the group), `neighbour` (the member).
+        One row per ordered pair of tracts that touch: `tract` (the group), `neighbour` (the member).
     source : str
     """
 

@@ -1,8 +1,8 @@
 """Rows of A that are not groups: which group each row repeats, and the entries that belong to rows.
 
 Most families have one row per group. A piecewise-constant hazard has a row for each group and interval in which it is
-at risk; a second linear predictor would have its own row for each group. The terms of a formula keep giving their entries
-group by group; here they are gathered to the rows and derivatives scattered back, so that terms need not know.
+at risk; a second linear predictor would have its own row for each group. The terms of a formula still give their
+entries group by group; here they are gathered to the rows and derivatives scattered back, so terms need not know.
 """
 
 from __future__ import annotations

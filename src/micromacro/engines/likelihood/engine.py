@@ -35,8 +35,8 @@ def fit_reml(specification: Specification, settings: Settings) -> Outcome:
     """Restricted maximum likelihood: coefficients integrated under a flat prior."""
     if not has_exact_marginal(specification):
         raise EngineError(
-            f"reml is for Gaussian outcomes: for family {specification.family.name} use ml, or mcmc, which takes "
-            "account of the coefficients' uncertainty by itself"
+            f"reml is for Gaussian outcomes: for family {specification.family.name} use ml, or mcmc, which "
+            "accounts for the uncertainty about the coefficients anyway"
         )
     return _fit(specification, settings, "reml", restricted=True)
 
