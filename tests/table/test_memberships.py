@@ -172,7 +172,7 @@ REFUSED = [
     # the shape as a whole
     (LONG, {"members": PEOPLE}, r"members= goes with memberships=: without it, data holds all columns"),
     ({k: LONG[k] for k in "gyz"}, {"memberships": EDGES},
-     r"data must have one row for each 'g', but 2 ids \(first: 2, 10\) occur in several rows"),
+     r"data must have one row for each 'g', but it has several for 2 ids \(first: 2, 10\)"),
     (LONG, {"missing": "ignore"}, 'missing= is "error" or "drop", not \'ignore\''),
     # groups
     (LONG | {"g": [10, None, 1, 10, 2]}, {}, r"the group column 'g' of data is missing in 1 row \(first: 1\)"),
@@ -191,7 +191,7 @@ REFUSED = [
     (GROUPS, {"memberships": EDGES_ONLY, "members": PEOPLE | {"p": ["a", "b", "d"]}},
      r"memberships has 1 id in column 'p' that members does not have \(first: c; first rows, counted from 0: 2\)"),
     (GROUPS, {"memberships": EDGES_ONLY, "members": PEOPLE | {"p": ["a", "b", "a"]}},
-     r"members must have one row for each 'p', but 1 id \(first: a\) stands? in several rows: remove all but one"),
+     r"members must have one row for each 'p', but it has several for 1 id \(first: a\): remove all but one"),
     (GROUPS, {"memberships": EDGES_ONLY, "members": PEOPLE | {"x": [1.0, None, 3.0]}},
      r"column 'x' of members is missing in 1 row \(first: 1\)"),
     (GROUPS, {"memberships": EDGES_ONLY, "members": {"x": [1.0]}}, "members has no column 'p'"),

@@ -279,8 +279,8 @@ def _no_repeats(codes: np.ndarray, levels: Levels, table: str, remedy: str = "")
     twice = np.flatnonzero(np.bincount(codes[codes >= 0], minlength=len(levels)) > 1)
     if len(twice):
         raise DataError(
-            f"{table} must have one row for each {levels.name!r}, but {counted(len(twice), 'id')} (first: "
-            f"{listed(levels.values[twice])}) occur in several rows: remove all but one{remedy}"
+            f"{table} must have one row for each {levels.name!r}, but it has several for {counted(len(twice), 'id')} "
+            f"(first: {listed(levels.values[twice])}): remove all but one{remedy}"
         )
 
 

@@ -135,8 +135,8 @@ def group_ids(data: Any, group: str | None, name: str = "data") -> tuple[str, np
     kinds, count = np.unique(values.astype(str) if values.dtype == object else values, return_counts=True)
     if len(kinds) < len(values):
         raise DataError(
-            f"{name} must have one row for each group, but {counted(int((count > 1).sum()), 'id')} in {group!r} "
-            f"(first: {listed(kinds[count > 1])}) occur in several rows: remove them, or leave out group="
+            f"{name} must have one row for each group, but it has several for {counted(int((count > 1).sum()), 'id')} "
+            f"in {group!r} (first: {listed(kinds[count > 1])}): remove them, or leave out group="
         )
     return group, values
 
