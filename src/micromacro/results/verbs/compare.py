@@ -131,7 +131,7 @@ def _why_not(first: str, one: Outcomes, name: str, other: Outcomes) -> str:
     if same_multiset(one, other):
         how = "give both the same rows in the same order, or with the same index"
         return f"{first!r} and {name!r} have the same values of {one.name} in another order: {how}"
-    return f"{first!r} and {name!r} have different values of {one.name}: they are not of the same data"
+    return f"{first!r} and {name!r} have different values of {one.name}: they were not fitted to the same data"
 
 
 def _warn_of_units(first: str, one: Outcomes, name: str, other: Outcomes) -> None:
@@ -151,7 +151,7 @@ def compare_elpds(elpds: dict[str, Elpd]) -> pd.DataFrame:
     """Differences of expected log predictive densities, their errors and stacking weights, the best one first."""
     kinds = {e.kind for e in elpds.values()}
     if len(kinds) > 1:
-        raise ModelError(f"these are measures of different kinds ({', '.join(sorted(kinds))}): use one for all")
+        raise ModelError(f"these are measures of different kinds ({', '.join(sorted(kinds))}): use the same for all")
     order = sorted(elpds, key=lambda name: -elpds[name].elpd)
     values = np.stack(_aligned({name: elpds[name] for name in order}))
     table = pd.DataFrame(
@@ -180,7 +180,7 @@ def compare_elpds(elpds: dict[str, Elpd]) -> pd.DataFrame:
 def _aligned(elpds: dict[str, Elpd]) -> list[np.ndarray]:
     """Pointwise values, the same thing left out in the same place of each."""
     if len({e.by for e in elpds.values()}) > 1:
-        raise ModelError("not the same things were left out: use the same by= for all")
+        raise ModelError("different things were left out: use the same by= for all")
     known = {name: e.outcomes for name, e in elpds.items() if e.outcomes is not None}
     places = check_comparable(known, ordered=True)
     (_, first), *_ = elpds.items()
@@ -236,8 +236,8 @@ def _check_likelihoods(fits: dict[str, Fitted], ic: str) -> None:
     for name, other in rest:
         if fit.engine != other.engine:
             raise EngineError(
-                f"{first!r} is by {fit.engine}, {name!r} by {other.engine}, and {ic} of the one means nothing beside "
-                "the other's: fit both by ml"
+                f"{first!r} is by {fit.engine}, {name!r} by {other.engine}, and {ic} of one cannot be compared with "
+                "that of the other: fit both by ml"
             )
         if fit.posterior.kind.restricted and not same_columns(fit.specification, other.specification):
             raise EngineError(

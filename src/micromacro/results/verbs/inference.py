@@ -77,7 +77,7 @@ def likelihood_ratio(large: Posterior, small: Posterior) -> LikelihoodRatio:
     a, b = larger.specification, smaller.specification
     limit = _limit(a, b)
     if not same_rows(a, b):
-        raise ModelError("the two fits are not of the same outcomes: a likelihood-ratio test needs equal data")
+        raise ModelError("the two fits have different outcomes: a likelihood-ratio test needs equal data")
     big = {p.name: p for p in a.parameters if not p.fixed}
     few = {p.name: p for p in b.parameters if not p.fixed}
     _check_fixed(a, b)
@@ -93,7 +93,7 @@ def likelihood_ratio(large: Posterior, small: Posterior) -> LikelihoodRatio:
         )
     if extra:
         raise ModelError(
-            f"the models are not nested: the smaller one has {', '.join(extra)}, which the larger has not; "
+            f"the models are not nested: the smaller one has {', '.join(extra)}, which the larger one does not have; "
             "compare them by AIC"
         )
     statistic = 2.0 * (larger.loglik - smaller.loglik)
@@ -120,8 +120,8 @@ def _limit(larger: Specification, smaller: Specification) -> str:
     name = one.nests(other)
     if name is None:
         raise ModelError(
-            f"the models are not nested: family {other.name} ({other.link} link) is not within {one.name} ({one.link} "
-            "link); compare them by AIC"
+            f"the models are not nested: family {other.name} ({other.link} link) is not nested in {one.name} "
+            f"({one.link} link); compare them by AIC"
         )
     return name
 
@@ -136,7 +136,7 @@ def _check_fixed(larger: Specification, smaller: Specification) -> None:
             continue
         if p.name not in other or not other[p.name].fixed or other[p.name].start != p.start:
             raise ModelError(
-                f"the models are not nested: the larger one has {p.name} fixed at {p.start:g}, the smaller one has not"
+                f"the models are not nested: the larger one has {p.name} fixed at {p.start:g}, the smaller one does not"
             )
 
 
@@ -182,7 +182,7 @@ def _other_weights(larger: Specification, smaller: Specification) -> list[Note]:
         return []
     text = (
         f"with its other weight parameters at zero the larger model does not have the smaller one's weights in "
-        f"{', '.join(out)}: the models may not be nested, and then the p-value means nothing"
+        f"{', '.join(out)}: the models may not be nested, in which case the p-value is not valid"
     )
     return [caution("not-nested", text, *out)]
 
