@@ -37,7 +37,10 @@ def savage_dickey(specification: Specification, statement: Statement, g: np.ndar
         return math.nan, why
     spread = g.std(ddof=1)
     if abs(g.mean()) > 4.0 * spread:
-        return math.nan, "zero lies more than 4 posterior sds away, where draws cannot tell the posterior density"
+        return (
+            math.nan,
+            "zero is more than 4 posterior sds away, where the draws do not determine the posterior density",
+        )
     width = 1.06 * min(spread, float(np.subtract(*np.quantile(g, [0.75, 0.25]))) / 1.349) * len(g) ** -0.2
     posterior = float(np.mean(np.exp(-0.5 * (g / width) ** 2)) / (width * math.sqrt(2.0 * math.pi)))
     return posterior / prior, ""

@@ -201,7 +201,9 @@ class Sampled(Posterior):
             ratio, note = savage_dickey(self.specification, statement, g)
             return out | {"probability": math.nan, "evidence_ratio": ratio, "note": note}
         holds = float(np.mean(g > 0) if statement.sign == ">" else np.mean(g < 0))
-        note = "" if 0.0 < holds < 1.0 else f"all {len(g)} draws agree: the odds are beyond what they can tell"
+        note = (
+            "" if 0.0 < holds < 1.0 else f"all {len(g)} draws agree, so the odds are too extreme to estimate from them"
+        )
         odds = holds / (1 - holds) if holds < 1 else math.inf
         return out | {"probability": holds, "evidence_ratio": odds, "note": note}
 

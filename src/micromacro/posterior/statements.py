@@ -49,7 +49,7 @@ def read_statement(text: str, names: Sequence[str]) -> Statement:
     right = reader.sum()
     reader.end()
     if not reader.used:
-        raise FormulaError("the hypothesis names no parameter", text, 0, len(text))
+        raise FormulaError("the hypothesis contains no parameter", text, 0, len(text))
     return Statement(text, lambda v: left(v) - right(v), sign, tuple(dict.fromkeys(reader.used)))
 
 
