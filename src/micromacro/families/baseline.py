@@ -199,7 +199,7 @@ def in_words(part: Any) -> str:
     if part.sd:
         return f"  baseline.k - baseline.(k-1) ~ normal(0, {part.sd.name}), baseline.1 ~ {prior}"
     if len({str(p.prior) for p in part.coefficients}) > 1:
-        return "  the prior of each baseline.k stands below"
+        return "  the prior for each baseline.k is given below"
     if isinstance(prior, LogGamma):
         return f"  each exp(baseline.k) ~ gamma({prior.shape:.4g}, {prior.rate:.4g})"
     return f"  each baseline.k ~ {prior}" if prior.proper else "  each baseline.k without a prior"
