@@ -44,7 +44,7 @@ def seconds_of_one(models: list[mm.Model], rounds: int = 8, repeats: int = 6) ->
     """
     runs = []
     for model in models:
-        specification = model._specified(flat=True)
+        specification = model._specified(priors=False)
         marginal = marginal_of(specification, profile=True)
         runs.append((marginal, marginal.workspace(), np.array([p.start for p in specification.system.hypers])))
         marginal.gradient(runs[-1][2], runs[-1][1])  # compiles
@@ -66,7 +66,7 @@ def main() -> None:
     models = [mm.Model(FORMULA, ring(groups)) for groups in sizes]
     costs = seconds_of_one(models)
     for groups, model, cost in zip(sizes, models, costs, strict=True):
-        symbolic = model._specified(flat=True).system.symbolic
+        symbolic = model._specified(priors=False).system.symbolic
         print(
             f"{groups:8,} {int(0.4 * groups):8,} {symbolic.panel_size:12,} {1e3 * cost:14.2f} "
             f"{cost / groups / (costs[0] / sizes[0]):20.2f}"

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .api import table as table
     from .effects.relationship import pedigree as pedigree
     from .engines.health import Health as Health
+    from .errors import ArgumentError as ArgumentError
     from .errors import DataError as DataError
     from .errors import EngineError as EngineError
     from .errors import FileError as FileError
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Aggregations",
+    "ArgumentError",
     "Bootstrap",
     "Check",
     "DataError",
@@ -102,6 +104,7 @@ _HOMES = {
     "Aggregations": "results.verbs.aggregations",
     "Bootstrap": "results.verbs.bootstrap",
     "Check": "results.verbs.check",
+    "ArgumentError": "errors",
     "DataError": "errors",
     "Elpd": "results.criticism.elpd",
     "EngineError": "errors",

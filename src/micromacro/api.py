@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any, Literal
 
-from .engines.registry import engine_of
+from ._spelling import suggesting_all
+from .engines.registry import check_engine, engine_of
 from .errors import MicromacroWarning, ModelError
 from .families.base import Family
-from .model.public import Model, Priors
+from .model.draft import Arguments, Priors, read_draft
+from .model.public import Model, stored_model
 from .results.fit import Fit
 
 if TYPE_CHECKING:
@@ -103,12 +105,11 @@ def fit(
     .. math:: y_i = x_{2i}'b_2 + \sum_{j \in z(i)} w_{ij}(x_{1ij}'b_1 + u_j) + \sum_c v_{c[i]} + e_i,
        \qquad w_{ij} \propto n_i^{-\exp(-x_{wij}'b_w)} .
     """
-    model = object.__new__(Model)  # without the specification that this engine may not need
-    model._prepare(
+    asked = Arguments(
         formula, data, family=family, priors=priors, fixed=fixed, graphs=graphs, known=known, memberships=memberships,
         members=members, missing=missing, observation_weights=observation_weights,
     )  # fmt: skip
-    return model.fit(
+    return Model(read_draft(asked)).fit(
         engine=engine, draws=draws, tune=tune, chains=chains, random_seed=random_seed, progress=progress,
         executor=executor,
     )  # fmt: skip
@@ -160,13 +161,13 @@ def load(
         assert results is not None
         return results
     about = stored.description
-    model = Model._restored(stored, family, tables)
+    given = None
     if data is not None:
-        model._read_tables({"data": data, "memberships": memberships, "members": members, "missing": missing})
-        stored.compare(model._tables)
+        given = {"data": data, "memberships": memberships, "members": members, "missing": missing}
+    model = stored_model(stored, family, tables, given)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", MicromacroWarning)  # they were given when the model was fitted
-        specification = model._specified(flat=not engine_of(about["engine"]).priors)
+        specification = model._specified(engine_of(about["engine"]).priors)
     return Fit(stored.outcome(specification), model)
 
 
@@ -243,20 +244,23 @@ def aggregations(
 
     if not isinstance(model, Model):
         raise ModelError("aggregations() takes a Model: mm.aggregations(mm.Model(formula, data), [...])")
-    formula = model._reading.formula
+    formula = model._draft.reading.formula
     call = rival.member_block(formula, block)
     name = call.name or call.member.name
     if isinstance(links, str):
         raise ModelError(f"links= takes a list of several, as in [{links!r}, 'max']")
-    if engine not in ("ml", "laplace", "mcmc"):
-        raise ModelError(f"aggregations() fits by ml, laplace or mcmc, not by {engine!r}")
+    engine = check_engine(engine)
+    if engine_of(engine).restricted:
+        raise ModelError(
+            f"aggregations() compares coefficients and weights, which {engine} does not: use ml, laplace or mcmc"
+        )
     formulas = {link: rival.write_link(formula, call, link) for link in map(rival.tidy, links)}
     if len(formulas) < 2:
         raise ModelError("aggregations() compares links: name two or more")
     fits, run = {}, {"random_seed": random_seed, "progress": False}
-    run["draws"] = draws if engine != "mcmc" else max(50, draws // 4)
+    run["draws"] = draws if not engine_of(engine).chains else max(50, draws // 4)
     for link, text in formulas.items():
-        given = {key: rival.carried(model._arguments[key], name, link) for key in ("priors", "fixed")}
+        given = {key: rival.carried(getattr(model._draft.arguments, key), name, link) for key in ("priors", "fixed")}
         fits[link] = model._changed({"formula": text, **given}).fit(engine, **run)
     own = {link: rival.shape_text(fit, name) for link, fit in fits.items()}
     return rival.judge(fits, formulas, own)
@@ -315,3 +319,6 @@ def table(
     chosen = (statistics,) if isinstance(statistics, str) else None if statistics is None else tuple(statistics)
     layout = Layout(below, ci, digits, stars, labels, chosen)
     return table_of(named(fits), format, layout, caption, label)
+
+
+suggesting_all(globals(), ("aggregations", "compare", "fit", "load", "table"))

@@ -6,6 +6,9 @@ engine that fits it. Warnings share one class, so that users can filter them by 
 
 from __future__ import annotations
 
+import sys
+import warnings
+
 
 class MicromacroError(Exception):
     """Base of all errors that micromacro raises on purpose."""
@@ -63,5 +66,17 @@ class FileError(MicromacroError, OSError):
     """A fit cannot be written to a file, or the file cannot be trusted; the message says what to do."""
 
 
+class ArgumentError(ModelError, TypeError):
+    """A call names an argument that the function does not have: the message says which one was probably meant."""
+
+
 class MicromacroWarning(UserWarning):
     """Something that does not stop the fit but that the user should know."""
+
+
+def warn(message: str) -> None:
+    """Warn the user, at the line of theirs that called micromacro."""
+    frame, depth = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == __package__:
+        frame, depth = frame.f_back, depth + 1
+    warnings.warn(message, MicromacroWarning, stacklevel=depth - 1)

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from ._spelling import suggesting_all
 from .errors import DataError
 from .table.columns import column_names, days, read_table
 from .table.screen import counted, listed
@@ -680,3 +681,6 @@ def _spell_table(
 
 def __dir__() -> list[str]:
     return list(__all__)
+
+
+suggesting_all(globals(), __all__)

@@ -17,6 +17,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from scipy import special
 
+from ._spelling import suggesting_all
 from .errors import ModelError
 
 __all__ = [
@@ -640,3 +641,6 @@ FLAT = Flat()
 
 def __dir__() -> list[str]:
     return list(__all__)
+
+
+suggesting_all(globals(), __all__)

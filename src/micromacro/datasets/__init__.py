@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .._spelling import suggesting_all
 from .boston import Boston, boston
 
 __all__ = ["Boston", "boston"]
@@ -9,3 +10,6 @@ __all__ = ["Boston", "boston"]
 
 def __dir__() -> list[str]:
     return list(__all__)
+
+
+suggesting_all(globals(), __all__)

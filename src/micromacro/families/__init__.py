@@ -3,6 +3,7 @@
 Each is reached by its name (``family="weibull"``) or as an object with options, ``mm.families.bernoulli("probit")``.
 """
 
+from .._spelling import suggesting_all
 from .bernoulli import Bernoulli as bernoulli
 from .beta import Beta as beta
 from .binomial import Binomial as binomial
@@ -36,3 +37,6 @@ __all__ = [
 
 def __dir__() -> list[str]:
     return list(__all__)
+
+
+suggesting_all(globals(), __all__)

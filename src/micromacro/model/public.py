@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import Executor
-from inspect import signature
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .._spelling import no_such_argument, suggesting_class
 from ..effects.relationship import Relationship
-from ..effects.sources import read_sources
 from ..engines.base import Settings
 from ..engines.registry import check_engine, check_settings, engine_of, run_engine
-from ..errors import DataError, MicromacroWarning, ModelError
+from ..errors import DataError, MicromacroWarning, ModelError, warn
 from ..families.base import Family
-from ..families.registry import find_family
 from ..parameters import PriorBook
 from ..posterior.intervals import check_whole
-from ..priors import Prior
 from ..results.fit import Fit
 from ..results.store.tables import as_data, relabelled
 from ..table.graphs import Graph
-from ..table.memberships import Tables, assemble, available_columns
+from ..table.memberships import Tables
+from .draft import Arguments, Draft, Priors, on_data, read_draft
 from .reading import read
 from .specification import Specification, specify
 
@@ -34,9 +33,8 @@ if TYPE_CHECKING:
     from ..results.verbs.check import Check
     from ..simulate.model import Simulation
 
-Priors = Mapping[str, "Prior | str"] | str | None
 
-
+@suggesting_class
 class Model:
     """A model that is not fitted yet: formula, tables, family and priors.
 
@@ -50,8 +48,8 @@ class Model:
 
     def __init__(
         self,
-        formula: str,
-        data: Any,
+        formula: str | Draft,
+        data: Any = None,
         *,
         family: str | Family = "gaussian",
         priors: Priors = None,
@@ -63,47 +61,40 @@ class Model:
         observation_weights: str | None = None,
         known: Mapping[str, Any] | None = None,
     ):
-        self._prepare(
-            formula, data, family=family, priors=priors, fixed=fixed, graphs=graphs, known=known,
-            memberships=memberships, members=members, missing=missing, observation_weights=observation_weights,
-        )  # fmt: skip
-        self._specified(flat=False)  # errors of terms, weights and priors come now
-
-    def _prepare(self, formula: str, data: Any, columns: Sequence[str] | None = None, **options: Any) -> None:
-        """Read the formula and the tables; `columns` are those of the user's tables, if more than there are here."""
-        family, missing = options["family"], options["missing"]
-        memberships, members = options["memberships"], options["members"]
-        self._arguments = {"formula": formula, "data": data, **options}
-        self._family = find_family(family)
-        columns = available_columns(data, memberships, members) if columns is None else columns
-        sources = read_sources(options["known"], options["graphs"])
-        self._reading = read(formula, columns, options["observation_weights"], sources)
-        self._stored: tuple[Tables, tuple[str, ...]] | None = None  # of a model that was loaded
-        self._tables = assemble(self._reading.request, data, memberships, members, missing)
         self._specifications: dict[bool, Specification] = {}
-        for note in self._tables.notes:
-            if note.severity == "caution":
-                warnings.warn(note, MicromacroWarning, stacklevel=3)
+        if isinstance(formula, Draft):  # read already, and built when it is known for which engine
+            self._draft = formula
+            return
+        self._draft = read_draft(
+            Arguments(
+                formula, data, family=family, priors=priors, fixed=fixed, graphs=graphs, memberships=memberships,
+                members=members, missing=missing, observation_weights=observation_weights, known=known,
+            )
+        )  # fmt: skip
+        self._specified(priors=True)  # errors of terms, weights and priors come now
 
-    def _specified(self, flat: bool) -> Specification:
-        if flat not in self._specifications:
-            book = PriorBook(self._arguments["priors"], self._arguments["fixed"])
+    def _specified(self, priors: bool) -> Specification:
+        """The model with default priors, or with those that the user gave alone."""
+        if priors not in self._specifications:
+            draft = self._draft
+            book = PriorBook(draft.arguments.priors, draft.arguments.fixed)
+            assert draft.tables is not None
             with warnings.catch_warnings():
                 if self._specifications:  # warnings were given the first time
                     warnings.simplefilter("ignore", MicromacroWarning)
-                made = specify(self._reading, self._tables, self._family, book, flat)
-            self._specifications[flat] = made
-        return self._specifications[flat]
+                made = specify(draft.reading, draft.tables, draft.family, book, flat=not priors)
+            self._specifications[priors] = made
+        return self._specifications[priors]
 
     @property
     def specification(self) -> Specification:
         """The model with the priors that mcmc uses."""
-        return self._specified(flat=False)
+        return self._specified(priors=True)
 
     @property
     def formula(self) -> str:
         """The formula as it was written."""
-        return self._arguments["formula"]
+        return self._draft.arguments.formula
 
     @property
     def parameters(self) -> pd.DataFrame:
@@ -154,79 +145,49 @@ class Model:
         settings = Settings(draws, tune, chains, random_seed, progress, executor)
         engine = check_engine(engine)
         check_settings(settings)
-        specification = self._specified(flat=not engine_of(engine).priors)
+        specification = self._specified(engine_of(engine).priors)
         outcome = run_engine(engine, specification, settings)
         fitted = Fit(outcome, self)
         for message in fitted.health.warnings:
-            warnings.warn(message, MicromacroWarning, stacklevel=2)
+            warn(message)
         return fitted
 
     def _refit(self, settings: Settings, engine: str, changes: dict[str, Any]) -> Fit:
         """Fit again with some arguments changed (for ``Fit.update``)."""
-        model_changes = {k: changes.pop(k) for k in list(changes) if k in self._arguments}
-        run = {
-            "draws": settings.draws, "tune": settings.tune, "chains": settings.chains,
-            "random_seed": settings.random_seed, "progress": settings.progress, "executor": settings.executor,
-        }  # fmt: skip
-        engine = changes.pop("engine", engine)
-        unknown = [k for k in changes if k not in run]
+        of_model, of_run = ([f.name for f in fields(record)] for record in (Arguments, Settings))
+        unknown = [k for k in changes if k not in (*of_model, "engine", *of_run)]
         if unknown:
-            known = [*self._arguments, "engine", *run]
-            raise ModelError(f"update() has no argument {unknown[0]}=; it takes those of mm.fit: {', '.join(known)}")
+            raise no_such_argument("update", unknown[0], (*of_model, "engine", *of_run))
+        model_changes = {k: v for k, v in changes.items() if k in of_model}
+        run = {k: changes.get(k, getattr(settings, k)) for k in of_run}
         model = self._changed(model_changes) if model_changes else self
-        return model.fit(engine, **{**run, **changes})
+        return model.fit(changes.get("engine", engine), **run)
 
     def _changed(self, changes: dict[str, Any]) -> Model:
         """The model with some arguments changed; the tables of a loaded one are all that there is of its data."""
-        arguments = {**self._arguments, **changes}
-        if self._stored is None or "data" in changes:
-            if self._stored is not None:  # the data's own tables are not those of the file
-                arguments = {**arguments, "memberships": None, "members": None, **changes}
-            return Model(**arguments)
-        tables, columns = self._stored
-        reading = read(arguments["formula"], columns, arguments["observation_weights"], self._reading.sources)
-        model = object.__new__(Model)
-        data, edges = as_data(tables, self._reading.request)
+        old = self._draft
+        if not old.stored:
+            return Model(read_draft(replace(old.arguments, **changes)))
+        if "data" in changes:  # the data's own tables are not those of the file
+            return Model(read_draft(replace(old.arguments, **{"memberships": None, "members": None, **changes})))
+        tables, arguments = old.tables, replace(old.arguments, **changes)
+        assert tables is not None
+        columns = old.reading.columns
+        reading = read(arguments.formula, columns, arguments.observation_weights, old.reading.sources)
+        data, edges = as_data(tables, old.reading.request)
         blocks = {b.block: edges[b.block] for b in reading.request.blocks if b.block in edges}
-        arguments |= {"data": data, "memberships": blocks or edges or None}  # without mm() these are an error
+        arguments = replace(
+            arguments, data=data, memberships=blocks or edges or None
+        )  # without mm() these are an error
         try:
-            model._prepare(**arguments, columns=columns)
+            new = read_draft(arguments, columns)
         except DataError as error:
             raise DataError(
                 f"{error}\n(the file that this fit was loaded from has only what its own formula reads; give the whole "
                 "tables, update(data=..., ...))"
             ) from error
-        model._tables = relabelled(model._tables, tables)
-        model._stored = (model._tables, columns)
-        model._specified(flat=False)
-        return model
-
-    @classmethod
-    def _restored(cls, stored: Stored, family: Family | None, tables: Tables | None) -> Model:
-        """The model that a file describes, on its tables (or on those that follow)."""
-        about = stored.description
-        model = object.__new__(cls)
-        defaults = {
-            p.name: p.default for p in signature(Model.__init__).parameters.values() if p.default is not p.empty
-        }
-        model._arguments = defaults | {
-            "formula": about["formula"], "data": None, "family": stored.family(family), "priors": stored.priors,
-            "fixed": about["fixed"], "observation_weights": about["observation_weights"],
-            "known": {k: v for k, v in stored.sources.items() if isinstance(v, Relationship)} or None,
-            "graphs": {k: v for k, v in stored.sources.items() if isinstance(v, Graph)} or None,
-        }  # fmt: skip
-        model._family, model._specifications = model._arguments["family"], {}
-        model._reading = read(about["formula"], about["columns"], about["observation_weights"], stored.sources)
-        if tables is not None:
-            model._tables, model._stored = tables, (tables, tuple(about["columns"]))
-        return model
-
-    def _read_tables(self, given: dict[str, Any]) -> None:
-        """Take the user's tables instead of those of a file."""
-        self._arguments |= given
-        columns = available_columns(given["data"], given["memberships"], given["members"])
-        self._reading = read(self.formula, columns, self._arguments["observation_weights"], self._reading.sources)
-        self._tables, self._stored = assemble(self._reading.request, **given), None
+        assert new.tables is not None
+        return Model(replace(new, tables=relabelled(new.tables, tables), stored=True))
 
     def simulate(
         self, values: Mapping[str, float] | pd.Series | None = None, *, draws: int = 1, random_seed: int | None = None
@@ -269,3 +230,23 @@ class Model:
     def prior_predictive(self, draws: int = 500, *, random_seed: int | None = None) -> Simulation:
         """Outcomes from the model with all parameters drawn from their priors; see :meth:`simulate`."""
         return self.simulate({}, draws=draws, random_seed=random_seed)
+
+
+def stored_model(
+    stored: Stored, family: Family | None, tables: Tables | None, given: Mapping[str, Any] | None
+) -> Model:
+    """The model that a file describes: on its tables, or on those that the user gives."""
+    about = stored.description
+    arguments = Arguments(
+        about["formula"], None, family=stored.family(family), priors=stored.priors, fixed=about["fixed"],
+        observation_weights=about["observation_weights"],
+        known={k: v for k, v in stored.sources.items() if isinstance(v, Relationship)} or None,
+        graphs={k: v for k, v in stored.sources.items() if isinstance(v, Graph)} or None,
+    )  # fmt: skip
+    reading = read(arguments.formula, about["columns"], arguments.observation_weights, stored.sources)
+    draft = Draft(arguments, stored.family(family), reading, tables, stored=tables is not None)
+    if given is not None:
+        draft = on_data(draft, **given)
+        assert draft.tables is not None
+        stored.compare(draft.tables)
+    return Model(draft)

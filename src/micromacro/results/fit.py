@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
+from .._spelling import suggesting_class
 from ..engines.base import Outcome
 from ..engines.health import Health
 from ..errors import EngineError, ModelError
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from .store import SavedFile
 
 
+@suggesting_class
 class Fit(Fitted):
     """A fitted model.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .._spelling import suggesting_all
 from .coalitions import Coalitions, coalitions
 from .designs import SimulatedDesign, friends, opposition, roles
 
@@ -10,3 +11,6 @@ __all__ = ["Coalitions", "SimulatedDesign", "coalitions", "friends", "opposition
 
 def __dir__() -> list[str]:
     return list(__all__)
+
+
+suggesting_all(globals(), __all__)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
+from ..._spelling import suggesting
 from ..fitted import Fitted
 from .comparison import plot_comparison
 from .registry import PICTURES
@@ -42,4 +43,4 @@ def _method(picture: Callable[..., Any]) -> Callable[..., Any]:
 
 
 for _name, _picture in PICTURES.items():
-    setattr(Plots, _name, _method(_picture))
+    setattr(Plots, _name, suggesting(_method(_picture), method=True))

@@ -1,0 +1,88 @@
+"""Names that users misspell: the nearest known one, and arguments that no function has."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable, Iterable, MutableMapping
+from functools import wraps
+from types import FunctionType
+from typing import Any, TypeVar
+
+from .errors import ArgumentError
+
+#: What other packages call an argument.
+ELSEWHERE = {
+    "alpha": "ci", "level": "ci", "prob": "ci", "conf_level": "ci", "hdi_prob": "ci",
+    "burn": "tune", "burnin": "tune", "warmup": "tune",
+    "cores": "executor", "n_jobs": "executor", "workers": "executor",
+    "iter": "draws", "niter": "draws", "samples": "draws", "n_samples": "draws", "num_samples": "draws",
+    "method": "engine", "sampler": "engine",
+    "newdata": "data", "new_data": "data", "df": "data", "new": "data", "tables": "data",
+    "rng": "random_seed", "random_state": "random_seed", "seed": "random_seed",
+    "sample_weight": "observation_weights",
+    "type": "kind",
+    "verbose": "progress", "progressbar": "progress", "progress_bar": "progress",
+}  # fmt: skip
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that was probably meant, if there is one."""
+    names = list(known)
+    usual = ELSEWHERE.get(name.lower())
+    if usual in names:
+        return usual
+    lower = {n.lower(): n for n in reversed(names)}
+    near = difflib.get_close_matches(name.lower(), lower, n=1)
+    if near:
+        return lower[near[0]]
+    inside = [n for n in names if len(name) > 2 and (name.lower() in n.lower() or n.lower() in name.lower())]
+    return inside[0] if inside else None
+
+
+def no_such_argument(function: str, name: str, known: Iterable[str]) -> ArgumentError:
+    """The error for an argument that a function does not have."""
+    names = list(known)
+    near = nearest(name, names)
+    hint = f": did you mean {near}=?" if near else ""
+    takes = f" It takes {', '.join(names)}." if names else " It takes no arguments by name."
+    return ArgumentError(f"{function}() has no argument {name}={hint or '.'}{takes}")
+
+
+def suggesting(function: Decorated, method: bool = False) -> Decorated:
+    """A function (or method) that answers an argument it does not have with the nearest one that it has."""
+    parameters = inspect.signature(function).parameters.values()
+    if any(p.kind is p.VAR_KEYWORD for p in parameters) or hasattr(function, "suggests"):
+        return function
+    by_name = {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+    shown = [p.name for p in parameters if p.name in by_name][1 if method else 0 :]
+    title = function.__qualname__.removesuffix(".__init__").rsplit(".", 1)[-1]
+
+    @wraps(function)
+    def checked(*args: Any, **options: Any) -> Any:
+        if not options.keys() <= by_name:
+            raise no_such_argument(title, next(n for n in options if n not in by_name), shown)
+        return function(*args, **options)
+
+    checked.suggests = True  # type: ignore[attr-defined]
+    return checked  # type: ignore[return-value]
+
+
+def suggesting_class(cls: type) -> Any:
+    """A class whose constructor and public methods are :func:`suggesting`."""
+    for name, value in list(vars(cls).items()):
+        if isinstance(value, FunctionType) and (name == "__init__" or not name.startswith("_")):
+            setattr(cls, name, suggesting(value, method=True))
+    return cls
+
+
+def suggesting_all(namespace: MutableMapping[str, Any], names: Iterable[str]) -> None:
+    """Make the functions (and classes) of those names in a module's namespace :func:`suggesting`."""
+    for name in names:
+        value = namespace[name]
+        if isinstance(value, FunctionType):
+            namespace[name] = suggesting(value)
+        elif isinstance(value, type):
+            suggesting_class(value)
