@@ -79,4 +79,4 @@ def warn(message: str) -> None:
     frame, depth = sys._getframe(1), 2
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == __package__:
         frame, depth = frame.f_back, depth + 1
-    warnings.warn(message, MicromacroWarning, stacklevel=depth - 1)
+    warnings.warn(message, MicromacroWarning, stacklevel=depth)

@@ -16,7 +16,6 @@ takes these ratios at draws from the posterior and from the proposal, *importanc
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -29,7 +28,7 @@ from ..engines.coordinates import Scores
 from ..engines.marginals import marginal_of
 from ..engines.mcmc.chain import peak_scale
 from ..engines.mcmc.engine import posterior_peaks
-from ..errors import EngineError, MicromacroWarning
+from ..errors import EngineError, warn
 from ..model.specification import Specification
 from ..numerics.modes import unwhiten
 from ..numerics.rows import quadratic, times
@@ -109,10 +108,10 @@ def check_priors(specification: Specification) -> None:
         )
     vague = _vague(specification)
     if vague:
-        warnings.warn(
+        warn(
             f"the priors of {', '.join(vague)} are vague, and the log evidence falls with the log of their width, "
-            "whatever the data: use the default priors, or compare by loo", MicromacroWarning, stacklevel=4,
-        )  # fmt: skip
+            "whatever the data: use the default priors, or compare by loo"
+        )
 
 
 def _vague(specification: Specification) -> list[str]:

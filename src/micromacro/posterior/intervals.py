@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from ..errors import EngineError, MicromacroWarning
+from ..errors import EngineError, warn
 from .scales import back, transform
 
 
@@ -75,10 +74,7 @@ def check_level(ci: float) -> float:
     if not isinstance(ci, Real) or not 0.0 < ci < 1.0:
         raise EngineError(f"ci= is the probability that an interval covers, between 0 and 1 (0.95), not {ci!r}")
     if ci < 0.5:
-        warnings.warn(
-            f"ci={ci:g} asks for intervals that cover with probability {ci:g}; for the usual ones give {1.0 - ci:g}",
-            MicromacroWarning, stacklevel=1,
-        )  # fmt: skip
+        warn(f"ci={ci:g} asks for intervals that cover with probability {ci:g}; for the usual ones give {1.0 - ci:g}")
     return float(ci)
 
 

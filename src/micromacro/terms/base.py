@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..effects.base import Effects
-from ..errors import MicromacroWarning, ModelError
+from ..errors import ModelError, warn
 from ..notes import Note, caution
 from ..parameters import Parameter, PriorBook, is_conjugate
 from ..priors import HalfStudent, Lkj, Normal, Prior
@@ -114,7 +113,7 @@ class Context:
     def warn(self, code: str, message: str, *about: str) -> None:
         """Warn the user and remember the note."""
         self.notes.append(caution(code, message, *about))
-        warnings.warn(message, MicromacroWarning, stacklevel=2)
+        warn(message)
 
 
 @dataclass(frozen=True)

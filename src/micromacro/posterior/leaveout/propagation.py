@@ -16,13 +16,12 @@ Mononen, Tolvanen, Sivula and Winther 2016). Masses and moments are sums over Ga
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
 
 from ...engines.marginals import laplace_marginal
-from ...errors import EngineError, MicromacroWarning
+from ...errors import EngineError, warn
 from ...latent.mode import ModeRoom
 from ...model.specification import Specification
 
@@ -154,8 +153,8 @@ class Propagation:
     def warn(self, draws: int) -> None:
         """Say at how many draws it did not settle."""
         if self.unsettled:
-            warnings.warn(
+            warn(
                 f"expectation propagation did not settle at {self.unsettled} of {draws} draws, where groups are left "
                 "out of Laplace's approximation instead: a surprising group's elpd may be off by 0.2; kfold() has no "
-                "such error", MicromacroWarning, stacklevel=6,
-            )  # fmt: skip
+                "such error"
+            )

@@ -9,7 +9,6 @@ posterior with it divided by exactly that.
 from __future__ import annotations
 
 import math
-import warnings
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from scipy.special import logsumexp
 
 from ...engines.approximate import check_tail
 from ...engines.marginals import has_exact_marginal
-from ...errors import MicromacroWarning, ModelError
+from ...errors import ModelError, warn
 from ...model.specification import Specification
 from ...posterior.base import Posterior
 from ...posterior.leaveout.integrated import integrated_log_likelihood
@@ -88,7 +87,7 @@ def _finish(
     table = by_group(s, columns) if index is None else pd.DataFrame(columns, index)
     out = Elpd(kind, table, draws, good, outcomes_of(s), by, approximate_note(posterior))
     if out.bad:
-        warnings.warn(k_message(out), MicromacroWarning, stacklevel=4)
+        warn(k_message(out))
     return out
 
 
@@ -163,9 +162,9 @@ def waic(posterior: Posterior, most: int | None) -> Elpd:
     elpd = log_mean_exp(values, (0, 1)) - p
     loose = int(np.count_nonzero(p > 0.4))
     if loose:
-        warnings.warn(
+        warn(
             f"WAIC is not reliable: the log-likelihood of {loose} of {s.groups} groups varies by more than 0.4 over "
-            "the posterior; use loo(integrated=True)", MicromacroWarning, stacklevel=3,
-        )  # fmt: skip
+            "the posterior; use loo(integrated=True)"
+        )
     table = by_group(s, {"elpd": elpd, "p_waic": p})
     return Elpd("waic", table, draws, outcomes=outcomes_of(s), notes=approximate_note(posterior))

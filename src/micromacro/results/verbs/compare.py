@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import minimize
 
-from ...errors import EngineError, MicromacroError, MicromacroWarning, ModelError
+from ...errors import EngineError, MicromacroError, MicromacroWarning, ModelError, warn
 from ...posterior.leaveout.scores import standard_error
 from ..criticism.elpd import Elpd
 from ..fitted import Fitted, is_fit
@@ -137,11 +137,10 @@ def _why_not(first: str, one: Outcomes, name: str, other: Outcomes) -> str:
 def _warn_of_units(first: str, one: Outcomes, name: str, other: Outcomes) -> None:
     is_count, other_is = one.family.discrete, other.family.discrete
     if is_count != other_is:
-        warnings.warn(
+        warn(
             f"{first!r} gives {one.name} {'probabilities' if is_count else 'a density'}, {name!r} "
-            f"{'probabilities' if other_is else 'a density'}: they are comparable only if the outcome's unit is 1",
-            MicromacroWarning, stacklevel=6,
-        )  # fmt: skip
+            f"{'probabilities' if other_is else 'a density'}: they are comparable only if the outcome's unit is 1"
+        )
 
 
 # -- tables ------------------------------------------------------------------------------------------------------------
@@ -172,8 +171,7 @@ def compare_elpds(elpds: dict[str, Elpd]) -> pd.DataFrame:
         if bad:
             counts = ", ".join(f"{name}: {elpds[name].bad} of {values.shape[1]}" for name in bad)
             remedy = 'use ic="integrated"' if "loo" in kinds else "use kfold()"
-            warnings.warn(f"Pareto k is too large ({counts}), so the elpd is not reliable: {remedy}", MicromacroWarning,
-                          stacklevel=4)  # fmt: skip
+            warn(f"Pareto k is too large ({counts}), so the elpd is not reliable: {remedy}")
     return table
 
 
