@@ -79,14 +79,14 @@ def weibull(data: dict[str, Any], centred: bool) -> None:
 def arrays(frame: pd.DataFrame) -> dict[str, Any]:
     """The model's ingredients as arrays."""
     s = mm.Model(FORMULA, frame, family="weibull").specification
-    part = s.members["pid"]
+    part, fixed = s.members["pid"], s.system.parts[0]
     rows = frame.sort_values(["gid", "pid"])
     group = part.memberships.group
     return {
         "groups": s.groups, "members": len(part.levels), "countries": len(s.units["cid"].levels),
         "group": group, "member": part.memberships.member, "country": s.units["cid"].codes,
         "size": jnp.asarray(np.bincount(group)[group].astype(float)), "pseat": jnp.asarray(rows["pseat"].to_numpy()),
-        "cohesion": jnp.asarray(part.x[0]), "x": jnp.asarray(s.fixed.matrix[:, 0] + s.fixed.center[0]),
+        "cohesion": jnp.asarray(part.x[0]), "x": jnp.asarray(fixed.matrix[:, 0] + fixed.center[0]),
         "log_t": jnp.asarray(s.response.values[1]), "event": jnp.asarray((s.response.values[0] == 1.0).astype(float)),
     }  # fmt: skip
 

@@ -44,7 +44,7 @@ class Case:
         model = mm.Model(self.equal, self.data)
         s = model.specification
         part = s.members["pid"]
-        x = s.fixed.matrix[:, s.fixed.columns.inside] + s.fixed.center
+        x = s.system.parts[0].matrix[:, s.system.parts[0].columns.inside] + s.system.parts[0].center
         memberships = self.data.sort_values(["gid", "pid"])
         return {
             "y": s.outcome,

@@ -133,7 +133,7 @@ def theta_of(s, seed: int = 0) -> np.ndarray:
 
 def dense(case: Case, s, theta: np.ndarray, profile: bool) -> float:
     """Log-likelihood by textbook formulas, coefficients at their best or integrated under a flat prior."""
-    t = dict(zip((p.name for p in s.system.hypers), s.reported(theta), strict=True))
+    t = dict(zip((p.name for p in s.system.hypers), s.layout.reported(theta), strict=True))
     y = GROUPS["y"].to_numpy()
     v = t["sigma"] ** 2 * np.eye(N) + sum((part(t) for part in case.parts), np.zeros((N, N)))
     x = np.column_stack([np.ones(N), GROUPS["x"] - GROUPS["x"].mean(), case.columns()])
@@ -209,7 +209,7 @@ def test_correlations_under_lkj_have_its_marginal():
     s = mm.Model("y ~ x + (1 + v + x | u)", GROUPS, priors={"cor": mm.prior.lkj(2)}).specification
     rng = np.random.default_rng(2)
     draws = np.array([[p.prior.sample(rng) for p in s.system.hypers] for _ in range(4000)])
-    cors = s.reported(draws)[:, [p.kind == "cor" for p in s.system.hypers]]
+    cors = s.layout.reported(draws)[:, [p.kind == "cor" for p in s.system.hypers]]
     assert cors.var(axis=0) == pytest.approx(1 / (2 * 2.5 + 1), rel=5 * math.sqrt(2 / 4000))
     assert np.abs(cors.mean(axis=0)).max() < 4 * math.sqrt(1 / 6 / 4000)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -92,7 +93,7 @@ def test_the_kernels_of_the_other_engines_give_the_same_density():
             eta = linear_predictor(s, theta, x)
             np.testing.assert_allclose(joint.linear_predictor(theta, x), eta, rtol=1e-10, atol=1e-10)
             s.system.fill(theta, room)
-            s.family.slopes(s.row_values, s.system.row_predictor(room, x), theta[s.system.family_start :], out)
+            s.family.slopes(s.row_values, s.system.row_predictor(room, x), theta[s.system.places.family], out)
             rest = log_joint(s, theta, x) - s.row_weight() @ out[0]
             prior = float(joint.log_density(theta, x)) - s.row_weight() @ out[0]
             assert prior == pytest.approx(rest, rel=1e-8, abs=1e-8), row.label
@@ -154,9 +155,10 @@ def test_every_rule_of_normalisation(form, rule):
 
 def test_a_constant_of_total_that_was_given_is_kept():
     s = model("y ~ 1 + mm(member, g, z, weights = power(s), normalize = total)", outcomes.make(PLAIN))
-    part = s.members["member"].with_scale(0.3)
-    theta = np.array([0.4])
-    np.testing.assert_allclose(Weights(part)(theta), part.weights(theta, part.scratch()), rtol=1e-12)
+    weighing = replace(s.members["member"].weighing, scale=0.3)
+    theta, room = np.array([0.4]), weighing.scratch()
+    assert weighing.weigh(theta, room)
+    np.testing.assert_allclose(Weights(weighing)(theta), room["w"], rtol=1e-12)
 
 
 def test_theta_that_is_impossible_has_no_density():

@@ -165,7 +165,7 @@ def test_draws_of_x_given_theta_have_the_exact_mean_and_covariance(specification
     center = draw(np.zeros(system.size))
     root = np.array([draw(z) - center for z in np.eye(system.size)]).T
     W, X, Z = oracle.parts(b1)
-    X = X - np.concatenate([[0.0], specification.centers[[1, 2]]])
+    X = X - np.concatenate([[0.0], specification.layout.centers[[1, 2]]])
     parts = {"fixed": (X[:, :2], None), "member": (X[:, 2:], sd * W), "unit": (None, unit_sd * Z)}
     order = [p.name for p in system.parts]
     A = np.hstack(

@@ -233,7 +233,7 @@ def test_an_unusual_but_good_outcome_is_taken(name):
     theta = np.array([p.start for p in specification.system.hypers])
     out = np.empty((4, N))
     family = specification.family
-    own = theta[specification.system.family_start :]
+    own = theta[specification.system.places.family]
     assert family.possible(own)
     family.slopes(specification.response.values, np.zeros(N), own, out)
     assert np.isfinite(out).all()

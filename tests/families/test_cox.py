@@ -186,8 +186,8 @@ def test_priors_of_the_baseline():
 
 def test_covariates_are_centred_unless_the_intercept_was_left_out():
     model = mm.Model("surv(t, e) ~ x", DATA, family="cox")
-    assert model.specification.fixed.center == pytest.approx([DATA["x"].mean()])
-    assert mm.Model("surv(t, e) ~ 0 + x", DATA, family="cox").specification.fixed.center == [0.0]
+    assert model.specification.system.parts[0].center == pytest.approx([DATA["x"].mean()])
+    assert mm.Model("surv(t, e) ~ 0 + x", DATA, family="cox").specification.system.parts[0].center == [0.0]
 
 
 @pytest.mark.parametrize("formula", ["surv(t, e) ~ one", "surv(t, e) ~ x + twice"])

@@ -166,6 +166,6 @@ def test_a_column_may_share_the_name_of_a_function_in_weights(data):
 
 
 def test_a_column_may_share_the_name_of_a_function_in_a_fixed_term_but_not_beside_the_function(data):
-    assert mm.Model("y ~ log + log:x", data).specification.fixed.design.names == ("log", "log:x")
+    assert mm.Model("y ~ log + log:x", data).specification.system.parts[0].design.names == ("log", "log:x")
     with pytest.raises(mm.FormulaError, match="cannot be evaluated"):
         _ = mm.Model("y ~ log(x):log", data).specification

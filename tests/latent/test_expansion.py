@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
 
 from micromacro.latent.expansion import Expansion
+from micromacro.latent.part import Term
 from micromacro.latent.system import System
 from micromacro.parameters import Parameter
 from micromacro.priors import FLAT, HalfNormal, Normal
@@ -17,15 +18,14 @@ GROUPS = 4
 
 
 @dataclass(frozen=True, eq=False)
-class Loading:
+class Loading(Term):
     """One coefficient with a column, effects of units with an sd, and a column in the offset times theta."""
 
     name: str
     column: np.ndarray
-    unit: np.ndarray
+    of: np.ndarray
     predictor: int = 0
     structure: None = None
-    structure_theta: ClassVar[slice] = slice(0, 0)
 
     @property
     def hypers(self):
@@ -37,11 +37,11 @@ class Loading:
 
     @property
     def effects(self):
-        return int(self.unit.max()) + 1
+        return int(self.of.max()) + 1
 
     def entries(self):
         n = np.arange(len(self.column))
-        return np.concatenate([n, n]), np.concatenate([0 * n, 1 + self.unit])
+        return np.concatenate([n, n]), np.concatenate([0 * n, 1 + self.of])
 
     def scratch(self, gradient: bool = True) -> Any:
         return None
@@ -57,12 +57,12 @@ class Loading:
 
     def dense(self, theta):
         """Columns (groups, 1 + effects) and the offset."""
-        units = theta[0] * self.column[:, None] * np.eye(self.effects)[self.unit]
+        units = theta[0] * self.column[:, None] * np.eye(self.effects)[self.of]
         return np.column_stack([self.column, units]), theta[1] * self.column
 
 
 @dataclass(frozen=True, eq=False)
-class OfRows:
+class OfRows(Term):
     """A coefficient for every kind of row."""
 
     kind: np.ndarray
@@ -70,7 +70,6 @@ class OfRows:
     hypers: tuple = ()
     effects: int = 0
     structure: None = None
-    structure_theta: ClassVar[slice] = slice(0, 0)
 
     @property
     def coefficients(self):
@@ -129,7 +128,7 @@ def dense(made, theta):
     for k, part in enumerate(terms):
         block, extra = part.dense(theta[2 * k : 2 * k + 2])
         at = np.flatnonzero((group >= 0) & (of_row == part.predictor))
-        effect = system.effect_start[k]
+        effect = system.places.effects(k).start
         A[at[:, None], [system.kept + k, *range(effect, effect + part.effects)]] = block[group[at]]
         o[at] += extra[group[at]]
     A[np.arange(len(group)), system.kept + 2 + own.kind] = 1.0
@@ -180,6 +179,6 @@ def test_the_predictor_of_a_group_leaves_the_rows_own_part_out(made):
     for k, part in enumerate(terms):
         if part.predictor == 0:
             block, extra = part.dense(THETA[2 * k : 2 * k + 2])
-            effect = system.effect_start[k]
+            effect = system.places.effects(k).start
             expected += block @ x[[system.kept + k, *range(effect, effect + part.effects)]] + extra
     np.testing.assert_allclose(system.predictor(room, x), expected, rtol=1e-13)

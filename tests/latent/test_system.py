@@ -45,8 +45,8 @@ def _with_values(room, values):
 def test_theta_lists_the_parts_parameters_then_the_familys(case):
     names = [p.name for p in case.system.hypers]
     assert names[-1] == "sigma"
-    assert case.system.family_start == len(names) - 1
-    slices = [case.system.theta_of(k) for k in range(len(case.system.parts))]
+    assert case.system.places.family.start == len(names) - 1
+    slices = [case.system.places.theta(k) for k in range(len(case.system.parts))]
     assert [i for s in slices for i in range(s.start, s.stop)] == list(range(len(names) - 1))
     assert all(tuple(case.system.hypers[s]) == p.hypers for s, p in zip(slices, case.system.parts, strict=True))
 

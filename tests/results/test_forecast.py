@@ -80,7 +80,7 @@ def test_standard_errors_are_the_spread_of_the_joint_approximation(fits, family)
 def test_means_and_responses_of_new_groups(fits, new, family):
     fit = fits[family]
     eta = fit.predict(new, kind="linear", new_effects="zero")["estimate"].to_numpy()
-    own = fit._outcome.optimum.theta[fit.specification.system.family_start :]
+    own = fit._outcome.optimum.theta[fit.specification.system.places.family]
     mean = fit.predict(new, new_effects="zero")
     assert mean["estimate"].to_numpy() == pytest.approx(fit.specification.family.mean(eta, own, None))
     assert np.all((mean["lower"] < mean["estimate"]) & (mean["estimate"] < mean["upper"]))

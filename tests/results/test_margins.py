@@ -440,7 +440,7 @@ def test_whoever_stays_keeps_the_effect_that_was_drawn(kind, quick):
     leaver = np.flatnonzero(np.array([*own, *unseen.fresh])[unseen.rows.level] == 101)
     for t, row in zip(theta, x, strict=True):
         z = np.concatenate([row[:known], rng.standard_normal(unseen.latents - known)])
-        unseen.loads(t[fit.specification.system.structure_theta(1)], load)
+        unseen.loads(t[fit.specification.system.places.effect_theta(1)], load)
         by_hand.append(-np.bincount(membership, load * z[latent], 4)[leaver])
     by_hand = np.array(by_hand)
     assert table["mean"].to_numpy() == pytest.approx(by_hand.mean(axis=0))

@@ -120,7 +120,7 @@ def idle(specification: Specification, zero: np.ndarray) -> dict[str, str]:
     """
     out = {}
     for k, structure in specification.structures.values():
-        at_zero = zero[specification.system.structure_theta(k)]
+        at_zero = zero[specification.system.places.effect_theta(k)]
         sds = [j for j, p in enumerate(structure.hypers) if p.kind == "sd"]
         pairs = iter([(i, j) for row, i in enumerate(sds) for j in sds[:row]])  # the order of correlations
         for p in structure.hypers:
@@ -199,7 +199,7 @@ def saturated(system: System, theta: np.ndarray) -> np.ndarray:
         return float(np.abs(np.append(room.values, room.offset) - here).max(initial=0.0))
 
     every = np.arange(len(theta))
-    for own in (system.theta_of(k) for k in range(len(system.parts))):
+    for own in (system.places.theta(k) for k in range(len(system.parts))):
         together = free & np.isin(every, every[own])
         for k in np.flatnonzero(together & weights):
             alone = every == k

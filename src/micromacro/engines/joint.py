@@ -31,7 +31,7 @@ def log_joint(specification: Specification, theta: np.ndarray, x: np.ndarray, ro
         Work space of the system, to save making one.
     """
     s = specification
-    own = theta[s.system.family_start :]
+    own = theta[s.system.places.family]
     prior = log_prior_theta(s, theta)
     if not math.isfinite(prior) or not s.family.possible(own):
         return -math.inf
@@ -64,7 +64,7 @@ def _rows(
     room = room if room is not None else s.system.workspace(gradient=False)
     if not s.system.fill(theta, room):
         return None
-    eta, own = s.system.row_predictor(room, x), theta[s.system.family_start :]
+    eta, own = s.system.row_predictor(room, x), theta[s.system.places.family]
     with np.errstate(all="ignore"):  # the branch that a family does not take may overflow
         return s.family.log_density(s.row_values, eta, own, np, special)
 
@@ -91,13 +91,13 @@ def log_prior_x(specification: Specification, theta: np.ndarray, x: np.ndarray) 
     system = specification.system
     value = -system.kept * _LOG_ROOT_2PI
     for k, part in enumerate(system.parts):
-        own = x[system.effect_start[k] : system.effect_start[k] + part.effects]
+        own = x[system.places.effects(k)]
         if part.structure is None:
             value -= 0.5 * float(own @ own)
         elif part.effects:
             row, column = part.structure.precision_pattern()
             d = np.empty(len(row))
-            log_det = part.structure.precision(theta[system.theta_of(k)][part.structure_theta], d)
+            log_det = part.structure.precision(theta[system.places.theta(k)][part.structure_theta], d)
             value += 0.5 * (log_det - float(np.where(row == column, 1.0, 2.0) * d * own[row] @ own[column]))
     for p, b in zip(system.coefficients, x[system.kept :], strict=True):
         value += p.prior.log_density(float(b)) if isinstance(p.prior, Normal) else 0.0  # others have rows of their own

@@ -19,9 +19,11 @@ import numpy as np
 
 from ..errors import DataError, ModelError
 from ..latent.expansion import Expansion
+from ..latent.part import Term
 from ..notes import Note, remark
 from ..parameters import Parameter, PriorBook
 from ..priors import Exponential, Flat, Gamma, HalfStudent, LogGamma, Normal, Prior
+from ..table.memberships import Tables
 
 SHAPE = 0.5  # of the default gamma prior of each hazard: half an event's worth, around the crude hazard
 FEW = 5  # events an interval where the number of intervals is not given
@@ -103,7 +105,7 @@ def _runs(first: np.ndarray, last: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 @dataclass(frozen=True, eq=False)
-class BaselinePart:
+class BaselinePart(Term):
     """Log hazards of the intervals, row by row.
 
     With a random walk the first one is a coefficient, and the steps between neighbours are effects.
@@ -112,7 +114,7 @@ class BaselinePart:
     ----------
     interval : (rows,) int array
         Interval of each row, those of pseudo-observations included.
-    coefficients : tuple of Parameter
+    log_hazards : tuple of Parameter
         ``baseline.1``, and the others unless they are steps away from it.
     sd : Parameter or None
         Standard deviation of a step of the random walk.
@@ -121,16 +123,16 @@ class BaselinePart:
     """
 
     interval: np.ndarray
-    coefficients: tuple[Parameter, ...]
+    log_hazards: tuple[Parameter, ...]
     sd: Parameter | None
     count: int
     name: str = "baseline"
-    structure: None = None  # the steps of its walk are independent standard normal
+    structure: None = None  # the steps of its walk are independent standard normal, and belong to no member or unit
 
     @property
-    def structure_theta(self) -> slice:
-        """Nothing."""
-        return slice(0, 0)
+    def coefficients(self) -> tuple[Parameter, ...]:
+        """The log hazards."""
+        return self.log_hazards
 
     @property
     def hypers(self) -> tuple[Parameter, ...]:
@@ -163,6 +165,10 @@ class BaselinePart:
         self, theta: np.ndarray, scratch: Any, slots: np.ndarray, slope: np.ndarray, d_offset: np.ndarray
     ) -> np.ndarray:
         return np.array([slope[slots[len(self.interval) :]].sum()])
+
+    def on(self, tables: Tables) -> BaselinePart:
+        """Itself: its rows are those of the groups of the fit."""
+        return self
 
     def own(self, theta: np.ndarray, coefficients: np.ndarray, effects: np.ndarray) -> np.ndarray:
         """Log hazards (..., intervals) at the part's theta, coefficients and effects."""

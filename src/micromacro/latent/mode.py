@@ -103,7 +103,7 @@ class LatentPosterior:
         self.weight = weight if weight is not None and np.any(weight != 1.0) else None
         self.left_out = np.flatnonzero(weight == 0.0) if weight is not None else np.empty(0, dtype=np.int64)
         self.close = CLOSE
-        self.own = slice(system.family_start, len(system.hypers))
+        self.own = system.places.family
         self.held = held
         self.center, self.start = system.center, system.start
         if held:  # an identity block for the coefficients, which then stay at zero

@@ -1,12 +1,21 @@
-"""What the latent system asks of a term and of the distribution of its effects."""
+"""What a term says of itself: to the latent system, to engines and to whoever makes results of a fit.
+
+:class:`Part` lists the questions, :class:`Term` has the answers of a term that has nothing to say to them. A term is a
+frozen dataclass that inherits from ``Term``; whoever holds a part calls it and never asks of what class it is.
+"""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 
+from ..effects.base import Effects
 from ..parameters import Parameter
+from ..table.levels import Levels
+from ..table.memberships import Tables
 
 
 class Structure(Protocol):
@@ -21,16 +30,34 @@ class Structure(Protocol):
     def pull_precision(self, theta: np.ndarray, d_entry: np.ndarray) -> np.ndarray: ...
 
 
-class Part(Protocol):
-    """What a term must supply to take part in the latent system.
+@dataclass(frozen=True)
+class Words:
+    """A part in the equations of ``explain()``.
 
-    ``hypers`` are its entries of theta (a part may also have ``borrowed``, names of entries of other parts, which its
-    methods then get before its own), ``coefficients`` its linear coefficients (each a dense column of A),
-    ``effects`` the number of its standardised effects. The entries of A that it owns are listed once by
-    ``entries()`` as (rows, local columns): columns ``0 .. c-1`` are its coefficients, ``c ..`` its effects.
-    ``structure`` says what distribution the effects have, ``structure_theta`` where its entries of theta are among the
-    part's own; a part without effects has none.
+    Attributes
+    ----------
+    terms : tuple of str
+        Summands of eta[i].
+    below : tuple of str
+        Lines under the equations: weights, distributions of effects.
     """
+
+    terms: tuple[str, ...] = ()
+    below: tuple[str, ...] = ()
+
+
+class Part(Protocol):
+    """What a term must supply to take part in a model.
+
+    ``hypers`` are its entries of theta (its methods get those of ``borrowed``, entries of other parts, before its
+    own), ``coefficients`` its linear coefficients (each a dense column of A), ``effects`` the number of its
+    standardised effects. The entries of A that it owns are listed once by ``entries()`` as (rows, local columns):
+    columns ``0 .. c-1`` are its coefficients, ``c ..`` its effects. ``structure`` says what distribution the effects
+    have, ``structure_theta`` where its entries of theta are among the part's own; where there is none, effects are
+    independent standard normal and belong to nobody (the steps of a baseline).
+    """
+
+    # -- the latent system -------------------------------------------------------------------------------------------
 
     @property
     def name(self) -> str: ...
@@ -45,10 +72,20 @@ class Part(Protocol):
     def effects(self) -> int: ...
 
     @property
-    def structure(self) -> Structure | None: ...
+    def structure(self) -> Effects | None: ...
 
     @property
     def structure_theta(self) -> slice: ...
+
+    @property
+    def borrowed(self) -> tuple[str, ...]:
+        """Names of entries of theta that belong to other parts and that it depends on."""
+        ...
+
+    @property
+    def predictor(self) -> int:
+        """The linear predictor that it is a term of, where a family has several."""
+        ...
 
     def entries(self) -> tuple[np.ndarray, np.ndarray]:
         """Rows and local columns of its entries of A, each place once."""
@@ -67,3 +104,175 @@ class Part(Protocol):
     ) -> np.ndarray:
         """Derivative in its theta from the derivatives in the entries of A and in the offset (after `fill`)."""
         ...
+
+    # -- other tables ------------------------------------------------------------------------------------------------
+
+    def on(self, tables: Tables) -> Self:
+        """The same part on other tables; levels that the fit has not seen get effects after the known ones."""
+        ...
+
+    def held(self, old: Self, theta: np.ndarray) -> Self:
+        """The same part with the constants that `old`, on the tables of the fit, has at `theta` (as `fill` gets it)."""
+        ...
+
+    # -- readers -----------------------------------------------------------------------------------------------------
+
+    @property
+    def reported(self) -> tuple[Parameter, ...]:
+        """Its coefficients in the order in which the user wrote them, those that are entries of theta among them."""
+        ...
+
+    @property
+    def centers(self) -> Mapping[str, float]:
+        """What was subtracted from the column of each of its coefficients."""
+        ...
+
+    @property
+    def has_effects(self) -> bool:
+        """Whether it has effects of members or units."""
+        ...
+
+    @property
+    def pooled(self) -> bool:
+        """Whether these effects have a distribution."""
+        ...
+
+    @property
+    def effect_names(self) -> tuple[str, ...]:
+        """Names of terms under which its effects are asked for; none without effects."""
+        ...
+
+    @property
+    def filled(self) -> int:
+        """How many groups its effects reach."""
+        ...
+
+    @property
+    def blocks(self) -> Mapping[str, Any]:
+        """The member block that it is, by name (a ``terms.member.weighing.Block``); else nothing."""
+        ...
+
+    @property
+    def unit(self) -> Unit | None:
+        """The unit over which its effects vary, if it is a unit term."""
+        ...
+
+    def memberships_of(self, block: str) -> slice:
+        """Where a block's memberships are among those of its effects."""
+        ...
+
+    def words(self) -> Words:
+        """The part in the equations of ``explain()``."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Unit:
+    """What a unit term's effects vary over.
+
+    Attributes
+    ----------
+    column : str
+        As it is written, ``a:b`` of two columns.
+    levels : Levels
+        The units that the fit has seen.
+    codes : (groups,) int array
+        Unit of each group; codes from ``len(levels)`` on are units that were not seen before.
+    """
+
+    column: str
+    levels: Levels
+    codes: np.ndarray
+
+
+class Term:
+    """Answers of a part that has nothing of its own to say: the base of all parts.
+
+    A part overrides what is different; ``name``, ``hypers``, ``entries``, ``scratch``, ``fill``, ``pull`` and ``on``
+    it must have.
+    """
+
+    name: str
+    structure: Effects | None
+
+    @property
+    def hypers(self) -> tuple[Parameter, ...]:
+        """Those of the effects."""
+        return self.structure.hypers if self.structure else ()
+
+    @property
+    def coefficients(self) -> tuple[Parameter, ...]:
+        """None, but for effects without pooling."""
+        return self.structure.coefficients if self.structure else ()
+
+    @property
+    def effects(self) -> int:
+        """Number of latent effects."""
+        return self.structure.latents if self.structure and not self.structure.coefficients else 0
+
+    @property
+    def structure_theta(self) -> slice:
+        """All of theta is the effects'."""
+        return slice(0, len(self.structure.hypers) if self.structure else 0)
+
+    @property
+    def borrowed(self) -> tuple[str, ...]:
+        """Nothing."""
+        return ()
+
+    @property
+    def predictor(self) -> int:
+        """The first."""
+        return 0
+
+    def held(self, old: Any, theta: np.ndarray) -> Self:
+        """Nothing in it is a constant of the fit."""
+        return self
+
+    @property
+    def reported(self) -> tuple[Parameter, ...]:
+        """Coefficients of levels without pooling."""
+        return self.structure.coefficients if self.structure else ()
+
+    @property
+    def centers(self) -> Mapping[str, float]:
+        """Nothing was subtracted."""
+        return {}
+
+    @property
+    def has_effects(self) -> bool:
+        """Whether it has effects of members or units."""
+        return self.structure is not None
+
+    @property
+    def pooled(self) -> bool:
+        """Whether these effects have a distribution."""
+        return self.structure is not None and not self.structure.coefficients
+
+    @property
+    def effect_names(self) -> tuple[str, ...]:
+        """Its own name."""
+        return (self.name,) if self.has_effects else ()
+
+    @property
+    def filled(self) -> int:
+        """Every group."""
+        return self.structure.rows.groups if self.structure else 0
+
+    @property
+    def blocks(self) -> Mapping[str, Any]:
+        """None."""
+        return {}
+
+    @property
+    def unit(self) -> Unit | None:
+        """None."""
+        return None
+
+    def memberships_of(self, block: str) -> slice:
+        """All of them."""
+        return slice(None)
+
+    def words(self) -> Words:
+        """Only the distribution of its effects."""
+        return Words(below=tuple(self.structure.sentences()) if self.structure else ())

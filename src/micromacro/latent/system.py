@@ -25,6 +25,7 @@ from ..parameters import Parameter
 from ..priors import Normal
 from .expansion import Expansion, Repeats, repeat
 from .part import Part
+from .places import Places
 
 
 @dataclass
@@ -86,8 +87,8 @@ class System:
         theta, in order: each part's, then the family's.
     coefficients : tuple of Parameter
         All parts' coefficients; they are the last entries of x.
-    effect_start : tuple of int
-        Where each part's effects begin in x.
+    places : Places
+        Where each part's entries of theta and x are.
     size, kept : int
         Length of x; number of effects among it (they come first).
     center : (size,) array
@@ -113,41 +114,28 @@ class System:
         self.rows = expansion.rows if expansion else groups
         self.base_offset = np.ascontiguousarray(base_offset, dtype=float)
         self.hypers: tuple[Parameter, ...] = tuple(h for p in self.parts for h in p.hypers) + tuple(family)
-        self.family_start = len(self.hypers) - len(family)
         self.coefficients = tuple(c for p in self.parts for c in p.coefficients)
-        ends = np.cumsum([0] + [p.effects for p in self.parts])
-        self.effect_start = tuple(int(e) for e in ends[:-1])
-        self.kept = int(ends[-1])
-        self.size = self.kept + len(self.coefficients)
-        theta_ends = np.cumsum([0] + [len(p.hypers) for p in self.parts])
-        self._theta = [slice(int(a), int(b)) for a, b in pairwise(theta_ends)]
-        self._predictor = [getattr(part, "predictor", 0) for part in self.parts]
-        self._reads = self._with_borrowed()
+        self.places = Places(self.parts, len(family), expansion is not None)
+        self.kept, self.size = self.places.kept, self.places.size
+        self._predictor = [part.predictor for part in self.parts]
+        every = range(len(self.parts))
+        self._reads = [self.places.reads(k) for k in every]
+        self._structure_theta = [self.places.effect_theta(k) for k in every]
         self.symbolic: Symbolic
         self._slots: list[np.ndarray]
         self._analyse()
         self._prior()
 
-    def _with_borrowed(self) -> list[slice | np.ndarray]:
-        """Where the theta that each part reads is: its own entries, after those that it borrows from other parts."""
-        names = [h.name for h in self.hypers]
-        out: list[slice | np.ndarray] = []
-        for part, own in zip(self.parts, self._theta, strict=True):
-            borrowed = [names.index(n) for n in getattr(part, "borrowed", ())]
-            out.append(np.array([*borrowed, *range(own.start, own.stop)], dtype=np.int64) if borrowed else own)
-        return out
-
     def _analyse(self) -> None:
         """Fix the pattern of A and D, and hand each part the places of its entries."""
         rows, columns, lengths = [], [], []
-        coefficient = self.kept
-        for part, effect in zip(self.parts, self.effect_start, strict=True):
+        for k, part in enumerate(self.parts):
             r, c = part.entries()
             own = len(part.coefficients)
+            effect, coefficient = self.places.effects(k).start, self.places.coefficients(k).start
             columns.append(np.where(c < own, c + coefficient, c - own + effect))
             rows.append(r)
             lengths.append(len(r))
-            coefficient += own
         self._repeats = self._repeat(rows, columns)
         d_row, d_column, self._d_slots = self._precision_pattern()
         empty = np.empty(0, dtype=np.int64)
@@ -174,7 +162,8 @@ class System:
     def _precision_pattern(self) -> tuple[np.ndarray, np.ndarray, list[slice]]:
         """Rows and columns of D's lower triangle, and which of its values are each part's."""
         rows, columns, slots, at = [], [], [], 0
-        for part, effect in zip(self.parts, self.effect_start, strict=True):
+        for k, part in enumerate(self.parts):
+            effect = self.places.effects(k).start
             own = (
                 part.structure.precision_pattern()
                 if part.structure and part.effects
@@ -216,27 +205,10 @@ class System:
         self.start = start[self.symbolic.order]
         self.d_value = np.concatenate([values, precision[self.kept :]])
 
-    def theta_of(self, part: int) -> slice:
-        """Where a part's entries of theta are."""
-        return self._theta[part]
-
-    def structure_theta(self, part: int) -> slice:
-        """Where theta of a part's effects is."""
-        start, own = self._theta[part].start, self.parts[part].structure_theta
-        return slice(start + own.start, start + own.stop)
-
-    def reads(self, part: int) -> slice | np.ndarray:
-        """Where the theta is that a part's methods take: its own, after what it borrows from other parts."""
-        return self._reads[part]
-
     def values_of(self, part: int, room: Workspace) -> np.ndarray:
         """A part's entries as it gave them (group by group where rows are not groups), at the work space's values."""
-        of_groups = self._repeats is not None and part != len(self.parts) - 1
+        of_groups = self._repeats is not None and part in self.places.terms
         return (room.group_values if of_groups else room.values)[self._slots[part]]
-
-    def slots_of(self, part: int) -> np.ndarray:
-        """Where a part's entries of A are among the values."""
-        return self._slots[part]
 
     def workspace(self, gradient: bool = True) -> Workspace:
         """Fresh work space for one thread."""
@@ -300,10 +272,9 @@ class System:
     def _fill_precision(self, theta: np.ndarray, room: Workspace) -> bool:
         """Values of D that depend on theta, and log|D|; False where it is not finite."""
         room.log_det = self.log_det
-        for part, where, slot in zip(self.parts, self._theta, self._d_slots, strict=True):
+        for part, where, slot in zip(self.parts, self._structure_theta, self._d_slots, strict=True):
             if part.structure and part.structure.varies:
-                own = theta[where][part.structure_theta]
-                room.log_det += part.structure.precision(own, room.d_value[slot])
+                room.log_det += part.structure.precision(theta[where], room.d_value[slot])
         return math.isfinite(room.log_det)
 
     def pull(self, theta: np.ndarray, room: Workspace) -> np.ndarray:
@@ -326,10 +297,9 @@ class System:
             entries = room.slope if of_rows else slope
             out[where] += part.pull(theta[where], room.scratch[k], self._slots[k], entries, d_offset)
         if self.varies:
-            for part, where, slot in zip(self.parts, self._theta, self._d_slots, strict=True):
+            for part, where, slot in zip(self.parts, self._structure_theta, self._d_slots, strict=True):
                 if part.structure and part.structure.varies:
-                    own = part.structure_theta
-                    out[where][own] += part.structure.pull_precision(theta[where][own], room.d_entry[slot])
+                    out[where] += part.structure.pull_precision(theta[where], room.d_entry[slot])
         return out
 
     def predictor(self, room: Workspace, x: np.ndarray) -> np.ndarray:

@@ -20,18 +20,16 @@ from ..families.response import Response
 from ..language.nodes import Formula
 from ..language.printing import to_text
 from ..latent.collinear import check_collinear
+from ..latent.part import Unit
 from ..latent.system import System
 from ..notes import Note
 from ..parameters import CLASSES, Parameter, PriorBook
 from ..table.memberships import TableRequest, Tables
 from ..terms.base import Context
 from ..terms.expression import evaluate
-from ..terms.fixed import FixedPart
-from ..terms.member.feature_part import FeatureColumns
-from ..terms.member.roles import RolesPart
 from ..terms.member.weighing import Block
 from ..terms.registry import build_parts
-from ..terms.unit import UnitPart
+from .layout import Layout, centers_of
 from .reading import Reading, names_of, read_outcome
 
 
@@ -137,152 +135,55 @@ class Specification:
         x : (..., size or more) array
             In natural order.
         """
-        system = self.system
-        if self.expanded is None:
-            return theta[..., system.family_start :]
-        last = len(system.parts) - 1
-        part: Any = system.parts[last]
-        effect = system.effect_start[last]
-        coefficients = x[..., system.size - len(part.coefficients) : system.size]
-        return part.own(theta[..., system.theta_of(last)], coefficients, x[..., effect : effect + part.effects])
+        where = self.layout
+        if where.rows_part is None:
+            return theta[..., where.family]
+        last = where.rows_part
+        part: Any = self.system.parts[last]
+        return part.own(theta[..., where.theta(last)], x[..., where.coefficients(last)], x[..., where.effects(last)])
 
     @cached_property
-    def fixed(self) -> FixedPart:
-        """The group-level part."""
-        return next(p for p in self.system.parts if isinstance(p, FixedPart))
+    def layout(self) -> Layout:
+        """Where theta and x of each part are, and the parameters of the tables."""
+        return Layout(self.system)
 
     @cached_property
     def members(self) -> dict[str, Block]:
         """Member blocks by name."""
-        return {p.name: p for p in self.system.parts if isinstance(p, Block)}
+        return {name: block for part in self.system.parts for name, block in part.blocks.items()}
 
     @cached_property
-    def units(self) -> dict[str, UnitPart]:
-        """Unit terms by name."""
-        return {p.name: p for p in self.system.parts if isinstance(p, UnitPart)}
+    def units(self) -> dict[str, Unit]:
+        """Units of the unit terms by the name of the term."""
+        return {part.name: part.unit for part in self.system.parts if part.unit is not None}
 
-    @cached_property
+    @property
     def structures(self) -> dict[str, tuple[int, Effects]]:
         """Effects of each term that has any, with the number of its part."""
-        parts = enumerate(self.system.parts)
-        return {p.name: (k, p.structure) for k, p in parts if isinstance(p.structure, Effects)}
+        return self.layout.structures
 
     def effects_name(self, name: str) -> str:
         """The part that has the effects of a block or unit: blocks whose effects belong together have one."""
-        for part in self.system.parts:
-            if isinstance(part, RolesPart) and name in part.roles:
-                return part.name
-        return name
-
-    def latent_place(self, part: int) -> slice:
-        """Where what a part's effects are made of is in x: latent effects, or coefficients without pooling."""
-        system = self.system
-        structure = dict(self.structures.values())[part]
-        if not structure.coefficients:
-            start = system.effect_start[part]
-            return slice(start, start + system.parts[part].effects)
-        end = system.kept + sum(len(p.coefficients) for p in system.parts[: part + 1])
-        return slice(end - len(structure.coefficients), end)
+        return self.layout.effects_name(name)
 
     @cached_property
     def weight_parameters(self) -> tuple[Parameter, ...]:
         """Weight parameters that are estimated."""
         return tuple(p for p in self.system.hypers if p.kind == "w" and not p.fixed)
 
-    @cached_property
+    @property
     def parameters(self) -> tuple[Parameter, ...]:
         """All parameters in the order of the tables: coefficients, weights, sds, the family's own."""
-        coefficients = [p for part in self.system.parts for p in coefficients_of(part)]
-        rest = [p for p in self.system.hypers if not p.linear]
-        kinds = ("w", "aggregate", "sd", "cor", "rho", "scale", "sigma", "shape", "phi", "nu", "cut")
-        baseline = self.system.expansion.part.coefficients if self.system.expansion else ()
-        return (*coefficients, *sorted(rest, key=lambda p: kinds.index(p.kind)), *baseline)
+        return self.layout.parameters
 
-    @cached_property
+    @property
     def names(self) -> tuple[str, ...]:
         """Names of all parameters, as in every table."""
-        return tuple(p.name for p in self.parameters)
-
-    @cached_property
-    def centers(self) -> np.ndarray:
-        """What was subtracted from the column of each coefficient, aligned with `parameters` (else zero)."""
-        found = _centers(self.system)
-        return np.array([found.get(n, 0.0) for n in self.names])
+        return self.layout.names
 
     def collect(self, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
-        """All parameters on their natural scale, the intercept at zero covariates.
-
-        Parameters
-        ----------
-        theta : (..., q) array
-        x : (..., size) array
-            In natural order.
-
-        Returns
-        -------
-        (..., parameters) array
-            In the order of `names`.
-        """
-        return np.concatenate([self.reported(theta), x[..., self.system.kept :]], axis=-1) @ self.collector.T
-
-    def reported(self, theta: np.ndarray) -> np.ndarray:
-        """Theta (..., q) as tables report it: correlations where the engines have partial ones."""
-        return self._by_structure(theta, "reported")
-
-    def given(self, reported: np.ndarray) -> np.ndarray:
-        """The inverse of :meth:`reported` for one (q,) array; nan where there is no such theta."""
-        return self._by_structure(reported, "given")
-
-    def _by_structure(self, theta: np.ndarray, how: str) -> np.ndarray:
-        out = theta
-        for k, structure in self.structures.values():
-            own = self.system.structure_theta(k)
-            before = theta[..., own]
-            after = getattr(structure, how)(before)
-            if after is not before:
-                out = out.copy() if out is theta else out
-                out[..., own] = after
-        return out
-
-    def reported_slope(self, theta: np.ndarray) -> np.ndarray:
-        """Derivative (q, q) of :meth:`reported` at theta."""
-        out = np.eye(len(theta))
-        for k, p in enumerate(self.system.hypers):
-            if p.kind == "cor":
-                h = min(1e-5, 0.5 * max(1.0 - abs(theta[k]), 1e-9))
-                up, down = theta.copy(), theta.copy()
-                up[k], down[k] = theta[k] + h, theta[k] - h
-                out[:, k] = (self.reported(up) - self.reported(down)) / (2.0 * h)
-        return out
-
-    @cached_property
-    def collector(self) -> np.ndarray:
-        """Matrix from (theta, coefficients of x) to `parameters`: a permutation, and the intercept's shift."""
-        system = self.system
-        have = [p.name for p in system.hypers] + [p.name for p in system.coefficients]
-        out = np.zeros((len(self.names), len(have)))
-        for row, name in enumerate(self.names):
-            out[row, have.index(name)] = 1.0
-        if "Intercept" in self.names:
-            row = self.names.index("Intercept")
-            for name, center in zip(self.names, self.centers, strict=True):
-                if center:
-                    out[row, have.index(name)] -= center
-        return out
-
-
-def _centers(system: System) -> dict[str, float]:
-    """What was subtracted from the column of each coefficient that has one."""
-    parts = [p for p in system.parts if isinstance(p, (FixedPart, Block, FeatureColumns))]
-    return {p.name: float(c) for part in parts for p, c in zip(part.parameters, part.center, strict=False)}
-
-
-def coefficients_of(part: Any) -> tuple[Parameter, ...]:
-    """A part's coefficients in the order in which the user wrote them, loose ones in their places."""
-    if isinstance(part, FixedPart):
-        return ((part.intercept,) if part.intercept else ()) + part.parameters
-    own = part.structure.coefficients if isinstance(part, (Block, UnitPart)) and part.structure else ()
-    return (part.parameters if isinstance(part, (Block, FeatureColumns)) else ()) + own
+        """All parameters on their natural scale, see :meth:`Layout.collect`."""
+        return self.layout.collect(theta, x)
 
 
 def specify(reading: Reading, tables: Tables, family: Family, book: PriorBook, flat: bool) -> Specification:
@@ -310,7 +211,7 @@ def specify(reading: Reading, tables: Tables, family: Family, book: PriorBook, f
         family = expanded.family
     system = System(parts, tables.groups.n_rows, own, offset, expanded.rows if expanded else None)
     _check_enough(system)
-    check_collinear(system, _centers(system))
+    check_collinear(system, centers_of(system.parts))
     specification = Specification(
         formula,
         family,

@@ -19,8 +19,6 @@ from ..latent.system import System
 from ..model.specification import Specification
 from ..table.memberships import TableRequest, Tables, assemble
 from ..terms.expression import evaluate
-from ..terms.member.feature_part import FeatureColumns
-from ..terms.member.weighing import Block
 from .quantities import trial_columns
 
 
@@ -69,20 +67,20 @@ def place(specification: Specification, tables: Tables | None) -> Place:
     on = specification.tables if tables is None else tables
     n = on.groups.n_rows
     rows, columns, parts, unseen = [], [], [], []
-    coefficient = system.kept
-    terms = len(system.parts) - bool(system.expansion)  # a baseline is not in the linear predictor of a group
-    for k, (old, effect) in enumerate(zip(system.parts[:terms], system.effect_start[:terms], strict=True)):
-        part: Any = old if tables is None else old.on(tables)  # type: ignore[attr-defined]
-        own = len(part.coefficients)
+    where = system.places
+    for k in where.terms:  # a baseline is not in the linear predictor of a group
+        old = system.parts[k]
+        part = old if tables is None else old.on(tables)
+        own, known = len(part.coefficients), old.effects
         r, c = part.entries()
         local = c - own
-        known = np.where(local < old.effects, effect + local, system.size + len(unseen) + local - old.effects)
+        seen = where.effects(k).start + local
+        extended = np.where(local < known, seen, system.size + len(unseen) + local - known)
         rows.append(r)
-        columns.append(np.where(c < own, coefficient + c, known))
+        columns.append(np.where(c < own, where.coefficients(k).start + c, extended))
         parts.append(part)
-        if part.effects > old.effects:
+        if part.structure is not None and part.effects > known:
             unseen += [(k, *key) for key in part.structure.unseen()]
-        coefficient += own
     offset = np.zeros(n)
     for node in specification.formula.offsets:
         offset += evaluate(node, on.groups, specification.formula.text, "offset")
@@ -99,7 +97,6 @@ class Predictor:
         self.values = [np.zeros(len(r)) for r in where.rows]
         self.slots = [np.arange(len(r)) for r in where.rows]
         self.new = where.parts != system.parts[: len(where.parts)]
-        self.trained: dict[int, Any] = {}
         self.theta = np.empty(0)
 
     def entries(self, theta: np.ndarray) -> np.ndarray:
@@ -107,28 +104,15 @@ class Predictor:
         self.theta = theta
         offset = self.where.offset.copy()
         for k, part in enumerate(self.where.parts):
-            own = theta[self.system.reads(k)]
-            if isinstance(part, Block) and part.rule == "total" and self.new:
-                part = part.with_scale(self._trained_scale(k, own))
-                self.scratch[k]["fixed"] = False
-            elif isinstance(part, FeatureColumns) and self.new:
-                part = part.held(self.system.parts[k], own)  # type: ignore[arg-type]
+            own = theta[self.system.places.reads(k)]
+            if self.new:
+                part = part.held(self.system.parts[k], own)
             if not part.fill(own, self.scratch[k], self.slots[k], self.values[k], offset):
                 raise DataError(
                     f"the weights of {part.name} are not finite on these data: look at the columns that they are "
                     "made from"
                 )
         return offset
-
-    def _trained_scale(self, k: int, theta: np.ndarray) -> float:
-        """The constant of ``normalize=total`` over the memberships of the fit."""
-        old = self.system.parts[k]
-        assert isinstance(old, Block)
-        if k not in self.trained:
-            self.trained[k] = old.weighing.scratch(gradient=False)
-        room = self.trained[k]
-        old.weights(theta, room)
-        return float(room["scale"][0])
 
     def eta(self, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
         """Linear predictor (groups,) at theta and an extended x."""
@@ -144,7 +128,11 @@ class Predictor:
 
     def level_names(self) -> list[str]:
         """Member blocks and units with effects."""
-        return [p.name for p in self.where.parts if p.effects]
+        return [self.where.parts[k].name for k in self._levels()]
+
+    def _levels(self) -> list[int]:
+        """Numbers of the parts with effects that have a distribution."""
+        return [k for k, part in enumerate(self.where.parts) if part.pooled]
 
     def level_variances(self) -> np.ndarray:
         """Variance a'D^-1 a (levels, groups) that each level brings to the linear predictor, over its population."""
@@ -171,19 +159,18 @@ class Predictor:
         return np.stack(out)
 
     def _variance(self, k: int, rows: np.ndarray, latent: np.ndarray, values: np.ndarray) -> np.ndarray:
-        structure: Any = self.where.parts[k].structure
-        if structure is None:
-            return np.bincount(rows, values**2, self.where.groups)
-        return structure.variance(self.theta[self.system.structure_theta(k)], rows, latent, values)
+        structure = self.where.parts[k].structure
+        assert structure is not None
+        return structure.variance(self.theta[self.system.places.effect_theta(k)], rows, latent, values)
 
     def _of_levels(self) -> list[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
         """Part, and group, latent effect and value of the entries of effects in the design as last filled."""
         out = []
-        for k, part in enumerate(self.where.parts):
-            if part.effects:
-                rows, columns = part.entries()
-                inside = columns >= len(part.coefficients)
-                out.append((k, rows[inside], columns[inside] - len(part.coefficients), self.values[k][inside]))
+        for k in self._levels():
+            part = self.where.parts[k]
+            rows, columns = part.entries()
+            inside = columns >= len(part.coefficients)
+            out.append((k, rows[inside], columns[inside] - len(part.coefficients), self.values[k][inside]))
         return out
 
     def effect_spread(self) -> np.ndarray:

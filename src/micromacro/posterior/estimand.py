@@ -154,10 +154,9 @@ class Estimand:
     def _slope_through_own(self, theta: np.ndarray, x: np.ndarray, width: int) -> Any:
         """Derivative in the effects that the family's own numbers are made of (the steps of a baseline)."""
         rows = len(self.value(theta, x).ravel())
-        part: Any = self.system.parts[-1]
         out = sparse.lil_array((rows, width))
         if self.system.expansion is not None and self.quantity.kind != "linear":
-            for k in range(self.system.effect_start[-1], self.system.effect_start[-1] + part.effects):
+            for k in range(*self.system.places.effects(len(self.system.parts) - 1).indices(len(x))):
                 step = np.zeros(len(x))
                 step[k] = 1.0
                 out[:, [k]] = central(lambda h, s=step: self.value(theta, x + h * s), 1e-5).reshape(-1, 1)

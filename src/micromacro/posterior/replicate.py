@@ -27,7 +27,7 @@ def simulated(posterior: Maximum, rng: np.random.Generator) -> Response:
     x = optimum.x.copy()
     x[: system.kept] = latent_draws(specification, optimum.theta, rng)
     if system.expansion is not None:  # the steps of a baseline are no population
-        steps = slice(system.effect_start[-1], system.effect_start[-1] + system.parts[-1].effects)
+        steps = system.places.effects(len(system.parts) - 1)
         x[steps] = optimum.x[steps]
     eta = Predictor(place(specification, None), system).eta(optimum.theta, x)
     own = specification.own(optimum.theta, x)
@@ -39,9 +39,8 @@ def latent_draws(specification: Specification, theta: np.ndarray, rng: np.random
     system = specification.system
     out = rng.standard_normal(system.kept)
     for k, structure in specification.structures.values():
-        start = system.effect_start[k]
         if system.parts[k].effects:
-            out[start : start + system.parts[k].effects] = structure.sample(theta[system.structure_theta(k)], rng)
+            out[system.places.effects(k)] = structure.sample(theta[system.places.effect_theta(k)], rng)
     return out
 
 
@@ -51,6 +50,6 @@ def with_response(specification: Specification, response: Response) -> Specifica
         return replace(specification, response=response)
     s = specification
     expanded = s.family.settled().expand(response, s.offset, s.book, True, s.outcome_name)
-    own = s.system.hypers[s.system.family_start :]
+    own = s.system.hypers[s.layout.family]
     system = System(list(s.system.parts[:-1]), s.groups, own, s.offset, expanded.rows)
     return replace(s, family=expanded.family, response=response, system=system, expanded=expanded)

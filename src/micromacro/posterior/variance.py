@@ -26,9 +26,6 @@ def variances(specification: Specification, theta: np.ndarray) -> np.ndarray:
     out = []
     for k, structure in random_parts(specification):
         part = system.parts[k]
-        filled = system.groups
-        if isinstance(part, MemberPart):
-            filled = int(np.count_nonzero(np.diff(part.memberships.start)))
         row, latent, _ = structure.places
         values = system.values_of(k, room)[-len(row) :]
         brought = structure.variance(theta[specification.system.structure_theta(k)], row, latent, values)

@@ -82,7 +82,7 @@ def simulate(
         outcome[d] = specification.outcomes(etas[d], own, rng)
         for k, part in enumerate(system.parts):
             if isinstance(part, Block):
-                weights[part.name].append(part.weights(thetas[d][system.theta_of(k)], room.scratch[k]).copy())
+                weights[part.name].append(part.weights(thetas[d][system.places.theta(k)], room.scratch[k]).copy())
     stacked = {name: np.stack(w) for name, w in weights.items()}
     return _pack(specification, Simulated(outcome, etas, table, thetas, x_draws, stacked), skipped)
 
@@ -111,7 +111,7 @@ def draw_parameters(specification: Specification, values: dict[str, float], rng:
     names = specification.names
     _draw_correlations(specification, out, values)
     if "Intercept" in names and "Intercept" not in values:  # its prior is at mean covariates
-        out[names.index("Intercept")] -= float(specification.centers @ out)
+        out[names.index("Intercept")] -= float(specification.layout.centers @ out)
     return out
 
 
@@ -123,7 +123,7 @@ def _draw_correlations(specification: Specification, out: np.ndarray, values: di
         return
     at = [specification.names.index(p.name) for p in hypers]
     theta = out[at]
-    made = specification.reported(theta)
+    made = specification.layout.reported(theta)
     for place, new, old in zip(at, made, theta, strict=True):
         if new != old and any(n in values for n in own):
             raise ModelError(f"give values of all correlations or of none: {', '.join(own)}")
@@ -132,9 +132,9 @@ def _draw_correlations(specification: Specification, out: np.ndarray, values: di
 
 def split(specification: Specification, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Theta and the coefficients of x (the intercept at mean covariates) from all parameters."""
-    inner = np.linalg.solve(specification.collector, values)
+    inner = np.linalg.solve(specification.layout.collector, values)
     q = len(specification.system.hypers)
-    theta = specification.given(inner[:q])
+    theta = specification.layout.given(inner[:q])
     if not np.all(np.isfinite(theta)):
         raise ModelError("no distribution has these correlations: their matrix is not positive definite")
     return theta, inner[q:]
@@ -146,7 +146,7 @@ def latent_draws(specification: Specification, theta: np.ndarray, rng: np.random
     out = [rng.standard_normal(part.effects) if part.structure is None else np.empty(0) for part in system.parts]
     for k, structure in specification.structures.values():
         if system.parts[k].effects:
-            out[k] = structure.sample(theta[system.structure_theta(k)], rng)
+            out[k] = structure.sample(theta[system.places.effect_theta(k)], rng)
     return out
 
 
@@ -167,7 +167,7 @@ def _pack(specification: Specification, drawn: Simulated, skipped: int) -> Simul
     outcome, etas = drawn.outcome, drawn.eta
     effects = {}
     for name, (k, structure) in specification.structures.items():
-        place, own = specification.latent_place(k), system.structure_theta(k)
+        place, own = specification.layout.latents(k), system.places.effect_theta(k)
         values = [structure.natural(t[own]) @ v for t, v in zip(drawn.theta, drawn.x[:, place], strict=True)]
         effects[name] = pd.DataFrame(np.array(values), columns=effect_index(structure))
     groups = tables.group_levels.values if tables.group_levels is not None else None

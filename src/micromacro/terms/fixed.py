@@ -12,6 +12,8 @@ import numpy as np
 
 from ..errors import ModelError
 from ..language.nodes import Fix, Formula
+from ..language.printing import to_text
+from ..latent.part import Term, Words
 from ..parameters import Parameter, is_conjugate
 from ..table.columns import Table
 from ..table.memberships import Tables
@@ -20,7 +22,7 @@ from .design import Design, make_design
 
 
 @dataclass(frozen=True, eq=False)
-class FixedPart:
+class FixedPart(Term):
     """Fixed terms as a part of the latent system.
 
     Attributes
@@ -29,6 +31,8 @@ class FixedPart:
         All columns: estimated ones, then those of ``fix()``; centred by `center`.
     center : (k,) array
         What was subtracted (zero without an intercept, and for known coefficients).
+    fixes : tuple of Fix
+        The terms whose coefficients are known.
     replaced : bool
         Whether parameters of the family stand in the intercept's place, at mean covariates.
     """
@@ -40,15 +44,10 @@ class FixedPart:
     parameters: tuple[Parameter, ...]
     matrix: np.ndarray
     center: np.ndarray
+    fixes: tuple[Fix, ...] = ()
     name: str = "fixed"
-    effects: int = 0
     replaced: bool = False
     structure: None = None
-
-    @property
-    def structure_theta(self) -> slice:
-        """Nothing."""
-        return slice(0, 0)
 
     @property
     def loose_intercept(self) -> bool:
@@ -64,6 +63,16 @@ class FixedPart:
     def coefficients(self) -> tuple[Parameter, ...]:
         """The intercept, if any, and the coefficients with a normal or flat prior."""
         return ((self.intercept,) if self.intercept and not self.loose_intercept else ()) + self.columns.linear
+
+    @property
+    def reported(self) -> tuple[Parameter, ...]:
+        """The intercept, if any, then the coefficients."""
+        return ((self.intercept,) if self.intercept else ()) + self.parameters
+
+    @property
+    def centers(self) -> dict[str, float]:
+        """Means of the columns, where they were subtracted."""
+        return {p.name: float(c) for p, c in zip(self.parameters, self.center, strict=False)}
 
     def _linear(self) -> np.ndarray:
         inside = self.matrix[:, self.columns.inside]
@@ -106,6 +115,12 @@ class FixedPart:
         blocks = [self.design.matrix(tables.groups)] + [d.matrix(tables.groups) for d in self.fixed_design]
         return replace(self, matrix=np.ascontiguousarray(np.column_stack(blocks) - self.center))
 
+    def words(self) -> Words:
+        """The intercept, estimated and known terms."""
+        terms = [f"b[{p.name}] * {p.name}" for p in self.parameters]
+        known = [f"{f.value:g} * {to_text(f.term)}" for f in self.fixes]
+        return Words((*(("Intercept",) if self.intercept else ()), *terms, *known))
+
 
 def build_fixed(
     formula: Formula, context: Context, no_intercept: str | None = None, centred: bool = False
@@ -139,6 +154,7 @@ def build_fixed(
         tuple(parameters),
         np.ascontiguousarray(np.column_stack([matrix, given]) - center),
         center,
+        formula.fixes,
         replaced=replaced,
     )
 

@@ -16,17 +16,17 @@ from ..effects.correlated import Correlated
 from ..effects.iid import Independent
 from ..errors import DataError, FormulaError, ModelError
 from ..language.nodes import Binary, UnitCall, names_in
+from ..latent.part import Term, Unit, Words
 from ..numerics.loadings import fill_pieces, pull_pieces
-from ..parameters import Parameter
 from ..table.columns import Column, Table
-from ..table.levels import Levels, encode, id_values
+from ..table.levels import encode, id_values
 from ..table.memberships import Tables
 from .base import Context
 from .slopes import Slopes, build_effects, make_slopes, of_unit
 
 
 @dataclass(frozen=True, eq=False)
-class UnitPart:
+class UnitPart(Term):
     """Effects that vary over units.
 
     Attributes
@@ -49,34 +49,9 @@ class UnitPart:
         return ":".join(self.columns)
 
     @property
-    def levels(self) -> Levels:
-        """The units that the fit has seen."""
-        return self.structure.levels
-
-    @property
-    def codes(self) -> np.ndarray:
-        """Unit of each group; codes from ``len(levels)`` on are units that were not seen before."""
-        return self.structure.rows.level
-
-    @property
-    def hypers(self) -> tuple[Parameter, ...]:
-        """Those of the effects."""
-        return self.structure.hypers
-
-    @property
-    def structure_theta(self) -> slice:
-        """All of theta is the effects'."""
-        return slice(0, len(self.structure.hypers))
-
-    @property
-    def coefficients(self) -> tuple[Parameter, ...]:
-        """None, but for effects without pooling."""
-        return self.structure.coefficients
-
-    @property
-    def effects(self) -> int:
-        """Number of latent effects."""
-        return 0 if self.structure.coefficients else self.structure.latents
+    def unit(self) -> Unit:
+        """What the effects vary over."""
+        return Unit(self.column, self.structure.levels, self.structure.rows.level)
 
     def entries(self) -> tuple[np.ndarray, np.ndarray]:
         row, latent, _ = self.structure.places
@@ -84,7 +59,7 @@ class UnitPart:
 
     def scratch(self, gradient: bool = True) -> dict[str, Any]:
         membership, _ = self.structure.pattern()
-        groups = len(self.codes)
+        groups = len(self.structure.rows.level)
         return {
             "membership": membership, "load": np.zeros(len(membership)), "d_load": np.empty(len(membership)),
             "weight": np.ones(groups), "reach": np.empty(groups), "slots": None,
@@ -109,6 +84,13 @@ class UnitPart:
     def on(self, tables: Tables) -> UnitPart:
         """The same part on other tables; unseen units get effects of their own after the known ones."""
         return replace(self, structure=self.structure.on(unit_rows(self.columns, self.slopes, tables)))
+
+    def words(self) -> Words:
+        """The effect of the group's unit, slopes times their covariates."""
+        at = f"{self.column}[i]"
+        of = self.structure.terms
+        terms = [f"u_{self.name}[{at}]" if t == "1" else f"u_{self.name}[{at},{t}] * {t}[i]" for t in of]
+        return Words(tuple(terms), tuple(self.structure.sentences()))
 
 
 def unit_rows(columns: tuple[str, ...], slopes: Slopes, tables: Tables) -> Rows:

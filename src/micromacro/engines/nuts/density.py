@@ -80,13 +80,13 @@ class Joint:
         s, jnp = self.specification, _jnp()
         eta = self.linear_predictor(theta, x)
         if not s.expanded:
-            own = theta[self.system.family_start :]
+            own = theta[self.system.places.family]
             return s.family.log_density(s.response.values, eta, own, jnp, _special())
         part: Any = self.system.parts[-1]
         hazards = x[self.system.size - len(part.coefficients) :]
         if part.sd:
-            steps = x[self.system.effect_start[-1] : self.system.effect_start[-1] + part.effects]
-            walk = jnp.cumsum(theta[self.system.theta_of(len(self.system.parts) - 1)][0] * steps)
+            steps = x[self.system.places.effects(len(self.system.parts) - 1)]
+            walk = jnp.cumsum(theta[self.system.places.theta(len(self.system.parts) - 1)][0] * steps)
             hazards = hazards[0] + jnp.concatenate([jnp.zeros(1), walk])
         return s.family.group_density(s.response.values, eta, hazards, jnp, _special())
 
@@ -96,8 +96,7 @@ class Joint:
         for k, part in enumerate(self.system.parts):
             if not part.effects:
                 continue
-            start = self.system.effect_start[k]
-            own, x_own = theta[self.system.structure_theta(k)], x[start : start + part.effects]
+            own, x_own = theta[self.system.places.effect_theta(k)], x[self.system.places.effects(k)]
             if part.structure is None:  # the steps of a baseline
                 value = value + joint_effects.standard(None, own, x_own)
             else:
@@ -109,12 +108,12 @@ class Joint:
         system, b = self.system, self.system.kept
         eta = _jnp().asarray(system.base_offset)
         for k, part in enumerate(system.parts[: -1 if system.expansion else None]):
-            own, coefficients = theta[system.reads(k)], x[b : b + len(part.coefficients)]
+            own, coefficients = theta[system.places.reads(k)], x[b : b + len(part.coefficients)]
             reach: Any = 0.0
             if part.name in self.specification.structures:
                 structure = self.specification.structures[part.name][1]
-                effects = x[self.specification.latent_place(k)]
-                reach = joint_effects.reach(structure, theta[system.structure_theta(k)], effects)
+                effects = x[self.specification.layout.latents(k)]
+                reach = joint_effects.reach(structure, theta[system.places.effect_theta(k)], effects)
             b += len(part.coefficients)
             if isinstance(part, FixedPart):
                 eta = eta + fixed_terms(part, own, coefficients)

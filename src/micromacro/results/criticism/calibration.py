@@ -30,7 +30,7 @@ def loo_pit(posterior: Posterior, integrated: bool, random_seed: int | None) -> 
     made = np.empty_like(values)
     conditional = log_likelihood(s, draws) if not integrated else None
     cavities = Cavities(s)
-    own = slice(s.system.family_start, None)
+    own = s.system.places.family
     for chain, draw in np.ndindex(draws.shape):
         theta = draws.theta[chain, draw]
         if conditional is None:

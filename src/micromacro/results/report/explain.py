@@ -6,7 +6,6 @@ import pandas as pd
 
 from ...language.printing import to_text
 from ...model.specification import Specification
-from ...terms.member.feature_part import FeaturePart, InteractionPart
 from .text import counts, weight_lines
 
 MOST = 12  # intervals of a baseline that are listed
@@ -35,37 +34,12 @@ def parameter_table(s: Specification) -> pd.DataFrame:
 
 def equations(s: Specification) -> list[str]:
     """The model as equations in plain text."""
-    terms: list[str] = []
-    below: list[str] = []
-    if s.fixed.intercept:
-        terms.append("Intercept")
-    terms += [f"b[{p.name}] * {p.name}" for p in s.fixed.parameters]
-    terms += [f"{f.value:g} * {to_text(f.term)}" for f in s.formula.fixes]
-    for name, part in s.members.items():
-        weight = f"w_{name}[i,j]"
-        below.append(f"{weight} = {to_text(part.expression.node)}, normalize = {part.rule}")
-        if isinstance(part, FeaturePart):
-            terms += [f"b[{p.name}] * {p.name}[i]" for p in part.parameters]
-            below.append(
-                f"{name}.{part.request.word}[i] = {part.request.formula}, with w = {weight} over the members j"
-            )
-            continue
-        inside = [f"b[{p.name}] * {p.name.removeprefix(name + '.')}[j]" for p in part.parameters]
-        if part.structure:
-            inside += [f"u_{name}[j]" if t == "1" else f"u_{name}[j,{t}] * {t}[i,j]" for t in part.structure.terms]
-            below += part.structure.sentences()
-        if inside:
-            terms.append(f"sum over members j of {weight} * ({' + '.join(inside)})")
-    for part in s.system.parts:
-        if isinstance(part, InteractionPart):
-            terms += [f"b[{p.name}] * {' * '.join(p.name.split(':'))}" for p in part.parameters]
-    for name, part in s.units.items():
-        at = f"{part.column}[i]"
-        terms += [f"u_{name}[{at}]" if t == "1" else f"u_{name}[{at},{t}] * {t}[i]" for t in part.structure.terms]
-        below += part.structure.sentences()
+    words = [s.system.parts[k].words() for k in s.layout.terms]
+    terms = [term for part in words for term in part.terms]
+    below = [line for part in words for line in part.below]
     terms += [f"offset {to_text(n)}" for n in s.formula.offsets]
     eta = "\n         + ".join(terms) or "0"
-    own = [p.name for p in s.system.hypers[s.system.family_start :]]
+    own = [p.name for p in s.system.hypers[s.layout.family]]
     density = s.family.sentences(s.outcome_name, own, s.expanded)
     moving = [name for name, block in s.members.items() if block.parameters and block.weight_parameters]
     if s.family.expands and moving:

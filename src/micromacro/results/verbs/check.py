@@ -17,7 +17,6 @@ from ...model.specification import Specification
 from ...posterior.base import Posterior
 from ...table.screen import counted
 from ...terms.member.weighing import Block
-from ...terms.unit import UnitPart
 
 EXAMPLES = 3  # named of what was found many times
 SIMILAR = 0.95  # cosine between two parameters' effects on the weights from which they are called collinear
@@ -81,14 +80,17 @@ class Check:
 def check(specification: Specification) -> Check:
     """Look through a model for what its data cannot tell apart; see ``Model.check``."""
     found: list[Finding] = []
-    blocks = [p for p in specification.system.parts if isinstance(p, Block)]
-    units = [p for p in specification.system.parts if isinstance(p, UnitPart)]
-    ids = specification.tables.group_levels
-    for block in blocks:
-        found += [*_members(block, ids.values if ids else None), *_weights(block)]
-    for unit in units:
-        found += _singles(unit, specification)
-    found += _same_effects(blocks, units)
+    layout, ids = specification.layout, specification.tables.group_levels
+    with_effects = {name for part in specification.system.parts for name in part.effect_names}
+    pooled = {name for k, _ in layout.pooled.values() for name in specification.system.parts[k].effect_names}
+    for name, block in specification.members.items():
+        if name in pooled:
+            found += _members(block, ids.values if ids else None)
+        found += _weights(block, block.informed or name in with_effects)
+    reached = _reached(specification)
+    for each in reached:
+        found += _singles(each, specification)
+    found += _same_effects(reached)
     found.sort(key=lambda f: f.level != "problem")
     return Check(tuple(found))
 
@@ -103,8 +105,6 @@ def _some(values: Any) -> str:
 
 def _members(block: Block, ids: np.ndarray | None) -> Iterator[Finding]:
     """Members seen once, members always together, groups and sets of groups that share no member with others."""
-    if not _has_effects(block):
-        return
     rows, names = block.weighing.memberships, block.levels.values
     keys = np.unique(rows.member * np.int64(len(rows.start)) + rows.group)  # a member listed twice is there once
     member, group = keys // len(rows.start), keys % len(rows.start)
@@ -144,10 +144,6 @@ def _members(block: Block, ids: np.ndarray | None) -> Iterator[Finding]:
         )  # fmt: skip
 
 
-def _has_effects(block: Block) -> bool:
-    return bool(getattr(block, "effects", 0)) or getattr(block, "sd", None) is not None
-
-
 def _together(member: np.ndarray, group: np.ndarray, count: int) -> list[list[int]]:
     """Sets of members with the same groups (input sorted by member, then group)."""
     start = np.searchsorted(member, np.arange(count + 1))
@@ -172,14 +168,14 @@ def _components(member: np.ndarray, group: np.ndarray, members: int, groups: int
 # -- weights -------------------------------------------------------------------------------------------------------
 
 
-def _weights(block: Block) -> Iterator[Finding]:
+def _weights(block: Block, informed: bool) -> Iterator[Finding]:
     """Weight parameters that no data can inform, that do not move the weights, that move them alike."""
     weighing = block.weighing
     free = [k for k, p in enumerate(weighing.parameters) if not p.fixed]
     if not free:
         return
     names = [weighing.parameters[k].name for k in free]
-    if not _has_effects(block) and not len(block.parameters) and not _has_known(block):
+    if not informed:
         yield Finding(
             block.name, "nothing to weigh", "problem", len(free),
             f"the block has neither a covariate nor effects, so no data can inform {', '.join(names)}: give it one",
@@ -255,10 +251,6 @@ def _slopes(block: Block) -> list[np.ndarray]:
     return out
 
 
-def _has_known(block: Block) -> bool:
-    return bool(len(getattr(getattr(block, "columns", None), "known", ())))
-
-
 def _constant_within(block: Block, name: str) -> bool:
     """Whether a column of numbers has one value in every group (and some group has several members)."""
     rows = block.weighing.memberships
@@ -272,43 +264,64 @@ def _constant_within(block: Block, name: str) -> bool:
 # -- terms that are the same ---------------------------------------------------------------------------------------
 
 
-def _singles(unit: UnitPart, specification: Specification) -> Iterator[Finding]:
-    """Units with one group each: their effect is a residual."""
-    groups = specification.tables.groups.n_rows
-    count = np.bincount(unit.codes, minlength=len(unit.levels.values))
-    if count.max(initial=0) > 1:
+@dataclass(frozen=True)
+class _Reach:
+    """How the effects of a term reach the groups, where they are independent of each other.
+
+    Attributes
+    ----------
+    term : str
+    matrix : (groups, effects) sparse array
+        Entries of A at the starting values.
+    """
+
+    term: str
+    matrix: sparse.csc_array
+
+
+def _reached(specification: Specification) -> list[_Reach]:
+    """Terms whose effects are independent: of others, a graph or a known covariance tells them from a residual."""
+    system = specification.system
+    room, out = system.workspace(gradient=False), []
+    if not system.fill(np.array([p.start for p in system.hypers]), room):
+        return out
+    for name, (k, structure) in specification.layout.pooled.items():
+        row, column = structure.precision_pattern()
+        d = np.empty(len(row))
+        structure.precision(np.array([p.start for p in structure.hypers]), d)
+        if structure.varies or not np.array_equal(d, row == column):
+            continue
+        rows, latent, _ = structure.places
+        values = system.values_of(k, room)[-len(rows) :]
+        shape = (system.groups, system.parts[k].effects)
+        out.append(_Reach(name, sparse.csc_array(sparse.coo_array((values, (rows, latent)), shape=shape))))
+    return out
+
+
+def _singles(term: _Reach, specification: Specification) -> Iterator[Finding]:
+    """Effects that reach one group each, and all groups alike: they are a residual."""
+    groups = specification.groups
+    if np.diff(term.matrix.indptr).max(initial=0) > 1:
+        return
+    brought = np.asarray(term.matrix.multiply(term.matrix).sum(axis=1)).ravel()
+    if np.ptp(brought) > 1e-9 * brought.max(initial=0.0) or not brought.any():
         return
     if specification.family.conjugate:
         what, level = "its sd cannot be distinguished from sigma: leave the term out", "problem"
     else:
         what, level = "its sd measures spread beyond the family's (overdispersion)", "note"
-    yield Finding(unit.name, "one group per unit", level, groups, f"every unit has one group only, so {what}")
+    yield Finding(term.term, "one group per unit", level, groups, f"every unit has one group only, so {what}")
 
 
-def _same_effects(blocks: list[Any], units: list[UnitPart]) -> Iterator[Finding]:
+def _same_effects(terms: list[_Reach]) -> Iterator[Finding]:
     """Terms whose effects enter every group alike."""
-    terms = [(b.name, _incidence(b)) for b in blocks if _has_effects(b)]
-    terms += [(u.name, _ones(u.codes, len(u.levels.values))) for u in units]
-    for (one, a), (other, b) in combinations(terms, 2):
-        if a is not None and b is not None and _same_columns(a, b):
+    for one, other in combinations(terms, 2):
+        if _same_columns(one.matrix, other.matrix):
             yield Finding(
-                other, "same as another term", "problem", 2,
-                f"its effects enter every group as those of {one} do (at the starting weights), so the two sds cannot "
-                "be distinguished: leave one term out",
+                other.term, "same as another term", "problem", 2,
+                f"its effects enter every group as those of {one.term} do (at the starting weights), so the two sds "
+                "cannot be distinguished: leave one term out",
             )  # fmt: skip
-
-
-def _ones(codes: np.ndarray, count: int) -> sparse.csc_array:
-    return sparse.csc_array((np.ones(len(codes)), (np.arange(len(codes)), codes)), shape=(len(codes), count))
-
-
-def _incidence(block: Block) -> sparse.csc_array | None:
-    """Starting weights (groups, members) as a sparse matrix."""
-    rows, room = block.weighing.memberships, block.weighing.scratch()
-    if not block.weighing.weigh(np.array([p.start for p in block.weighing.parameters]), room):
-        return None
-    shape = (len(rows.start) - 1, len(block.levels.values))
-    return sparse.csc_array(sparse.coo_array((room["w"], (rows.group, rows.member)), shape=shape))
 
 
 def _same_columns(a: Any, b: Any) -> bool:

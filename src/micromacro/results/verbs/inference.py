@@ -241,7 +241,7 @@ def profile_interval(posterior: Posterior, name: str, ci: float) -> tuple[float,
         low = 0.0
     if hypers[k].kind == "cor":
         low, high = max(low, -1.0), min(high, 1.0)
-        if np.any(specification.reported_slope(optimum.theta)[k] != np.eye(len(hypers))[k]):
+        if np.any(specification.layout.reported_slope(optimum.theta)[k] != np.eye(len(hypers))[k]):
             raise ModelError(f"there is no profile interval of {name}, which depends on several entries of theta")
     return gap.solve(-se, low), gap.solve(se, high)
 

@@ -21,8 +21,6 @@ from ...posterior.base import Posterior
 from ...posterior.intervals import check_level, of_draws, quantiles
 from ...posterior.sampled import Sampled
 from ...table.levels import Levels
-from ...terms.member.roles import RolesPart
-from ...terms.member.term import MemberPart
 from ..fitted import Fitted
 from ..tables.labelled import labelled
 
@@ -129,11 +127,7 @@ class Members:
         if name not in specification.structures:
             return None
         index, structure = specification.structures[name]
-        part, start = specification.system.parts[index], 0
-        if isinstance(part, RolesPart):
-            before = part.roles.index(self.name)
-            start = sum(len(w.memberships.group) for w in part.weighings[:before])
-        return index, structure, slice(start, start + len(self._part.memberships.group))
+        return index, structure, specification.system.parts[index].memberships_of(self.name)
 
     def _one_effect(self, term: str | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Ids of members, one effect of each (draws, members), and how many memberships each has in this block."""
@@ -202,18 +196,16 @@ class Members:
     def _each_membership(self) -> np.ndarray:
         """Contributions (draws, memberships)."""
         part, posterior = self._part, self._posterior
-        if not isinstance(part, MemberPart):
+        theta, x = posterior.thinned(MOST)
+        where = posterior.specification.layout
+        covariates = part.covariates_of_memberships(
+            theta[:, where.theta(self._index)], x[:, where.coefficients(self._index)]
+        )
+        if covariates is None:
             raise ModelError(
                 f"block {self.name!r} is not a weighted sum, so its members have no contributions of their own"
             )
-        system = posterior.specification.system
-        theta, x = posterior.thinned(MOST)
-        start = system.kept + sum(len(p.coefficients) for p in system.parts[: self._index])
-        linear = x[:, start : start + len(part.columns.linear)] @ part.x[part.columns.inside]
-        own = theta[:, system.theta_of(self._index)]
-        loose = own[:, own.shape[1] - len(part.columns.loose) :] @ part.x[part.columns.outside]
-        out = linear + loose + part.columns.known @ part.x[part.columns.given]
-        return (out + self._effects_there(theta, x)) * self._weights()
+        return (covariates + self._effects_there(theta, x)) * self._weights()
 
     def _effects_there(self, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
         """What a member's effects amount to in each membership (draws, memberships), whatever their kind."""
@@ -222,8 +214,8 @@ class Members:
         if found is None:
             return out
         index, structure, own = found
-        latent = x[:, self._posterior.specification.latent_place(index)]
-        where = self._posterior.structure_place(index)
+        latent = x[:, self._posterior.specification.layout.latents(index)]
+        where = self._posterior.specification.layout.effect_theta(index)
         membership, entry = structure.pattern()
         load = np.empty(len(membership))
         for row, t, values in zip(out, theta, latent, strict=True):

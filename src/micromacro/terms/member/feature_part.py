@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from ...latent.part import Term, Words
 from ...parameters import Parameter
 from ...table.levels import Levels
 from ...table.memberships import Tables
@@ -21,7 +22,7 @@ from .features import Features
 from .weighing import Block, Weighing
 
 
-class FeatureColumns:
+class FeatureColumns(Term):
     """What such parts have in common: a frozen dataclass with these fields.
 
     Attributes
@@ -43,19 +44,19 @@ class FeatureColumns:
         return self.columns.linear
 
     @property
-    def effects(self) -> int:
-        """None: features have coefficients only."""
-        return 0
-
-    @property
     def structure(self) -> None:
-        """No distribution of effects."""
+        """Features have coefficients only."""
         return None
 
     @property
-    def structure_theta(self) -> slice:
-        """Nothing of theta is about effects."""
-        return slice(0, 0)
+    def reported(self) -> tuple[Parameter, ...]:
+        """Coefficients of the features."""
+        return self.parameters
+
+    @property
+    def centers(self) -> dict[str, float]:
+        """Means of the features at the starting values, where they were subtracted."""
+        return {p.name: float(c) for p, c in zip(self.parameters, self.center, strict=False)}
 
     def entries(self) -> tuple[np.ndarray, np.ndarray]:
         k, n = len(self.coefficients), self._groups
@@ -137,6 +138,18 @@ class FeaturePart(FeatureColumns, Block):
         features: Any = self.features.on(tables)
         return replace(self, features=features, weighing=features.weighing)
 
+    def held(self, old: Any, theta: np.ndarray) -> Self:
+        """The same block with the constants that `old`, on the tables of the fit, has at the block's theta."""
+        features: Any = self.features.held(old.features, theta)
+        return replace(self, features=features, weighing=features.weighing)
+
+    def words(self) -> Words:
+        """The features times their coefficients, the feature and the weights."""
+        word, formula = self.request.word, self.request.formula
+        feature = f"{self.name}.{word}[i] = {formula}, with w = w_{self.name}[i,j] over the members j"
+        terms = tuple(f"b[{p.name}] * {p.name}[i]" for p in self.parameters)
+        return Words(terms, (self._weights_in_words(), feature))
+
 
 @dataclass(frozen=True, eq=False)
 class InteractionPart(FeatureColumns):
@@ -146,11 +159,12 @@ class InteractionPart(FeatureColumns):
 
     Attributes
     ----------
-    blocks : tuple of str
+    factors : tuple of str
+        Names of the blocks.
     """
 
     name: str
-    blocks: tuple[str, ...]
+    factors: tuple[str, ...]
     features: Features
     columns: Columns
     parameters: tuple[Parameter, ...]
@@ -174,3 +188,7 @@ class InteractionPart(FeatureColumns):
     def on(self, tables: Tables) -> InteractionPart:
         """The same products on other tables."""
         return replace(self, features=self.features.on(tables), groups=tables.groups.n_rows)
+
+    def words(self) -> Words:
+        """The products times their coefficients."""
+        return Words(tuple(f"b[{p.name}] * {' * '.join(p.name.split(':'))}" for p in self.parameters))

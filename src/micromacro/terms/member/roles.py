@@ -22,6 +22,7 @@ from ...effects.iid import Independent
 from ...effects.shared import make_shared
 from ...errors import DataError, FormulaError, ModelError
 from ...language.nodes import Call, MemberCall, Name, Node, Number, Unary
+from ...latent.part import Term, Words
 from ...numerics.loadings import fill_pieces, pull_pieces
 from ...parameters import Parameter
 from ...priors import Normal
@@ -36,7 +37,7 @@ WORDS = ("shared", "correlated_with")
 
 
 @dataclass(frozen=True, eq=False)
-class RolesPart:
+class RolesPart(Term):
     """Effects of members in several blocks.
 
     Attributes
@@ -48,22 +49,20 @@ class RolesPart:
     weighings : tuple of Weighing
     structure : Effects
         Its memberships are those of all blocks, one after the other.
+    shown : tuple of str
+        The effect in each role in words.
     """
 
     name: str
     roles: tuple[str, ...]
     weighings: tuple[Weighing, ...]
     structure: Effects
+    shown: tuple[str, ...]
 
     @property
-    def hypers(self) -> tuple[Parameter, ...]:
-        """Those of the effects."""
-        return self.structure.hypers
-
-    @property
-    def structure_theta(self) -> slice:
-        """All of its own theta is the effects'."""
-        return slice(0, len(self.structure.hypers))
+    def effect_names(self) -> tuple[str, ...]:
+        """The names of the blocks, and its own."""
+        return (self.name, *self.roles)
 
     @property
     def borrowed(self) -> tuple[str, ...]:
@@ -71,19 +70,15 @@ class RolesPart:
         return tuple(p.name for w in self.weighings for p in w.parameters)
 
     @property
-    def coefficients(self) -> tuple[Parameter, ...]:
-        """None."""
-        return ()
+    def filled(self) -> int:
+        """Groups with a member in any of the blocks."""
+        return len(np.unique(np.concatenate([w.memberships.group for w in self.weighings])))
 
-    @property
-    def effects(self) -> int:
-        """Number of latent effects."""
-        return self.structure.latents
-
-    @property
-    def groups(self) -> int:
-        """Number of groups."""
-        return self.weighings[0].groups
+    def memberships_of(self, block: str) -> slice:
+        """Those of one role."""
+        ends = np.cumsum([0, *(len(w.memberships.group) for w in self.weighings)])
+        k = self.roles.index(block)
+        return slice(int(ends[k]), int(ends[k + 1]))
 
     def weight_theta(self, theta: np.ndarray) -> list[np.ndarray]:
         """The weight parameters of each block."""
@@ -137,6 +132,11 @@ class RolesPart:
         """The same part with the constants of ``normalize=total`` that `old` has at theta."""
         pairs = zip(self.weighings, old.weighings, self.weight_theta(theta), strict=True)
         return replace(self, weighings=tuple(w.held(before, own) for w, before, own in pairs))
+
+    def words(self) -> Words:
+        """The effects in each role; weights are the blocks' own words."""
+        terms = [f"sum over members j of w_{r}[i,j] * {u}" for r, u in zip(self.roles, self.shown, strict=True)]
+        return Words(tuple(terms), tuple(self.structure.sentences()))
 
 
 def role_rows(roles: tuple[str, ...], blocks: list[Memberships], tables: Tables) -> Rows:
@@ -232,12 +232,15 @@ def _joined(parts: list[Any], owner: str, wishes: list[Wish], context: Context) 
         scales = [context.hyper(f"{w.block}.scale", "scale", Normal(1.0, 1.0), 1.0) if w.scale is None else w.scale
                   for w in wishes]  # fmt: skip
         structure: Effects = make_shared(owner, rows, sd, scales)
+        factors = ["", *(f"{s.name if isinstance(s, Parameter) else f'{s:g}'} * " for s in scales)]
+        shown = [f"{factor}u_{owner}[j]" for factor in factors]
     else:
         sds = (sd, *(context.sd(f"{m.name}.sd", _effective(m)) for m in members[1:]))
         names = [f"{roles[i]}.cor.{roles[j]}" for i in range(len(roles)) for j in range(i)]
         structure = Correlated(owner, rows, sds + context.correlations(names, len(roles)))
+        shown = [f"u_{owner}[j,{role}]" for role in roles]
     _check_overlap(rows, roles, first.word)
-    return RolesPart("+".join(roles), roles, tuple(m.weighing for m in members), structure)
+    return RolesPart("+".join(roles), roles, tuple(m.weighing for m in members), structure, tuple(shown))
 
 
 def _effective(part: MemberPart) -> float:

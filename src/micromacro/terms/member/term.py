@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ...effects.base import Effects, Rows
+from ...latent.part import Words
 from ...numerics import aggregation
 from ...numerics.loadings import fill_pieces, pull_pieces
 from ...parameters import Parameter
@@ -59,7 +60,6 @@ class MemberPart(Block):
     member: np.ndarray
     levels: Levels
     with_intercept: bool = False
-    fresh: tuple = ()
 
     @property
     def hypers(self) -> tuple[Parameter, ...]:
@@ -76,11 +76,6 @@ class MemberPart(Block):
     def coefficients(self) -> tuple[Parameter, ...]:
         """Coefficients of the aggregated covariates that sit in x; then those of members without pooling."""
         return self.columns.linear + (self.structure.coefficients if self.structure else ())
-
-    @property
-    def effects(self) -> int:
-        """Number of latent effects."""
-        return self.structure.latents if self.structure and not self.structure.coefficients else 0
 
     def entries(self) -> tuple[np.ndarray, np.ndarray]:
         k, n = len(self.columns.linear), self.groups
@@ -172,9 +167,25 @@ class MemberPart(Block):
             weighing=self.weighing.on(rows),
             x=member_covariates(self.design, self.fixed_design, rows, self.with_intercept),
             member=codes,
-            fresh=tuple(rows.members.values[unseen].tolist()),
             structure=structure,
         )
+
+    def covariates_of_memberships(self, theta: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
+        """Covariates times their coefficients (draws, memberships), counted from zero."""
+        c = self.columns
+        loose = theta[:, theta.shape[1] - len(c.loose) :] @ self.x[c.outside]
+        return coefficients[:, : len(c.linear)] @ self.x[c.inside] + loose + c.known @ self.x[c.given]
+
+    def words(self) -> Words:
+        """The weighted sum over the members, and the weights."""
+        inside = [f"b[{p.name}] * {p.name.removeprefix(self.name + '.')}[j]" for p in self.parameters]
+        below = [self._weights_in_words()]
+        if self.structure:
+            of = self.structure.terms
+            inside += [f"u_{self.name}[j]" if t == "1" else f"u_{self.name}[j,{t}] * {t}[i,j]" for t in of]
+            below += self.structure.sentences()
+        terms = (f"sum over members j of w_{self.name}[i,j] * ({' + '.join(inside)})",) if inside else ()
+        return Words(terms, tuple(below))
 
 
 def member_rows(rows: Memberships, slopes: Slopes, group_ids: np.ndarray) -> Rows:

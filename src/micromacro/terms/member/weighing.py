@@ -7,16 +7,20 @@ features, interactions) is the business of the parts that own one. :class:`Block
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
 
+from ...language.printing import to_text
+from ...latent.part import Term
 from ...numerics import aggregation
 from ...numerics.tape import run
 from ...parameters import Parameter
 from ...table.columns import Column, Table
 from ...table.levels import Levels
 from ...table.memberships import Memberships, Tables
+from ..base import Columns
 from .weights import Tape, WeightExpression, make_tape
 
 RULES = {"total": aggregation.TOTAL, "group": aggregation.GROUP, "none": aggregation.NONE}
@@ -90,9 +94,17 @@ class Weighing:
 
     def total_scale(self, theta: np.ndarray) -> float:
         """The constant of ``normalize=total`` at theta (prediction keeps it)."""
+        return self._total_scale(theta) if self.parameters else self._known_scale
+
+    def _total_scale(self, theta: np.ndarray) -> float:
         room = self.scratch(gradient=False)
         self.weigh(theta, room)
         return float(room["scale"][0])
+
+    @cached_property
+    def _known_scale(self) -> float:
+        """The constant where no parameter moves it."""
+        return self._total_scale(np.empty(0))
 
     def held(self, old: Weighing, theta: np.ndarray) -> Weighing:
         """The same weights with the constant of ``normalize=total`` that `old` has at theta."""
@@ -134,7 +146,7 @@ def _typical(column: Column, name: str, covariate: str, values: np.ndarray, size
     return Column(name, typical, kind, np.zeros(m, dtype=bool), column.categories)
 
 
-class Block:
+class Block(Term):
     """What all parts that stand for an ``mm(...)`` have in common: a frozen dataclass with these fields.
 
     Attributes
@@ -152,23 +164,51 @@ class Block:
     name: str
     weighing: Weighing
     parameters: tuple[Parameter, ...]
+    columns: Columns
     center: np.ndarray
     levels: Levels
-    structure: Any  # the distribution of its effects, or None
 
-    @property
-    def hypers(self) -> tuple[Parameter, ...]:
-        """The block's entries of theta, the weight parameters first."""
-        raise NotImplementedError
-
-    def on(self, tables: Tables) -> Block:
+    def on(self, tables: Tables) -> Self:
         """The same block on other tables."""
         raise NotImplementedError
 
     @property
-    def effects(self) -> int:
-        """Number of members with an effect."""
-        raise NotImplementedError
+    def blocks(self) -> dict[str, Block]:
+        """Itself."""
+        return {self.name: self}
+
+    @property
+    def reported(self) -> tuple[Parameter, ...]:
+        """Coefficients of covariates or features, then those of members without pooling."""
+        return self.parameters + (self.structure.coefficients if self.structure else ())
+
+    @property
+    def centers(self) -> dict[str, float]:
+        """Means at the starting weights, where they were subtracted."""
+        return {p.name: float(c) for p, c in zip(self.parameters, self.center, strict=False)}
+
+    @property
+    def filled(self) -> int:
+        """Groups with a member."""
+        return int(np.count_nonzero(np.diff(self.memberships.start)))
+
+    @property
+    def informed(self) -> bool:
+        """Whether it has a covariate or a feature, with an estimated or a known coefficient."""
+        return bool(self.parameters) or len(self.columns.known) > 0
+
+    def covariates_of_memberships(self, theta: np.ndarray, coefficients: np.ndarray) -> np.ndarray | None:
+        """Covariates times their coefficients (draws, memberships), before the weights; None without such a sum.
+
+        Parameters
+        ----------
+        theta, coefficients : (draws, k) arrays
+            The block's own.
+        """
+        return None
+
+    def _weights_in_words(self) -> str:
+        return f"w_{self.name}[i,j] = {to_text(self.expression.node)}, normalize = {self.rule}"
 
     @property
     def memberships(self) -> Memberships:
@@ -209,14 +249,6 @@ class Block:
         """Weights (m,) at the block's theta; their derivatives are in ``room["d_w"]``."""
         self.weighing.weigh(theta, room)
         return room["w"]
-
-    def total_scale(self, theta: np.ndarray) -> float:
-        """The constant of ``normalize=total`` at the block's theta (prediction keeps it)."""
-        return self.weighing.total_scale(theta)
-
-    def with_scale(self, scale: float) -> Self:
-        """The same block with a given constant for ``normalize=total``."""
-        return replace(self, weighing=replace(self.weighing, scale=scale))  # type: ignore[type-var]
 
     def held(self, old: Self, theta: np.ndarray) -> Self:
         """The same block with the constant that `old`, on the tables of the fit, has at the block's theta."""

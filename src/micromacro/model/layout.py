@@ -1,0 +1,139 @@
+"""Where theta and x are: one object that everybody asks.
+
+By number of a part as in :class:`~micromacro.latent.places.Places`, which the latent system shares; by the name of a
+term; and as the parameters of the tables, which are theta and the coefficients of x in another order and on the
+user's scale.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+
+from ..effects.base import Effects
+from ..latent.places import Places
+from ..latent.system import System
+from ..parameters import CLASSES, Parameter
+
+ORDER = ("w", "aggregate", "sd", "cor", "rho", "scale", "sigma", "shape", "phi", "nu", "cut")
+"""Classes of entries of theta in the order of the tables; what is not among them comes last."""
+
+
+class Layout(Places):
+    """The entries of theta and x of a system, by part, by term and as parameters of the tables.
+
+    Parameters
+    ----------
+    system : System
+    """
+
+    def __init__(self, system: System):
+        family = system.places.family
+        super().__init__(system.parts, family.stop - family.start, system.places.rows_part is not None)
+        self._hypers = system.hypers
+        self._linear = system.coefficients
+
+    # -- terms by name -----------------------------------------------------------------------------------------------
+
+    @cached_property
+    def structures(self) -> dict[str, tuple[int, Effects]]:
+        """Effects of each term that has any (of members or units), with the number of its part, by its name."""
+        found = ((k, p, p.structure) for k, p in enumerate(self.parts) if p.has_effects)
+        return {p.name: (k, structure) for k, p, structure in found if structure is not None}
+
+    @cached_property
+    def pooled(self) -> dict[str, tuple[int, Effects]]:
+        """Those whose effects have a distribution."""
+        return {name: found for name, found in self.structures.items() if self.parts[found[0]].pooled}
+
+    def effects_name(self, name: str) -> str:
+        """The part that has the effects of a block or unit: blocks whose effects belong together have one."""
+        return next((p.name for p in self.parts if name in p.effect_names), name)
+
+    # -- parameters of the tables ------------------------------------------------------------------------------------
+
+    @cached_property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """All parameters in the order of the tables: coefficients, weights, sds, the family's own."""
+        coefficients = [p for k in self.terms for p in self.parts[k].reported]
+        rest = [p for p in self._hypers if not p.linear]
+        kinds = (*ORDER, *(kind for kind in CLASSES if kind not in ORDER))
+        of_rows = () if self.rows_part is None else self.parts[self.rows_part].coefficients
+        return (*coefficients, *sorted(rest, key=lambda p: kinds.index(p.kind)), *of_rows)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Names of all parameters, as in every table."""
+        return tuple(p.name for p in self.parameters)
+
+    @cached_property
+    def centers(self) -> np.ndarray:
+        """What was subtracted from the column of each coefficient, aligned with `parameters` (else zero)."""
+        found = centers_of(self.parts)
+        return np.array([found.get(n, 0.0) for n in self.names])
+
+    @cached_property
+    def collector(self) -> np.ndarray:
+        """Matrix from (theta, coefficients of x) to `parameters`: a permutation, and the intercept's shift."""
+        have = [p.name for p in (*self._hypers, *self._linear)]
+        out = np.zeros((len(self.names), len(have)))
+        for row, name in enumerate(self.names):
+            out[row, have.index(name)] = 1.0
+        if "Intercept" in self.names:
+            row = self.names.index("Intercept")
+            for name, center in zip(self.names, self.centers, strict=True):
+                if center:
+                    out[row, have.index(name)] -= center
+        return out
+
+    def collect(self, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """All parameters on their natural scale, the intercept at zero covariates.
+
+        Parameters
+        ----------
+        theta : (..., q) array
+        x : (..., size) array
+            In natural order.
+
+        Returns
+        -------
+        (..., parameters) array
+            In the order of `names`.
+        """
+        return np.concatenate([self.reported(theta), x[..., self.kept :]], axis=-1) @ self.collector.T
+
+    def reported(self, theta: np.ndarray) -> np.ndarray:
+        """Theta (..., q) as tables report it: correlations where the engines have partial ones."""
+        return self._by_structure(theta, "reported")
+
+    def given(self, reported: np.ndarray) -> np.ndarray:
+        """The inverse of :meth:`reported` for one (q,) array; nan where there is no such theta."""
+        return self._by_structure(reported, "given")
+
+    def _by_structure(self, theta: np.ndarray, how: str) -> np.ndarray:
+        out = theta
+        for k, structure in self.structures.values():
+            own = self.effect_theta(k)
+            before = theta[..., own]
+            after = structure.reported(before) if how == "reported" else structure.given(before)
+            if after is not before:
+                out = out.copy() if out is theta else out
+                out[..., own] = after
+        return out
+
+    def reported_slope(self, theta: np.ndarray) -> np.ndarray:
+        """Derivative (q, q) of :meth:`reported` at theta."""
+        out = np.eye(len(theta))
+        for k, p in enumerate(self._hypers):
+            if p.kind == "cor":
+                h = min(1e-5, 0.5 * max(1.0 - abs(theta[k]), 1e-9))
+                up, down = theta.copy(), theta.copy()
+                up[k], down[k] = theta[k] + h, theta[k] - h
+                out[:, k] = (self.reported(up) - self.reported(down)) / (2.0 * h)
+        return out
+
+
+def centers_of(parts: tuple) -> dict[str, float]:
+    """What was subtracted from the column of each coefficient that has one."""
+    return {name: center for part in parts for name, center in part.centers.items()}
