@@ -12,8 +12,9 @@ import pytest
 
 import micromacro as mm
 from micromacro.engines.joint import group_log_likelihood, linear_predictor, log_joint
-from micromacro.engines.nuts.density import Joint, Weights, constrain, limits, log_prior, unconstrain
+from micromacro.engines.nuts.density import Joint, constrain, limits, log_prior, unconstrain
 from micromacro.engines.nuts.engine import double_precision
+from micromacro.engines.nuts.weights import Weights
 from micromacro.errors import EngineError
 from micromacro.families.registry import FAMILIES
 from micromacro.numerics import tape

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 import numpy as np
 
-from ..effects.base import Effects
 from ..parameters import Parameter
-from ..table.levels import Levels
-from ..table.memberships import Tables
+
+if TYPE_CHECKING:  # the latent system needs no labels; its protocol only names their types
+    from ..effects.base import Effects
+    from ..table.levels import Levels
+    from ..table.memberships import Tables
 
 
 class Structure(Protocol):

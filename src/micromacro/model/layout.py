@@ -51,6 +51,10 @@ class Layout(Places):
         """The part that has the effects of a block or unit: blocks whose effects belong together have one."""
         return next((p.name for p in self.parts if name in p.effect_names), name)
 
+    def has_effects(self, name: str) -> bool:
+        """Whether a block or unit has effects, its own or together with other blocks."""
+        return self.effects_name(name) in self.structures
+
     # -- parameters of the tables ------------------------------------------------------------------------------------
 
     @cached_property

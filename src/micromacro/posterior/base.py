@@ -228,8 +228,8 @@ class Posterior(ABC):
     def block(self, name: str) -> tuple[int, Block]:
         """A member block and its number among the parts."""
         for index, part in enumerate(self.specification.system.parts):
-            if isinstance(part, Block) and part.name == name:
-                return index, part
+            if name in part.blocks:
+                return index, part.blocks[name]
         raise KeyError(name)
 
 

@@ -13,7 +13,6 @@ import pandas as pd
 from ..errors import ModelError
 from ..model.specification import Specification
 from ..results.labels import effect_index
-from ..terms.member.weighing import Block
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,8 +80,8 @@ def simulate(
         own = specification.own(thetas[d], x_draws[d])
         outcome[d] = specification.outcomes(etas[d], own, rng)
         for k, part in enumerate(system.parts):
-            if isinstance(part, Block):
-                weights[part.name].append(part.weights(thetas[d][system.places.theta(k)], room.scratch[k]).copy())
+            for name, block in part.blocks.items():
+                weights[name].append(block.weights(thetas[d][system.places.theta(k)], room.scratch[k]).copy())
     stacked = {name: np.stack(w) for name, w in weights.items()}
     return _pack(specification, Simulated(outcome, etas, table, thetas, x_draws, stacked), skipped)
 

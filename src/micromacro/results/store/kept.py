@@ -17,12 +17,11 @@ LEVEL = 0.95
 def tables_of(fit: Fitted, with_data: bool) -> dict[str, Any]:
     """The tables of a fit as plain values; weights, which list the memberships, only `with_data`."""
     s = fit.specification
-    effects = [p.name for p in s.system.parts if p.effects]
     out: dict[str, Any] = {
         "report": fit.report(),
         "summary": frame_to_plain(fit.summary(LEVEL)),
-        "effects": {name: frame_to_plain(fit.random_effects(name, LEVEL)) for name in effects},
-        "components": frame_to_plain(fit.variance_components(LEVEL)) if s.system.kept else None,
+        "effects": {name: frame_to_plain(fit.random_effects(name, LEVEL)) for name in s.structures},
+        "components": frame_to_plain(fit.variance_components(LEVEL)) if s.layout.pooled else None,
         "covariance": fit.posterior.covariance,
         "loglik": fit.posterior.figures.get("loglik"),
         "weights": None,

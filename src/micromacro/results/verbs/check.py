@@ -81,12 +81,10 @@ def check(specification: Specification) -> Check:
     """Look through a model for what its data cannot tell apart; see ``Model.check``."""
     found: list[Finding] = []
     layout, ids = specification.layout, specification.tables.group_levels
-    with_effects = {name for part in specification.system.parts for name in part.effect_names}
-    pooled = {name for k, _ in layout.pooled.values() for name in specification.system.parts[k].effect_names}
     for name, block in specification.members.items():
-        if name in pooled:
+        if layout.effects_name(name) in layout.pooled:
             found += _members(block, ids.values if ids else None)
-        found += _weights(block, block.informed or name in with_effects)
+        found += _weights(block, block.informed or layout.has_effects(name))
     reached = _reached(specification)
     for each in reached:
         found += _singles(each, specification)

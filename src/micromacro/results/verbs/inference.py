@@ -209,7 +209,7 @@ def _unidentified(larger: Specification, smaller: Specification) -> list[Note]:
     lost = []
     for name, part in larger.members.items():
         under = smaller.members.get(name)
-        gone = under is None or (not under.effects and not under.parameters)
+        gone = under is None or not (under.informed or smaller.layout.has_effects(name))
         if gone:
             lost += [p.name for p in part.hypers if p.kind in ("w", "aggregate") and not p.fixed]
     if not lost:

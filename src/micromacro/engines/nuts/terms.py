@@ -1,0 +1,82 @@
+"""Terms in the joint density: what each kind of part brings to the linear predictor.
+
+Written from the parts' data, apart from their kernels. A kind of term is a function of (part, theta, coefficients,
+reach) and a row of :data:`TERMS`: theta is what the part's methods take, reach the effect of each of its memberships
+(:mod:`.effects`), zero without effects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ...errors import EngineError
+from ...latent.part import Part
+from ...terms.fixed import FixedPart
+from ...terms.member.feature_part import FeatureColumns, FeaturePart, InteractionPart
+from ...terms.member.roles import RolesPart
+from ...terms.member.term import MemberPart
+from ...terms.unit import UnitPart
+from .features import feature_columns
+from .weights import Weights
+
+Array = Any  # a JAX array, or a tracer of one
+
+
+def summand(part: Part, theta: Array, coefficients: Array, reach: Array) -> Array:
+    """What a part brings to the linear predictor of each group (groups,)."""
+    if type(part) not in TERMS:
+        raise EngineError(f'engine="nuts" does not know the term {part.name!r}: use engine="mcmc"')
+    return TERMS[type(part)](part, theta, coefficients, reach)
+
+
+def fixed_terms(part: FixedPart, theta: Array, coefficients: Array, _reach: Array) -> Array:
+    """Group-level covariates times their coefficients, estimated, loose and known."""
+    c, matrix = part.columns, part.matrix
+    intercept: Any = 0.0
+    if part.intercept and part.loose_intercept:
+        intercept, theta = theta[0], theta[1:]
+    elif part.intercept:
+        intercept, coefficients = coefficients[0], coefficients[1:]
+    return intercept + matrix[:, c.inside] @ coefficients + matrix[:, c.outside] @ theta + matrix[:, c.given] @ c.known
+
+
+def member_block(part: MemberPart, theta: Array, coefficients: Array, effect: Array) -> Array:
+    """Sum over the members of w (covariates times coefficients + effect), covariates centred as the part says."""
+    c, p, weights = part.columns, len(part.weight_parameters), Weights(part.weighing)
+    loose = theta[len(theta) - len(c.loose) :]
+    coefficients = coefficients[: len(c.linear)]
+    reach = effect + coefficients @ part.x[c.inside] + loose @ part.x[c.outside] + c.known @ part.x[c.given]
+    middle = coefficients @ part.center[c.inside] + loose @ part.center[c.outside]
+    return weights.sums(weights(theta[:p]) * reach) - middle
+
+
+def features(part: FeatureColumns, theta: Array, coefficients: Array, _reach: Array) -> Array:
+    """Features of a block, or products of them, times their coefficients."""
+    return feature_columns(part, theta, coefficients, Weights)
+
+
+def unit(_part: UnitPart, _theta: Array, _coefficients: Array, reach: Array) -> Array:
+    """The effect of the group's unit."""
+    return reach
+
+
+def roles(part: RolesPart, theta: Array, _coefficients: Array, reach: Array) -> Array:
+    """Sum over the blocks, and in each over its members, of weight times effect."""
+    eta: Any = 0.0
+    at = 0
+    for weighing, own in zip(part.weighings, part.weight_theta(theta), strict=True):
+        weights, size = Weights(weighing), len(weighing.memberships.group)
+        eta = eta + weights.sums(weights(own) * reach[at : at + size])
+        at += size
+    return eta
+
+
+TERMS: dict[type, Callable[[Any, Array, Array, Array], Array]] = {
+    FixedPart: fixed_terms,
+    MemberPart: member_block,
+    FeaturePart: features,
+    InteractionPart: features,
+    RolesPart: roles,
+    UnitPart: unit,
+}
