@@ -163,7 +163,7 @@ def dense_effects(fit):
     s = system.symbolic
     A = np.zeros((system.groups, system.size))
     A[np.repeat(np.arange(system.groups), np.diff(s.row_start)), s.order[s.columns]] = room.values
-    levels = [A[:, fit.specification.latent_place(k)] for k, p in enumerate(system.parts) if p.effects]
+    levels = [A[:, fit.specification.layout.latents(k)] for k, p in enumerate(system.parts) if p.effects]
     return levels, A[:, system.kept :] @ optimum.x[system.kept :]
 
 

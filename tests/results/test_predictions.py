@@ -130,7 +130,7 @@ def draw_by_draw(oracle, mcmc, new):
     """Linear predictors of the draws without unseen effects, and the variance of those."""
     theta, _ = mcmc.posterior.thinned(2000)
     system = mcmc.specification.system
-    places = {name: mcmc.specification.latent_place(k) for name, (k, _) in mcmc.specification.structures.items()}
+    places = {name: mcmc.specification.layout.latents(k) for name, (k, _) in mcmc.specification.structures.items()}
     x = mcmc._outcome.draws.x.reshape(-1, system.size)
     beta = mcmc.posterior.draws.reshape(-1, 7)[:, :3]
     eta, extra = [], []

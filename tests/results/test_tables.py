@@ -193,7 +193,7 @@ def test_effects_of_draws_are_their_moments(mcmc):
     assert table["mean"].to_numpy() == pytest.approx(draws.mean(0))
     assert table["sd"].to_numpy() == pytest.approx(draws.std(0, ddof=1))
     sd = mcmc.posterior.draws[..., 4]
-    raw = mcmc._outcome.draws.x[..., mcmc.specification.latent_place(place)]
+    raw = mcmc._outcome.draws.x[..., mcmc.specification.layout.latents(place)]
     assert mcmc.posterior.effect_draws(place) == pytest.approx(raw * sd[..., None])
 
 

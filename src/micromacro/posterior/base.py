@@ -217,10 +217,6 @@ class Posterior(ABC):
 
     # -- the parts -----------------------------------------------------------------------------------------------------
 
-    def structure_place(self, part: int) -> slice:
-        """Where theta of a part's effects is."""
-        return self.specification.system.structure_theta(part)
-
     def structure(self, part: int) -> Effects:
         """The effects of a part."""
         return dict(self.specification.structures.values())[part]

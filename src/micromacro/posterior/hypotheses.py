@@ -54,7 +54,7 @@ def prior_density(specification: Specification, statement: Statement) -> tuple[f
         return math.nan, "the prior density is known for linear expressions only"
     constant, slope = linear
     if "Intercept" in names and slope[names.index("Intercept")]:  # its prior is on its value at mean covariates
-        slope = slope - slope[names.index("Intercept")] * specification.centers
+        slope = slope - slope[names.index("Intercept")] * specification.layout.centers
     parts = [(p, c) for p, c in zip(specification.parameters, slope, strict=True) if c]
     fixed = [p.name for p, _ in parts if p.fixed]
     if fixed:

@@ -76,8 +76,8 @@ class Maximum(Posterior):
         """The inverse joint Hessian (parameters, parameters); nan on a boundary."""
         optimum = self.optimum
         q = len(optimum.theta)
-        collector = self.specification.collector.copy()
-        collector[:, :q] = collector[:, :q] @ self.specification.reported_slope(optimum.theta)
+        collector = self.specification.layout.collector.copy()
+        collector[:, :q] = collector[:, :q] @ self.specification.layout.reported_slope(optimum.theta)
         out = collector @ optimum.covariance @ collector.T
         missing = np.isnan(optimum.variance(collector)) | self.ended
         out[missing] = np.nan
@@ -181,7 +181,7 @@ class Maximum(Posterior):
         :math:`d'Vd` with :math:`d = d(Tx)/d\theta`.
         """
         optimum, structure = self.optimum, self.structure(part)
-        place, own = self.specification.latent_place(part), self.structure_place(part)
+        place, own = self.specification.layout.latents(part), self.specification.layout.effect_theta(part)
         theta, x = optimum.theta[own], optimum.x[place]
         matrix = structure.natural(theta)
         slope = matrix @ optimum.x_slope[place]
@@ -223,7 +223,7 @@ class Maximum(Posterior):
     def weights(self, name: str, ci: float, other: Block | None = None) -> Numbers:
         """Weights of a block at the maximum, those that cannot be negative with intervals from zero."""
         index, part = self.block(name)
-        where = self.specification.system.theta_of(index)
+        where = self.specification.system.places.theta(index)
         theta, p = self.optimum.theta[where], len(part.weight_parameters)
         if other is None:
             room = part.weighing.scratch()
@@ -285,7 +285,7 @@ class Maximum(Posterior):
             return of_draws(made, ci)
         middle, se = (a[0] for a in self.delta(mean))
         if self.specification.family.conjugate:
-            sigma = self.optimum.theta[self.specification.system.family_start]
+            sigma = self.optimum.theta[self.specification.layout.family.start]
             return of_normal(middle, np.sqrt(se**2 + sigma**2), ci)
         low, high = quantiles(made, ci)
         return Numbers(middle * trials, made.std(axis=0, ddof=1), low, high, made)

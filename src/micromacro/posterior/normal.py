@@ -44,7 +44,7 @@ def normal_draws(outcome: Outcome, optimum: Optimum, draws: int, rng: np.random.
         for attempt in range(200):
             delta = root @ rng.standard_normal(root.shape[1])
             thetas[d] = _moved(specification, optimum, delta[:q])
-            if specification.family.possible(thetas[d][system.family_start :]):
+            if specification.family.possible(thetas[d][system.places.family]):
                 break
             if attempt == 199:
                 raise EngineError(
@@ -76,8 +76,8 @@ class _Scale:
 
     def __init__(self, specification: Specification, optimum: Optimum, part: int, structure: Effects):
         self.structure = structure
-        self.place = specification.latent_place(part)
-        self.own = specification.system.structure_theta(part)
+        self.place = specification.layout.latents(part)
+        self.own = specification.system.places.effect_theta(part)
         theta, at, boundary = optimum.theta[self.own], optimum.x[self.place], optimum.boundary[self.own]
         self.matrix = self.structure.natural(theta)
         count = len(self.structure.labels()[0][1])

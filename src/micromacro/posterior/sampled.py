@@ -131,8 +131,8 @@ class Sampled(Posterior):
     def effect_draws(self, part: int) -> np.ndarray:
         """Effects (chain, draw, effects) on the scale of the linear predictor, in the order of their labels."""
         structure = self.structure(part)
-        x = self.made.x[..., self.specification.latent_place(part)]
-        theta = self.made.theta[..., self.structure_place(part)]
+        x = self.made.x[..., self.specification.layout.latents(part)]
+        theta = self.made.theta[..., self.specification.layout.effect_theta(part)]
         made = [structure.natural(t) @ v for t, v in zip(_flat(theta), _flat(x), strict=True)]
         return np.array(made).reshape(*x.shape[:2], -1)
 
@@ -143,7 +143,7 @@ class Sampled(Posterior):
     def weight_draws(self, name: str, most: int = 1000, other: Block | None = None) -> np.ndarray:
         """Weights of a block (draws, memberships), or of `other`, the same block on other tables."""
         index, part = self.block(name)
-        where = self.specification.system.theta_of(index)
+        where = self.specification.system.places.theta(index)
         theta, _ = self.thinned(most)
         if other is not None:
             return np.stack([weights_there(part, other, t[where]) for t in theta])

@@ -15,7 +15,6 @@ import numpy as np
 
 from ..effects.base import Effects
 from ..model.specification import Specification
-from ..terms.member.term import MemberPart
 
 
 def variances(specification: Specification, theta: np.ndarray) -> np.ndarray:
@@ -28,8 +27,8 @@ def variances(specification: Specification, theta: np.ndarray) -> np.ndarray:
         part = system.parts[k]
         row, latent, _ = structure.places
         values = system.values_of(k, room)[-len(row) :]
-        brought = structure.variance(theta[specification.system.structure_theta(k)], row, latent, values)
-        out.append(float(brought.sum()) / filled)
+        brought = structure.variance(theta[specification.system.places.effect_theta(k)], row, latent, values)
+        out.append(float(brought.sum()) / part.filled)
     rest = link_variance(specification, theta)
     return np.array(out if rest is None else [*out, rest])
 
@@ -45,19 +44,19 @@ def shares(v: np.ndarray, axis: int) -> np.ndarray:
 
 def random_parts(specification: Specification) -> list[tuple[int, Effects]]:
     """Effects with a distribution, with the number of their part."""
-    return [(k, s) for k, s in specification.structures.values() if not s.coefficients]
+    return list(specification.layout.pooled.values())
 
 
 def link_variance(specification: Specification, theta: np.ndarray) -> float | None:
     """Variance of the outcome given the linear predictor, on the link scale; None where none is agreed on."""
     s = specification
-    own = theta[s.system.family_start :]
+    own = theta[s.system.places.family]
     return s.family.link_variance(own, float(np.mean(s.outcome)))
 
 
 def levels(specification: Specification) -> list[str]:
     """Names of the levels with effects; the residual last."""
-    names = [structure.name for _, structure in random_parts(specification)]
+    names = list(specification.layout.pooled)
     theta = np.array([p.start for p in specification.system.hypers])
     return names if link_variance(specification, theta) is None else [*names, "residual"]
 
@@ -65,5 +64,5 @@ def levels(specification: Specification) -> list[str]:
 def sds(specification: Specification, theta: np.ndarray, v: np.ndarray) -> np.ndarray:
     """Standard deviation of one effect of each level (levels,), nan with slopes; of the residual, from `v`."""
     system = specification.system
-    out = [s.spread(theta[system.structure_theta(k)]) for k, s in random_parts(specification)]
+    out = [s.spread(theta[system.places.effect_theta(k)]) for k, s in random_parts(specification)]
     return np.array([*out, *np.sqrt(v[len(out) :])])

@@ -123,7 +123,7 @@ def _curve(fit: Fitted, index: int, part: Block, covariate: str, grid: np.ndarra
     """The weight of one member of a group of `size` as its covariate moves, the others' at their means."""
     function = _WeightFunction(part, covariate, grid, size)
     posterior = fit.posterior
-    where = posterior.specification.system.theta_of(index)
+    where = posterior.specification.system.places.theta(index)
     line = posterior.numbers_of(lambda theta: function(theta[where]), ci, most=500)
     return line if part.rule == "none" else line.bounded(0.0)
 
