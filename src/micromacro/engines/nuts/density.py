@@ -78,8 +78,7 @@ class Joint:
             steps = x[self.system.places.effects(len(self.system.parts) - 1)]
             walk = jnp.cumsum(theta[self.system.places.theta(len(self.system.parts) - 1)][0] * steps)
             hazards = hazards[0] + jnp.concatenate([jnp.zeros(1), walk])
-        family: Any = s.family
-        return family.group_density(s.response.values, eta, hazards, jnp)
+        return s.family.group_density(s.response.values, eta, hazards, jnp, _special())
 
     def log_prior_effects(self, theta: Array, x: Array) -> Array:
         """Log prior density of the latent effects of all parts, with all constants."""

@@ -29,7 +29,7 @@ class Weights:
     """The weights of a member block as a function of its weight parameters.
 
     The tape is read while JAX traces, operation by operation. Functions that need members in order work on a table
-    with a row a group, filled up with infinities.
+    with a row per group, filled up with infinities.
     """
 
     def __init__(self, part: Block | Weighing):
