@@ -9,6 +9,9 @@ from __future__ import annotations
 import sys
 import warnings
 
+_AROUND = 100
+"""How many characters of a very long formula are shown before and after the place that an error marks."""
+
 
 class MicromacroError(Exception):
     """Base of all errors that micromacro raises on purpose."""
@@ -47,7 +50,17 @@ class FormulaError(MicromacroError):
         line_stop = len(self.text) if line_stop < 0 else line_stop
         line = self.text[line_start:line_stop]
         width = max(1, min(stop, line_stop + 1) - start)
-        return f"{self.message}\n\n    {line}\n    {' ' * (start - line_start)}{'^' * width}"
+        line, place = _clipped(line, start - line_start)
+        return f"{self.message}\n\n    {line}\n    {' ' * place}{'^' * min(width, len(line) + 1 - place)}"
+
+
+def _clipped(line: str, place: int) -> tuple[str, int]:
+    """A line of a formula, of a very long one what stands around the place, and where the place is in it."""
+    first = max(0, place - _AROUND)
+    if len(line) <= 2 * _AROUND:
+        return line, place
+    before, after = "... " if first else "", " ..." if place + _AROUND < len(line) else ""
+    return f"{before}{line[first : place + _AROUND]}{after}", place - first + len(before)
 
 
 class DataError(MicromacroError):

@@ -165,7 +165,9 @@ def test_a_column_may_share_the_name_of_a_function_in_weights(data):
     assert block.expression.parameters == ("b",)
 
 
-def test_a_column_may_share_the_name_of_a_function_in_a_fixed_term_but_not_beside_the_function(data):
+def test_a_column_may_share_the_name_of_a_function_in_a_fixed_term_beside_the_function_too(data):
     assert mm.Model("y ~ log + log:x", data).specification.system.parts[0].design.names == ("log", "log:x")
-    with pytest.raises(mm.FormulaError, match="cannot be evaluated"):
-        _ = mm.Model("y ~ log(x):log", data).specification
+    model = mm.Model("y ~ log(x):log", data).specification
+    column = (np.log(data["x"]) * data["log"])[model.tables.order]
+    assert model.system.parts[0].design.names == ("log(x):log",)
+    np.testing.assert_allclose(model.system.parts[0].matrix[:, 0], column - column.mean(), atol=1e-12)

@@ -38,13 +38,46 @@ MEMBERWISE = ("rank", "largest", "smallest")
 #: Whole weight expressions with one named coefficient for each covariate.
 READY_MADE = ("power", "logistic", "softmax")
 
-#: What formulaic may be asked to evaluate; all are its own, none reaches outside.
-WILKINSON = frozenset(
-    "C I log log10 log2 log1p exp expm1 exp2 sqrt abs sin cos tan poly bs cr cs cc scale center".split()
-)
+#: Functions of covariates that work row by row; they may stand in each other.
+ROWWISE = frozenset("I log log10 log2 log1p exp expm1 exp2 sqrt abs sin cos tan scale center".split())
 
-#: Contrasts that may stand as an argument of C().
-CONTRASTS = frozenset(f"contr.{name}" for name in "treatment SAS sum helmert diff poly".split())
+#: Functions of covariates that make several columns of one expression; they stand alone or in a product of terms.
+SEVERAL = frozenset("C poly bs cr cs cc".split())
+
+#: What formulaic may be asked to evaluate; all are its own, none reaches outside.
+WILKINSON = ROWWISE | SEVERAL
+
+#: Most that a degree, or a number of degrees of freedom, may be.
+HIGHEST = 1000
+
+#: What an argument may be: "whole" (a number from 0 to `HIGHEST`), "flag" (1 or 0), "number", "level" (a number or
+#: text), "contrasts", or one of some words.
+Kind = str | tuple[str, ...]
+
+_BEYOND = ("raise", "clip", "na", "zero", "extend")
+_BOUNDS: dict[str, Kind] = {"lower_bound": "number", "upper_bound": "number"}
+_CUBIC: dict[str, Kind] = {"df": "whole", **_BOUNDS, "constraints": ("center",), "extrapolation": _BEYOND}
+
+#: Arguments of the functions of covariates after the first, the expression; how many of them may do without a name.
+ARGUMENTS: dict[str, tuple[dict[str, Kind], int]] = {
+    "C": ({"contrasts": "contrasts", "spans_intercept": "flag"}, 1),
+    "scale": ({"center": "flag", "scale": "flag", "ddof": "number"}, 3),
+    "poly": ({"degree": "whole", "raw": "flag"}, 2),
+    "bs": ({"df": "whole", "degree": "whole", "include_intercept": "flag", **_BOUNDS, "extrapolation": _BEYOND}, 1),
+    "cr": (_CUBIC, 1),
+    "cs": (_CUBIC, 1),
+    "cc": (_CUBIC, 1),
+}
+
+#: Contrasts that may stand as an argument of C(), with their own arguments, all of which may do without a name.
+CONTRASTS: dict[str, dict[str, Kind]] = {
+    "contr.treatment": {"base": "level"},
+    "contr.SAS": {"base": "level"},
+    "contr.sum": {},
+    "contr.helmert": {"reverse": "flag", "scale": "flag"},
+    "contr.diff": {"backward": "flag"},
+    "contr.poly": {},
+}
 
 #: Functions that formulaic's own context lacks: names of NumPy functions to hand to it.
 FROM_NUMPY = ("log1p", "expm1", "sqrt", "abs", "sin", "cos", "tan")

@@ -8,8 +8,7 @@ from functools import reduce
 
 from ..errors import FormulaError
 from .nodes import Binary, Formula, Interaction, Name, Node, walk
-
-_Product = tuple[Node, ...]
+from .wilkinson import Product, atoms, products
 
 
 def split_interactions(formula: Formula, blocks: Mapping[str, str], columns: Collection[str]) -> Formula:
@@ -29,7 +28,7 @@ def split_interactions(formula: Formula, blocks: Mapping[str, str], columns: Col
         fixed terms.
     """
     fixed: list[tuple[str, Node]] = []
-    found: dict[tuple[str, ...], list[_Product]] = {}
+    found: dict[tuple[str, ...], dict[frozenset[Node], Product]] = {}
     spans: dict[tuple[str, ...], Node] = {}
     for sign, term in formula.fixed:
         if not _is_product(term, blocks, columns, formula.text):
@@ -40,17 +39,14 @@ def split_interactions(formula: Formula, blocks: Mapping[str, str], columns: Col
         for product in _expanded(term, blocks, formula.text):
             own = tuple(a.name for a in product if isinstance(a, Name) and a.name in blocks)
             rest = tuple(a for a in product if not (isinstance(a, Name) and a.name in blocks))
-            if len(set(own)) < len(own):
-                raise _error(f"block {own[0]!r} cannot be multiplied by itself", term, formula.text)
             if not own:
                 fixed.append(("+", reduce(_joined, rest)))
             elif len(own) > 1 or rest:
                 key = next((k for k in found if set(k) == set(own)), own)
                 spans.setdefault(key, term)
-                if rest not in found.setdefault(key, []):
-                    found[key].append(rest)
+                found.setdefault(key, {}).setdefault(frozenset(rest), rest)
     made = tuple(
-        Interaction(k, tuple(reduce(_joined, r) for r in rests if r), () in rests, spans[k].span)
+        Interaction(k, tuple(reduce(_joined, r) for r in rests.values() if r), frozenset() in rests, spans[k].span)
         for k, rests in found.items()
     )
     return replace(formula, fixed=tuple(fixed), interactions=made)
@@ -64,16 +60,9 @@ def _joined(left: Node, right: Node) -> Node:
     return Binary(":", left, right, left.span)
 
 
-def _atoms(node: Node) -> list[Node]:
-    """What the operators of Wilkinson's notation join in a term."""
-    if isinstance(node, Binary) and node.op in (":", "*", "+", "-", "/", "%"):
-        return [*_atoms(node.left), *_atoms(node.right)]
-    return [node]
-
-
 def _is_product(term: Node, blocks: Mapping[str, str], columns: Collection[str], text: str) -> bool:
     """Whether a term multiplies a block; a block's name alone, or one that means two things, is an error."""
-    named = [a for a in _atoms(term) if isinstance(a, Name) and a.name in blocks]
+    named = [a for a in atoms(term) if isinstance(a, Name) and a.name in blocks]
     if not named:
         hidden = [p for p in walk(term) if isinstance(p, Name) and p.name in blocks and p.name not in columns]
         if hidden:
@@ -96,20 +85,16 @@ def _is_product(term: Node, blocks: Mapping[str, str], columns: Collection[str],
     return True
 
 
-def _expanded(node: Node, blocks: Mapping[str, str], text: str) -> list[_Product]:
+def _expanded(node: Node, blocks: Mapping[str, str], text: str) -> tuple[Product, ...]:
     """A term as products of what cannot be taken apart."""
+    _check_operators(node, blocks, text)
+    return products([("+", node)], text, tuple(blocks))
+
+
+def _check_operators(node: Node, blocks: Mapping[str, str], text: str) -> None:
+    """Blocks may be multiplied, and added inside a product; nothing else."""
     if isinstance(node, Binary) and node.op in (":", "*", "+"):
-        left, right = _expanded(node.left, blocks, text), _expanded(node.right, blocks, text)
-        crossed = [(*a, *(b for b in q if b not in a)) if not _twice(a, q, blocks) else (*a, *q)
-                   for a in left for q in right]  # fmt: skip
-        if node.op == ":":
-            return crossed
-        return [*left, *right] if node.op == "+" else [*left, *right, *crossed]
-    if any(isinstance(p, Name) and p.name in blocks for p in _atoms(node)) and not isinstance(node, Name):
+        _check_operators(node.left, blocks, text)
+        _check_operators(node.right, blocks, text)
+    elif not isinstance(node, Name) and any(isinstance(p, Name) and p.name in blocks for p in atoms(node)):
         raise _error("a member block can be multiplied by : or * only", node, text)
-    return [(node,)]
-
-
-def _twice(left: _Product, right: _Product, blocks: Mapping[str, str]) -> bool:
-    """Whether a block stands on both sides."""
-    return any(isinstance(a, Name) and a.name in blocks and a in right for a in left)

@@ -166,9 +166,16 @@ def children(node: Node) -> tuple[Node, ...]:
 
 def walk(node: Node) -> Iterator[Node]:
     """A node and everything under it, in order of the text."""
-    yield node
-    for child in children(node):
-        yield from walk(child)
+    waiting = [node]
+    while waiting:
+        part = waiting.pop()
+        yield part
+        waiting.extend(reversed(children(part)))
+
+
+def size(node: Node) -> int:
+    """How many nodes there are under a node, with itself."""
+    return sum(1 for _ in walk(node))
 
 
 def names_in(node: Node) -> tuple[Name, ...]:

@@ -7,21 +7,18 @@ recognised as whole terms of the right-hand side only.
 
 from __future__ import annotations
 
-import difflib
-import math
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
 
 from ..errors import FormulaError
-from .nodes import Binary, Call, Fix, Formula, MemberCall, Name, Node, Number, Span, Text, Unary, UnitCall, walk
-from .tokens import Token, tokenize
-from .whitelist import SPECIAL
+from .nodes import Binary, Call, Formula, Name, Node, Number, Span, Text, Unary, children
+from .terms import Bar, sort_terms
+from .tokens import Token, Tokens
 
 _COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
-MEMBER_KEYWORDS = ("weights", "normalize", "aggregate", "effects", "name", "parameters")
-UNIT_KEYWORDS = ("effects", "name")
-NORMALIZE = ("total", "group", "none")
 _DEEPEST = 60
+_TALLEST = 100
+"""How many operations may stand in each other, or in a row: what reads a tree goes down by calls."""
+_LONG_SUM, _SHORT_SUM = 64, 16
 
 
 def parse_formula(text: str) -> Formula:
@@ -34,8 +31,15 @@ def parse_formula(text: str) -> Formula:
     """
     if not isinstance(text, str):
         raise FormulaError(f"the formula must be text, not {type(text).__name__}")
-    parser = _Parser(text)
-    if not any(t.text == "~" for t in parser.tokens):
+    try:
+        return _formula(_Parser(text))
+    except RecursionError:  # the caller's own stack was nearly full
+        raise FormulaError("this formula is nested too deeply for the calls that are under way already") from None
+
+
+def _formula(parser: _Parser) -> Formula:
+    text = parser.text
+    if "~" not in text:
         raise FormulaError(
             "a formula has the form outcome ~ terms, but there is no ~", text, 0, max(len(text.rstrip()), 1)
         )
@@ -43,7 +47,9 @@ def parse_formula(text: str) -> Formula:
     parser.expect("~", "after the outcome")
     terms = parser.signed_terms()
     parser.end()
-    return _sorted(text, outcome, terms)
+    for node in (outcome, *_nodes_of(terms)):
+        _check_height(node, text)
+    return sort_terms(text, outcome, terms)
 
 
 def parse_expression(text: str) -> Node:
@@ -51,16 +57,31 @@ def parse_expression(text: str) -> Node:
     parser = _Parser(text)
     node = parser.expression()
     parser.end()
+    _check_height(node, text)
     return node
 
 
-class _Bar:
-    """``(terms | unit)`` as a term, before it is turned into a UnitCall."""
+def _nodes_of(terms: list[tuple[str, Node | Bar]]) -> Iterator[Node]:
+    """The nodes of terms, those of unit terms too."""
+    for _, term in terms:
+        if isinstance(term, Bar):
+            yield from _nodes_of(term.terms)
+            yield term.unit
+        else:
+            yield term
 
-    __slots__ = ("double", "span", "terms", "unit")
 
-    def __init__(self, terms: list[tuple[str, Any]], unit: Node, double: bool, span: Span):
-        self.terms, self.unit, self.double, self.span = terms, unit, double, span
+def _check_height(node: Node, text: str) -> None:
+    """Refuse a tree that is too tall, without calls that go down it."""
+    waiting = [(node, 1)]
+    while waiting:
+        part, height = waiting.pop()
+        if height > _TALLEST:
+            raise FormulaError(
+                f"this term joins more than {_TALLEST} operations in a row: compute a part of it beforehand",
+                text, node.span.start, node.span.stop,
+            )  # fmt: skip
+        waiting.extend((child, height + 1) for child in children(part))
 
 
 class _Parser:
@@ -68,7 +89,7 @@ class _Parser:
 
     def __init__(self, text: str):
         self.text = text
-        self.tokens = tokenize(text)
+        self.tokens = Tokens(text)
         self.at = 0
         self.depth = 0
 
@@ -108,9 +129,9 @@ class _Parser:
 
     # -- terms -------------------------------------------------------------------------------------------------------
 
-    def signed_terms(self) -> list[tuple[str, Node | _Bar]]:
+    def signed_terms(self) -> list[tuple[str, Node | Bar]]:
         """Terms joined by + and -; ``(... | unit)`` may be one of them."""
-        out: list[tuple[str, Node | _Bar]] = []
+        out: list[tuple[str, Node | Bar]] = []
         sign = "+"
         if self.is_op("+", "-"):
             sign = self.take().text
@@ -120,7 +141,7 @@ class _Parser:
                 return out
             sign = self.take().text
 
-    def term(self) -> Node | _Bar:
+    def term(self) -> Node | Bar:
         """One term of a right-hand side."""
         if self.is_op("("):
             bar = self.bar()
@@ -128,25 +149,29 @@ class _Parser:
                 return bar
         return self.comparison_free()
 
-    def bar(self) -> _Bar | None:
+    def bar(self) -> Bar | None:
         """A unit term, if the parenthesis at this place holds a bar at its own level."""
         depth, k = 0, self.at
         while self.tokens[k].kind != "end":
             t = self.tokens[k]
             depth += (t.text == "(") - (t.text == ")") if t.kind == "op" else 0
-            if depth == 0:
+            if depth == 0 or depth > _DEEPEST:
                 return None
             if depth == 1 and t.kind == "op" and t.text in ("|", "||"):
                 break
             k += 1
         else:
             return None
+        self._deeper()
         start = self.take().start
         terms = self.signed_terms()
+        if not self.is_op("|", "||"):
+            raise self.error(f"expected a term or |, found {self.token.text!r}")
         double = self.take().text == "||"
         unit = self.comparison_free()
         self.expect(")", "to close the unit term")
-        return _Bar(terms, unit, double, self.span(start))
+        self.depth -= 1
+        return Bar(terms, unit, double, self.span(start))
 
     # -- expressions -------------------------------------------------------------------------------------------------
 
@@ -163,7 +188,15 @@ class _Parser:
         return Binary(op, left, right, self.span(start))
 
     def sum(self) -> Node:
-        return self._left(self.product, ("+", "-"))
+        """Terms joined by + and -; long sums become sums of short ones, so that no tree is tall."""
+        start = self.token.start
+        terms = [("+", self.product(), self.span(start))]
+        while self.is_op("+", "-"):
+            sign, begin = self.take().text, self.token.start
+            terms.append((sign, self.product(), self.span(begin)))
+        while len(terms) > _LONG_SUM:
+            terms = [_joined(terms[k : k + _SHORT_SUM]) for k in range(0, len(terms), _SHORT_SUM)]
+        return _joined(terms)[1]
 
     def comparison_free(self) -> Node:
         """A term: everything that binds tighter than + and -."""
@@ -269,244 +302,11 @@ class _Parser:
         return Call(name.text, tuple(args), tuple(keywords), self.span(name.start))
 
 
-# -- from terms to a formula -------------------------------------------------------------------------------------------
-
-
-def _sorted(text: str, outcome: Node, terms: list[tuple[str, Node | _Bar]]) -> Formula:
-    """Sort the terms of a right-hand side by kind."""
-    _check_plain(outcome, text)
-    fixed: list[tuple[str, Node]] = []
-    members: list[MemberCall] = []
-    units: list[UnitCall] = []
-    offsets: list[Node] = []
-    fixes: list[Fix] = []
-    intercept = True
-    for sign, term in terms:
-        if isinstance(term, _Bar):
-            _only_plus(sign, text, term.span, "a unit term")
-            units.append(_unit_of_bar(term, text))
-        elif isinstance(term, Call) and term.function in SPECIAL:
-            _only_plus(sign, text, term.span, f"{term.function}()")
-            if term.function == "mm":
-                members.append(_member(term, text))
-            elif term.function == "hm":
-                units.append(_unit_of_call(term, text))
-            elif term.function == "offset":
-                offsets.append(_one_argument(term, text))
-            else:
-                fixes.append(_fix(term, text))
-        elif (mark := _intercept_mark(sign, term)) is not None:
-            intercept = mark
-        else:
-            _check_plain(term, text)
-            fixed.append((sign, term))
-    return Formula(text, outcome, tuple(fixed), intercept, tuple(members), tuple(units), tuple(offsets), tuple(fixes))
-
-
-def _intercept_mark(sign: str, term: Node) -> bool | None:
-    """Whether a term switches the intercept on or off, or is none of these."""
-    if isinstance(term, Unary):
-        inner = _intercept_mark("-" if term.op == "-" else "+", term.operand)
-        return inner if sign == "+" or inner is None else not inner
-    if not isinstance(term, Number) or term.value not in (0.0, 1.0):
-        return None
-    return (term.value == 1.0) == (sign == "+")
-
-
-def _only_plus(sign: str, text: str, span: Span, what: str) -> None:
-    if sign == "-":
-        raise FormulaError(
-            f"{what} can only be added; leave it out instead of subtracting it", text, span.start, span.stop
-        )
-
-
-def _check_plain(node: Node, text: str) -> None:
-    """Special terms must not hide inside another term."""
-    for part in walk(node):
-        if isinstance(part, Call) and part.function in SPECIAL:
-            raise FormulaError(
-                f"{part.function}() must stand by itself, joined to the other terms by +; it cannot be part of another "
-                "term", text, part.span.start, part.span.stop,
-            )  # fmt: skip
-
-
-def _split(node: Node, sign: str = "+") -> list[tuple[str, Node]]:
-    """Signed terms of a sum."""
-    if isinstance(node, Binary) and node.op in ("+", "-"):
-        return [*_split(node.left, sign), (node.op, node.right)]
-    if isinstance(node, Unary) and sign == "+":
-        return [(node.op, node.operand)]
-    return [(sign, node)]
-
-
-def _keyword(key: str, allowed: tuple[str, ...], call: Call, node: Node, text: str) -> None:
-    if key not in allowed:
-        near = difflib.get_close_matches(key, allowed, n=1)
-        hint = f"; did you mean {near[0]}=?" if near else ""
-        start = text.rfind(key, call.span.start, node.span.start)
-        raise FormulaError(
-            f"{call.function}() has no argument {key}={hint} (it takes {', '.join(k + '=' for k in allowed)})", text,
-            start, start + len(key),
-        )  # fmt: skip
-
-
-def _column(node: Node, what: str, text: str) -> Name:
-    if isinstance(node, Name):
-        return node
-    raise FormulaError(f"{what} must be the name of a column", text, node.span.start, node.span.stop)
-
-
-def _word(node: Node, key: str, text: str) -> str:
-    if isinstance(node, Name):
-        return node.name
-    if isinstance(node, Text) and node.value:
-        return node.value
-    raise FormulaError(f"{key}= takes a name", text, node.span.start, node.span.stop)
-
-
-def _member(call: Call, text: str) -> MemberCall:
-    """Read ``mm(member, group, covariates, weights=..., ...)``."""
-    for key, node in call.keywords:
-        _keyword(key, MEMBER_KEYWORDS, call, node, text)
-    if not 2 <= len(call.args) <= 3:
-        raise FormulaError(
-            "mm() needs a member column and a group column, then covariates if any: "
-            "mm(member, group, x + z, weights=...)",
-            text, call.span.start, call.span.stop,
-        )  # fmt: skip
-    given = dict(call.keywords)
-    covariates, intercept, fixes = _covariates(call.args[2], text) if len(call.args) == 3 else ([], False, [])
-    normalize = None
-    if "normalize" in given:
-        node = given["normalize"]
-        normalize = _word(node, "normalize", text)
-        if normalize not in NORMALIZE:
-            raise FormulaError(
-                f"normalize= is one of {', '.join(NORMALIZE)}, not {normalize}",
-                text,
-                node.span.start,
-                node.span.stop,
-            )
-    return MemberCall(
-        member=_column(call.args[0], "the member of mm()", text),
-        group=_column(call.args[1], "the group of mm()", text),
-        covariates=tuple(covariates),
-        intercept=intercept,
-        fixes=tuple(fixes),
-        weights=given.get("weights"),
-        normalize=normalize,
-        aggregate=given.get("aggregate", Name("sum")),
-        effects=given.get("effects", Name("iid")),
-        name=_word(given["name"], "name", text) if "name" in given else None,
-        parameters=_parameters(given["parameters"], text) if "parameters" in given else None,
-        span=call.span,
-    )
-
-
-def _covariates(node: Node, text: str) -> tuple[list[tuple[str, Node]], bool, list[Fix]]:
-    """Covariate terms of a member block; ``1 +`` asks for its own intercept, ``fix(x, c)`` is set apart."""
-    terms, fixes, intercept = [], [], False
-    for sign, term in _split(node):
-        mark = _intercept_mark(sign, term)
-        if mark is not None:
-            intercept = mark
-        elif isinstance(term, Call) and term.function == "fix":
-            _only_plus(sign, text, term.span, "fix()")
-            fixes.append(_fix(term, text))
-        else:
-            _check_plain(term, text)
-            terms.append((sign, term))
-    return terms, intercept, fixes
-
-
-def split_terms(node: Node, text: str) -> tuple[list[tuple[str, Node]], bool | None]:
-    """Signed terms of a sum, and what it says of the intercept: 1, 0 or nothing (None)."""
-    terms, intercept = [], None
-    for sign, term in _split(node):
-        mark = _intercept_mark(sign, term)
-        if mark is not None:
-            intercept = mark
-        else:
-            _check_plain(term, text)
-            terms.append((sign, term))
-    return terms, intercept
-
-
-def _parameters(node: Node, text: str) -> tuple[str, ...]:
-    if isinstance(node, (Text, Name)):
-        names = (node.value if isinstance(node, Text) else node.name).replace(",", " ").split()
-        if names and len(set(names)) == len(names) and all(n.isidentifier() for n in names):
-            return tuple(names)
-    raise FormulaError(
-        'parameters= takes names in quotes, each once, as in parameters="b0 b1"',
-        text,
-        node.span.start,
-        node.span.stop,
-    )
-
-
-def _unit_of_bar(bar: _Bar, text: str) -> UnitCall:
-    for _, term in bar.terms:
-        if isinstance(term, _Bar):
-            raise FormulaError("a unit term cannot be inside another", text, term.span.start, term.span.stop)
-    return _unit(bar.unit, bar.terms, not bar.double, Name("iid"), None, bar.span, text)
-
-
-def _unit_of_call(call: Call, text: str) -> UnitCall:
-    for key, node in call.keywords:
-        _keyword(key, UNIT_KEYWORDS, call, node, text)
-    if not 1 <= len(call.args) <= 2:
-        raise FormulaError(
-            "hm() needs a unit column, then the terms that vary over units if any: hm(unit, 1 + x)", text,
-            call.span.start, call.span.stop,
-        )  # fmt: skip
-    given = dict(call.keywords)
-    terms = _split(call.args[1]) if len(call.args) == 2 else []
-    name = _word(given["name"], "name", text) if "name" in given else None
-    return _unit(call.args[0], terms, True, given.get("effects", Name("iid")), name, call.span, text)
-
-
-def _unit(
-    unit: Node,
-    terms: list[tuple[str, Node]],
-    correlated: bool,
-    effects: Node,
-    name: str | None,
-    span: Span,
-    text: str,
-) -> UnitCall:
-    for part in walk(unit):
-        if not isinstance(part, Name) and not (isinstance(part, Binary) and part.op in ("/", ":")):
-            raise FormulaError("a unit is a column, or columns joined by / or :", text, part.span.start, part.span.stop)
-    intercept, slopes = True, []
-    for sign, term in terms:
-        mark = _intercept_mark(sign, term)
-        if mark is not None:
-            intercept = mark
-        else:
-            _check_plain(term, text)
-            slopes.append((sign, term))
-    if not intercept and not slopes:
-        raise FormulaError("this unit term has nothing that varies: write (1 | unit)", text, span.start, span.stop)
-    return UnitCall(unit, intercept, tuple(slopes), correlated, effects, name, span)
-
-
-def _one_argument(call: Call, text: str) -> Node:
-    if len(call.args) != 1 or call.keywords:
-        raise FormulaError(f"{call.function}() takes one column or expression", text, call.span.start, call.span.stop)
-    _check_plain(call.args[0], text)
-    return call.args[0]
-
-
-def _fix(call: Call, text: str) -> Fix:
-    if len(call.args) == 2 and not call.keywords:
-        value, sign = call.args[1], 1.0
-        while isinstance(value, Unary):
-            sign, value = (-sign if value.op == "-" else sign), value.operand
-        if isinstance(value, Number) and math.isfinite(value.value):
-            _check_plain(call.args[0], text)
-            return Fix(call.args[0], sign * value.value, call.span)
-    raise FormulaError(
-        "fix() takes a term and the number that its coefficient is held at: fix(x, 1.0)", text, call.span.start,
-        call.span.stop,
-    )  # fmt: skip
+def _joined(terms: list[tuple[str, Node, Span]]) -> tuple[str, Node, Span]:
+    """Signed terms as one that is added, with its place."""
+    sign, out, span = terms[0]
+    out = out if sign == "+" else Unary(sign, out, span)
+    for sign, node, place in terms[1:]:
+        span = Span(span.start, place.stop)
+        out = Binary(sign, out, node, span)
+    return "+", out, span

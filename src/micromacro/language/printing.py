@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 
 from .functions import CONTRASTS
 from .nodes import Binary, Call, MemberCall, Name, Node, Number, Text, Unary, names_in
@@ -14,52 +13,67 @@ _LEVEL = {
 }  # fmt: skip
 _SIGN = 5
 _ATOM = 7
+_LONG = 400  # digits of a number that Python would not turn to text and back
 _PLAIN = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*\Z")
 
 
 def to_text(node: Node) -> str:
     """Text that parses to the same tree."""
-    return _print(node)[0]
+    return _print(node, False)[0]
 
 
-def _print(node: Node) -> tuple[str, int]:
+def column_text(node: Node) -> str:
+    """A factor of a covariate term as names of columns show it.
+
+    A column by itself stands without backticks. Inside a function numbers and quotes are written as Python writes them,
+    and dotted names between backticks.
+    """
+    return node.name if isinstance(node, Name) else _print(node, True)[0]
+
+
+def _print(node: Node, python: bool) -> tuple[str, int]:
     """Text and binding strength of a node."""
     if isinstance(node, Number):
-        return node.text, _ATOM
+        return (_python_number(node) if python else node.text), _ATOM
     if isinstance(node, Text):
-        quote = "'" if '"' in node.value else '"'
+        quote = "'" if ("'" not in node.value if python else '"' in node.value) else '"'
         return f"{quote}{node.value}{quote}", _ATOM
     if isinstance(node, Name):
-        plain = _PLAIN.match(node.name) or node.name.startswith("`")
+        plain = _PLAIN.match(node.name) and not (python and "." in node.name and node.name not in CONTRASTS)
         return (node.name if plain else f"`{node.name}`"), _ATOM
     if isinstance(node, Unary):
-        return f"{node.op}{_inside(node.operand, _SIGN)}", _SIGN
+        return f"{node.op}{_inside(node.operand, _SIGN, python)}", _SIGN
     if isinstance(node, Call):
-        inner = [to_text(a) for a in node.args] + [f"{k}={to_text(v)}" for k, v in node.keywords]
+        inner = [_print(a, python)[0] for a in node.args] + [f"{k}={_print(v, python)[0]}" for k, v in node.keywords]
         return f"{node.function}({', '.join(inner)})", _ATOM
-    return _binary(node)
+    return _binary(node, python)
 
 
-def _binary(node: Binary) -> tuple[str, int]:
+def _python_number(node: Number) -> str:
+    return str(int(node.text)) if node.text.isdecimal() and len(node.text) < _LONG else repr(node.value)
+
+
+def _binary(node: Binary, python: bool) -> tuple[str, int]:
     level = _LEVEL[node.op]
     if node.op == "**":  # binds to the right; a signed exponent needs no parentheses
-        return f"{_inside(node.left, level + 1)} ** {_inside(node.right, _SIGN)}", level
-    left = _inside(node.left, level + 1 if level == 1 else level)
-    right = _inside(node.right, level + 1)
+        exponent = _inside(node.right, level if python else _SIGN, python)
+        return f"{_inside(node.left, level + 1, python)} ** {exponent}", level
+    left = _inside(node.left, level + 1 if level == 1 else level, python)
+    right = _inside(node.right, level + 1, python)
     joint = node.op if node.op == ":" else f" {node.op} "
     return f"{left}{joint}{right}", level
 
 
-def _inside(node: Node, least: int) -> str:
-    text, level = _print(node)
+def _inside(node: Node, least: int, python: bool = False) -> str:
+    text, level = _print(node, python)
     return text if level >= least else f"({text})"
 
 
 def wilkinson_text(terms: Sequence[tuple[str, Node]], intercept: bool) -> str:
-    """Signed terms as a right-hand side for formulaic, the intercept said explicitly."""
+    """Signed terms as a right-hand side, the intercept said explicitly, dotted names between backticks."""
     out = "1" if intercept else "0"
     for sign, node in terms:
-        out += f" {sign} {_inside(_guarded(node), 3)}"
+        out += f" {sign} {_inside(node, 3, True)}"
     return out
 
 
@@ -87,18 +101,4 @@ def member_text(call: MemberCall) -> str:
     return f"mm({', '.join(parts)})"
 
 
-def _guarded(node: Node) -> Node:
-    """The tree with dotted names between backticks, which formulaic would read as attributes."""
-    if isinstance(node, Name) and "." in node.name and node.name not in CONTRASTS:
-        return Name(f"`{node.name}`")
-    if isinstance(node, Unary):
-        return replace(node, operand=_guarded(node.operand))
-    if isinstance(node, Binary):
-        return replace(node, left=_guarded(node.left), right=_guarded(node.right))
-    if isinstance(node, Call):
-        keywords = tuple((k, _guarded(v)) for k, v in node.keywords)
-        return replace(node, args=tuple(map(_guarded, node.args)), keywords=keywords)
-    return node
-
-
-__all__ = ["member_text", "names_in", "to_text", "wilkinson_text"]
+__all__ = ["column_text", "member_text", "names_in", "to_text", "wilkinson_text"]

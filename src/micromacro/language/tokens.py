@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..errors import FormulaError
@@ -10,7 +11,7 @@ from ..errors import FormulaError
 _PATTERN = re.compile(
     r"""
     (?P<space>\s+)
-  | (?P<number>(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?)
+  | (?P<number>([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?)
   | (?P<quoted>`[^`\\\n]+`)
   | (?P<text>"[^"\\\n]*"|'[^'\\\n]*')
   | (?P<name>[^\W\d]\w*(\.[^\W\d]\w*)*)
@@ -30,20 +31,48 @@ class Token:
     stop: int
 
 
-def tokenize(text: str) -> list[Token]:
-    """All tokens of a text, ended by one of kind ``end``."""
-    out: list[Token] = []
-    at = 0
+MOST_TOKENS = 50_000
+"""How many names, numbers and signs a formula may have."""
+
+_NEVER = re.compile("[\x00\ud800-\udfff]")
+
+
+class Tokens:
+    """The tokens of a text, ended by one of kind ``end``; each is read when it is first asked for."""
+
+    def __init__(self, text: str):
+        never = _NEVER.search(text)
+        if never:
+            raise FormulaError(
+                f"{never.group()!r} cannot occur in a formula, not even between quotes: rename the column", text,
+                never.start(), never.end(),
+            )  # fmt: skip
+        self._read: list[Token] = []
+        self._rest = _tokens(text)
+
+    def __getitem__(self, place: int) -> Token:
+        while place >= len(self._read):
+            self._read.append(next(self._rest))
+        return self._read[place]
+
+
+def _tokens(text: str) -> Iterator[Token]:
+    at = count = 0
     while at < len(text):
         match = _PATTERN.match(text, at)
         if match is None:
             raise FormulaError(_trouble(text, at), text, at, at + 1)
         kind = match.lastgroup or "op"
         if kind != "space":
-            out.append(Token(kind, match.group(), at, match.end()))
+            count += 1
+            if count > MOST_TOKENS:
+                raise FormulaError(
+                    f"this formula has more than {MOST_TOKENS} names, numbers and signs: compute columns beforehand",
+                    text, at, at + 1,
+                )  # fmt: skip
+            yield Token(kind, match.group(), at, match.end())
         at = match.end()
-    out.append(Token("end", "", len(text), len(text)))
-    return out
+    yield Token("end", "", len(text), len(text))
 
 
 def _trouble(text: str, at: int) -> str:

@@ -7,60 +7,14 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
-from decimal import Decimal
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any
 
 import narwhals.stable.v2 as nw
 import numpy as np
 
 from ..errors import DataError
-
-Kind = Literal["number", "integer", "bool", "text", "category", "time"]
-
-EXACT = 2.0**53
-"""Whole numbers above this are not all exact as floats, so that ids could melt into one another."""
-
-
-@dataclass(frozen=True, eq=False)
-class Column:
-    """One column.
-
-    Attributes
-    ----------
-    name : str
-    values : (rows,) array
-        float64 (number; integer where values are missing), int64, bool, object of str (text, category) or
-        datetime64[us]. Where a value is missing: nan, False, "" or NaT.
-    kind : str
-        number, integer, bool, text, category or time.
-    missing : (rows,) bool array
-    categories : tuple of str or None
-        In the user's order, for a category.
-    ordered : bool
-        Whether the user said that this order means something (of a category).
-    """
-
-    name: str
-    values: np.ndarray
-    kind: Kind
-    missing: np.ndarray
-    categories: tuple[str, ...] | None = None
-    ordered: bool = False
-
-    def take(self, rows: np.ndarray) -> Column:
-        """The column at some rows."""
-        return replace(self, values=self.values[rows], missing=self.missing[rows])
-
-    def tidy(self) -> Column:
-        """The column as if rows that are gone had never been: whole numbers as int64, no unused category."""
-        if self.kind == "integer" and self.values.dtype.kind == "f" and not self.missing.any():
-            return replace(self, values=self.values.astype(np.int64))
-        if self.categories is not None:
-            used = set(self.values[~self.missing].tolist())
-            return replace(self, categories=tuple(c for c in self.categories if c in used))
-        return self
+from .column import EXACT, Column, Kind, are_whole, column_from_array, column_from_series, days
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,7 +133,7 @@ def read_table(data: Any, name: str, columns: Iterable[str] | None = None) -> Ta
     if isinstance(frame, Table):
         return Table(name, {c: frame[c] for c in wanted}, frame.n_rows)
     if isinstance(frame, Mapping):
-        read = {c: _from_array(c, frame[c], name) for c in wanted}
+        read = {c: column_from_array(c, frame[c], name) for c in wanted}
         lengths = {c: len(v.values) for c, v in read.items()}
         if len(set(lengths.values())) > 1:
             shown = ", ".join(f"{c!r} {k}" for c, k in lengths.items())
@@ -187,7 +141,7 @@ def read_table(data: Any, name: str, columns: Iterable[str] | None = None) -> Ta
         rows = next(iter(lengths.values()), 0)
     else:
         rows = len(frame)
-        read = {c: _from_series(c, frame[c], name) for c in wanted} if rows else {}
+        read = {c: column_from_series(c, frame[c], name) for c in wanted} if rows else {}
     if rows == 0:
         raise DataError(f"{name} has no rows")
     return Table(name, read, rows)
@@ -223,185 +177,7 @@ def _refuse_repeats(native: Any, name: str) -> None:
         raise DataError(f"{name} has several columns named {twice[0]!r}: rename or remove all but one")
 
 
-# -- one column ----------------------------------------------------------------------------------------------
-
-
-def _from_series(name: str, series: Any, table: str) -> Column:
-    """A column of a data frame (a narwhals series)."""
-    dtype = series.dtype
-    if isinstance(dtype, (nw.Categorical, nw.Enum)):
-        return _category(name, series)
-    if isinstance(dtype, (nw.Date, nw.Datetime)):
-        return _time(name, series.to_numpy())
-    if dtype.is_numeric() and not isinstance(dtype, (nw.Decimal, nw.Int128, nw.UInt128)):
-        return _numbers(name, np.asarray(series.to_numpy()), table, whole=dtype.is_integer())
-    if dtype.is_numeric() or isinstance(dtype, (nw.String, nw.Object, nw.Boolean, nw.Unknown)):
-        return _from_objects(name, series.to_list(), table)
-    raise _unusable(name, table, str(dtype))
-
-
-def _from_array(name: str, values: Any, table: str) -> Column:
-    """A column given as an array, a list, or a series of a data frame library."""
-    if isinstance(values, np.ma.MaskedArray):
-        return _from_objects(name, values.tolist(), table)
-    if hasattr(values, "categories"):  # pandas' Categorical and CategoricalIndex are no series
-        import pandas as pd
-
-        values = pd.Series(values)
-    if not isinstance(values, (np.ndarray, list, tuple)):
-        try:
-            return _from_series(name, nw.from_native(values, series_only=True), table)
-        except TypeError:
-            values = values.to_pylist() if hasattr(values, "to_pylist") else values
-    if isinstance(values, (list, tuple)):
-        return _from_objects(name, list(values), table)
-    array = np.asarray(values)
-    if array.ndim != 1:
-        raise DataError(
-            f"column {name!r} of {table} must be one-dimensional, but its shape is {array.shape}: give it "
-            "one value per row"
-        )
-    if array.dtype.kind in "iuf":
-        return _numbers(name, array, table, whole=array.dtype.kind != "f")
-    if array.dtype.kind == "b":
-        return Column(name, array.copy(), "bool", np.zeros(len(array), dtype=bool))
-    if array.dtype.kind == "M":
-        return _time(name, array)
-    if array.dtype.kind in "OUT":
-        return _from_objects(name, array.tolist(), table)
-    raise _unusable(name, table, str(array.dtype))
-
-
-def _unusable(name: str, table: str, what: str) -> DataError:
-    return DataError(f"column {name!r} of {table} holds {what} values, which cannot be used: make it numbers or text")
-
-
-def _too_large(name: str, table: str) -> DataError:
-    return DataError(f"column {name!r} of {table} has numbers beyond 64 bits: make it text if they are ids")
-
-
-def _numbers(name: str, array: np.ndarray, table: str, whole: bool) -> Column:
-    """Integers, or floats with nan where a value is missing; `whole` is what the frame says."""
-    if array.dtype.kind in "iu":
-        if array.dtype.kind == "u" and len(array) and array.max() > np.iinfo(np.int64).max:
-            raise _too_large(name, table)
-        return Column(name, array.astype(np.int64), "integer", np.zeros(len(array), dtype=bool))
-    values = array.astype(float) + 0.0  # no negative zero: it equals zero but would not sort bit for bit
-    missing = np.isnan(values)
-    if whole and np.any(np.abs(values[~missing]) >= EXACT):
-        raise DataError(
-            f"column {name!r} of {table} has whole numbers beyond 2**53 beside missing values, which are not "
-            "exact: make it text if they are ids"
-        )
-    # pandas stores integers as floats as soon as one is missing; polars and pyarrow do not: same kind for all
-    whole = whole or (bool(missing.any()) and are_whole(values[~missing]))
-    return Column(name, values, "integer" if whole else "number", missing)
-
-
-def days(times: np.ndarray) -> np.ndarray:
-    """Times as days since the start of 1970, with fractions."""
-    return times.astype("datetime64[us]").astype(np.int64) / 86_400e6
-
-
-def are_whole(values: np.ndarray) -> bool:
-    """Whether floats (at least one) are all whole numbers that floats hold exactly."""
-    return bool(len(values) and np.all(np.abs(values) < EXACT) and np.all(values == np.floor(values)))
-
-
-def _time(name: str, array: Any) -> Column:
-    values = np.asarray(array).astype("datetime64[us]")
-    return Column(name, values, "time", np.isnat(values))
-
-
-def _category(name: str, series: Any) -> Column:
-    values = series.to_list()
-    missing = _missing(values)
-    text = np.array(["" if m else str(v) for v, m in zip(values, missing, strict=True)], dtype=object)
-    seen = set(text[~missing].tolist())
-    order = [str(c) for c in _category_order(series)] or sorted(seen)
-    return Column(name, text, "category", missing, tuple(order), _is_ordered(series))
-
-
-def _is_ordered(series: Any) -> bool:
-    """Whether the user said that the order of the categories means something."""
-    native = series.to_native()
-    if hasattr(native, "cat") and hasattr(native.cat, "ordered"):  # pandas
-        return bool(native.cat.ordered)
-    return isinstance(series.dtype, nw.Enum) or bool(getattr(getattr(native, "type", None), "ordered", False))
-
-
-def _category_order(series: Any) -> Sequence[Any]:
-    """Categories in the order that the user gave them, or nothing where the frame's order is no one's choice.
-
-    polars numbers a Categorical, and pyarrow a plain dictionary, by first appearance: row order would show.
-    """
-    native = series.to_native()
-    if hasattr(native, "cat") and hasattr(native.cat, "categories"):  # pandas
-        return list(native.cat.categories)
-    if getattr(getattr(native, "type", None), "ordered", False):  # pyarrow, an ordered dictionary
-        return native.unify_dictionaries().chunk(0).dictionary.to_pylist()
-    return list(series.dtype.categories) if isinstance(series.dtype, nw.Enum) else []
-
-
-def _missing(values: list[Any]) -> np.ndarray:
-    """Which Python objects stand for a missing value: None, nan, NaT, pandas' NA."""
-    return np.array([type(v) is not str and (v is None or _is_nan(v)) for v in values], dtype=bool)
-
-
-def _is_nan(value: Any) -> bool:
-    # pandas' NA is compared to neither True nor False, and pandas is not imported to ask
-    return type(value).__name__ in ("NAType", "NaTType") or bool(value != value)
-
-
-def _from_objects(name: str, values: list[Any], table: str) -> Column:
-    """Text, or Python objects that are all numbers, all booleans or all dates."""
-    if values and np.ndim(values[0]) > 0 and not isinstance(values[0], str):
-        raise DataError(f"column {name!r} of {table} must be one-dimensional: give it one value per row")
-    kinds = set(map(type, values))
-    missing = np.zeros(len(values), dtype=bool) if kinds == {str} else _missing(values)
-    present = [v for v, m in zip(values, missing, strict=True) if not m] if missing.any() else values
-    kinds = kinds if present is values else set(map(type, present))
-    if all(issubclass(k, str) for k in kinds):
-        text = np.full(len(values), "", dtype=object)
-        text[~missing] = present
-        return Column(name, text, "text", missing)
-    if all(issubclass(k, (bool, np.bool_)) for k in kinds):
-        flags = np.zeros(len(values), dtype=bool)
-        flags[~missing] = present
-        return Column(name, flags, "bool", missing)
-    if all(issubclass(k, (int, float, Decimal, np.integer, np.floating)) and k is not bool for k in kinds):
-        return _number_objects(name, present, missing, table)
-    if all(issubclass(k, (date, np.datetime64)) for k in kinds):
-        times = np.full(len(values), "NaT", dtype="datetime64[us]")
-        times[~missing] = [_naive(v) for v in present]
-        return Column(name, times, "time", missing)
-    raise _mixed(name, table, present)
-
-
-def _number_objects(name: str, present: list[Any], missing: np.ndarray, table: str) -> Column:
-    whole = all(isinstance(v, (int, np.integer)) for v in present)
-    if whole and not missing.any():
-        try:
-            return _numbers(name, np.array(present, dtype=np.int64), table, whole=True)
-        except OverflowError as error:
-            raise _too_large(name, table) from error
-    numbers = np.full(len(missing), np.nan)
-    numbers[~missing] = [float(v) for v in present]
-    return _numbers(name, numbers, table, whole)
-
-
-def _naive(value: Any) -> np.datetime64:
-    """A date or a time as NumPy has it: without a zone, in UTC where it had one."""
-    if isinstance(value, datetime) and value.tzinfo is not None:
-        value = value.astimezone(UTC).replace(tzinfo=None)
-    return np.datetime64(value, "us")
-
-
-def _mixed(name: str, table: str, present: list[Any]) -> DataError:
-    first: dict[str, Any] = {}
-    for v in present:
-        first.setdefault(type(v).__name__, v)
-    if len(first) == 1:
-        return _unusable(name, table, next(iter(first)))
-    shown = " and ".join(f"{kind} (such as {v!r})" for kind, v in list(first.items())[:2])
-    return DataError(f"column {name!r} of {table} mixes {shown}: make them all numbers or all text")
+__all__ = [
+    "EXACT", "Column", "Kind", "Table", "are_whole", "column_names", "days", "did_you_mean", "own_labels", "read_table",
+    "unknown_column",
+]  # fmt: skip

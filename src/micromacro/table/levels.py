@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import DataError
 from .columns import Column, are_whole
 
-_TYPES = {"U": "text", "O": "text", "i": "numbers", "f": "numbers", "b": "true or false", "M": "times"}
+KINDS_OF_IDS = {"U": "text", "O": "text", "i": "numbers", "f": "numbers", "b": "true or false", "M": "times"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +62,7 @@ class Levels:
         return np.where((self.values[at] == values) & present, at, -1).astype(np.int64)
 
     def _check_type(self, name: str, values: np.ndarray, tables: tuple[str, str] | None) -> None:
-        own, other = (_TYPES[v.dtype.kind] for v in (self.values, values))
+        own, other = (KINDS_OF_IDS[v.dtype.kind] for v in (self.values, values))
         if own == other:
             return
         here, there = (f" of {t}" for t in tables) if tables else ("", " that they are matched with")

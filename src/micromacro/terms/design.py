@@ -1,27 +1,29 @@
 """Wilkinson terms to numeric columns, through formulaic; plain numeric columns take a short cut.
 
-The short cut gives what formulaic gives (a test holds the two together) without importing it. Text for formulaic
-is printed from our own syntax tree after every function name in it was checked against a whitelist, and formulaic
-sees an empty context: nothing of the user's program can be reached from a formula.
+The short cut gives what formulaic gives (a test holds the two together) without importing it. Terms are expanded and
+counted by ourselves; formulaic gets single products of factors, printed by :mod:`.factors` after every function and
+argument was checked against a whitelist. It sees no name that a user wrote: nothing of the user's program, and no
+column but the one that was meant, can be reached from a formula.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from ..errors import DataError, FormulaError, MicromacroError, ModelError
-from ..language.functions import FROM_NUMPY
-from ..language.nodes import Call, Name, Node, walk
-from ..language.printing import names_in, to_text, wilkinson_text
-from ..language.whitelist import check_wilkinson
+from ..errors import DataError, ModelError
+from ..language.nodes import Name, Node, Number
+from ..language.printing import column_text, names_in, to_text
+from ..language.terms import intercept_mark
+from ..language.whitelist import check_factor
+from ..language.wilkinson import atoms, products
 from ..table.columns import Column, Table
+from .factors import Handed
+from .handing import Maker, calls_of_c, plain_words
 
-_CONTEXT = {name: getattr(np, name) for name in FROM_NUMPY}
 _HOLDS = {"number": "numbers", "integer": "numbers", "bool": "true and false", "time": "dates"}  # others: text
 SignedTerms = Sequence[tuple[str, Node]]
 
@@ -49,6 +51,8 @@ class Design:
         Categories seen of each categorical column: what is not numeric, and what stands in ``C()``.
     coded : tuple of (str, formulaic.ModelSpec)
         Expressions that stand in ``C()``, one column for each of their categories.
+    handed : Handed
+        What formulaic reads.
     text : str
         The terms, for messages.
     """
@@ -60,13 +64,14 @@ class Design:
     levels: dict[str, Seen] = field(default_factory=dict)
     coded: tuple[tuple[str, Any], ...] = field(default=(), compare=False, repr=False)
     text: str = ""
+    handed: Handed = field(default=Handed(""), compare=False, repr=False)
 
     def matrix(self, table: Table) -> np.ndarray:
         """Columns of `table` (rows, k); an unseen category or a value that is not finite is an error."""
         if self.plain:
             return plain_matrix(self.names, table)
         self._check_levels(table)
-        frame = table.select(self.columns).to_pandas()
+        frame = self.handed.frame(table)
         for term, spec in self.coded:
             _check_coded(term, self._evaluated(spec, frame, table), table)
         matrix = _without_intercept(self._evaluated(self.spec, frame, table))[1]
@@ -77,9 +82,9 @@ class Design:
         """The columns of a spec on other data."""
         try:
             with np.errstate(all="ignore"):  # what is not finite is an error of ours
-                return spec.get_model_matrix(frame, context=_CONTEXT)
+                return spec.get_model_matrix(frame, context=self.handed.context)
         except Exception as error:  # formulaic wraps whatever the functions raise
-            what = _plain_words(error)
+            what = self.handed.own_names(plain_words(error))
             if "extrapolation" in what:
                 raise DataError(
                     f"{self.text} cannot be evaluated on {table.name}: values of {', '.join(self.columns)} lie outside "
@@ -127,43 +132,49 @@ def _check_coded(term: str, coded: Any, table: Table) -> None:
 
 def categorical_names(nodes: Sequence[Node]) -> tuple[str, ...]:
     """Columns that terms take as categories by ``C()``, as they are."""
-    return tuple(dict.fromkeys(c.args[0].name for c in _calls_of_c(nodes) if isinstance(c.args[0], Name)))
+    return tuple(dict.fromkeys(c.args[0].name for c in calls_of_c(nodes) if isinstance(c.args[0], Name)))
 
 
 def stepped_names(nodes: Sequence[Node]) -> tuple[str, ...]:
     """Columns that terms take into ``C()`` in any way, so that their effect goes by steps."""
-    return tuple(dict.fromkeys(n.name for c in _calls_of_c(nodes) for n in names_in(c.args[0])))
-
-
-def _calls_of_c(nodes: Sequence[Node]) -> list[Call]:
-    return [part for n in nodes for part in walk(n) if isinstance(part, Call) and part.function == "C" and part.args]
+    return tuple(dict.fromkeys(n.name for c in calls_of_c(nodes) for n in names_in(c.args[0])))
 
 
 def make_design(terms: SignedTerms, table: Table, text: str, intercept: bool = True) -> tuple[Design, np.ndarray]:
     """Design of signed Wilkinson terms and its columns on `table`.
 
     Factors are coded as if the intercept were there when `intercept` is true; it is never among the columns.
+
+    Raises
+    ------
+    FormulaError
+        For what a covariate cannot be, and for more columns than the table has rows.
     """
-    for _, node in terms:
-        check_wilkinson(node, text)
-    used = tuple(dict.fromkeys(n.name for _, node in terms for n in names_in(node)))
+    marks = [intercept_mark(sign, node) for sign, node in terms]
+    terms = [term for term, mark in zip(terms, marks, strict=True) if mark is None]
+    intercept = next((mark for mark in reversed(marks) if mark is not None), intercept)
+    for atom in (a for _, node in terms for a in atoms(node)):
+        if not isinstance(atom, Number):
+            check_factor(atom, text)
     simple = [node.name for sign, node in terms if sign == "+" and isinstance(node, Name)]
     if len(simple) == len(terms) and all(_numeric(table[name]) for name in simple):
         names = tuple(dict.fromkeys(simple))
         return Design(names, True, names), plain_matrix(names, table)
-    out = _formulaic(wilkinson_text(tuple(terms), intercept), terms, table, used, text)
-    _check_made(out, table, used)
+    expanded = products(terms, text)
+    if not expanded:
+        return Design((), True, ()), plain_matrix((), table)
+    maker = Maker(expanded, terms, table, text)
+    coded = tuple((to_text(c), maker.matrix([(c,)], False).model_spec) for c in maker.coded)
+    out = maker.matrix(expanded, intercept)
+    _check_made(out, table, maker)
     names, matrix = _without_intercept(out)
+    names = tuple(map(maker.own_name, names))
     shown = " + ".join(to_text(n) for _, n in terms)
     _check_finite(matrix, names, shown, table)
-    nodes = [node for _, node in terms]
-    factors = {*categorical_names(nodes), *(n for n in used if not _numeric(table[n]))}
+    used = tuple(dict.fromkeys(n.name for f in maker.factors for n in names_in(f)))
+    factors = {*categorical_names(maker.factors), *(n for n in used if not _numeric(table[n]))}
     levels = {n: _seen(table[n]) for n in used if n in factors}
-    inner = dict.fromkeys(Call("C", (c.args[0],)) for c in _calls_of_c(nodes) if not isinstance(c.args[0], Name))
-    coded = tuple(
-        (to_text(c), _formulaic(wilkinson_text((("+", c),), False), terms, table, used, text).model_spec) for c in inner
-    )
-    return Design(names, False, used, out.model_spec, levels, coded, shown), matrix
+    return Design(names, False, used, out.model_spec, levels, coded, shown, maker.handed), matrix
 
 
 def _numeric(column: Column) -> bool:
@@ -184,41 +195,18 @@ def plain_matrix(names: Sequence[str], table: Table) -> np.ndarray:
     return out
 
 
-def _formulaic(wilkinson: str, terms: SignedTerms, table: Table, used: tuple[str, ...], text: str) -> Any:
-    """What formulaic makes of a right-hand side; `terms` are what to mark in the formula where it fails."""
-    import formulaic
-
-    frame = table.select(used).to_pandas()
-    start = min((node.span.start for _, node in terms if node.span is not None), default=0)
-    stop = max((node.span.stop for _, node in terms if node.span is not None), default=len(text))
-    try:
-        with np.errstate(all="ignore"):  # what is not finite is an error of ours
-            return formulaic.model_matrix(wilkinson, frame, context=_CONTEXT, na_action="ignore")
-    except MicromacroError:
-        raise
-    except Exception as error:  # formulaic wraps whatever the functions raise
-        dates = [name for name in used if table[name].kind == "time"]
-        hint = f" ({dates[0]!r} holds dates: turn them into numbers, such as years since the first)" if dates else ""
-        raise FormulaError(
-            f"these terms cannot be evaluated on {table.name}{hint}: {_plain_words(error)}", text, start, stop
-        ) from error
-
-
-def _plain_words(error: Exception) -> str:
-    return re.sub(r"\x1b\[[0-9;]*m", "", str(error))  # formulaic's messages are coloured
-
-
-def _check_made(out: Any, table: Table, used: tuple[str, ...]) -> None:
+def _check_made(out: Any, table: Table, maker: Maker) -> None:
     """Refuse a term that makes no column: a category that is constant, beside the intercept or what it varies with."""
     for made in out.model_spec.structure:
         if made.columns:
             continue
-        words = re.findall(r"\w+", str(made.term))
-        constant = [n for n in used if n in words and len(_seen(table[n]).values) == 1]
+        factors = [maker.factor_of[factor.expr] for factor in made.term.factors]
+        used = dict.fromkeys(n.name for factor in factors for n in names_in(factor))
+        constant = [n for n in used if len(_seen(table[n]).values) == 1]
         why = f" (column {constant[0]!r} is always {table[constant[0]].values.tolist()[0]!r})" if constant else ""
         raise ModelError(
-            f"the term {str(made.term)!r} is constant over {table.name}{why}, so it adds no column to the "
-            "intercept and the other terms: leave it out"
+            f"the term {':'.join(map(column_text, factors))!r} is constant over {table.name}{why}, so it adds no "
+            "column to the intercept and the other terms: leave it out"
         )
 
 

@@ -10,7 +10,7 @@ from ..effects.base import Effects, Rows, Setting
 from ..effects.registry import EffectKind, effect_kind
 from ..errors import FormulaError, ModelError
 from ..language.nodes import Call, Name, Node
-from ..language.parse import split_terms
+from ..language.terms import split_terms
 from ..table.columns import Table
 from .base import Context, spread
 from .design import Design, SignedTerms, make_design

@@ -14,12 +14,12 @@ import numpy as np
 from ..effects.base import Effects, Rows
 from ..effects.correlated import Correlated
 from ..effects.iid import Independent
-from ..errors import DataError, FormulaError, ModelError
+from ..errors import FormulaError, ModelError
 from ..language.nodes import Binary, UnitCall, names_in
 from ..latent.part import Term, Unit, Words
 from ..numerics.loadings import fill_pieces, pull_pieces
-from ..table.columns import Column, Table
-from ..table.levels import encode, id_values
+from ..table.joined import Joined, unit_column
+from ..table.levels import encode
 from ..table.memberships import Tables
 from .base import Context
 from .slopes import Slopes, build_effects, make_slopes, of_unit
@@ -36,12 +36,15 @@ class UnitPart(Term):
         The column of the unit; several for ``a:b``.
     slopes : Slopes
     structure : Effects
+    joined : Joined or None
+        How ids of several columns were joined.
     """
 
     name: str
     columns: tuple[str, ...]
     slopes: Slopes
     structure: Effects
+    joined: Joined | None = None
 
     @property
     def column(self) -> str:
@@ -83,7 +86,8 @@ class UnitPart(Term):
 
     def on(self, tables: Tables) -> UnitPart:
         """The same part on other tables; unseen units get effects of their own after the known ones."""
-        return replace(self, structure=self.structure.on(unit_rows(self.columns, self.slopes, tables)))
+        rows, _ = unit_rows(self.columns, self.slopes, tables, self.joined)
+        return replace(self, structure=self.structure.on(rows))
 
     def words(self) -> Words:
         """The effect of the group's unit, slopes times their covariates."""
@@ -93,28 +97,16 @@ class UnitPart(Term):
         return Words(tuple(terms), tuple(self.structure.sentences()))
 
 
-def unit_rows(columns: tuple[str, ...], slopes: Slopes, tables: Tables) -> Rows:
-    """A membership of weight 1 for each group, in its unit."""
+def unit_rows(
+    columns: tuple[str, ...], slopes: Slopes, tables: Tables, known: Joined | None = None
+) -> tuple[Rows, Joined | None]:
+    """A membership of weight 1 for each group, in its unit; and how the unit's ids were joined."""
     groups = tables.groups
-    codes, levels = encode(unit_column(columns, groups))
+    column, joined = unit_column(columns, groups, known)
+    codes, levels = encode(column)
     ids = tables.group_levels.values if tables.group_levels is not None else np.arange(groups.n_rows)
-    return Rows(np.arange(groups.n_rows), codes, levels, slopes.matrix(groups), slopes.names, groups, ids)
-
-
-def unit_column(names: tuple[str, ...], table: Table) -> Column:
-    """The column of a unit; of several columns their ids joined by a colon."""
-    if len(names) == 1:
-        return table[names[0]]
-    parts = [[str(v) for v in id_values(table[n]).tolist()] for n in names]
-    pairs = list(zip(*parts, strict=True))
-    joined = [":".join(p) for p in pairs]
-    if len(set(joined)) != len(set(pairs)):
-        raise DataError(
-            f"ids of {' and '.join(names)} hold colons, so that two units of {':'.join(names)} would have one name: "
-            "combine them into one column yourself"
-        )
-    missing = np.any([table[n].missing for n in names], axis=0)
-    return Column(":".join(names), np.array(joined, dtype=object), "text", missing)
+    rows = Rows(np.arange(groups.n_rows), codes, levels, slopes.matrix(groups), slopes.names, groups, ids)
+    return rows, joined
 
 
 def nested(call: UnitCall) -> Iterator[UnitCall]:
@@ -148,7 +140,7 @@ def _build(call: UnitCall, context: Context, intercept: bool) -> UnitPart:
     context.claim(name, f"hm({name})")
     wanted = of_unit(call.effects, call.slopes, call.correlated, call.intercept, context.text)
     slopes = make_slopes(wanted.intercept, wanted.terms, context.tables.groups, context.text)
-    rows = unit_rows(columns, slopes, context.tables)
+    rows, joined = unit_rows(columns, slopes, context.tables)
     weight = np.ones(len(rows.group))
     structure = build_effects(wanted, name, slopes, rows, weight, context, intercept)
     if structure is None:
@@ -161,4 +153,4 @@ def _build(call: UnitCall, context: Context, intercept: bool) -> UnitPart:
             "over units; leave the term out",
             name,
         )
-    return UnitPart(name, columns, slopes, structure)
+    return UnitPart(name, columns, slopes, structure, joined)
