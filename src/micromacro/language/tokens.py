@@ -31,7 +31,7 @@ class Token:
     stop: int
 
 
-MOST_TOKENS = 50_000
+MOST_TOKENS = 20_000
 """How many names, numbers and signs a formula may have."""
 
 _NEVER = re.compile("[\x00\ud800-\udfff]")

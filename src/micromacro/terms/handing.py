@@ -68,7 +68,7 @@ class Maker:
         from formulaic import SimpleFormula, model_matrix
         from formulaic.parser.types import Factor, Term
 
-        made = [Term([Factor(expr, eval_method=how) for expr, how in term]) for term in terms]
+        made: Any = [Term([Factor(expr, eval_method=how) for expr, how in term]) for term in terms]
         try:
             with np.errstate(all="ignore"):  # what is not finite is an error of ours
                 return model_matrix(SimpleFormula(made), self.frame, context=self.handed.context, na_action="ignore")
