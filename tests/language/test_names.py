@@ -32,10 +32,11 @@ def frame():
 
 def _columns(formula, frame):
     """Names and columns of the fixed terms, in the order of the frame's rows."""
-    fixed = mm.Model(formula, frame).specification
-    order, matrix = fixed.tables.order, np.empty_like(fixed.fixed.matrix)
-    matrix[order] = fixed.fixed.matrix + fixed.fixed.center
-    return fixed.fixed.design.names, matrix
+    made = mm.Model(formula, frame).specification
+    fixed, order = made.system.parts[0], made.tables.order
+    matrix = np.empty_like(fixed.matrix)
+    matrix[order] = fixed.matrix + fixed.center
+    return fixed.design.names, matrix
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -111,13 +111,13 @@ def test_a_column_in_backticks_is_a_column_whatever_its_name(data, tripped, rng,
     expected = {"y ~ `{}`": data[name], "y ~ `{}`:x": data[name] * data["x"], "y ~ I(`{}` * 2)": data[name] * 2,
                 "y ~ log(`{}`) + x": np.log(data[name])}[formula]  # fmt: skip
     rows = model.tables.order
-    column = model.fixed.matrix[:, list(model.fixed.design.names).index(_term(model, name))]
+    column = model.system.parts[0].matrix[:, list(model.system.parts[0].design.names).index(_term(model, name))]
     np.testing.assert_allclose(column, (expected - expected.mean())[rows], atol=1e-12)
     assert tripped == []
 
 
 def _term(model, name):
-    return next(n for n in model.fixed.design.names if name in n)
+    return next(n for n in model.system.parts[0].design.names if name in n)
 
 
 def test_variables_of_the_caller_are_not_seen(data):
@@ -132,8 +132,8 @@ def test_a_dot_in_a_name_is_part_of_the_name(data):
     """``a.values`` is a column here, not an attribute of the column ``a``, alone and inside functions."""
     model = mm.Model("y ~ I(2 * a.values) + a", data).specification
     column, rows = 2 * data["a.values"], model.tables.order
-    where = [k for k, n in enumerate(model.fixed.design.names) if n.startswith("I(")]
-    np.testing.assert_allclose(model.fixed.matrix[:, where[0]], (column - column.mean())[rows])
+    where = [k for k, n in enumerate(model.system.parts[0].design.names) if n.startswith("I(")]
+    np.testing.assert_allclose(model.system.parts[0].matrix[:, where[0]], (column - column.mean())[rows])
 
 
 NUMPY = {
@@ -147,7 +147,7 @@ NUMPY = {
 def test_every_function_of_the_whitelist_can_be_used(data, function):
     model = mm.Model(f"y ~ {function}(x)", data).specification
     column = NUMPY[function](data["x"])[model.tables.order]
-    np.testing.assert_allclose(model.fixed.matrix[:, 0], column - column.mean(), atol=1e-12)
+    np.testing.assert_allclose(model.system.parts[0].matrix[:, 0], column - column.mean(), atol=1e-12)
 
 
 def test_an_unknown_function_is_refused_with_those_that_exist(data):
