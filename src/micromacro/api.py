@@ -8,6 +8,7 @@ from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any, Literal
 
 from ._spelling import suggesting_all
+from .engines.base import Settings
 from .engines.registry import check_engine, engine_of
 from .errors import MicromacroWarning, ModelError
 from .families.base import Family
@@ -257,11 +258,12 @@ def aggregations(
     formulas = {link: rival.write_link(formula, call, link) for link in map(rival.tidy, links)}
     if len(formulas) < 2:
         raise ModelError("aggregations() compares links: name two or more")
-    fits, run = {}, {"random_seed": random_seed, "progress": False}
-    run["draws"] = draws if not engine_of(engine).chains else max(50, draws // 4)
+    most = max(50, draws // 4) if engine_of(engine).chains else draws
+    settings = Settings(draws=most, random_seed=random_seed, progress=False)
+    fits = {}
     for link, text in formulas.items():
         given = {key: rival.carried(getattr(model._draft.arguments, key), name, link) for key in ("priors", "fixed")}
-        fits[link] = model._changed({"formula": text, **given}).fit(engine, **run)
+        fits[link] = model._changed({"formula": text, **given})._run(engine, settings, partial=False)
     own = {link: rival.shape_text(fit, name) for link, fit in fits.items()}
     return rival.judge(fits, formulas, own)
 

@@ -1,5 +1,8 @@
 """BLAS works in one thread while an engine runs, and as before afterwards."""
 
+import threading
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from threadpoolctl import threadpool_info
@@ -27,8 +30,27 @@ def test_an_engine_runs_with_one_thread_and_gives_them_back_when_it_fails(monkey
         np.linalg.cholesky(-np.eye(2))
 
     before = blas_threads()
-    monkeypatch.setitem(choose.ENGINES, "ml", engine)
+    monkeypatch.setitem(choose.ENGINES, "ml", replace(choose.ENGINES["ml"], run=engine))
     with pytest.raises(np.linalg.LinAlgError):
         choose.run_engine("ml", None, None)  # pyright: ignore[reportArgumentType]
     assert set(seen) == {1}
+    assert blas_threads() == before
+
+
+def test_contexts_of_several_threads_give_blas_back_when_the_last_is_left() -> None:
+    before = blas_threads()
+    first, second = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with one_blas_thread():
+            first.set()
+            second.wait(10)
+
+    other = threading.Thread(target=hold)
+    with one_blas_thread():
+        other.start()
+        assert first.wait(10)
+    assert set(blas_threads()) == {1}  # the other one is still inside
+    second.set()
+    other.join()
     assert blas_threads() == before

@@ -106,7 +106,28 @@ def _whole(value: object) -> bool:
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
-def run_engine(engine: str, specification: Specification, settings: Settings) -> Outcome:
-    """Fit a specification by the engine of that name."""
+def run_engine(engine: str, specification: Specification, settings: Settings, partial: bool = False) -> Outcome:
+    """Fit a specification by the engine of that name.
+
+    Parameters
+    ----------
+    partial : bool
+        Whether a run that was interrupted, or that lost chains, is a result: only for a fit that the user asked for and
+        gets to see. A run inside a verb is data of that verb, and must be whole.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        Where the run was interrupted and is to be whole, or has no draw.
+    EngineError
+        Where chains failed and the run is to be whole.
+    """
+    row = engine_of(engine)
     with one_blas_thread():
-        return engine_of(engine).run(specification, settings)
+        outcome = row.run(specification, settings)
+    if not partial and outcome.draws is not None:
+        if outcome.draws.interrupted:
+            raise KeyboardInterrupt("a fit inside another computation was interrupted: there is no result")
+        if row.chains and len(outcome.draws.theta) < settings.chains:
+            raise EngineError("; ".join(outcome.draws.failures))
+    return outcome

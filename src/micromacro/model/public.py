@@ -142,11 +142,13 @@ class Model:
         executor: Executor | None = None,
     ) -> Fit:
         """Fit the model; see :func:`fit` for the arguments."""
-        settings = Settings(draws, tune, chains, random_seed, progress, executor)
+        return self._run(engine, Settings(draws, tune, chains, random_seed, progress, executor), partial=True)
+
+    def _run(self, engine: str, settings: Settings, partial: bool) -> Fit:
+        """Fit the model; `partial` says whether draws of an interrupted run are a result."""
         engine = check_engine(engine)
         check_settings(settings)
-        specification = self._specified(engine_of(engine).priors)
-        outcome = run_engine(engine, specification, settings)
+        outcome = run_engine(engine, self._specified(engine_of(engine).priors), settings, partial)
         fitted = Fit(outcome, self)
         for message in fitted.health.warnings:
             warn(message)

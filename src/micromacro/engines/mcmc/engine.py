@@ -172,8 +172,7 @@ def run_chains(tasks: list[Task], settings: Settings) -> tuple[list[Chain], list
     """
     if settings.executor is not None:
         futures = [_submit(settings.executor, t) for t in tasks]
-        interrupted = _wait(futures, None, lambda: None)
-        return *_collect(futures, interrupted), interrupted
+        return _collect(futures, _wait(futures, None, lambda: None))
     from ..progress import Progress
 
     stop = threading.Event()
@@ -184,7 +183,7 @@ def run_chains(tasks: list[Task], settings: Settings) -> tuple[list[Chain], list
     ):
         futures = [pool.submit(run_chain, t, progress.tick(t.chain), stop) for t in tasks]
         interrupted = _wait(futures, stop, progress.show)
-    return *_collect(futures, interrupted), interrupted
+    return _collect(futures, interrupted)
 
 
 def _submit(executor: Executor, task: Task) -> Future:
@@ -224,9 +223,11 @@ def _wait(futures: list[Future], stop: threading.Event | None, show: Callable[[]
         return True
 
 
-def _collect(futures: list[Future], interrupted: bool) -> tuple[list[Chain], list[str]]:
-    """Chains that worked, and what went wrong in the others."""
+def _collect(futures: list[Future], interrupted: bool) -> tuple[list[Chain], list[str], bool]:
+    """Chains that worked, what went wrong in the others, and whether the run was interrupted (in a worker, perhaps)."""
     chains, failures = [], []
+    errors = [f.exception() for f in futures if f.done() and not f.cancelled()]
+    interrupted = interrupted or any(isinstance(e, KeyboardInterrupt) for e in errors)
     for k, future in enumerate(futures):
         if not future.done() or future.cancelled():  # left behind when the run was stopped
             if not interrupted:
@@ -235,9 +236,9 @@ def _collect(futures: list[Future], interrupted: bool) -> tuple[list[Chain], lis
         error = future.exception()
         if error is None:
             chains.append(future.result())
-        else:
+        elif not isinstance(error, KeyboardInterrupt):
             failures.append(f"chain {k} failed and is left out ({type(error).__name__}: {error})")
-    return chains, failures
+    return chains, failures, interrupted
 
 
 def gather(chains: list[Chain], failures: list[str], peaks: tuple[float, ...], interrupted: bool) -> Draws:
@@ -246,9 +247,7 @@ def gather(chains: list[Chain], failures: list[str], peaks: tuple[float, ...], i
     if failures and not chains:
         raise EngineError("; ".join(failures))
     if not chains:
-        raise EngineError(
-            "the run was stopped before any draw was kept; ask for a shorter tune=, or let the run continue"
-        )
+        raise KeyboardInterrupt("the run was stopped before any draw was kept")
     length = min(len(c.value) for c in chains)
     stats: dict[str, Any] = {k: np.stack([c.stats[k][:length] for c in chains]) for k in chains[0].stats}
     return Draws(
