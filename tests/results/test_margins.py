@@ -287,11 +287,11 @@ def test_an_observational_average_is_not_the_prediction_at_averages(count, frame
         ("predictions", {"kind": "response"}, "kind="),
         ("slopes", {"variables": "kind"}, "no slope"),
         ("slopes", {"variables": "y"}, "no slope of 'y': it is the outcome"),
-        ("slopes", {"variables": "member"}, "names the members.*without="),
-        ("slopes", {"variables": "group"}, "names the groups"),
+        ("slopes", {"variables": "member"}, "contains the member ids.*without="),
+        ("slopes", {"variables": "group"}, "contains the group ids"),
         ("slopes", {"variables": []}, "names none"),
         ("comparisons", {"variables": "y"}, "'y': it is the outcome"),
-        ("comparisons", {"variables": "member"}, "names the members"),
+        ("comparisons", {"variables": "member"}, "contains the member ids"),
         ("comparisons", {"variables": []}, "names none"),
         ("predictions", {"at": {"y": 1}}, "at= cannot set 'y'"),
         ("predictions", {"at": {"x": []}}, "at= has no value of 'x'"),
@@ -367,7 +367,7 @@ def test_units_are_compared_by_pairs(codes, quick):
     fit = quick("y ~ x + mm(member, group) + (1 | unit)", codes)
     with pytest.raises(mm.ModelError, match=r"comparisons\(\{'unit': \(a, b\)\}\)"):
         fit.comparisons("unit")
-    with pytest.raises(mm.ModelError, match="names units"):
+    with pytest.raises(mm.ModelError, match="contains unit ids"):
         fit.slopes("unit")
     effects = fit.random_effects("unit")["estimate"]
     table = fit.comparisons({"unit": (1, 4)})

@@ -208,7 +208,7 @@ def in_words(part: Any) -> str:
         return "  the prior for each baseline.k is given below"
     if isinstance(prior, LogGamma):
         return f"  each exp(baseline.k) ~ gamma({prior.shape:.4g}, {prior.rate:.4g})"
-    return f"  each baseline.k ~ {prior}" if prior.proper else "  each baseline.k without a prior"
+    return f"  each baseline.k ~ {prior}" if prior.proper else "  each baseline.k has no prior"
 
 
 def _log_hazard(book: PriorBook, number: int, default: Prior, start: float, flat: bool) -> Parameter:
