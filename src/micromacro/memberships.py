@@ -50,7 +50,7 @@ def from_wide(
     empty: Any = (),
     keep: Keep = (),
 ) -> Any:
-    """Memberships of a table with a row per group and its members in columns side by side.
+    """Memberships from a table with one row per group and its members in columns side by side.
 
     Parameters
     ----------
@@ -63,10 +63,10 @@ def from_wide(
     group : str, optional
         Column of group ids; without it the rows are numbered.
     member : str, optional
-        How to call the member column; by default what the names of `slots` begin with (``school`` for ``school1``,
+        Name of the member column; by default what the names of `slots` begin with (``school`` for ``school1``,
         ``school2``), else ``member``.
     values : dict, optional
-        Further columns of the memberships, each from one column for each slot: ``{"years": ["years1", "years2"]}``.
+        Further columns of the memberships, each made from one column per slot: ``{"years": ["years1", "years2"]}``.
     empty : value or list of values
         Ids that stand for an empty slot, such as 0.
     keep : list of str or "all"
@@ -80,8 +80,8 @@ def from_wide(
     Raises
     ------
     DataError
-        For slots of different kinds, numbers that are missing beside a member or stand beside an empty slot, group ids
-        that repeat.
+        If slots hold ids of different kinds, if a weight is missing beside a member or not zero beside an empty slot,
+        or if group ids repeat.
     """
     slots = _columns(slots, "slots")
     beside = {"weight": _columns(weights, "weights")} if weights is not None else {}
@@ -112,21 +112,23 @@ def from_lists(
     empty: Any = (),
     keep: Keep = (),
 ) -> Any:
-    """Memberships of a table in which one cell lists all members: ``"ada; ben; cleo"``, or a list.
+    """Memberships from a table in which one cell lists all members: ``"ada; ben; cleo"``, or a list.
 
     Parameters
     ----------
     data : pandas, polars or pyarrow table, or dict of arrays
         One row per group.
     column : str
-        Column of lists, or of text that `sep` parts; blanks around an id do not count.
+        Column of lists or of text; blanks around an id are ignored.
+    sep : str
+        Text that separates members.
     weights : str, optional
-        Column of lists of numbers of equal length.
+        Column of lists of numbers, one number per member.
     candidates : str, optional
-        A sign that parts the candidates for one slot: with ``"|"``, ``"ada; ben|bob"`` is ada and either ben or bob.
+        Text that separates the candidates for one slot: with ``"|"``, ``"ada; ben|bob"`` is ada and either ben or bob.
         Each candidate has an equal share of the slot's weight; see :func:`from_candidates`.
     group, member, empty, keep
-        As in :func:`from_wide`; the member column is called as `column` by default.
+        As in :func:`from_wide`; the member column has the name `column` by default.
 
     Returns
     -------
@@ -172,23 +174,25 @@ def from_candidates(
     *,
     keep: Keep = (),
 ) -> Any:
-    r"""Memberships of which some are known only to be one of several: a weight of each candidate.
+    r"""Memberships whose member is known only to be one of several candidates.
 
-    A slot that is held by one of several candidates brings the group :math:`\sum_k p_k (x_k'b + u_k)`, its expectation
-    over who it was, so each candidate is a membership with its probability as weight (Hill and Goldstein 1998). This is
-    the expected contribution, not a mixture of likelihoods: what it leaves out is the spread among candidates.
+    A slot that is held by one of several candidates contributes :math:`\sum_k p_k (x_k'b + u_k)`, its expectation over
+    the candidates, so each candidate is a membership with its probability as weight (Hill and Goldstein 1998). This is
+    the expected contribution, not a mixture of likelihoods: it leaves out the variance between candidates.
 
     Parameters
     ----------
     data : table
-        One row a candidate.
+        One row per candidate.
     member, group : str
         Columns of candidates and groups.
     slot : str, optional
-        Column that tells the slots of a group apart: rows with equal group and slot are candidates for one membership.
-        Without it all rows of a group are candidates for a single one.
+        Column that distinguishes the slots of a group: rows with the same group and slot are candidates for one
+        membership. Without it all rows of a group are candidates for a single membership.
     probability : str, optional
-        Column of probabilities, zero or positive; scaled to sum to one in each slot. Equal without it.
+        Column of probabilities, zero or positive; they are scaled to sum to one in each slot. Equal by default.
+    keep : list of str or "all"
+        Columns of `data` to repeat in each row.
 
     Returns
     -------
@@ -196,6 +200,11 @@ def from_candidates(
         Columns: group, member, ``probability`` (sums to one in a slot), ``weight`` (probability / slots of the group,
         sums to one in a group), ``candidates`` (of the slot), those of `keep`. In a formula write ``weights = weight,
         normalize = none`` for the mean and ``weights = probability`` for the sum: ``n`` counts candidates.
+
+    Raises
+    ------
+    DataError
+        If ids are missing, a probability is negative, or all probabilities of a slot are zero.
     """
     needed = [member, group, *([slot] if slot else []), *([probability] if probability else [])]
     table = read_table(data, "data", needed)
@@ -233,21 +242,26 @@ def from_sparse(
     group: str | None = None,
     member: str = "member",
 ) -> pd.DataFrame:
-    """Memberships of a matrix with a row per group and a column per member: every entry that is not zero is one.
+    """Memberships from a matrix with one row per group and one column per member: the entries that are not zero.
 
     Parameters
     ----------
     W : SciPy sparse matrix or array, NumPy array, or pandas DataFrame
-        (groups, members); the entries are the weights. A DataFrame brings ids in its index and columns.
+        (groups, members); the entries are the weights. A DataFrame has the ids in its index and columns.
     groups, members : sequences, optional
-        Ids of rows and columns; their numbers from 0 without them.
+        Ids of rows and columns; by default their numbers from 0.
     group, member : str
-        How to call the columns of ids: by default ``row`` where `groups` is not given, else ``group``; and ``member``.
+        Names of the columns of ids: by default ``row`` if `groups` is not given, else ``group``; and ``member``.
 
     Returns
     -------
     DataFrame
         Columns: group, member, ``weight``.
+
+    Raises
+    ------
+    DataError
+        If `W` is not a matrix, has no entry or one that is not finite, or if the ids do not fit its shape.
     """
     import pandas as pd
     from scipy import sparse
@@ -283,23 +297,30 @@ def from_graph(
     group: str = "group",
     member: str = "member",
 ) -> pd.DataFrame:
-    """Memberships of a networkx graph (extra ``[spatial]``): each node is a group, its neighbours are the members.
+    """Memberships from a networkx graph (extra ``[spatial]``): each node is a group, its neighbours are the members.
 
     Parameters
     ----------
     graph : networkx graph
-        In a directed graph the members of a node are those that its edges lead to; parallel edges are memberships each.
+        In a directed graph the members of a node are the nodes to which its edges point; each of several parallel
+        edges is a membership.
     weight : str, optional
-        Attribute of edges that is the weight; 1 / (number of neighbours) without it.
+        Attribute of the edges to use as the weight; 1 / (number of neighbours) by default.
     groups : iterable of nodes, optional
-        Only these are groups: one side of a bipartite graph. All by default.
+        The nodes that are groups, such as one side of a bipartite graph; all by default.
     group, member : str
-        How to call the columns of ids.
+        Names of the columns of ids.
 
     Returns
     -------
     DataFrame
         Columns: group, member, ``weight``. A node without neighbours has no row.
+
+    Raises
+    ------
+    DataError
+        If `graph` is not a networkx graph or has no edge, if a group is not one of its nodes, if an edge lacks the
+        attribute `weight`, or if nodes are neither numbers nor text.
     """
     if not hasattr(graph, "adj") or not hasattr(graph, "is_directed"):
         raise DataError(f"from_graph() takes a networkx graph, not {type(graph).__name__}")
@@ -320,19 +341,24 @@ def from_graph(
 
 
 def from_libpysal(w: Any, *, group: str = "group", member: str = "member") -> pd.DataFrame:
-    """Memberships of spatial weights of libpysal (extra ``[spatial]``): each place is a group, its neighbours members.
+    """Memberships from libpysal's spatial weights (extra ``[spatial]``): each place is a group, its neighbours members.
 
     Parameters
     ----------
     w : libpysal.weights.W or libpysal.graph.Graph
-        Its weights are taken as they stand now (``transform = "r"`` makes them sum to one in each place).
+        Its weights are used after the current transformation (``transform = "r"`` makes them sum to one in each place).
     group, member : str
-        How to call the columns of ids.
+        Names of the columns of ids.
 
     Returns
     -------
     DataFrame
         Columns: group, member, ``weight``. An island has no row.
+
+    Raises
+    ------
+    DataError
+        If `w` is not an object of libpysal, or no place has a neighbour.
     """
     if hasattr(w, "id_order") and hasattr(w, "neighbors"):
         edges = [(i, j, float(v)) for i in w.id_order for j, v in zip(w.neighbors[i], w.weights[i], strict=True)]
@@ -355,12 +381,12 @@ def from_spells(
     until: Any = None,
     values: Sequence[str] = (),
 ) -> Any:
-    """Memberships of spells: who belonged to which group from when to when; the weight is how long.
+    """Memberships from spells: who belonged to which group, from when to when; the weight is the share of time.
 
     Parameters
     ----------
     data : table
-        One row a spell; a member may have several in a group, which are added up and must not overlap.
+        One row per spell. A member may have several spells in a group; they are added up and must not overlap.
     member, group : str
         Columns of ids.
     start, end : str
@@ -368,14 +394,20 @@ def from_spells(
     since, until : number or date, optional
         Spells are cut to this window.
     values : sequence of str
-        Further columns to take along, of each membership's first spell.
+        Further columns to keep, with the values of each membership's first spell.
 
     Returns
     -------
     table
-        One row a member of a group. Columns: group, member, ``duration`` (in the unit of the numbers, or in days),
+        One row per membership. Columns: group, member, ``duration`` (in the unit of the numbers, or in days),
         ``weight`` (its share of the durations of all members of the group, sums to one), ``window`` (its share of the
         time from the group's first start to its last end, or of the window cut out), ``spells``, `values`.
+
+    Raises
+    ------
+    DataError
+        If ids or starts are missing, a spell ends before it starts or has no end and `until` is not given, spells of a
+        member overlap within a group, or no spell lies within the window.
     """
     table = read_table(data, "data", [member, group, start, end, *values])
     for name in (member, group, start):
@@ -411,18 +443,18 @@ def from_dyads(
     empty: Any = (),
     keep: Keep = (),
 ) -> Any:
-    """Memberships of pairs: both sides are members of one block, in either order; a column keeps their roles.
+    """Memberships from pairs: both sides are members of one block, in either order; a column keeps their roles.
 
     Parameters
     ----------
     data : table
-        One row a pair (a cross, a match, an exchange): the group.
+        One row per pair (a cross, a match, an exchange), which is the group.
     first, second : str
-        Columns of ids, such as ``male`` and ``female``; both from one list of members.
+        Columns of ids, such as ``male`` and ``female``, from one set of members.
     group : str, optional
         Column of group ids; without it the rows are numbered.
     member, role : str
-        How to call the column of ids, and the one that says in which of the two columns the member stood.
+        Names of the column of ids, and of the one that says in which of the two columns the member was.
     empty, keep
         As in :func:`from_wide`.
 
@@ -441,14 +473,30 @@ def from_dyads(
 def with_pairs(
     data: Any, first: str, second: str, *, pair: str = "pair", ordered: str = "ordered", sep: str = " x "
 ) -> Any:
-    """The table with ids of its pairs: unordered (a x b is b x a) and ordered (they differ).
+    """Add ids of pairs to a table: unordered (a x b is b x a) and ordered (they differ).
 
-    For unit terms ``(1 | pair) + (1 | ordered)``: specific and reciprocal effects of a diallel cross.
+    They serve in unit terms ``(1 | pair) + (1 | ordered)``: specific and reciprocal effects of a diallel cross.
+
+    Parameters
+    ----------
+    data : table
+        One row per pair.
+    first, second : str
+        Columns of ids.
+    pair, ordered : str
+        Names of the new columns.
+    sep : str
+        Text between the two ids of a pair; it must not occur in an id.
 
     Returns
     -------
     table
         `data` with the columns `pair` and `ordered`, text.
+
+    Raises
+    ------
+    DataError
+        If an id is missing, or if two pairs would get the same id.
     """
     table = read_table(data, "data", [first, second])
     for name in (first, second):
