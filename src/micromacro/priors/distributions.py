@@ -1,126 +1,14 @@
-r"""Prior distributions, each with its density and its *normal score*.
-
-The normal score of x under a prior with distribution function F is :math:`\varphi = \Phi^{-1}(F(x))`. In that
-coordinate the prior is standard normal, so a parameter that the data cannot see has a Gaussian tail whatever its
-prior was; :mod:`micromacro.engines.mcmc.engine` works there. Both tails go through their own survival function, so that
-no digits are lost far out.
-
-Users reach these as ``mm.prior.normal(0, 1)`` and so on. Scales are standard deviations or scale parameters, never
-variances or precisions; rates are inverse scales.
-"""
+"""The distributions: one class each, with density, slope, distribution function and its inverse."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
-import numpy as np
 from scipy import special
 
-from ._spelling import suggesting_all
-from .errors import ModelError
-
-__all__ = [
-    "beta",
-    "exponential",
-    "fixed",
-    "gamma",
-    "half_cauchy",
-    "half_normal",
-    "half_student",
-    "lkj",
-    "log_gamma",
-    "normal",
-    "student",
-    "uniform",
-]  # what users call
-
-_LOG_ROOT_2PI = 0.5 * math.log(2.0 * math.pi)
-
-
-@dataclass(frozen=True)
-class Prior:
-    """A distribution of one number; the base of all priors.
-
-    Subclasses give `log_density`, `slope` (its derivative), the distribution function and its complement in
-    `below` and `above`, and their inverses.
-    """
-
-    @property
-    def support(self) -> tuple[float, float]:
-        """Lower and upper end of the values that the prior allows."""
-        return (-math.inf, math.inf)
-
-    @property
-    def proper(self) -> bool:
-        """Whether the prior integrates to one."""
-        return True
-
-    def log_density(self, x: float) -> float:
-        """Log density at x, with its constant; -inf outside the support."""
-        raise NotImplementedError
-
-    def slope(self, x: float) -> float:
-        """Derivative of the log density at x."""
-        raise NotImplementedError
-
-    def below(self, x: float) -> float:
-        """P(X <= x)."""
-        raise NotImplementedError
-
-    def above(self, x: float) -> float:
-        """P(X > x)."""
-        raise NotImplementedError
-
-    def inverse_below(self, p: float) -> float:
-        """The x with P(X <= x) = p."""
-        raise NotImplementedError
-
-    def inverse_above(self, p: float) -> float:
-        """The x with P(X > x) = p."""
-        raise NotImplementedError
-
-    def from_score(self, score: float) -> float:
-        """The value whose normal score is `score`."""
-        if score <= 0.0:
-            return float(self.inverse_below(special.ndtr(score)))
-        return float(self.inverse_above(special.ndtr(-score)))
-
-    def score_slope(self, score: float, x: float) -> float:
-        """Derivative dx/dscore at a value x with normal score `score`."""
-        return math.exp(-0.5 * score * score - _LOG_ROOT_2PI - self.log_density(x))
-
-    def to_score(self, x: float) -> float:
-        """The normal score of x."""
-        p = float(self.below(x))
-        if p <= 0.5:
-            return float(special.ndtri(p))
-        return float(-special.ndtri(self.above(x)))
-
-    def sample(self, rng: np.random.Generator, size: int | tuple[int, ...] | None = None) -> np.ndarray:
-        """Draws, by inversion of uniform numbers."""
-        scores = rng.standard_normal(size)
-        return np.vectorize(self.from_score, otypes=[float])(scores)
-
-    def __str__(self) -> str:
-        inside = ", ".join(f"{getattr(self, f.name):.4g}" for f in fields(self))
-        return f"{_snake(type(self).__name__)}({inside})"
-
-
-def _snake(name: str) -> str:
-    return "".join("_" + c.lower() if c.isupper() and i else c.lower() for i, c in enumerate(name))
-
-
-def _positive(owner: str, **values: float) -> None:
-    for name, value in values.items():
-        if not (math.isfinite(value) and value > 0):
-            raise ModelError(f"prior {owner}: {name} must be a positive number, not {value!r}")
-
-
-def _finite(owner: str, **values: float) -> None:
-    for name, value in values.items():
-        if not math.isfinite(value):
-            raise ModelError(f"prior {owner}: {name} must be a finite number, not {value!r}")
+from ..errors import ModelError
+from .base import LOG_ROOT_2PI, Prior, check_finite, check_positive
 
 
 @dataclass(frozen=True)
@@ -149,12 +37,12 @@ class Normal(Prior):
     sd: float
 
     def __post_init__(self):
-        _finite("normal", mean=self.mean)
-        _positive("normal", sd=self.sd)
+        check_finite("normal", mean=self.mean)
+        check_positive("normal", sd=self.sd)
 
     def log_density(self, x: float) -> float:
         u = (x - self.mean) / self.sd
-        return -0.5 * u * u - _LOG_ROOT_2PI - math.log(self.sd)
+        return -0.5 * u * u - LOG_ROOT_2PI - math.log(self.sd)
 
     def slope(self, x: float) -> float:
         return -(x - self.mean) / self.sd**2
@@ -184,8 +72,8 @@ class Student(Prior):
     scale: float
 
     def __post_init__(self):
-        _finite("student", loc=self.loc)
-        _positive("student", df=self.df, scale=self.scale)
+        check_finite("student", loc=self.loc)
+        check_positive("student", df=self.df, scale=self.scale)
 
     def _constant(self) -> float:
         return (
@@ -219,8 +107,8 @@ class HalfStudent(Student):
     """Student's t cut off below zero, renormalised: for standard deviations."""
 
     def __post_init__(self):
-        _finite("half_student", loc=self.loc)
-        _positive("half_student", df=self.df, scale=self.scale)
+        check_finite("half_student", loc=self.loc)
+        check_positive("half_student", df=self.df, scale=self.scale)
 
     @property
     def support(self) -> tuple[float, float]:
@@ -260,7 +148,7 @@ class HalfCauchy(Prior):
     scale: float
 
     def __post_init__(self):
-        _positive("half_cauchy", scale=self.scale)
+        check_positive("half_cauchy", scale=self.scale)
 
     @property
     def support(self) -> tuple[float, float]:
@@ -293,7 +181,7 @@ class HalfNormal(Prior):
     scale: float
 
     def __post_init__(self):
-        _positive("half_normal", scale=self.scale)
+        check_positive("half_normal", scale=self.scale)
 
     @property
     def support(self) -> tuple[float, float]:
@@ -301,7 +189,7 @@ class HalfNormal(Prior):
 
     def log_density(self, x: float) -> float:
         u = x / self.scale
-        return math.log(2.0) - 0.5 * u * u - _LOG_ROOT_2PI - math.log(self.scale) if x >= 0 else -math.inf
+        return math.log(2.0) - 0.5 * u * u - LOG_ROOT_2PI - math.log(self.scale) if x >= 0 else -math.inf
 
     def slope(self, x: float) -> float:
         return -x / self.scale**2
@@ -326,7 +214,7 @@ class Exponential(Prior):
     rate: float
 
     def __post_init__(self):
-        _positive("exponential", rate=self.rate)
+        check_positive("exponential", rate=self.rate)
 
     @property
     def support(self) -> tuple[float, float]:
@@ -359,7 +247,7 @@ class Gamma(Prior):
     rate: float
 
     def __post_init__(self):
-        _positive("gamma", shape=self.shape, rate=self.rate)
+        check_positive("gamma", shape=self.shape, rate=self.rate)
 
     @property
     def support(self) -> tuple[float, float]:
@@ -396,7 +284,7 @@ class LogGamma(Prior):
     rate: float
 
     def __post_init__(self):
-        _positive("log_gamma", shape=self.shape, rate=self.rate)
+        check_positive("log_gamma", shape=self.shape, rate=self.rate)
 
     def log_density(self, x: float) -> float:
         scaled = self.rate * math.exp(x) if x < 700.0 else math.inf
@@ -432,7 +320,7 @@ class Uniform(Prior):
     b: float
 
     def __post_init__(self):
-        _finite("uniform", a=self.a, b=self.b)
+        check_finite("uniform", a=self.a, b=self.b)
         if self.a >= self.b:
             raise ModelError(f"prior uniform: a = {self.a:g} must lie below b = {self.b:g}")
 
@@ -467,7 +355,7 @@ class Beta(Prior):
     b: float
 
     def __post_init__(self):
-        _positive("beta", a=self.a, b=self.b)
+        check_positive("beta", a=self.a, b=self.b)
 
     @property
     def support(self) -> tuple[float, float]:
@@ -508,7 +396,7 @@ class Lkj(Prior):
     given: int = 0
 
     def __post_init__(self):
-        _positive("lkj", eta=self.eta)
+        check_positive("lkj", eta=self.eta)
 
     def __str__(self) -> str:
         return f"lkj({self.eta:.4g})"
@@ -551,7 +439,7 @@ class Fixed(Prior):
     value: float
 
     def __post_init__(self):
-        _finite("fixed", value=self.value)
+        check_finite("fixed", value=self.value)
 
     @property
     def support(self) -> tuple[float, float]:
@@ -574,266 +462,3 @@ class Fixed(Prior):
 
     def inverse_above(self, p: float) -> float:
         return self.value
-
-
-def normal(mean: float = 0.0, sd: float = 1.0) -> Normal:
-    """Normal prior.
-
-    Parameters
-    ----------
-    mean : float
-    sd : float
-        Standard deviation, never a variance or precision.
-
-    Returns
-    -------
-    Prior
-
-    Raises
-    ------
-    ModelError
-        If `mean` is not finite, or `sd` not positive and finite.
-    """
-    return Normal(float(mean), float(sd))
-
-
-def student(df: float, loc: float = 0.0, scale: float = 1.0) -> Student:
-    """Student's t prior.
-
-    Parameters
-    ----------
-    df : float
-        Degrees of freedom.
-    loc : float
-        Location: the centre.
-    scale : float
-        Scale; the standard deviation is larger.
-
-    Returns
-    -------
-    Prior
-
-    Raises
-    ------
-    ModelError
-        If `loc` is not finite, or `df` or `scale` not positive and finite.
-    """
-    return Student(float(df), float(loc), float(scale))
-
-
-def half_student(df: float, loc: float = 0.0, scale: float = 1.0) -> HalfStudent:
-    """Student's t prior truncated at zero, for standard deviations.
-
-    Parameters
-    ----------
-    df : float
-        Degrees of freedom.
-    loc : float
-        Location of the distribution before it is truncated.
-    scale : float
-        Scale.
-
-    Returns
-    -------
-    Prior
-
-    Raises
-    ------
-    ModelError
-        If `loc` is not finite, or `df` or `scale` not positive and finite.
-    """
-    return HalfStudent(float(df), float(loc), float(scale))
-
-
-def half_cauchy(scale: float = 1.0) -> HalfCauchy:
-    """Half-Cauchy prior, for standard deviations.
-
-    Parameters
-    ----------
-    scale : float
-        Scale, which is also the median.
-
-    Returns
-    -------
-    Prior
-
-    Raises
-    ------
-    ModelError
-        If `scale` is not positive and finite.
-    """
-    return HalfCauchy(float(scale))
-
-
-def half_normal(scale: float = 1.0) -> HalfNormal:
-    """Half-normal prior: the absolute value of a normal(0, `scale`) variable, for standard deviations.
-
-    Parameters
-    ----------
-    scale : float
-        Standard deviation of the normal variable.
-
-    Returns
-    -------
-    Prior
-
-    Raises
-    ------
-    ModelError
-        If `scale` is not positive and finite.
-    """
-    return HalfNormal(float(scale))
-
-
-def exponential(rate: float = 1.0) -> Exponential:
-    """Exponential prior, for positive parameters.
-
-    Parameters
-    ----------
-    rate : float
-        Inverse of the mean.
-
-    Returns
-    -------
-    Prior
-
-    Raises
-    ------
-    ModelError
-        If `rate` is not positive and finite.
-    """
-    return Exponential(float(rate))
-
-
-def gamma(shape: float, rate: float) -> Gamma:
-    """Gamma prior, for positive parameters.
-
-    Parameters
-    ----------
-    shape : float
-    rate : float
-        Inverse scale; the mean is `shape` / `rate`.
-
-    Returns
-    -------
-    Prior
-
-    Raises
-    ------
-    ModelError
-        If `shape` or `rate` is not positive and finite.
-    """
-    return Gamma(float(shape), float(rate))
-
-
-def log_gamma(shape: float, rate: float) -> LogGamma:
-    """Prior for a log hazard whose exponential has a gamma distribution.
-
-    Parameters
-    ----------
-    shape : float
-    rate : float
-        Inverse scale; the mean of the hazard is `shape` / `rate`.
-
-    Returns
-    -------
-    Prior
-
-    Raises
-    ------
-    ModelError
-        If `shape` or `rate` is not positive and finite.
-    """
-    return LogGamma(float(shape), float(rate))
-
-
-def uniform(a: float, b: float) -> Uniform:
-    """Uniform prior between two bounds, which no engine crosses.
-
-    Parameters
-    ----------
-    a : float
-        Lower bound.
-    b : float
-        Upper bound.
-
-    Returns
-    -------
-    Prior
-
-    Raises
-    ------
-    ModelError
-        If the bounds are not finite, or `a` is not below `b`.
-    """
-    return Uniform(float(a), float(b))
-
-
-def beta(a: float, b: float) -> Beta:
-    """Beta prior on (0, 1).
-
-    Parameters
-    ----------
-    a, b : float
-        Shapes; the mean is `a` / (`a` + `b`).
-
-    Returns
-    -------
-    Prior
-
-    Raises
-    ------
-    ModelError
-        If `a` or `b` is not positive and finite.
-    """
-    return Beta(float(a), float(b))
-
-
-def lkj(eta: float = 1.0) -> Lkj:
-    """LKJ prior for the correlations of effects that vary together, as in ``(1 + x | unit)``.
-
-    Parameters
-    ----------
-    eta : float
-        Shape: 1 is uniform over correlation matrices, larger values favour correlations near zero.
-
-    Returns
-    -------
-    Prior
-
-    Raises
-    ------
-    ModelError
-        If `eta` is not positive and finite.
-    """
-    return Lkj(float(eta))
-
-
-def fixed(value: float) -> Fixed:
-    """No estimation: the parameter is held at a value, as by ``fixed={name: value}``.
-
-    Parameters
-    ----------
-    value : float
-        On the natural scale; an intercept is fixed at zero covariates.
-
-    Returns
-    -------
-    Prior
-
-    Raises
-    ------
-    ModelError
-        If `value` is not finite.
-    """
-    return Fixed(float(value))
-
-
-FLAT = Flat()
-
-
-def __dir__() -> list[str]:
-    return list(__all__)
-
-
-suggesting_all(globals(), __all__)
