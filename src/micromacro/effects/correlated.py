@@ -13,6 +13,7 @@ terms, or beside the first one, they are the same numbers.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,6 +69,51 @@ class Correlated(Independent):
         names = ", ".join(p.name for p in self.hypers[len(self.terms) :])
         terms = ", ".join(self.terms)
         return [f"u_{self.name}[j,({terms})] ~ multivariate normal(0), sds {sds}, correlations {names}"]
+
+
+@dataclass(frozen=True, eq=False)
+class SignedRoot(Correlated):
+    """The same effects with the root itself as theta, in which a search meets no boundary.
+
+    Theta holds the diagonal of the lower triangular root, then the entries below it row by row; all of them may have
+    either sign. The covariance is smooth in them everywhere, also where standard deviations are zero or correlations
+    are 1 or -1, where :class:`Correlated` has edges.
+    """
+
+    def root(self, theta: np.ndarray) -> np.ndarray:
+        k = len(self.terms)
+        out = np.diag(theta[:k])
+        out[np.tril_indices(k, -1)] = theta[k:]
+        return out
+
+    def pull_root(self, theta: np.ndarray, d_root: np.ndarray) -> np.ndarray:
+        return np.concatenate([np.diag(d_root), d_root[np.tril_indices(len(d_root), -1)]])
+
+
+def signed_root(theta: np.ndarray, k: int) -> np.ndarray:
+    """Theta of :class:`SignedRoot` from standard deviations and partial correlations."""
+    root = theta[:k, None] * cholesky(theta[k:], k)
+    return np.concatenate([np.diag(root), root[np.tril_indices(k, -1)]])
+
+
+def from_signed_root(theta: np.ndarray, k: int) -> np.ndarray:
+    """Standard deviations and partial correlations from theta of :class:`SignedRoot`.
+
+    A correlation with an effect whose standard deviation is zero is given as zero.
+    """
+    root = np.diag(theta[:k])
+    root[np.tril_indices(k, -1)] = theta[k:]
+    root = root * np.where(np.diag(root) < 0.0, -1.0, 1.0)
+    sd = np.linalg.norm(root, axis=1)
+    rows = root / np.where(sd > 0.0, sd, 1.0)[:, None]
+    partial = []
+    for i in range(k):
+        rest = 1.0
+        for j in range(i):
+            ratio = rows[i, j] / math.sqrt(rest) if rest > 1e-300 else 0.0
+            partial.append(min(max(ratio, -1.0), 1.0))
+            rest = max(rest - rows[i, j] ** 2, 0.0)
+    return np.concatenate([sd, partial])
 
 
 def cholesky(p: np.ndarray, k: int) -> np.ndarray:

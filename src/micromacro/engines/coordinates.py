@@ -33,6 +33,11 @@ def correlations(hypers: tuple[Parameter, ...]) -> np.ndarray:
     return np.array([p.kind == "cor" for p in hypers], dtype=bool)
 
 
+def roots(hypers: tuple[Parameter, ...]) -> np.ndarray:
+    """Which entries of theta are entries of a signed root of correlated effects (q,)."""
+    return np.array([p.kind == "root" for p in hypers], dtype=bool)
+
+
 def ends(parameter: Parameter) -> tuple[float | None, float | None]:
     """Bounds of a search for a parameter that is neither an sd nor searched for in logarithms."""
     low, high = parameter.prior.support
@@ -172,6 +177,7 @@ class Ratios(Free):
         super().__init__(every)
         self.scaled = not every[-1].fixed
         self.sd = np.array([p.kind == "sd" for p in self.hypers], dtype=bool)
+        self.root = roots(self.hypers)
         self.cor = correlations(self.hypers)
         self.folded = self.sd.copy()
 
@@ -183,6 +189,7 @@ class Ratios(Free):
         own, sigma = self.middle + self.spread * u, self._sigma(u)
         own[self.log] = np.exp(u[self.log])
         own[self.sd] = np.abs(u[self.sd]) * sigma
+        own[self.root] = u[self.root] * sigma
         own[self.cor] = np.sin(u[self.cor])
         if self.scaled:
             own[-1] = sigma
@@ -192,7 +199,7 @@ class Ratios(Free):
         """u of natural parameters."""
         out = (theta[self.free] - self.middle) / self.spread
         out[self.log] = np.log(theta[self.free][self.log])
-        out[self.sd] /= theta[-1]
+        out[self.sd | self.root] /= theta[-1]
         out[self.cor] = np.arcsin(np.clip(out[self.cor], -1.0, 1.0))
         if self.scaled:
             out[-1] = math.log(theta[-1])
@@ -202,9 +209,10 @@ class Ratios(Free):
         """d theta / d u (all of theta, q)."""
         sigma, own = self._sigma(u), np.diag(np.where(self.log, np.exp(np.where(self.log, u, 0.0)), self.spread))
         own[self.sd, self.sd] = np.where(u[self.sd] < 0, -sigma, sigma)
+        own[self.root, self.root] = sigma
         own[self.cor, self.cor] = np.cos(u[self.cor])
         if self.scaled:
-            own[:-1, -1] = np.where(self.sd[:-1], np.abs(u[:-1]) * sigma, 0.0)
+            own[:-1, -1] = np.where(self.sd[:-1], np.abs(u[:-1]) * sigma, np.where(self.root[:-1], u[:-1] * sigma, 0.0))
             own[-1, -1] = sigma
         out = np.zeros((len(self.every), len(u)))
         out[self.free] = own

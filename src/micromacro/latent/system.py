@@ -12,6 +12,8 @@ engines see nothing else of a model.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
@@ -204,6 +206,14 @@ class System:
         self.center = mean[self.symbolic.order]
         self.start = start[self.symbolic.order]
         self.d_value = np.concatenate([values, precision[self.kept :]])
+
+    def with_parts(self, parts: Sequence[Part]) -> System:
+        """The same system with other parts in the places of these, of the same pattern."""
+        out = copy(self)
+        out.parts = tuple(parts)
+        out.hypers = tuple(h for p in out.parts for h in p.hypers) + self.hypers[self.places.family]
+        out.places = Places(out.parts, len(self.hypers[self.places.family]), self.expansion is not None)
+        return out
 
     def values_of(self, part: int, room: Workspace) -> np.ndarray:
         """A part's entries as it gave them (group by group where rows are not groups), at the work space's values."""

@@ -24,6 +24,7 @@ from ..search import Peak, find_peaks
 from .maxima import distinct, remarks, starting_points
 from .problem import Problem, problem_of
 from .separation import separation
+from .signed import begin_at_signed_maxima
 
 
 def fit_ml(specification: Specification, settings: Settings) -> Outcome:
@@ -45,7 +46,9 @@ def _fit(specification: Specification, settings: Settings, engine: str, restrict
     began = time.perf_counter()
     problem = problem_of(specification, restricted)
     coordinates = problem.coordinates
-    peaks = find_peaks(problem.objective, starting_points(coordinates, problem.start), coordinates.bounds())
+    starts = starting_points(coordinates, problem.start)
+    starts = begin_at_signed_maxima(specification, restricted, coordinates, starts)
+    peaks = find_peaks(problem.objective, starts, coordinates.bounds())
     if not peaks:
         raise EngineError(
             "the likelihood could not be evaluated at any starting value; look at Model.explain() for the starting "

@@ -1,0 +1,110 @@
+r"""Where a search among correlated effects begins: the maximum in the signed Cholesky factor.
+
+In standard deviations and correlations the likelihood has edges: at an sd of zero a correlation has no meaning, and at
+a correlation of 1 the sds of two terms move together. A search that goes to an edge coordinate by coordinate may stop
+at a point from which the likelihood rises jointly. In the lower triangular root :math:`\Sigma = LL'`, whose entries may
+have either sign, the likelihood is smooth everywhere. It is even in each column of L, so its slope vanishes wherever a
+column does, whether that is a maximum or not; there the second derivatives decide: along the eigenvector of the
+derivative in :math:`\Sigma` with the largest positive eigenvalue the likelihood rises (lme4 and MixedModels.jl search
+in the same factor, with the diagonal from zero).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ...effects.correlated import Correlated, SignedRoot, from_signed_root, signed_root
+from ...model.specification import Specification
+from ...priors import FLAT
+from ..search import Bounds, Objective, climb, difference_hessian
+from .problem import problem_of
+
+NEAR = 0.1  # diagonal entries of the root below which the second derivatives are looked at
+RISES = 1e-3  # curvature above which a stationary point is no maximum
+
+
+def begin_at_signed_maxima(
+    specification: Specification, restricted: bool, coordinates: Any, starts: list[np.ndarray]
+) -> list[np.ndarray]:
+    """Starts for a search in standard deviations and correlations: where searches in the signed root end.
+
+    Parameters
+    ----------
+    restricted : bool
+        Whether the likelihood is the restricted one.
+    coordinates : Ratios or Steps
+        Of `specification`.
+    starts : list of (q,) arrays
+        Where the searches begin, in `coordinates`.
+
+    Returns
+    -------
+    list of (q,) arrays
+        `starts` themselves where no effects are correlated, or where priors are on their sds or correlations.
+    """
+    places = _places(specification)
+    if not places:
+        return starts
+    problem = problem_of(_twin(specification, places), restricted)
+    objective, signed = problem.objective, problem.coordinates
+    entries = np.flatnonzero([p.kind == "root" for p in signed.hypers])
+    out = []
+    for start in starts:
+        point = coordinates.theta(start)
+        u = signed.from_theta(_moved(point, places, signed_root))
+        u, _ = climb(objective, u, signed.bounds())
+        u = _off_saddles(objective, u, entries, signed.bounds())
+        out.append(coordinates.from_theta(_moved(signed.theta(u), places, from_signed_root)))
+    return out
+
+
+def _places(specification: Specification) -> list[tuple[int, slice, int]]:
+    """Part, place in theta and number of terms of correlated effects that are wholly free."""
+    out = []
+    for k, structure in specification.structures.values():
+        if type(structure) is not Correlated or any(p.prior.proper for p in structure.hypers):
+            continue
+        out.append((k, specification.system.places.effect_theta(k), len(structure.terms)))
+    return out
+
+
+def _twin(specification: Specification, places: list[tuple[int, slice, int]]) -> Specification:
+    """The same model with the signed root in place of standard deviations and correlations."""
+    parts: list[Any] = list(specification.system.parts)
+    for k, _, _ in places:
+        old = parts[k].structure
+        hypers = tuple(replace(p, kind="root", prior=FLAT) for p in old.hypers)
+        made = SignedRoot(old.name, old.rows, hypers, old.fresh)
+        made.__dict__["places"] = old.places  # the pattern is the same
+        parts[k] = replace(parts[k], structure=made)
+    return replace(specification, system=specification.system.with_parts(parts))
+
+
+def _moved(point: np.ndarray, places: list[tuple[int, slice, int]], how: Callable[..., np.ndarray]) -> np.ndarray:
+    out = point.copy()
+    for _, where, k in places:
+        out[where] = how(point[where], k)
+    return out
+
+
+def _off_saddles(objective: Objective, u: np.ndarray, entries: np.ndarray, bounds: Bounds) -> np.ndarray:
+    """On from points where a column of the root is zero though the likelihood rises with it."""
+    for _ in range(len(entries)):
+        if np.abs(u[entries]).min() > NEAR:
+            return u
+        value = objective(u)[0]
+        looked = np.zeros(len(u), dtype=bool)
+        looked[entries] = True
+        curvature, vectors = np.linalg.eigh(difference_hessian(objective, u, looked))
+        if not curvature[-1] > RISES:
+            return u
+        trials = [u + size * sign * vectors[:, -1] for size in (0.05, 0.1, 0.3) for sign in (1.0, -1.0)]
+        heights = [objective(t)[0] for t in trials]
+        if not max(heights) > value + 1e-7:
+            return u
+        u = climb(objective, trials[int(np.argmax(heights))], bounds)[0]
+    return u
