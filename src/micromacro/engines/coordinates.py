@@ -151,10 +151,15 @@ class Scores(Free):
         out = np.empty(len(theta))
         for k, p in enumerate(self.hypers):
             if self.folded[k]:
-                out[k] = -special.ndtri(0.5 * p.prior.above(theta[k])) if theta[k] > 0 else 0.0
+                out[k] = self.half_score(p.prior, theta[k])
             else:
                 out[k] = p.prior.to_score(theta[k])
         return np.clip(out, -8.0, 8.0) / self.unit
+
+    @staticmethod
+    def half_score(prior: Prior, value: float) -> float:
+        """Half score of a value under a prior of positive numbers, in prior sds."""
+        return -float(special.ndtri(0.5 * prior.above(value))) if value > 0 else 0.0
 
 
 def _reaches_zero(prior: Prior) -> bool:

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from ...model.specification import Specification
-from ..coordinates import Scores
 from ..search import Peak
 from .moves import Reference, State, elliptical, independence
+from .ridges import RidgeScores
 from .targets import target_of
+from .tuned import Fitter, pack, unpack
 
 MOVES = 2  # moves of theta for each kept draw
-SHRINK = 0.85  # scale matrix of the t for a given covariance: between (df - 2) / df and 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +54,7 @@ class Chain:
 def run_chain(task: Task, tick: Callable[[int], None] | None = None, stop: threading.Event | None = None) -> Chain:
     """Run one chain: tune, then draw."""
     system = task.specification.system
-    coordinates = Scores(system.hypers)
+    coordinates = RidgeScores(task.specification)
     sampler = Sampler(task, coordinates)
     kept = 0
     theta = np.empty((task.draws, len(system.hypers)))
@@ -84,36 +84,49 @@ def run_chain(task: Task, tick: Callable[[int], None] | None = None, stop: threa
 class Sampler:
     """The moving parts of one chain: its state, its reference t, its work space."""
 
-    def __init__(self, task: Task, coordinates: Scores):
+    def __init__(self, task: Task, coordinates: RidgeScores):
         self.task = task
         self.coordinates = coordinates
         self.rng = np.random.default_rng(task.seed)
         self.latent = target_of(task.specification)
         self.independent = 0.5
         self.history = np.empty((task.tune, len(coordinates.hypers)))
+        self.heights = np.empty(task.tune)
+        self.fitter = Fitter(coordinates.folded, 1.0 / coordinates.unit)
         self.tried = self.taken = 0
         if task.kept is not None:
             self._resume(task.kept)
             return
+        self.bent = coordinates.bend(task.peaks[0], peak_scale(task.peaks[0]))
         peak = task.peaks[task.chain % len(task.peaks)]
-        self.reference = Reference.fit(peak.u, peak_scale(peak), coordinates.folded, 1.3, 1.0 / coordinates.unit)
+        self.reference = self.fitter.at_peaks([self._along(p) for p in task.peaks])
         self.latent.anchor(peak.u)
         self.state = self._start(peak)
 
+    def _along(self, peak: Peak) -> tuple[np.ndarray, np.ndarray, float]:
+        """A peak of the scores in the chain's coordinates: centre, scale matrix and height."""
+        u, slope = self.coordinates.along(peak.u)
+        return u, slope @ peak_scale(peak) @ slope.T, peak.value
+
     def target(self, u: np.ndarray) -> float:
-        """Log posterior density of the scores (and of what goes along with them)."""
-        return self.latent.log(u, self.coordinates.theta(u)) + self.coordinates.log_prior(u)
+        """Log posterior density of the coordinates (and of what goes along with them)."""
+        theta = self.coordinates.theta(u)
+        prior = self.coordinates.log_prior_at(u, theta)
+        if not math.isfinite(prior):
+            return -math.inf
+        return self.latent.log(self.coordinates.plain(u, theta), theta) + prior
 
     def _start(self, peak: Peak) -> State:
         """An overdispersed draw around a peak (nearer to it where the density does not exist)."""
-        wide = Reference.fit(peak.u, peak_scale(peak), self.coordinates.folded, 2.0, 1.0 / self.coordinates.unit)
+        center, scale, _ = self._along(peak)
+        wide = Reference.fit(center, scale, self.coordinates.folded, 2.0, 1.0 / self.coordinates.unit)
         for attempt in range(20):
-            u = peak.u + (wide.draw(self.rng) - peak.u) * 0.8**attempt
+            u = center + (wide.draw(self.rng) - center) * 0.8**attempt
             value = self.target(u)
             if math.isfinite(value):
                 break
         else:
-            u = peak.u.copy()
+            u = center.copy()
             value = self.target(u)
         self.latent.adopt()
         return State(u, value)
@@ -144,22 +157,20 @@ class Sampler:
         else:
             self.sweep(1)
         self.refresh(tuning=True)
-        self.history[iteration] = self.state.u
+        self.history[iteration], self.heights[iteration] = self.state.u, self.state.value
         done = iteration + 1
         q = self.history.shape[1]
         if done in _refits(self.task.tune) and done >= 20 * q:
-            seen = self.history[done // 3 : done]
-            self._refit(seen.mean(axis=0), np.cov(seen.T).reshape(q, q))
+            self._refit(self.history[done // 3 : done], self.heights[done // 3 : done])
             if self.tried >= 20:
                 self.independent = min(0.85, max(0.15, self.taken / self.tried))
             self.tried = self.taken = 0
 
-    def _refit(self, mean: np.ndarray, covariance: np.ndarray) -> None:
+    def _refit(self, seen: np.ndarray, heights: np.ndarray) -> None:
         """A reference with the moments of the scores seen so far; the map of x follows."""
-        folded, unit = self.coordinates.folded, 1.0 / self.coordinates.unit
-        plain = Reference.fit(mean, covariance * SHRINK, folded, 1.05, unit)
-        self.reference = plain.matched(mean, np.diag(covariance))
-        self.latent.anchor(mean)
+        self.reference = self.fitter.to_seen(self.reference, seen, heights)
+        middle = seen.mean(axis=0)
+        self.latent.anchor(self.coordinates.plain(middle, self.coordinates.theta(middle)))
         self.state = State(self.state.u, self.target(self.state.u))
         self.latent.adopt()
 
@@ -178,17 +189,16 @@ class Sampler:
         return {
             "u": self.state.u.copy(),
             "value": np.array(self.state.value),
-            "center": self.reference.center.copy(),
-            "root": self.reference.root.copy(),
+            **pack(self.reference),
+            "bent": self.bent.copy(),
             "independent": np.array(self.independent),
             "rng": pack_generator(self.rng),
             **self.latent.keep(),
         }
 
     def _resume(self, kept: dict[str, np.ndarray]) -> None:
-        root = kept["root"].copy()
-        folded = np.flatnonzero(self.coordinates.folded)
-        self.reference = Reference(kept["center"].copy(), root, np.linalg.inv(root), folded)
+        self.bent = self.coordinates.use(kept["bent"])
+        self.reference = unpack(kept, self.coordinates.folded)
         self.independent = float(kept["independent"])
         self.latent.resume(kept)
         u = kept["u"].copy()

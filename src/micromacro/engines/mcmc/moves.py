@@ -1,10 +1,10 @@
 r"""Moves of theta that leave its posterior invariant, on few coordinates and an expensive density.
 
-Both work with a multivariate t, fitted to the posterior and cut to the coordinates' domain
-(:math:`u_k \ge 0` for folded entries):
+Both work with a mixture of multivariate t-distributions, fitted to the maxima of the posterior and to what tuning saw
+of it, and cut to the coordinates' domain (:math:`u_k \ge 0` for folded entries):
 
-- **independence**: propose from the t, accept by the ratio of target to t. One evaluation per move; nearly
-  independent draws where the t fits.
+- **independence**: propose from the mixture, accept by the ratio of target to mixture. One evaluation per
+  move; nearly independent draws where the mixture fits, and jumps between maxima with the right masses.
 - **elliptical**: generalized elliptical slice sampling (Nishihara, Murray and Adams 2014): the t is a scale mixture
   of normals; given the scale, the move stays on an ellipse through the current point and shrinks until it is
   accepted. Never rejects, so it leaves the places where the t is too thin.
@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -93,6 +94,12 @@ class Reference:
         """Log density up to a constant (the cut's mass is one too)."""
         return -0.5 * (self.df + len(u)) * math.log1p(self.distance(u) / self.df)
 
+    def log_constant(self) -> float:
+        """What :meth:`log_density` leaves out, but for the cut's mass and powers of pi."""
+        q, df = len(self.center), self.df
+        size = float(np.log(np.abs(np.diag(self.root))).sum())
+        return math.lgamma(0.5 * (df + q)) - math.lgamma(0.5 * df) - 0.5 * q * math.log(df) - size
+
     def inside(self, u: np.ndarray) -> bool:
         """Whether u is in the domain."""
         return not len(self.folded) or u[self.folded].min() >= 0.0
@@ -100,9 +107,63 @@ class Reference:
     def draw(self, rng: np.random.Generator) -> np.ndarray:
         """A draw from the cut t, by trying again."""
         while True:
-            scale = math.sqrt(self.df / rng.chisquare(self.df))
-            u = self.center + scale * (self.root @ rng.standard_normal(len(self.center)))
+            u = self.propose(rng)
             if self.inside(u):
+                return u
+
+    def propose(self, rng: np.random.Generator) -> np.ndarray:
+        """A draw from the t that is not cut."""
+        scale = math.sqrt(self.df / rng.chisquare(self.df))
+        return self.center + scale * (self.root @ rng.standard_normal(len(self.center)))
+
+
+@dataclass(frozen=True, eq=False)
+class Mixture:
+    """Several t-distributions with shares: one for each maximum, and one for the tails.
+
+    Attributes
+    ----------
+    parts : tuple of Reference
+    share : (k,) array
+        Shares of the parts; they sum to one, and some may be zero.
+    """
+
+    parts: tuple[Reference, ...]
+    share: np.ndarray
+
+    @cached_property
+    def _stacked(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Of the parts with a share: centres, inverse roots, degrees of freedom, exponents, log factors."""
+        kept = [(part, share) for part, share in zip(self.parts, self.share, strict=True) if share > 0.0]
+        parts = [part for part, _ in kept]
+        df = np.array([part.df for part in parts])
+        factors = np.array([math.log(share) + part.log_constant() for part, share in kept])
+        return (
+            np.stack([part.center for part in parts]), np.stack([part.inverse for part in parts]), df,
+            -0.5 * (df + len(parts[0].center)), factors - factors[0],
+        )  # fmt: skip
+
+    def log_density(self, u: np.ndarray) -> float:
+        """Log density up to a constant (the cut's mass is one too)."""
+        center, inverse, df, exponent, factor = self._stacked
+        if len(center) == 1:
+            return self.parts[0].log_density(u)
+        v = np.matmul(inverse, (u - center)[:, :, None])[:, :, 0]
+        logs = factor + exponent * np.log1p((v * v).sum(axis=1) / df)
+        top = float(logs.max())
+        return top + math.log(float(np.exp(logs - top).sum()))
+
+    def which(self, rng: np.random.Generator) -> Reference:
+        """A part, drawn by its share."""
+        if len(self.parts) == 1:
+            return self.parts[0]
+        return self.parts[min(int(np.searchsorted(np.cumsum(self.share), rng.random())), len(self.parts) - 1)]
+
+    def draw(self, rng: np.random.Generator) -> np.ndarray:
+        """A draw from the mixture cut to the domain, by trying again (the part too, so that the cut has one mass)."""
+        while True:
+            u = self.which(rng).propose(rng)
+            if self.parts[0].inside(u):
                 return u
 
 
@@ -119,7 +180,7 @@ class State:
 Target = Callable[[np.ndarray], float]
 
 
-def independence(state: State, target: Target, reference: Reference, rng: np.random.Generator) -> State:
+def independence(state: State, target: Target, reference: Mixture, rng: np.random.Generator) -> State:
     """One independence Metropolis move."""
     u = reference.draw(rng)
     value = target(u)
@@ -129,9 +190,10 @@ def independence(state: State, target: Target, reference: Reference, rng: np.ran
     return State(state.u, state.value, 1, False)
 
 
-def elliptical(state: State, target: Target, reference: Reference, rng: np.random.Generator) -> State:
-    """One generalized elliptical slice move."""
+def elliptical(state: State, target: Target, mixture: Mixture, rng: np.random.Generator) -> State:
+    """One generalized elliptical slice move, with a part of the mixture drawn by its share (whatever the state)."""
     q = len(state.u)
+    reference = mixture.which(rng)
     shape = 0.5 * (reference.df + q)
     rate = 0.5 * (reference.df + reference.distance(state.u))
     scale = math.sqrt(rate / rng.gamma(shape))
