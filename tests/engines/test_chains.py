@@ -100,7 +100,7 @@ def peaks(model):
 
 def start(model, peaks, chain, seed):
     task = mcmc.Task(model.specification, peaks, seed, 10, 0, chain)
-    return Sampler(task, mcmc.Scores(model.specification.system.hypers)).state.u
+    return Sampler(task).state.u
 
 
 def test_chains_start_at_different_points(model, peaks):
@@ -343,8 +343,11 @@ def test_other_workers_extend_to_the_same_draws(counts):
 def test_the_state_of_chains_is_plain_arrays_of_numbers(counts):
     draws = counts.fit(progress=False, **SHORT)._outcome.draws
     q = draws.theta.shape[2]
+    parts = draws.state["share"].shape[1]  # a maximum, the tails, and each sd's own
+    assert parts == 2 + 2
     assert {k: v.shape for k, v in draws.state.items()} == {
-        "u": (3, q), "value": (3,), "center": (3, q), "root": (3, q, q), "independent": (3,), "rng": (3, 6),
+        "u": (3, q), "value": (3,), "center": (3, parts, q), "root": (3, parts, q, q), "df": (3, parts),
+        "share": (3, parts), "bent": (3, 1), "independent": (3,), "rng": (3, 6),
         "z": (3, draws.x.shape[2]), "step": (3,), "anchor": (3, q),
     }  # fmt: skip
     assert all(v.dtype in (np.float64, np.uint64) for v in draws.state.values())

@@ -54,8 +54,7 @@ class Chain:
 def run_chain(task: Task, tick: Callable[[int], None] | None = None, stop: threading.Event | None = None) -> Chain:
     """Run one chain: tune, then draw."""
     system = task.specification.system
-    coordinates = RidgeScores(task.specification)
-    sampler = Sampler(task, coordinates)
+    sampler = Sampler(task)
     kept = 0
     theta = np.empty((task.draws, len(system.hypers)))
     x = np.empty((task.draws, system.size))
@@ -84,7 +83,8 @@ def run_chain(task: Task, tick: Callable[[int], None] | None = None, stop: threa
 class Sampler:
     """The moving parts of one chain: its state, its reference t, its work space."""
 
-    def __init__(self, task: Task, coordinates: RidgeScores):
+    def __init__(self, task: Task):
+        coordinates = RidgeScores(task.specification)
         self.task = task
         self.coordinates = coordinates
         self.rng = np.random.default_rng(task.seed)
@@ -119,7 +119,7 @@ class Sampler:
     def _start(self, peak: Peak) -> State:
         """An overdispersed draw around a peak (nearer to it where the density does not exist)."""
         center, scale, _ = self._along(peak)
-        wide = Reference.fit(center, scale, self.coordinates.folded, 2.0, 1.0 / self.coordinates.unit)
+        wide = Reference.fit(center, scale, self.coordinates.folded, 2.5, 1.0 / self.coordinates.unit)
         for attempt in range(20):
             u = center + (wide.draw(self.rng) - center) * 0.8**attempt
             value = self.target(u)
