@@ -190,14 +190,14 @@ class Sampler:
             "u": self.state.u.copy(),
             "value": np.array(self.state.value),
             **pack(self.reference),
-            "bent": self.bent.copy(),
+            "bent": self.bent.astype(float),
             "independent": np.array(self.independent),
             "rng": pack_generator(self.rng),
             **self.latent.keep(),
         }
 
     def _resume(self, kept: dict[str, np.ndarray]) -> None:
-        self.bent = self.coordinates.use(kept["bent"])
+        self.bent = self.coordinates.use(kept["bent"] > 0.0)
         self.reference = unpack(kept, self.coordinates.folded)
         self.independent = float(kept["independent"])
         self.latent.resume(kept)
