@@ -1,0 +1,41 @@
+"""Tables of memberships from other shapes: ``mm.memberships.from_wide(...)`` and the like.
+
+Each function returns a long table, one row per membership, in the library of the input (a dict for a dict). Pass it as
+``memberships=`` to :func:`micromacro.fit` beside the table of groups, or as ``data=`` if `keep` repeats the columns of
+the groups. Its columns are
+
+- the group column's own name (``row``, the number of the row from 0, where there is none: a formula with
+  ``mm(member, row)`` then needs no such column in ``data=``);
+- the member column, as `member` says;
+- ``weight``: the weight, or 1 / (number of members) where none is given;
+- further columns, described with each function.
+
+Empty slots give no row. With `keep`, a group without any member has one row with a missing member id, so that no group
+is lost.
+"""
+
+from __future__ import annotations
+
+from .._spelling import suggesting_all
+from .graphs import from_graph, from_libpysal, from_sparse
+from .spells import from_spells
+from .tables import from_candidates, from_dyads, from_lists, from_wide, with_pairs
+
+__all__ = [
+    "from_candidates",
+    "from_dyads",
+    "from_graph",
+    "from_libpysal",
+    "from_lists",
+    "from_sparse",
+    "from_spells",
+    "from_wide",
+    "with_pairs",
+]
+
+
+def __dir__() -> list[str]:
+    return list(__all__)
+
+
+suggesting_all(globals(), __all__)
