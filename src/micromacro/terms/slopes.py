@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -120,8 +120,8 @@ def effective_number(group: np.ndarray, w: np.ndarray, groups: int) -> float:
     return float(np.mean(total[some] ** 2 / square[some])) if some.any() else 1.0
 
 
-def of_unit(effects: Node, slopes: SignedTerms, correlated: bool, intercept: bool, text: str) -> Wanted:
-    """What a unit term asks: its own terms make ``iid`` correlated, unless it was written with ``||``."""
+def of_unit(effects: Node, slopes: SignedTerms, intercept: bool, text: str) -> Wanted:
+    """What a unit term asks: the kind of ``effects=``, its own terms."""
     wanted = read_effects(effects, text)
     if not slopes and intercept:
         return wanted
@@ -134,7 +134,12 @@ def of_unit(effects: Node, slopes: SignedTerms, correlated: bool, intercept: boo
         raise FormulaError(
             f"effects = {wanted.kind.word} has an intercept only; slopes vary with iid", text, span.start, span.stop
         )
-    several = len(slopes) + intercept > 1
-    if effects == Name("iid") and correlated and several:
-        wanted = read_effects(Name("correlated", span), text)
     return Wanted(wanted.kind, wanted.arguments, wanted.node, intercept, tuple(slopes))
+
+
+def correlated(wanted: Wanted, slopes: Slopes, text: str) -> Wanted:
+    """The same with correlations where several columns vary (one term may make several, as a category does)."""
+    if wanted.node != Name("iid") or len(slopes.names) < 2:
+        return wanted
+    kind, _ = effect_kind(Name("correlated", wanted.node.span), text)
+    return replace(wanted, kind=kind)

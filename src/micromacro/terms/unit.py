@@ -22,7 +22,7 @@ from ..table.joined import Joined, unit_column
 from ..table.levels import encode
 from ..table.memberships import Tables
 from .base import Context
-from .slopes import Slopes, build_effects, make_slopes, of_unit
+from .slopes import Slopes, build_effects, correlated, make_slopes, of_unit
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,8 +138,10 @@ def _build(call: UnitCall, context: Context, intercept: bool) -> UnitPart:
     columns = tuple(n.name for n in names_in(call.unit))
     name = call.name or ":".join(columns)
     context.claim(name, f"hm({name})")
-    wanted = of_unit(call.effects, call.slopes, call.correlated, call.intercept, context.text)
+    wanted = of_unit(call.effects, call.slopes, call.intercept, context.text)
     slopes = make_slopes(wanted.intercept, wanted.terms, context.tables.groups, context.text)
+    if call.correlated:
+        wanted = correlated(wanted, slopes, context.text)
     rows, joined = unit_rows(columns, slopes, context.tables)
     weight = np.ones(len(rows.group))
     structure = build_effects(wanted, name, slopes, rows, weight, context, intercept)
