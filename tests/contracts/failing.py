@@ -7,10 +7,6 @@ from fnmatch import fnmatch
 import pytest
 
 FAILING: dict[tuple[str, str, str], str] = {
-    ("a_subset_is_the_subset_of_the_whole", "shared, total", "*"): "roles make the constant of normalize = total anew",
-    ("a_subset_is_the_subset_of_the_whole", "correlated roles, total", "*"): "roles make the constant of normalize = total anew",
-    ("other_group_ids_predict_alike", "shared, total", "*"): "roles make the constant of normalize = total anew",
-    ("other_group_ids_predict_alike", "correlated roles, total", "*"): "roles make the constant of normalize = total anew",
 }  # fmt: skip
 
 

@@ -38,6 +38,9 @@ MEMBERWISE = ("rank", "largest", "smallest")
 #: Whole weight expressions with one named coefficient for each covariate.
 READY_MADE = ("power", "logistic", "softmax")
 
+#: Calls that are terms of a kind of their own, each a row of ``terms.registry.TERMS``; they read columns of the groups.
+TERM_CALLS: dict[str, Arity] = {}
+
 #: Functions of covariates that work row by row; they may stand in each other.
 ROWWISE = frozenset("I log log10 log2 log1p exp expm1 exp2 sqrt abs sin cos tan scale center".split())
 

@@ -151,6 +151,7 @@ class Formula:
     offsets: tuple[Node, ...] = ()
     fixes: tuple[Fix, ...] = ()
     interactions: tuple[Interaction, ...] = ()
+    calls: tuple[Call, ...] = ()
 
 
 def children(node: Node) -> tuple[Node, ...]:

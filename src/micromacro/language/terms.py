@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 from ..errors import FormulaError
+from .functions import TERM_CALLS
 from .nodes import Binary, Call, Fix, Formula, MemberCall, Name, Node, Number, Span, Text, Unary, UnitCall, walk
 from .whitelist import SPECIAL, check_size
 
@@ -33,6 +34,7 @@ def sort_terms(text: str, outcome: Node, terms: list[tuple[str, Node | Bar]]) ->
     units: list[UnitCall] = []
     offsets: list[Node] = []
     fixes: list[Fix] = []
+    calls: list[Call] = []
     intercept = True
     for sign, term in terms:
         if isinstance(term, Bar):
@@ -48,12 +50,30 @@ def sort_terms(text: str, outcome: Node, terms: list[tuple[str, Node | Bar]]) ->
                 offsets.append(_one_argument(term, text))
             else:
                 fixes.append(_fix(term, text))
+        elif isinstance(term, Call) and term.function in TERM_CALLS:
+            _only_plus(sign, text, term.span, f"{term.function}()")
+            calls.append(_term_call(term, text))
         elif (mark := intercept_mark(sign, term)) is not None:
             intercept = mark
         else:
             _check_plain(term, text)
             fixed.append((sign, term))
-    return Formula(text, outcome, tuple(fixed), intercept, tuple(members), tuple(units), tuple(offsets), tuple(fixes))
+    made = (tuple(members), tuple(units), tuple(offsets), tuple(fixes))
+    return Formula(text, outcome, tuple(fixed), intercept, *made, calls=tuple(calls))
+
+
+def _term_call(call: Call, text: str) -> Call:
+    """A term of a kind of its own, with as many arguments as it takes."""
+    arity = TERM_CALLS[call.function]
+    for key, node in call.keywords:
+        _keyword(key, arity.keywords, call, node, text)
+    if not arity.least <= len(call.args) <= arity.most:
+        some = f"{arity.least}" if arity.least == arity.most else f"{arity.least} to {arity.most}"
+        raise FormulaError(f"{call.function}() takes {some} arguments", text, call.span.start, call.span.stop)
+    for node in (*call.args, *(value for _, value in call.keywords)):
+        _check_plain(node, text)
+        check_size(node, text)
+    return call
 
 
 def intercept_mark(sign: str, term: Node) -> bool | None:

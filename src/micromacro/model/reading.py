@@ -78,7 +78,7 @@ def read(
     if form != "plain" and isinstance(outcome_node, Call):
         of_outcome = tuple(dict.fromkeys(n for a in outcome_node.args for n in names_of(a)))
         endless = names_of(outcome_node.args[1]) if kind == "interval" else ()
-    needed_of_groups = _group_columns(formula)
+    needed_of_groups = tuple(dict.fromkeys((*names_of(outcome_node), *columns_of_terms(formula))))
     if observation_weights is not None and observation_weights not in needed_of_groups:
         needed_of_groups += (observation_weights,)
     outcome = of_outcome + ((observation_weights,) if observation_weights else ())
@@ -117,16 +117,13 @@ def names_of(node: Node) -> tuple[str, ...]:
     return tuple(dict.fromkeys(n.name for n in names_in(node)))
 
 
-def _group_columns(formula: Formula) -> tuple[str, ...]:
-    nodes = [
-        formula.outcome,
-        *(n for _, n in formula.fixed),
-        *formula.offsets,
-        *(f.term for f in formula.fixes),
-    ]
+def columns_of_terms(formula: Formula) -> tuple[str, ...]:
+    """Columns of the groups that anything but the outcome reads."""
+    nodes = [*(n for _, n in formula.fixed), *formula.offsets, *(f.term for f in formula.fixes)]
     nodes += [u.unit for u in formula.units]
     nodes += [n for u in formula.units for _, n in u.slopes]
     nodes += [n for i in formula.interactions for n in i.terms]
+    nodes += formula.calls
     used = [name for node in nodes for name in names_of(node)]
     used += [name for u in formula.units for name in effect_columns(u.effects, formula.text)]
     return tuple(dict.fromkeys(used))

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from ..effects.base import Effects
-from ..effects.registry import effect_columns
 from ..errors import DataError, ModelError
 from ..families.base import Expanded, Family
 from ..families.response import Response
@@ -30,7 +29,7 @@ from ..terms.expression import evaluate
 from ..terms.member.weighing import Block
 from ..terms.registry import build_parts
 from .layout import Layout, centers_of
-from .reading import Reading, names_of, read_outcome
+from .reading import Reading, columns_of_terms, read_outcome
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,11 +69,7 @@ class Specification:
     @cached_property
     def used(self) -> frozenset[str]:
         """Group columns that anything but the outcome uses."""
-        f = self.formula
-        nodes = [*(n for _, n in f.fixed), *f.offsets, *(x.term for x in f.fixes), *(u.unit for u in f.units)]
-        nodes += [n for u in f.units for _, n in u.slopes] + [n for i in f.interactions for n in i.terms]
-        of_effects = [name for u in f.units for name in effect_columns(u.effects, f.text)]
-        return frozenset([*of_effects, *(name for node in nodes for name in names_of(node))])
+        return frozenset(columns_of_terms(self.formula))
 
     @property
     def outcome(self) -> np.ndarray:

@@ -1,11 +1,15 @@
-"""The table of terms: how each kind of call in a formula becomes a part of the latent system.
+"""The table of terms: how each kind of term in a formula becomes parts of the latent system.
 
-A new kind of term is a file beside this one (or in ``member/``) and a line in :func:`build_parts`.
+A new kind of term is a file beside this one (or in ``member/``) and a row of :data:`TERMS`. One that is written as a
+call of its own, ``word(...)``, is also a row of ``language.functions.TERM_CALLS``; :meth:`Building.calls` gives them.
 """
 
 from __future__ import annotations
 
-from ..language.nodes import Formula
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from ..language.nodes import Call, Formula
 from ..latent.part import Part
 from .base import Context
 from .fixed import build_fixed
@@ -19,6 +23,97 @@ from .member.weights import WeightExpression
 from .unit import build_units
 
 
+@dataclass
+class Building:
+    """What the builders of a formula's terms share.
+
+    Attributes
+    ----------
+    formula : Formula
+    weights : dict
+        The weight expression of each member block by its name.
+    context : Context
+    no_intercept : str or None
+        Why the family has no intercept, if it has none.
+    centred : bool
+        Whether columns are centred all the same (the family has parameters at mean covariates).
+    parts : list of Part
+        Those built so far.
+    intercept : bool
+        Whether the model has an intercept, or something in its place: then columns are centred.
+    """
+
+    formula: Formula
+    weights: dict[str, WeightExpression]
+    context: Context
+    no_intercept: str | None
+    centred: bool
+    parts: list[Part] = field(default_factory=list)
+    intercept: bool = False
+
+    def calls(self, word: str) -> list[Call]:
+        """The calls of a kind of term, in the order of the formula."""
+        return [call for call in self.formula.calls if call.function == word]
+
+
+@dataclass(frozen=True)
+class TermKind:
+    """A kind of term.
+
+    Attributes
+    ----------
+    meaning : str
+    build : callable
+        Parts of all terms of the kind in a formula, given those that were built before.
+    """
+
+    meaning: str
+    build: Callable[[Building], Sequence[Part]]
+
+
+def _fixed(building: Building) -> list[Part]:
+    part = build_fixed(building.formula, building.context, building.no_intercept, building.centred)
+    building.intercept = part.centered
+    return [part]
+
+
+def _members(building: Building) -> list[Part]:
+    """Blocks, then the effects that several of them have together."""
+    context, parts, wishes = building.context, [], []
+    for call in building.formula.members:
+        request = read_aggregate(call, context.text, context.columns)
+        expression = building.weights[block_name(call)]
+        if request is None:
+            parts.append(build_member(call, expression, context, building.intercept))
+        else:
+            parts.append(build_feature(call, request, expression, context, building.intercept))
+        wish = read_wish(block_name(call), call, context.text)
+        wishes += [] if wish is None else [wish]
+    return join_roles(parts, wishes, context)
+
+
+def _interactions(building: Building) -> list[Part]:
+    blocks: dict[str, Block] = {name: block for part in building.parts for name, block in part.blocks.items()}
+    interactions = building.formula.interactions
+    return [build_interaction(term, blocks, building.context, building.intercept) for term in interactions]
+
+
+def _units(building: Building) -> list[Part]:
+    calls = building.formula.units
+    return [part for call in calls for part in build_units(call, building.context, building.intercept)]
+
+
+TERMS: dict[str, TermKind] = {
+    "fixed": TermKind("covariates of the groups, and the intercept", _fixed),
+    "member": TermKind(
+        "member blocks mm(...): weighted sums, emergent features, effects in roles", _members
+    ),
+    "interaction": TermKind("products of blocks with each other and with columns of the groups", _interactions),
+    "unit": TermKind("effects of units, (1 + x | unit) and hm(unit)", _units),
+}
+"""In the order in which they are built, which is that of their parts."""
+
+
 def build_parts(
     formula: Formula,
     weights: dict[str, WeightExpression],
@@ -26,30 +121,8 @@ def build_parts(
     no_intercept: str | None,
     centred: bool = False,
 ) -> list[Part]:
-    """All parts of a formula: the fixed terms, the member blocks, the units, in the order of the formula.
-
-    Parameters
-    ----------
-    weights : dict
-        The weight expression of each member block by its name.
-    no_intercept : str or None
-        Why the family has no intercept, if it has none.
-    centred : bool
-        Whether columns are centred all the same (the family has parameters at mean covariates).
-    """
-    fixed = build_fixed(formula, context, no_intercept, centred)
-    parts: list[Part] = [fixed]
-    for call in formula.members:
-        request = read_aggregate(call, context.text, context.columns)
-        expression = weights[block_name(call)]
-        if request is None:
-            parts.append(build_member(call, expression, context, fixed.centered))
-        else:
-            parts.append(build_feature(call, request, expression, context, fixed.centered))
-    wishes = [read_wish(block_name(call), call, context.text) for call in formula.members]
-    parts = join_roles(parts, [w for w in wishes if w is not None], context)
-    blocks: dict[str, Block] = {p.name: p for p in parts if isinstance(p, Block)}
-    parts += [build_interaction(term, blocks, context, fixed.centered) for term in formula.interactions]
-    for call in formula.units:
-        parts += build_units(call, context, fixed.centered)
-    return parts
+    """All parts of a formula, kind by kind; see :class:`Building` for the arguments."""
+    building = Building(formula, weights, context, no_intercept, centred)
+    for kind in TERMS.values():
+        building.parts += kind.build(building)
+    return building.parts

@@ -39,7 +39,8 @@ class Pair:
 
 def covariates(specification: Specification) -> tuple[str, ...]:
     """Columns of fixed terms, then those that member blocks read (covariates and weights)."""
-    names = [n.name for _, node in specification.formula.fixed for n in names_in(node)]
+    f = specification.formula
+    names = [n.name for node in (*(node for _, node in f.fixed), *f.calls) for n in names_in(node)]
     names += [c for b in specification.request.blocks for c in b.columns if c != "n"]
     return tuple(dict.fromkeys(names))
 
@@ -48,7 +49,7 @@ def term_nodes(specification: Specification) -> list[Node]:
     """Every term of the formula that makes columns: fixed, of units, of blocks, of interactions, and the weights."""
     f = specification.formula
     nodes = [*(n for _, n in f.fixed), *(x.term for x in f.fixes), *(n for i in f.interactions for n in i.terms)]
-    nodes += [n for u in f.units for n in (u.effects, *(term for _, term in u.slopes))]
+    nodes += [*f.calls, *(n for u in f.units for n in (u.effects, *(term for _, term in u.slopes)))]
     for call in f.members:
         nodes += [call.effects, *(n for _, n in call.covariates), *(x.term for x in call.fixes)]
         nodes += [] if call.weights is None else [call.weights]
