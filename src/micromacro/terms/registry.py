@@ -105,9 +105,7 @@ def _units(building: Building) -> list[Part]:
 
 TERMS: dict[str, TermKind] = {
     "fixed": TermKind("covariates of the groups, and the intercept", _fixed),
-    "member": TermKind(
-        "member blocks mm(...): weighted sums, emergent features, effects in roles", _members
-    ),
+    "member": TermKind("member blocks mm(...): weighted sums, emergent features, effects in roles", _members),
     "interaction": TermKind("products of blocks with each other and with columns of the groups", _interactions),
     "unit": TermKind("effects of units, (1 + x | unit) and hm(unit)", _units),
 }
