@@ -300,9 +300,9 @@ def table(
     labels : dict, optional
         What to call parameters.
     statistics : sequence of str, optional
-        Some of ``Groups``, ``Members``, ``Memberships``, ``Units``, ``Family``, ``Engine``, ``Log-likelihood``,
-        ``AIC``, ``BIC``, ``Draws``, ``Largest R-hat`` and ``ELPD`` (by leave-one-out, which takes time); without it
-        all but the last that a fit has.
+        Some of ``Groups`` (``Observations`` without members), ``Members``, ``Memberships``, ``Units``, ``Family``,
+        ``Engine``, ``Log-likelihood``, ``AIC``, ``BIC``, ``Draws``, ``Largest R-hat`` and ``ELPD`` (by leave-one-out,
+        which takes time); without it all but the last that a fit has.
     caption, label : str, optional
         Of a HTML or LaTeX table.
 

@@ -180,7 +180,7 @@ def test_a_member_leaves(request, frame, which):
     rest = frame[frame["group"].isin(groups) & (frame["member"] != 3)]
     expected = (fit.predict(rest)["estimate"] - fit.predict()["estimate"].loc[groups]).dropna()
     table = fit.comparisons(without=3, by="group")
-    assert list(table["group"]) == sorted(groups)
+    assert list(table.index) == sorted(groups)
     assert table["estimate"].to_numpy() == pytest.approx(expected.loc[sorted(groups)].to_numpy(), abs=1e-10)
     average = fit.comparisons(without={"member": 3}).iloc[0]
     assert average["contrast"] == "without member 3"

@@ -67,26 +67,28 @@ def test_ranks_are_counted_draw_by_draw(sampled):
     table = table.sort_index()
     assert table["rank"].to_numpy() == pytest.approx(ranks.mean(0))
     assert table["top"].to_numpy() == pytest.approx((ranks <= 3).mean(0))
-    assert pytest.approx(np.quantile(ranks, [0.1, 0.9], axis=0)) == table[["lower", "upper"]].to_numpy().T
+    assert pytest.approx(np.quantile(ranks, [0.1, 0.9], axis=0)) == table[["rank_lower", "rank_upper"]].to_numpy().T
     assert table["top"].sum() == pytest.approx(3)
     lowest = sampled.members("member").ranking(top=3, largest=False).sort_index()
     assert lowest["rank"].to_numpy() == pytest.approx(13 - ranks.mean(0))
-    assert table["effect"].to_numpy() == pytest.approx(sampled.random_effects("member")["mean"].to_numpy())
+    own = sampled.random_effects("member", 0.8)
+    pd.testing.assert_frame_equal(table[own.columns], own)
 
 
 def test_ranks_at_a_maximum_come_from_the_normal_approximation(gaussian):
     table = gaussian.members(random_seed=1).ranking().sort_index()
     effects = gaussian.random_effects("member")
-    away = (table["effect"] - effects["estimate"]) / (effects["se"] / np.sqrt(1000))
-    assert np.all(np.abs(away) < 4.5)
-    assert table["sd"].to_numpy() == pytest.approx(effects["se"].to_numpy(), rel=0.12)
+    pd.testing.assert_frame_equal(table[effects.columns], effects)
+    expected = stats.rankdata(-effects["estimate"])
+    assert np.corrcoef(table["rank"], expected)[0, 1] > 0.9
+    assert (table["rank_lower"] <= table["rank"]).all() and (table["rank"] <= table["rank_upper"]).all()
     assert table.equals(gaussian.members(random_seed=1).ranking().sort_index())
 
 
 def test_contributions_add_up_to_the_linear_predictor(sampled, frame):
     """Weight times (covariate times coefficient plus effect), by hand for one draw and over all."""
     members = sampled.members()
-    each = members._each_membership()
+    each = members._each_membership(*sampled.posterior.thinned(1000))
     rows, w = by_hand(sampled, frame, 7)
     u = sampled.posterior.effect_draws(1).reshape(-1, 12)[7]
     b = sampled.posterior.draws.reshape(-1, each.shape[0], len(sampled.params))[0, 7][2]
@@ -128,7 +130,7 @@ def test_equal_weights_are_as_many_as_there_are_members(frame, quick):
     )
     table = fit.members().spread()
     assert table["effective"].to_numpy() == pytest.approx(table["members"].to_numpy())
-    assert table["sd"].to_numpy() == pytest.approx(np.zeros(60), abs=1e-12)
+    assert table["se"].to_numpy() == pytest.approx(np.zeros(60), abs=1e-12)
     with pytest.raises(mm.ModelError, match="no effects"):
         fit.members().ranking()
 
@@ -328,7 +330,7 @@ def test_contributions_of_every_kind_are_those_of_a_plain_sum(kind, quick):
     frame, (word, options) = kinds_frame(), KINDS[kind]
     formula = f"y ~ 1 + mm(member, group, z, weights = exp(b1 * s), normalize = group, effects = {word})"
     fit = quick(formula, frame, "mcmc", draws=120, tune=60, chains=2, random_seed=3, **kinds_options(options))
-    each = fit.members()._each_membership()
+    each = fit.members()._each_membership(*fit.posterior.thinned(1000))
     rows = fit.weights()[["group", "member"]].merge(frame.drop(columns="y"), on=["group", "member"], how="left")
     b1, b = (fit.posterior.draws[..., fit.specification.names.index(n)].ravel() for n in ("member.w.b1", "member.z"))
     for draw in (0, 77, 239):
@@ -354,7 +356,7 @@ def test_contributions_in_roles(word, quick):
     assert sum(both) + fit.params["Intercept"] == pytest.approx(fit.predict()["mean"].to_numpy())
     if word.startswith("corr"):
         u = fit.random_effects("head")["mean"].xs("aide", level="term")
-        assert fit.members("aide").ranking(top=3)["effect"].sort_index().to_numpy() == pytest.approx(u.to_numpy())
+        assert fit.members("aide").ranking(top=3)["mean"].sort_index().to_numpy() == pytest.approx(u.to_numpy())
         with pytest.raises(mm.ModelError, match="nobody"):
             fit.members("aide").ranking(top=3, term="nobody")
 
@@ -365,7 +367,7 @@ def test_ranks_of_one_of_several_effects(quick):
     fit = quick(formula.format("correlated(1 + s)"), frame, "mcmc", draws=120, tune=60, chains=2, random_seed=3)
     slopes = fit.posterior.effect_draws(0 if len(fit.specification.system.parts) == 1 else 1).reshape(240, 8, 2)[..., 1]
     table = fit.members().ranking(top=3, term="s").sort_index()
-    assert table["effect"].to_numpy() == pytest.approx(slopes.mean(0))
+    assert table["mean"].to_numpy() == pytest.approx(slopes.mean(0))
     assert table["rank"].to_numpy() == pytest.approx(stats.rankdata(-slopes, axis=1).mean(0))
     assert table["memberships"].to_numpy().tolist() == frame["member"].value_counts().sort_index().tolist()
     with pytest.raises(mm.ModelError, match="several effects"):

@@ -213,7 +213,7 @@ def test_rows_that_are_groups_keep_the_index_of_their_frame(quick, rng, tmp_path
     joined = rest.assign(residual=fit.residuals(), fitted=fit.fitted())
     assert (joined["residual"] + joined["fitted"]).to_numpy() == pytest.approx(y)
     assert fit.predict(rest)["estimate"].to_numpy() == pytest.approx(fit.fitted().to_numpy())
-    assert list(fit.predictions(by="group")["row"]) == rest.index.tolist()
+    assert list(fit.predictions(by="group").index) == rest.index.tolist()
     fit.save(tmp_path / "fit.nc")
     loaded = mm.load(tmp_path / "fit.nc")
     assert loaded.residuals().to_numpy() == pytest.approx(fit.residuals().to_numpy())

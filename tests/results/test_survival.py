@@ -82,8 +82,8 @@ def test_new_groups_and_default_times(fitted):
     _, fit = fitted
     new = DATA.head(3).assign(unit=[0, 1, 99])[["x", "unit"]]
     table = fit.survival(data=new)
-    assert list(table.columns) == ["row", "time", "estimate", "se", "lower", "upper"]
-    assert set(table["row"]) == {0, 1, 2}
+    assert list(table.columns) == ["time", "estimate", "se", "lower", "upper"]
+    assert set(table.index) == {0, 1, 2}
     assert set(table["time"]) <= set(DATA.loc[DATA["e"] == 1, "t"])
     for _, one in table.groupby("row"):
         assert (one["estimate"].diff().dropna() <= 0).all()

@@ -23,7 +23,8 @@ from ..posterior.intervals import check_level, check_whole
 from .criticism import verbs
 from .fitted import Fitted, is_fit
 from .labels import shown_order
-from .report import text as report
+from .report.html import html_report
+from .report.text import text_report
 from .tables import summary
 from .verbs import bootstrap as resampling
 from .verbs import hypotheses, inference, margins, partition
@@ -92,7 +93,7 @@ class Fit(Fitted):
 
     @property
     def nobs(self) -> int:
-        """Number of groups (each is one observation)."""
+        """Number of observations: of groups where there are members, each of which is one, else of rows."""
         return self.specification.groups
 
     @property
@@ -121,12 +122,12 @@ class Fit(Fitted):
     @cached_property
     def params(self) -> pd.Series:
         """Estimates (posterior means with draws) by parameter, natural scale."""
-        return self._series(self._posterior.estimate, "estimate")
+        return self._series(self._posterior.estimate, self._posterior.words.point)
 
     @cached_property
     def bse(self) -> pd.Series:
         """Standard errors (posterior sds with draws); nan for a parameter on its boundary."""
-        return self._series(self._posterior.sd, "se")
+        return self._series(self._posterior.sd, self._posterior.words.spread)
 
     def _series(self, values: np.ndarray, name: str) -> pd.Series:
         return pd.Series(values, index=pd.Index(self.specification.names, name="parameter"), name=name)
@@ -262,8 +263,9 @@ class Fit(Fitted):
         Returns
         -------
         DataFrame
-            One row per membership, sorted by group and member: group, member, weight (posterior mean or estimate), sd
-            (posterior sd or delta-method standard error), lower, upper. With draws at most 1,000 of them are used.
+            One row per membership, sorted by group and member, and indexed by their ids under the user's own names:
+            group, member, weight (posterior mean or estimate), sd (draws) or se (delta method), lower, upper. The index
+            by block, group and member where there are several blocks. With draws at most 1,000 of them are used.
         """
         tables = None if data is None else new_tables(self.specification, data, memberships, members)
         return summary.weights_table(self._posterior, block, ci, tables)
@@ -457,13 +459,13 @@ class Fit(Fitted):
 
     def report(self, ci: float = 0.95) -> str:
         """The report as text: the model in words, coefficients, weights, spread, health."""
-        return report.text_report(self, ci)
+        return text_report(self, ci)
 
     def __repr__(self) -> str:
         return self.report()
 
     def _repr_html_(self) -> str:
-        return report.html_report(self)
+        return html_report(self)
 
     @property
     def posterior(self) -> Posterior:

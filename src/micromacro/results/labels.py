@@ -17,6 +17,16 @@ def percent(level: float) -> str:
     return f"{100.0 * level:.6g}%"
 
 
+def membership_index(groups: pd.Index, members: pd.Index) -> pd.MultiIndex:
+    """Ids of group and member of each membership, the levels under the user's own names.
+
+    Tables of memberships have the ids in the columns ``group`` and ``member`` too, so a level that would have one of
+    these names has none: pandas takes a name that is both for ambiguous.
+    """
+    names = [None if index.name in ("group", "member") else index.name for index in (groups, members)]
+    return pd.MultiIndex.from_arrays([groups, members], names=names)
+
+
 def group_index(specification: Specification, tables: Tables | None) -> pd.Index:
     """Labels of the groups: their ids, or of the user's rows the index of a pandas frame, else numbers."""
     on = specification.tables if tables is None else tables

@@ -73,6 +73,11 @@ class Tables:
     order: np.ndarray | None = None
     labels: Any = None
 
+    @property
+    def noun(self) -> str:
+        """What one outcome belongs to: a group, or an observation where every row of the data is one."""
+        return "observation" if self.group_levels is None else "group"
+
 
 def available_columns(data: Any, memberships: Any = None, members: Any = None) -> tuple[str, ...]:
     """Names of all columns of the user's tables."""

@@ -44,7 +44,7 @@ def check(posterior: Posterior, replicated: np.ndarray, stat: Any, by: Any, ci: 
             rows.append((len(where), value, made.mean(), made.std(ddof=1), low[0], high[0], p))
             labels.append((label, name))
     index = pd.MultiIndex.from_tuples(labels, names=[by if isinstance(by, str) else "set", "statistic"])
-    columns = ["groups", "observed", "replicated", "sd", "lower", "upper", "p"]
+    columns = [f"{s.tables.noun}s", "observed", "replicated", "sd", "lower", "upper", "p"]
     out = pd.DataFrame(rows, index, columns)
     return out.droplevel(0) if by is None else out
 

@@ -102,8 +102,8 @@ def ppc(
     Returns
     -------
     DataFrame
-        Indexed by statistic (and value of `by`): groups, observed, replicated (mean), sd, lower, upper, and p, the
-        share of replicates above the observed value (ties count half).
+        Indexed by statistic (and value of `by`): groups (observations without members), observed, replicated (mean),
+        sd, lower, upper, and p, the share of replicates above the observed value (ties count half).
     """
     drawn = fit.predict(kind="response", draws=True, random_seed=random_seed)
     back = np.argsort(shown_order(fit.specification, None))

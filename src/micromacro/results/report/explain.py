@@ -6,7 +6,7 @@ import pandas as pd
 
 from ...language.printing import to_text
 from ...model.specification import Specification
-from .text import counts, weight_lines
+from .words import counts, weight_lines
 
 MOST = 12  # intervals of a baseline that are listed
 

@@ -75,12 +75,12 @@ class SavedResults:
     @property
     def params(self) -> pd.Series:
         """Estimates, or posterior means."""
-        return self.summary().iloc[:, 0].rename("estimate")
+        return self.summary().iloc[:, 0]
 
     @property
     def bse(self) -> pd.Series:
         """Standard errors, or posterior standard deviations."""
-        return self.summary().iloc[:, 1].rename("se")
+        return self.summary().iloc[:, 1]
 
     def cov_params(self) -> pd.DataFrame:
         """Covariance matrix of all parameters."""
@@ -104,7 +104,7 @@ class SavedResults:
         self._check(ci)
         if self._tables["weights"] is None:
             return self._refuse("weights")
-        return self._several("weights", block, "weights", ["block", "row"])
+        return self._several("weights", block, "weights", ["block"])
 
     def variance_components(self, ci: float = LEVEL) -> pd.DataFrame:
         """What each level brings to the variance, with 95% intervals."""

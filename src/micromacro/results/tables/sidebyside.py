@@ -19,14 +19,9 @@ from ...errors import EngineError, ModelError
 from ...posterior.intervals import check_level, check_whole
 from ..fitted import Fitted, is_fit
 from ..labels import percent
+from .sections import SECTIONS, section_of
 
 FORMATS = ("dataframe", "html", "latex", "markdown")
-SECTIONS = (
-    ("Coefficients", ("b", "Intercept")),
-    ("Weights", ("w", "aggregate")),
-    ("Spread", ("sd", "cor", "sigma")),
-)
-REST = "Family"
 FIT = "Fit"
 LEVELS = ((0.001, "***"), (0.01, "**"), (0.05, "*"))
 
@@ -111,7 +106,7 @@ def assemble_cells(fits: Mapping[str, Fitted], layout: Layout) -> pd.DataFrame:
     rows: list[tuple[str, str]] = []
     cells: list[list[str]] = []
     sections = _sections(fits)
-    for section in [s for s, _ in SECTIONS] + [REST]:
+    for section in (s.short for s in SECTIONS):
         for name in (n for n in known if sections[n] == section):
             pairs = [_cell(summaries[key], name, layout) for key in fits]
             rows.append((section, str(labels.get(name, name))))
@@ -132,7 +127,7 @@ def _sections(fits: Mapping[str, Fitted]) -> dict[str, str]:
     out = {}
     for fit in fits.values():
         for p in fit.specification.parameters:
-            out.setdefault(p.name, next((s for s, kinds in SECTIONS if p.kind in kinds), REST))
+            out.setdefault(p.name, section_of(p.kind).short)
     return out
 
 
@@ -192,6 +187,11 @@ def _rows(what: str, function: Callable[[Fitted], Any], fits: Mapping[str, Fitte
     return {heads[n]: [str((f or {}).get(n, "")) for f in found] for n in names}
 
 
+def _outcomes(fit: Fitted, noun: str) -> str | None:
+    """How many outcomes there are, under the name that they have in the model."""
+    return f"{fit.nobs:,}" if fit.specification.tables.noun == noun else None
+
+
 def _members(fit: Fitted) -> dict[str, str]:
     return {name: f"{len(block.levels):,}" for name, block in fit.specification.members.items()}
 
@@ -228,7 +228,8 @@ def _elpd(fit: Fitted) -> str | None:
 
 
 STATISTICS: dict[str, Callable[[Fitted], Any]] = {
-    "Groups": lambda fit: f"{fit.nobs:,}",
+    "Groups": lambda fit: _outcomes(fit, "group"),
+    "Observations": lambda fit: _outcomes(fit, "observation"),
     "Members": _members,
     "Memberships": _memberships,
     "Units": _units,

@@ -10,7 +10,7 @@ from ...errors import ModelError
 from ...posterior.base import Posterior
 from ...table.memberships import Tables
 from ..labels import effect_index
-from .labelled import labelled
+from .labelled import labelled, of_memberships
 
 
 def summary_table(posterior: Posterior, ci: float) -> pd.DataFrame:
@@ -58,17 +58,15 @@ def weights_table(posterior: Posterior, name: str | None, ci: float, tables: Tab
         raise ModelError("this model has no member block, so it has no weights")
     if name is None:
         each = {key: weights_table(posterior, key, ci, tables) for key in blocks}
-        return pd.concat(each, names=["block", "row"]) if len(each) > 1 else next(iter(each.values()))
+        return pd.concat(each, names=["block"]) if len(each) > 1 else next(iter(each.values()))
     if name not in blocks:
         raise ModelError(f"there is no member block {name!r}; this model has: {', '.join(blocks)}")
     other = None if tables is None else blocks[name].on(tables)
-    levels = (posterior.specification.tables if tables is None else tables).group_levels
-    assert levels is not None
-    part = blocks[name]
-    rows = (part if other is None else other).memberships
-    ids = part.levels.values if tables is None else tables.blocks[name].members.values
+    on = posterior.specification.tables if tables is None else tables
+    assert on.group_levels is not None
+    rows = (blocks[name] if other is None else other).memberships
+    members = blocks[name].levels if tables is None else tables.blocks[name].members
     member = rows.member if tables is None else tables.blocks[name].member
-    out = pd.DataFrame({"group": levels.values[rows.group], "member": ids[member]})
-    rest = labelled(posterior.weights(name, ci, other), posterior.words, out.index)
-    rest.columns = ["weight", "sd", "lower", "upper"]
-    return pd.concat([out, rest], axis=1)
+    numbers = posterior.weights(name, ci, other)
+    table = of_memberships(numbers, posterior.words, on.group_levels, rows.group, members, member)
+    return table.rename(columns={posterior.words.point: "weight"})

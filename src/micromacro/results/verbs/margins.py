@@ -58,7 +58,7 @@ _MOST = 1000
 
 def predictions(
     fit: Fitted,
-    newdata: Any = None,
+    data: Any = None,
     *,
     kind: str = "mean",
     at: Mapping[str, Any] | None = None,
@@ -76,7 +76,7 @@ def predictions(
 
     Parameters
     ----------
-    newdata, memberships, members : tables, optional
+    data, memberships, members : tables, optional
         As in :func:`micromacro.fit`, without the outcome; the groups of the fit without them.
     kind : {"mean", "linear", "median", "probability"}
         As in :meth:`predict`.
@@ -102,21 +102,22 @@ def predictions(
     -------
     DataFrame
         Columns of `at`, of `by`, ``category`` (probabilities of an ordinal outcome), mean, sd, lower, upper (draws) or
-        estimate, se, lower, upper, and ``groups``, the number averaged over.
+        estimate, se, lower, upper, and ``groups`` (``observations`` where there are no members), the number averaged
+        over. Indexed by group for ``by="group"``.
     """
-    task = _Task(fit, newdata, memberships, members, kind, effects, new_effects, by, ci, random_seed, where)
+    task = _Task(fit, data, memberships, members, kind, effects, new_effects, by, ci, random_seed, where)
     base, _ = _leave(task.tables, without)
     rows = []
     for labels, tables in task.settings(at, base, where):
         everywhere = np.ones(tables.groups.n_rows, dtype=bool)
         rows.append(task.table([tables], only(task.quantity.scale), everywhere, labels))
-    return pd.concat(rows, ignore_index=True)
+    return _under_each_other(rows)
 
 
 def comparisons(
     fit: Fitted,
     variables: str | Sequence[str] | Mapping[str, Any] | None = None,
-    newdata: Any = None,
+    data: Any = None,
     *,
     contrast: str = "difference",
     kind: str = "mean",
@@ -150,7 +151,7 @@ def comparisons(
     without : id, list or dict, optional
         What if these members left? An id, or block to ids; everyone else stays, the number of members falls, and the
         constant of ``normalize=total`` remains the fit's.
-    newdata, memberships, members, kind, at, by, effects, new_effects, ci, random_seed
+    data, memberships, members, kind, at, by, effects, new_effects, ci, random_seed
         As in :meth:`predictions`.
 
     Returns
@@ -161,7 +162,7 @@ def comparisons(
     """
     if contrast not in CONTRASTS:
         raise EngineError(f"contrast= is one of {', '.join(CONTRASTS)}, not {contrast!r}")
-    task = _Task(fit, newdata, memberships, members, kind, effects, new_effects, by, ci, random_seed, where)
+    task = _Task(fit, data, memberships, members, kind, effects, new_effects, by, ci, random_seed, where)
     task.quantity, made = _contrast(task, contrast)
     asked = _asked(task, variables, without is not None)
     rows = []
@@ -176,13 +177,13 @@ def comparisons(
             for pair in pairs(task.posterior.specification, base, name, what):
                 low, high = (changed(base, name, values, where) for values in (pair.low, pair.high))
                 rows.append(task.compare(low, high, made, labels | {"variable": name, "contrast": pair.label}))
-    return pd.concat(rows, ignore_index=True)
+    return _under_each_other(rows)
 
 
 def slopes(
     fit: Fitted,
     variables: str | Sequence[str] | None = None,
-    newdata: Any = None,
+    data: Any = None,
     *,
     kind: str = "mean",
     at: Mapping[str, Any] | None = None,
@@ -204,7 +205,7 @@ def slopes(
     ----------
     variables : str or list of str, optional
         All numeric covariates without it, but those in ``C()``, which have none.
-    newdata, memberships, members, kind, at, by, where, effects, new_effects, ci, random_seed
+    data, memberships, members, kind, at, by, where, effects, new_effects, ci, random_seed
         As in :meth:`predictions`; `where` chooses the memberships in which the variable moves.
 
     Returns
@@ -212,7 +213,7 @@ def slopes(
     DataFrame
         As of :meth:`comparisons`, without ``contrast``.
     """
-    task = _Task(fit, newdata, memberships, members, kind, effects, new_effects, by, ci, random_seed, where)
+    task = _Task(fit, data, memberships, members, kind, effects, new_effects, by, ci, random_seed, where)
     specification = task.posterior.specification
     if variables is None:
         steps = stepped(specification)
@@ -235,7 +236,7 @@ def slopes(
     if not rows:
         none = "the model has no numeric covariate" if variables is None else "variables= names none"
         raise ModelError(f"{none}, so there is no slope")
-    return pd.concat(rows, ignore_index=True)
+    return _under_each_other(rows)
 
 
 def _per(step: float) -> Any:
@@ -248,7 +249,7 @@ class _Task:
     def __init__(
         self,
         fit: Fitted,
-        newdata: Any,
+        data: Any,
         memberships: Any,
         members: Any,
         kind: str,
@@ -271,13 +272,13 @@ class _Task:
         self.effects, self.new_effects = effects, new_effects
         self.ci, self.random_seed = ci, random_seed
         self.by = [by] if isinstance(by, str) else list(by or [])
-        self.own = newdata is None
+        self.own = data is None
         if self.own:
             self.tables: Tables = specification.tables
         else:
             keys = {specification.request.group, *(b.member for b in specification.request.blocks)}
             more = tuple(n for n in names_of_where(where) if n not in keys)
-            self.tables = new_tables(specification, newdata, memberships, members, more=more)
+            self.tables = new_tables(specification, data, memberships, members, more=more)
 
     def settings(self, at: Mapping[str, Any] | None, base: Tables, where: Where) -> list[tuple[dict[str, Any], Tables]]:
         """Every combination of the values in `at`: labels, and the tables set to it."""
@@ -325,7 +326,12 @@ class _Task:
             left["category"] = np.repeat(list(categories), len(sets))
         for k, (name, value) in enumerate(labels.items()):
             left.insert(k, name, [value] * len(left), allow_duplicates=True)
-        return pd.concat([left, table.assign(groups=np.tile(counts, many))], axis=1)
+        table = pd.concat([left, table.assign(**{f"{scenarios[0].noun}s": np.tile(counts, many)})], axis=1)
+        return table.set_index(self._ids(scenarios[0])) if self.by == ["group"] else table
+
+    def _ids(self, tables: Tables) -> str:
+        """The name of the ids of groups."""
+        return group_column(self.posterior.specification, tables)[0]
 
     def _sets(self, tables: Tables, mask: np.ndarray) -> tuple[pd.DataFrame, Any, np.ndarray]:
         """Labels of the sets of groups, the matrix that averages over each, and their sizes."""
@@ -350,6 +356,11 @@ class _Task:
             known = ", ".join(tables.groups.names) or "none"
             raise ModelError(f'by= is "group" or columns of groups that the model uses ({known}), not {name!r}')
         return tables.groups[name].values
+
+
+def _under_each_other(rows: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """One table; ids of groups stay its index, else rows are numbered."""
+    return pd.concat(rows, ignore_index=rows[0].index.name is None)
 
 
 def _leave(tables: Tables, gone: Any) -> tuple[Tables, str]:

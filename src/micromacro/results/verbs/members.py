@@ -9,6 +9,7 @@ the normal approximation (:mod:`.normal`): ranks and the like have no simple sta
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -18,11 +19,11 @@ import pandas as pd
 from ...effects.base import Effects
 from ...errors import ModelError
 from ...posterior.base import Posterior
-from ...posterior.intervals import check_level, of_draws, quantiles
+from ...posterior.intervals import Numbers, check_level, quantiles
 from ...posterior.sampled import Sampled
 from ...table.levels import Levels
 from ..fitted import Fitted
-from ..tables.labelled import labelled
+from ..tables.labelled import labelled, of_memberships
 
 MOST = 1000
 
@@ -99,12 +100,14 @@ class Members:
         Returns
         -------
         DataFrame
-            Indexed by member: effect (posterior mean, or mean of the normal approximation), sd, rank (expected), lower,
-            upper (of the rank), top, memberships.
+            Indexed by member: the effect (mean, sd, lower, upper, or estimate, se, lower, upper, as in
+            :meth:`Fit.random_effects`), rank (expected), rank_lower, rank_upper, top, memberships.
         """
         from scipy.stats import rankdata  # half a second, which no other result needs
 
-        ids, effects, memberships = self._one_effect(term)
+        index, chosen, ids, memberships = self._one_effect(term)
+        effects = self._posterior.effect_draws(index)
+        effects = effects.reshape(-1, effects.shape[-1])[self._posterior.kept(MOST)][:, chosen]
         if isinstance(top, bool) or not 1 <= top <= effects.shape[1] or int(top) != top:
             raise ModelError(
                 f"top= is a whole number from 1 to the number of members ({effects.shape[1]}), not {top!r}"
@@ -112,12 +115,12 @@ class Members:
         check_level(ci)
         ranks = rankdata(-effects if largest else effects, axis=1)  # equal ones (all zero, say) share their rank
         low, high = quantiles(ranks, ci)
-        columns = {
-            "effect": effects.mean(axis=0), "sd": effects.std(axis=0, ddof=1), "rank": ranks.mean(axis=0), "lower": low,
-            "upper": high, "top": (ranks <= top).mean(axis=0),
-            "memberships": memberships,
-        }  # fmt: skip
-        table = pd.DataFrame(columns, index=pd.Index(ids, name=self.name))
+        numbers = self._fitted.effects(index, ci)
+        table = labelled(numbers, self._fitted.words, pd.RangeIndex(len(numbers.point)))[chosen]
+        table = table.set_axis(pd.Index(ids, name=self._part.levels.name)).assign(
+            rank=ranks.mean(axis=0), rank_lower=low, rank_upper=high, top=(ranks <= top).mean(axis=0),
+            memberships=memberships,
+        )  # fmt: skip
         return table.sort_values("rank", kind="stable")
 
     def _structure(self) -> tuple[int, Effects, slice] | None:
@@ -129,8 +132,8 @@ class Members:
         index, structure = specification.structures[name]
         return index, structure, specification.system.parts[index].memberships_of(self.name)
 
-    def _one_effect(self, term: str | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Ids of members, one effect of each (draws, members), and how many memberships each has in this block."""
+    def _one_effect(self, term: str | None) -> tuple[int, np.ndarray, np.ndarray, np.ndarray]:
+        """The part with the effects, which of them is meant (effects,), ids of members, memberships in this block."""
         found = self._structure()
         if found is None:
             raise ModelError(f"block {self.name!r} has no effects (effects=none), so its members have no rank")
@@ -141,15 +144,15 @@ class Members:
                 f"the effects of block {self.name!r} change from one participation to the next, so its members have no "
                 "one rank: see contributions(), or random_effects() for the states"
             )
-        effects = self._posterior.effect_draws(index)
-        effects = effects.reshape(-1, effects.shape[-1])
-        effects, ids = effects[self._posterior.kept(MOST)], labels[0][1]
+        ids = labels[0][1]
+        chosen = np.ones(len(ids), dtype=bool)
         if len(labels) > 1:
-            effects, ids = effects[:, labels[1][1] == self._term(term, structure.terms)], ids[:: len(structure.terms)]
+            chosen = labels[1][1] == self._term(term, structure.terms)
+            ids = ids[chosen]
         elif term not in (None, "1"):
             raise ModelError(f"term={term!r}: a member of block {self.name!r} has one effect, so leave term= out")
         codes = Levels(self.name, ids).find(self._part.levels)[self._part.memberships.member]
-        return ids, effects, np.bincount(codes, minlength=len(ids))
+        return index, chosen, ids, np.bincount(codes, minlength=len(ids))
 
     def _term(self, term: str | None, terms: tuple[str, ...]) -> str:
         """Which of several effects is meant."""
@@ -176,27 +179,32 @@ class Members:
         Returns
         -------
         DataFrame
-            mean, sd, lower, upper, indexed by member or group, or with columns group and member. Covariates count from
-            zero, not from their means.
+            mean, sd, lower, upper, or estimate, se, lower, upper, indexed by member or group, or as
+            :meth:`Fit.weights` by membership. Covariates count from zero, not from their means.
         """
-        rows, levels = self._part.memberships, self._posterior.specification.tables.group_levels
-        assert levels is not None
-        each = self._each_membership()
-        members, groups = self._part.levels.values, levels.values
-        if by == "membership":
-            left = pd.DataFrame({"group": groups[rows.group], "member": members[rows.member]})
-            return pd.concat([left, labelled(of_draws(each, ci), Sampled.words, left.index)], axis=1)
-        if by not in ("member", "group"):
+        if by not in ("member", "membership", "group"):
             raise ModelError(f'by= is "member", "membership" or "group", not {by!r}')
-        codes, ids = (rows.member, members) if by == "member" else (rows.group, groups)
-        summed = np.stack([np.bincount(codes, e, len(ids)) for e in each])
-        index = pd.Index(ids, name=self.name if by == "member" else levels.name)
-        return labelled(of_draws(summed, ci), Sampled.words, index)
+        rows, groups = self._part.memberships, self._posterior.specification.tables.group_levels
+        assert groups is not None
+        members = self._part.levels
+        if by == "membership":
+            numbers = self._numbers(lambda each: each, ci)
+            return of_memberships(numbers, self._fitted.words, groups, rows.group, members, rows.member)
+        codes, levels = (rows.member, members) if by == "member" else (rows.group, groups)
+        numbers = self._numbers(lambda each: np.bincount(codes, each, len(levels)), ci)
+        return labelled(numbers, self._fitted.words, pd.Index(levels.values, name=levels.name))
 
-    def _each_membership(self) -> np.ndarray:
-        """Contributions (draws, memberships)."""
+    def _numbers(self, of: Callable[[np.ndarray], np.ndarray], ci: float) -> Numbers:
+        """A function of the contributions of all memberships."""
+
+        def statistic(theta: np.ndarray, x: np.ndarray) -> np.ndarray:
+            return of(self._each_membership(theta[None], x[None])[0])
+
+        return self._fitted.numbers_by_draws(statistic, ci, np.random.default_rng(self._seed), MOST)
+
+    def _each_membership(self, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """Contributions (draws, memberships) at theta and x (draws, k)."""
         part, posterior = self._part, self._posterior
-        theta, x = posterior.thinned(MOST)
         where = posterior.specification.layout
         covariates = part.covariates_of_memberships(
             theta[:, where.theta(self._index)], x[:, where.coefficients(self._index)]
@@ -205,7 +213,7 @@ class Members:
             raise ModelError(
                 f"block {self.name!r} is not a weighted sum, so its members have no contributions of their own"
             )
-        return (covariates + self._effects_there(theta, x)) * self._weights()
+        return (covariates + self._effects_there(theta, x)) * np.stack([self._weights(t) for t in theta])
 
     def _effects_there(self, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
         """What a member's effects amount to in each membership (draws, memberships), whatever their kind."""
@@ -223,8 +231,14 @@ class Members:
             row[:] = np.bincount(membership, load * values[entry], len(structure.rows.group))[own]
         return out
 
-    def _weights(self) -> np.ndarray:
-        return self._posterior.weight_draws(self.name, MOST)
+    def _weights(self, theta: np.ndarray) -> np.ndarray:
+        """Weights (memberships,) at theta."""
+        where = self._posterior.specification.layout.theta(self._index)
+        return self._part.weights(theta[where], self._room).copy()
+
+    @cached_property
+    def _room(self) -> Any:
+        return self._part.weighing.scratch(gradient=False)
 
     # -- how weight is spread ----------------------------------------------------------------------------------------
 
@@ -234,26 +248,33 @@ class Members:
         Returns
         -------
         DataFrame
-            Indexed by group (those with members): members (distinct), total (sum of weights), smallest, largest (means
-            of a member's weight), heaviest (the member with the largest mean weight), effective (number of members:
-            1 / sum of squared shares) with its sd, lower and upper.
+            Indexed by group (those with members): members (distinct), total (sum of weights), smallest and largest
+            weight of a member (mean or estimate), heaviest (the member with the largest), effective (number of members:
+            1 / sum of squared shares) with its sd or se, lower and upper.
         """
-        rows, levels = self._part.memberships, self._posterior.specification.tables.group_levels
-        assert levels is not None
+        rows, groups = self._part.memberships, self._posterior.specification.tables.group_levels
+        assert groups is not None
         width = len(self._part.levels)
         keys, places = np.unique(rows.group * width + rows.member, return_inverse=True)
         group, start = keys // width, np.flatnonzero(np.diff(keys // width, prepend=-1))
-        merged = np.stack([np.bincount(places.reshape(-1), w, len(keys)) for w in self._weights()])
-        total = np.add.reduceat(merged, start, axis=1)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            effective = total**2 / np.add.reduceat(merged**2, start, axis=1)
-        middle = merged.mean(axis=0)
         sizes = np.diff(np.append(start, len(keys)))
+
+        def statistic(theta: np.ndarray, _: np.ndarray) -> np.ndarray:
+            merged = np.bincount(places.reshape(-1), self._weights(theta), len(keys))
+            total = np.add.reduceat(merged, start)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                effective = total**2 / np.add.reduceat(merged**2, start)
+            return np.concatenate([effective, total, merged])
+
+        numbers = self._fitted.numbers_by_draws(statistic, ci, np.random.default_rng(self._seed), MOST)
+        many = len(start)
+        total, middle = numbers.point[many : 2 * many], numbers.point[2 * many :]
         heaviest = [keys[a + int(np.argmax(middle[a : a + n]))] % width for a, n in zip(start, sizes, strict=True)]
         columns = {
-            "members": sizes, "total": total.mean(axis=0), "smallest": np.minimum.reduceat(middle, start),
+            "members": sizes, "total": total, "smallest": np.minimum.reduceat(middle, start),
             "largest": np.maximum.reduceat(middle, start), "heaviest": self._part.levels.values[heaviest],
         }  # fmt: skip
-        index = pd.Index(levels.values[group[start]], name=levels.name)
-        rest = labelled(of_draws(effective, ci), Sampled.words, index).rename(columns={"mean": "effective"})
-        return pd.concat([pd.DataFrame(columns, index=index), rest], axis=1)
+        index = pd.Index(groups.values[group[start]], name=groups.name)
+        words = self._fitted.words
+        rest = labelled(numbers, words, pd.RangeIndex(len(numbers.point)))[:many].set_axis(index)
+        return pd.concat([pd.DataFrame(columns, index=index), rest.rename(columns={words.point: "effective"})], axis=1)

@@ -56,8 +56,9 @@ def survival(
     Returns
     -------
     DataFrame
-        One row per group and time: the group's id, time, then mean, sd, lower, upper (draws) or estimate, se, lower,
-        upper of the probability. Entry is at zero; after the last interval of a Cox model its hazard goes on.
+        One row per group and time, indexed by the group's id: time, then mean, sd, lower, upper (draws) or estimate,
+        se, lower, upper of the probability. Entry is at zero; after the last interval of a Cox model its hazard goes
+        on.
 
     Raises
     ------
@@ -86,11 +87,10 @@ def survival(
         numbers = posterior.estimand(estimand, ci, np.random.default_rng(random_seed), MOST)
         table = labelled(numbers, posterior.words, pd.RangeIndex(len(numbers.point)))
         table.insert(0, "time", np.repeat(some, where.groups))
-        table.insert(0, name, np.tile(ids, len(some)))
-        blocks.append(table)
-    out = pd.concat(blocks, ignore_index=True)
+        blocks.append(table.set_axis(pd.Index(np.tile(ids, len(some)), name=name)))
+    out = pd.concat(blocks)
     order = np.lexsort([out["time"].to_numpy(), np.tile(places, len(at))])
-    return out.iloc[order].reset_index(drop=True)
+    return out.iloc[order]
 
 
 def _survive(family: Family, times: np.ndarray) -> Any:

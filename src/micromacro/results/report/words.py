@@ -1,0 +1,43 @@
+"""What a report and an explanation say of a model in words."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...families.response import shown
+from ...language.printing import to_text
+from ...model.specification import Specification
+
+_NORMALISED = {
+    "total": "all weights sum to the number of groups",
+    "group": "weights sum to 1 in every group",
+    "none": "raw weights",
+}
+
+
+def counts(s: Specification) -> list[str]:
+    """Numbers of groups, members, memberships and units; the categories of an ordinal outcome."""
+    levels = s.tables.group_levels
+    each = f" ({levels.name}), each of them one observation" if levels else ""
+    lines = [f"{s.tables.noun}s {s.groups:,}{each}"]
+    if s.response.categories:
+        lines.append(f"outcome {s.outcome_name}: {shown(s.response.categories, ' < ')}")
+    for name, part in s.members.items():
+        sizes = np.diff(part.memberships.start)
+        lines.append(
+            f"block {name}: {len(part.levels):,} members, {len(part.memberships.group):,} memberships, "
+            f"{sizes.min()} to {sizes.max()} members per group (mean {sizes.mean():.2f})"
+        )
+    lines += [f"units {name}: {len(part.levels):,}" for name, part in s.units.items()]
+    return lines
+
+
+def weight_lines(s: Specification) -> list[str]:
+    """The weight function of each block."""
+    out = []
+    for name, part in s.members.items():
+        free = ", ".join(p.name for p in part.weight_parameters if not p.fixed) or "none"
+        out.append(
+            f"weights of {name}: {to_text(part.expression.node)} ({_NORMALISED[part.rule]}); free parameters: {free}"
+        )
+    return out
