@@ -276,5 +276,5 @@ class Members:
         }  # fmt: skip
         index = pd.Index(groups.values[group[start]], name=groups.name)
         words = self._fitted.words
-        rest = labelled(numbers, words, pd.RangeIndex(len(numbers.point)))[:many].set_axis(index)
+        rest = labelled(numbers, words, pd.RangeIndex(len(numbers.point))).iloc[:many].set_axis(index)
         return pd.concat([pd.DataFrame(columns, index=index), rest.rename(columns={words.point: "effective"})], axis=1)
