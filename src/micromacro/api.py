@@ -240,6 +240,11 @@ def aggregations(
     -------
     Aggregations
         ``.table``, ``.plot()``, ``.preferred``, ``.verdict``, ``.fits``, ``.formulas``.
+
+    Raises
+    ------
+    ModelError, EngineError
+        For what is not a Model, for fewer than two links, and for links that the block does not allow.
     """
     from .results.verbs import aggregations as rival
 

@@ -111,6 +111,11 @@ def from_lists(
     table
         Columns: group, member, ``weight``, ``slot`` (place in the list, from 1), those of `keep`; with `candidates`
         also ``probability``.
+
+    Raises
+    ------
+    DataError
+        If a list has more or fewer numbers than members, holds both text and numbers, or if group ids repeat.
     """
     cells = [_cell(c, sep) for c in _cells(data, column)]
     numbers = None if weights is None else [_cell(c, sep) for c in _cells(data, weights)]

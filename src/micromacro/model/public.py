@@ -104,7 +104,13 @@ class Model:
         return parameter_table(self.specification)
 
     def explain(self) -> str:
-        """The model in words and equations: terms, parameters with priors, counts, free symbols of the weights."""
+        """The model in words and equations: terms, parameters with priors, counts, free symbols of the weights.
+
+        Returns
+        -------
+        str
+            Text that prints as it is in a terminal and a notebook.
+        """
         from ..results.report.explain import Explanation, explain
 
         return Explanation(explain(self.specification))
@@ -141,7 +147,25 @@ class Model:
         progress: bool = True,
         executor: Executor | None = None,
     ) -> Fit:
-        """Fit the model; see :func:`fit` for the arguments."""
+        """Fit the model; the arguments are those of :func:`fit`.
+
+        Parameters
+        ----------
+        engine : {"mcmc", "laplace", "ml", "reml", "nuts"}
+        draws, tune, chains : int
+        random_seed : int, optional
+        progress : bool
+        executor : concurrent.futures.Executor, optional
+
+        Returns
+        -------
+        Fit
+
+        Raises
+        ------
+        MicromacroError
+            If the model cannot be built from the tables, or the engine cannot fit it.
+        """
         return self._run(engine, Settings(draws, tune, chains, random_seed, progress, executor), partial=True)
 
     def _run(self, engine: str, settings: Settings, partial: bool) -> Fit:
@@ -230,7 +254,24 @@ class Model:
         return simulate(self.specification, given, draws, np.random.default_rng(random_seed))
 
     def prior_predictive(self, draws: int = 500, *, random_seed: int | None = None) -> Simulation:
-        """Outcomes from the model with all parameters drawn from their priors; see :meth:`simulate`."""
+        """Outcomes from the model with all parameters drawn from their priors; see :meth:`simulate`.
+
+        Parameters
+        ----------
+        draws : int
+            Number of data sets.
+        random_seed : int, optional
+
+        Returns
+        -------
+        Simulation
+            As of :meth:`simulate`.
+
+        Raises
+        ------
+        ModelError
+            If a prior is flat.
+        """
         return self.simulate({}, draws=draws, random_seed=random_seed)
 
 

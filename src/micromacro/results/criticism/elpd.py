@@ -59,7 +59,16 @@ class Elpd:
     notes: tuple[str, ...] = field(default=())
 
     def column(self, name: str) -> np.ndarray:
-        """A column of `pointwise` as an array."""
+        """A column of `pointwise` as an array.
+
+        Parameters
+        ----------
+        name : {"elpd", "p", "pareto_k"}
+
+        Returns
+        -------
+        (n,) float array
+        """
         return np.asarray(self.pointwise[name], dtype=float)
 
     @cached_property

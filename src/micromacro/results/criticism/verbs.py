@@ -42,7 +42,17 @@ def loo(fit: Fitted, integrated: bool = False, *, by: str | None = None, draws: 
 
 
 def waic(fit: Fitted, *, draws: int | None = None) -> Elpd:
-    """Widely applicable information criterion, conditional on the effects; :meth:`loo` is more reliable."""
+    """Widely applicable information criterion, conditional on the effects; :meth:`loo` is more reliable.
+
+    Parameters
+    ----------
+    draws : int, optional
+        How many draws to use, evenly spaced; all by default.
+
+    Returns
+    -------
+    Elpd
+    """
     return leaving.waic(fit.posterior, draws)
 
 
@@ -79,6 +89,11 @@ def loo_pit(fit: Fitted, *, integrated: bool = True, random_seed: int | None = N
         As in :meth:`loo`.
     random_seed : int, optional
         Of the replicated outcomes, and of the place within an atom (counts, categories) or of a censored outcome.
+
+    Returns
+    -------
+    Series
+        A number between 0 and 1 by group.
     """
     return calibration.loo_pit(fit.posterior, integrated, random_seed)
 

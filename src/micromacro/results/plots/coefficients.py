@@ -23,6 +23,15 @@ def coefficients(fit: Fitted, *, names: str | Sequence[str] | None = None, ci: f
     ci : float
         Level of the thin line; the thick one covers half.
     ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    ModelError
+        For names that are not parameters, and for models without coefficients.
     """
     table, inner = fit.summary(ci), fit.summary(0.5)
     if names is None:

@@ -33,6 +33,15 @@ def effects(fit: Fitted, name: str | None = None, *, most: int = 60, ci: float =
         With more effects than this, the lowest and highest halves of `most` are drawn.
     ci : float
     ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    ModelError
+        For models without effects, and for unknown names.
     """
     name = with_effects(fit, name)
     table = fit.random_effects(name, ci)

@@ -29,6 +29,15 @@ def heatmap(
     numbers : bool
         Whether the weights stand in the cells, where there is room (20 members at most).
     ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    ModelError, DataError
+        For models without member blocks, unknown blocks, and groups without members.
     """
     _, part = find_block(fit, block)
     table: Any = fit.weights(part.name).groupby(["group", "member"])["weight"].sum()

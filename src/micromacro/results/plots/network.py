@@ -33,6 +33,17 @@ def network(
     seed : int
         Of the layout.
     ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    ModelError
+        For models whose members have no effects, or none that a dot can show.
+    MissingExtraError
+        Without networkx.
     """
     s = fit.specification
     name = block or next((n for n in s.members if s.effects_name(n) in s.structures), None)

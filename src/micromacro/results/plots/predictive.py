@@ -41,6 +41,15 @@ def predictive(
         Level of the intervals.
     random_seed : int
     ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    ModelError, DataError
+        For censored durations, unknown statistics, columns that the formula does not use, and too many levels.
     """
     s = fit.specification
     if not s.family.known(s.response).exact.all():

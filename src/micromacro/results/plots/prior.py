@@ -26,6 +26,13 @@ def prior(fit: Fitted, names: str | Sequence[str] | None = None, *, ax: Any = No
     Returns
     -------
     Axes, or an array of them for several parameters
+
+    Raises
+    ------
+    ModelError
+        For unknown parameters and improper priors.
+    EngineError
+        For fits without draws.
     """
     sampled = fit.posterior.drawn(
         f'a fit by {fit.engine} has no posterior to compare with a prior: fit with engine="mcmc"'

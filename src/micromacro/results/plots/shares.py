@@ -18,6 +18,10 @@ def variance(fit: Fitted, *, ci: float = 0.95, ax: Any = None) -> Any:
     ----------
     ci : float
     ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    matplotlib Axes
     """
     table = fit.variance_components(ci)
     ax = axes(ax, (5.2, 0.9 + 0.4 * len(table)))

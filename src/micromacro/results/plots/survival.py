@@ -36,6 +36,17 @@ def survival(
     random_seed : int
         Of the draws from the normal approximation of an ml fit.
     ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    ModelError
+        For families that are not families of durations.
+    DataError
+        For unknown groups.
     """
     s = fit.specification
     if not s.family.durations:

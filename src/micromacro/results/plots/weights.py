@@ -41,6 +41,11 @@ def weights(
     Returns
     -------
     Axes, or an array of them for several covariates
+
+    Raises
+    ------
+    ModelError, DataError
+        For models without member blocks, unknown blocks, and weights without a numeric column.
     """
     index, part = find_block(fit, block)
     columns = weight_columns(part)

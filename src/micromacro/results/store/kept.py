@@ -68,7 +68,22 @@ class SavedResults:
         self.engine: str = description["engine"]
 
     def summary(self, ci: float = LEVEL) -> pd.DataFrame:
-        """Table of all parameters, with 95% intervals."""
+        """Table of all parameters, with 95% intervals.
+
+        Parameters
+        ----------
+        ci : float
+            Must be 0.95, the level that was stored.
+
+        Returns
+        -------
+        DataFrame
+
+        Raises
+        ------
+        EngineError
+            For another `ci`.
+        """
         self._check(ci)
         return frame_from_plain(self._tables["summary"])
 
@@ -83,7 +98,12 @@ class SavedResults:
         return self.summary().iloc[:, 1]
 
     def cov_params(self) -> pd.DataFrame:
-        """Covariance matrix of all parameters."""
+        """Covariance matrix of all parameters.
+
+        Returns
+        -------
+        DataFrame
+        """
         index = self.summary().index
         return pd.DataFrame(self._tables["covariance"], index=index, columns=index.rename(None))
 
@@ -95,26 +115,86 @@ class SavedResults:
         return self._tables["loglik"]
 
     def random_effects(self, name: str | None = None, ci: float = LEVEL) -> pd.DataFrame:
-        """Effects of members or units, with 95% intervals."""
+        """Effects of members or units, with 95% intervals.
+
+        Parameters
+        ----------
+        name : str, optional
+            A member block or unit term; all of them by default.
+        ci : float
+            Must be 0.95, the level that was stored.
+
+        Returns
+        -------
+        DataFrame
+
+        Raises
+        ------
+        EngineError
+            For another `ci`, and where the effects were not stored.
+        ModelError
+            For an unknown name.
+        """
         self._check(ci)
         return self._several("effects", name, "effects", ["block", "id"])
 
     def weights(self, block: str | None = None, ci: float = LEVEL) -> pd.DataFrame:
-        """Weights of all memberships, with 95% intervals."""
+        """Weights of all memberships, with 95% intervals.
+
+        Parameters
+        ----------
+        block : str, optional
+            A member block; all of them by default.
+        ci : float
+            Must be 0.95, the level that was stored.
+
+        Returns
+        -------
+        DataFrame
+
+        Raises
+        ------
+        EngineError
+            For another `ci`, and where the weights were not stored.
+        ModelError
+            For an unknown block.
+        """
         self._check(ci)
         if self._tables["weights"] is None:
             return self._refuse("weights")
         return self._several("weights", block, "weights", ["block"])
 
     def variance_components(self, ci: float = LEVEL) -> pd.DataFrame:
-        """What each level brings to the variance, with 95% intervals."""
+        """What each level brings to the variance, with 95% intervals.
+
+        Parameters
+        ----------
+        ci : float
+            Must be 0.95, the level that was stored.
+
+        Returns
+        -------
+        DataFrame
+
+        Raises
+        ------
+        EngineError
+            For another `ci`.
+        ModelError
+            For models without effects.
+        """
         self._check(ci)
         if self._tables["components"] is None:
             raise ModelError("this model has no effects of members or units")
         return frame_from_plain(self._tables["components"])
 
     def report(self) -> str:
-        """The report of the fit when it was saved."""
+        """The report of the fit when it was saved.
+
+        Returns
+        -------
+        str
+        """
         return self._tables["report"]
 
     def _several(self, key: str, name: str | None, what: str, names: list[str]) -> pd.DataFrame:

@@ -173,7 +173,16 @@ class Aggregations:
         return f"{self.table.round(2).to_string()}\n{self.verdict}"
 
     def plot(self, ax: Any = None) -> Any:
-        """Differences from the best link with bars of two standard errors; returns the Axes."""
+        """Plot the differences from the best link, with bars of two standard errors (extra ``[plots]``).
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, optional
+
+        Returns
+        -------
+        matplotlib Axes
+        """
         from ..plots.style import GREY, ORANGE, axes, finish
 
         table = self.table.iloc[::-1]

@@ -46,7 +46,18 @@ class Bootstrap:
     failures: tuple[str, ...] = field(default=())
 
     def summary(self, ci: float = 0.95) -> pd.DataFrame:
-        """Estimate, bias, se (sd of the refits) and percentile interval of every parameter."""
+        """Estimate, bias, se (sd of the refits) and percentile interval of every parameter.
+
+        Parameters
+        ----------
+        ci : float
+            Probability of the percentile interval.
+
+        Returns
+        -------
+        DataFrame
+            Indexed by parameter: estimate, bias, se, lower, upper.
+        """
         low, high = quantiles(self.estimates.to_numpy(), ci)
         columns = {
             "estimate": self.estimate, "bias": self.estimates.mean() - self.estimate, "se": self.estimates.std(),

@@ -159,6 +159,12 @@ def comparisons(
     DataFrame
         variable, contrast, and the columns of :meth:`predictions`. Averages run over the groups in which something
         changes; ``groups`` is their number.
+
+    Raises
+    ------
+    ModelError, DataError
+        For unknown columns, columns that are not covariates, values that they cannot have, and contrasts that the
+        family does not have.
     """
     if contrast not in CONTRASTS:
         raise EngineError(f"contrast= is one of {', '.join(CONTRASTS)}, not {contrast!r}")
@@ -212,6 +218,11 @@ def slopes(
     -------
     DataFrame
         As of :meth:`comparisons`, without ``contrast``.
+
+    Raises
+    ------
+    ModelError
+        For columns that are not numeric covariates.
     """
     task = _Task(fit, data, memberships, members, kind, effects, new_effects, by, ci, random_seed, where)
     specification = task.posterior.specification

@@ -202,6 +202,12 @@ def group_correlation(
         For two groups mean, sd, lower, upper (estimate, se, lower, upper) of the covariance through each level, of
         their sum ``total``, of ``correlation`` and, where the family has a link-scale variance, of
         ``outcome correlation``. For a list the matrix of posterior means or estimates.
+
+    Raises
+    ------
+    ModelError, DataError
+        For models without effects, families without a variance on the link scale (``of="outcome"``), and unknown
+        groups.
     """
     if of not in ("correlation", "covariance", "outcome"):
         raise EngineError(f'of= is "correlation", "covariance" or "outcome", not {of!r}')
@@ -285,6 +291,11 @@ def r2(fit: Fitted, method: str | None = None, *, ci: float = 0.95, random_seed:
     -------
     DataFrame
         Indexed by marginal and conditional: mean, sd, lower, upper, or estimate, se, lower, upper.
+
+    Raises
+    ------
+    ModelError
+        For an unknown `method`, and for families without a variance on the scale that it needs.
     """
     posterior = fit.posterior
     method = posterior.r_squared if method is None else method

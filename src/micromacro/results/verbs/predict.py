@@ -66,6 +66,12 @@ def predict(
         by group and category for probabilities of an ordinal outcome): mean, sd, lower, upper, or estimate, se,
         lower, upper, where standard errors are by the delta method and intervals are made on the log or logit scale
         of positive means and shares. With ``draws=True`` an array with the dims draw, group (and category).
+
+    Raises
+    ------
+    ModelError, DataError, EngineError
+        For a `kind` that the family does not have, categories that the fit has not seen, missing values, and numbers of
+        trials that are missing.
     """
     posterior = fit.posterior
     specification = posterior.specification

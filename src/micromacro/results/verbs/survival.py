@@ -130,6 +130,10 @@ def baseline(fit: Fitted, ci: float = 0.95) -> pd.DataFrame:
 
     Features of a block with estimated weights are at their means under the starting weights.
 
+    Parameters
+    ----------
+    ci : float
+
     Returns
     -------
     DataFrame
