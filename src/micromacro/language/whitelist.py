@@ -76,7 +76,7 @@ def check_expression(node: Node, text: str) -> None:
             raise _error(f"{node.function}() makes several columns, so it cannot stand inside a function", node, text)
         check_factor(node, text)
     elif isinstance(node, Text):
-        raise _error('text can only stand in a comparison with a column, as in I(role == "head")', node, text)
+        raise _error('text can only occur in a comparison with a column, as in I(role == "head")', node, text)
 
 
 def _has_text(node: Binary) -> bool:

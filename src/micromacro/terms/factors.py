@@ -123,7 +123,7 @@ class Printer:
                 raise self._dates(node)
             return self.handed.column(node.name, ASIS)
         if not names_in(node):
-            raise self.error("this has no column in it", node)
+            raise self.error("this contains no column", node)
         assert isinstance(node, Call)
         return self.call(node)
 
