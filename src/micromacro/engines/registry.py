@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from numbers import Integral
 from typing import Literal
 
+import numpy as np
+
 from ..errors import EngineError
 from ..model.specification import Specification
 from .approximate import fit_laplace
@@ -123,7 +125,7 @@ def run_engine(engine: str, specification: Specification, settings: Settings, pa
         Where chains failed and the run is to be whole.
     """
     row = engine_of(engine)
-    with one_blas_thread():
+    with one_blas_thread(), np.errstate(all="ignore"):  # engines look at what is not finite themselves
         outcome = row.run(specification, settings)
     if not partial and outcome.draws is not None:
         if outcome.draws.interrupted:

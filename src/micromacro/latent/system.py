@@ -35,7 +35,7 @@ class Workspace:
     """Everything that one thread writes while it evaluates a system; the system itself is never written to.
 
     ``d_value`` are the values of D and ``log_det`` is log|D| of the effects, at the theta last filled; where D does not
-    depend on theta the values are the system's own. ``sigma``, ``log_det_h`` (log|H| of what is integrated) and
+    depend on theta the values are the system's own. ``theta``, ``log_det_h`` (log|H| of what is integrated) and
     ``misfit`` (r'Wr + (m - m0)'D(m - m0)) are those of a Gaussian outcome.
     """
 
@@ -61,7 +61,7 @@ class Workspace:
     d_entry: np.ndarray = field(default_factory=lambda: np.empty(0))
     y: np.ndarray = field(default_factory=lambda: np.empty(0))
     small: np.ndarray = field(default_factory=lambda: np.empty(0))
-    sigma: float = 1.0
+    theta: np.ndarray = field(default_factory=lambda: np.empty(0))
     log_det_h: float = 0.0
     misfit: float = 0.0
 

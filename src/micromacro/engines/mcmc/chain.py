@@ -53,6 +53,11 @@ class Chain:
 
 def run_chain(task: Task, tick: Callable[[int], None] | None = None, stop: threading.Event | None = None) -> Chain:
     """Run one chain: tune, then draw."""
+    with np.errstate(all="ignore"):  # a proposal where the density is not finite is not accepted
+        return _run(task, tick, stop)
+
+
+def _run(task: Task, tick: Callable[[int], None] | None, stop: threading.Event | None) -> Chain:
     system = task.specification.system
     sampler = Sampler(task)
     kept = 0

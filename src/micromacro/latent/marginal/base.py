@@ -1,6 +1,6 @@
 """What a marginal likelihood of theta answers, whichever way its integral over x is done.
 
-It is read as three verbs: set theta, update the factor, read the value.
+It is read as three verbs: set theta, update the factor, read the value (or the slope).
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ class Marginal:
         """The log marginal likelihood at the factor in the work space."""
         raise NotImplementedError
 
-    def gradient(self, point: np.ndarray, room: Any) -> tuple[float, np.ndarray]:
-        """Value and derivative in every entry of the point (natural scale); nan where the value is -inf."""
+    def read_slope(self, room: Any) -> np.ndarray:
+        """Derivative of the value in every entry of the point (natural scale), at the factor in the work space."""
         raise NotImplementedError
 
     def x(self, room: Any) -> np.ndarray:
@@ -72,9 +72,22 @@ class Marginal:
 
         Leaves the factor and x in the work space.
         """
-        if not self.set_theta(point, room) or not self.update_factor(room):
-            return -math.inf
-        return self.read_value(room)
+        with np.errstate(all="ignore"):  # what is not finite is seen: such a point has no value
+            if not self.set_theta(point, room) or not self.update_factor(room):
+                return -math.inf
+            return self.read_value(room)
+
+    def gradient(self, point: np.ndarray, room: Any) -> tuple[float, np.ndarray]:
+        """Value and derivative in every entry of the point (natural scale).
+
+        The derivative is nan where the value is -inf, and wherever products of infinities leave none: whoever searches
+        has to look.
+        """
+        value = self.value(point, room)
+        if not math.isfinite(value):
+            return value, np.full(len(point), math.nan)
+        with np.errstate(all="ignore"):
+            return value, self.read_slope(room)
 
     def point(self, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
         """The point of a theta and an x (natural order)."""

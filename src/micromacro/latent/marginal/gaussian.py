@@ -58,7 +58,7 @@ class GaussianMarginal(Marginal):
         return room
 
     def set_theta(self, point: np.ndarray, room: Workspace) -> bool:
-        room.sigma = sigma = point[-1]
+        room.theta, sigma = point, point[-1]
         if not (1e-100 < sigma < 1e100 and np.isfinite(point).all() and self.system.fill(point, room)):
             return False
         np.multiply(self.weight, sigma**-2.0, out=room.weight)
@@ -77,15 +77,12 @@ class GaussianMarginal(Marginal):
 
     def read_value(self, room: Workspace) -> float:
         """The log marginal likelihood, with the log prior of profiled coefficients."""
-        total = self._constant - self.count * math.log(room.sigma)
+        total = self._constant - self.count * math.log(room.theta[-1])
         total -= 0.5 * (room.misfit + room.log_det_h - room.log_det)
         return total if math.isfinite(total) else -math.inf
 
-    def gradient(self, theta: np.ndarray, room: Workspace) -> tuple[float, np.ndarray]:
-        """Value and derivative in theta (natural scale); nan where the value is -inf."""
-        value = self.value(theta, room)
-        if not math.isfinite(value):
-            return value, np.full(len(theta), math.nan)
+    def read_slope(self, room: Workspace) -> np.ndarray:
+        theta = room.theta
         system, s = self.system, self.system.symbolic
         gaussian_slopes(
             s.layout, s.row_start, s.columns, s.pair, room.values, room.weight, s.d_place, s.d_row, s.d_column,
@@ -94,7 +91,7 @@ class GaussianMarginal(Marginal):
         )  # fmt: skip
         out = system.pull(theta, room)
         out[-1] += float(room.d_weight @ self.weight) * -2.0 * theta[-1] ** -3.0 - self.count / theta[-1]
-        return value, out
+        return out
 
     def x(self, room: Workspace) -> np.ndarray:
         return self.system.natural_order(room.mean)

@@ -94,12 +94,8 @@ class LaplaceMarginal(LatentPosterior, Marginal):
         room.settled = False
         self.settle(room)
 
-    def gradient(self, point: np.ndarray, room: ModeRoom) -> tuple[float, np.ndarray]:
-        """Value and derivative in every entry of the point (natural scale); nan where the value is -inf."""
-        value = self.value(point, room)
-        if not math.isfinite(value):
-            return value, np.full(len(point), math.nan)
-        theta, coefficients = self.split(point)
+    def read_slope(self, room: ModeRoom) -> np.ndarray:
+        theta, coefficients = room.theta, room.coefficients
         s, base = self.system.symbolic, room.base
         shift, row = self.skewness(theta, room)
         laplace_slopes(
@@ -113,14 +109,14 @@ class LaplaceMarginal(LatentPosterior, Marginal):
             )
         if coefficients is not None:
             base.slope[self.border] = coefficients[self.border_column] * base.d_offset[self.border_row]
-        out = np.zeros(len(point))
         q = len(theta)
+        out = np.zeros(len(self.arguments))
         out[:q] = self.system.pull(theta, base)
         out[self.own] = self._own_slopes(theta, room, row)
         if coefficients is not None:
             by_entry = room.border * base.d_offset[self.border_row]
             out[q:] = np.bincount(self.border_column, by_entry, len(coefficients))
-        return value, out
+        return out
 
     def skewness(self, theta: np.ndarray, room: ModeRoom) -> tuple[np.ndarray, np.ndarray]:
         """lambda = H^-1 A'(h l''' / 2), how far the mean lies from the mode to first order, and A lambda.
