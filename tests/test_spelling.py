@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import micromacro as mm
-from micromacro._spelling import nearest, suggesting
+from micromacro._public import nearest, public
 
 FRAME = pd.DataFrame({"y": np.random.default_rng(1).normal(size=30), "x": np.arange(30.0)})
 
@@ -59,8 +59,8 @@ def test_every_public_method_of_model_and_fit_suggests():
 def test_signatures_and_pickles_stay_what_they_are():
     assert list(inspect.signature(mm.fit).parameters)[:3] == ["formula", "data", "family"]
     assert pickle.loads(pickle.dumps(mm.families.cox(intervals=4))).intervals == 4
-    once = suggesting(nearest)
-    assert suggesting(once) is once and once("famly", known=["family"]) == "family"
+    once = public(nearest)
+    assert public(once) is once and once("famly", known=["family"]) == "family"
 
 
 @pytest.mark.parametrize(

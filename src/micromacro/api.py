@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any, Literal
 
-from ._spelling import suggesting_all
+from ._public import public_all
 from .engines.base import Settings
 from .engines.registry import check_engine, engine_of
 from .errors import MicromacroWarning, ModelError
@@ -328,4 +328,4 @@ def table(
     return table_of(named(fits), format, layout, caption, label)
 
 
-suggesting_all(globals(), ("aggregations", "compare", "fit", "load", "table"))
+public_all(globals(), ("aggregations", "compare", "fit", "load", "table"))

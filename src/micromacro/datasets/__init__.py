@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .._spelling import suggesting_all
+from .._public import public_all
 from .boston import Boston, boston
 
 __all__ = ["Boston", "boston"]
@@ -12,4 +12,4 @@ def __dir__() -> list[str]:
     return list(__all__)
 
 
-suggesting_all(globals(), __all__)
+public_all(globals(), __all__)

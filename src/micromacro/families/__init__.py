@@ -3,7 +3,7 @@
 Each is reached by its name (``family="weibull"``) or as an object with options, ``mm.families.bernoulli("probit")``.
 """
 
-from .._spelling import suggesting_all
+from .._public import public_all
 from .bernoulli import Bernoulli as bernoulli
 from .beta import Beta as beta
 from .binomial import Binomial as binomial
@@ -39,4 +39,4 @@ def __dir__() -> list[str]:
     return list(__all__)
 
 
-suggesting_all(globals(), __all__)
+public_all(globals(), __all__)

@@ -16,7 +16,7 @@ is lost.
 
 from __future__ import annotations
 
-from .._spelling import suggesting_all
+from .._public import public_all
 from .graphs import from_graph, from_libpysal, from_sparse
 from .spells import from_spells
 from .tables import from_candidates, from_dyads, from_lists, from_wide, with_pairs
@@ -38,4 +38,4 @@ def __dir__() -> list[str]:
     return list(__all__)
 
 
-suggesting_all(globals(), __all__)
+public_all(globals(), __all__)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .._spelling import no_such_argument, suggesting_class
+from .._public import no_such_argument, public_class
 from ..effects.relationship import Relationship
 from ..engines.base import Settings
 from ..engines.registry import check_engine, check_settings, engine_of, run_engine
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from ..simulate.model import Simulation
 
 
-@suggesting_class
+@public_class
 class Model:
     """A model that is not fitted yet: formula, tables, family and priors.
 

@@ -6,7 +6,7 @@ Scales are standard deviations or scale parameters, never variances or precision
 
 from __future__ import annotations
 
-from .._spelling import suggesting_all
+from .._public import public_all
 from .base import Prior as Prior
 from .distributions import (
     Beta,
@@ -300,4 +300,4 @@ def __dir__() -> list[str]:
     return list(__all__)
 
 
-suggesting_all(globals(), __all__)
+public_all(globals(), __all__)

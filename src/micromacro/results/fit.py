@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from .._spelling import suggesting_class
+from .._public import public_class
 from ..engines.base import Outcome
 from ..engines.health import Health
 from ..errors import EngineError, ModelError
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from .store import SavedFile
 
 
-@suggesting_class
+@public_class
 class Fit(Fitted):
     """A fitted model.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .._spelling import suggesting_all
+from .._public import public_all
 from .coalitions import Coalitions, coalitions
 from .designs import SimulatedDesign, friends, opposition, roles
 
@@ -13,4 +13,4 @@ def __dir__() -> list[str]:
     return list(__all__)
 
 
-suggesting_all(globals(), __all__)
+public_all(globals(), __all__)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
-from ..._spelling import suggesting
+from ..._public import public
 from ..fitted import Fitted
 from .comparison import plot_comparison
 from .registry import PICTURES
@@ -43,4 +43,4 @@ def _method(picture: Callable[..., Any]) -> Callable[..., Any]:
 
 
 for _name, _picture in PICTURES.items():
-    setattr(Plots, _name, suggesting(_method(_picture), method=True))
+    setattr(Plots, _name, public(_method(_picture), method=True))

@@ -1,4 +1,8 @@
-"""Names that users misspell: the nearest known one, and arguments that no function has."""
+"""What everything public does: it answers a misspelt argument, and keeps NumPy's warnings to itself.
+
+Numbers that are not finite are looked at where they arise, and told in words; "overflow encountered in exp" tells users
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,8 @@ from collections.abc import Callable, Iterable, MutableMapping
 from functools import wraps
 from types import FunctionType
 from typing import Any, TypeVar
+
+import numpy as np
 
 from .errors import ArgumentError
 
@@ -51,8 +57,11 @@ def no_such_argument(function: str, name: str, known: Iterable[str]) -> Argument
     return ArgumentError(f"{function}() has no argument {name}={hint or '.'}{takes}")
 
 
-def suggesting(function: Decorated, method: bool = False) -> Decorated:
-    """A function (or method) that answers an argument it does not have with the nearest one that it has."""
+def public(function: Decorated, method: bool = False) -> Decorated:
+    """A function (or method) that answers an argument it does not have with the nearest one that it has.
+
+    NumPy does not warn while it runs.
+    """
     parameters = inspect.signature(function).parameters.values()
     if any(p.kind is p.VAR_KEYWORD for p in parameters) or hasattr(function, "suggests"):
         return function
@@ -64,25 +73,26 @@ def suggesting(function: Decorated, method: bool = False) -> Decorated:
     def checked(*args: Any, **options: Any) -> Any:
         if not options.keys() <= by_name:
             raise no_such_argument(title, next(n for n in options if n not in by_name), shown)
-        return function(*args, **options)
+        with np.errstate(all="ignore"):
+            return function(*args, **options)
 
     checked.suggests = True  # type: ignore[attr-defined]
     return checked  # type: ignore[return-value]
 
 
-def suggesting_class(cls: type) -> Any:
-    """A class whose constructor and public methods are :func:`suggesting`."""
+def public_class(cls: type) -> Any:
+    """A class whose constructor and methods for users are :func:`public`."""
     for name, value in list(vars(cls).items()):
         if isinstance(value, FunctionType) and (name == "__init__" or not name.startswith("_")):
-            setattr(cls, name, suggesting(value, method=True))
+            setattr(cls, name, public(value, method=True))
     return cls
 
 
-def suggesting_all(namespace: MutableMapping[str, Any], names: Iterable[str]) -> None:
-    """Make the functions (and classes) of those names in a module's namespace :func:`suggesting`."""
+def public_all(namespace: MutableMapping[str, Any], names: Iterable[str]) -> None:
+    """Make the functions (and classes) of those names in a module's namespace :func:`public`."""
     for name in names:
         value = namespace[name]
         if isinstance(value, FunctionType):
-            namespace[name] = suggesting(value)
+            namespace[name] = public(value)
         elif isinstance(value, type):
-            suggesting_class(value)
+            public_class(value)

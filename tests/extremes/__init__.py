@@ -1,0 +1,1 @@
+"""Fits at the ends of what floating point holds."""
