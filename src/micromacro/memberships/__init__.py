@@ -17,21 +17,14 @@ is lost.
 from __future__ import annotations
 
 from .._public import public_all
-from .graphs import from_graph, from_libpysal, from_sparse
-from .spells import from_spells
-from .tables import from_candidates, from_dyads, from_lists, from_wide, with_pairs
+from .matrices import from_graph, from_libpysal, from_sparse
+from .slots import from_dyads, from_lists, from_wide, with_pairs
+from .spells import from_candidates, from_spells
 
 __all__ = [
-    "from_candidates",
-    "from_dyads",
-    "from_graph",
-    "from_libpysal",
-    "from_lists",
-    "from_sparse",
-    "from_spells",
-    "from_wide",
-    "with_pairs",
-]
+    "from_candidates", "from_dyads", "from_graph", "from_libpysal", "from_lists", "from_sparse", "from_spells",
+    "from_wide", "with_pairs",
+]  # fmt: skip
 
 
 def __dir__() -> list[str]:

@@ -1,4 +1,4 @@
-"""Memberships from spells: who belonged to which group, from when to when."""
+"""Memberships out of rows that are not memberships yet: candidates for a slot, spells of time."""
 
 from __future__ import annotations
 
@@ -10,8 +10,79 @@ import numpy as np
 from ..errors import DataError
 from ..table.columns import days, read_table
 from ..table.screen import counted, listed
-from ..table.slots import long_table
-from .common import check_present, codes
+from ..table.slots import long_table, number_column
+from .shared import Keep, codes_of, column_list, kept_columns, refuse_gaps, refuse_same_names, shown, text_arguments
+
+
+def from_candidates(
+    data: Any,
+    member: str,
+    group: str,
+    slot: str | None = None,
+    probability: str | None = None,
+    *,
+    keep: Keep = (),
+) -> Any:
+    r"""Memberships whose member is known only to be one of several candidates.
+
+    A slot that is held by one of several candidates contributes :math:`\sum_k p_k (x_k'b + u_k)`, its expectation over
+    the candidates, so each candidate is a membership with its probability as weight (Hill and Goldstein 1998). This is
+    the expected contribution, not a mixture of likelihoods: it leaves out the variance between candidates.
+
+    Parameters
+    ----------
+    data : table
+        One row per candidate.
+    member, group : str
+        Columns of candidates and groups.
+    slot : str, optional
+        Column that distinguishes the slots of a group: rows with the same group and slot are candidates for one
+        membership. Without it all rows of a group are candidates for a single membership.
+    probability : str, optional
+        Column of probabilities, zero or positive; they are scaled to sum to one in each slot. Equal by default.
+    keep : list of str or "all"
+        Columns of `data` to repeat in each row.
+
+    Returns
+    -------
+    table
+        Columns: group, member, ``probability`` (sums to one in a slot), ``weight`` (probability / slots of the group,
+        sums to one in a group), ``candidates`` (of the slot), those of `keep`. In a formula write ``weights = weight,
+        normalize = none`` for the mean and ``weights = probability`` for the sum: ``n`` counts candidates.
+
+    Raises
+    ------
+    DataError
+        If ids are missing, a probability is negative, or all probabilities of a slot are zero.
+    """
+    text_arguments(member=member, group=group, slot=slot, probability=probability)
+    refuse_same_names(member, group)
+    needed = [member, group, *([slot] if slot else []), *([probability] if probability else [])]
+    table = read_table(data, "data", needed)
+    for name in needed:
+        refuse_gaps(table[name].missing, name)
+    key = codes_of(table[group].values)
+    groups = key.max() + 1
+    within = key if slot is None else codes_of(key * (1 + (s := codes_of(table[slot].values)).max()) + s)
+    p = np.ones(len(key))
+    if probability is not None:
+        p = number_column(table, probability, "probability").values.astype(float)
+        bad = np.flatnonzero(p < 0)
+        if len(bad):
+            raise DataError(f"column {probability!r} is negative in {counted(len(bad), 'row')} (first: {listed(bad)})")
+    total = np.bincount(within, p)
+    zero = np.flatnonzero(total[within] == 0.0)
+    if len(zero):
+        raise DataError(
+            f"the probabilities of a slot are all zero in {counted(len(zero), 'row')} (first: {listed(zero)})"
+        )
+    p = p / total[within]
+    slots = np.bincount(key, p, groups)  # each slot brings one
+    columns = {
+        group: table[group].values, member: table[member].values, "weight": p / slots[key], "probability": p,
+        "candidates": np.bincount(within)[within],
+    }  # fmt: skip
+    return long_table(data, columns, kept_columns(data, keep, columns), np.arange(len(key)))
 
 
 def from_spells(
@@ -31,6 +102,7 @@ def from_spells(
     ----------
     data : table
         One row per spell. A member may have several spells in a group; they are added up and must not overlap.
+        A spell that begins and ends at one time is a membership that lasts no time, with weight 0 beside longer ones.
     member, group : str
         Columns of ids.
     start, end : str
@@ -53,9 +125,12 @@ def from_spells(
         If ids or starts are missing, a spell ends before it starts or has no end and `until` is not given, spells of a
         member overlap within a group, or no spell lies within the window.
     """
+    text_arguments(member=member, group=group, start=start, end=end)
+    refuse_same_names(member, group)
+    values = column_list(values, "values")
     table = read_table(data, "data", [member, group, start, end, *values])
     for name in (member, group, start):
-        check_present(table[name].missing, name)
+        refuse_gaps(table[name].missing, name)
     times = [_times(table[name].values, table[name].kind, name) for name in (start, end)]
     first, last = _clock(since, table[start].kind, "since"), _clock(until, table[end].kind, "until")
     begin, stop = times[0].copy(), np.where(table[end].missing, np.nan if last is None else last, times[1])
@@ -68,11 +143,12 @@ def from_spells(
     backwards = np.flatnonzero(~table[end].missing & (stop < begin))
     if len(backwards):
         raise DataError(f"{end!r} is before {start!r} in {counted(len(backwards), 'row')} (first: {listed(backwards)})")
+    moment = begin == stop
     begin = begin if first is None else np.maximum(begin, first)
     stop = stop if last is None else np.minimum(stop, last)
-    inside = np.flatnonzero(stop > begin)
+    inside = np.flatnonzero((stop > begin) | (moment & (stop == begin)))
     if not len(inside):
-        raise DataError("no spell lasts any time inside the window of since= and until=")
+        raise DataError("no spell lies inside the window of since= and until=")
     return _spell_table(data, table, (member, group), (begin, stop), inside, tuple(values), (first, last))
 
 
@@ -82,18 +158,27 @@ def _times(values: np.ndarray, kind: str, name: str) -> np.ndarray:
         return days(values)
     if kind not in ("number", "integer"):
         raise DataError(f"column {name!r} holds {kind} values: spells need numbers, dates or times")
-    return values.astype(float)
+    out = values.astype(float)
+    if np.isinf(out).any():
+        raise DataError(f"column {name!r} is infinite in some rows: leave an end missing where a spell has none")
+    return out
 
 
 def _clock(value: Any, kind: str, what: str) -> float | None:
     if value is None:
         return None
+    given = read_table({what: [value]}, "from_spells()")[what] if not isinstance(value, str) else None
     if kind != "time":
-        return float(value)
+        if given is None or given.kind not in ("number", "integer") or not np.isfinite(given.values).all():
+            raise DataError(f"{what}= must be a number, as the spells have numbers; it is {shown(value)}")
+        return float(given.values[0])
     try:
-        return float(np.datetime64(value, "us").astype(np.int64) / 86_400e6)
+        time = np.datetime64(value, "us") if given is None else given.values[0]
+        if (given is not None and given.kind != "time") or np.isnat(time):
+            raise ValueError
     except ValueError as error:
-        raise DataError(f"{what}= must be a date, as the spells have dates; it is {value!r}") from error
+        raise DataError(f"{what}= must be a date, as the spells have dates; it is {shown(value)}") from error
+    return float(days(np.array([time]))[0])
 
 
 def _spell_table(
@@ -108,9 +193,9 @@ def _spell_table(
     """Spells added up by member and group."""
     member, group = names
     begin, stop = times[0][inside], times[1][inside]
-    g, m = codes(table[group].values[inside]), codes(table[member].values[inside])
-    key = codes(g * (m.max() + 1) + m)
-    order = np.lexsort([begin, key])
+    g, m = codes_of(table[group].values[inside]), codes_of(table[member].values[inside])
+    key = codes_of(g * (m.max() + 1) + m)
+    order = np.lexsort([stop, begin, key])
     overlap = np.flatnonzero((key[order][1:] == key[order][:-1]) & (begin[order][1:] < stop[order][:-1] - 1e-9))
     if len(overlap):
         one, other = inside[order[overlap[0]]], inside[order[overlap[0] + 1]]
@@ -128,9 +213,12 @@ def _spell_table(
     if cut[1] is not None:
         high[:] = cut[1]
     at = g[first]
+    total, length = np.bincount(g, stop - begin)[at], (high - low)[at]
+    alone = 1.0 / np.bincount(g[first])[at]  # a group of moments only: equal shares
     columns = {
         group: table[group].values[inside[first]], member: table[member].values[inside[first]], "duration": duration,
-        "weight": duration / np.bincount(g, stop - begin)[at], "window": duration / (high - low)[at],
+        "weight": np.divide(duration, total, out=alone, where=total > 0.0),
+        "window": np.divide(duration, length, out=np.ones(len(at)), where=length > 0.0),
         "spells": np.bincount(key)[key[first]],
     }  # fmt: skip
     return long_table(data, columns, [v for v in values if v not in columns], inside[first])

@@ -1,4 +1,4 @@
-"""Memberships from tables: members side by side, in lists, as candidates, in pairs."""
+"""Memberships out of slots: columns side by side, lists in a cell, pairs."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 
 from ..errors import DataError
 from ..table.columns import column_names, read_table
-from ..table.screen import counted, listed
-from ..table.slots import Slots, check_empty, long_table, number_column, read_slots, slot_values
-from .common import Keep, check_different, check_present, codes, column_list, finish, kept
+from ..table.screen import counted
+from ..table.slots import Slots, check_empty, long_table, read_slots, slot_values
+from .shared import Keep, column_list, finish, refuse_gaps, refuse_same_names, shown, text_argument, text_arguments
 
 
 def from_wide(
@@ -59,10 +59,15 @@ def from_wide(
         If slots hold ids of different kinds, if a weight is missing beside a member or not zero beside an empty slot,
         or if group ids repeat.
     """
+    text_arguments(group=group, member=member)
     slots = column_list(slots, "slots")
+    if not slots:
+        raise DataError("slots= names no column: give the columns that hold the ids of members")
+    if values is not None and not isinstance(values, Mapping):
+        raise DataError(f"values= is a dict from a name to a list of columns, not {shown(values)}")
     beside = {"weight": column_list(weights, "weights")} if weights is not None else {}
-    check_different("weight", "slot", *(values or {}))
-    check_different(*slots)
+    refuse_same_names("weight", "slot", *(values or {}))
+    refuse_same_names(*slots)
     beside |= {name: column_list(of, f"values[{name!r}]") for name, of in (values or {}).items()}
     table = read_table(data, "data", [*slots, *(c for of in beside.values() for c in of)])
     filled_slots, filled = read_slots(table, slots, empty)
@@ -117,9 +122,11 @@ def from_lists(
     DataError
         If a list has more or fewer numbers than members, holds both text and numbers, or if group ids repeat.
     """
+    text_arguments(column=column, weights=weights, group=group, candidates=candidates, member=member)
+    text_argument(sep, "sep")
     cells = [_cell(c, sep) for c in _cells(data, column)]
     numbers = None if weights is None else [_cell(c, sep) for c in _cells(data, weights)]
-    skip = set(empty) if isinstance(empty, (list, tuple, set)) else {empty} if empty is not None else set()
+    skip = _signs(empty)
     row, slot, ids, weight, probability = [], [], [], [], []
     for i, cell in enumerate(cells):
         own = None if numbers is None else [_number(v, weights, i) for v in numbers[i]]
@@ -144,75 +151,6 @@ def from_lists(
     if candidates is not None:
         columns["probability"] = np.array(probability)
     return finish(data, group, member or column, read, columns, keep)
-
-
-def from_candidates(
-    data: Any,
-    member: str,
-    group: str,
-    slot: str | None = None,
-    probability: str | None = None,
-    *,
-    keep: Keep = (),
-) -> Any:
-    r"""Memberships whose member is known only to be one of several candidates.
-
-    A slot that is held by one of several candidates contributes :math:`\sum_k p_k (x_k'b + u_k)`, its expectation over
-    the candidates, so each candidate is a membership with its probability as weight (Hill and Goldstein 1998). This is
-    the expected contribution, not a mixture of likelihoods: it leaves out the variance between candidates.
-
-    Parameters
-    ----------
-    data : table
-        One row per candidate.
-    member, group : str
-        Columns of candidates and groups.
-    slot : str, optional
-        Column that distinguishes the slots of a group: rows with the same group and slot are candidates for one
-        membership. Without it all rows of a group are candidates for a single membership.
-    probability : str, optional
-        Column of probabilities, zero or positive; they are scaled to sum to one in each slot. Equal by default.
-    keep : list of str or "all"
-        Columns of `data` to repeat in each row.
-
-    Returns
-    -------
-    table
-        Columns: group, member, ``probability`` (sums to one in a slot), ``weight`` (probability / slots of the group,
-        sums to one in a group), ``candidates`` (of the slot), those of `keep`. In a formula write ``weights = weight,
-        normalize = none`` for the mean and ``weights = probability`` for the sum: ``n`` counts candidates.
-
-    Raises
-    ------
-    DataError
-        If ids are missing, a probability is negative, or all probabilities of a slot are zero.
-    """
-    needed = [member, group, *([slot] if slot else []), *([probability] if probability else [])]
-    table = read_table(data, "data", needed)
-    for name in needed:
-        check_present(table[name].missing, name)
-    key = codes(table[group].values)
-    groups = key.max() + 1
-    within = key if slot is None else codes(key * (1 + (s := codes(table[slot].values)).max()) + s)
-    p = np.ones(len(key))
-    if probability is not None:
-        p = number_column(table, probability, "probability").values.astype(float)
-        bad = np.flatnonzero(p < 0)
-        if len(bad):
-            raise DataError(f"column {probability!r} is negative in {counted(len(bad), 'row')} (first: {listed(bad)})")
-    total = np.bincount(within, p)
-    zero = np.flatnonzero(total[within] == 0.0)
-    if len(zero):
-        raise DataError(
-            f"the probabilities of a slot are all zero in {counted(len(zero), 'row')} (first: {listed(zero)})"
-        )
-    p = p / total[within]
-    slots = np.bincount(key, p, groups)  # each slot brings one
-    columns = {
-        group: table[group].values, member: table[member].values, "weight": p / slots[key], "probability": p,
-        "candidates": np.bincount(within)[within],
-    }  # fmt: skip
-    return long_table(data, columns, kept(data, keep, columns), np.arange(len(key)))
 
 
 def from_dyads(
@@ -247,6 +185,8 @@ def from_dyads(
         Columns: group, member, `role`, ``weight`` (1: both effects add up), those of `keep`. See :func:`with_pairs` for
         ids of unordered and ordered pairs.
     """
+    text_arguments(first=first, second=second, group=group, member=member, role=role)
+    refuse_same_names(first, second)
     table = read_table(data, "data", [first, second])
     slots, _ = read_slots(table, [first, second], empty)
     roles = np.array([first, second], dtype=object)[slots.slot]
@@ -281,9 +221,12 @@ def with_pairs(
     DataError
         If an id is missing, or if two pairs would get the same id.
     """
+    text_arguments(first=first, second=second, pair=pair, ordered=ordered)
+    text_argument(sep, "sep", empty=True)
+    refuse_same_names(pair, ordered, first, *([second] if second != first else []))
     table = read_table(data, "data", [first, second])
     for name in (first, second):
-        check_present(table[name].missing, name)
+        refuse_gaps(table[name].missing, name)
     one, other = table[first].values.astype(str), table[second].values.astype(str)
     sorted_pairs = np.sort(np.column_stack([one, other]), axis=1)
     columns = {
@@ -328,10 +271,23 @@ def _cell(cell: Any, sep: str) -> list[Any]:
     return [cell] if to_list is None else to_list()
 
 
+def _signs(empty: Any) -> set[Any]:
+    """Ids that stand for an empty slot."""
+    given = list(empty) if isinstance(empty, (list, tuple, set, frozenset, np.ndarray)) else [empty]
+    odd = [v for v in given if isinstance(v, (list, tuple, dict, set, np.ndarray))]
+    if odd:
+        raise DataError(f"empty= is an id, or a list of ids, that stand for an empty slot, not {shown(empty)}")
+    return {v for v in given if v is not None}
+
+
 def _is_empty(value: Any, skip: set[Any]) -> bool:
-    if value is None or value != value or type(value).__name__ == "NAType":
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return True
-    return (isinstance(value, str) and not value.strip()) or value in skip
+    if isinstance(value, (float, np.floating)) and np.isnan(value):
+        return True
+    if isinstance(value, str) and not value.strip():
+        return True
+    return type(value).__hash__ is not None and value in skip
 
 
 def _candidates(value: Any, sep: str | None) -> list[Any]:
@@ -343,10 +299,10 @@ def _candidates(value: Any, sep: str | None) -> list[Any]:
 def _number(value: Any, column: str | None, row: int) -> float:
     try:
         out = float(value)
-    except (TypeError, ValueError):
+    except Exception:  # noqa: BLE001 - objects may raise anything
         out = np.nan
     if not np.isfinite(out):
-        raise DataError(f"column {column!r} lists {value!r} in row {row} (counted from 0), which is not a number")
+        raise DataError(f"column {column!r} lists {shown(value)} in row {row} (counted from 0), which is not a number")
     return out
 
 
