@@ -141,6 +141,16 @@ class Fit(Fitted):
         method : {"wald", "profile"}
             For ml and reml; ``"profile"`` replaces the intervals of theta (weights, sds, sigma) by profile-likelihood
             ones. Draws have equal-tailed intervals whatever is asked.
+
+        Returns
+        -------
+        DataFrame
+            Indexed by parameter: lower, upper.
+
+        Raises
+        ------
+        EngineError
+            For an unknown method.
         """
         if method not in ("wald", "profile"):
             raise EngineError(f'method= is "wald" or "profile", not {method!r}')
@@ -152,11 +162,33 @@ class Fit(Fitted):
         return out
 
     def profile(self, name: str, ci: float = 0.95) -> tuple[float, float]:
-        """Profile-likelihood interval of a weight parameter, an sd or sigma (ml, reml)."""
+        """Profile-likelihood interval of a weight parameter, an sd or sigma (ml, reml).
+
+        Parameters
+        ----------
+        name : str
+        ci : float
+
+        Returns
+        -------
+        tuple of float
+            Lower and upper end, natural scale; infinite where no value in that direction is rejected.
+
+        Raises
+        ------
+        EngineError, ModelError
+            For fits with draws, and for parameters without a profile interval.
+        """
         return inference.profile_interval(self._posterior, name, check_level(ci))
 
     def cov_params(self) -> pd.DataFrame:
-        """Covariance matrix of all parameters (posterior covariance with draws), natural scale."""
+        """Covariance matrix of all parameters (posterior covariance with draws), natural scale.
+
+        Returns
+        -------
+        DataFrame
+            (parameters, parameters); missing for a parameter without a standard error.
+        """
         index = self.params.index
         return pd.DataFrame(self._posterior.covariance, index=index, columns=index.rename(None))
 
@@ -215,6 +247,28 @@ class Fit(Fitted):
 
         With ``method="bootstrap"`` it comes from `n` data sets simulated under the smaller model, to which both are
         fitted: for weights that are not identified there, and small samples.
+
+        Parameters
+        ----------
+        smaller : Fit
+            A fit by ml of a model that is this one at some value of its parameters.
+        method : {"chi2", "bootstrap"}
+        n : int
+            Number of data sets of the bootstrap.
+        random_seed : int, optional
+        executor : concurrent.futures.Executor, optional
+            Where the bootstrap runs.
+
+        Returns
+        -------
+        LikelihoodRatio
+
+        Raises
+        ------
+        EngineError
+            For fits that are not by maximum likelihood, are penalised, or not at their maxima.
+        ModelError
+            For models that are not nested, or that have different outcomes.
         """
         if method not in ("chi2", "bootstrap"):
             raise EngineError(f'method= is "chi2" or "bootstrap", not {method!r}')
@@ -277,6 +331,7 @@ class Fit(Fitted):
         ----------
         name : str, optional
             A member block or unit term; all of them without it (indexed by block if there are several).
+        ci : float
 
         Returns
         -------
@@ -304,6 +359,10 @@ class Fit(Fitted):
         """Expected outcome of every group, effects included (posterior mean, or at the maximum).
 
         Indexed as :meth:`predict`: where rows are groups, by the index of the pandas frame that was given.
+
+        Returns
+        -------
+        Series
         """
         table = self.predict()
         return table.iloc[:, 0].rename("fitted")
@@ -313,6 +372,11 @@ class Fit(Fitted):
 
         Of a duration that entered late it is minus what is expected of one that lasts until then. A censored duration
         counts as if it had ended.
+
+        Returns
+        -------
+        Series
+            Indexed as :meth:`fitted`.
         """
         fitted = forecast.expected(self._posterior)
         outcome = self.specification.outcome[shown_order(self.specification, None)]
@@ -321,7 +385,22 @@ class Fit(Fitted):
     # -- again, and elsewhere ----------------------------------------------------------------------------------------
 
     def update(self, **changes: Any) -> Fit:
-        """Fit again with some arguments of :func:`micromacro.fit` changed; the rest stays as it was."""
+        """Fit again with some arguments of :func:`micromacro.fit` changed; the rest stays as it was.
+
+        Parameters
+        ----------
+        **changes
+            Arguments of :func:`micromacro.fit` by name.
+
+        Returns
+        -------
+        Fit
+
+        Raises
+        ------
+        MicromacroError
+            For arguments that :func:`micromacro.fit` does not have, and as :func:`micromacro.fit`.
+        """
         if self._model is None:
             raise EngineError("this fit was loaded without its data: fit the model anew with mm.fit")
         return self._model._refit(self._outcome.settings, self.engine, changes)
@@ -386,6 +465,11 @@ class Fit(Fitted):
         xarray.DataTree
             posterior, sample_stats, observed_data and constant_data, and as asked for log_likelihood,
             posterior_predictive, prior and prior_predictive.
+
+        Raises
+        ------
+        EngineError
+            For fits without draws, and where draws from the prior are asked for and a prior is flat.
         """
         from .store.tree import Wanted, to_datatree
 
@@ -458,7 +542,17 @@ class Fit(Fitted):
         return Plots(self)
 
     def report(self, ci: float = 0.95) -> str:
-        """The report as text: the model in words, coefficients, weights, spread, health."""
+        """The report as text: the model in words, coefficients, weights, spread, health.
+
+        Parameters
+        ----------
+        ci : float
+            Probability of the intervals.
+
+        Returns
+        -------
+        str
+        """
         return text_report(self, ci)
 
     def __repr__(self) -> str:

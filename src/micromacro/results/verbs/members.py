@@ -37,6 +37,15 @@ def members(fit: Fitted, block: str | None = None, *, random_seed: int | None = 
         Which member block; may be left out where there is one.
     random_seed : int, optional
         Of the draws from the normal approximation (ml, reml).
+
+    Returns
+    -------
+    Members
+
+    Raises
+    ------
+    ModelError
+        For models without member blocks, unknown blocks, and several blocks if none is named.
     """
     blocks = fit.specification.members
     if not blocks:
@@ -102,6 +111,12 @@ class Members:
         DataFrame
             Indexed by member: the effect (mean, sd, lower, upper, or estimate, se, lower, upper, as in
             :meth:`Fit.random_effects`), rank (expected), rank_lower, rank_upper, top, memberships.
+
+        Raises
+        ------
+        ModelError
+            For blocks without effects, or with effects that change from one participation to the next; for `top` or
+            `term` out of range.
         """
         from scipy.stats import rankdata  # half a second, which no other result needs
 
@@ -181,6 +196,11 @@ class Members:
         DataFrame
             mean, sd, lower, upper, or estimate, se, lower, upper, indexed by member or group, or as
             :meth:`Fit.weights` by membership. Covariates count from zero, not from their means.
+
+        Raises
+        ------
+        ModelError
+            For blocks that are not weighted sums, and for an unknown `by`.
         """
         if by not in ("member", "membership", "group"):
             raise ModelError(f'by= is "member", "membership" or "group", not {by!r}')
@@ -244,6 +264,10 @@ class Members:
 
     def spread(self, *, ci: float = 0.95) -> pd.DataFrame:
         """How the weight of each group is spread over its members.
+
+        Parameters
+        ----------
+        ci : float
 
         Returns
         -------
