@@ -18,6 +18,7 @@ MIRRORS = (
 NOTHING = 1e-5  # what of the objective may be lost to have an sd at zero rather than next to it
 WALL = 10.0  # height, relative to the objective, of what stands for a point where it does not exist
 NOISE = 1e-10  # curvature that differences of gradients leave where there is none
+NEAR = 4.0  # how far below a maximum the foot of another hump is looked at
 FLAT = 1e-6  # curvature, relative to the largest, below which a direction is called flat
 
 Bounds = list[tuple[float | None, float | None]]
@@ -93,9 +94,37 @@ def find_peaks(objective: Objective, starts: list[np.ndarray], bounds: Bounds, a
         peak = sharpen(objective, u, bounds)
         if not known(peak.u, peak.value):
             peaks.append(peak)
+    for peak in [p for p in peaks if p.value > best - 12.0]:
+        for start in _other_humps(objective, peak, starts[0], bounds):
+            u, value = climb(objective, start, bounds)
+            if value > best - 12.0 and not known(u, value):
+                again = sharpen(objective, u, bounds)
+                if not known(again.u, again.value):
+                    peaks.append(again)
     peaks.sort(key=lambda peak: -peak.value)
     # a search that stalled is no maximum, unless nothing better was found
     return [p for k, p in enumerate(peaks) if k == 0 or np.abs(p.gradient[p.free]).max(initial=0.0) < 1e-2]
+
+
+def _other_humps(objective: Objective, peak: Peak, first: np.ndarray, bounds: Bounds) -> list[np.ndarray]:
+    """Starts on the other side of sds: away from zero where one is zero, at zero where it hardly differs from it.
+
+    A likelihood that knows little of an sd may have a hump at zero and another away from it.
+    """
+    out = []
+    for k, (low, high) in enumerate(bounds):
+        if low != 0.0 or high is not None:
+            continue
+        start = peak.u.copy()
+        if peak.u[k] == 0.0 and first[k] > 0.0:
+            start[k] = first[k]
+        elif peak.u[k] > 0.0 and -peak.hessian[k, k] * peak.u[k] ** 2 < 16.0:
+            start[k] = 0.0
+        else:
+            continue
+        if objective(start)[0] > peak.value - NEAR:
+            out.append(start)
+    return out
 
 
 def climb(objective: Objective, start: np.ndarray, bounds: Bounds) -> tuple[np.ndarray, float]:

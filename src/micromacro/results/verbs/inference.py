@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import special
-from scipy.optimize import root_scalar
 
 from ...engines.likelihood.problem import problem_of
-from ...engines.search import Bounds, climb
+from ...engines.likelihood.profile import Profile
 from ...errors import EngineError, ModelError
 from ...model.specification import Specification
 from ...notes import Note, caution, remark
@@ -234,7 +233,9 @@ def profile_interval(posterior: Posterior, name: str, ci: float) -> tuple[float,
         raise ModelError(f"profile intervals are for {', '.join(names)}, not {name!r}")
     k = [p.name for p in hypers].index(name)
     drop = 0.5 * float(special.chdtri(1, 1.0 - ci))
-    gap = _Profile(best, k, drop)
+    problem = problem_of(specification, best.kind.restricted)
+    profile = Profile(problem, problem.marginal.point(optimum.theta, optimum.x), k)
+    level = optimum.objective - drop
     se = math.sqrt(optimum.covariance[k, k]) if optimum.covariance[k, k] > 0 else 0.25 * (abs(optimum.theta[k]) + 1.0)
     low, high = hypers[k].prior.support
     if hypers[k].positive:
@@ -243,75 +244,4 @@ def profile_interval(posterior: Posterior, name: str, ci: float) -> tuple[float,
         low, high = max(low, -1.0), min(high, 1.0)
         if np.any(specification.layout.reported_slope(optimum.theta)[k] != np.eye(len(hypers))[k]):
             raise ModelError(f"there is no profile interval of {name}, which depends on several entries of theta")
-    return gap.solve(-se, low), gap.solve(se, high)
-
-
-class _Profile:
-    """Height of the profile likelihood above the level that bounds the interval, as a function of one entry."""
-
-    def __init__(self, posterior: Maximum, k: int, drop: float):
-        self.k = k
-        specification = posterior.specification
-        self.best = posterior.optimum
-        self.level = self.best.objective - drop
-        problem = problem_of(specification, posterior.kind.restricted)
-        self.coordinates, self.objective = problem.coordinates, problem.objective
-        self.point = problem.marginal.point(self.best.theta, self.best.x)
-        self.last = self.coordinates.from_theta(self.point)
-        self.at = self.coordinates.place(k)
-
-    def height(self, value: float) -> float:
-        """Maximum over the rest with entry k of theta held at `value`, minus the level."""
-        theta = self.coordinates.theta(self.last)
-        theta[self.k] = value
-        q = len(self.best.theta)
-        theta[:q] = np.maximum(theta[:q], np.where(self._positive(), 1e-9, -np.inf))
-        start = self.coordinates.from_theta(theta)
-        if self.coordinates.scaled and (self.k == q - 1 or self.coordinates.sd[self.at]):
-            u, top = self._held_natural(value, start)
-        else:
-            bounds: Bounds = [*self.coordinates.bounds()]
-            bounds[self.at] = (start[self.at], start[self.at])
-            u, top = climb(self.objective, start, bounds)
-        self.last = u
-        return top - self.level
-
-    def _positive(self) -> np.ndarray:
-        return np.array([p.positive and not p.fixed for p in self.coordinates.every], dtype=bool)
-
-    def _held_natural(self, value: float, start: np.ndarray) -> tuple[np.ndarray, float]:
-        """Hold an sd or sigma at a natural value: the ratio follows sigma."""
-        k, last = self.at, len(start) - 1
-
-        def complete(u: np.ndarray) -> np.ndarray:
-            out = u.copy()
-            out[k] = math.log(value) if k == last else value / math.exp(u[last])
-            return out
-
-        def objective(u: np.ndarray) -> tuple[float, np.ndarray]:
-            full = complete(u)
-            top, gradient = self.objective(full)
-            gradient = gradient.copy()
-            if k != last:
-                gradient[last] -= gradient[k] * full[k]
-            gradient[k] = 0.0
-            return top, gradient
-
-        start = complete(start)
-        bounds: Bounds = [(None, None) if j == k else b for j, b in enumerate(self.coordinates.bounds())]
-        u, top = climb(objective, start, bounds)
-        return complete(u), top
-
-    def solve(self, step: float, limit: float) -> float:
-        """Where the profile crosses the level on one side."""
-        at = float(self.best.theta[self.k])
-        self.last = self.coordinates.from_theta(self.point)
-        inner, outer = at, at + 2.0 * step
-        for _ in range(12):
-            outer = min(outer, limit) if step > 0 else max(outer, limit + 1e-9)
-            if self.height(outer) < 0.0:
-                return root_scalar(self.height, bracket=(inner, outer), xtol=1e-5 * abs(step), rtol=1e-10).root
-            if abs(outer - limit) < 2e-9:
-                return limit
-            inner, outer = outer, at + 2.0 * (outer - at)
-        return math.inf if step > 0 else -math.inf
+    return profile.end(level, -se, low), profile.end(level, se, high)
