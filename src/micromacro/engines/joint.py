@@ -42,20 +42,6 @@ def log_joint(specification: Specification, theta: np.ndarray, x: np.ndarray, ro
     return value if math.isfinite(value) else -math.inf
 
 
-def group_log_likelihood(
-    specification: Specification, theta: np.ndarray, x: np.ndarray, room: Workspace | None = None
-) -> np.ndarray:
-    """Log-likelihood of each group (groups,) given theta and x (natural order); the sum is the model's.
-
-    Observation weights are its powers. For leave-one-out criticism; nan where theta is impossible.
-    """
-    s = specification
-    each = _rows(s, theta, x, room)
-    if each is None:
-        return np.full(s.groups, math.nan)
-    return s.system.gather(s.row_weight(prior=False) * each)
-
-
 def _rows(
     specification: Specification, theta: np.ndarray, x: np.ndarray, room: Workspace | None = None
 ) -> np.ndarray | None:

@@ -63,14 +63,6 @@ def graph_precision(degree: np.ndarray, weight: np.ndarray, rho: float) -> np.nd
     return np.concatenate([np.where(degree > 0, degree, 1.0), -rho * weight])
 
 
-def graph_eigenvalues(low: np.ndarray, high: np.ndarray, weight: np.ndarray, degree: np.ndarray) -> np.ndarray:
-    r"""Eigenvalues of :math:`M^{-1/2} W M^{-1/2}` (nodes,): all in [-1, 1]."""
-    root = 1.0 / np.sqrt(np.where(degree > 0, degree, 1.0))
-    dense = np.zeros((len(degree), len(degree)))
-    dense[low, high] = dense[high, low] = weight * root[low] * root[high]
-    return np.linalg.eigvalsh(dense)
-
-
 def graph_log_determinant(degree: np.ndarray, eigenvalues: np.ndarray, rho: float) -> tuple[float, float]:
     r""":math:`\log|M - \rho W| = \sum \log m_i + \sum \log(1 - \rho\lambda_i)` and its derivative in rho."""
     rest = 1.0 - rho * eigenvalues

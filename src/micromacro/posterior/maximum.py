@@ -22,6 +22,7 @@ from scipy import special
 from ..engines.base import Optimum, Outcome
 from ..engines.factor import conditional_factor
 from ..engines.health import Health, judge
+from ..engines.marginals import has_exact_marginal
 from ..errors import EngineError
 from ..numerics.cholesky import inverse_quadratics, solve_lower
 from ..numerics.differences import central, relative_step, slopes
@@ -284,7 +285,7 @@ class Maximum(Posterior):
         if mean is None:
             return of_draws(made, ci)
         middle, se = (a[0] for a in self.delta(mean))
-        if self.specification.family.conjugate:
+        if has_exact_marginal(self.specification):
             sigma = self.optimum.theta[self.specification.layout.family.start]
             return of_normal(middle, np.sqrt(se**2 + sigma**2), ci)
         low, high = quantiles(made, ci)

@@ -12,6 +12,7 @@ import pandas as pd
 from scipy import sparse
 from scipy.sparse import csgraph
 
+from ...engines.marginals import has_exact_marginal
 from ...errors import EngineError
 from ...model.specification import Specification
 from ...posterior.base import Posterior
@@ -304,7 +305,7 @@ def _singles(term: _Reach, specification: Specification) -> Iterator[Finding]:
     brought = np.asarray(term.matrix.multiply(term.matrix).sum(axis=1)).ravel()
     if np.ptp(brought) > 1e-9 * brought.max(initial=0.0) or not brought.any():
         return
-    if specification.family.conjugate:
+    if has_exact_marginal(specification):
         what, level = "its sd cannot be distinguished from sigma: leave the term out", "problem"
     else:
         what, level = "its sd measures spread beyond the family's (overdispersion)", "note"
