@@ -54,7 +54,9 @@ def a_contrast_is_the_difference_of_predictions(s: Subject) -> None:
     up = s.covariates.assign(**{name: s.covariates[name] + step})
     change = point(fit.predict(up)) - point(fit.predict())
     table = fit.comparisons({name: step})
-    reached = int(table["groups"].iloc[0])  # a group of one member is reached, though its weight stays
+    reached = int(
+        table.iloc[0][s.model.specification.tables.noun + "s"]
+    )  # a group of one member is reached, though its weight stays
     assert np.count_nonzero(np.abs(change) > 1e-12) <= reached <= len(change)
     np.testing.assert_allclose(point(table), change.sum() / max(reached, 1), **CLOSE)
 

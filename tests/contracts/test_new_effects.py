@@ -79,7 +79,9 @@ ROWS = {
 def subject(request):
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(
-            effects.KINDS, "alike", effects.EffectKind("alike", "levels with half of the variance in common", make_alike)
+            effects.KINDS,
+            "alike",
+            effects.EffectKind("alike", "levels with half of the variance in common", make_alike),
         )
         patch.setitem(twins.EFFECTS, Alike, twins.JointEffects(alike))
         patch.setitem(KINDS, request.param, ROWS[request.param])

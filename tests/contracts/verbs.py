@@ -138,7 +138,7 @@ VERBS: dict[str, Verb] = {
     "waic": Verb(lambda fit, s: fit.waic(), DRAWS_ONLY),
     "kfold": Verb(lambda fit, s: fit.kfold(2, random_seed=SEED), costly=True),
     "loo_pit": Verb(lambda fit, s: fit.loo_pit(random_seed=SEED), DRAWS_ONLY),
-    "ppc": Verb(lambda fit, s: fit.ppc(random_seed=SEED), DRAWS_ONLY),
+    "ppc": Verb(lambda fit, s: fit.ppc(random_seed=SEED)),
     "contraction": Verb(lambda fit, s: fit.contraction(), DRAWS_ONLY),
     "sensitivity": Verb(lambda fit, s: fit.sensitivity(), DRAWS_ONLY),
     "log_evidence": Verb(lambda fit, s: float(fit.log_evidence("laplace", draws=40, random_seed=SEED)), costly=True),
