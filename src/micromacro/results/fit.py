@@ -12,7 +12,7 @@ import pandas as pd
 from .._public import public_class
 from ..engines.base import Outcome
 from ..engines.health import Health
-from ..errors import EngineError, ModelError
+from ..errors import EngineError
 from ..families.base import Family
 from ..model.specification import Specification
 from ..notes import Note
@@ -21,13 +21,14 @@ from ..posterior.design import new_tables
 from ..posterior.factory import posterior_of
 from ..posterior.intervals import check_level, check_whole
 from .criticism import verbs
-from .fitted import Fitted, is_fit
+from .fitted import Fitted
 from .labels import shown_order
 from .report.html import html_report
 from .report.text import text_report
 from .tables import summary
 from .verbs import bootstrap as resampling
-from .verbs import hypotheses, inference, margins, partition
+from .verbs import check as checks
+from .verbs import hypotheses, inference, margins, nested, partition
 from .verbs import predict as forecast
 from .verbs import survival as curves
 from .verbs.members import members
@@ -88,7 +89,7 @@ class Fit(Fitted):
 
     @property
     def health(self) -> Health:
-        """What can be said of how far the fit may be trusted."""
+        """Whether the fit can be trusted: problems, cautions, remarks, contraction."""
         return self._posterior.health
 
     @property
@@ -187,41 +188,17 @@ class Fit(Fitted):
         Returns
         -------
         DataFrame
-            (parameters, parameters); missing for a parameter without a standard error.
         """
         index = self.params.index
         return pd.DataFrame(self._posterior.covariance, index=index, columns=index.rename(None))
 
-    def identification(self, threshold: float = 0.9) -> pd.DataFrame:
-        """How far weight parameters (and shapes of aggregation) can be told from the others.
-
-        Parameters
-        ----------
-        threshold : float
-            Absolute correlation above which a pair is flagged.
-
-        Returns
-        -------
-        DataFrame
-            A row a pair, the strongest first: parameter, other, correlation (posterior, or of the estimates by the
-            joint Hessian), flagged, contraction (of `parameter`, with draws: 0 where the data said nothing, 1 where
-            they said all).
-        """
-        from .verbs.check import identification
-
-        return identification(self._posterior, threshold)
+    identification = checks.identification
 
     # -- likelihood --------------------------------------------------------------------------------------------------
 
     @property
     def loglik(self) -> float:
-        """Log-likelihood at the maximum with all constants, effects integrated out (restricted for reml).
-
-        Raises
-        ------
-        EngineError
-            For draws, which have no single likelihood.
-        """
+        """Log-likelihood at the maximum with all constants, effects integrated out; an EngineError for draws."""
         return self._posterior.loglik
 
     @property
@@ -234,50 +211,7 @@ class Fit(Fitted):
         """Bayesian information criterion (ml, reml); the number of groups counts as the sample size."""
         return self._posterior.information("bic")
 
-    def lr_test(
-        self,
-        smaller: Fit,
-        method: Literal["chi2", "bootstrap"] = "chi2",
-        *,
-        n: int = 200,
-        random_seed: int | None = None,
-        executor: Executor | None = None,
-    ) -> inference.LikelihoodRatio:
-        """Likelihood-ratio test of a smaller model nested in this one; see the class for its p-value.
-
-        With ``method="bootstrap"`` it comes from `n` data sets simulated under the smaller model, to which both are
-        fitted: for weights that are not identified there, and small samples.
-
-        Parameters
-        ----------
-        smaller : Fit
-            A fit by ml of a model that is this one at some value of its parameters.
-        method : {"chi2", "bootstrap"}
-        n : int
-            Number of data sets of the bootstrap.
-        random_seed : int, optional
-        executor : concurrent.futures.Executor, optional
-            Where the bootstrap runs.
-
-        Returns
-        -------
-        LikelihoodRatio
-
-        Raises
-        ------
-        EngineError
-            For fits that are not by maximum likelihood, are penalised, or not at their maxima.
-        ModelError
-            For models that are not nested, or that have different outcomes.
-        """
-        if method not in ("chi2", "bootstrap"):
-            raise EngineError(f'method= is "chi2" or "bootstrap", not {method!r}')
-        if not is_fit(smaller):
-            raise ModelError(f"lr_test() takes the fit of a smaller model, not {type(smaller).__name__}")
-        if method == "bootstrap":
-            return resampling.bootstrap_lr(self, smaller, n, random_seed, executor)
-        return inference.likelihood_ratio(self._posterior, smaller.posterior)
-
+    lr_test = nested.lr_test
     hypothesis = hypotheses.hypothesis
     wald_test = hypotheses.wald_test
     bootstrap = resampling.bootstrap
@@ -358,25 +292,22 @@ class Fit(Fitted):
     def fitted(self) -> pd.Series:
         """Expected outcome of every group, effects included (posterior mean, or at the maximum).
 
-        Indexed as :meth:`predict`: where rows are groups, by the index of the pandas frame that was given.
-
         Returns
         -------
         Series
+            Indexed as :meth:`predict`: if rows are groups, by the index of the pandas frame that was given.
         """
         table = self.predict()
         return table.iloc[:, 0].rename("fitted")
 
     def residuals(self) -> pd.Series:
-        """Outcome minus :meth:`fitted`, on the scale that the family saw (after ``log(y)``).
-
-        Of a duration that entered late it is minus what is expected of one that lasts until then. A censored duration
-        counts as if it had ended.
+        """Outcome minus :meth:`fitted`, on the scale of the family's outcome (after ``log(y)``).
 
         Returns
         -------
         Series
-            Indexed as :meth:`fitted`.
+            Indexed as :meth:`fitted`. The expectation for a duration that entered late is given that it lasts until
+            then. A censored duration counts as if it had ended.
         """
         fitted = forecast.expected(self._posterior)
         outcome = self.specification.outcome[shown_order(self.specification, None)]
@@ -385,7 +316,7 @@ class Fit(Fitted):
     # -- again, and elsewhere ----------------------------------------------------------------------------------------
 
     def update(self, **changes: Any) -> Fit:
-        """Fit again with some arguments of :func:`micromacro.fit` changed; the rest stays as it was.
+        """Fit again with some arguments of :func:`micromacro.fit` changed; the others stay the same.
 
         Parameters
         ----------
@@ -406,10 +337,10 @@ class Fit(Fitted):
         return self._model._refit(self._outcome.settings, self.engine, changes)
 
     def extend(self, draws: int, *, progress: bool = True, executor: Executor | None = None) -> Fit:
-        """A fit with more draws: the chains of `mcmc` go on from where they stopped, without tuning.
+        """A fit with more draws: the chains of `mcmc` continue where they stopped, without tuning.
 
-        The draws are those that one longer run would have given, bit for bit. It also goes on after Ctrl-C, with the
-        chains that have draws, and without chains that were lost.
+        The draws are identical to those of one longer run. After Ctrl-C the chains that have draws continue; chains
+        that were lost stay out.
 
         Parameters
         ----------
@@ -422,7 +353,7 @@ class Fit(Fitted):
         Returns
         -------
         Fit
-            Old and new draws together; this fit stays as it is.
+            Old and new draws together; this fit does not change.
 
         Raises
         ------
@@ -496,24 +427,24 @@ class Fit(Fitted):
         dtype: Literal["float64", "float32"] = "float64",
         named: bool = True,
     ) -> SavedFile:
-        """Write the fit to a file that :func:`micromacro.load` makes a fit of again.
+        """Write the fit to a file, from which :func:`micromacro.load` reads it back.
 
-        The file is netCDF, or zarr where `path` ends in ``.zarr`` (extra ``[zarr]``); ArviZ and xarray read it too. It
-        holds what the engine returned, the description of the model, and the tables that the formula uses. It appears
-        under its name once it is complete: a run of bad luck leaves the old file as it was.
+        The file is netCDF, or zarr if `path` ends in ``.zarr`` (extra ``[zarr]``); ArviZ and xarray can read it too.
+        It holds what the engine returned, the description of the model, and the tables that the formula uses. It is
+        renamed when it is complete: if anything goes wrong, an existing file is unchanged.
 
         Parameters
         ----------
         path : str or Path
         data : bool
-            Whether the tables go along. Without them ``load(path)`` has the summaries only, and
+            Whether to store the tables. Without them ``load(path)`` has the summaries only, and
             ``load(path, data=...)`` everything.
         contents : {"all", "parameters", "summary"}
             All draws; those of the parameters without the effects of members and units; or tables of results only.
         thin : int
-            Keep every how many-th draw.
+            Keep every `thin`-th draw.
         draws : int, optional
-            Keep at most so many draws of each chain, evenly spaced.
+            Keep at most this many draws of each chain, evenly spaced.
         dtype : {"float64", "float32"}
             Of the effects; parameters keep all their digits.
         named : bool
@@ -536,7 +467,7 @@ class Fit(Fitted):
 
     @property
     def plot(self) -> Plots:
-        """Pictures, such as ``fit.plot.weights()`` and ``fit.plot.effects()`` (extra ``[plots]``)."""
+        """Plots, such as ``fit.plot.weights()`` and ``fit.plot.effects()`` (extra ``[plots]``)."""
         from .plots import Plots
 
         return Plots(self)

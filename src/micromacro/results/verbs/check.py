@@ -15,9 +15,9 @@ from scipy.sparse import csgraph
 from ...engines.marginals import has_exact_marginal
 from ...errors import EngineError
 from ...model.specification import Specification
-from ...posterior.base import Posterior
 from ...table.screen import counted
 from ...terms.member.weighing import Block
+from ..fitted import Fitted
 
 EXAMPLES = 3  # named of what was found many times
 SIMILAR = 0.95  # cosine between two parameters' effects on the weights from which they are called collinear
@@ -340,8 +340,27 @@ def _same_columns(a: Any, b: Any) -> bool:
 # -- after the fit -------------------------------------------------------------------------------------------------
 
 
-def identification(posterior: Posterior, threshold: float) -> pd.DataFrame:
-    """Correlations of weight parameters with all others; see ``Fit.identification``."""
+def identification(fit: Fitted, threshold: float = 0.9) -> pd.DataFrame:
+    """How well weight parameters (and shapes of aggregation) can be distinguished from the others.
+
+    Parameters
+    ----------
+    threshold : float
+        Absolute correlation above which a pair is flagged.
+
+    Returns
+    -------
+    DataFrame
+        One row per pair, the strongest first: parameter, other, correlation (posterior, or of the estimates by the
+        joint Hessian), flagged, contraction (of `parameter`, with draws: 0 if the data said nothing, 1 if the prior
+        does not matter).
+
+    Raises
+    ------
+    EngineError
+        For a threshold that is not a correlation.
+    """
+    posterior = fit.posterior
     if not 0.0 < threshold <= 1.0:
         raise EngineError(f"threshold= is a correlation between 0 and 1 (0.9), not {threshold!r}")
     parameters = posterior.specification.parameters
