@@ -268,10 +268,10 @@ def part(length, draws):
 
 def test_chains_of_a_stopped_run_are_cut_to_the_shortest_that_has_draws(peaks):
     values = np.arange(20.0).reshape(5, 4)
-    stopped = mcmc.gather([part(5, values), part(2, values), part(0, values)], [], peaks, True)
+    stopped = mcmc.gather([part(5, values), part(2, values), part(0, values)], [], peaks, True, 1)
     assert np.array_equal(stopped.theta, np.stack([values[:2]] * 2))
     with pytest.raises(KeyboardInterrupt, match="before any draw"):
-        mcmc.gather([part(0, values)], [], peaks, True)
+        mcmc.gather([part(0, values)], [], peaks, True, 1)
 
 
 # -- what is refused -------------------------------------------------------------------------------------------------

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import resource
 import sys
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import h5py
 import numpy as np
@@ -19,7 +21,7 @@ from micromacro.families.registry import FAMILIES, family_from_plain, family_to_
 from micromacro.parameters import PriorBook
 from micromacro.results.store import FileError, describe, file
 from micromacro.results.store.plain import pack, unpack
-from micromacro.results.store.tables import fingerprint, tables_from_plain, tables_to_plain
+from micromacro.results.store.tables import fingerprint
 
 
 @pytest.fixture(params=["ml", "reml", "mcmc"])
@@ -195,20 +197,6 @@ def test_ordered_and_censored_outcomes(quick, tmp_path):
         assert np.array_equal(loaded.specification.response.values, fit.specification.response.values, equal_nan=True)
 
 
-def test_files_that_do_not_say_whether_categories_are_ordered_are_read_as_before(quick):
-    frame = pd.DataFrame({"x": np.linspace(-1.0, 1.0, 12), "y": pd.Categorical(["low", "mid", "high"] * 4)})
-    with pytest.raises(mm.DataError, match="without an order"):
-        mm.Model("y ~ x", frame, family="ordinal")
-    frame["y"] = pd.Categorical(frame["y"], ["low", "mid", "high"], ordered=True)
-    tables = quick("y ~ x", frame, family="ordinal").specification.tables
-    plain = tables_to_plain(tables)
-    hashed = fingerprint(tables)
-    del plain["groups"]["columns"]["y"]["ordered"]
-    again = tables_from_plain(plain)
-    assert again.groups["y"].ordered
-    assert fingerprint(again) == hashed
-
-
 def test_two_frames_and_two_orders_have_one_fingerprint(ml, data, quick):
     polars = pytest.importorskip("polars")
     shuffled = data.sample(frac=1.0, random_state=5)
@@ -350,7 +338,7 @@ def test_a_changed_description_is_refused(saved):
 def test_variables_that_come_or_go_are_refused(saved):
     with h5py.File(saved / "mcmc.nc", "r+") as opened:
         del opened["engine/draws.log_posterior"]
-    with pytest.raises(FileError, match=r"engine/draws.log_posterior is gone"):
+    with pytest.raises(FileError, match=r"engine/draws.log_posterior is missing"):
         mm.load(saved / "mcmc.nc")
     with xr.open_datatree(saved / "ml.nc", engine="h5netcdf") as tree:
         tree = tree.load()
@@ -418,10 +406,40 @@ def test_other_files_are_refused(saved):
     xr.Dataset({"x": ("k", [1.0])}).to_netcdf(saved / "other.nc", engine="h5netcdf")
     with pytest.raises(FileError, match=r"not written by Fit\.save"):
         mm.load(saved / "other.nc")
+
+
+@pytest.mark.parametrize(("number", "says"), [
+    (99, r"newer than this micromacro.*micromacro 7\.5\.1 in format 99.*reads format 2\. Install micromacro 7\.5\.1"),
+    (1, r"older than this micromacro.*in format 1, .*Load it with micromacro 7\.5\.1.*fit the model again"),
+])  # fmt: skip
+def test_files_of_another_format_say_which_version_reads_them(saved, number, says):
+    """Before anything else is looked at: another format may have other contents."""
     with h5py.File(saved / "ml.nc", "r+") as opened:
-        opened.attrs["micromacro_format"] = 99
-    with pytest.raises(FileError, match=r"format 99.*install the newer"):
+        opened.attrs["micromacro_format"] = number
+        opened.attrs["inference_library_version"] = "7.5.1"
+        del opened["digests"]
+    with pytest.raises(FileError, match=says):
         mm.load(saved / "ml.nc")
+
+
+@pytest.mark.parametrize("what", ["family", "prior", "engine"])
+def test_what_a_later_version_has_is_named_with_that_version(votes, tmp_path, what):
+    path = tmp_path / "fit.nc"
+    votes[1]["ml"].save(path)
+    with h5py.File(path, "r+") as opened:
+        content = json.loads(opened["content"][()].decode())
+        about = content["description"]
+        about["versions"]["micromacro"] = "7.5.1"
+        if what == "family":
+            about["family"] = {"name": "tweedie", "options": {}}
+        elif what == "engine":
+            about["engine"] = "pathfinder"
+        else:
+            about["priors"]["sd"] = {"prior": "Horseshoe", "scale": 1.0}
+        opened["content"][()] = json.dumps(content)
+    mend(path)
+    with pytest.raises(FileError, match=rf"{what} '(tweedie|pathfinder|Horseshoe)'.*install micromacro 7\.5\.1"):
+        mm.load(path)
 
 
 # -- without data, without draws ---------------------------------------------------------------------------------
@@ -481,7 +499,7 @@ def test_parameters_without_effects(mcmc, two_blocks, tmp_path):
     pd.testing.assert_frame_equal(loaded.summary(), mcmc.summary(), check_exact=True)
     pd.testing.assert_frame_equal(loaded.weights(), mcmc.weights(), check_exact=True)
     pd.testing.assert_frame_equal(loaded.variance_components(), mcmc.variance_components(), check_exact=True)
-    for call in (loaded.random_effects, loaded.predict, lambda: np.asarray(loaded._outcome.draws.x)):
+    for call in (loaded.random_effects, loaded.predict, lambda: loaded._outcome.draws.x):
         with pytest.raises(mm.EngineError, match='contents="parameters"'):
             call()
     change(path, "engine/draws.coefficients")
@@ -579,9 +597,95 @@ def test_an_interrupted_write_leaves_the_old_file(ml, tmp_path, monkeypatch, err
         raise error
 
     monkeypatch.setattr(xr.DataTree, "to_netcdf", broken)
-    with pytest.raises(FileError if isinstance(error, OSError) else type(error)):
+    with pytest.raises(KeyboardInterrupt if isinstance(error, KeyboardInterrupt) else FileError):
         ml.save(path)
     only(path, before)
+
+
+def test_two_saves_at_once_to_one_path(ml, mcmc, tmp_path):
+    """Each has a scratch file of its own: the file is one of the two at any time, and nothing else is left."""
+    path = tmp_path / "fit.nc"
+    ml.save(path)
+    with ThreadPoolExecutor(4) as pool:
+        saves = [pool.submit(one.save, path, named=False) for one in (ml, mcmc, ml, mcmc)]
+        engines = {mm.load(path).engine for _ in range(3)}
+        for each in saves:
+            each.result()
+    assert engines <= {"ml", "mcmc"}
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+def test_folders_replaced_at_once(tmp_path):
+    """Whoever comes last wins; a folder that is being replaced is never half there, and none is left behind."""
+    path = tmp_path / "fit.zarr"
+
+    def put(k):
+        scratch = tmp_path / f".fit.zarr.{k}.tmp.zarr"
+        scratch.mkdir()
+        for name in "abc":
+            (scratch / name).write_text(str(k))
+        file._put(scratch, path)
+
+    put(-1)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(put, range(60)))
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+    assert len({(path / name).read_text() for name in "abc"}) == 1
+
+
+def test_a_folder_that_cannot_be_replaced_comes_back(tmp_path, monkeypatch):
+    path, scratch = tmp_path / "fit.zarr", tmp_path / ".fit.zarr.1.tmp.zarr"
+    for folder, text in ((path, "old"), (scratch, "new")):
+        folder.mkdir()
+        (folder / "a").write_text(text)
+    rename = type(path).rename
+
+    def refused(self, target):
+        if self == scratch:
+            raise OSError(errno.ENOTEMPTY if path.exists() else errno.EACCES, "refused")
+        return rename(self, target)
+
+    monkeypatch.setattr(type(path), "rename", refused)
+    with pytest.raises(OSError, match="refused"):
+        file._put(scratch, path)
+    assert (path / "a").read_text() == "old"
+
+
+def test_a_file_where_a_folder_should_go(ml, tmp_path):
+    pytest.importorskip("zarr")
+    (tmp_path / "fit.zarr").write_text("mine")
+    with pytest.raises(FileError, match="is a file, not a folder"):
+        ml.save(tmp_path / "fit.zarr")
+    assert (tmp_path / "fit.zarr").read_text() == "mine"
+    assert [p.name for p in tmp_path.iterdir()] == ["fit.zarr"]
+
+
+# -- memory ------------------------------------------------------------------------------------------------------
+
+
+def test_memory_that_is_not_there_is_told_in_words(ml, mcmc, data, tmp_path, monkeypatch):
+    """Before hours are spent, with both sizes and what to do; a file that cannot be held says so."""
+    monkeypatch.setattr("micromacro.numerics.memory.available", lambda: 50_000.0)
+    with pytest.raises(mm.EngineError, match=r"2 x 1,000 draws of .* would take .*MB.* 50\.0 kB are free.*fewer draws"):
+        mm.fit(ml.formula, data, draws=1000, chains=2, progress=False)
+    for call in (lambda: mcmc.predict(), lambda: mcmc.weights(), lambda: mcmc.loo()):
+        with pytest.raises(mm.EngineError, match="of memory, and"):
+            call()
+    monkeypatch.undo()
+    ml.save(tmp_path / "fit.nc")
+
+    def full(*_, **__):
+        raise MemoryError("Unable to allocate 30 GiB")
+
+    monkeypatch.setattr("xarray.open_datatree", full)
+    with pytest.raises(FileError, match=r"not enough memory.*30 GiB.*thin="):
+        mm.load(tmp_path / "fit.nc")
+    monkeypatch.setattr("xarray.DataTree.to_netcdf", full)
+    with pytest.raises(FileError, match=r"could not be written: there is not enough memory"):
+        ml.save(tmp_path / "fit.nc")
+    monkeypatch.undo()
+    assert mm.load(tmp_path / "fit.nc").loglik == ml.loglik
+    assert [p.name for p in tmp_path.iterdir()] == ["fit.nc"]
 
 
 def test_a_folder_that_does_not_exist(ml, tmp_path):

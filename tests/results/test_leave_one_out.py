@@ -8,11 +8,12 @@ import pytest
 from scipy import special, stats
 
 import micromacro as mm
+from micromacro.engines.base import Sample, split
 from micromacro.engines.joint import linear_predictor
 from micromacro.posterior.leaveout import propagation
 from micromacro.posterior.leaveout.integrated import Cavities, integrated_log_likelihood
 from micromacro.posterior.leaveout.joint import LeaveSetsOut
-from micromacro.posterior.leaveout.pointwise import Sample, log_likelihood, sample
+from micromacro.posterior.leaveout.pointwise import log_likelihood, sample
 
 THETA = np.array([1.1, 1.3, 0.6, 0.55])  # b1, sd, unit sd, sigma
 
@@ -127,10 +128,10 @@ def test_propagation_that_does_not_settle_is_said(monkeypatch):
     """Laplace's sites serve then: worse, but there."""
     s = model_of("poisson", two_members("poisson")).specification
     theta = np.full((1, 2, 1), 0.8)
-    good = integrated_log_likelihood(s, Sample(theta, np.zeros((1, 2, s.system.size))))
+    good = integrated_log_likelihood(s, Sample(theta, *split(np.zeros((1, 2, s.system.size)), s.system.kept)))
     monkeypatch.setattr(propagation, "ROUNDS", 1)
     with pytest.warns(mm.MicromacroWarning, match="did not settle at 2 of 2 draws"):
-        worse = integrated_log_likelihood(s, Sample(theta, np.zeros((1, 2, s.system.size))))
+        worse = integrated_log_likelihood(s, Sample(theta, *split(np.zeros((1, 2, s.system.size)), s.system.kept)))
     assert 1e-3 < np.abs(worse - good).max() < 0.2
 
 
@@ -141,7 +142,7 @@ def test_conditional_log_likelihoods_are_those_of_the_plain_density(family):
     rng = np.random.default_rng(1)
     theta = np.abs(rng.normal(1.0, 0.2, (2, 3, len(s.system.hypers))))
     x = rng.standard_normal((2, 3, s.system.size))
-    found = log_likelihood(s, Sample(theta, x))
+    found = log_likelihood(s, Sample(theta, *split(x, s.system.kept)))
     for c, d in np.ndindex(2, 3):
         eta = linear_predictor(s, theta[c, d], x[c, d])
         expected = s.family.log_density(s.response.values, eta, theta[c, d, 1:], np, special)

@@ -23,7 +23,7 @@ from ..model.specification import Specification
 from ..notes import caution, remark
 from ..numerics.cholesky import log_determinant
 from ..numerics.modes import unwhiten
-from .base import Draws, Outcome, Settings
+from .base import Draws, Outcome, Settings, split
 from .coordinates import Scores
 from .marginals import laplace_marginal
 from .mcmc.chain import peak_scale
@@ -49,8 +49,8 @@ def fit_laplace(specification: Specification, settings: Settings) -> Outcome:
     theta, x, value, joint = run.draw(proposals, resample(smooth, settings.draws, rng), rng)
     k_joint = smoothed(joint)[1]
     draws = Draws(
-        theta=theta[None],
-        x=x[None],
+        theta[None],
+        *split(x[None], specification.system.kept),
         log_posterior=value[None],
         stats={"log_weight": joint[None]},
         peaks=tuple(p.value for p in peaks),

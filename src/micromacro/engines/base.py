@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import EngineError
 from ..model.specification import Specification
 from ..notes import Note
 
@@ -103,20 +104,60 @@ class Optimum:
 
 
 @dataclass(frozen=True)
-class Draws:
-    """Draws from the posterior.
+class Sample:
+    """Draws of theta, effects and coefficients.
 
     Attributes
     ----------
-    theta : (chain, draw, q) array
+    theta : (..., q) array
         Natural scale.
-    x : (chain, draw, size) array
-        Standardised effects and coefficients, in natural order.
+    effects : (..., effects) array or None
+        Standardised effects; None where a file was written without them.
+    coefficients : (..., coefficients) array
+    """
+
+    theta: np.ndarray
+    effects: np.ndarray | None
+    coefficients: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Chains and draws of each."""
+        return self.theta.shape[:-1]
+
+    @property
+    def x(self) -> np.ndarray:
+        """Effects and coefficients in natural order (..., size): all of them, copied."""
+        return self.at(...)
+
+    def at(self, key: Any) -> np.ndarray:
+        """Effects and coefficients (..., size) of some of the draws."""
+        return np.concatenate([self.all_effects[key], self.coefficients[key]], axis=-1)
+
+    @property
+    def all_effects(self) -> np.ndarray:
+        """The effects, or an EngineError where they were left out."""
+        if self.effects is None:
+            raise EngineError(
+                'this fit was saved with contents="parameters", without the effects of members and units that this '
+                'needs: save the fit with contents="all"'
+            )
+        return self.effects
+
+
+@dataclass(frozen=True)
+class Draws(Sample):
+    """Draws from the posterior, (chain, draw, ...).
+
+    Attributes
+    ----------
     log_posterior : (chain, draw) array
         Log density of what the chain samples, up to a constant: the marginal posterior of theta's scores for a
         Gaussian outcome, else jointly with whitened effects.
     stats : dict of arrays (chain, draw)
         Sample statistics: evaluations, acceptance.
+    peaks : tuple of float
+        Heights of the maxima that were found before sampling.
     failures : tuple of str
         What went wrong in chains that failed and are left out.
     interrupted : bool
@@ -126,14 +167,17 @@ class Draws:
         ``z`` (size).
     """
 
-    theta: np.ndarray
-    x: np.ndarray
     log_posterior: np.ndarray
     stats: dict[str, np.ndarray]
     peaks: tuple[float, ...]
     interrupted: bool = False
     failures: tuple[str, ...] = ()
     state: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+def split(x: np.ndarray, effects: int) -> tuple[np.ndarray, np.ndarray]:
+    """Effects and coefficients of x (..., size), of which the first `effects` are effects."""
+    return x[..., :effects], x[..., effects:]
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..errors import EngineError
 from ..model.specification import Specification
+from ..numerics.memory import available, check_memory, size
 from .approximate import fit_laplace
 from .base import Engine, Outcome, Settings
 from .likelihood.engine import fit_ml, fit_reml
@@ -125,11 +126,29 @@ def run_engine(engine: str, specification: Specification, settings: Settings, pa
         Where chains failed and the run is to be whole.
     """
     row = engine_of(engine)
-    with one_blas_thread(), np.errstate(all="ignore"):  # engines look at what is not finite themselves
-        outcome = row.run(specification, settings)
+    if row.draws:
+        _check_memory(specification, settings, settings.chains if row.chains else 1)
+    try:
+        with one_blas_thread(), np.errstate(all="ignore"):  # engines look at what is not finite themselves
+            outcome = row.run(specification, settings)
+    except MemoryError as error:
+        raise EngineError(
+            f"there is not enough memory to fit this model ({size(available())} are free; {error}): ask for fewer "
+            'draws, or use engine="ml"'
+        ) from error
     if not partial and outcome.draws is not None:
         if outcome.draws.interrupted:
             raise KeyboardInterrupt("a fit inside another computation was interrupted: there is no result")
         if row.chains and len(outcome.draws.theta) < settings.chains:
             raise EngineError("; ".join(outcome.draws.failures))
     return outcome
+
+
+def _check_memory(specification: Specification, settings: Settings, chains: int) -> None:
+    """Refuse a run whose draws have no room, before hours are spent on it."""
+    each = specification.system.size + len(specification.system.hypers)
+    check_memory(
+        2.0 * chains * settings.draws * each,  # those of the chains, and together
+        f"{chains} x {settings.draws:,} draws of {each:,} parameters and effects",
+        'ask for fewer draws (draws=, chains=), or use engine="ml", which has none',
+    )

@@ -14,6 +14,7 @@ import numpy as np
 from ..effects.base import Effects
 from ..latent.places import Places
 from ..latent.system import System
+from ..numerics.differences import slopes
 from ..parameters import CLASSES, Parameter
 
 ORDER = ("w", "aggregate", "sd", "cor", "rho", "scale", "sigma", "shape", "phi", "nu", "cut")
@@ -91,21 +92,20 @@ class Layout(Places):
                     out[row, have.index(name)] -= center
         return out
 
-    def collect(self, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
+    def collect(self, theta: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
         """All parameters on their natural scale, the intercept at zero covariates.
 
         Parameters
         ----------
         theta : (..., q) array
-        x : (..., size) array
-            In natural order.
+        coefficients : (..., coefficients) array
 
         Returns
         -------
         (..., parameters) array
             In the order of `names`.
         """
-        return np.concatenate([self.reported(theta), x[..., self.kept :]], axis=-1) @ self.collector.T
+        return np.concatenate([self.reported(theta), coefficients], axis=-1) @ self.collector.T
 
     def reported(self, theta: np.ndarray) -> np.ndarray:
         """Theta (..., q) as tables report it: correlations where the engines have partial ones."""
@@ -132,9 +132,7 @@ class Layout(Places):
         for k, p in enumerate(self._hypers):
             if p.kind == "cor":
                 h = min(1e-5, 0.5 * max(1.0 - abs(theta[k]), 1e-9))
-                up, down = theta.copy(), theta.copy()
-                up[k], down[k] = theta[k] + h, theta[k] - h
-                out[:, k] = (self.reported(up) - self.reported(down)) / (2.0 * h)
+                out[:, k] = slopes(self.reported, theta, np.full(len(theta), h), [k])[:, k]
         return out
 
 

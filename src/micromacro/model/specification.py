@@ -176,9 +176,9 @@ class Specification:
         """Names of all parameters, as in every table."""
         return self.layout.names
 
-    def collect(self, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
+    def collect(self, theta: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
         """All parameters on their natural scale, see :meth:`Layout.collect`."""
-        return self.layout.collect(theta, x)
+        return self.layout.collect(theta, coefficients)
 
 
 def specify(reading: Reading, tables: Tables, family: Family, book: PriorBook, flat: bool) -> Specification:

@@ -178,10 +178,13 @@ class Posterior(ABC):
         return function(at), slope @ np.nan_to_num(self.covariance) @ slope.T
 
     @abstractmethod
-    def numbers_by_draws(self, statistic: Statistic, ci: float, rng: np.random.Generator, most: int) -> Numbers:
+    def numbers_by_draws(
+        self, statistic: Statistic, ci: float, rng: np.random.Generator, most: int, effects: bool = True
+    ) -> Numbers:
         """A statistic (k,) of (theta, x) that has no simple standard error, over at most `most` draws.
 
-        At a maximum these are draws of the normal approximation, and the point is the statistic at the maximum.
+        At a maximum these are draws of the normal approximation, and the point is the statistic at the maximum. A
+        statistic that does not read the effects says so by `effects`, and finds zeros there.
         """
 
     # -- one kind or the other -----------------------------------------------------------------------------------------

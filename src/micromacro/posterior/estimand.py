@@ -122,6 +122,11 @@ class Estimand:
             return self.contrast.of(self.averages(theta, x, unseen))[0]
 
     @property
+    def reads_effects(self) -> bool:
+        """Whether its value depends on the effects (of a baseline, too)."""
+        return self.effects == "conditional" or self.system.expansion is not None
+
+    @property
     def unseen(self) -> bool:
         """Whether effects that the fit has not seen add their population's variance."""
         return bool(self.new_effects == "draw" and self.fresh and self.effects == "conditional")

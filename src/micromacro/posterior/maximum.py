@@ -65,7 +65,7 @@ class Maximum(Posterior):
     @cached_property
     def estimate(self) -> np.ndarray:
         """The maximum (parameters,)."""
-        return self.specification.collect(self.optimum.theta, self.optimum.x)
+        return self.specification.collect(self.optimum.theta, self.optimum.x[self.specification.system.kept :])
 
     @property
     def theta(self) -> np.ndarray:
@@ -329,9 +329,11 @@ class Maximum(Posterior):
             )
         return super().delta_of_parameters(function, places)
 
-    def numbers_by_draws(self, statistic: Statistic, ci: float, rng: np.random.Generator, most: int) -> Numbers:
+    def numbers_by_draws(
+        self, statistic: Statistic, ci: float, rng: np.random.Generator, most: int, effects: bool = True
+    ) -> Numbers:
         """A statistic (k,) of (theta, x) at the maximum, its uncertainty over draws of the normal approximation."""
-        values = self.as_sampled(most, rng).statistics(statistic, most)
+        values = self.as_sampled(most, rng).statistics(statistic, most, effects)
         low, high = quantiles(values, ci)
         return Numbers(statistic(self.optimum.theta, self.optimum.x), spread(values), low, high, values)
 

@@ -20,7 +20,7 @@ from scipy import sparse
 from scipy.sparse.linalg import splu
 
 from ..effects.base import Effects
-from ..engines.base import Draws, Optimum, Outcome
+from ..engines.base import Draws, Optimum, Outcome, split
 from ..engines.factor import conditional_factor
 from ..errors import EngineError
 from ..model.specification import Specification
@@ -58,7 +58,7 @@ def normal_draws(outcome: Outcome, optimum: Optimum, draws: int, rng: np.random.
         xs[d] = optimum.x + optimum.x_slope @ delta + z
         for scale in scaled:
             xs[d][scale.place] = scale.latent(xs[d][scale.place], thetas[d], delta)
-    return Draws(thetas[None], xs[None], np.zeros((1, draws)), {}, optimum.peaks)
+    return Draws(thetas[None], *split(xs[None], system.kept), np.zeros((1, draws)), {}, optimum.peaks)
 
 
 def _root(covariance: np.ndarray) -> np.ndarray:

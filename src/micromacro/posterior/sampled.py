@@ -11,6 +11,7 @@ import numpy as np
 from ..engines.base import Draws, Outcome
 from ..engines.health import Diagnostics, Health, diagnose, judge
 from ..errors import EngineError
+from ..numerics.memory import check_memory
 from ..terms.member.weighing import Block
 from .base import OfTheta, Posterior, Statistic, weights_there
 from .estimand import Estimand
@@ -44,7 +45,7 @@ class Sampled(Posterior):
     @cached_property
     def draws(self) -> np.ndarray:
         """All parameters (chain, draw, parameters), natural scale, the intercept at zero covariates."""
-        return self.specification.collect(self.made.theta, self.made.x)
+        return self.specification.collect(self.made.theta, self.made.coefficients)
 
     @cached_property
     def diagnostics(self) -> Diagnostics:
@@ -130,8 +131,12 @@ class Sampled(Posterior):
 
     def effect_draws(self, part: int) -> np.ndarray:
         """Effects (chain, draw, effects) on the scale of the linear predictor, in the order of their labels."""
-        structure = self.structure(part)
-        x = self.made.x[..., self.specification.layout.latents(part)]
+        structure, place = self.structure(part), self.specification.layout.latents(part)
+        kept = self.specification.system.kept
+        if place.start >= kept:  # without pooling they are coefficients
+            x = self.made.coefficients[..., place.start - kept : place.stop - kept]
+        else:
+            x = self.made.all_effects[..., place]
         theta = self.made.theta[..., self.specification.layout.effect_theta(part)]
         made = [structure.natural(t) @ v for t, v in zip(_flat(theta), _flat(x), strict=True)]
         return np.array(made).reshape(*x.shape[:2], -1)
@@ -144,7 +149,9 @@ class Sampled(Posterior):
         """Weights of a block (draws, memberships), or of `other`, the same block on other tables."""
         index, part = self.block(name)
         where = self.specification.system.places.theta(index)
-        theta, _ = self.thinned(most)
+        theta = self.thetas(most)
+        memberships = len((part if other is None else other).memberships.group)
+        _check_room(len(theta), memberships, "memberships", "ask for one block, or for fewer groups, at once")
         if other is not None:
             return np.stack([weights_there(part, other, t[where]) for t in theta])
         room = part.weighing.scratch()
@@ -156,11 +163,18 @@ class Sampled(Posterior):
 
     # -- anything else -------------------------------------------------------------------------------------------------
 
-    def thinned(self, most: int) -> tuple[np.ndarray, np.ndarray]:
-        """At most `most` evenly spaced draws of (theta, x), chains one after the other."""
-        theta, x = _flat(self.made.theta), _flat(self.made.x)
-        kept = self.kept(most)
-        return theta[kept], x[kept]
+    def thinned(self, most: int, effects: bool = True) -> tuple[np.ndarray, np.ndarray]:
+        """At most `most` evenly spaced draws of (theta, x), chains one after the other, with effects or zeros."""
+        at = np.unravel_index(self.kept(most), self.made.shape)
+        if effects:
+            return self.made.theta[at], self.made.at(at)
+        coefficients = self.made.coefficients[at]
+        still = np.zeros((len(coefficients), self.specification.system.kept))
+        return self.made.theta[at], np.concatenate([still, coefficients], axis=1)
+
+    def thetas(self, most: int) -> np.ndarray:
+        """The theta of :meth:`thinned`, which does not need the effects."""
+        return self.made.theta[np.unravel_index(self.kept(most), self.made.shape)]
 
     def kept(self, most: int) -> np.ndarray:
         """Which draws :meth:`thinned` gives, counted over all chains."""
@@ -169,8 +183,10 @@ class Sampled(Posterior):
 
     def estimand_draws(self, estimand: Estimand, rng: np.random.Generator, most: int) -> np.ndarray:
         """An estimand at at most `most` draws (draws, categories, rows)."""
-        theta, x = self.thinned(most)
-        return np.stack([estimand.drawn(t, row, rng) for t, row in zip(theta, x, strict=True)])
+        theta, x = self.thinned(most, estimand.reads_effects)
+        first = estimand.drawn(theta[0], x[0], rng)
+        _check_room(len(theta), first.size, "numbers", "ask for fewer groups at once")
+        return np.stack([first, *(estimand.drawn(t, row, rng) for t, row in zip(theta[1:], x[1:], strict=True))])
 
     def estimand(self, estimand: Estimand, ci: float, rng: np.random.Generator, most: int) -> Numbers:
         """An estimand (categories * rows,) at at most `most` draws."""
@@ -183,8 +199,7 @@ class Sampled(Posterior):
 
     def numbers_of(self, function: OfTheta, ci: float, scale: str = "plain", most: int = 1000) -> Numbers:
         """A function (k,) of theta at at most `most` draws."""
-        theta, _ = self.thinned(most)
-        return of_draws(np.stack([function(t) for t in theta]), ci)
+        return of_draws(np.stack([function(t) for t in self.thetas(most)]), ci)
 
     def hypothesis(self, statement: Statement, ci: float) -> dict[str, Any]:
         """mean, sd, lower, upper of the difference; probability, evidence_ratio, note."""
@@ -207,13 +222,15 @@ class Sampled(Posterior):
         odds = holds / (1 - holds) if holds < 1 else math.inf
         return out | {"probability": holds, "evidence_ratio": odds, "note": note}
 
-    def numbers_by_draws(self, statistic: Statistic, ci: float, rng: np.random.Generator, most: int) -> Numbers:
+    def numbers_by_draws(
+        self, statistic: Statistic, ci: float, rng: np.random.Generator, most: int, effects: bool = True
+    ) -> Numbers:
         """A statistic (k,) of (theta, x) at at most `most` draws."""
-        return of_draws(self.statistics(statistic, most), ci)
+        return of_draws(self.statistics(statistic, most, effects), ci)
 
-    def statistics(self, statistic: Statistic, most: int) -> np.ndarray:
+    def statistics(self, statistic: Statistic, most: int, effects: bool = True) -> np.ndarray:
         """A statistic of (theta, x) at at most `most` draws (draws, k)."""
-        return np.stack([statistic(t, x) for t, x in zip(*self.thinned(most), strict=True)])
+        return np.stack([statistic(t, x) for t, x in zip(*self.thinned(most, effects), strict=True)])
 
     def as_sampled(self, draws: int, rng: np.random.Generator) -> Sampled:
         """Itself."""
@@ -226,6 +243,11 @@ class Sampled(Posterior):
     def maximised(self, refusal: str) -> Never:
         """An EngineError."""
         raise EngineError(refusal)
+
+
+def _check_room(draws: int, each: int, what: str, remedy: str) -> None:
+    """Refuse what needs more memory than there is: draws, a copy of them, and one more to find their quantiles."""
+    check_memory(3.0 * draws * each, f"{draws:,} draws of {each:,} {what}", remedy)
 
 
 def _flat(draws: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ from ...errors import EngineError
 from ...latent.marginal.base import Marginal
 from ...model.specification import Specification
 from ...notes import Note, remark
-from ..base import Draws, Outcome, Settings
+from ..base import Draws, Outcome, Settings, split
 from ..coordinates import Scores
 from ..marginals import marginal_of
 from ..search import Bounds, Objective, Peak, find_peaks
@@ -39,7 +39,8 @@ def fit_mcmc(specification: Specification, settings: Settings) -> Outcome:
     seeds = np.random.SeedSequence(settings.random_seed).spawn(settings.chains)
     tasks = [Task(specification, peaks, seed, settings.draws, settings.tune, chain) for chain, seed in enumerate(seeds)]
     chains, failures, interrupted = run_chains(tasks, settings)
-    draws = gather(chains, failures, tuple(p.value for p in peaks), interrupted)
+    kept = specification.system.kept
+    draws = gather(chains, failures, tuple(p.value for p in peaks), interrupted, kept)
     seconds = time.perf_counter() - began
     return Outcome("mcmc", specification, settings, seconds, draws=draws, notes=remarks(draws, settings))
 
@@ -93,12 +94,13 @@ def extend(outcome: Outcome, draws: int, progress: bool, executor: Executor | No
     with one_blas_thread():
         chains, failures, interrupted = run_chains(tasks, settings)
     chains = [c for c in chains if len(c.value)]
-    more = gather(chains, failures, old.peaks, interrupted)
+    more = gather(chains, failures, old.peaks, interrupted, outcome.specification.system.kept)
     rows = [c.number for c in chains]
     joined = replace(
         more,
         theta=np.concatenate([old.theta[rows], more.theta], axis=1),
-        x=np.concatenate([old.x[rows], more.x], axis=1),
+        effects=np.concatenate([old.all_effects[rows], more.all_effects], axis=1),
+        coefficients=np.concatenate([old.coefficients[rows], more.coefficients], axis=1),
         log_posterior=np.concatenate([old.log_posterior[rows], more.log_posterior], axis=1),
         stats={k: np.concatenate([old.stats[k][rows], v], axis=1) for k, v in more.stats.items()},
         failures=old.failures + more.failures,
@@ -241,8 +243,11 @@ def _collect(futures: list[Future], interrupted: bool) -> tuple[list[Chain], lis
     return chains, failures, interrupted
 
 
-def gather(chains: list[Chain], failures: list[str], peaks: tuple[float, ...], interrupted: bool) -> Draws:
-    """Stack chains; if the run was stopped, those without a draw are left out and the others cut to the shortest."""
+def gather(chains: list[Chain], failures: list[str], peaks: tuple[float, ...], interrupted: bool, kept: int) -> Draws:
+    """Stack chains; if the run was stopped, those without a draw are left out and the others cut to the shortest.
+
+    The first `kept` entries of x are effects.
+    """
     chains = [c for c in chains if len(c.value)]
     if failures and not chains:
         raise EngineError("; ".join(failures))
@@ -251,8 +256,8 @@ def gather(chains: list[Chain], failures: list[str], peaks: tuple[float, ...], i
     length = min(len(c.value) for c in chains)
     stats: dict[str, Any] = {k: np.stack([c.stats[k][:length] for c in chains]) for k in chains[0].stats}
     return Draws(
-        theta=np.stack([c.theta[:length] for c in chains]),
-        x=np.stack([c.x[:length] for c in chains]),
+        np.stack([c.theta[:length] for c in chains]),
+        *split(np.stack([c.x[:length] for c in chains]), kept),
         log_posterior=np.stack([c.value[:length] for c in chains]),
         stats=stats,
         peaks=peaks,

@@ -37,7 +37,7 @@ def fit_nuts(specification: Specification, settings: Settings) -> Outcome:
     check_proper(specification)
     with double_precision():
         chains, interrupted = run_chains(Space(specification), settings)
-    draws = gather(chains, divergences(chains), (), interrupted)
+    draws = gather(chains, divergences(chains), (), interrupted, specification.system.kept)
     notes = []
     if interrupted:
         count, length = draws.log_posterior.shape

@@ -18,10 +18,11 @@ from typing import Any
 
 import numpy as np
 
+from ...engines.base import Sample
 from ...engines.marginals import has_exact_marginal, marginal_of
 from ...errors import EngineError
 from ...model.specification import Specification
-from .pointwise import Sample, group_values
+from .pointwise import group_values
 from .propagation import Propagation
 
 LOG_2PI = math.log(2.0 * math.pi)

@@ -16,11 +16,11 @@ import math
 
 import numpy as np
 
+from ...engines.base import Sample
 from ...engines.marginals import has_exact_marginal
 from ...errors import EngineError
 from ...model.specification import Specification
 from ...numerics.modes import whitened_rows
-from .pointwise import Sample
 from .propagation import Propagation
 
 LARGE = 20_000_000  # numbers to keep of L^-1 A' at once

@@ -2,34 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
 
 import numpy as np
 
+from ...engines.base import Sample
 from ...latent.mode import LatentPosterior
 from ...model.specification import Specification
+from ...numerics.memory import check_memory
 from ..base import Posterior
 from ..intervals import check_whole
-
-
-@dataclass(frozen=True, eq=False)
-class Sample:
-    """Some of a fit's draws, evenly spaced within each chain.
-
-    Attributes
-    ----------
-    theta : (chain, draw, q) array
-    x : (chain, draw, size) array
-        In natural order.
-    """
-
-    theta: np.ndarray
-    x: np.ndarray
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Chains and draws of each."""
-        return self.theta.shape[0], self.theta.shape[1]
 
 
 def sample(posterior: Posterior, most: int | None, what: str) -> Sample:
@@ -39,7 +21,8 @@ def sample(posterior: Posterior, most: int | None, what: str) -> Sample:
     chains, length = draws.theta.shape[:2]
     keep = length if most is None else max(1, min(length, most // chains))
     at = np.unique(np.linspace(0, length - 1, keep).astype(int))
-    return Sample(draws.theta[:, at], draws.x[:, at])
+    effects = None if draws.effects is None else draws.effects[:, at]
+    return Sample(draws.theta[:, at], effects, draws.coefficients[:, at])
 
 
 def group_values(specification: Specification, rows: np.ndarray) -> np.ndarray:
@@ -55,7 +38,10 @@ def log_likelihood(specification: Specification, draws: Sample, weighted: bool =
     weighted : bool
         Whether the model's observation weights multiply it.
     """
-    s = specification
+    s, count = specification, math.prod(draws.shape)
+    check_memory(
+        3.0 * count * s.groups, f"log-likelihoods of {s.groups:,} groups at {count:,} draws", "use fewer draws (draws=)"
+    )
     density = LatentPosterior(s.system, s.family, s.row_values, s.row_weight(prior=False) if weighted else None)
     room = density.workspace(gradient=False)
     order = s.system.symbolic.order
@@ -63,7 +49,7 @@ def log_likelihood(specification: Specification, draws: Sample, weighted: bool =
     for chain, draw in np.ndindex(draws.shape):
         theta = draws.theta[chain, draw]
         density.fill(theta, room)
-        density.predict(room, np.ascontiguousarray(draws.x[chain, draw][order]), room.eta)
+        density.predict(room, np.ascontiguousarray(draws.at((chain, draw))[order]), room.eta)
         density.rows(room.eta, theta, room.slopes)
         out[chain, draw] = group_values(s, room.slopes[0])
     return out

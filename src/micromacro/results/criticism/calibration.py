@@ -38,7 +38,7 @@ def loo_pit(posterior: Posterior, integrated: bool, random_seed: int | None) -> 
             values[chain, draw] = cavity.log_density
             eta = cavity.mean + np.sqrt(cavity.variance) * rng.standard_normal(s.groups)
         else:
-            eta = conditional_predictor(s, theta, draws.x[chain, draw])
+            eta = conditional_predictor(s, theta, draws.at((chain, draw)))
         made[chain, draw] = s.family.simulate(eta, theta[own], rng, s.response.values)
     values = values if conditional is None else conditional
     weights = np.exp(smoothed_weights(values)[0])

@@ -12,14 +12,14 @@ from numbers import Integral
 
 import numpy as np
 
-from ...engines.base import Settings
+from ...engines.base import Sample, Settings, split
 from ...engines.registry import run_engine
 from ...errors import ModelError
 from ...latent.collinear import lost_column
 from ...model.specification import Specification
 from ...posterior.base import Posterior
 from ...posterior.factory import posterior_of
-from ...posterior.leaveout.pointwise import Sample, log_likelihood
+from ...posterior.leaveout.pointwise import log_likelihood
 from ...posterior.leaveout.scores import log_mean_exp
 from ..outcomes import outcomes_of
 from .elpd import Elpd
@@ -91,5 +91,5 @@ def left_out(
     without = replace(specification, response=replace(response, weight=weight))
     fitted = posterior_of(run_engine(engine, without, settings)).as_sampled(MOST // 4, rng)
     theta, x = fitted.thinned(MOST)
-    values = log_likelihood(specification, Sample(theta[None], x[None]))
+    values = log_likelihood(specification, Sample(theta[None], *split(x[None], specification.system.kept)))
     return np.asarray(log_mean_exp(values, (0, 1)))[fold]

@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ...engines.base import Sample
 from ...engines.health import contractions
 from ...errors import ModelError
 from ...model.specification import Specification
 from ...parameters import CLASSES, Parameter
 from ...posterior.base import Posterior
 from ...posterior.intervals import check_whole
-from ...posterior.leaveout.pointwise import Sample, log_likelihood, sample
+from ...posterior.leaveout.pointwise import log_likelihood, sample
 from ...priors import Normal
 
 ALPHA = (0.99, 1.01)
@@ -34,7 +35,7 @@ def contraction_table(posterior: Posterior) -> pd.DataFrame:
     rows: dict[str, tuple[str, float]] = {}
     for k, p in enumerate(s.system.coefficients):
         if isinstance(p.prior, Normal):
-            sd = float(np.std(draws.x[..., s.system.kept + k], ddof=1))
+            sd = float(np.std(draws.coefficients[..., k], ddof=1))
             rows[p.name] = (str(p.prior), 1.0 - (sd / p.prior.sd) ** 2)
     for p in s.system.hypers:
         if p.name in found and not p.fixed:
@@ -62,7 +63,7 @@ def log_prior(specification: Specification, draws: Sample, of: str | None = None
         add(p, draws.theta[..., k])
     for k, p in enumerate(system.coefficients):
         if isinstance(p.prior, Normal):
-            add(p, draws.x[..., system.kept + k])
+            add(p, draws.coefficients[..., k])
     if not chosen:
         words = ", ".join(CLASSES)
         raise ModelError(
@@ -79,7 +80,7 @@ def sensitivity_table(posterior: Posterior, of: str | None, most: int | None) ->
     s = posterior.specification
     most = None if most is None else check_whole("draws", most, 10)
     draws = sample(posterior, most, "sensitivity()")
-    parameters = s.collect(draws.theta, draws.x)
+    parameters = s.collect(draws.theta, draws.coefficients)
     columns = {}
     for name, log in (("prior", log_prior(s, draws, of)), ("likelihood", log_likelihood(s, draws).sum(axis=-1))):
         if np.ptp(log) < 1e-12:

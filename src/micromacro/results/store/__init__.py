@@ -17,10 +17,11 @@ from ...effects.sources import Source, source_from_plain
 from ...families.base import Family
 from ...families.registry import family_from_plain
 from ...model.specification import Specification
+from ...numerics.memory import size as in_words
 from ...table.memberships import Tables
 from ..fitted import Fitted
 from .check import check_to_plain, mismatch
-from .describe import description_of, priors_from_plain
+from .describe import description_of, priors_from_plain, unknown_to_us
 from .engine import Keep, outcome_from_plain, outcome_to_plain
 from .file import FORMAT, FileError, read, write
 from .kept import SavedResults, tables_of
@@ -64,17 +65,10 @@ class SavedFile:
     left_out: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        lines = [f"{self.path}: {_size(self.total)}"]
-        lines += [f"  {_size(size):>10}  {_PARTS[name]}" for name, size in self.parts.items()]
+        lines = [f"{self.path}: {in_words(self.total)}"]
+        lines += [f"  {in_words(size):>10}  {_PARTS[name]}" for name, size in self.parts.items()]
         lines += [f"  left out: {what}" for what in self.left_out]
         return "\n".join(lines)
-
-
-def _size(count: int) -> str:
-    for unit, one in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= one:
-            return f"{count / one:.1f} {unit}"
-    return f"{count} bytes"
 
 
 def save(fit: Fitted, path: Any, keep: Keep) -> SavedFile:
@@ -173,6 +167,13 @@ class Stored:
 
     def family(self, given: Family | None) -> Family:
         """The family; `given` where it is none of ours."""
+        unknown = unknown_to_us(self.description)
+        if unknown is not None:
+            writer = self.description["versions"]["micromacro"]
+            raise FileError(
+                f"{self.path} has {unknown}, which this version of micromacro does not know: install micromacro "
+                f"{writer}, which saved the file, or a later version"
+            )
         return family_from_plain(self.description["family"], given)
 
     def results(self, of: type) -> SavedResults | None:

@@ -30,7 +30,7 @@ def check_to_plain(outcome: Outcome, with_effects: bool) -> dict[str, Any]:
     chains, length = outcome.draws.log_posterior.shape
     at = np.unique(np.linspace(0, chains * length - 1, POINTS).round().astype(int))
     chain, draw = at // length, at % length
-    effects = outcome.draws.x[chain, draw][:, : outcome.specification.system.kept]
+    effects = outcome.draws.all_effects[chain, draw]
     values = _at_draws(outcome, chain, draw, effects)
     return {"chain": chain, "draw": draw, "effects": effects if with_effects else None, "values": values}
 
@@ -43,7 +43,7 @@ def mismatch(outcome: Outcome, plain: dict[str, Any]) -> str | None:
     else:
         chain, draw, effects = plain["chain"], plain["draw"], plain["effects"]
         if effects is None:
-            effects = outcome.draws.x[chain, draw][:, : outcome.specification.system.kept]
+            effects = outcome.draws.all_effects[chain, draw]
         values = _at_draws(outcome, chain, draw, effects)
         places = [f"the log posterior at draw {d} of chain {c}" for c, d in zip(chain, draw, strict=True)]
     for place, now, then in zip(places, values, plain["values"], strict=True):
@@ -56,7 +56,7 @@ def _at_draws(outcome: Outcome, chain: np.ndarray, draw: np.ndarray, effects: np
     """Log joint density of outcomes, effects and parameters at some draws."""
     s, draws = outcome.specification, outcome.draws
     assert draws is not None
-    coefficients = draws.x[..., s.system.kept :][chain, draw]
+    coefficients = draws.coefficients[chain, draw]
     room = s.system.workspace(gradient=False)
     return np.array(
         [

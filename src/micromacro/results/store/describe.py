@@ -9,8 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from ...engines.base import Outcome, Settings
-from ...errors import ModelError
-from ...families.registry import family_to_plain
+from ...engines.registry import ENGINES
+from ...families.registry import FAMILIES, family_to_plain
 from ...language.printing import to_text
 from ...model.specification import Specification
 from ...parameters import PriorBook
@@ -84,20 +84,30 @@ def _prior(prior: Prior) -> dict[str, Any]:
 
 def priors_from_plain(plain: dict[str, Any]) -> dict[str, Prior | str]:
     """What :func:`priors_to_plain` was given, as ``priors=`` takes it."""
-    classes = {c.__name__: c for c in _subclasses(Prior)}
+    classes = _classes()
     out: dict[str, Prior | str] = {}
     for key, value in plain.items():
         if isinstance(value, str):
             out[key] = value
             continue
         options = dict(value)
-        kind = options.pop("prior")
-        if kind not in classes:
-            raise ModelError(
-                f"this version of micromacro has no prior {kind!r}: install the newer one that saved the file"
-            )
-        out[key] = classes[kind](**options)
+        out[key] = classes[options.pop("prior")](**options)
     return out
+
+
+def unknown_to_us(description: dict[str, Any]) -> str | None:
+    """What a file names that this version does not have: a family, a prior, an engine."""
+    family, engine = description["family"], description["engine"]
+    if family["options"] is not None and family["name"] not in FAMILIES:
+        return f"a family {family['name']!r}"
+    if engine not in ENGINES:
+        return f"an engine {engine!r}"
+    named = {p["prior"] for p in description["priors"].values() if isinstance(p, dict)}
+    return next((f"a prior {name!r}" for name in sorted(named - set(_classes()))), None)
+
+
+def _classes() -> dict[str, type[Prior]]:
+    return {c.__name__: c for c in _subclasses(Prior)}
 
 
 def _subclasses(base: type) -> list[type]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -75,59 +75,17 @@ class Keep:
         if draws is None:
             return outcome
         rows = self.rows(draws.theta.shape[1])
-        x = draws.x[:, rows]
-        if self.dtype == "float32":
-            kept = outcome.specification.system.kept
-            x = np.concatenate([x[..., :kept].astype(np.float32).astype(float), x[..., kept:]], axis=-1)
-        changes: dict[str, Any] = {"theta": draws.theta[:, rows], "x": x, "log_posterior": draws.log_posterior[:, rows]}
+        effects = draws.effects
+        if effects is not None:
+            effects = effects[:, rows].astype(self.dtype, copy=False).astype(float, copy=False)
+        changes: dict[str, Any] = {
+            "theta": draws.theta[:, rows], "effects": effects, "coefficients": draws.coefficients[:, rows],
+            "log_posterior": draws.log_posterior[:, rows],
+        }  # fmt: skip
         changes["stats"] = {k: v[:, rows] for k, v in draws.stats.items()}
-        if len(rows) < draws.theta.shape[1] and "state" in {f.name for f in fields(draws)}:
-            changes["state"] = type(draws.state)() if draws.state is not None else None  # type: ignore[attr-defined]
+        if len(rows) < draws.theta.shape[1]:
+            changes["state"] = {}
         return replace(outcome, draws=replace(draws, **changes))
-
-
-class EffectsLeftOut:
-    """Draws of x whose effects were not kept: some draws can be chosen, the coefficients can be had, no more.
-
-    Parameters
-    ----------
-    coefficients : (..., coefficients) array
-    kept : int
-        Number of effects.
-    """
-
-    def __init__(self, coefficients: np.ndarray, kept: int):
-        self.coefficients = coefficients
-        self.kept = kept
-        self.shape = (*coefficients.shape[:-1], kept + coefficients.shape[-1])
-
-    def __getitem__(self, key: Any) -> Any:
-        if isinstance(key, tuple) and key == (Ellipsis, slice(self.kept, None)):
-            return self.coefficients
-        if isinstance(key, tuple) or len(self.shape) == 1:
-            return self._refuse()
-        return EffectsLeftOut(self.coefficients[key], self.kept)
-
-    def reshape(self, *shape: int) -> EffectsLeftOut:
-        """Chains one after the other."""
-        if len(shape) != 2 or shape[1] != self.shape[-1]:
-            return self._refuse()
-        return EffectsLeftOut(self.coefficients.reshape(-1, self.coefficients.shape[-1]), self.kept)
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") and name != "__array__":
-            raise AttributeError(name)
-        return self._refuse()
-
-    def __array__(self, *_: Any, **__: Any) -> np.ndarray:
-        return self._refuse()
-
-    @staticmethod
-    def _refuse() -> NoReturn:
-        raise EngineError(
-            'this fit was saved with contents="parameters", without the effects of members and units that this needs: '
-            'save the fit with contents="all"'
-        )
 
 
 # -- to plain values and back ------------------------------------------------------------------------------------
@@ -146,11 +104,10 @@ def outcome_to_plain(outcome: Outcome, keep: Keep) -> tuple[dict[str, Any], list
     for part in ("optimum", "draws"):
         value = getattr(outcome, part)
         plain[part] = None if value is None else {f.name: getattr(value, f.name) for f in fields(value)}
-    if outcome.draws is not None:
-        kept, x = outcome.specification.system.kept, plain["draws"].pop("x")
-        plain["draws"]["coefficients"] = x[..., kept:]
-        effects = x[..., :kept].astype(keep.dtype) if keep.contents == "all" else None
-        plain["draws"]["effects"] = effects
+    if outcome.draws is not None and outcome.draws.effects is not None:
+        effects = outcome.draws.effects
+        left = keep.contents != "all" and effects.shape[-1] > 0
+        plain["draws"]["effects"] = None if left else effects.astype(keep.dtype, copy=False)
     return plain, left_out
 
 
@@ -160,14 +117,8 @@ def outcome_from_plain(plain: dict[str, Any], description: dict[str, Any], speci
     draws = None
     if plain["draws"] is not None:
         values = dict(plain["draws"])
-        effects, coefficients = values.pop("effects"), values.pop("coefficients")
-        if effects is not None:
-            x: Any = np.concatenate([effects.astype(float), coefficients], axis=-1)
-        elif specification.system.kept:
-            x = EffectsLeftOut(coefficients, specification.system.kept)
-        else:
-            x = coefficients
-        draws = Draws(x=x, **values)
+        effects = values.pop("effects")
+        draws = Draws(effects=None if effects is None else effects.astype(float, copy=False), **values)
     settings = settings_from_plain(description["settings"])
     return Outcome(
         description["engine"],

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
+import secrets
 import shutil
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..._optional import require
 from ...errors import FileError, MicromacroError
+from ...numerics.memory import available, size
+from .describe import versions
 from .tables import digest
 
 if TYPE_CHECKING:
     import xarray as xr
 
-FORMAT = 1
+FORMAT = 2
+"""The one format that is written and read; 2 holds draws of effects and of coefficients apart."""
+
+_ATTEMPTS = 20  # at replacing or reading a folder that another process replaces
 
 
 # -- writing -----------------------------------------------------------------------------------------------------
@@ -44,7 +54,7 @@ def write(path: Path, groups: Mapping[str, xr.Dataset], content: Mapping[str, An
     tree = xr.DataTree.from_dict({"/": root, **groups})
     if not path.parent.exists():
         raise FileError(f"the folder {path.parent} does not exist: make it, or save elsewhere")
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp{path.suffix}")
+    scratch = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp{path.suffix}")
     try:
         _reserve(scratch, room_for(tree))
         if is_zarr(path):
@@ -55,6 +65,8 @@ def write(path: Path, groups: Mapping[str, xr.Dataset], content: Mapping[str, An
         _put(scratch, path)
     except MicromacroError:
         raise
+    except MemoryError as error:
+        raise FileError(f"{path} could not be written: {_no_memory(error)}") from error
     except Exception as error:
         if not _of_the_system(error):
             raise
@@ -91,22 +103,39 @@ def is_zarr(path: Path) -> bool:
 
 def _put(scratch: Path, path: Path) -> None:
     """Give the complete file its name; what stood there before is gone only then."""
-    if path.is_dir():  # a folder cannot be replaced in one step
-        if not is_zarr(path):
-            raise FileError(f"{path} is a folder: give the name of a file")
-        old = scratch.with_name(f"{scratch.name}.old")
-        path.rename(old)
+    if scratch.is_dir():
+        _put_folder(scratch, path)
+        return
+    if path.is_dir():
+        raise FileError(f"{path} is a folder: give the name of a file")
+    with scratch.open("rb") as written:
+        os.fsync(written.fileno())
+    scratch.replace(path)
+
+
+def _put_folder(scratch: Path, path: Path) -> None:
+    """The same for a folder, which cannot be replaced in one step: another process may be doing it at the same time."""
+    if path.is_file():
+        raise FileError(f"{path} is a file, not a folder in zarr's format: delete it, or save elsewhere")
+    old = scratch.with_name(f"{scratch.name}.old")
+    for attempt in range(_ATTEMPTS):
         try:
             scratch.rename(path)
-        except BaseException:
-            old.rename(path)
-            raise
-        _remove(old)
-        return
-    if scratch.is_file():
-        with scratch.open("rb") as written:
-            os.fsync(written.fileno())
-    scratch.replace(path)
+            break
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST) or attempt == _ATTEMPTS - 1:
+                _give_back(old, path)
+                raise
+        _remove(old)  # of an earlier attempt: another process has put its own folder there meanwhile
+        with contextlib.suppress(FileNotFoundError):
+            path.rename(old)
+    _remove(old)
+
+
+def _give_back(old: Path, path: Path) -> None:
+    """Put the folder that was there back, unless another one has taken its place."""
+    with contextlib.suppress(OSError):
+        old.rename(path)
 
 
 def _remove(path: Path) -> None:
@@ -139,6 +168,15 @@ def _refusal(path: Path, error: Exception) -> str:
     return f"{path} could not be written{old}. Save elsewhere ({text})"
 
 
+def _no_memory(error: MemoryError) -> str:
+    """That memory is not enough, and what to do."""
+    said = "; ".join(filter(None, (f"{size(available())} are free", str(error))))
+    return (
+        f"there is not enough memory ({said}). Keep less of the fit "
+        'when it is saved: thin=, draws=, dtype="float32", named=False, contents="parameters"'
+    )
+
+
 # -- reading -----------------------------------------------------------------------------------------------------
 
 
@@ -150,17 +188,38 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, xr.Dataset]]:
     FileError
         Where there is no such file, it is not one of ours, it is cut short, or it was changed.
     """
+    for attempt in range(_ATTEMPTS):
+        before = _identity(path)
+        try:
+            return _read(path)
+        except FileError:  # a folder may have been replaced while it was read
+            if (before == _identity(path) and not _being_replaced(path)) or attempt == _ATTEMPTS - 1:
+                raise
+            time.sleep(0.05)
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file or folder stands under a name; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _being_replaced(path: Path) -> bool:
+    """Whether a process is between taking an old folder away and giving its name to the new one."""
+    return is_zarr(path) and not path.exists() and any(path.parent.glob(f".{path.name}.*.old"))
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, xr.Dataset]]:
     if not path.exists():
         raise FileError(f"there is no file {path}")
     root, groups = _open(path)
+    _check_format(path, root.attrs)
     if "content" not in root or "digests" not in root:
         raise FileError(f"{path} was not written by Fit.save: xarray.open_datatree can read it")
-    number = int(root.attrs.get("micromacro_format", 0))
-    if number > FORMAT:
-        raise FileError(
-            f"{path} has format {number}, and this version of micromacro reads up to {FORMAT}: install the newer one, "
-            f"{root.attrs.get('micromacro_version', '')}"
-        )
     text = str(root["content"].item())
     try:
         content, digests = json.loads(text), json.loads(str(root["digests"].item()))
@@ -168,6 +227,26 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, xr.Dataset]]:
         raise FileError(_changed(path, "its description")) from error
     _compare(path, digests, _digests(groups, text, root.attrs))
     return content, groups
+
+
+def _check_format(path: Path, attributes: Mapping[Any, Any]) -> None:
+    """Refuse files of other formats, saying which version reads them."""
+    if "micromacro_format" not in attributes:
+        return
+    writer, number = str(attributes.get("inference_library_version", "?")), attributes["micromacro_format"]
+    if str(number) == str(FORMAT):
+        return
+    age = "older" if isinstance(number, int | np.integer) and number < FORMAT else "newer"
+    raise FileError(
+        f"{path} is {age} than this micromacro: it was saved by micromacro {writer} in format {number}, and micromacro "
+        f"{versions()['micromacro']} reads format {FORMAT}. {_BY_AGE[age].format(writer)}, or fit the model again"
+    )
+
+
+_BY_AGE = {
+    "older": "Load it with micromacro {} and keep its tables",
+    "newer": "Install micromacro {} or a later version",
+}
 
 
 def _open(path: Path) -> tuple[xr.Dataset, dict[str, xr.Dataset]]:
@@ -181,6 +260,8 @@ def _open(path: Path) -> tuple[xr.Dataset, dict[str, xr.Dataset]]:
         with xr.open_datatree(path, engine=engine) as tree:
             groups = {name: node.to_dataset(inherit=False).load() for name, node in tree.children.items()}
             return tree.to_dataset(inherit=False).load(), groups
+    except MemoryError as error:
+        raise FileError(f"{path} cannot be read: {_no_memory(error)}") from error
     except Exception as error:  # HDF5, zarr and xarray each have their own
         raise FileError(
             f"{path} cannot be read: it is cut short, damaged, or no {'zarr' if is_zarr(path) else 'netCDF'} file. "

@@ -37,8 +37,10 @@ def _table(table: Table) -> dict[str, Any]:
 
 def _column(column: Column) -> dict[str, Any]:
     missing = column.missing if column.missing.any() else None
-    plain = {"values": column.values, "kind": column.kind, "missing": missing, "categories": column.categories}
-    return plain if column.categories is None else plain | {"ordered": column.ordered}
+    return {
+        "values": column.values, "kind": column.kind, "missing": missing, "categories": column.categories,
+        "ordered": column.ordered,
+    }  # fmt: skip
 
 
 def _levels(levels: Levels | None) -> dict[str, Any] | None:
@@ -65,7 +67,7 @@ def tables_from_plain(plain: dict[str, Any]) -> Tables:
     }
     levels = None if plain["levels"] is None else _read_levels(plain["levels"])
     notes = tuple(Note(**note) for note in plain["notes"])
-    labels = plain.get("labels")  # files of old have none
+    labels = plain["labels"]
     index = None if labels is None else pd.Index(labels["values"], name=labels["name"])
     return Tables(_read_table(plain["groups"]), levels, blocks, notes, plain["order"], index)
 
@@ -91,8 +93,7 @@ def _read_table(plain: dict[str, Any]) -> Table:
     columns = {}
     for name, c in plain["columns"].items():
         missing = np.zeros(rows, dtype=bool) if c["missing"] is None else c["missing"]
-        ordered = c.get("ordered", True)  # files that do not say were read before anyone asked
-        columns[name] = Column(name, c["values"], c["kind"], missing, c["categories"], ordered)
+        columns[name] = Column(name, c["values"], c["kind"], missing, c["categories"], c["ordered"])
     return Table(plain["name"], columns, rows)
 
 
@@ -107,7 +108,7 @@ def fingerprint(tables: Tables) -> str:
     for table in (plain["groups"], *(b["table"] for b in plain["blocks"].values())):
         del table["name"]
         for column in table["columns"].values():
-            column.pop("ordered", None)
+            del column["ordered"]
     arrays: Arrays = {}
     text = json.dumps(pack(plain, "tables", arrays), sort_keys=True)
     hashed = hashlib.blake2b(text.encode(), digest_size=16)

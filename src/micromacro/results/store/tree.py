@@ -170,9 +170,10 @@ def _again(s: Specification, draws: Draws, rng: np.random.Generator) -> np.ndarr
     out = np.empty((*draws.log_posterior.shape, s.groups))
     for at in np.ndindex(*draws.log_posterior.shape):
         theta = draws.theta[at]
-        eta = linear_predictor(s, theta, draws.x[at], room)
+        x = draws.at(at)
+        eta = linear_predictor(s, theta, x, room)
         assert eta is not None
-        out[at] = s.outcomes(eta, s.own(theta, draws.x[at]), rng)
+        out[at] = s.outcomes(eta, s.own(theta, x), rng)
     return out
 
 

@@ -34,10 +34,11 @@ _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
 
 
 def summarised(
-    posterior: Posterior, statistic: Statistic, ci: float, random_seed: int | None, index: pd.Index, most: int = MOST
-) -> pd.DataFrame:
-    """A statistic (k,) of (theta, x) that has no simple standard error, as a table."""
-    numbers = posterior.numbers_by_draws(statistic, ci, np.random.default_rng(random_seed), most)
+    posterior: Posterior, statistic: Statistic, ci: float, random_seed: int | None, index: pd.Index, most: int = MOST,
+    effects: bool = True,
+) -> pd.DataFrame:  # fmt: skip
+    """A statistic (k,) of (theta, x) that has no simple standard error, as a table; whether it reads the effects."""
+    numbers = posterior.numbers_by_draws(statistic, ci, np.random.default_rng(random_seed), most, effects)
     return labelled(numbers, posterior.words, index)
 
 
@@ -157,7 +158,7 @@ def partition(
              np.tile(level, len(groups))], names=[*groups.names, "level"],
         )  # fmt: skip
     most = MOST if scale == "link" else MOST // 2
-    everything = summarised(posterior, both, ci, random_seed, index.append(index), most)
+    everything = summarised(posterior, both, ci, random_seed, index.append(index), most, scale != "link")
     table = everything.iloc[: len(index)]
     words = posterior.words
     table = table.rename(columns={words.point: "share", words.spread: f"share_{words.spread}"})
@@ -226,7 +227,7 @@ def group_correlation(
         labels = group_index(posterior.specification, None)[places]
         labels = labels.to_flat_index() if labels.nlevels > 1 else labels
         table = summarised(posterior, lambda t, _: _matrix(posterior, covariance(t).sum(axis=0), t, of).ravel(), ci,
-                           random_seed, pd.RangeIndex(len(places) ** 2))  # fmt: skip
+                           random_seed, pd.RangeIndex(len(places) ** 2), effects=False)  # fmt: skip
         return pd.DataFrame(table.iloc[:, 0].to_numpy().reshape(len(places), -1), labels, labels.rename(None))
     starts = np.array([p.start for p in posterior.specification.system.hypers])
     residual = link_variance(posterior.specification, starts) is not None
@@ -238,7 +239,7 @@ def group_correlation(
         out = [*c[:, 0, 1], total[0, 1], _matrix(posterior, total, theta, "correlation")[0, 1]]
         return np.array([*out, _matrix(posterior, total, theta, "outcome")[0, 1]] if residual else out)
 
-    return summarised(posterior, statistic, ci, random_seed, pd.Index(names, name="covariance"))
+    return summarised(posterior, statistic, ci, random_seed, pd.Index(names, name="covariance"), effects=False)
 
 
 def _matrix(posterior: Posterior, covariance: np.ndarray, theta: np.ndarray, of: str) -> np.ndarray:
@@ -320,4 +321,5 @@ def r2(fit: Fitted, method: str | None = None, *, ci: float = 0.95, random_seed:
         return np.array([fixed, fixed + v[:-1].sum()]) / (fixed + v.sum())
 
     of = bayes if method == "bayes" else nakagawa
-    return summarised(posterior, of, ci, random_seed, pd.Index(["marginal", "conditional"], name="r2"))
+    index = pd.Index(["marginal", "conditional"], name="r2")
+    return summarised(posterior, of, ci, random_seed, index, effects=of is bayes)
