@@ -54,7 +54,9 @@ class Risk:
         return np.bincount(self.interval, each, intervals)
 
 
-def cut_points(intervals: int | str | tuple[float, ...] | None, times: np.ndarray) -> np.ndarray:
+def cut_points(
+    intervals: int | str | tuple[float, ...] | None, times: np.ndarray, weight: np.ndarray | None = None
+) -> np.ndarray:
     """Where the intervals end, the last one (without end) apart.
 
     Parameters
@@ -63,16 +65,22 @@ def cut_points(intervals: int | str | tuple[float, ...] | None, times: np.ndarra
         How many, or the cut points; None: ten, or fewer if they would have less than five events each.
     times : (events,) array
         Event times.
+    weight : (events,) array, optional
+        How often each counts; once without it.
     """
+    weight = np.ones(len(times)) if weight is None else weight
     if isinstance(intervals, tuple):
         return np.array(intervals, dtype=float)
     distinct = np.unique(times)
     if intervals == "all":
         return distinct[:-1]
     if intervals is None:
-        intervals = min(10, max(1, len(times) // FEW))
+        intervals = min(10, max(1, int((weight.sum() + 1e-9) // FEW)))
     shares = np.arange(1, int(intervals)) / int(intervals)
-    cuts = np.unique(np.quantile(times, shares, method="inverted_cdf")) if len(shares) else np.empty(0)
+    order = np.argsort(times, kind="stable")
+    counted = np.cumsum(weight[order])  # an event that counts twice is two events
+    at = np.minimum(np.searchsorted(counted, counted[-1] * shares), len(times) - 1)
+    cuts = np.unique(times[order][at])
     return cuts[cuts < distinct[-1]]  # so that every interval has an event
 
 

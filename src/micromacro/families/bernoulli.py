@@ -34,7 +34,7 @@ class Bernoulli(Family):
         return made(y)
 
     def scale(self, response: Response, offset: np.ndarray) -> tuple[float, float]:
-        return 1.0, float(binary.quantile(self.link, response.observed.mean()))
+        return 1.0, float(binary.quantile(self.link, response.mean()))
 
     def slopes(self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, out: np.ndarray) -> None:
         binary.slopes(binary.LINKS[self.link], values[0], np.ones(len(eta)), eta, out)

@@ -58,7 +58,7 @@ class Beta(Family):
         return made(y, y, np.log(y), np.log1p(-y))
 
     def scale(self, response: Response, offset: np.ndarray) -> tuple[float, float]:
-        return 1.0, float(binary.quantile("logit", response.observed.mean()))
+        return 1.0, float(binary.quantile("logit", response.mean()))
 
     def parameters(self, book: PriorBook, scale: float, flat: bool, response: Response) -> tuple[Parameter, ...]:
         return (book.parameter("phi", "phi", Exponential(0.02), start=10.0, flat=flat),)

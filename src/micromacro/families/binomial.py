@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import special as scipy_special
 
-from ..errors import ModelError
+from ..errors import DataError, ModelError
 from ..notes import Note
 from . import binary
 from .base import Family, separated
@@ -17,7 +17,10 @@ from .response import Known, Raw, Response, made, need_form, need_numbers
 
 @dataclass(frozen=True)
 class Binomial(Family):
-    """Binomial family; `mean` is the probability of a success, `observed` the share of successes."""
+    """Binomial family; `mean` is the probability of a success, `observed` the share of successes.
+
+    A group without a trial says nothing: its likelihood is 1, its share is nan, and it is predicted like any other.
+    """
 
     link: str = "logit"
     name: str = "binomial"
@@ -34,15 +37,19 @@ class Binomial(Family):
             raise ModelError(f"{raw.what}: write trials(successes, n), n a column or a number")
         k, n = raw.columns
         raw.refuse((k < 0) | (k != np.floor(k)), "has successes that are not counts")
-        raw.refuse((n < 1) | (n != np.floor(n)), "has trials that are not whole numbers from 1")
+        raw.refuse((n < 0) | (n != np.floor(n)), "has trials that are not whole numbers from 0")
         raw.refuse(k > n, "has more successes than trials")
-        raw.refuse(np.full(len(k), k.sum() in (0.0, n.sum())), "never varies (all trials fail, or all succeed)")
+        if not n.any():
+            raise DataError(f"the outcome {raw.what} has no trial at all")
         choose = scipy_special.gammaln(n + 1) - scipy_special.gammaln(k + 1) - scipy_special.gammaln(n - k + 1)
-        return made(k / n, k, n, choose)
+        return made(np.divide(k, n, out=np.full(len(n), np.nan), where=n > 0), k, n, choose)
 
     def scale(self, response: Response, offset: np.ndarray) -> tuple[float, float]:
-        k, n = response.values[:2]
-        return 1.0, float(binary.quantile(self.link, k.sum() / n.sum()))
+        k, n = response.counted(response.values[0]), response.counted(response.values[1])
+        share = k.sum() / n.sum() if n.any() else 0.5
+        if share in (0.0, 1.0):  # all trials fail, or all succeed
+            share = (k.sum() + 0.5) / (n.sum() + 1.0)
+        return 1.0, float(binary.quantile(self.link, share))
 
     def known(self, response: Response) -> Known:
         return Known(response.values[0], response.values[0])
@@ -71,7 +78,7 @@ class Binomial(Family):
 
     def variance(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
         p = binary.probability(self.link, eta)
-        return p * (1.0 - p) / (1.0 if values is None else values[1])
+        return p * (1.0 - p) / (1.0 if values is None else np.where(values[1] > 0, values[1], np.nan))
 
     def link_variance(self, own: np.ndarray, mean: float) -> float | None:
         return binary.VARIANCE[self.link]

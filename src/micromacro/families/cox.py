@@ -100,7 +100,7 @@ class Cox(Duration):
             raise ModelError(
                 f"the outcome {what} has no event among the groups with a positive weight: all of them are censored"
             )
-        cuts = base.cut_points(self.intervals, time[seen])
+        cuts = base.cut_points(self.intervals, time[seen], response.weight[seen])
         bound = replace(self)
         object.__setattr__(bound, "cuts", tuple(cuts.tolist()))
         if self.intervals == "all":

@@ -72,7 +72,8 @@ def log_density(standard: int, values: Any, eta: Any, factor: Any, xp: Any, spec
     def log_survival(z: Any) -> Any:
         return -xp.exp(z) if standard == WEIBULL else special.log_ndtr(-z)
 
-    code, log_time = values[0], values[1]
+    code, told = values[0], values[1] > -math.inf
+    log_time = xp.where(told, values[1], 0.0)
     z = factor * (log_time - eta)
     if standard == WEIBULL:
         event = z - xp.exp(z)
@@ -94,6 +95,7 @@ def log_density(standard: int, values: Any, eta: Any, factor: Any, xp: Any, spec
     between = most + xp.log(-xp.expm1(log_survival(high_end) - most))
     out = xp.where(code == EVENT, event + xp.log(factor) - log_time, high)
     out = xp.where(code == LEFT, left, xp.where(code == INTERVAL, between, out))
+    out = xp.where(told, out, 0.0)  # from zero to infinity
     entered = values[3] > -math.inf
     entry = log_survival(factor * (xp.where(entered, values[3], 0.0) - eta))
     return out - xp.where(entered, entry, 0.0)
@@ -108,7 +110,7 @@ def cumulative_hazard(standard: int, times: np.ndarray, eta: np.ndarray, factor:
 
 def need_spread(raw: Raw, response: Response) -> Response:
     """Refuse durations that are the same everywhere, censored or not: the scale of the log time would be zero."""
-    code, time, upper = response.values[:3]
+    code, time, upper = response.values[:3, np.isfinite(response.values[1])]
     inside = code == INTERVAL
     if len(time) > 1 and np.ptp(time) == 0.0 and (not inside.any() or (inside.all() and np.ptp(upper) == 0.0)):
         raise DataError(
@@ -149,6 +151,4 @@ def mean_after(standard: int, eta: np.ndarray, factor: float, entry: np.ndarray)
 
 def log_spread(response: Response, offset: np.ndarray) -> tuple[float, float]:
     """Standard deviation and mean of the log times, censored or not."""
-    y = response.values[1] - offset
-    spread = float(np.std(y, ddof=1)) if len(y) > 1 else 1.0
-    return (spread if spread > 0 else 1.0), float(np.mean(y))
+    return response.spread_and_centre(response.values[1] - offset)

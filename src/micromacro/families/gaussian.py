@@ -37,12 +37,6 @@ def plain(raw: Raw, family: str) -> Response:
     return made(y)
 
 
-def spread_and_centre(y: np.ndarray) -> tuple[float, float]:
-    """Standard deviation (1 where there is none) and mean."""
-    spread = float(np.std(y, ddof=1)) if len(y) > 1 else 1.0
-    return (spread if spread > 0 else 1.0), float(np.mean(y))
-
-
 @dataclass(frozen=True)
 class Gaussian(Family):
     """Gaussian family with the identity link; its parameter is `sigma`, the residual standard deviation."""
@@ -60,7 +54,7 @@ class Gaussian(Family):
         return plain(raw, self.name)
 
     def scale(self, response: Response, offset: np.ndarray) -> tuple[float, float]:
-        return spread_and_centre(response.observed - offset)
+        return response.spread_and_centre(response.observed - offset)
 
     def parameters(self, book: PriorBook, scale: float, flat: bool, response: Response) -> tuple[Parameter, ...]:
         return (book.parameter("sigma", "sigma", HalfStudent(3.0, 0.0, 2.5 * scale), start=0.7 * scale, flat=flat),)

@@ -93,7 +93,8 @@ class Ordinal(Family):
         return 1.0, 0.0
 
     def parameters(self, book: PriorBook, scale: float, flat: bool, response: Response) -> tuple[Parameter, ...]:
-        below = np.cumsum(np.bincount(response.values[0].astype(np.int64)))[:-1] / response.values.shape[1]
+        counts = np.bincount(response.values[0].astype(np.int64), response.weight if response.weighted else None)
+        below = np.cumsum(counts)[:-1] / counts.sum()
         starts = binary.quantile(self.link, below)
         return tuple(
             book.parameter(f"cut.{k}", "cut", Student(3.0, 0.0, 2.5), start=float(start), flat=flat)

@@ -46,7 +46,7 @@ def counts(raw: Raw, family: str) -> Response:
 
 def log_mean(response: Response, offset: np.ndarray) -> float:
     """Log of the overall rate."""
-    return float(np.log(response.observed.sum() / np.exp(offset).sum()))
+    return float(np.log(response.counted(response.observed).sum() / response.counted(np.exp(offset)).sum()))
 
 
 def check_log(link: str, family: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -73,6 +74,28 @@ class Response:
     observed: np.ndarray
     weight: np.ndarray
     categories: tuple[str, ...] = field(default=())
+
+    def counted(self, values: np.ndarray) -> np.ndarray:
+        """Values (groups,) times the observation weights, for sums."""
+        return values * self.weight if self.weighted else values
+
+    def mean(self) -> float:
+        """Mean outcome, each as often as it counts."""
+        if not self.weighted:
+            return float(self.observed.mean())
+        return float(self.weight @ self.observed / self.weight.sum())
+
+    def spread_and_centre(self, values: np.ndarray) -> tuple[float, float]:
+        """Standard deviation (1 where there is none) and mean of values (groups,), each as often as it counts."""
+        values, weight = values[np.isfinite(values)], self.weight[np.isfinite(values)]
+        if not self.weighted:
+            spread = float(np.std(values, ddof=1)) if len(values) > 1 else 1.0
+            return (spread if spread > 0 else 1.0), float(np.mean(values))
+        values, weight = values[weight > 0], weight[weight > 0]
+        total = float(weight.sum())
+        mean = float(weight @ values) / total
+        square = float(weight @ (values - mean) ** 2) / (total - 1.0 if total > 1.0 else total)
+        return (math.sqrt(square) if square > 0 else 1.0), mean
 
     @property
     def weighted(self) -> bool:
@@ -147,7 +170,7 @@ def survival(raw: Raw, family: str) -> Response:
     """Times with censoring and delayed entry, for families of durations.
 
     Rows: what is known (RIGHT, EVENT, LEFT, INTERVAL), log of the (lower) time, log of the upper time, log of the
-    entry (-inf without one).
+    entry (-inf without one). From zero to infinity (RIGHT, -inf) nothing is known; its likelihood is 1.
     """
     need_form(raw, family, "surv", "plain")
     need_numbers(raw, family)
@@ -164,10 +187,8 @@ def survival(raw: Raw, family: str) -> Response:
         raw.refuse(upper < time, "has upper ends below the lower ones")
         raw.refuse(upper <= 0, "has upper ends that are not positive")
         code = np.where(time == upper, EVENT, np.where(time <= 0, LEFT, INTERVAL))
-        endless = np.isinf(upper)
-        raw.refuse(endless & (time <= 0), "is known to lie above zero only")
-        code = np.where(endless, RIGHT, code)
-        time = np.where(code == LEFT, upper, time)
+        code = np.where(np.isinf(upper), RIGHT, code)
+        time = np.where(code == LEFT, upper, np.where(code == RIGHT, np.maximum(time, 0.0), time))
     else:
         time, event = (columns[-2], columns[-1]) if len(columns) > 1 else (*columns, np.ones(n))
         raw.refuse((event != 0) & (event != 1), "has events that are neither 0 nor 1")
@@ -176,10 +197,12 @@ def survival(raw: Raw, family: str) -> Response:
             entry = columns[0]
             raw.refuse(entry < 0, "has entry times below zero")
             raw.refuse(entry >= time, "has entry times that are not before the end")
-    raw.refuse(time <= 0, "has times that are not positive")
+    nothing = (raw.kind == "interval") & (code == RIGHT) & (time == 0)  # from zero to infinity
+    raw.refuse((time <= 0) & ~nothing, "has times that are not positive")
     if not np.any(code != RIGHT):
         raise DataError(f"the outcome {raw.what} has no event at all: every group is censored")
     with np.errstate(divide="ignore"):
         rows = (code, np.log(time), np.log(upper), np.log(entry))
     observed = np.where(code == INTERVAL, 0.5 * (time + np.where(np.isfinite(upper), upper, time)), time)
+    observed = np.where(nothing, np.nan, observed)
     return made(observed, *rows)

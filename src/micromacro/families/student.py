@@ -17,7 +17,7 @@ from ..errors import ModelError
 from ..parameters import Parameter, PriorBook
 from ..priors import Gamma, HalfStudent
 from .base import Family
-from .gaussian import Gaussian, plain, spread_and_centre
+from .gaussian import Gaussian, plain
 from .response import Raw, Response
 
 
@@ -50,10 +50,10 @@ class Student(Family):
         return plain(raw, self.name)
 
     def scale(self, response: Response, offset: np.ndarray) -> tuple[float, float]:
-        y = response.observed - offset
+        y = (response.observed - offset)[response.weight > 0]
         centre = float(np.median(y))
         spread = 1.4826 * float(np.median(np.abs(y - centre)))
-        return (spread if spread > 0 else spread_and_centre(y)[0]), centre
+        return (spread if spread > 0 else response.spread_and_centre(response.observed - offset)[0]), centre
 
     def parameters(self, book: PriorBook, scale: float, flat: bool, response: Response) -> tuple[Parameter, ...]:
         return (

@@ -156,10 +156,11 @@ class LatentPosterior:
     def rows(self, eta: np.ndarray, theta: np.ndarray, out: np.ndarray) -> float:
         """Fill `out` (4, rows) at a linear predictor; returns the log-likelihood."""
         self.likelihood.slopes(self.values, eta, theta[self.own], out)
-        if self.weight is not None:
-            out[:, self.left_out] = 0.0  # whatever it is there, be it infinite
-            out *= self.weight
-        return float(out[0].sum())
+        with np.errstate(all="ignore"):  # what is not finite is seen by whoever asked
+            if self.weight is not None:
+                out[:, self.left_out] = 0.0  # whatever it is there, be it infinite
+                out *= self.weight
+            return float(out[0].sum())
 
     def penalty(self, x: np.ndarray, base: Workspace) -> float:
         """((x - m0)' D (x - m0) - log|D|) / 2 at the theta in the work space, D of the coefficients left out of |D|."""

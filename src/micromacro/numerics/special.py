@@ -69,6 +69,10 @@ def log_normal_cdf(x):
 
     With r = phi(x) / Phi(x) they are r and -r (x + r).
     """
+    if x > 40.0:
+        return 0.0, 0.0, 0.0
+    if x < -1e100:  # the square may be infinite
+        return -0.5 * x * x, -x, -1.0
     if x > -30.0:
         value = (
             math.log(0.5 * math.erfc(-x / math.sqrt(2.0)))

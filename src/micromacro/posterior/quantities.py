@@ -44,7 +44,7 @@ def response_values(specification: Specification, groups: Table | None) -> np.nd
     if specification.family.trials(specification.response.values) is None or not isinstance(node, Call):
         return None
     n = evaluate(node.args[1], groups, specification.formula.text, "number of trials", constant=True)
-    if np.any((n < 1) | (n != np.floor(n))):
+    if np.any((n < 0) | (n != np.floor(n))):
         columns = ", ".join(trial_columns(specification))
-        raise ModelError(f"the numbers of trials ({columns}) must be whole numbers from 1")
+        raise ModelError(f"the numbers of trials ({columns}) must be whole numbers from 0")
     return specification.family.with_trials(n)

@@ -16,7 +16,7 @@ from ..notes import Note, remark
 from .columns import Column, Table, column_names, own_labels, read_table
 from .levels import Levels, encode
 from .request import BlockRequest, TableRequest
-from .screen import Screen, counted
+from .screen import Screen, counted, open_ends
 from .shapes import Edges, Shaped, from_long, from_relational, named_tables
 from .slots import ROW, numbered
 
@@ -198,7 +198,7 @@ def _remarks(rows: Memberships, repeats: int) -> list[Note]:
 
 def _rows_as_groups(request: TableRequest, data: Any, missing: str) -> Tables:
     """Without a member block every row is a group; rows are sorted by all values that are used."""
-    table = read_table(data, "data", request.group_columns)
+    table = open_ends(read_table(data, "data", request.group_columns), request.ends)
     rows = np.arange(table.n_rows)
     screen = Screen(missing, np.ones(table.n_rows, dtype=bool), "row", request.endless, request.droppable)
     for column in table.columns.values():

@@ -27,6 +27,8 @@ class TableRequest:
     blocks : tuple of BlockRequest
     outcome_columns : tuple of str
         Those of `group_columns` that make up the outcome.
+    ends : (str, str) or None
+        Columns of the lower and the upper end of an interval, of which one may be missing: then it is open there.
     endless : tuple of str
         Those that may be infinite (upper ends of intervals).
     droppable : bool
@@ -39,3 +41,4 @@ class TableRequest:
     outcome_columns: tuple[str, ...] = ()
     endless: tuple[str, ...] = ()
     droppable: bool = True
+    ends: tuple[str, str] | None = None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from ..errors import DataError
 from ..notes import Note, caution
-from .columns import Column
+from .columns import Column, Table
 
 FIRST = 5
 """How many rows or ids a message lists."""
@@ -108,3 +108,20 @@ def refuse_infinite(column: Column, table: str, rows: np.ndarray, endless: bool 
             f"column {column.name!r} of {table} is infinite in {counted(len(bad), 'row')} (first: "
             f"{listed(bad)}), rows counted from 0: correct these values, or make them missing"
         )
+
+
+def open_ends(table: Table, ends: tuple[str, str] | None) -> Table:
+    """Intervals of times without their missing ends: a missing upper end is infinity, a missing lower end zero.
+
+    Where both are missing the outcome is.
+    """
+    if ends is None or any(table[name].kind not in ("number", "integer") for name in ends):
+        return table
+    columns = dict(table.columns)
+    lower, upper = (columns[name] for name in ends)
+    for column, other, value in ((lower, upper, 0.0), (upper, lower, np.inf)):
+        open_ = column.missing & ~other.missing
+        if open_.any():
+            values = np.where(open_, value, column.values.astype(float))
+            columns[column.name] = replace(column, values=values, kind="number", missing=column.missing & ~open_)
+    return replace(table, columns=columns)

@@ -13,7 +13,7 @@ from ..notes import Note
 from .columns import Column, Table, column_names, did_you_mean, read_table, unknown_column
 from .levels import Levels, encode
 from .request import BlockRequest, TableRequest
-from .screen import Screen, counted, listed, refuse_infinite
+from .screen import Screen, counted, listed, open_ends, refuse_infinite
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +67,7 @@ def from_long(request: TableRequest, data: Any, missing: str) -> Shaped:
     needed = [request.group, *request.group_columns]
     for block in request.blocks:
         needed += [block.member, *block.columns]
-    table = read_table(data, "data", needed)
+    table = open_ends(read_table(data, "data", needed), request.ends)
     codes, levels = _group_codes(table[request.group], "data")
     screen = Screen(missing, np.ones(len(levels), dtype=bool), endless=request.endless, droppable=request.droppable)
     everywhere = np.arange(table.n_rows)
@@ -155,6 +155,7 @@ def from_relational(request: TableRequest, data: Any, memberships: Any, members:
     assert request.group is not None
     sources = _Sources(request, data, memberships, members)
     table = read_table(data, "data", [request.group, *request.group_columns, *sources.joined])
+    table = open_ends(table, request.ends)
     codes, levels = _group_codes(table[request.group], "data")
     _no_repeats(codes, levels, "data", "; for one row per membership, leave out memberships=")
     rows = np.argsort(codes, kind="stable")

@@ -129,8 +129,9 @@ class LaplaceMarginal(LatentPosterior, Marginal):
         self.rows(room.eta + h, theta, room.trial_slopes)
         room.third[:] = room.trial_slopes[2]
         self.rows(room.eta - h, theta, room.trial_slopes)
-        room.third -= room.trial_slopes[2]
-        room.third /= 2.0 * h
+        with np.errstate(all="ignore"):
+            room.third -= room.trial_slopes[2]
+            room.third /= 2.0 * h
         adjoint(
             s.layout, s.row_start, s.columns, base.values, base.panel, base.leverage, room.third, room.lift,
             room.step, base.row,
@@ -143,15 +144,30 @@ class LaplaceMarginal(LatentPosterior, Marginal):
         for j in range(len(out)):
             k = self.own.start + j
             moved = theta.copy()
-            h = 1e-5 * max(abs(theta[k]), 1e-3)
+            h = self._own_step(theta, k)
             sides = []
             for sign in (1.0, -1.0):
                 moved[k] = theta[k] + sign * h
                 self.rows(room.eta, moved, room.trial_slopes)
                 sides.append(room.trial_slopes[:3].copy())
-            d = (sides[0] - sides[1]) / (2.0 * h)
-            out[j] = float(d[0].sum() + 0.5 * room.base.leverage @ d[2] + row @ d[1])
+            with np.errstate(all="ignore"):  # a slope that is not finite is nan, and seen
+                d = (sides[0] - sides[1]) / (2.0 * h)
+                out[j] = float(d[0].sum() + 0.5 * room.base.leverage @ d[2] + row @ d[1])
         return out
+
+    def _own_step(self, theta: np.ndarray, k: int) -> float:
+        """A step in one of the family's parameters that leaves it in its domain on both sides (cuts keep rising)."""
+        h = 1e-5 * max(abs(theta[k]), 1e-3)
+        own, at = theta[self.own].copy(), k - self.own.start
+        for _ in range(20):
+            possible = True
+            for side in (theta[k] + h, theta[k] - h):
+                own[at] = side
+                possible = possible and self.likelihood.possible(own)
+            if possible:
+                break
+            h *= 0.25
+        return h
 
     def corrected_mean(self, theta: np.ndarray, room: ModeRoom, rounds: int = 4) -> np.ndarray:
         r"""Mean of x given theta, better than the mode (elimination order); after :meth:`value`.
