@@ -306,7 +306,8 @@ class Family:
         str or None
             The parameter that is infinite under the smaller family, ``""`` if there is none.
         """
-        return "" if type(self) is type(smaller) and self.link == smaller.link else None
+        same = type(self) is type(smaller) or self.name == smaller.name
+        return "" if same and self.link == smaller.link else None
 
     def settled(self) -> Family:
         """The family for models of other outcomes of the same groups: what it has learned (cut points) stays."""

@@ -54,7 +54,8 @@ def predictive(
     s = fit.specification
     if not s.family.known(s.response).exact.all():
         raise ModelError("censored times are not outcomes to compare with: use fit.plot.survival()")
-    observed, made = s.outcome, drawn_outcomes(fit, random_seed)
+    seen = np.isfinite(s.outcome)  # a group without a trial has no share
+    observed, made = s.outcome[seen], drawn_outcomes(fit, random_seed)[:, seen]
     if by is not None:
         return _by(fit, by, statistic, observed, made, ci, ax)
     values = np.unique(observed)
@@ -79,7 +80,7 @@ def drawn_outcomes(fit: Fitted, random_seed: int) -> np.ndarray:
     if s.tables.order is not None:  # from the order of the user's rows
         made = made[:, np.argsort(np.argsort(s.tables.order))]
     trials = s.family.trials(s.response.values)
-    return made if trials is None else made / trials
+    return made if trials is None else made / np.where(trials > 0, trials, np.nan)
 
 
 def _counts(fit: Fitted, observed: np.ndarray, made: np.ndarray, ci: float, ax: Any) -> Any:
@@ -108,6 +109,7 @@ def _by(
         raise ModelError(f"statistic= is one of {', '.join(STATISTICS)}, not {statistic!r}")
     function = STATISTICS[statistic]
     labels, place = _levels(fit, by)
+    place = place[np.isfinite(fit.specification.outcome)]
     seen = np.array([function(observed[place == k]) for k in range(len(labels))])
     model = np.stack([function(made[:, place == k], axis=1) for k in range(len(labels))], axis=1)
     low, high = quantiles(model, ci)

@@ -52,14 +52,14 @@ def survival(
     if not s.family.durations:
         those = names_where(lambda f: f.durations)
         raise ModelError(f"family {s.family.name} has no durations: survival curves are for {those}")
-    times = np.linspace(0.0, float(np.quantile(s.outcome, 0.99)), POINTS + 1)[1:]
+    times = np.linspace(0.0, float(np.nanquantile(s.outcome, 0.99)), POINTS + 1)[1:]
     eta, own = _draws(fit, random_seed)
     ax = axes(ax, (5.2, 3.6))
     if groups is None:
         curve = _curves(fit, eta, own, times, np.arange(s.groups)).mean(axis=1)
         _band(ax, times, curve, ci, BLUE, "-", f"model, {percent(ci)} interval")
         if _watched_from_the_start(s):
-            ax.step(*kaplan_meier(s.outcome, s.family.known(s.response).exact), where="post", color="black", lw=1.2,
+            ax.step(*kaplan_meier(*_watched(s)), where="post", color="black", lw=1.2,
                     label="observed (Kaplan-Meier)")  # fmt: skip
     else:
         places = _places(fit, groups)
@@ -72,6 +72,12 @@ def survival(
     ax.set_ylabel("probability of lasting longer")
     ax.legend(frameon=False, fontsize=8)
     return finish(ax)
+
+
+def _watched(s: Specification) -> tuple[np.ndarray, np.ndarray]:
+    """Times that were watched, and which of them ended in an event."""
+    there = np.isfinite(s.outcome)
+    return s.outcome[there], s.family.known(s.response).exact[there]
 
 
 def _watched_from_the_start(s: Specification) -> bool:

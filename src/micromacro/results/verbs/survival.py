@@ -154,7 +154,7 @@ def baseline(fit: Fitted, ci: float = 0.95) -> pd.DataFrame:
         raise EngineError(f"baseline() is for family {those}, not {name}: survival() gives the curves of a duration")
     starts, stops = intervals.begins, intervals.ends.copy()
     if np.isinf(stops[-1]):
-        stops[-1] = max(float(specification.outcome.max()), *stops[:-1][-1:])
+        stops[-1] = max(float(np.nanmax(specification.outcome)), *stops[:-1][-1:])
     length = stops - starts
     hazard = _baseline(posterior, lambda own: np.exp(own), len(length), ci)
     cumulative = _baseline(posterior, lambda own: np.cumsum(np.exp(own) * length), len(length), ci)
