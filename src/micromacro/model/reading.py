@@ -117,7 +117,7 @@ def _interval_ends(formula: Formula) -> tuple[str, str] | None:
     """Columns of the two ends of an interval outcome, where each is one that nothing else reads."""
     assert isinstance(formula.outcome, Call)
     lower, upper = (names_of(a) for a in formula.outcome.args)
-    others = {name for node in _group_nodes(formula)[1:] for name in names_of(node)}
+    others = set(columns_of_terms(formula))
     if len(lower) != 1 or len(upper) != 1 or lower == upper or {*lower, *upper} & others:
         return None
     return lower[0], upper[0]
@@ -128,7 +128,6 @@ def names_of(node: Node) -> tuple[str, ...]:
     return tuple(dict.fromkeys(n.name for n in names_in(node)))
 
 
-<<<<<<< HEAD
 def columns_of_terms(formula: Formula) -> tuple[str, ...]:
     """Columns of the groups that anything but the outcome reads."""
     nodes = [*(n for _, n in formula.fixed), *formula.offsets, *(f.term for f in formula.fixes)]
@@ -136,23 +135,6 @@ def columns_of_terms(formula: Formula) -> tuple[str, ...]:
     nodes += [n for u in formula.units for _, n in u.slopes]
     nodes += [n for i in formula.interactions for n in i.terms]
     nodes += formula.calls
-=======
-def _group_nodes(formula: Formula) -> list[Node]:
-    """What stands in a formula about groups, the outcome first."""
-    nodes = [
-        formula.outcome,
-        *(n for _, n in formula.fixed),
-        *formula.offsets,
-        *(f.term for f in formula.fixes),
-    ]
-    nodes += [u.unit for u in formula.units]
-    nodes += [n for u in formula.units for _, n in u.slopes]
-    return nodes + [n for i in formula.interactions for n in i.terms]
-
-
-def _group_columns(formula: Formula) -> tuple[str, ...]:
-    nodes = _group_nodes(formula)
->>>>>>> b9a31f6 (Groups without trials and durations of which nothing is known are taken; a missing end of an interval is open; cut points of cox count weights; no infinity in a product is unseen)
     used = [name for node in nodes for name in names_of(node)]
     used += [name for u in formula.units for name in effect_columns(u.effects, formula.text)]
     return tuple(dict.fromkeys(used))
