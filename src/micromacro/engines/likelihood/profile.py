@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from scipy.optimize import brentq
+from scipy.optimize import root_scalar
 
 from ..search import Bounds, climb
 from .maxima import starting_points
@@ -135,4 +135,4 @@ def _crossing(above: Callable[[float], float], inner: float, outer: float, at: f
         height = above(value)
         return max(height, 1e-300) if value in (inner, at) else max(height, -1e6)
 
-    return float(brentq(known, inner, outer, xtol=tolerance, rtol=1e-10))
+    return root_scalar(known, bracket=(inner, outer), method="brentq", xtol=tolerance, rtol=1e-10).root

@@ -44,7 +44,7 @@ class Fitter:
         parts = [Reference.fit(u, scale, self.folded, 1.3, self.prior_sd) for u, scale, _ in peaks]
         mass = np.array([height - part.log_constant() for part, (_, _, height) in zip(parts, peaks, strict=True)])
         share = self._shares(mass)
-        long = [self._reaching(parts[0], k) for k in np.flatnonzero(self.folded)]
+        long = [self._reaching(parts[0], k) for k in np.flatnonzero(self.folded).tolist()]
         return Mixture((*parts, self._wide(parts[0]), *long), np.append(share, np.zeros(len(long))))
 
     def _reaching(self, part: Reference, k: int) -> Reference:
@@ -89,7 +89,7 @@ class Fitter:
         middle = parts[int(np.argmax(share))]
         low, half, high = np.quantile(seen, [0.05, 0.5, 0.95], axis=0)
         skewed = ((high - half) > SKEW * (half - low))[self.folded]
-        long = [self._reaching(middle, k) for k in np.flatnonzero(self.folded)]
+        long = [self._reaching(middle, k) for k in np.flatnonzero(self.folded).tolist()]
         longs = np.where(skewed, LONG / max(int(skewed.sum()), 1), 0.0)
         rest = (1.0 - TAIL - longs.sum()) * mixed.share
         return Mixture((*parts, self._tail(mixed, seen, values), *long), np.concatenate([rest, [TAIL], longs]))
