@@ -110,10 +110,8 @@ def fit(
         formula, data, family=family, priors=priors, fixed=fixed, graphs=graphs, known=known, memberships=memberships,
         members=members, missing=missing, observation_weights=observation_weights,
     )  # fmt: skip
-    return Model(read_draft(asked)).fit(
-        engine=engine, draws=draws, tune=tune, chains=chains, random_seed=random_seed, progress=progress,
-        executor=executor,
-    )  # fmt: skip
+    settings = Settings(draws, tune, chains, random_seed, progress, executor)
+    return Model(read_draft(asked))._run(engine, settings, partial=True)
 
 
 def load(

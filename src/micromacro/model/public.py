@@ -169,7 +169,13 @@ class Model:
         return self._run(engine, Settings(draws, tune, chains, random_seed, progress, executor), partial=True)
 
     def _run(self, engine: str, settings: Settings, partial: bool) -> Fit:
-        """Fit the model; `partial` says whether draws of an interrupted run are a result."""
+        """Fit by an engine with some settings; :meth:`fit` is what users call.
+
+        Parameters
+        ----------
+        partial : bool
+            Whether the draws of an interrupted run are a result.
+        """
         engine = check_engine(engine)
         check_settings(settings)
         outcome = run_engine(engine, self._specified(engine_of(engine).priors), settings, partial)

@@ -29,7 +29,7 @@ from .signed import begin_at_signed_maxima
 
 def fit_ml(specification: Specification, settings: Settings) -> Outcome:
     """Maximum likelihood (penalised where priors were given)."""
-    return _fit(specification, settings, "ml", restricted=False)
+    return maximise(specification, settings, "ml", restricted=False)
 
 
 def fit_reml(specification: Specification, settings: Settings) -> Outcome:
@@ -39,10 +39,11 @@ def fit_reml(specification: Specification, settings: Settings) -> Outcome:
             f"reml is for Gaussian outcomes: for family {specification.family.name} use ml, or mcmc, which "
             "accounts for the uncertainty about the coefficients anyway"
         )
-    return _fit(specification, settings, "reml", restricted=True)
+    return maximise(specification, settings, "reml", restricted=True)
 
 
-def _fit(specification: Specification, settings: Settings, engine: str, restricted: bool) -> Outcome:
+def maximise(specification: Specification, settings: Settings, engine: str, restricted: bool) -> Outcome:
+    """The maximum of the (restricted) likelihood, with all that is reported of it."""
     began = time.perf_counter()
     problem = problem_of(specification, restricted)
     coordinates = problem.coordinates

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any
-
 import numpy as np
 
-from ...latent.marginal.base import Marginal
 from ...model.specification import Specification
 from ...notes import Note, caution, remark
 from ...parameters import Parameter
@@ -15,7 +11,7 @@ from ...priors import Prior
 from ..base import Optimum
 from ..coordinates import Ratios, Steps
 from ..health import RIDGE, idle, zero_sds
-from ..search import Objective, Peak
+from ..search import Peak
 
 
 def starting_points(coordinates: Ratios | Steps, point: np.ndarray) -> list[np.ndarray]:
@@ -72,34 +68,6 @@ def distinct(specification: Specification, coordinates: Ratios | Steps, peaks: l
         if not without or not any(same):
             out.append(k)
     return [peaks[k] for k in out]
-
-
-def penalised_objective(
-    marginal: Marginal, parameters: tuple[Parameter, ...], coordinates: Ratios | Steps, room: Any
-) -> Objective:
-    """Log marginal likelihood plus log prior densities (natural scale) as a function of the coordinates.
-
-    Parameters
-    ----------
-    parameters : tuple of Parameter
-        What the marginal is a function of: theta, and the coefficients where they are held.
-    """
-    priors = [(k, p.prior) for k, p in enumerate(parameters) if p.prior.proper]
-
-    def objective(u: np.ndarray) -> tuple[float, np.ndarray]:
-        point = coordinates.theta(u)
-        value, gradient = marginal.gradient(point, room)
-        for k, prior in priors:
-            density = prior.log_density(point[k])
-            if not math.isfinite(density):  # its slope may not exist there
-                return -math.inf, np.full(len(u), math.nan)
-            value += density
-            gradient[k] += prior.slope(point[k])
-        if not np.all(np.isfinite(gradient)):
-            return value, np.full(len(u), math.nan)
-        return value, gradient @ coordinates.jacobian(u)
-
-    return objective
 
 
 def remarks(specification: Specification, optimum: Optimum, restricted: bool) -> list[Note]:

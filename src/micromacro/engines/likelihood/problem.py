@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,10 +10,10 @@ import numpy as np
 
 from ...latent.marginal.base import Marginal
 from ...model.specification import Specification
+from ...parameters import Parameter
 from ..coordinates import Ratios, Steps
 from ..marginals import laplace_marginal, marginal_of
 from ..search import Objective
-from .maxima import penalised_objective
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +46,34 @@ def problem_of(specification: Specification, restricted: bool) -> Problem:
     return Problem(
         marginal, room, coordinates, start, penalised_objective(marginal, marginal.arguments, coordinates, room)
     )
+
+
+def penalised_objective(
+    marginal: Marginal, parameters: tuple[Parameter, ...], coordinates: Ratios | Steps, room: Any
+) -> Objective:
+    """Log marginal likelihood plus log prior densities (natural scale) as a function of the coordinates.
+
+    Parameters
+    ----------
+    parameters : tuple of Parameter
+        What the marginal is a function of: theta, and the coefficients where they are held.
+    """
+    priors = [(k, p.prior) for k, p in enumerate(parameters) if p.prior.proper]
+
+    def objective(u: np.ndarray) -> tuple[float, np.ndarray]:
+        point = coordinates.theta(u)
+        value, gradient = marginal.gradient(point, room)
+        for k, prior in priors:
+            density = prior.log_density(point[k])
+            if not math.isfinite(density):  # its slope may not exist there
+                return -math.inf, np.full(len(u), math.nan)
+            value += density
+            gradient[k] += prior.slope(point[k])
+        if not np.all(np.isfinite(gradient)):
+            return value, np.full(len(u), math.nan)
+        return value, gradient @ coordinates.jacobian(u)
+
+    return objective
 
 
 def ratios(specification: Specification) -> tuple[Ratios, np.ndarray]:
