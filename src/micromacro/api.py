@@ -293,9 +293,9 @@ def table(
     format : {"dataframe", "html", "latex", "markdown"}
         LaTeX needs the packages booktabs and multirow. HTML and LaTeX need the extra ``[tables]``, Markdown too.
     below : {"se", "interval", "none"}
-        What stands below an estimate: standard error (posterior standard deviation), interval, or nothing.
+        What is below an estimate: standard error (posterior standard deviation), interval, or nothing.
     ci : float
-        Level of the intervals; the note of the table says it.
+        Level of the intervals, which the note of the table states.
     digits : int
         Decimals.
     stars : bool
@@ -303,9 +303,9 @@ def table(
     labels : dict, optional
         What to call parameters.
     statistics : sequence of str, optional
-        Some of ``Groups`` (``Observations`` without members), ``Members``, ``Memberships``, ``Units``, ``Family``,
-        ``Engine``, ``Log-likelihood``, ``AIC``, ``BIC``, ``Draws``, ``Largest R-hat`` and ``ELPD`` (by leave-one-out,
-        which takes time); without it all but the last that a fit has.
+        The rows at the end: some of ``Groups`` (``Observations`` without members), ``Members``, ``Memberships``,
+        ``Units``, ``Family``, ``Engine``, ``Log-likelihood``, ``AIC``, ``BIC``, ``Draws``, ``Largest R-hat`` and
+        ``ELPD`` (by leave-one-out, which takes time); without it all but the last that a fit has.
     caption, label : str, optional
         Of a HTML or LaTeX table.
 
@@ -317,7 +317,7 @@ def table(
     Raises
     ------
     ModelError, EngineError
-        For what is no fit, and for unknown formats, labels and statistics.
+        For objects that are not fits, and for unknown formats, labels and statistics.
     """
     from .results.tables.sidebyside import Layout, named, table_of
 

@@ -1,4 +1,4 @@
-"""The demonstration: house values in Boston, with neighbours that weigh the same and with estimated weights.
+"""The demonstration: house values in Boston, with equal and with estimated weights of the neighbours.
 
 Two models that differ in their weights alone, each by maximum likelihood and by draws from the posterior.
 """

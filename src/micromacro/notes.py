@@ -1,4 +1,4 @@
-"""What is said of tables, models and fits besides numbers, as records that code can ask and people can read."""
+"""Notes on tables, models and fits, as records that code can query and people can read."""
 
 from __future__ import annotations
 

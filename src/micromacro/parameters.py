@@ -1,4 +1,4 @@
-"""Parameters: their names, their classes, their priors, and where each begins.
+"""Parameters: their names, classes, priors and starting values.
 
 A model has two sorts. *Coefficients* enter the linear predictor linearly and sit in the latent vector x; *hyper*
 parameters (weight parameters, standard deviations, the family's own) make up theta. A coefficient whose prior is

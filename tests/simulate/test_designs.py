@@ -1,4 +1,4 @@
-"""Designs with several sorts of members give back the truth that made their data."""
+"""Designs with several kinds of members give back the truth that made their data."""
 
 from __future__ import annotations
 

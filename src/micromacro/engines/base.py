@@ -1,4 +1,4 @@
-"""What every engine is given and gives back."""
+"""What every engine receives and returns."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ class Free:
     middle, spread : (q,) arrays
         Where the coordinate of a shape is zero, and its unit; 0 and 1 for what has a coordinate of its own kind.
     log : (q,) bool array
-        Positive parameters that are no sds of effects.
+        Positive parameters that are not sds of effects.
     """
 
     def __init__(self, every: tuple[Parameter, ...]):
@@ -260,7 +260,7 @@ class Steps(Free):
         self.sd = np.array([p.kind == "sd" for p in self.hypers] + [False] * len(center), dtype=bool)
         self.cor = correlations(self.hypers)
         self.folded = self.sd.copy()
-        # cuts as the first and the logarithms of their gaps; a fixed cut is no coordinate, but the next begins at it
+        # cuts as the first and the logarithms of their gaps; a fixed cut is not a coordinate: the next starts from it
         cuts = [k for k, p in enumerate(every) if p.kind == "cut"]
         self._rising = [(self.place(k), k) for k in cuts[1:] if not every[k].fixed]
         self.rising = np.array([j for j, _ in self._rising], dtype=np.int64)

@@ -1,4 +1,4 @@
-"""The marginal likelihood that an engine has maximised, which readers need once it is done."""
+"""The marginal likelihood that an engine has maximised, for readers of its outcome."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def maximised_marginal(outcome: Outcome) -> Marginal:
 
 
 def value_at_maximum(outcome: Outcome) -> float:
-    """That likelihood at the estimate, computed anew; -inf where it does not exist."""
+    """That likelihood at the estimate, computed again; -inf where it does not exist."""
     optimum, marginal = outcome.optimum, maximised_marginal(outcome)
     assert optimum is not None
     return marginal.value(marginal.point(optimum.theta, optimum.x), marginal.workspace())

@@ -247,7 +247,7 @@ def _judge_draws(outcome: Outcome, draws: np.ndarray, diagnostics: Diagnostics) 
     small = _near_zero(specification, draws)
     without = idle(specification, np.array([p in small for p in specification.system.hypers], dtype=bool))
     names = np.array(specification.names)
-    judged = ~np.isin(names, list(without))  # a correlation without information mixes badly: that is no trouble
+    judged = ~np.isin(names, list(without))  # a correlation without information mixes badly, which is not a problem
     bad = names[judged & (diagnostics.r_hat > R_HAT)]
     if len(bad):
         worst = float(np.nanmax(diagnostics.r_hat[judged]))

@@ -102,7 +102,7 @@ def find_peaks(objective: Objective, starts: list[np.ndarray], bounds: Bounds, a
                 if not known(again.u, again.value):
                     peaks.append(again)
     peaks.sort(key=lambda peak: -peak.value)
-    # a search that stalled is no maximum, unless nothing better was found
+    # a search that stalled is not a maximum, unless nothing better was found
     return [p for k, p in enumerate(peaks) if k == 0 or np.abs(p.gradient[p.free]).max(initial=0.0) < 1e-2]
 
 
@@ -128,7 +128,7 @@ def _other_humps(objective: Objective, peak: Peak, first: np.ndarray, bounds: Bo
 
 
 def climb(objective: Objective, start: np.ndarray, bounds: Bounds) -> tuple[np.ndarray, float]:
-    """Quasi-Newton searches (L-BFGS-B) uphill, on from every bound at zero that is no maximum."""
+    """Quasi-Newton searches (L-BFGS-B) uphill, continued from every bound at zero that is not a maximum."""
     u, value = _climb(objective, start, bounds)
     for _ in range(2 * len(u)):
         away = _away_from_zero(objective, u, value, bounds)

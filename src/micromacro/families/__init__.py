@@ -1,4 +1,4 @@
-"""Outcome families: what distribution the outcome has around the linear predictor.
+"""Outcome families: the distribution of the outcome given the linear predictor.
 
 Each is reached by its name (``family="weibull"``) or as an object with options, ``mm.families.bernoulli("probit")``.
 """

@@ -1,4 +1,4 @@
-"""What a family says of itself.
+"""What a family says about itself.
 
 Whoever holds a family calls it and never asks which one it is: everything that readers want to know of a distribution
 is an attribute or a method here, with a default where one is honest. A family of one's own is a subclass of
@@ -170,7 +170,7 @@ class Family:
         return Known(response.observed, response.observed)
 
     def trials(self, values: np.ndarray) -> np.ndarray | None:
-        """Trials (groups,) of which `simulate` counts successes; None where outcomes are no counts of successes."""
+        """Trials (groups,) of which `simulate` counts successes; None where outcomes are not counts of successes."""
         return None
 
     def with_trials(self, trials: np.ndarray) -> np.ndarray:
@@ -259,7 +259,7 @@ class Family:
         raise NotImplementedError(f"family {self.name} has no simulate()")
 
     def draw(self, eta: np.ndarray, own: np.ndarray, rng: np.random.Generator, values: np.ndarray) -> np.ndarray:
-        """Outcomes (groups,) drawn anew; durations given that they last until their entry."""
+        """Replicated outcomes (groups,); durations given that they last until their entry."""
         entry = self.entry(values)
         if entry is None or not entry.any():
             return self.simulate(eta, own, rng, values)
@@ -267,7 +267,7 @@ class Family:
         return np.maximum(made, np.nextafter(entry, np.inf))  # whatever rounding does
 
     def redraw(self, response: Response, eta: np.ndarray, own: np.ndarray, rng: np.random.Generator) -> Response:
-        """An outcome drawn anew and observed as this one was: the same trials, entry, censoring and weights."""
+        """A replicated outcome, observed as this one was: the same trials, entry, censoring and weights."""
         made = self.simulate(eta, own, rng, response.values)
         return self.again(response, "plain", made)
 

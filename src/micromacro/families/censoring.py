@@ -1,4 +1,4 @@
-"""Durations as they are observed: censored, seen from a later entry on, and drawn anew under the same censoring.
+"""Durations as they are observed: censored, observed from a later entry on, and replicated under the same censoring.
 
 Right-censored durations keep their censoring times; for a group with an event, whose censoring time was not seen, one
 is drawn from the Kaplan-Meier estimate of the censoring distribution beyond its event (the conditional bootstrap,

@@ -1,4 +1,4 @@
-"""Columns of coefficients that are linear combinations of others: refused, unless it is the starting values' doing."""
+"""Columns of coefficients that are linear combinations of others: refused, unless only at the starting values."""
 
 from __future__ import annotations
 

@@ -158,7 +158,7 @@ class LatentPosterior:
         self.likelihood.slopes(self.values, eta, theta[self.own], out)
         with np.errstate(all="ignore"):  # what is not finite is seen by whoever asked
             if self.weight is not None:
-                out[:, self.left_out] = 0.0  # whatever it is there, be it infinite
+                out[:, self.left_out] = 0.0  # whatever it is there, infinite perhaps
                 out *= self.weight
             return float(out[0].sum())
 

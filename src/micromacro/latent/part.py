@@ -1,7 +1,7 @@
-"""What a term says of itself: to the latent system, to engines and to whoever makes results of a fit.
+"""What a term says about itself: to the latent system, to engines and to the results.
 
 :class:`Part` lists the questions, :class:`Term` has the answers of a term that has nothing to say to them. A term is a
-frozen dataclass that inherits from ``Term``; whoever holds a part calls it and never asks of what class it is.
+frozen dataclass that inherits from ``Term``; whoever holds a part calls it and never asks which class it is.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Memberships out of matrices and graphs."""
+"""Memberships from matrices and graphs."""
 
 from __future__ import annotations
 

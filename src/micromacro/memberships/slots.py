@@ -1,4 +1,4 @@
-"""Memberships out of slots: columns side by side, lists in a cell, pairs."""
+"""Memberships from slots: columns side by side, lists in a cell, pairs."""
 
 from __future__ import annotations
 

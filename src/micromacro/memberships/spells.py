@@ -1,4 +1,4 @@
-"""Memberships out of rows that are not memberships yet: candidates for a slot, spells of time."""
+"""Memberships from rows that are not memberships yet: candidates for a slot, spells of time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model is made of before anything of it is built: the call's arguments, the formula read, the tables."""
+"""What a model is made from, before any of it is built: the arguments of the call, the formula, the tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where theta and x are: one object that everybody asks.
+"""Where the entries of theta and x are: one object that every reader asks.
 
 By number of a part as in :class:`~micromacro.latent.places.Places`, which the latent system shares; by the name of a
 term; and as the parameters of the tables, which are theta and the coefficients of x in another order and on the

@@ -101,7 +101,7 @@ class Specification:
         return None if entry is None or not entry.any() else entry
 
     def outcomes(self, eta: np.ndarray, own: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Outcomes (groups,) of these groups drawn anew; durations given that they last until their entry."""
+        """Replicated outcomes (groups,) of these groups; durations given that they last until their entry."""
         return self.family.draw(eta, own, rng, self.response.values)
 
     @property
@@ -226,7 +226,7 @@ def specify(reading: Reading, tables: Tables, family: Family, book: PriorBook, f
 
 
 def _check_names(specification: Specification) -> None:
-    """Every parameter has a name of its own; a column may not be called as what is no coefficient of it."""
+    """Every parameter has its own name; no column may have the name of a parameter that is not its coefficient."""
     seen: dict[str, Parameter] = {}
     for p in specification.parameters:
         if p.name in seen:

@@ -1,1 +1,1 @@
-"""Pure mathematics on arrays: sparse Cholesky kernels and transforms. Knows nothing of models."""
+"""Pure mathematics on arrays: sparse Cholesky kernels and transforms. It does not know about models."""

@@ -1,4 +1,4 @@
-"""What fits into memory, told before it is asked for."""
+"""What fits into memory, checked before it is allocated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-r"""Special functions as scalar kernels: what Numba's mathematics lacks.
+r"""Special functions as scalar kernels that Numba does not provide.
 
 Sources: Abramowitz and Stegun (1964), 6.1.41 (log gamma), 6.3.18 and 6.4.12 (digamma, trigamma), 26.2.12 (the normal
 tail).

@@ -1,4 +1,4 @@
-"""What stands behind a fit: parameters, effects, weights and anything made of them, each with its uncertainty.
+"""What is behind a fit: parameters, effects, weights and functions of them, each with its uncertainty.
 
 A posterior is sampled (:mod:`.sampled`: draws) or a maximum with its curvature (:mod:`.maximum`). Whoever holds one
 calls it and never asks which it is; what only one of them can give is asked for by :meth:`Posterior.drawn` and

@@ -172,7 +172,7 @@ class FoldedT:
 
     @classmethod
     def make(cls, center: np.ndarray, scale: np.ndarray, specification: Specification) -> FoldedT:
-        """From centre and scale matrix, mended where it is not definite."""
+        """From centre and scale matrix, which is corrected if it is not definite."""
         values, vectors = np.linalg.eigh(0.5 * (scale + scale.T))
         values = np.maximum(values, 1e-10 * max(values.max(initial=0.0), 1e-10))
         root = np.linalg.cholesky((vectors * values) @ vectors.T) if len(center) else np.zeros((0, 0))

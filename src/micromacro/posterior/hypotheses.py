@@ -1,4 +1,4 @@
-r"""What a statement means beside the priors and the ends of what a parameter can be.
+r"""What a statement implies, given the priors and the ranges of the parameters.
 
 For an equality g = 0 the evidence ratio is the Savage-Dickey density ratio (Dickey 1971; Wagenmakers, Lodewyckx,
 Kuriyal and Grasman 2010), the posterior density of g at 0 over its prior density there; above 1 it favours the

@@ -1,4 +1,4 @@
-r"""Draws from the normal approximation around a maximum, for what has no simple standard error (ranks, say).
+r"""Draws from the normal approximation around a maximum, for quantities without a simple standard error (ranks, say).
 
 With V the covariance of theta (and of coefficients that are arguments of the likelihood) and H the factorised Hessian
 in x,

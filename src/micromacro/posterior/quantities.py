@@ -1,4 +1,4 @@
-r"""What can be said of an outcome at a linear predictor: its mean, its median, the probability of its categories."""
+r"""Quantities of an outcome given the linear predictor: its mean, its median, the probabilities of its categories."""
 
 from __future__ import annotations
 

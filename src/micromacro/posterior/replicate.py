@@ -26,7 +26,7 @@ def simulated(posterior: Maximum, rng: np.random.Generator) -> Response:
     system, family = specification.system, specification.family
     x = optimum.x.copy()
     x[: system.kept] = latent_draws(specification, optimum.theta, rng)
-    if system.expansion is not None:  # the steps of a baseline are no population
+    if system.expansion is not None:  # the steps of a baseline are not a population
         steps = system.places.effects(len(system.parts) - 1)
         x[steps] = optimum.x[steps]
     eta = Predictor(place(specification, None), system).eta(optimum.theta, x)

@@ -1,4 +1,4 @@
-"""Scales on which intervals are made: plain, log, logit, share (a logit that has nothing to say at 0 and 1)."""
+"""Scales on which intervals are made: plain, log, logit, share (a logit that is left out at 0 and 1)."""
 
 from __future__ import annotations
 

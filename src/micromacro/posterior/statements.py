@@ -40,7 +40,7 @@ class Statement:
 
 
 def read_statement(text: str, names: Sequence[str]) -> Statement:
-    """Read ``"a - b > 0"``, ``"a = b"`` and the like; the names of parameters may hold dots, brackets and operators."""
+    """Read ``"a - b > 0"``, ``"a = b"`` and similar; the names of parameters may hold dots, brackets and operators."""
     if not isinstance(text, str):
         raise FormulaError(f"a hypothesis is text such as 'a > 0', not {text!r}")
     reader = _Reader(text, names)

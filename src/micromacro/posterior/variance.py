@@ -1,4 +1,4 @@
-r"""Variance components: what part of the outcome's variance each level brings.
+r"""Variance components: the part of the outcome's variance that each level contributes.
 
 Effects reach group i through its row a of A, so their share of its variance is :math:`a'D^{-1}a`: for independent
 effects of members :math:`sd_u^2 \sum_j w_{ij}^2` (a member listed twice adds its weights first), for those of a unit

@@ -79,7 +79,7 @@ class Fit(Fitted):
 
     @property
     def notes(self) -> list[Note]:
-        """Remarks of the tables, the model and the engine: what was dropped, what lies on a boundary, and the like."""
+        """Remarks of the tables, the model and the engine: what was dropped, what lies on a boundary, and so on."""
         return [*self.specification.notes, *self._outcome.notes]
 
     @property
@@ -243,7 +243,7 @@ class Fit(Fitted):
         Parameters
         ----------
         block : str, optional
-            Which member block; all of them without it (indexed by block if there are several).
+            Which member block; all of them by default (indexed by block if there are several).
         ci : float
         data, memberships, members : tables, optional
             Other groups, as :meth:`predict` takes them; ``normalize = total`` keeps the constant of the fit.
@@ -264,7 +264,7 @@ class Fit(Fitted):
         Parameters
         ----------
         name : str, optional
-            A member block or unit term; all of them without it (indexed by block if there are several).
+            A member block or unit term; all of them by default (indexed by block if there are several).
         ci : float
 
         Returns
@@ -333,7 +333,7 @@ class Fit(Fitted):
             For arguments that :func:`micromacro.fit` does not have, and as :func:`micromacro.fit`.
         """
         if self._model is None:
-            raise EngineError("this fit was loaded without its data: fit the model anew with mm.fit")
+            raise EngineError("this fit was loaded without its data: fit the model again with mm.fit")
         return self._model._refit(self._outcome.settings, self.engine, changes)
 
     def extend(self, draws: int, *, progress: bool = True, executor: Executor | None = None) -> Fit:
@@ -384,7 +384,7 @@ class Fit(Fitted):
         effects : bool
             Effects of members and units, in posterior and prior.
         log_likelihood, posterior_predictive : bool
-            Log-likelihood of each group (times its observation weight) and outcomes drawn anew, at every draw.
+            Log-likelihood of each group (times its observation weight) and replicated outcomes, at every draw.
         prior : bool, optional
             Draws from the prior, and outcomes made from them; by default where all priors are proper.
         prior_draws : int

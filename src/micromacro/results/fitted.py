@@ -1,4 +1,4 @@
-"""What a verb, a table, a picture or a file may ask of a fit: the protocol :class:`Fitted`.
+"""What a verb, a table, a plot or a file may ask of a fit: the protocol :class:`Fitted`.
 
 The class ``Fit`` binds the verbs as its methods; the verbs know this protocol and never that class.
 """
@@ -106,7 +106,7 @@ class Fitted(Protocol):
         ...
 
     def variance_components(self, /, ci: float = 0.95) -> pd.DataFrame:
-        """What each level brings to the variance."""
+        """What each level contributes to the variance."""
         ...
 
     def predict(

@@ -1,4 +1,4 @@
-"""What two fits must share before anything of them is compared: the same rows, that is the same outcomes.
+"""What two fits must share before they are compared: the same rows, that is, the same outcomes.
 
 Groups have ids; where every row is an observation, its place (or the label that a pandas index gives it) says which it
 is. The model keeps them in an order of its own, which depends on the columns that it uses; nothing here does.

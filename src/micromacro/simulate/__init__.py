@@ -1,4 +1,4 @@
-"""Simulated data with known truth: coalitions, designs with several sorts of members, outcomes from any model."""
+"""Simulated data with known truth: coalitions, designs with several kinds of members, outcomes from any model."""
 
 from __future__ import annotations
 

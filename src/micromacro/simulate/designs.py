@@ -1,4 +1,4 @@
-"""Designs with several sorts of members, simulated with known truth: opposition, friends, roles."""
+"""Designs with several kinds of members, simulated with known truth: opposition, friends, roles."""
 
 from __future__ import annotations
 

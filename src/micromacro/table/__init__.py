@@ -1,4 +1,4 @@
-"""Tables: columns out of any data frame, levels of ids, and memberships in one canonical order.
+"""Tables: columns from any data frame, levels of ids, and memberships in one canonical order.
 
 :mod:`~micromacro.table.columns` reads, :mod:`~micromacro.table.levels` numbers ids,
 :mod:`~micromacro.table.shapes` tells the long from the relational shape,

@@ -1,4 +1,4 @@
-"""One column out of any data frame, array or list, converted into NumPy once."""
+"""One column from any data frame, array or list, converted into NumPy once."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def _series(name: str, series: Any, table: str) -> Column:
 def _array(name: str, values: Any, table: str) -> Column:
     if isinstance(values, np.ma.MaskedArray):
         return _from_objects(name, values.tolist(), table)
-    if hasattr(values, "categories"):  # pandas' Categorical and CategoricalIndex are no series
+    if hasattr(values, "categories"):  # pandas' Categorical and CategoricalIndex are not a Series
         import pandas as pd
 
         values = pd.Series(values)
@@ -215,7 +215,7 @@ def _is_ordered(series: Any) -> bool:
 
 
 def _category_order(series: Any) -> Sequence[Any]:
-    """Categories in the order that the user gave them, or nothing where the frame's order is no one's choice.
+    """Categories in the order that the user gave them, or nothing where nobody chose the order.
 
     polars numbers a Categorical, and pyarrow a plain dictionary, by first appearance: row order would show.
     """

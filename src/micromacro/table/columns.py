@@ -1,4 +1,4 @@
-"""Columns out of any data frame, through narwhals; a table is a few of them with a name for messages.
+"""Columns from any data frame, through narwhals; a table is a few of them with a name for messages.
 
 Every value is converted once, here, into NumPy; above this module nobody knows which library it came from.
 """

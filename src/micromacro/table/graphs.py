@@ -1,4 +1,4 @@
-"""Graphs of members or units, out of whatever users hold them in: networkx, libpysal, sparse matrices, edge tables.
+"""Graphs of members or units, from any form that users have: networkx, libpysal, sparse matrices, edge tables.
 
 A graph is undirected; it is read once, into sorted ids and a list of edges, and nothing above this module knows where
 it came from. No package of graphs is imported: objects are known by what they offer.

@@ -1,4 +1,4 @@
-"""Missing and infinite values: found in every column that is looked at, and never dropped in silence."""
+"""Missing and infinite values: found in every column that is used, and never dropped silently."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ def _group_codes(column: Column, table: str) -> tuple[np.ndarray, Levels]:
 
 
 def _filled(member: Column, table: str) -> tuple[np.ndarray, Column]:
-    """Rows whose slot holds a member, and the members in them; an empty slot is no membership."""
+    """Rows whose slot holds a member, and the members in them; an empty slot is not a membership."""
     refuse_infinite(member, table, np.arange(len(member.values)))
     if not member.missing.any():
         return np.arange(len(member.values)), member

@@ -1,4 +1,4 @@
-"""Wilkinson terms to numeric columns, through formulaic; plain numeric columns take a short cut.
+"""Wilkinson terms to numeric columns, through formulaic; plain numeric columns do not need it.
 
 The short cut gives what formulaic gives (a test holds the two together) without importing it. Terms are expanded and
 counted by ourselves; formulaic gets single products of factors, printed by :mod:`.factors` after every function and

@@ -1,4 +1,4 @@
-"""Factors of covariate terms as formulaic sees them: every column and every text has a name that we made up.
+"""Factors of covariate terms as formulaic sees them: every column and every text has a generated name.
 
 What formulaic evaluates is printed here from our own syntax tree: names of the whitelist, names that we made up,
 numbers as floats, signs. Whatever a column is called, it cannot turn into another column, a keyword or code.

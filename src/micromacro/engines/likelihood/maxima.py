@@ -1,4 +1,4 @@
-"""What the likelihood engines share: where searches begin, and what is to be said of where they end."""
+"""What the likelihood engines share: where searches start, and notes on where they end."""
 
 from __future__ import annotations
 

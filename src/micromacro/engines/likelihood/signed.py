@@ -24,7 +24,7 @@ from ..search import Bounds, Objective, climb, difference_hessian
 from .problem import problem_of
 
 NEAR = 0.1  # diagonal entries of the root below which the second derivatives are looked at
-RISES = 1e-3  # curvature above which a stationary point is no maximum
+RISES = 1e-3  # curvature above which a stationary point is not a maximum
 
 
 def begin_at_signed_maxima(

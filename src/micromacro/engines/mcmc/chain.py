@@ -238,7 +238,7 @@ def _refits(tune: int) -> set[int]:
 
 
 def peak_scale(peak: Peak) -> np.ndarray:
-    """Scale matrix at a peak: minus the inverse Hessian, with prior variances where that is no use."""
+    """Scale matrix at a peak: minus the inverse Hessian, with prior variances where that is not usable."""
     covariance = peak.covariance()
     fixed = ~peak.free
     if not np.all(np.isfinite(covariance)):

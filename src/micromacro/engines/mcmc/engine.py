@@ -76,7 +76,7 @@ def extend(outcome: Outcome, draws: int, progress: bool, executor: Executor | No
     old = outcome.draws
     if old is None or outcome.engine != "mcmc":
         raise EngineError(
-            f'extend() goes on with chains of mcmc, and this fit is by engine="{outcome.engine}": fit anew'
+            f'extend() goes on with chains of mcmc, and this fit is by engine="{outcome.engine}": fit the model again'
         )
     if not old.state:
         raise EngineError(

@@ -54,7 +54,7 @@ class Reference:
     ) -> Reference:
         """A t with centre and scale matrix.
 
-        A scale that is not definite, or wider than twice the prior, is mended along its axes (in prior sds).
+        A scale that is not definite, or wider than twice the prior, is corrected along its axes (in prior sds).
         """
         sd = np.broadcast_to(np.asarray(prior_sd, dtype=float), (len(center),))
         scale = 0.5 * (scale + scale.T) / np.outer(sd, sd)

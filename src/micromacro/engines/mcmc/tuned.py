@@ -15,7 +15,7 @@ REACH = 4.0  # how many times as far as the posterior's sd they reach
 SKEW = 1.3  # ratio of the upper to the lower half of a 90% interval above which a coordinate has such a part
 LEAST = 0.1  # share of a maximum at least, so that a chain that has not seen it can get there
 HEAVY = 4.0  # degrees of freedom of the tails
-BELOW = 8.0  # log mass below the highest at which a maximum is no place to propose from
+BELOW = 8.0  # log mass below the highest at which a maximum is not used for proposals
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +48,7 @@ class Fitter:
         return Mixture((*parts, self._wide(parts[0]), *long), np.append(share, np.zeros(len(long))))
 
     def _reaching(self, part: Reference, k: int) -> Reference:
-        """The t stretched along a coordinate, with what goes along with it."""
+        """The t stretched along a coordinate, and along what is correlated with it."""
         covariance = part.root @ part.root.T
         along = covariance[:, k] / np.sqrt(covariance[k, k])
         made = Reference.fit(

@@ -1,4 +1,4 @@
-"""Effects in the joint density of :mod:`.joint_jax`: what each kind brings to a membership, and its prior.
+"""Effects in the joint density of :mod:`.joint_jax`: what each kind contributes to a membership, and its prior.
 
 Written apart from :mod:`micromacro.effects`, from the distribution of the effects as users know it, so that the two
 can be held against each other. A kind is a function of (effects, theta, latent entries) and a row of :data:`EFFECTS`;

@@ -1,4 +1,4 @@
-"""Terms in the joint density: what each kind of part brings to the linear predictor.
+"""Terms in the joint density: what each kind of part contributes to the linear predictor.
 
 Written from the parts' data, apart from their kernels. A kind of term is a function of (part, theta, coefficients,
 reach) and a row of :data:`TERMS`: theta is what the part's methods take, reach the effect of each of its memberships

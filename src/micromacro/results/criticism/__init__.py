@@ -1,1 +1,1 @@
-"""Criticism of a fit: leave-one-out, cross-validation, predictive checks, sensitivity to the priors."""
+"""Checking a fit: leave-one-out, cross-validation, predictive checks, sensitivity to the priors."""

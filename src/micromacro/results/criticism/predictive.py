@@ -1,4 +1,4 @@
-"""Posterior predictive checks: a statistic of the outcomes against the same of outcomes replicated from the fit."""
+"""Posterior predictive checks: a statistic of the outcomes against that of outcomes replicated from the fit."""
 
 from __future__ import annotations
 

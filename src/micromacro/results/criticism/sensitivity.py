@@ -1,4 +1,4 @@
-r"""How much of the posterior is the prior's: contraction, and sensitivity to scaling the prior or the likelihood.
+r"""How much the posterior depends on the prior: contraction, and sensitivity to scaling the prior or the likelihood.
 
 *Contraction* is :math:`1 - (sd_{post}/sd_{prior})^2`, in the coordinate in which the prior is standard normal. *Power
 scaling* raises the prior or the likelihood to a power near one by importance weights and measures how far each

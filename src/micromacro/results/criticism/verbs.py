@@ -66,7 +66,7 @@ def kfold(
     k : int or None
         Number of folds; None leaves out one at a time.
     by : str
-        ``"group"``, a member block or a unit term: what is dealt to the folds. A member takes all its groups with
+        ``"group"``, a member block or a unit term: what is assigned to the folds. A member takes all its groups with
         it; a group that is left out with several of its members in turn has the mean of its values.
     random_seed : int, optional
         Of the folds and the refits.
@@ -127,7 +127,7 @@ def ppc(
 
 
 def contraction(fit: Fitted) -> pd.DataFrame:
-    """How far the data have narrowed each prior: 1 - (posterior sd / prior sd)^2; 0 means not at all.
+    """How much the data have narrowed each prior: 1 - (posterior sd / prior sd)^2; 0 means not at all.
 
     Returns
     -------
@@ -139,7 +139,7 @@ def contraction(fit: Fitted) -> pd.DataFrame:
 
 
 def sensitivity(fit: Fitted, of: str | None = None, *, draws: int | None = None) -> pd.DataFrame:
-    """Power-scaling sensitivity: how far each posterior moves if prior or likelihood weigh a little more or less.
+    """Power-scaling sensitivity: how each posterior moves if the prior or the likelihood counts a little more or less.
 
     Parameters
     ----------
@@ -181,6 +181,6 @@ def log_evidence(
     Raises
     ------
     EngineError
-        Under flat priors, which leave it without a constant; vague ones, which decide it, are warned of.
+        Under flat priors, for which it does not exist; vague priors, which dominate it, give a warning.
     """
     return evidence.log_evidence(fit.posterior, method, draws, random_seed)

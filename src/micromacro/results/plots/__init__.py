@@ -1,4 +1,4 @@
-"""Pictures of a fit: matplotlib (extra ``[plots]``). Each takes ``ax=`` and returns the Axes."""
+"""Plots of a fit: matplotlib (extra ``[plots]``). Each takes ``ax=`` and returns the Axes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Plots", "plot_comparison"]
 
 
 class Plots:
-    """The pictures of one fit, a method for each; all take ``ax=`` and return the matplotlib Axes."""
+    """The plots of one fit, one method each; all take ``ax=`` and return the matplotlib Axes."""
 
     def __init__(self, fit: Fitted):
         self._fit = fit

@@ -19,7 +19,7 @@ def coefficients(fit: Fitted, *, names: str | Sequence[str] | None = None, ci: f
     Parameters
     ----------
     names : str or list of str, optional
-        Which parameters, from top to bottom.
+        Parameters, from top to bottom.
     ci : float
         Level of the thin line; the thick one covers half.
     ax : matplotlib Axes, optional

@@ -30,7 +30,7 @@ def effects(fit: Fitted, name: str | None = None, *, most: int = 60, ci: float =
     name : str, optional
         Member block or unit term; the first one with effects without it.
     most : int
-        With more effects than this, the lowest and highest halves of `most` are drawn.
+        With more effects than this, only the lowest and highest ones are plotted, half of `most` each.
     ci : float
     ax : matplotlib Axes, optional
 

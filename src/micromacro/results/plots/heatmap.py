@@ -27,7 +27,7 @@ def heatmap(
         Member block; the first one with weight covariates without it.
     most : int
     numbers : bool
-        Whether the weights stand in the cells, where there is room (20 members at most).
+        Whether to write the weights into the cells, if there is room (20 members at most).
     ax : matplotlib Axes, optional
 
     Returns

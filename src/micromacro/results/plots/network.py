@@ -1,4 +1,4 @@
-"""Who acts with whom, and what they bring."""
+"""Which members share groups, and their effects."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from .weights import find_block
 def network(
     fit: Fitted, block: str | None = None, *, most: int = 60, labels: bool = True, seed: int = 0, ax: Any = None
 ) -> Any:
-    """Members as dots as large as their effects, joined where they share groups (extra ``[spatial]``).
+    """Members as dots, sized by their effects and joined if they share groups (extra ``[spatial]``).
 
-    Blue dots have positive effects, orange ones (with a dashed edge) negative ones; the area is in proportion to the
-    effect, and lines are the wider the more groups two members share.
+    Blue dots have positive effects, orange ones (with a dashed edge) negative ones; the area is proportional to
+    the effect, and a line is wider the more groups two members share.
 
     Parameters
     ----------
     block : str, optional
         Member block; the first one with effects without it.
     most : int
-        Only so many members, those in the most groups.
+        At most this many members, those in the most groups.
     labels : bool
-        Whether ids stand beside the dots.
+        Whether to write ids beside the dots.
     seed : int
         Of the layout.
     ax : matplotlib Axes, optional

@@ -1,4 +1,4 @@
-"""Outcomes that the model makes, beside those that were observed."""
+"""Replicated outcomes beside the observed ones."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def predictive(
     fit: Fitted, by: str | None = None, *, statistic: str = "mean", draws: int = 50, ci: float = 0.95,
     random_seed: int = 0, ax: Any = None,
 ) -> Any:  # fmt: skip
-    """Observed outcomes beside outcomes drawn from the fitted model (a posterior predictive check).
+    """Observed outcomes beside outcomes replicated from the fit (a posterior predictive check).
 
-    Continuous outcomes: the density of the observed ones and of some drawn data sets. Outcomes of few whole numbers:
-    how often each occurs, with an interval from the model. With `by`: a statistic within each level of a column, which
-    shows where the model misses what the overall distribution hides.
+    Continuous outcomes: the density of the observed ones and of some replicated data sets. Outcomes of few whole
+    numbers: how often each occurs, with an interval from the model. With `by`: a statistic within each level of a
+    column, which shows misfit that the overall distribution hides.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def predictive(
     statistic : {"mean", "sd", "median"}
         With `by`.
     draws : int
-        How many drawn data sets a picture of densities shows.
+        How many replicated data sets a plot of densities shows.
     ci : float
         Level of the intervals.
     random_seed : int

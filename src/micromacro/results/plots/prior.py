@@ -14,7 +14,7 @@ from .style import BLUE, ORANGE, density, finish, panels
 
 
 def prior(fit: Fitted, names: str | Sequence[str] | None = None, *, ax: Any = None) -> Any:
-    """Prior and posterior densities of parameters: where they are alike, the data said little.
+    """Prior and posterior densities of parameters: if they are similar, the data said little.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The table of pictures: a new one is a file beside this one and a row here."""
+"""The table of plots: a new one is a file beside this one and a row here."""
 
 from __future__ import annotations
 

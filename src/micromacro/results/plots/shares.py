@@ -1,4 +1,4 @@
-"""What each level brings to the variance."""
+"""What each level contributes to the variance."""
 
 from __future__ import annotations
 

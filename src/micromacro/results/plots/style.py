@@ -1,4 +1,4 @@
-"""The one style of all pictures: colours, Axes, what is done to each before it is returned."""
+"""The common style of all plots: colours, Axes, and the finishing touches."""
 
 from __future__ import annotations
 

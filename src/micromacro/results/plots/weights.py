@@ -1,4 +1,4 @@
-"""Weights of the memberships against their covariates, with the weight function and its band."""
+"""Weights of the memberships against their covariates, with the weight function and its interval."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a report and an explanation say of a model in words."""
+"""What a report and an explanation say about a model in words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keeping a fit: netCDF or zarr, read back as the fit that it was. Never pickle.
+"""Saving a fit: netCDF or zarr, read back as the same fit. Never pickle.
 
 A file holds a description (formula, family, priors, engine, settings, versions), what the engine returned, the tables
 that the formula reads, and densities at some of the draws. Loading compares every value with its digest, makes the

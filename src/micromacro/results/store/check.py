@@ -23,7 +23,7 @@ def check_to_plain(outcome: Outcome, with_effects: bool) -> dict[str, Any]:
     Parameters
     ----------
     with_effects : bool
-        Whether the effects at these draws go along, because the draws are kept without theirs.
+        Whether the effects at these draws are stored too, because the draws are kept without theirs.
     """
     if outcome.draws is None:
         return {"values": _at_optimum(outcome)}

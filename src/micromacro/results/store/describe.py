@@ -44,7 +44,7 @@ def description_of(outcome: Outcome) -> dict[str, Any]:
 
 
 def in_words(s: Specification) -> dict[str, Any]:
-    """For whoever reads the file: weights, normalisation, and every parameter with its prior, as text."""
+    """For readers of the file: weights, normalisation, and every parameter with its prior, as text."""
     return {
         "outcome": s.outcome_name,
         "link": s.family.link,

@@ -32,7 +32,7 @@ class Keep:
     dtype : str
         ``float64`` or ``float32``, of the effects.
     data : bool
-        Whether the tables go along.
+        Whether to store the tables.
     named : bool
         Whether effects are also there under their names, for other programs.
     """

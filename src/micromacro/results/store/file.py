@@ -1,4 +1,4 @@
-"""Datasets in and out of a file: netCDF, or zarr; whole or not at all, and unchanged."""
+"""Datasets to and from a file: netCDF or zarr; complete or not at all, and unchanged."""
 
 from __future__ import annotations
 

@@ -165,7 +165,7 @@ class SavedResults:
         return self._several("weights", block, "weights", ["block"])
 
     def variance_components(self, ci: float = LEVEL) -> pd.DataFrame:
-        """What each level brings to the variance, with 95% intervals.
+        """What each level contributes to the variance, with 95% intervals.
 
         Parameters
         ----------

@@ -148,7 +148,7 @@ def _prior(s: Specification, simulated: Any, effects: bool) -> Groups:
 
 
 def _of_outcomes(posterior: Sampled, wanted: Wanted, rng: np.random.Generator) -> Groups:
-    """Log-likelihood of every group and outcomes drawn anew, at every draw."""
+    """Log-likelihood of every group and replicated outcomes, at every draw."""
     import xarray as xr
 
     s, draws = posterior.specification, posterior.made
@@ -165,7 +165,7 @@ def _of_outcomes(posterior: Sampled, wanted: Wanted, rng: np.random.Generator) -
 
 
 def _again(s: Specification, draws: Draws, rng: np.random.Generator) -> np.ndarray:
-    """Outcomes (chain, draw, group) drawn anew."""
+    """Replicated outcomes (chain, draw, group)."""
     room = s.system.workspace(gradient=False)
     out = np.empty((*draws.log_posterior.shape, s.groups))
     for at in np.ndindex(*draws.log_posterior.shape):

@@ -1,1 +1,1 @@
-"""What a fit can be asked: one file per group of verbs."""
+"""The methods of a fit: one file per group of verbs."""

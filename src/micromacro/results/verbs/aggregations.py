@@ -1,6 +1,6 @@
-r"""How do members combine? Rival micro-macro links of one member block, fitted and set against each other.
+r"""How do members combine? Rival micro-macro links of one member block, fitted and compared.
 
-Each link is the same model with one block written anew. Links are judged by leave-one-out with effects and
+Each link is the same model with one block rewritten. Links are judged by leave-one-out with effects and
 coefficients integrated out. A difference counts where it is larger than :data:`CLEAR` and than twice its error (small
 differences and those of the size of their error are not to be relied on: Sivula, Magnusson, Matamoros and Vehtari
 2020). A link that contains another, as ``power`` contains the mean, can never be much worse than it; where it is better

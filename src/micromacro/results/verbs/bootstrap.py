@@ -75,7 +75,7 @@ class Bootstrap:
 def bootstrap(
     fit: Fitted, n: int = 200, *, random_seed: int | None = None, executor: Executor | None = None
 ) -> Bootstrap:  # fmt: skip
-    """Parametric bootstrap (ml, reml): data simulated at the maximum, effects drawn anew, fitted again.
+    """Parametric bootstrap (ml, reml): data simulated at the maximum with new effects, and refitted.
 
     Durations are censored as those of the fit were: a censored group keeps its censoring time, a group with an event
     gets one drawn from the Kaplan-Meier estimate of the censoring distribution beyond its event, entry times stay what

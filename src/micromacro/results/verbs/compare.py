@@ -1,4 +1,4 @@
-r"""Fits of the same data set against each other: out-of-sample density, information criteria, evidence.
+r"""Fits to the same data, compared: out-of-sample density, information criteria, evidence.
 
 The error of a difference is that of its pointwise parts, :math:`\sqrt{N\,\mathrm{var}_i(\Delta_i)}`: two models that
 fail at the same groups differ less than their single errors suggest. Stacking weights maximise the leave-one-out
@@ -249,7 +249,7 @@ def _check_likelihoods(fits: dict[str, Fitted], ic: str) -> None:
 
 
 def _test(larger: Fitted, smaller: Fitted) -> Any:
-    """The test where the models are nested, else None; what the test itself doubts is no test here."""
+    """The test where the models are nested, else None; a test with a caution is not shown here."""
     try:
         test = likelihood_ratio(larger.posterior, smaller.posterior)
     except MicromacroError:

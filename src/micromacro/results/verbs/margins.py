@@ -132,17 +132,17 @@ def comparisons(
     ci: float = 0.95,
     random_seed: int | None = None,
 ) -> pd.DataFrame:
-    """What changes in the outcome when a variable changes, or when a member leaves.
+    """How the outcome changes when a variable changes, or when a member leaves.
 
     Parameters
     ----------
     variables : str, list or dict, optional
         Columns of groups or of memberships (all covariates without it; none of them where `without` is given), each
-        perhaps with what is compared: a number to add (1 by default), ``"sd"`` to add a standard deviation (over the
-        rows of the fit), ``"iqr"``, ``"minmax"``, a pair (low, high); for text and categories (numbers in ``C()``, too)
-        ``"reference"`` (the default: each against the first), ``"sequential"``, ``"pairwise"`` or a pair; for units one
-        of these, which must be given. Columns of 0 and 1 go from 0 to 1. A column changes in covariates and weights
-        alike.
+        optionally with the values to compare: a number to add (1 by default), ``"sd"`` to add a standard deviation
+        (over the rows of the fit), ``"iqr"``, ``"minmax"``, a pair (low, high); for text and categories (numbers in
+        ``C()``, too) ``"reference"`` (the default: each against the first), ``"sequential"``, ``"pairwise"`` or a pair;
+        for units one of these, which must be given. Columns of 0 and 1 go from 0 to 1. A column changes in covariates
+        and weights alike.
     contrast : str
         Of the two averages: ``difference``, ``ratio``, ``log_ratio``, ``odds_ratio``, ``log_odds_ratio``; for durations
         also ``hazard_ratio`` and ``time_ratio``, which are of average linear predictors (geometric means over groups).
@@ -202,9 +202,9 @@ def slopes(
     ci: float = 0.95,
     random_seed: int | None = None,
 ) -> pd.DataFrame:
-    """Derivatives of the outcome in numeric covariates, averaged over groups.
+    """Derivatives of the outcome with respect to numeric covariates, averaged over groups.
 
-    A member covariate moves in all memberships (or in those of `where`) at once; what it does to the weights counts.
+    A member covariate changes in all memberships (or in those of `where`) at once, including its effect on the weights.
     By central differences of 1e-4 standard deviations, by one-sided ones at the ends of what a spline has seen.
 
     Parameters
@@ -212,7 +212,7 @@ def slopes(
     variables : str or list of str, optional
         All numeric covariates without it, but those in ``C()``, which have none.
     data, memberships, members, kind, at, by, where, effects, new_effects, ci, random_seed
-        As in :meth:`predictions`; `where` chooses the memberships in which the variable moves.
+        As in :meth:`predictions`; `where` selects the memberships in which the variable changes.
 
     Returns
     -------

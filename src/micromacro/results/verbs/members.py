@@ -1,10 +1,10 @@
-r"""What members do: who ranks where, what each brings to its groups, how a group's weight is spread.
+r"""Members: their ranks, what each contributes to its groups, how a group's weight is spread.
 
 A membership contributes :math:`w_{ij}(x_{1ij}'b_1 + u_j)` to the linear predictor, a member the sum of that over its
 groups, :math:`u_j` being what its effects amount to in that membership: with slopes :math:`z_{ij}'u_j`, with a walk its
 state at the time. The effective number of members of a group is :math:`1/\sum_j \tilde w_{ij}^2` with weights
 normalised to sum to one, those of a member listed twice added first. At a maximum all of it is worked out from draws of
-the normal approximation (:mod:`.normal`): ranks and the like have no simple standard error.
+the normal approximation (:mod:`.normal`): ranks, for example, have no simple standard error.
 """
 
 from __future__ import annotations
@@ -183,7 +183,7 @@ class Members:
     # -- contributions -----------------------------------------------------------------------------------------------
 
     def contributions(self, by: str = "member", *, ci: float = 0.95) -> pd.DataFrame:
-        """What members bring to the linear predictor: weight times (covariates times coefficients, plus effect).
+        """What members contribute to the linear predictor: weight times (covariates times coefficients, plus effect).
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-r"""Where variance lies, group by group and on the scale of the outcome; correlation of groups; R squared.
+r"""How variance divides, by group and on the scale of the outcome; correlation of groups; R squared.
 
 On the link scale a level brings a'a to group i, a being the level's entries of the group's row of A. On the scale of
 the outcome levels do not add up: with :math:`\mu_i(u)` the expected outcome given all effects, a level's part is its
@@ -105,7 +105,7 @@ def variance_components(
     scale: Literal["link", "response"] = "link",
     random_seed: int | None = None,
 ) -> pd.DataFrame:
-    """What each level brings to the variance of the outcome given the covariates.
+    """What each level contributes to the variance of the outcome given the covariates.
 
     Parameters
     ----------
@@ -183,7 +183,7 @@ def group_correlation(
     ci: float = 0.95,
     random_seed: int | None = None,
 ) -> pd.DataFrame:
-    """How far groups go together because they share members and units.
+    """How strongly groups are correlated because they share members and units.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Scenarios: the tables of a model with some columns set to other values, or with some members gone."""
+"""Scenarios: the tables of a model with some columns set to other values, or without some members."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def stepped(specification: Specification) -> tuple[str, ...]:
 
 
 def check_slope(specification: Specification, name: str) -> None:
-    """Refuse a column that has no derivative: what is no number, no covariate, or is taken by categories."""
+    """Refuse a column that has no derivative: not numeric, not a covariate, or used as categories."""
     check_moves(specification, name, "there is no slope of")
     column = homes(specification.tables, name)[-1]
     if not numeric(column):

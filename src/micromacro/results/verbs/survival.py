@@ -40,7 +40,7 @@ def survival(
     ci: float = 0.95,
     random_seed: int | None = None,
 ) -> pd.DataFrame:
-    """Survival curves: the probability of lasting longer than a time (cox, weibull, exponential, lognormal).
+    """Survival curves: the probability of lasting beyond a time (cox, weibull, exponential, lognormal).
 
     Parameters
     ----------

@@ -178,7 +178,7 @@ def _check_numbers(row: Aggregate, shapes: tuple[float | str, ...], place: tuple
     if row.whole and not (float(shapes[0]) >= 2 and float(shapes[0]) == int(shapes[0])):
         raise FormulaError(
             f"the power of {row.word}() must be a whole number from 2 on (the first central moment is zero, and a "
-            "power of a negative deviation that is not whole is no number)", *place,
+            "power of a negative deviation that is not whole is not a number)", *place,
         )  # fmt: skip
     if row.word == "threshold" and not isinstance(shapes[1], str) and shapes[1] <= 0:
         raise FormulaError("the kappa of threshold(c, kappa) must be positive: it is the steepness of the step", *place)
