@@ -11,8 +11,8 @@ import numpy as np
 
 from ..._optional import require
 from ...numerics import tape as op
+from ...terms.member.tape import Tape
 from ...terms.member.weighing import Block, Weighing
-from ...terms.member.weights import Tape
 
 Array = Any  # a JAX array, or a tracer of one
 

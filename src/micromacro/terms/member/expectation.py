@@ -8,7 +8,7 @@ from ...language.nodes import Call, Node
 from ...numerics import tape as op
 from ...table.memberships import Memberships
 from .aggregate import MEAN
-from .weights import Maker, Tape
+from .tape import Maker, Tape
 
 
 class _ExpectationMaker(Maker):

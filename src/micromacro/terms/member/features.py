@@ -24,8 +24,8 @@ from ...parameters import Parameter
 from ...table.memberships import Memberships, Tables
 from ..design import Design
 from .expectation import expectation_tape
+from .tape import Tape
 from .weighing import Weighing
-from .weights import Tape
 
 
 class Features(Protocol):

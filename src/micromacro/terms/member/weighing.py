@@ -21,7 +21,8 @@ from ...table.columns import Column, Table
 from ...table.levels import Levels
 from ...table.memberships import Memberships, Tables
 from ..base import Columns
-from .weights import Tape, WeightExpression, make_tape
+from .tape import Tape
+from .weights import WeightExpression, make_tape
 
 RULES = {"total": aggregation.TOTAL, "group": aggregation.GROUP, "none": aggregation.NONE}
 
