@@ -194,7 +194,7 @@ def test_weights_that_run_off_to_a_limit_are_trouble_for_ml(quick, weights, name
     """All weight on the strongest: one member's weight, or a step, of which larger parameters change nothing."""
     fit = quick(f"y ~ 1 + mm(member, group, x, weights = {weights}, normalize = group)", strongest(), "ml")
     for name in names:
-        assert any(f"does not determine {name} (it diverged to" in t for t in fit.health.troubles)
+        assert any(f"does not determine {name}: it diverged to" in t for t in fit.health.troubles)
     assert fit.params["member.x"] == pytest.approx(2.0, abs=0.2)
 
 
@@ -206,12 +206,13 @@ def test_a_search_that_stopped_too_early_is_trouble(dense, data, quick):
 
 
 def test_outcomes_that_a_covariate_separates_are_warned_of():
-    frame = pd.DataFrame({"y": [0, 0, 0, 1, 1, 1], "x": [-3.0, -2.0, -1.0, 1.0, 2.0, 3.0]})
-    with pytest.warns(mm.MicromacroWarning, match=r"separated: .* in \d groups"):
+    frame = pd.DataFrame({"y": np.arange(10) // 5, "x": np.arange(10) - 4.5})
+    with pytest.warns(mm.MicromacroWarning, match=r"separated: .* \(\d+ groups become certain"):
         fit = mm.fit("y ~ x", frame, family="bernoulli", engine="ml")
-    assert fit.health.cautions == tuple(r for r in fit.health.remarks if r.startswith("separated"))
+    assert not fit.health.ok and [t.code for t in fit.health.troubles] == ["separated"]
+    assert fit.health.troubles[0].about == ("Intercept", "x")
     again = mm.fit("y ~ x", frame, family="bernoulli", engine="ml", priors={"b": mm.prior.normal(0, 2.5)})
-    assert again.health.cautions == ()
+    assert again.health.ok and again.health.cautions == ()
 
 
 def test_diagnostics_of_independent_draws(rng):
@@ -254,9 +255,10 @@ def test_a_correlation_with_a_zero_sd_is_no_trouble(engine, family, quick):
     if family == "bernoulli":
         frame["y"] = (frame["y"] > 0).astype(int)
     fit = quick(SLOPES, frame, engine, family=family)
-    assert fit.params["member.sd.z"] == 0.0 and np.isnan(fit.bse[COR])
+    # a covariance is of deficient rank where a correlation is 1, hardly ever where one sd alone is zero
+    assert np.isnan(fit.bse[COR]) and (fit.params["member.sd.z"] == 0.0 or abs(fit.params[COR]) == 1.0)
     assert fit.health.ok and not any(COR in t for t in fit.health.troubles)
-    assert any(r.startswith(f"{COR} is not identified: member.sd") for r in fit.health.remarks)
+    assert any(COR in note.about for note in fit.health.remarks)
     assert not any("flat" in r or "local maxima" in r for r in fit.health.remarks)
 
 

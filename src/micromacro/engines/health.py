@@ -6,16 +6,18 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..latent.system import System
 from ..model.specification import Specification
-from ..notes import Note, remark, trouble
+from ..notes import Note, caution, remark, trouble
 from ..parameters import Parameter
 from .base import Outcome
 
 R_HAT = 1.01
 ESS = 400.0
 CONTRACTION = 0.5
-SATURATED = 1e-2  # what doubling weight parameters may change, relative to their absence, if they ran off
+LEAST_DF = 5
+LEAST_LEVELS, FEW_LEVELS = 3, 6  # under an sd: below the first it cannot be told, below the second it is known poorly
+PERFECT = 1e-6  # of the outcome's sd: a residual that is zero but for rounding
+UNCENTRED = 1e6
 RIDGE = 1e-3  # log-likelihood by which maxima far apart must differ not to be one ridge
 
 
@@ -149,18 +151,15 @@ def _judge_optimum(outcome: Outcome) -> Health:
             "height): the weights are not determined; leave a parameter out or give priors"
         )
         troubles.append(trouble("ridge", text))
+    troubles += too_little(outcome.specification) + _perfect(outcome.specification, optimum.theta)
     q = len(optimum.theta)
     flat = optimum.lost[:q] & ~optimum.boundary
     variance = np.where(flat, np.nan, np.diag(optimum.covariance)[:q])
-    vague = ~(variance < optimum.theta**2)  # a weight at its limit should be told from zero
-    gone = vague & saturated(outcome.specification.system, optimum.theta)
     for k, p in enumerate(hypers):
-        if p.name not in without and (flat[k] or gone[k]):
-            far = ""
-            if gone[k]:
-                far = f" (it diverged to {optimum.theta[k]:.3g}; beyond that the weights no longer change)"
-            text = f"the likelihood does not determine {p.name}{far}: give it a prior, or leave it out"
-            troubles.append(trouble("run-off" if gone[k] else "flat", text, p.name))
+        if p.name in without or not flat[k] or p.kind == "w":  # the engine looks at weights' profiles
+            continue
+        text = f"the likelihood does not determine {p.name}: give it a prior, or leave it out"
+        troubles.append(trouble("flat", text, p.name))
     remarks = list(outcome.notes)
     remarks += [
         remark("not-identified", f"{cor} is not identified: {sd} is zero, so nothing in the model depends on it", cor)
@@ -177,34 +176,51 @@ def _judge_optimum(outcome: Outcome) -> Health:
     return Health((*troubles, *remarks))
 
 
-def saturated(system: System, theta: np.ndarray) -> np.ndarray:
-    """Which entries of theta (q,) are weight parameters so far from zero that twice as far is the same.
-
-    The likelihood is flat from there on, whatever curvature is left where the search ended. A parameter is tried alone,
-    then together with the others (weights and shapes) of its part: logistic weights may run off to a step, which stays
-    where it is.
-    """
-    out = np.zeros(len(theta), dtype=bool)
-    room = system.workspace(gradient=False)
-    free = np.array([p.kind in ("w", "aggregate") and not p.fixed for p in system.hypers], dtype=bool) & (theta != 0.0)
-    weights = np.array([p.kind == "w" for p in system.hypers], dtype=bool)
-    if not np.any(free & weights) or not system.fill(theta, room):
-        return out
-    here = np.append(room.values, room.offset)
-
-    def change(which: np.ndarray, factor: float) -> float:
-        """The largest, in the entries of A and the offset, when some entries of theta are multiplied."""
-        if not system.fill(np.where(which, factor * theta, theta), room):
-            return np.inf
-        return float(np.abs(np.append(room.values, room.offset) - here).max(initial=0.0))
-
-    every = np.arange(len(theta))
-    for own in (system.places.theta(k) for k in range(len(system.parts))):
-        together = free & np.isin(every, every[own])
-        for k in np.flatnonzero(together & weights):
-            alone = every == k
-            out[k] = any(change(which, 2.0) < SATURATED * change(which, 0.0) for which in (alone, together))
+def too_little(specification: Specification) -> list[Note]:
+    """What there is too little of: residual degrees of freedom, levels under an sd without a proper prior."""
+    out, system = [], specification.system
+    left = specification.groups - sum(not p.prior.proper for p in system.coefficients)
+    if left < LEAST_DF:
+        text = (
+            f"{left} residual degrees of freedom are left of {specification.groups} groups: standard errors and "
+            "intervals of so few are not to be trusted; leave out terms, or give the coefficients priors"
+        )
+        out.append(trouble("few-df", text))
+    for _, structure in specification.structures.values():
+        count = len(structure.levels)
+        for p in structure.hypers:
+            if p.kind != "sd" or p.fixed or count >= FEW_LEVELS:
+                continue
+            few = f"{p.name} is the sd of {count} levels only"
+            if count < LEAST_LEVELS and not p.prior.proper:
+                text = f"{few}, which cannot tell it: give it a prior, or make the levels a factor of the fixed terms"
+                out.append(trouble("few-levels", text, p.name))
+            else:
+                out.append(remark("few-levels", f"{few}: it is known poorly, and a prior matters", p.name))
     return out
+
+
+def _perfect(specification: Specification, theta: np.ndarray) -> list[Note]:
+    """An outcome that the model fits without residual; one whose digits are mostly a constant."""
+    if not specification.family.conjugate:
+        return []
+    y, sigma = specification.outcome, float(theta[-1])
+    size = float(np.std(y))
+    hypers = specification.system.hypers
+    if sigma < PERFECT * size and not hypers[-1].fixed:
+        text = (
+            f"the residual is zero but for rounding ({hypers[-1].name} = {sigma:.2g}, the outcome's sd {size:.2g}): "
+            "the outcome is a function of the covariates and effects, and standard errors mean nothing; check whether "
+            "the outcome was made from them, or whether each group has an effect of its own"
+        )
+        return [trouble("perfect-fit", text, hypers[-1].name)]
+    if abs(float(np.mean(y))) > UNCENTRED * size:
+        text = (
+            f"the outcome's mean is {abs(float(np.mean(y))) / max(size, 1e-300):.1g} times its sd, so that few of its "
+            "digits are left for what differs between groups: subtract a constant"
+        )
+        return [caution("uncentred", text)]
+    return []
 
 
 def zero_sds(specification: Specification, theta: np.ndarray) -> np.ndarray:
@@ -244,6 +260,7 @@ def _judge_draws(outcome: Outcome, draws: np.ndarray, diagnostics: Diagnostics) 
     specification = outcome.specification
     assert outcome.draws is not None
     troubles = [trouble("chain-failed", text) for text in outcome.draws.failures]
+    troubles += [note for note in too_little(specification) if note.severity == "trouble"]
     small = _near_zero(specification, draws)
     without = idle(specification, np.array([p in small for p in specification.system.hypers], dtype=bool))
     names = np.array(specification.names)

@@ -32,7 +32,7 @@ import numpy as np
 
 from ..errors import EngineError
 from ..latent.expansion import Expansion
-from ..notes import Note, caution
+from ..notes import Note
 from ..parameters import Parameter, PriorBook
 from .response import Known, Raw, Response
 
@@ -59,6 +59,42 @@ class Quantity:
     of: Of
     categories: tuple[str, ...] = ()
     scale: str = "plain"
+
+
+@dataclass(frozen=True, eq=False)
+class Recession:
+    """Constraints on a direction along which no row's likelihood ever falls.
+
+    With eta_i and o the changes of the linear predictor of row i and of the family's own parameters, constraint c is
+    ``sign[c] * eta[row[c]] + own[c] @ o >= 0``, or ``== 0`` where the outcome is in the interior of its range.
+
+    Attributes
+    ----------
+    row : (m,) int array
+    sign : (m,) array
+    own : (m, k) array
+    interior : (m,) bool array
+    counts : (m,) bool array
+        False for rows that say nothing (no trials, an interval from zero to infinity).
+    """
+
+    row: np.ndarray
+    sign: np.ndarray
+    own: np.ndarray
+    interior: np.ndarray
+    counts: np.ndarray
+
+    @classmethod
+    def of_ends(cls, up: np.ndarray, down: np.ndarray, own: int, counts: np.ndarray | None = None) -> Recession:
+        """Outcomes that allow the linear predictor to rise (`up`) or to fall (`down`), or neither: (rows,) bools."""
+        rows = len(up)
+        sign = np.where(down, -1.0, 1.0)
+        counts = np.ones(rows, dtype=bool) if counts is None else counts
+        return cls(np.arange(rows), sign, np.zeros((rows, own)), ~(up | down), counts)
+
+    def of(self, which: np.ndarray) -> Recession:
+        """Some of the constraints."""
+        return Recession(self.row[which], self.sign[which], self.own[which], self.interior[which], self.counts[which])
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,16 +230,18 @@ class Family:
         """Log density of each group (groups,), plainly; eta (groups,) is what the formula's terms bring."""
         return self.log_density(values, eta, own, xp, special)
 
-    def ran_off(self, response: Response, eta: np.ndarray, density: np.ndarray) -> Note | None:
-        """What to say where outcomes are certain at a maximum.
+    def recession(self, values: np.ndarray, own: int) -> Recession:
+        """What changes of the linear predictor take nothing from a row, however large; see :class:`Recession`.
 
         Parameters
         ----------
-        eta : (rows,) array
-        density : (groups,) array
-            Log-likelihood of each group, times its weight.
+        values : (c, rows) array
+            Rows as the kernel reads them.
+        own : int
+            How many parameters the family has.
         """
-        return None
+        neither = np.zeros(values.shape[1], dtype=bool)
+        return Recession.of_ends(neither, neither, own)
 
     # -- moments and quantities --------------------------------------------------------------------------------------
 
@@ -323,23 +361,3 @@ class Family:
         """The distribution of the outcome in words, for ``explain()``; `own` are names of the family's parameters."""
         inside = "eta[i]" if self.link == "identity" else f"{self.link} link of eta[i]"
         return [f"{outcome}[i] ~ {self.name}({', '.join([inside, *own])})"]
-
-
-CERTAIN = 3e-7  # minus the log-likelihood of a group whose outcome is certain: its likelihood has run off
-
-
-def certain(response: Response, density: np.ndarray) -> np.ndarray:
-    """Groups (bool, groups) that count and whose probability is 1 to many digits."""
-    return (density > -CERTAIN) & (response.weight > 0)
-
-
-def separated(certain: np.ndarray, what: str = "the outcome is certain") -> Note | None:
-    """The remark on groups (bool, groups) whose outcome is certain; None without any."""
-    groups = int(np.count_nonzero(certain))
-    if not groups:
-        return None
-    text = (
-        f"separated: {what} to many digits in {groups} groups, so some coefficients or sds "
-        "have no finite maximum and their numbers mean nothing; give priors (normal(0, 2.5) for b), or use mcmc"
-    )
-    return caution("separated", text)

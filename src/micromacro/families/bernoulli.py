@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..notes import Note
 from . import binary
-from .base import Family, separated
+from .base import Family, Recession
 from .response import Raw, Response, made, need_form, need_numbers
 
 
@@ -43,8 +42,8 @@ class Bernoulli(Family):
         one, zero = binary.plain_logs(self.link, eta, xp, special)
         return xp.where(values[0] > 0.5, one, zero)
 
-    def ran_off(self, response: Response, eta: np.ndarray, density: np.ndarray) -> Note | None:
-        return separated(binary.sure(eta) & (response.weight > 0), binary.SURE)
+    def recession(self, values: np.ndarray, own: int) -> Recession:
+        return Recession.of_ends(values[0] == 1.0, values[0] == 0.0, own)
 
     def mean(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
         return binary.probability(self.link, eta)

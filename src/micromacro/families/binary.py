@@ -26,14 +26,6 @@ def check_link(link: str, family: str) -> None:
         raise ModelError(f"family {family} has the links {', '.join(LINKS)}, not {link!r}{hint}")
 
 
-SURE = "fitted probabilities are 0 or 1"
-
-
-def sure(eta: np.ndarray) -> np.ndarray:
-    """Where the probability of a success is 0 or 1 to many digits."""
-    return np.abs(eta) >= 15.0
-
-
 @njit(cache=True, nogil=True, error_model="numpy")
 def log_below(link, x):  # noqa: ANN001, ANN201
     """Log of the link's distribution function F at x, with two derivatives."""

@@ -9,9 +9,8 @@ import numpy as np
 from scipy import special as scipy_special
 
 from ..errors import DataError, ModelError
-from ..notes import Note
 from . import binary
-from .base import Family, separated
+from .base import Family, Recession
 from .response import Known, Raw, Response, made, need_form, need_numbers
 
 
@@ -70,8 +69,9 @@ class Binomial(Family):
         k, failures = values[0], values[1] - values[0]
         return values[2] + xp.where(k > 0, k * one, 0.0) + xp.where(failures > 0, failures * zero, 0.0)
 
-    def ran_off(self, response: Response, eta: np.ndarray, density: np.ndarray) -> Note | None:
-        return separated(binary.sure(eta) & (response.weight > 0) & (response.values[1] > 0), binary.SURE)
+    def recession(self, values: np.ndarray, own: int) -> Recession:
+        successes, trials = values[0], values[1]
+        return Recession.of_ends(successes == trials, successes == 0.0, own, trials > 0.0)
 
     def mean(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
         return binary.probability(self.link, eta)

@@ -10,8 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..errors import EngineError
-from ..notes import Note, caution
-from .base import Family
+from .base import Family, Recession
 from .response import EVENT, INTERVAL, LEFT, RIGHT, Known, Raw, Response, survival
 
 NO_RISK = 1e-7  # cumulative hazard of a censored group that says that its likelihood has run off
@@ -46,19 +45,12 @@ class Duration(Family):
             return eta
         return super().log_ratio(word, eta, own)
 
-    def ran_off(self, response: Response, eta: np.ndarray, density: np.ndarray) -> Note | None:
-        known = self.known(response)
-        spent = -density
-        never = (spent > 0.0) & (spent < NO_RISK * response.weight) & known.endless & (response.weight > 0)
-        groups = int(np.count_nonzero(never))
-        if not groups:
-            return None
-        text = (
-            f"no events: {groups} groups that are all censored have no risk of an event to many digits, so some "
-            "coefficients (of a category in which all are censored, say) have no finite maximum and their numbers mean "
-            "nothing; give priors (normal(0, 2.5) for b), or use mcmc"
-        )
-        return caution("no-events", text)
+    def recession(self, values: np.ndarray, own: int) -> Recession:
+        code, log_time, log_upper = values[0], values[1], values[2]
+        between = code == INTERVAL
+        early, late = between & (log_time == -np.inf), between & (log_upper == np.inf)
+        up, down = (code == RIGHT) | (late & ~early), (code == LEFT) | (early & ~late)
+        return Recession.of_ends(up, down, own, ~(early & late))
 
     def follow_up(self, seen: np.ndarray) -> float:
         """Until when simulated durations are followed, where some were censored at the times `seen`."""

@@ -19,7 +19,7 @@ from ..errors import ModelError
 from ..notes import Note, remark
 from ..parameters import Parameter, PriorBook
 from . import baseline as base
-from .base import Expanded, Intervals
+from .base import Expanded, Intervals, Recession
 from .censoring import Duration
 from .poisson import check_log
 from .response import EVENT, Known, Raw, Response, made, need_form, survival
@@ -92,6 +92,9 @@ class Cox(Duration):
 
     def parameters(self, book: PriorBook, scale: float, flat: bool, response: Response) -> tuple[Parameter, ...]:
         return ()
+
+    def recession(self, values: np.ndarray, own: int) -> Recession:
+        return Recession.of_ends(np.zeros(values.shape[1], dtype=bool), values[0] == 0.0, own)
 
     def expand(self, response: Response, offset: np.ndarray, book: PriorBook, flat: bool, what: str) -> Expanded:
         event, time, entry = response.values

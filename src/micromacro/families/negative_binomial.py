@@ -13,11 +13,10 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from ..notes import Note
 from ..numerics.special import log1p_exp, log_gamma_ratio, logistic
 from ..parameters import Parameter, PriorBook
 from ..priors import Exponential
-from .base import Family, certain, separated
+from .base import Family, Recession
 from .poisson import Poisson, check_log, counts, log_mean
 from .response import Raw, Response
 
@@ -67,8 +66,8 @@ class NegativeBinomial(Family):
         constant = special.gammaln(y + phi) - special.gammaln(phi) - values[1]
         return constant - y * xp.logaddexp(0.0, -t) - phi * xp.logaddexp(0.0, t)
 
-    def ran_off(self, response: Response, eta: np.ndarray, density: np.ndarray) -> Note | None:
-        return separated(certain(response, density))
+    def recession(self, values: np.ndarray, own: int) -> Recession:
+        return Recession.of_ends(np.zeros(values.shape[1], dtype=bool), values[0] == 0.0, own)
 
     def mean(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
         return np.exp(eta)

@@ -13,12 +13,11 @@ import numpy as np
 from numba import njit
 
 from ..errors import DataError
-from ..notes import Note
 from ..numerics.special import log_difference
 from ..parameters import Parameter, PriorBook
 from ..priors import Student
 from . import binary
-from .base import Family, certain, separated
+from .base import Family, Recession
 from .response import AS_ORDERED, Raw, Response, made, need_form, shown
 
 
@@ -126,8 +125,15 @@ class Ordinal(Family):
         below = [binary.probability(self.link, cut - eta) for cut in own]
         return np.diff([np.zeros_like(eta), *below, np.ones_like(eta)], axis=0)
 
-    def ran_off(self, response: Response, eta: np.ndarray, density: np.ndarray) -> Note | None:
-        return separated(certain(response, density))
+    def recession(self, values: np.ndarray, own: int) -> Recession:
+        code = values[0].astype(np.int64)
+        below, above = np.flatnonzero(code < own), np.flatnonzero(code > 0)  # with a cut above them, and below
+        cuts = np.zeros((len(below) + len(above), own))
+        cuts[np.arange(len(below)), code[below]] = 1.0
+        cuts[len(below) + np.arange(len(above)), code[above] - 1] = -1.0
+        row = np.concatenate([below, above])
+        sign = np.repeat([-1.0, 1.0], [len(below), len(above)])
+        return Recession(row, sign, cuts, np.zeros(len(row), dtype=bool), np.ones(len(row), dtype=bool))
 
     def mean(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
         total = np.zeros(np.shape(eta))

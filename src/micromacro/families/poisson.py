@@ -11,8 +11,7 @@ from numba import njit
 from scipy import special as scipy_special
 
 from ..errors import ModelError
-from ..notes import Note
-from .base import Family, certain, separated
+from .base import Family, Recession
 from .response import Raw, Response, made, need_form, need_numbers
 
 LARGE = 1e4  # a count from which sums of large terms of opposite signs are avoided
@@ -78,8 +77,8 @@ class Poisson(Family):
     def log_density(self, values: Any, eta: Any, own: Any, xp: Any = np, special: Any = None) -> Any:
         return values[0] * eta - xp.exp(eta) - values[1]
 
-    def ran_off(self, response: Response, eta: np.ndarray, density: np.ndarray) -> Note | None:
-        return separated(certain(response, density))
+    def recession(self, values: np.ndarray, own: int) -> Recession:
+        return Recession.of_ends(np.zeros(values.shape[1], dtype=bool), values[0] == 0.0, own)
 
     def mean(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
         return np.exp(eta)

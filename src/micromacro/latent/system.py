@@ -19,6 +19,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from ..numerics.modes import leverages
 from ..numerics.rows import times
@@ -329,6 +330,15 @@ class System:
         s = self.symbolic
         times(s.row_start, s.columns, room.values, np.ascontiguousarray(x[s.order]), out)
         return out + room.offset
+
+    def matrix(self, room: Workspace) -> Any:
+        """A (rows, size) at the values in the work space, sparse, in natural order."""
+        s = self.symbolic
+        return csr_array((room.values.copy(), s.order[s.columns], s.row_start), shape=(self.rows, self.size))
+
+    def coefficient_columns(self, room: Workspace) -> np.ndarray:
+        """Columns of all coefficients (rows, c) at the values in the work space, dense."""
+        return self.matrix(room)[:, self.kept :].toarray()
 
     def border_columns(self, room: Workspace) -> np.ndarray:
         """Columns of the terms' coefficients (groups, c) at the values in the work space, dense."""

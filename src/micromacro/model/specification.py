@@ -115,6 +115,10 @@ class Specification:
             return self.response.weight
         return np.append(self.response.weight, 1.0 if prior else 0.0)[self.expanded.rows.group]
 
+    def groups_of(self, rows: np.ndarray) -> np.ndarray:
+        """The group of some rows of the linear predictor."""
+        return rows if self.expanded is None else self.expanded.rows.group[rows]
+
     def rows_of(self, groups: np.ndarray) -> np.ndarray:
         """Rows of the linear predictor that belong to some groups."""
         if self.expanded is None:

@@ -21,6 +21,7 @@ from ...model.specification import Specification
 from ..base import Optimum, Outcome, Settings
 from ..marginals import has_exact_marginal
 from ..search import Peak, find_peaks
+from .determined import undetermined
 from .maxima import distinct, remarks, starting_points
 from .problem import Problem, problem_of
 from .separation import separation
@@ -58,8 +59,9 @@ def maximise(specification: Specification, settings: Settings, engine: str, rest
     peaks = distinct(specification, coordinates, peaks)
     optimum = describe(problem, peaks)
     notes = remarks(specification, optimum, restricted)
+    notes += undetermined(problem, optimum)
     if not problem.marginal.exact:
-        notes += separation(specification, problem.room)
+        notes += separation(specification, problem, optimum)
     return Outcome(engine, specification, settings, time.perf_counter() - began, optimum=optimum, notes=notes)
 
 

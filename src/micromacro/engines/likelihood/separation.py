@@ -1,14 +1,157 @@
-"""Likelihoods that have run off: outcomes that are certain, groups without any risk of an event."""
+r"""Likelihoods without a finite maximum: directions of recession, found by linear programming.
+
+A direction d in the coefficients (and cuts) is one of *recession* if the likelihood of no row falls along it, however
+far one goes, and that of some row rises (Albert and Anderson 1984 for logits; Geyer 2009 in general). What that means
+for a row its family knows: an outcome in the interior of its range forbids any change of its linear predictor, one at
+the end of it (no success, no count, a censored duration) allows changes in one direction. With a_i the row of the
+coefficients' columns at the estimated weights and s_i the direction that is allowed,
+
+.. math:: \max_d \sum_i s_i a_i'd \quad\text{subject to}\quad s_i a_i'd \ge 0,\; a_k'd = 0,\; -1 \le d \le 1
+
+is zero where there is a finite maximum. Nothing depends on how far a search went, so steep, rare and censored outcomes
+that overlap raise no alarm. Effects do not help: they are integrated out over the whole line. A coefficient with a
+proper prior is held.
+
+A standard deviation runs off where coefficients and effects together can make every outcome certain, as where each unit
+is all yes or all no.
+"""
 
 from __future__ import annotations
 
-from ...latent.mode import ModeRoom
+import math
+
+import numpy as np
+from scipy import sparse
+from scipy.optimize import linprog
+
+from ...families.base import Recession
 from ...model.specification import Specification
-from ...notes import Note
+from ...notes import Note, trouble
+from ...parameters import Parameter
+from ..base import Optimum
+from .problem import Problem
+
+ROUNDING = 1e-8  # relative, of columns whose largest entry is one
+LARGE = 3.0  # sds on the link scale from which it is asked whether they run off
+MOST = 2_000_000  # entries of the programme for effects, beyond which it is not asked
+REMEDY = "give priors (normal(0, 2.5) for b, half_normal(2.5) for sd), or use mcmc"
 
 
-def separation(specification: Specification, room: ModeRoom) -> list[Note]:
-    """A note where the likelihood of outcomes that are certain at the maximum runs off: the family knows."""
-    density = specification.system.gather(room.slopes[0])
-    note = specification.family.ran_off(specification.response, room.eta, density)
-    return [] if note is None else [note]
+def separation(specification: Specification, problem: Problem, optimum: Optimum) -> list[Note]:
+    """What is to be said of directions in which the likelihood has no maximum."""
+    recession = specification.family.recession(specification.row_values, len(_own(specification)))
+    live = (specification.row_weight(prior=False) > 0.0)[recession.row] & recession.counts
+    recession = recession.of(live)
+    if recession.interior.all():
+        return []
+    room = problem.marginal.system.workspace(gradient=False)
+    if not problem.marginal.system.fill(optimum.theta, room):
+        return []
+    direction, rows = _coefficients(specification, recession, room)
+    if direction is not None:
+        return [_separated(specification, direction, rows)]
+    return _run_off_sds(specification, optimum, recession, room)
+
+
+def _coefficients(
+    specification: Specification, recession: Recession, room: object
+) -> tuple[np.ndarray | None, np.ndarray]:  # fmt: skip
+    """A direction of recession in coefficients and the family's own parameters, and the rows that gain by it."""
+    system = specification.system
+    columns = system.coefficient_columns(room)  # type: ignore[arg-type]
+    own = _own(specification)
+    held = np.array([p.prior.proper for p in (*system.coefficients, *own)], dtype=bool)
+    at = np.hstack([recession.sign[:, None] * columns[recession.row], recession.own])
+    at[:, held] = 0.0
+    scale = np.abs(at).max(axis=0, initial=0.0)
+    at /= np.where(scale > 0.0, scale, 1.0)
+    inner = at[recession.interior]
+    free = _null(inner.T @ inner) * (scale > 0.0)[:, None]
+    if not free.shape[1]:
+        return None, np.empty(0, dtype=np.int64)
+    outer = at[~recession.interior] @ free
+    outer = outer[np.abs(outer).max(axis=1, initial=0.0) > ROUNDING]
+    found = _programme(np.unique(outer.round(12), axis=0)) if len(outer) else None
+    if found is None:
+        return None, np.empty(0, dtype=np.int64)
+    direction = free @ found
+    gain = at @ direction
+    rows = recession.row[(gain > 1e-6 * np.abs(gain).max()) & ~recession.interior]
+    return np.where(scale > 0.0, direction / np.where(scale > 0.0, scale, 1.0), 0.0), np.unique(rows)
+
+
+def _own(specification: Specification) -> tuple[Parameter, ...]:
+    """The family's own parameters."""
+    system = specification.system
+    return system.hypers[system.places.family]
+
+
+def _null(gram: np.ndarray) -> np.ndarray:
+    """A basis of the directions that a Gram matrix does not see."""
+    values, vectors = np.linalg.eigh(gram)
+    return vectors[:, values <= ROUNDING * max(1.0, float(values.max(initial=0.0)))]
+
+
+def _programme(rows: np.ndarray) -> np.ndarray | None:
+    """The d with rows d >= 0 that gains most, entries in [-1, 1]; None if nothing can be gained."""
+    out = linprog(-rows.sum(axis=0), A_ub=-rows, b_ub=np.zeros(len(rows)), bounds=(-1.0, 1.0), method="highs")
+    if out.status != 0 or not -out.fun > 1e-6 * np.abs(rows).max():
+        return None
+    return np.asarray(out.x)
+
+
+def _separated(specification: Specification, direction: np.ndarray, rows: np.ndarray) -> Note:
+    system = specification.system
+    parameters = (*system.coefficients, *_own(specification))
+    size = np.abs(direction)
+    names = [p.name for p, moved in zip(parameters, size > 1e-6 * size.max(), strict=True) if moved]
+    groups = len(np.unique(specification.groups_of(rows)))
+    shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+    text = (
+        f"separated: the likelihood rises without end as {shown} {'moves' if len(names) == 1 else 'move together'} "
+        f"({groups} groups become certain, no other group loses), so there is no finite maximum and these numbers mean "
+        f"nothing; {REMEDY}"
+    )
+    return trouble("separated", text, *names)
+
+
+def _run_off_sds(specification: Specification, optimum: Optimum, recession: Recession, room: object) -> list[Note]:
+    """Large standard deviations whose effects can make every outcome certain.
+
+    Laplace's formula is no help here: it falls where the likelihood itself rises to its limit.
+    """
+    system = specification.system
+    large = [
+        k
+        for k, p in enumerate(system.hypers)
+        if p.kind == "sd" and not p.prior.proper and optimum.theta[k] > LARGE and not optimum.boundary[k]
+    ]
+    if not large or recession.interior.any() or not _all_certain(specification, recession, room):
+        return []
+    out = []
+    for k in large:
+        name = system.hypers[k].name
+        text = (
+            f"separated: effects with the sd {name} make every outcome certain (as where each level is all yes or all "
+            f"no), so the likelihood does not fall as {name} grows, there is no finite maximum, and its number means "
+            f"nothing; {REMEDY}"
+        )
+        out.append(trouble("separated", text, name))
+    return out
+
+
+def _all_certain(specification: Specification, recession: Recession, room: object) -> bool:
+    """Whether coefficients and effects together can move every outcome towards certainty."""
+    system = specification.system
+    matrix = system.matrix(room)  # type: ignore[arg-type]
+    if matrix.nnz > MOST:
+        return False
+    signs = sparse.diags_array(recession.sign) @ matrix[recession.row]
+    at = sparse.hstack([signs, sparse.csr_array(recession.own), -np.ones((len(recession.row), 1))], format="csr")
+    width = at.shape[1] - 1
+    scale = 1.0 / max(float(np.abs(at.data).max(initial=1.0)), 1e-300)
+    out = linprog(
+        np.append(np.zeros(width), -1.0), A_ub=-at * 1.0, b_ub=np.zeros(at.shape[0]),
+        bounds=[(-1.0, 1.0)] * width + [(0.0, math.inf)], method="highs",
+    )  # fmt: skip
+    return out.status == 0 and -out.fun > 1e-7 / scale
