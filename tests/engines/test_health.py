@@ -92,7 +92,7 @@ def test_a_short_run_is_flagged(dense, data, quick):
     fit = quick(dense.FORMULA.format(rule="group"), data, draws=30, tune=20, chains=2, random_seed=1)
     assert not fit.health.ok
     assert any("draw more" in t for t in fit.health.troubles)
-    assert "Health: TROUBLE" in fit.report()
+    assert "Health: PROBLEMS" in fit.report()
 
 
 def test_a_short_run_gives_one_warning(dense, data):

@@ -49,7 +49,7 @@ def test_the_report_of_ml_has_the_likelihood(ml, reml, mcmc):
 def test_the_report_of_draws_has_their_health_and_the_contraction(mcmc):
     text = re.sub(r"\s+", " ", mcmc.report())
     assert "(4 chains, 400 draws each after 300 tuning)" in text
-    assert f"Health: {'good' if mcmc.health.ok else 'TROUBLE'}" in text
+    assert f"Health: {'good' if mcmc.health.ok else 'PROBLEMS'}" in text
     worst = mcmc.summary()["r_hat"].max()
     assert f"largest R-hat {worst:.4f}" in text
     value = mcmc.health.contraction["member.w.b1"]

@@ -82,9 +82,9 @@ def tables(fit: Fitted, ci: float) -> list[tuple[str, pd.DataFrame]]:
 
 
 def health_lines(fit: Fitted) -> list[str]:
-    """The verdict, troubles and remarks."""
+    """The verdict, problems and remarks."""
     health = fit.health
-    word = "TROUBLE" if not health.ok else "CAUTION" if health.cautions else "good"
+    word = "PROBLEMS" if not health.ok else "CAUTION" if health.cautions else "good"
     lines = [f"Health: {word}; {fit.posterior.verdict}"]
     lines += [f"  ! {t}" for t in health.troubles]
     lines += [f"  - {r}" for r in health.remarks]
