@@ -177,13 +177,13 @@ def _judge_optimum(outcome: Outcome) -> Health:
 
 
 def too_little(specification: Specification) -> list[Note]:
-    """What there is too little of: residual degrees of freedom, levels under an sd without a proper prior."""
+    """Too few residual degrees of freedom, or too few levels under an sd without a proper prior."""
     out, system = [], specification.system
     left = specification.groups - sum(not p.prior.proper for p in system.coefficients)
     if left < LEAST_DF:
         text = (
             f"{left} residual degrees of freedom are left of {specification.groups} groups: standard errors and "
-            "intervals of so few are not to be trusted; leave out terms, or give the coefficients priors"
+            "intervals are not reliable; leave out terms, or give the coefficients priors"
         )
         out.append(trouble("few-df", text))
     for _, structure in specification.structures.values():
@@ -193,10 +193,12 @@ def too_little(specification: Specification) -> list[Note]:
                 continue
             few = f"{p.name} is the sd of {count} levels only"
             if count < LEAST_LEVELS and not p.prior.proper:
-                text = f"{few}, which cannot tell it: give it a prior, or make the levels a factor of the fixed terms"
+                text = (
+                    f"{few}, which do not determine it: give it a prior, or make the levels a factor of the fixed terms"
+                )
                 out.append(trouble("few-levels", text, p.name))
             else:
-                out.append(remark("few-levels", f"{few}: it is known poorly, and a prior matters", p.name))
+                out.append(remark("few-levels", f"{few}: its estimate is imprecise, and a prior matters", p.name))
     return out
 
 
@@ -209,9 +211,9 @@ def _perfect(specification: Specification, theta: np.ndarray) -> list[Note]:
     hypers = specification.system.hypers
     if sigma < PERFECT * size and not hypers[-1].fixed:
         text = (
-            f"the residual is zero but for rounding ({hypers[-1].name} = {sigma:.2g}, the outcome's sd {size:.2g}): "
-            "the outcome is a function of the covariates and effects, and standard errors mean nothing; check whether "
-            "the outcome was made from them, or whether each group has an effect of its own"
+            f"the residual is zero up to rounding ({hypers[-1].name} = {sigma:.2g}, the outcome's sd {size:.2g}): "
+            "the outcome is a function of the covariates and effects, and standard errors are meaningless; check "
+            "whether the outcome was made from them, or whether each group has an effect of its own"
         )
         return [trouble("perfect-fit", text, hypers[-1].name)]
     if abs(float(np.mean(y))) > UNCENTRED * size:

@@ -36,7 +36,7 @@ def undetermined(problem: Problem, optimum: Optimum) -> list[Note]:
         if far and all(_scaled(problem, optimum, profile, k, factor) for factor in (0.5, 2.0)):
             text = (
                 f"the likelihood does not determine {p.name}: it diverged to {at:.3g}, and beyond half of that the "
-                "weights no longer change in a way that the data see; give it a prior, or hold it at a number"
+                "weights no longer change noticeably; give it a prior, or fix it at a number"
             )
             out.append(trouble("run-off", text, p.name))
         elif _hold(profile, optimum, (at - unit, at + unit)):

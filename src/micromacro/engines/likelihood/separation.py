@@ -108,9 +108,9 @@ def _separated(specification: Specification, direction: np.ndarray, rows: np.nda
     groups = len(np.unique(specification.groups_of(rows)))
     shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
     text = (
-        f"separated: the likelihood rises without end as {shown} {'moves' if len(names) == 1 else 'move together'} "
-        f"({groups} groups become certain, no other group loses), so there is no finite maximum and these numbers mean "
-        f"nothing; {REMEDY}"
+        f"separated: the likelihood rises without limit as {shown} {'moves' if len(names) == 1 else 'move together'} "
+        f"({groups} groups become certain, no other group loses), so there is no finite maximum and these estimates "
+        f"are meaningless; {REMEDY}"
     )
     return trouble("separated", text, *names)
 
@@ -133,8 +133,8 @@ def _run_off_sds(specification: Specification, optimum: Optimum, recession: Rece
         name = system.hypers[k].name
         text = (
             f"separated: effects with the sd {name} make every outcome certain (as where each level is all yes or all "
-            f"no), so the likelihood does not fall as {name} grows, there is no finite maximum, and its number means "
-            f"nothing; {REMEDY}"
+            f"no), so the likelihood does not fall as {name} grows, there is no finite maximum, and its estimate is "
+            f"meaningless; {REMEDY}"
         )
         out.append(trouble("separated", text, name))
     return out
