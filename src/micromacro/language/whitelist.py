@@ -73,7 +73,7 @@ def check_expression(node: Node, text: str) -> None:
     elif isinstance(node, Call):
         _check_function(node, text)
         if node.function in SEVERAL:
-            raise _error(f"{node.function}() makes several columns, so it cannot stand inside a function", node, text)
+            raise _error(f"{node.function}() makes several columns, so it cannot be inside a function", node, text)
         check_factor(node, text)
     elif isinstance(node, Text):
         raise _error('text can only occur in a comparison with a column, as in I(role == "head")', node, text)
@@ -89,7 +89,7 @@ def _error(message: str, node: Node, text: str) -> FormulaError:
 
 def _check_name(node: Name, text: str) -> None:
     if node.name in CONTRASTS:
-        raise _error(f"{node.name} can only stand in C(), as in C(x, {node.name})", node, text)
+        raise _error(f"{node.name} can only be used in C(), as in C(x, {node.name})", node, text)
 
 
 def _check_arguments(
@@ -151,7 +151,7 @@ def _check_function(call: Call, text: str) -> None:
     if name in WILKINSON:
         return
     if name in CONTRASTS:
-        raise FormulaError(f"{name} can only stand in C(), as in C(x, {name})", *place)
+        raise FormulaError(f"{name} can only be used in C(), as in C(x, {name})", *place)
     if name in SPECIAL:
         raise FormulaError(
             f"{name}() must stand by itself, joined to the other terms by +; it cannot be part of another term",

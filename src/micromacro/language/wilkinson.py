@@ -73,13 +73,13 @@ class _Expansion:
             if node.op in (":", "*", "/"):
                 return self.joined(node)
         if isinstance(node, Unary):
-            raise self.error("a sign cannot stand inside a product of terms; for arithmetic write I(-x)", node)
+            raise self.error("a sign cannot occur inside a product of terms; for arithmetic write I(-x)", node)
         if isinstance(node, Number):
             raise self.error(
                 f"the number {node.text} cannot be part of a term: for arithmetic write I(), as in I(2 * x)", node
             )
         if isinstance(node, Text):
-            raise self.error("text in quotes cannot be a term: names of columns stand without quotes", node)
+            raise self.error("text in quotes cannot be a term: write names of columns without quotes", node)
         return {frozenset((node,)): (node,)}
 
     def joined(self, node: Binary) -> _Products:

@@ -196,7 +196,7 @@ class Printer:
             raise self._dates(node)
         if kind not in _NUMBERS:
             raise self.error(
-                f"column {node.name!r} holds text: in a covariate it stands by itself, in C(), or in a comparison such "
+                f"column {node.name!r} holds text: in a covariate use it by itself, in C(), or in a comparison such "
                 f'as I({node.name} == "a"), not in arithmetic', node,
             )  # fmt: skip
 

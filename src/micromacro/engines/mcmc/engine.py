@@ -76,12 +76,12 @@ def extend(outcome: Outcome, draws: int, progress: bool, executor: Executor | No
     old = outcome.draws
     if old is None or outcome.engine != "mcmc":
         raise EngineError(
-            f'extend() goes on with chains of mcmc, and this fit is by engine="{outcome.engine}": fit the model again'
+            f'extend() continues chains of mcmc, but this fit is by engine="{outcome.engine}": fit the model again'
         )
     if not old.state:
         raise EngineError(
             "the last state of the chains is missing (it is not stored when a fit is saved with fewer draws): fit "
-            "anew, or save all draws"
+            "the model again, or save all draws"
         )
     count, length = old.log_posterior.shape
     settings = replace(outcome.settings, draws=length + draws, chains=count, progress=progress, executor=executor)
