@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 
@@ -18,18 +18,6 @@ if TYPE_CHECKING:  # the latent system needs no labels; its protocol only names 
     from ..effects.base import Effects
     from ..table.levels import Levels
     from ..table.memberships import Tables
-
-
-class Structure(Protocol):
-    """What the system needs of a kind of effects: the prior N(0, D^-1) of its entries of x (see ``effects.base``)."""
-
-    varies: ClassVar[bool]
-
-    def precision_pattern(self) -> tuple[np.ndarray, np.ndarray]: ...
-
-    def precision(self, theta: np.ndarray, out: np.ndarray) -> float: ...
-
-    def pull_precision(self, theta: np.ndarray, d_entry: np.ndarray) -> np.ndarray: ...
 
 
 @dataclass(frozen=True)
