@@ -16,5 +16,5 @@ def marked(contract: str, kind: str, family: str = "-", *more: object) -> object
     for (c, k, f), reason in FAILING.items():
         if c == contract and fnmatch(kind, k) and fnmatch(family, f):
             marks.append(pytest.mark.xfail(strict=True, reason=reason))
-    label = "-".join(part for part in (contract, kind, family) if part != "-")
+    label = "-".join(str(part) for part in (contract, kind, family, *more) if part not in ("-", ""))
     return pytest.param(contract, kind, family, *more, marks=marks, id=label)

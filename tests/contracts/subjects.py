@@ -52,6 +52,20 @@ class Subject:
         data = self.covariates if data is None else data
         return data.assign(**{name: values[data["g"]] for name, values in columns.items()})
 
+    @property
+    def effects_of_members(self) -> bool:
+        """Whether members have effects that are drawn from a distribution."""
+        return "block" in self.kind.about and not {"none", "fixed"} & set(self.kind.about)
+
+    @cached_property
+    def reached(self) -> np.ndarray:
+        """Which groups the covariate that is moved reaches: those that have a member where it is read."""
+        out = np.ones(self.size.groups, dtype=bool)
+        if "empty" in self.kind.about:
+            out[:] = False
+            out[self.covariates.dropna(subset=["some"])["g"].unique()] = True
+        return out
+
     @cached_property
     def truth(self) -> dict[str, float]:
         """Parameters at which the outcome is drawn."""
@@ -118,3 +132,11 @@ def subject(kind: str, family: str, size: Size = SMALL) -> Subject:
 def point(table: pd.DataFrame) -> np.ndarray:
     """The point estimates of a table: posterior means, or estimates."""
     return table["estimate" if "estimate" in table else "mean"].to_numpy(float)
+
+
+def effects_by_id(fit: Any, name: str) -> dict[Any, float]:
+    """Effects of a block or unit by id; of a role, its own."""
+    table = fit.random_effects(name)
+    if table.index.nlevels > 1:
+        table = table[table.index.get_level_values(1) == name].droplevel(1)
+    return dict(zip(table.index, point(table), strict=True))

@@ -64,13 +64,14 @@ def effects_of(fit: Any) -> int:
 
 SITUATIONS: dict[str, Callable[[Any, Subject], bool]] = {
     "maximum": lambda fit, s: fit.engine in ("ml", "reml"),
-    "reml": lambda fit, s: fit.engine == "reml",
+    "reml of weights": lambda fit, s: fit.engine == "reml" and bool(fit.specification.weight_parameters),
     "draws": lambda fit, s: fit.engine not in ("ml", "reml"),
     "not mcmc": lambda fit, s: fit.engine != "mcmc",
     "no chains": lambda fit, s: fit.engine not in ("mcmc", "nuts"),
     "no members": lambda fit, s: not s.kind.has_members,
     "several blocks": lambda fit, s: len(fit.specification.members) > 1,
     "no effects": lambda fit, s: effects_of(fit) == 0,
+    "no effects of members": lambda fit, s: not s.effects_of_members,
     "no theta": lambda fit, s: not fit.specification.system.hypers,
     "no durations": lambda fit, s: "surv" not in s.row.outcome,
     "not cox": lambda fit, s: s.row.word != "cox",
@@ -129,9 +130,9 @@ VERBS: dict[str, Verb] = {
     "wald_test": Verb(lambda fit, s: fit.wald_test(f"`{first_name(fit)}` = 0")),
     # likelihood
     "loglik": Verb(lambda fit, s: fit.loglik, {"draws": r"loo\(\) or log_evidence\(\)"}),
-    "aic": Verb(lambda fit, s: fit.aic, MAXIMUM_ONLY | {"reml": "ml"}),
-    "bic": Verb(lambda fit, s: fit.bic, MAXIMUM_ONLY | {"reml": "ml"}),
-    "lr_test": Verb(lambda fit, s: fit.lr_test(s.smaller(fit.engine)), MAXIMUM_ONLY | {"reml": "ml"}, costly=True),
+    "aic": Verb(lambda fit, s: fit.aic, MAXIMUM_ONLY | {"reml of weights": "REML"}),
+    "bic": Verb(lambda fit, s: fit.bic, MAXIMUM_ONLY | {"reml of weights": "REML"}),
+    "lr_test": Verb(lambda fit, s: fit.lr_test(s.smaller(fit.engine)), MAXIMUM_ONLY | {"reml of weights": "REML"}, costly=True),
     "bootstrap": Verb(lambda fit, s: fit.bootstrap(2, random_seed=SEED).summary(), MAXIMUM_ONLY, costly=True),
     # criticism
     "loo": Verb(lambda fit, s: fit.loo(), DRAWS_ONLY),
@@ -141,11 +142,11 @@ VERBS: dict[str, Verb] = {
     "ppc": Verb(lambda fit, s: fit.ppc(random_seed=SEED)),
     "contraction": Verb(lambda fit, s: fit.contraction(), DRAWS_ONLY),
     "sensitivity": Verb(lambda fit, s: fit.sensitivity(), DRAWS_ONLY),
-    "log_evidence": Verb(lambda fit, s: float(fit.log_evidence("laplace", draws=40, random_seed=SEED)), costly=True),
+    "log_evidence": Verb(lambda fit, s: float(fit.log_evidence("laplace", draws=40, random_seed=SEED)), {"maximum": "proper priors"}, costly=True),
     # effects and weights
     "weights": Verb(lambda fit, s: fit.weights(), {"no members": "no member block"}),
     "random_effects": Verb(lambda fit, s: fit.random_effects(), {"no effects": "no effects"}),
-    "variance_components": Verb(lambda fit, s: fit.variance_components(), {"no effects": "no effects"}),
+    "variance_components": Verb(lambda fit, s: fit.variance_components()),
     "group_correlation": Verb(lambda fit, s: fit.group_correlation(*two(fit), random_seed=SEED), {"no effects": "no effects"}),
     "r2": Verb(lambda fit, s: fit.r2(random_seed=SEED)),
     "members": Verb(lambda fit, s: everything(fit.members(block(fit) if s.kind.has_members else None, random_seed=SEED)),
@@ -182,12 +183,12 @@ PICTURE_ROWS: dict[str, Verb] = {
     "coefficients": Verb(lambda fit, s: fit.plot.coefficients()),
     "effects": Verb(lambda fit, s: fit.plot.effects(), {"no effects": "no effects"}),
     "caterpillar": Verb(lambda fit, s: fit.plot.caterpillar(), {"no effects": "no effects"}),
-    "variance": Verb(lambda fit, s: fit.plot.variance(), {"no effects": "no effects"}),
+    "variance": Verb(lambda fit, s: fit.plot.variance()),
     "predictive": Verb(lambda fit, s: fit.plot.predictive()),
     "trace": Verb(lambda fit, s: fit.plot.trace(), {"no chains": "draws|mcmc"}),
     "rank": Verb(lambda fit, s: fit.plot.rank(), {"no chains": "draws|mcmc"}),
-    "prior": Verb(lambda fit, s: fit.plot.prior(), {"maximum": "draws|mcmc"}),
-    "network": Verb(lambda fit, s: fit.plot.network(), {"no members": "no member block"}),
+    "prior": Verb(lambda fit, s: fit.plot.prior(first_name(fit)), {"maximum": "draws|mcmc"}),
+    "network": Verb(lambda fit, s: fit.plot.network(), {"no effects of members": "no effects of members"}),
     "survival": Verb(lambda fit, s: fit.plot.survival(), {"no durations": "durations|times"}),
 }
 
