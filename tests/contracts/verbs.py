@@ -5,6 +5,7 @@ A new verb is one more row; ``test_tables.py`` compares the rows with what ``Fit
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
@@ -32,6 +33,8 @@ class Verb:
         From a situation (`SITUATIONS`) in which it refuses to what the refusal says, as a regular expression.
     costly : bool
         Fits again, or draws for long: asked of fewer kinds.
+    slow : bool
+        Draws from the normal approximation around a maximum: asked of few maxima.
     of_fit : bool
         Whether it must be the same for a fit that was loaded.
     """
@@ -39,6 +42,7 @@ class Verb:
     ask: Callable[[Any, Subject], Any]
     refusals: Mapping[str, str] | None = None
     costly: bool = False
+    slow: bool = False
     of_fit: bool = True
 
     def refusal(self, fit: Any, subject: Subject) -> str | None:
@@ -72,6 +76,8 @@ SITUATIONS: dict[str, Callable[[Any, Subject], bool]] = {
     "several blocks": lambda fit, s: len(fit.specification.members) > 1,
     "no effects": lambda fit, s: effects_of(fit) == 0,
     "no effects of members": lambda fit, s: not s.effects_of_members,
+    "no random effects": lambda fit, s: fit.specification.system.kept == 0,
+    "weights of no column": lambda fit, s: not re.search(r"weights = [^,]*\b[zqx]\b", s.kind.terms),
     "no theta": lambda fit, s: not fit.specification.system.hypers,
     "no durations": lambda fit, s: "surv" not in s.row.outcome,
     "not cox": lambda fit, s: s.row.word != "cox",
@@ -139,7 +145,7 @@ VERBS: dict[str, Verb] = {
     "waic": Verb(lambda fit, s: fit.waic(), DRAWS_ONLY),
     "kfold": Verb(lambda fit, s: fit.kfold(2, random_seed=SEED), costly=True),
     "loo_pit": Verb(lambda fit, s: fit.loo_pit(random_seed=SEED), DRAWS_ONLY),
-    "ppc": Verb(lambda fit, s: fit.ppc(random_seed=SEED)),
+    "ppc": Verb(lambda fit, s: fit.ppc(random_seed=SEED), slow=True),
     "contraction": Verb(lambda fit, s: fit.contraction(), DRAWS_ONLY),
     "sensitivity": Verb(lambda fit, s: fit.sensitivity(), DRAWS_ONLY),
     "log_evidence": Verb(lambda fit, s: float(fit.log_evidence("laplace", draws=40, random_seed=SEED)), {"maximum": "proper priors"}, costly=True),
@@ -147,10 +153,10 @@ VERBS: dict[str, Verb] = {
     "weights": Verb(lambda fit, s: fit.weights(), {"no members": "no member block"}),
     "random_effects": Verb(lambda fit, s: fit.random_effects(), {"no effects": "no effects"}),
     "variance_components": Verb(lambda fit, s: fit.variance_components()),
-    "group_correlation": Verb(lambda fit, s: fit.group_correlation(*two(fit), random_seed=SEED), {"no effects": "no effects"}),
-    "r2": Verb(lambda fit, s: fit.r2(random_seed=SEED)),
+    "group_correlation": Verb(lambda fit, s: fit.group_correlation(*two(fit), random_seed=SEED), {"no random effects": "no effects"}, slow=True),
+    "r2": Verb(lambda fit, s: fit.r2(random_seed=SEED), slow=True),
     "members": Verb(lambda fit, s: everything(fit.members(block(fit) if s.kind.has_members else None, random_seed=SEED)),
-                    {"no members": "no member block"}),
+                    {"no members": "no member block"}, slow=True),
     # predictions
     "predict": Verb(lambda fit, s: fit.predict(s.covariates, random_seed=SEED)),
     "predictions": Verb(lambda fit, s: fit.predictions(random_seed=SEED)),
@@ -178,13 +184,13 @@ ENGINE_ROWS: dict[str, dict[str, int]] = {
 
 
 PICTURE_ROWS: dict[str, Verb] = {
-    "weights": Verb(lambda fit, s: fit.plot.weights(), {"no members": "no member block"}),
+    "weights": Verb(lambda fit, s: fit.plot.weights(), {"no members": "no member block", "weights of no column": "no numeric column"}),
     "heatmap": Verb(lambda fit, s: fit.plot.heatmap(), {"no members": "no member block"}),
     "coefficients": Verb(lambda fit, s: fit.plot.coefficients()),
-    "effects": Verb(lambda fit, s: fit.plot.effects(), {"no effects": "no effects"}),
-    "caterpillar": Verb(lambda fit, s: fit.plot.caterpillar(), {"no effects": "no effects"}),
+    "effects": Verb(lambda fit, s: fit.plot.effects(), {"no random effects": "no effects"}),
+    "caterpillar": Verb(lambda fit, s: fit.plot.caterpillar(), {"no random effects": "no effects"}),
     "variance": Verb(lambda fit, s: fit.plot.variance()),
-    "predictive": Verb(lambda fit, s: fit.plot.predictive()),
+    "predictive": Verb(lambda fit, s: fit.plot.predictive(), slow=True),
     "trace": Verb(lambda fit, s: fit.plot.trace(), {"no chains": "draws|mcmc"}),
     "rank": Verb(lambda fit, s: fit.plot.rank(), {"no chains": "draws|mcmc"}),
     "prior": Verb(lambda fit, s: fit.plot.prior(first_name(fit)), {"maximum": "draws|mcmc"}),

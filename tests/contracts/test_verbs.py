@@ -1,0 +1,69 @@
+"""Every verb of a fit, and every picture: each answers for every kind of terms, family and engine, or refuses by name.
+
+A refusal is right where the table lists it, in the words that it lists. One test goes through all verbs of a fit and
+names those that went wrong.
+"""
+
+from __future__ import annotations
+
+from fnmatch import fnmatch
+
+import pytest
+
+import micromacro as mm
+
+from .failing import FAILING, marked
+from .subjects import quietly, subject
+from .tables import FAMILIES, KINDS
+from .verbs import ENGINE_ROWS, PICTURE_ROWS, VERBS
+
+ALL = {**VERBS, **{f"plot.{name}": row for name, row in PICTURE_ROWS.items()}}
+SEVERAL = "two blocks and a unit"
+CLOSER = (SEVERAL, "shared, total", "unit icar", "smax")  # kinds of which the costly verbs are asked, too
+
+
+def known(kind: str, family: str, engine: str) -> set[str]:
+    """Verbs that do not hold yet."""
+    rows = (key for key in FAILING if key[0].startswith("verb "))
+    return {c[5:] for c, k, f in rows if fnmatch(kind, k) and (fnmatch(family, f) or f == engine)}
+
+
+def rows():
+    for kind, row in KINDS.items():
+        family = "gaussian" if row.families is None else row.families[0]
+        for engine in ("ml", "laplace"):
+            yield marked("verbs", kind, family, engine, kind in CLOSER)
+    for family in FAMILIES:
+        if family != "gaussian":
+            yield from (marked("verbs", SEVERAL, family, engine, True) for engine in ("ml", "laplace"))
+    yield from (marked("verbs", SEVERAL, "gaussian", engine, True) for engine in ("reml", "mcmc"))
+    yield marked("verbs", SEVERAL, "poisson", "mcmc", True)
+
+
+@pytest.mark.parametrize(("claim", "kind", "family", "engine", "closer"), list(rows()))
+def test_every_verb_answers_or_refuses_by_name(claim, kind, family, engine, closer):
+    import matplotlib.pyplot as plt
+
+    s = subject(kind, family)
+    fit = s.fit(engine, **ENGINE_ROWS[engine])
+    wrong = {}
+    for name, verb in ALL.items():
+        if not closer and (verb.costly or (verb.slow and engine == "ml")):
+            continue
+        try:
+            quietly(verb.outcome, fit, s)
+        except (Exception, pytest.fail.Exception) as error:  # noqa: BLE001
+            wrong[name] = f"{type(error).__name__}: {error}"
+    plt.close("all")
+    expected = known(kind, family, engine)
+    assert set(wrong) == expected & set(ALL), "\n".join(f"{name}: {text[:300]}" for name, text in wrong.items())
+
+
+def test_nuts_is_an_engine_like_the_others():
+    """One short run, which compiles once."""
+    s = subject("two blocks and a unit", "gaussian")
+    fit = s.fit("nuts", **ENGINE_ROWS["nuts"])
+    for name in ("summary", "predict", "weights", "random_effects", "variance_components", "loo", "report"):
+        quietly(ALL[name].outcome, fit, s)
+    with pytest.raises(mm.EngineError, match="mcmc"):
+        fit.extend(4)
