@@ -6,8 +6,7 @@ from fnmatch import fnmatch
 
 import pytest
 
-FAILING: dict[tuple[str, str, str], str] = {
-}  # fmt: skip
+FAILING: dict[tuple[str, str, str], str] = {}
 
 
 def marked(contract: str, kind: str, family: str = "-", *more: object) -> object:

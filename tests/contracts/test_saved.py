@@ -13,7 +13,7 @@ from .subjects import quietly, subject
 from .tables import KINDS
 from .verbs import ENGINE_ROWS, VERBS, same
 
-#: Verbs whose answer does not depend on draws of their own being many, and that a loaded fit must give to the last digit.
+#: Verbs that a loaded fit must answer to the last digit, but for those that take long.
 ASKED = tuple(
     name for name, verb in VERBS.items() if verb.of_fit and not verb.costly and not verb.slow and name != "seconds"
 )
@@ -87,9 +87,7 @@ def rows():
                 yield marked("in_part", kind, families[0], engine, contents, data)
 
 
-@pytest.mark.parametrize(
-    ("claim", "kind", "family", "engine"), [row for row in rows() if row.values[0] == "whole"]
-)
+@pytest.mark.parametrize(("claim", "kind", "family", "engine"), [row for row in rows() if row.values[0] == "whole"])
 def test_a_loaded_fit_answers_as_before(claim, kind, family, engine, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", mm.MicromacroWarning)

@@ -184,7 +184,10 @@ ENGINE_ROWS: dict[str, dict[str, int]] = {
 
 
 PICTURE_ROWS: dict[str, Verb] = {
-    "weights": Verb(lambda fit, s: fit.plot.weights(), {"no members": "no member block", "weights of no column": "no numeric column"}),
+    "weights": Verb(
+        lambda fit, s: fit.plot.weights(),
+        {"no members": "no member block", "weights of no column": "no numeric column"},
+    ),
     "heatmap": Verb(lambda fit, s: fit.plot.heatmap(), {"no members": "no member block"}),
     "coefficients": Verb(lambda fit, s: fit.plot.coefficients()),
     "effects": Verb(lambda fit, s: fit.plot.effects(), {"no random effects": "no effects"}),
