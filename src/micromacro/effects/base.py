@@ -84,7 +84,7 @@ class Setting:
     word : str
         The kind's word in the formula.
     arguments : tuple of Node
-        What stands in parentheses after it, as it was written.
+        The arguments in parentheses after it, as written.
     node : Node
         The whole of ``effects=``, for the place of messages.
     text : str
@@ -227,7 +227,7 @@ class Effects:
         return float(theta[sds[0]]) if len(sds) == 1 else float("nan")
 
     def variance(self, theta: np.ndarray, row: np.ndarray, latent: np.ndarray, value: np.ndarray) -> np.ndarray:
-        """Variance a'D^-1 a that the effects bring to each group (groups,), from the entries of A."""
+        """Variance a'D^-1 a that the effects contribute to each group (groups,), from the entries of A."""
         return np.bincount(row, value * value, self.rows.groups)
 
     def sample(self, theta: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -419,7 +419,7 @@ def _new_times(states: States, own: np.ndarray, wanted: list, clock: str | None)
 
 
 def _clock(setting: Setting, needed: bool) -> str | None:
-    """The time column that stands in parentheses, checked."""
+    """The time column in parentheses, checked."""
     node = setting.node
     if not setting.arguments and not needed:
         return None

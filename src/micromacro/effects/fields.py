@@ -170,7 +170,7 @@ class Intrinsic(Field):
 
 
 def _graph(setting: Setting) -> Graph:
-    """The graph that stands in parentheses."""
+    """The graph in parentheses."""
     node = setting.node
     argument = setting.arguments[0] if len(setting.arguments) == 1 else None
     if not isinstance(argument, (Name, Text)):

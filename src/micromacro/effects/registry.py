@@ -28,7 +28,7 @@ class EffectKind:
     make : callable or None
         Builds it from a :class:`~micromacro.effects.base.Setting`; None for no effects at all.
     arguments : str
-        What may stand in parentheses after the word: ``"nothing"``, ``"terms"`` (covariates whose slopes vary),
+        What is allowed in parentheses after the word: ``"nothing"``, ``"terms"`` (covariates whose slopes vary),
         ``"columns"`` (columns of the tables), ``"names"`` (of graphs, covariances or other terms).
     slopes : bool
         Whether slopes may vary, as in ``word(1 + x)`` or ``(1 + x | unit)``.

@@ -1,4 +1,4 @@
-"""What stands behind the names in ``effects = known(K)`` and ``effects = car(g)``: covariances and graphs."""
+"""The meaning of the names in ``effects = known(K)`` and ``effects = car(g)``: covariances and graphs."""
 
 from __future__ import annotations
 

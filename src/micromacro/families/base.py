@@ -104,7 +104,7 @@ class Intervals:
     Attributes
     ----------
     begins, ends : arrays
-        The last end is infinite where the hazard goes on.
+        The last end is infinite if the hazard continues.
     events, time : arrays
         Events and time at risk, each group as often as its observation weight says.
     """
@@ -227,7 +227,7 @@ class Family:
         raise NotImplementedError(f"family {self.name} has no log_density()")
 
     def group_density(self, values: Any, eta: Any, own: Any, xp: Any = np, special: Any = None) -> Any:
-        """Log density of each group (groups,), plainly; eta (groups,) is what the formula's terms bring."""
+        """Log density of each group (groups,), plainly; eta (groups,) is the sum of the formula's terms."""
         return self.log_density(values, eta, own, xp, special)
 
     def recession(self, values: np.ndarray, own: int) -> Recession:

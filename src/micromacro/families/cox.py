@@ -190,7 +190,7 @@ class Cox(Duration):
         return np.exp(eta)[..., None] * (np.exp(own) @ spent.T)
 
     def mean(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
-        """Expected time, if the hazard of the last interval goes on for ever."""
+        """Expected time, if the hazard of the last interval never ends."""
         return self._moments(eta, own)[0]
 
     def variance(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
@@ -216,7 +216,7 @@ class Cox(Duration):
         return self._time(math.log(2.0) * np.exp(-eta), own)
 
     def _time(self, reached: np.ndarray, own: np.ndarray) -> np.ndarray:
-        """Time at which the cumulative hazard of the baseline reaches a number; the last interval goes on."""
+        """Time at which the cumulative hazard of the baseline reaches a number; the last interval has no end."""
         hazard, begins = np.exp(own), np.append(0.0, self.cuts)
         spent = np.append(0.0, np.cumsum(hazard[:-1] * np.diff(begins)))
         at = np.searchsorted(spent, reached, side="right") - 1
@@ -228,7 +228,7 @@ class Cox(Duration):
     def simulate(
         self, eta: np.ndarray, own: np.ndarray, rng: np.random.Generator, values: np.ndarray | None
     ) -> np.ndarray:
-        """Times at which the cumulative hazard reaches a standard exponential number; the last interval goes on."""
+        """Times at which the cumulative hazard reaches a standard exponential number; the last interval has no end."""
         return self._time(rng.exponential(1.0, eta.shape) * np.exp(-eta), own)
 
     def mean_after(self, eta: np.ndarray, own: np.ndarray, entry: np.ndarray) -> np.ndarray:

@@ -116,7 +116,7 @@ class Model:
         return Explanation(explain(self.specification))
 
     def check(self) -> Check:
-        """Look for what the data cannot tell apart, before anything is fitted.
+        """Look for things that the data cannot distinguish, before anything is fitted.
 
         Members seen in one group only, members that are always together, sets of groups that share no member; weight
         parameters that no data can inform (the block has neither covariates nor effects; the weights do not change with

@@ -124,7 +124,7 @@ def _interval_ends(formula: Formula) -> tuple[str, str] | None:
 
 
 def names_of(node: Node) -> tuple[str, ...]:
-    """Names that stand in a piece of a formula, each once."""
+    """Names that occur in a piece of a formula, each once."""
     return tuple(dict.fromkeys(n.name for n in names_in(node)))
 
 

@@ -260,7 +260,7 @@ def _observation_weights(name: str, tables: Tables) -> np.ndarray:
 
 
 def _check_enough(system: System) -> None:
-    """More coefficients than groups cannot be estimated; one group tells nothing of spread."""
+    """More coefficients than groups cannot be estimated; one group says nothing about spread."""
     if system.groups < 2:
         raise ModelError(
             "the data have one group only, and each group is one observation: there is nothing to estimate from; check "

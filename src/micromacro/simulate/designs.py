@@ -119,7 +119,7 @@ def roles(pairs: int = 800, people: int = 60, *, random_seed: int | None = None)
     Parameters
     ----------
     pairs, people : int
-        Numbers of exchanges (the groups) and of people, who stand in both roles.
+        Numbers of exchanges (the groups) and of people, who occur in both roles.
     random_seed : int, optional
 
     Returns

@@ -209,7 +209,7 @@ class _Sources:
         return {name: column_names(table, name) for name, table in pairs} | {"data": self.data_names}
 
     def _check_group_columns(self, request: TableRequest) -> None:
-        """What belongs to groups must stand in `data`; say where it stands if it does not."""
+        """Columns of groups must be in `data`; the error says where a column is instead."""
         for column in (request.group, *request.group_columns):
             if column is None or column in self.data_names:
                 continue

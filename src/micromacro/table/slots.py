@@ -90,7 +90,7 @@ def _as_tuple(empty: Any) -> tuple[Any, ...]:
 
 
 def slot_values(table: Table, columns: Sequence[str], slots: Slots, filled: np.ndarray, what: str) -> np.ndarray:
-    """Numbers that stand beside the slots, at the filled ones; those of empty slots must be missing or zero."""
+    """Numbers beside the slots, at the filled ones; those of empty slots must be missing or zero."""
     read = [number_column(table, c, what) for c in columns]
     if len(read) != filled.shape[1]:
         raise DataError(

@@ -150,7 +150,7 @@ class Aggregations:
         ``weight``, ``shape`` (the link's own parameters with their standard errors), ``verdict``. Links that are one
         model on these data share a row.
     preferred : tuple of str
-        The link that the data prefer; several where they cannot tell.
+        The link that the data prefer; several if the data cannot decide.
     verdict : str
         The same in words.
     formulas : dict of str

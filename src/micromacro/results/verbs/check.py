@@ -1,4 +1,4 @@
-"""What the data cannot tell apart: ``Model.check()`` before a fit, ``fit.identification()`` after it."""
+"""What the data cannot distinguish: ``Model.check()`` before a fit, ``fit.identification()`` after it."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Check:
 
 
 def check(specification: Specification) -> Check:
-    """Look through a model for what its data cannot tell apart; see ``Model.check``."""
+    """Look through a model for things that its data cannot distinguish; see ``Model.check``."""
     found: list[Finding] = []
     layout, ids = specification.layout, specification.tables.group_levels
     for name, block in specification.members.items():

@@ -25,7 +25,7 @@ def hypothesis(fit: Fitted, statements: str | Sequence[str], *, ci: float = 0.95
     ----------
     statements : str or list of str
         Two sides in names of parameters, numbers, ``+ - * /``, ``^`` or ``**`` with a number, brackets and ``exp log
-        sqrt abs``, compared by ``=``, ``>`` or ``<``. A name that could be read otherwise may stand in backquotes.
+        sqrt abs``, compared by ``=``, ``>`` or ``<``. Put a name that could be read in another way into backquotes.
     ci : float
         Of the intervals, which are two-sided for one-sided hypotheses too.
 

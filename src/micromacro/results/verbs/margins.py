@@ -82,7 +82,7 @@ def predictions(
         As in :meth:`predict`.
     at : dict, optional
         Columns (of groups or of memberships) to a value, or to a list of values: every combination is predicted with
-        the columns set to it in all groups. ``"mean"``, ``"median"``, ``"min"``, ``"max"`` stand for those of a column.
+        the columns set to it in all groups. ``"mean"``, ``"median"``, ``"min"``, ``"max"`` mean those of the column.
     by : str or list of str, optional
         ``"group"``: a row for each group. Columns of groups: a row for each of their values. Else one average.
     where : str, dict or function, optional
@@ -390,7 +390,7 @@ def _asked(task: _Task, variables: Any, leaving: bool) -> dict[str, Any]:
 
 
 def _contrast(task: _Task, word: str) -> tuple[Quantity, Contrast]:
-    """The contrast of that name, and the quantity that it is of."""
+    """The contrast of that name, and its quantity."""
     quantity, family = task.quantity, task.posterior.specification.family
     if word in ("hazard_ratio", "time_ratio"):
         if word not in family.ratios:

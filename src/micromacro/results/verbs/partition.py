@@ -1,11 +1,11 @@
 r"""How variance divides, by group and on the scale of the outcome; correlation of groups; R squared.
 
-On the link scale a level brings a'a to group i, a being the level's entries of the group's row of A. On the scale of
-the outcome levels do not add up: with :math:`\mu_i(u)` the expected outcome given all effects, a level's part is its
-first-order variance :math:`\mathrm{Var}(E[\mu_i \mid u_k])` (Sobol 1993), what is left of
-:math:`\mathrm{Var}(\mu_i)` is their interaction, and the residual is :math:`E[\mathrm{Var}(y_i \mid u)]`. This is the
-partition that Goldstein, Browne and Rasbash (2002) simulate (their method B); as :math:`\eta_i` is normal, the
-integrals are done by Gauss-Hermite quadrature.
+On the link scale a level contributes a'a to group i, a being the level's entries of the group's row of A. On the scale
+of the outcome levels do not add up: with :math:`\mu_i(u)` the expected outcome given all effects, a level's part is its
+first-order variance :math:`\mathrm{Var}(E[\mu_i \mid u_k])` (Sobol 1993), what is left of :math:`\mathrm{Var}(\mu_i)`
+is their interaction, and the residual is :math:`E[\mathrm{Var}(y_i \mid u)]`. This is the partition that Goldstein,
+Browne and Rasbash (2002) simulate (their method B); as :math:`\eta_i` is normal, the integrals are done by
+Gauss-Hermite quadrature.
 
 R squared is that of Gelman, Goodrich, Gabry and Vehtari (2019) for draws, of Nakagawa, Johnson and Schielzeth (2017) at
 a maximum. There, uncertainty comes from draws of the normal approximation (:mod:`.normal`).
@@ -43,7 +43,7 @@ def summarised(
 
 
 class Levels:
-    """Variances that every level brings to every group, at any (theta, x)."""
+    """Variances that every level contributes to every group, at any (theta, x)."""
 
     def __init__(self, posterior: Posterior):
         self.specification = posterior.specification

@@ -108,7 +108,7 @@ def range_of_spline(specification: Specification, name: str) -> tuple[float, flo
 
 
 def homes(tables: Tables, name: str) -> list[Column]:
-    """The column wherever it stands: among the groups, then in each block."""
+    """The column wherever it is: among the groups, then in each block."""
     out = [tables.groups[name]] if name in tables.groups else []
     out += [rows.table[name] for rows in tables.blocks.values() if name in rows.table]
     if not out:
@@ -171,7 +171,7 @@ def listed(values: Any) -> list[Any]:
 
 
 def changed(tables: Tables, name: str, values: Values, where: Where = None) -> Tables:
-    """The tables with new values of a column wherever it stands; with `where`, in the chosen memberships only."""
+    """The tables with new values of a column wherever it is; with `where`, in the selected memberships only."""
     homes(tables, name)
     groups, blocks = tables.groups, dict(tables.blocks)
     if name in groups and where is None:
