@@ -54,8 +54,8 @@ class Subject:
 
     @property
     def effects_of_members(self) -> bool:
-        """Whether members have effects that are drawn from a distribution."""
-        return "block" in self.kind.about and not {"none", "fixed"} & set(self.kind.about)
+        """Whether members have effects, of a distribution or without pooling."""
+        return self.kind.has_members and not {"none", "feature"} & set(self.kind.about)
 
     @cached_property
     def reached(self) -> np.ndarray:

@@ -42,7 +42,7 @@ def memberships(size: Size) -> pd.DataFrame:
     rows = [(g, m) for g in range(size.groups) for m in rng.choice(size.members, rng.integers(1, 5), replace=False)]
     long = pd.DataFrame(rows, columns=["g", "m"])
     n = len(long)
-    long["m2"] = rng.permutation(size.members)[long["m"]]
+    long["m2"] = rng.integers(0, size.members, n)
     long["some"] = long["m2"].where(rng.random(n) < 0.6).astype("Int64")
     long["x"], long["z"] = rng.standard_normal((2, n))
     long["q"] = np.exp(0.6 * rng.standard_normal(n))
@@ -200,7 +200,7 @@ KINDS: dict[str, Kind] = {
                                     smaller="v + mm(m, g, weights = power(z)) + mm(m2, g, weights = 1 / n, effects = correlated_with(m))"),
     # features of the members
     "var": Kind(feature("var"), ("feature", "var"), moved="x", smaller=feature("var", weights="1")),
-    "moment": Kind(feature("moment(3)", weights="1"), ("feature", "moment"), moved="x", smaller="v"),
+    "moment": Kind(feature("moment(3)", weights="1"), ("feature", "moment"), moved="x", smaller="v + mm(m, g, effects = none)"),
     "hhi": Kind(feature("hhi", "", SHARP), ("feature", "hhi"), truth={"B.hhi": 3.0, "B.w.b1": 0.3}, moved="q",
                 smaller=feature("hhi", "", "q")),
     "effn": Kind(feature("effn", "", SHARP), ("feature", "effn"), truth={"B.effn": 0.8, "B.w.b1": 0.3}, moved="q",
@@ -213,10 +213,10 @@ KINDS: dict[str, Kind] = {
                  smaller=feature("smax(0)", weights="1")),
     "gmean": Kind(feature("gmean(p)", ", q", "1"), ("feature", "gmean"), moved="q", truth={"B.gmean.q": 1.2, "B.gmean.p": -1.0},
                   smaller=feature("gmean(1)", ", q", "1")),
-    "cov": Kind(feature("cov", ", x + z", "1"), ("feature", "cov"), moved="x", smaller="v"),
-    "max": Kind(feature("max", weights="1"), ("feature", "max"), moved="x", smaller="v"),
-    "min": Kind(feature("min", weights="1"), ("feature", "min"), moved="x", smaller="v"),
-    "E": Kind(feature("E((x - E(x)) ** 2)", "", "1"), ("feature", "E"), moved="x", smaller="v"),
+    "cov": Kind(feature("cov", ", x + z", "1"), ("feature", "cov"), moved="x", smaller="v + mm(m, g, effects = none)"),
+    "max": Kind(feature("max", weights="1"), ("feature", "max"), moved="x", smaller="v + mm(m, g, effects = none)"),
+    "min": Kind(feature("min", weights="1"), ("feature", "min"), moved="x", smaller="v + mm(m, g, effects = none)"),
+    "E": Kind(feature("E((x - E(x)) ** 2)", "", "1"), ("feature", "E"), moved="x", smaller="v + mm(m, g, effects = none)"),
     # together
     "block by group": Kind(f"v + {BLOCK} + B:v", ("block", "interaction"), moved="x", smaller=f"v + {BLOCK}"),
     "block by block": Kind(f"v + {BLOCK} + mm(m2, g, z, weights = 1, aggregate = var, name = C) + B:C", ("block", "interaction"), moved="x",

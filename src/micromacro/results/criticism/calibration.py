@@ -50,7 +50,7 @@ def loo_pit(posterior: Posterior, integrated: bool, random_seed: int | None) -> 
     weights = weights / weights.sum(axis=0)
     below = np.where(made < low, weights, 0.0).sum(axis=0)
     at_most = np.where(made <= high, weights, 0.0).sum(axis=0)
-    pit = below + rng.random(s.groups) * (at_most - below)
+    pit = np.minimum(below + rng.random(s.groups) * (at_most - below), 1.0)  # weights sum to one up to rounding
     return pd.Series(pit, group_index(s, None), name="pit").iloc[shown_order(s, None)]
 
 

@@ -21,7 +21,7 @@ def tables_of(fit: Fitted, with_data: bool) -> dict[str, Any]:
         "report": fit.report(),
         "summary": frame_to_plain(fit.summary(LEVEL)),
         "effects": {name: frame_to_plain(fit.random_effects(name, LEVEL)) for name in s.structures},
-        "components": frame_to_plain(fit.variance_components(LEVEL)) if s.layout.pooled else None,
+        "components": frame_to_plain(fit.variance_components(LEVEL)),
         "covariance": fit.posterior.covariance,
         "loglik": fit.posterior.figures.get("loglik"),
         "weights": None,
@@ -180,12 +180,8 @@ class SavedResults:
         ------
         EngineError
             For another `ci`.
-        ModelError
-            For models without effects.
         """
         self._check(ci)
-        if self._tables["components"] is None:
-            raise ModelError("this model has no effects of members or units")
         return frame_from_plain(self._tables["components"])
 
     def report(self) -> str:
