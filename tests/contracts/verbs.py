@@ -78,6 +78,7 @@ SITUATIONS: dict[str, Callable[[Any, Subject], bool]] = {
     "no effects of members": lambda fit, s: not s.effects_of_members,
     "censored": lambda fit, s: "surv" in s.row.outcome,
     "no variance on the link scale": lambda fit, s: fit.engine == "ml" and s.row.word == "beta",
+    "interval": lambda fit, s: "interval" in s.row.outcome,
     "cox": lambda fit, s: s.row.word == "cox",
     "features": lambda fit, s: "feature" in s.kind.about,
     "effects change": lambda fit, s: "block" in s.kind.about and bool({"walk", "ar1"} & set(s.kind.about)),
@@ -144,7 +145,7 @@ VERBS: dict[str, Verb] = {
     "aic": Verb(lambda fit, s: fit.aic, MAXIMUM_ONLY | {"reml of weights": "REML"}),
     "bic": Verb(lambda fit, s: fit.bic, MAXIMUM_ONLY | {"reml of weights": "REML"}),
     "lr_test": Verb(lambda fit, s: fit.lr_test(s.smaller(fit.engine)), MAXIMUM_ONLY | {"reml of weights": "REML"}, costly=True),
-    "bootstrap": Verb(lambda fit, s: fit.bootstrap(2, random_seed=SEED).summary(), MAXIMUM_ONLY, costly=True),
+    "bootstrap": Verb(lambda fit, s: fit.bootstrap(2, random_seed=SEED).summary(), MAXIMUM_ONLY | {"interval": "cannot simulate interval"}, costly=True),
     # criticism
     "loo": Verb(lambda fit, s: fit.loo(), DRAWS_ONLY),
     "waic": Verb(lambda fit, s: fit.waic(), DRAWS_ONLY),
