@@ -14,7 +14,6 @@ from .failing import marked
 from .subjects import Subject, point, quietly, subject
 from .tables import KINDS, SOUND
 
-
 #: Kinds of which draws are compared, too.
 DRAWN = ("fixed", "unit", "block", "softmax, group", "shared", "smax", "baseline alone")
 
