@@ -13,7 +13,7 @@ SOURCE = ROOT / "src" / "micromacro"
 GUIDE = (ROOT / "CONTRIBUTING.md").read_text()
 README = (ROOT / "README.md").read_text()
 FILE = re.compile(r"`([a-z_]+(?:/[a-z_]+)*(?:/[\w-]+\.(?:py|md)|/|\.py))`")
-TABLE = re.compile(r"`(_?[A-Z_]+|build_parts|Effects|Independent|Row)`(?: of `ENGINES`)? (?:in|of) `([a-z_/]+\.py)`")
+TABLE = re.compile(r"`(_?[A-Z_]+|Effects|Independent|Row)`(?: of `ENGINES`)? (?:in|of) `([a-z_/]+\.py)`")
 
 
 @pytest.mark.parametrize("name", sorted(set(FILE.findall(GUIDE))))
@@ -27,9 +27,7 @@ def test_a_table_that_the_guide_names_is_in_its_file(table, name):
 
 
 def test_the_guide_names_its_tables():
-    assert {"FAMILIES", "PICTURES", "AGGREGATES", "EFFECTS", "build_parts"} <= {
-        table for table, _ in TABLE.findall(GUIDE)
-    }
+    assert {"FAMILIES", "PICTURES", "AGGREGATES", "EFFECTS", "TERMS"} <= {table for table, _ in TABLE.findall(GUIDE)}
 
 
 def test_every_floor_is_in_the_table_of_floors():

@@ -104,7 +104,7 @@ REFUSED = [
     ("y ~ 2 * a", "the number 2 cannot be part of a term"),
     ("y ~ (a > b)", "this cannot be a term"),
     ("y ~ a % b", "this cannot be a term"),
-    ("y ~ I(2)", "no column in it"),
+    ("y ~ I(2)", "contains no column"),
     ("y ~ `a\x00`", "cannot occur in a formula"),
     ("y ~ a + '\ud800'", "cannot occur in a formula"),
     ("y ~ a + \ud800", "cannot occur in a formula"),
