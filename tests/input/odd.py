@@ -1,5 +1,7 @@
 """Formulas that are mutated and tables that are odd, the same for a seed and a number."""
 
+# ruff: noqa: E501, RUF012, DTZ001, BLE001
+
 from __future__ import annotations
 
 import datetime as dt
@@ -111,7 +113,9 @@ class Grown:
             out.append(f"{'degree' if function == 'poly' else 'df'}={self.pick(['2', '3', '4', '5', '9', '50'])}")
         if self.rng.random() < 0.05:
             key = self.pick("by df degree raw center scale ddof base contrasts extrapolation knots levels".split(" "))
-            out.append(f"{key}={self.pick(['2', '4', '0', '1', '99999', 'a', 'contr.sum', chr(34) + 'extend' + chr(34)])}")
+            out.append(
+                f"{key}={self.pick(['2', '4', '0', '1', '99999', 'a', 'contr.sum', chr(34) + 'extend' + chr(34)])}"
+            )
         return ", ".join(out)
 
     def expression(self, depth: int, words: list[str]) -> str:
@@ -136,7 +140,9 @@ class Grown:
         for _ in range(self.rng.choice([1, 1, 2, 3, 6])):
             plain = self.rng.random() < 0.5
             function = self.pick([*self.ROWWISE, "C", "poly", "bs", "cr", "cs", "cc", "C"])
-            factors.append(self.pick(self.NAMES) if plain else f"{function}({self.arguments(function, 2, self.ROWWISE)})")
+            factors.append(
+                self.pick(self.NAMES) if plain else f"{function}({self.arguments(function, 2, self.ROWWISE)})"
+            )
         text = self.pick([":", "*", " + ", "/"]).join(factors)
         return f"({text})**{self.pick(['2', '3', '0', '99999999', '1.5'])}" if self.rng.random() < 0.15 else text
 
@@ -205,7 +211,13 @@ def _changed(text: str, rng: np.random.Generator) -> str:
         other = BASES[rng.integers(len(BASES))]
         return text[:start] + other[other.index("~") + 1 :] + text[stop:]
     if what == 7:
-        return text[:start] + "(" * int(rng.integers(1, 80)) + text[start:stop] + ")" * int(rng.integers(1, 80)) + text[stop:]
+        return (
+            text[:start]
+            + "(" * int(rng.integers(1, 80))
+            + text[start:stop]
+            + ")" * int(rng.integers(1, 80))
+            + text[stop:]
+        )
     return text[:start] + text[start:stop][::-1] + text[stop:]
 
 
@@ -290,8 +302,12 @@ def _columns(rng: np.random.Generator, rows: int) -> dict:
         "none": lambda: [None] * rows,
         "not a time": lambda: np.full(rows, "NaT", dtype="datetime64[ns]"),
         "times": lambda: np.array(pick(["2020-01-01", "2021-02-03", "1700-01-01"]), dtype="datetime64[s]"),
-        "times with zones": lambda: pd.to_datetime(pick(["2020-01-01", "2020-06-01"]), utc=True).tz_convert("Asia/Tokyo"),
-        "first times": lambda: pick([dt.datetime(1, 1, 1, tzinfo=dt.timezone(dt.timedelta(hours=9))), dt.datetime(2020, 1, 1)]),
+        "times with zones": lambda: pd.to_datetime(pick(["2020-01-01", "2020-06-01"]), utc=True).tz_convert(
+            "Asia/Tokyo"
+        ),
+        "first times": lambda: pick(
+            [dt.datetime(1, 1, 1, tzinfo=dt.timezone(dt.timedelta(hours=9))), dt.datetime(2020, 1, 1)]
+        ),
         "times of day": lambda: pick([dt.time(1), dt.time(2)]),
         "days": lambda: pick([dt.date(2020, 1, 1), dt.date(9999, 12, 31)]),
         "periods": lambda: pd.period_range("2020", periods=rows, freq="M"),
@@ -314,7 +330,7 @@ def _columns(rng: np.random.Generator, rows: int) -> dict:
         "two dimensions": lambda: rng.normal(size=(rows, 2)),
         "a number": lambda: 3.0,
         "too short": lambda: rng.normal(size=rows - 1),
-        "nothing": lambda: [],
+        "nothing": list,
         "a generator": lambda: (k for k in range(rows)),
         "records": lambda: np.zeros(rows, dtype=[("a", float)]),
         "void": lambda: np.zeros(rows, dtype="V4"),

@@ -198,6 +198,8 @@ def _remarks(rows: Memberships, repeats: int) -> list[Note]:
 
 def _rows_as_groups(request: TableRequest, data: Any, missing: str) -> Tables:
     """Without a member block every row is a group; rows are sorted by all values that are used."""
+    if not request.group_columns:
+        raise DataError("the formula names no column of data, so there is nothing to model")
     table = open_ends(read_table(data, "data", request.group_columns), request.ends)
     rows = np.arange(table.n_rows)
     screen = Screen(missing, np.ones(table.n_rows, dtype=bool), "row", request.endless, request.droppable)
