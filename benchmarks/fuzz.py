@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "input"))
 from odd import formulas, odd_table, sound_table
 
 
-def attempt(formula: str, data, limit: float, fit: bool = False) -> tuple[str, str | None]:
+def attempt(formula: str, data: object, limit: float, fit: bool = False) -> tuple[str, str | None]:
     """How a formula and a table are taken, and what is wrong with it, if anything is."""
     before = time.process_time()
     try:
@@ -29,7 +29,7 @@ def attempt(formula: str, data, limit: float, fit: bool = False) -> tuple[str, s
         end = "taken"
     except mm.MicromacroError as error:
         end = f"refused, {type(error).__name__}"
-    except Exception as error:  # this is what is looked for
+    except Exception as error:  # noqa: BLE001 - this is what is looked for
         return "raw", f"{type(error).__name__}: {str(error)[:200]}"
     took = time.process_time() - before
     return end, f"{took:.1f} CPU seconds ({end})" if took > limit else None
