@@ -15,6 +15,7 @@ import pandas as pd
 from ._optional import MissingExtraError, require
 from .api import Model
 from .datasets import boston
+from .engines.registry import engine_of
 from .results.fit import Fit
 
 _FORMULA = (
@@ -24,7 +25,7 @@ _FORMULA = (
 )
 _WEIGHTS = {"equal": "1/n", "estimated": "power(dissimilarity)"}
 WIDE = 200  # characters, where the output goes to no terminal
-_ENGINES = {"ml": "maximum likelihood", "mcmc": "draws from the posterior"}
+_ENGINES = ("ml", "mcmc")
 
 
 def run(out: Path, *, quick: bool = False) -> None:
@@ -42,16 +43,16 @@ def run(out: Path, *, quick: bool = False) -> None:
     print(f"Outcome and terms: {_FORMULA.format(weights='...')}")
     print("Weights: " + "; ".join(f"{name}: {weights}" for name, weights in _WEIGHTS.items()))
     estimated: dict[str, Fit] = {}
-    for engine, words in _ENGINES.items():
+    for engine in _ENGINES:
         fits: dict[str, Fit] = {}
         for name, weights in _WEIGHTS.items():
             model = Model(_FORMULA.format(weights=weights), data)
             fits[name] = model.fit(
                 engine, draws=draws, tune=draws, chains=chains, random_seed=1, progress=sys.stderr.isatty()
             )
-        print(f"\n{words} ({engine})\n")
+        print(f"\n{engine_of(engine).title} ({engine})\n")
         print(compare(fits, shutil.get_terminal_size(fallback=(WIDE, 24)).columns))
-        if engine == "ml":
+        if not engine_of(engine).draws:
             print(f"\nestimated against equal weights: {fits['estimated'].lr_test(fits['equal'])}")
         estimated[engine] = fits["estimated"]
     try:
@@ -93,7 +94,7 @@ def picture(fits: dict[str, Fit], out: Path) -> Path:
     panels = figure.subplots(1, len(fits), squeeze=False)[0]
     for ax, (engine, fitted) in zip(panels, fits.items(), strict=True):
         fitted.plot.weights(ax=ax)
-        ax.set_title(_ENGINES[engine])
+        ax.set_title(engine_of(engine).title)
     out.mkdir(parents=True, exist_ok=True)
     file = out / "weights.png"
     figure.savefig(file, dpi=150)

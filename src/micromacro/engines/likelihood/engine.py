@@ -18,6 +18,7 @@ import numpy as np
 
 from ...errors import EngineError
 from ...model.specification import Specification
+from ...numerics.differences import slopes
 from ..base import Optimum, Outcome, Settings
 from ..marginals import has_exact_marginal
 from ..search import Peak, find_peaks
@@ -109,16 +110,11 @@ def describe(problem: Problem, peaks: list[Peak]) -> Optimum:
 def solution_slopes(problem: Problem, peak: Peak) -> np.ndarray:
     """d (mean or mode of x) / d u (size, len(u)) by central differences."""
     marginal, coordinates = problem.marginal, problem.coordinates
-    out = np.zeros((marginal.system.size, len(peak.u)))
-    for k in np.flatnonzero(peak.free):
-        h = 1e-4 * max(1.0, abs(peak.u[k]))
-        if coordinates.folded[k]:
-            h = min(h, 0.5 * peak.u[k])
-        sides = []
-        for sign in (1.0, -1.0):
-            u = peak.u.copy()
-            u[k] += sign * h
-            marginal.value(coordinates.theta(u), problem.room)
-            sides.append(marginal.x(problem.room))
-        out[:, k] = (sides[0] - sides[1]) / (2.0 * h)
-    return out
+    steps = 1e-4 * np.maximum(1.0, np.abs(peak.u))
+    steps = np.where(coordinates.folded, np.minimum(steps, 0.5 * peak.u), steps)
+
+    def x(u: np.ndarray) -> np.ndarray:
+        marginal.value(coordinates.theta(u), problem.room)
+        return marginal.x(problem.room)
+
+    return slopes(x, peak.u, steps, np.flatnonzero(peak.free))

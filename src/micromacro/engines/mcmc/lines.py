@@ -13,6 +13,7 @@ import numpy as np
 
 from ...latent.marginal.laplace import LaplaceMarginal
 from ...latent.mode import ModeRoom
+from ...numerics.differences import slopes
 from ..coordinates import Scores
 
 FAR = 4.0  # length of a shift (in posterior sds) beyond which the correction is not believed
@@ -41,20 +42,17 @@ def mode_and_shift(marginal: LaplaceMarginal, coordinates: Scores, center: np.nd
     first = _both(marginal, coordinates, center, room)
     if first is None:
         return None
-    slopes = np.zeros((2, len(first[0]), len(center)))
-    for k in range(len(center)):
-        h = 1e-3 if not coordinates.folded[k] else min(1e-3, 0.5 * center[k])
-        if h <= 0.0:
-            continue
-        sides = []
-        for sign in (1.0, -1.0):
-            u = center.copy()
-            u[k] += sign * h
-            room.x[:] = first[0]
-            sides.append(_both(marginal, coordinates, u, room))
-        if sides[0] is not None and sides[1] is not None:
-            slopes[:, :, k] = (sides[0] - sides[1]) / (2.0 * h)
-    return Line(center, first[0], slopes[0]), Line(center, first[1], slopes[1])
+    steps = np.where(coordinates.folded, np.minimum(1e-3, 0.5 * center), 1e-3)
+
+    def beside(u: np.ndarray) -> np.ndarray:
+        room.x[:] = first[0]
+        found = _both(marginal, coordinates, u, room)
+        return np.full(first.size, np.nan) if found is None else found.ravel()
+
+    slope = slopes(beside, center, steps, np.flatnonzero(steps > 0.0))
+    slope[:, np.isnan(slope).all(axis=0)] = 0.0
+    of_mode, of_shift = slope.reshape(2, -1, len(center))
+    return Line(center, first[0], of_mode), Line(center, first[1], of_shift)
 
 
 def _both(marginal: LaplaceMarginal, coordinates: Scores, u: np.ndarray, room: ModeRoom) -> np.ndarray | None:

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from ...model.specification import Specification
+from ...numerics.differences import slopes
 from ..coordinates import Scores
 from ..search import Peak
 
@@ -137,14 +138,10 @@ class RidgeScores(Scores):
         """Ridge coordinates of scores u, and their derivative (q, q) in the scores."""
         if not self.ridges:
             return u, np.eye(len(u))
+        steps = np.where(self.folded, np.minimum(1e-5, 0.5 * u), 1e-5)
+        inside = np.flatnonzero(steps > 0.0)
         slope = np.eye(len(u))
-        for k in range(len(u)):
-            h = 1e-5 if not self.folded[k] else min(1e-5, 0.5 * u[k])
-            if h > 0.0:
-                up, down = u.copy(), u.copy()
-                up[k] += h
-                down[k] -= h
-                slope[:, k] = (self._along(up) - self._along(down)) / (2.0 * h)
+        slope[:, inside] = slopes(self._along, u, steps, inside)[:, inside]
         return self._along(u), slope
 
     def _along(self, u: np.ndarray) -> np.ndarray:

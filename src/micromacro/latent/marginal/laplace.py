@@ -15,6 +15,7 @@ import math
 import numpy as np
 
 from ...numerics.cholesky import log_determinant, solve_lower, solve_upper
+from ...numerics.differences import central
 from ...numerics.modes import adjoint, laplace_slopes, latent_gradient, precision_slopes
 from ...numerics.rows import quadratic, times
 from ..mode import LatentPosterior, Likelihood, ModeRoom
@@ -125,13 +126,13 @@ class LaplaceMarginal(LatentPosterior, Marginal):
         """
         s, base = self.system.symbolic, room.base
         self.system.leverages(base)
-        h = 1e-4
-        self.rows(room.eta + h, theta, room.trial_slopes)
-        room.third[:] = room.trial_slopes[2]
-        self.rows(room.eta - h, theta, room.trial_slopes)
+
+        def second(h: float) -> np.ndarray:
+            self.rows(room.eta + h, theta, room.trial_slopes)
+            return room.trial_slopes[2].copy()
+
         with np.errstate(all="ignore"):
-            room.third -= room.trial_slopes[2]
-            room.third /= 2.0 * h
+            room.third[:] = central(second, 1e-4)
         adjoint(
             s.layout, s.row_start, s.columns, base.values, base.panel, base.leverage, room.third, room.lift,
             room.step, base.row,
@@ -141,18 +142,18 @@ class LaplaceMarginal(LatentPosterior, Marginal):
     def _own_slopes(self, theta: np.ndarray, room: ModeRoom, row: np.ndarray) -> np.ndarray:
         """Derivatives in the family's own parameters."""
         out = np.zeros(self.own.stop - self.own.start)
-        for j in range(len(out)):
-            k = self.own.start + j
-            moved = theta.copy()
-            h = self._own_step(theta, k)
-            sides = []
-            for sign in (1.0, -1.0):
-                moved[k] = theta[k] + sign * h
+        moved = theta.copy()
+        for j, k in enumerate(range(self.own.start, self.own.stop)):
+
+            def along(h: float, k: int = k) -> np.ndarray:
+                moved[k] = theta[k] + h
                 self.rows(room.eta, moved, room.trial_slopes)
-                sides.append(room.trial_slopes[:3].copy())
+                return room.trial_slopes[:3].copy()
+
             with np.errstate(all="ignore"):  # a slope that is not finite is nan, and seen
-                d = (sides[0] - sides[1]) / (2.0 * h)
+                d = central(along, self._own_step(theta, k))
                 out[j] = float(d[0].sum() + 0.5 * room.base.leverage @ d[2] + row @ d[1])
+            moved[k] = theta[k]
         return out
 
     def _own_step(self, theta: np.ndarray, k: int) -> float:
