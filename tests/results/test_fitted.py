@@ -12,6 +12,6 @@ def test_a_fit_has_all_that_its_protocol_promises() -> None:
     assert promised <= vars(mm.Fit).keys()
 
 
-def test_a_fit_is_told_from_its_class(fit) -> None:
-    assert is_fit(fit)
-    assert not is_fit(fit.summary()) and not is_fit(mm.Fit) and not is_fit(fit.posterior)
+def test_a_fit_is_told_from_its_class(ml) -> None:
+    assert is_fit(ml)
+    assert not is_fit(ml.summary()) and not is_fit(mm.Fit) and not is_fit(ml.posterior)

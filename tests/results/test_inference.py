@@ -265,3 +265,20 @@ def test_families_within_each_other(quick, larger, smaller, boundary):
     assert ("infinite" in test.note) == bool(boundary)
     with pytest.raises(mm.ModelError, match="not nested in"):
         big.lr_test(quick("y ~ 1", frame, family="gamma"))
+
+
+def test_profile_intervals_stand_where_there_are_some_and_wald_intervals_elsewhere(quick):
+    rng = np.random.default_rng(8)
+    frame = pd.DataFrame({"x": rng.normal(size=120), "u": np.arange(120) % 12})
+    score = 0.8 * frame["x"] + 0.7 * rng.normal(size=12)[frame["u"]] + rng.logistic(size=120)
+    frame["y"] = pd.cut(score, [-np.inf, -1.0, 1.0, np.inf], labels=["low", "mid", "high"])
+    for fixed in (None, {"u.sd": 0.7}):
+        fit = quick("y ~ x + (1 | u)", frame, family="ordinal", fixed=fixed)
+        wald, both = fit.conf_int(), fit.conf_int(method="profile")
+        cuts = [name for name in fit.params.index if name.startswith("cut")]
+        pd.testing.assert_frame_equal(both.loc[cuts], wald.loc[cuts])
+        if fixed is None:
+            assert both.loc["u.sd"].tolist() == list(fit.profile("u.sd"))
+        else:
+            with pytest.raises(mm.ModelError, match=r"no parameter of this model, not 'u\.sd'"):
+                fit.profile("u.sd")

@@ -240,7 +240,7 @@ def test_everything_by_group_has_the_index_of_the_frame(quick, rng):
         elpd, numbered = (f.loo().pointwise["elpd"] for f in (fit, plain))
     assert elpd.loc[data.index].to_numpy() == pytest.approx(numbered.sort_index().to_numpy())
     by = fit.ppc("mean", by=pd.Series(data["x"] > 0, data.index))
-    assert by["groups"].to_list() == [int((data["x"] <= 0).sum()), int((data["x"] > 0).sum())]
+    assert by["observations"].to_list() == [int((data["x"] <= 0).sum()), int((data["x"] > 0).sum())]
     ordinal = quick("grade ~ x", data, family="ordinal").predict(kind="probability")
     assert ordinal.index.equals(pd.MultiIndex.from_product([data.index, ["low", "middle", "high"]]))
     assert ordinal["estimate"].unstack().sum(axis=1).to_numpy() == pytest.approx(np.ones(30))

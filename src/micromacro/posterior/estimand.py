@@ -18,7 +18,9 @@ from scipy import sparse
 from ..families.base import Quantity
 from ..model.specification import Specification
 from ..numerics.differences import central
-from .design import Place, Predictor, share_unseen
+from ..table.memberships import Tables
+from .design import Place, Predictor, place, share_unseen
+from .quantities import find_quantity
 
 _STEP = 0.2
 _NODES = np.arange(-10.0, 10.0 + 0.5 * _STEP, _STEP)
@@ -173,3 +175,15 @@ def _only_columns(width: int, start: int, stop: int) -> Any:
     keep = np.zeros(width)
     keep[start:stop] = 1.0
     return sparse.diags_array(keep)
+
+
+def of_groups(specification: Specification, tables: Tables | None, quantity: Quantity, new_effects: str) -> Estimand:
+    """A quantity of each group, effects as estimated."""
+    where = place(specification, tables)
+    each = sparse.eye_array(where.groups, format="csr")
+    return Estimand(specification, [where], quantity, only(quantity.scale), each, "conditional", new_effects)
+
+
+def group_estimand(specification: Specification, tables: Tables | None, kind: str, new_effects: str) -> Estimand:
+    """The same by the word for the quantity."""
+    return of_groups(specification, tables, find_quantity(specification, kind), new_effects)

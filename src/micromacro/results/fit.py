@@ -17,18 +17,15 @@ from ..families.base import Family
 from ..model.specification import Specification
 from ..notes import Note
 from ..posterior.base import Posterior
-from ..posterior.design import new_tables
 from ..posterior.factory import posterior_of
-from ..posterior.intervals import check_level, check_whole
+from ..posterior.intervals import check_whole
 from .criticism import verbs
 from .fitted import Fitted
-from .labels import shown_order
 from .report.html import html_report
 from .report.text import text_report
-from .tables import summary
 from .verbs import bootstrap as resampling
 from .verbs import check as checks
-from .verbs import hypotheses, inference, margins, nested, partition
+from .verbs import effects, hypotheses, margins, nested, parameters, partition
 from .verbs import predict as forecast
 from .verbs import survival as curves
 from .verbs.members import members
@@ -104,21 +101,7 @@ class Fit(Fitted):
 
     # -- parameters --------------------------------------------------------------------------------------------------
 
-    def summary(self, ci: float = 0.95) -> pd.DataFrame:
-        """Table of all parameters.
-
-        Parameters
-        ----------
-        ci : float
-            Probability of the intervals ``lower`` to ``upper``.
-
-        Returns
-        -------
-        DataFrame
-            Indexed by parameter: mean, sd, lower, upper, ess_bulk, ess_tail, r_hat, mcse_mean for draws; estimate, se,
-            z, p, lower, upper for ml and reml (no z and p for positive parameters).
-        """
-        return summary.summary_table(self._posterior, ci)
+    summary = parameters.summary
 
     @cached_property
     def params(self) -> pd.Series:
@@ -133,65 +116,9 @@ class Fit(Fitted):
     def _series(self, values: np.ndarray, name: str) -> pd.Series:
         return pd.Series(values, index=pd.Index(self.specification.names, name="parameter"), name=name)
 
-    def conf_int(self, ci: float = 0.95, method: Literal["wald", "profile"] = "wald") -> pd.DataFrame:
-        """Intervals of all parameters: columns lower and upper.
-
-        Parameters
-        ----------
-        ci : float
-        method : {"wald", "profile"}
-            For ml and reml; ``"profile"`` replaces the intervals of theta (weights, sds, sigma) by profile-likelihood
-            ones. Draws have equal-tailed intervals whatever is asked.
-
-        Returns
-        -------
-        DataFrame
-            Indexed by parameter: lower, upper.
-
-        Raises
-        ------
-        EngineError
-            For an unknown method.
-        """
-        if method not in ("wald", "profile"):
-            raise EngineError(f'method= is "wald" or "profile", not {method!r}')
-        numbers = self._posterior.parameters(ci)
-        out = pd.DataFrame({"lower": numbers.lower, "upper": numbers.upper}, index=self.params.index)
-        if method == "profile" and not self._posterior.kind.draws:
-            for p in self.specification.system.hypers:
-                out.loc[p.name] = self.profile(p.name, ci)
-        return out
-
-    def profile(self, name: str, ci: float = 0.95) -> tuple[float, float]:
-        """Profile-likelihood interval of a weight parameter, an sd or sigma (ml, reml).
-
-        Parameters
-        ----------
-        name : str
-        ci : float
-
-        Returns
-        -------
-        tuple of float
-            Lower and upper end, natural scale; infinite where no value in that direction is rejected.
-
-        Raises
-        ------
-        EngineError, ModelError
-            For fits with draws, and for parameters without a profile interval.
-        """
-        return inference.profile_interval(self._posterior, name, check_level(ci))
-
-    def cov_params(self) -> pd.DataFrame:
-        """Covariance matrix of all parameters (posterior covariance with draws), natural scale.
-
-        Returns
-        -------
-        DataFrame
-        """
-        index = self.params.index
-        return pd.DataFrame(self._posterior.covariance, index=index, columns=index.rename(None))
-
+    conf_int = parameters.conf_int
+    profile = parameters.profile
+    cov_params = parameters.cov_params
     identification = checks.identification
 
     # -- likelihood --------------------------------------------------------------------------------------------------
@@ -229,52 +156,8 @@ class Fit(Fitted):
 
     # -- effects and weights -----------------------------------------------------------------------------------------
 
-    def weights(
-        self,
-        block: str | None = None,
-        ci: float = 0.95,
-        *,
-        data: Any = None,
-        memberships: Any = None,
-        members: Any = None,
-    ) -> pd.DataFrame:
-        """Weights of all memberships, of the fit or of other tables.
-
-        Parameters
-        ----------
-        block : str, optional
-            Which member block; all of them by default (indexed by block if there are several).
-        ci : float
-        data, memberships, members : tables, optional
-            Other groups, as :meth:`predict` takes them; ``normalize = total`` keeps the constant of the fit.
-
-        Returns
-        -------
-        DataFrame
-            One row per membership, sorted by group and member, and indexed by their ids under the user's own names:
-            group, member, weight (posterior mean or estimate), sd (draws) or se (delta method), lower, upper. The index
-            by block, group and member where there are several blocks. With draws at most 1,000 of them are used.
-        """
-        tables = None if data is None else new_tables(self.specification, data, memberships, members)
-        return summary.weights_table(self._posterior, block, ci, tables)
-
-    def random_effects(self, name: str | None = None, ci: float = 0.95) -> pd.DataFrame:
-        """Effects of members or units on the link scale.
-
-        Parameters
-        ----------
-        name : str, optional
-            A member block or unit term; all of them by default (indexed by block if there are several).
-        ci : float
-
-        Returns
-        -------
-        DataFrame
-            Indexed by id: mean, sd, lower, upper (draws) or estimate, se, lower, upper (conditional modes, whose
-            standard errors include the uncertainty of everything that was maximised).
-        """
-        return summary.random_effects_table(self._posterior, name, ci)
-
+    weights = effects.weights
+    random_effects = effects.random_effects
     variance_components = partition.variance_components
     group_correlation = partition.group_correlation
     r2 = partition.r2
@@ -288,30 +171,8 @@ class Fit(Fitted):
     slopes = margins.slopes
     survival = curves.survival
     baseline = curves.baseline
-
-    def fitted(self) -> pd.Series:
-        """Expected outcome of every group, effects included (posterior mean, or at the maximum).
-
-        Returns
-        -------
-        Series
-            Indexed as :meth:`predict`: if rows are groups, by the index of the pandas frame that was given.
-        """
-        table = self.predict()
-        return table.iloc[:, 0].rename("fitted")
-
-    def residuals(self) -> pd.Series:
-        """Outcome minus :meth:`fitted`, on the scale of the family's outcome (after ``log(y)``).
-
-        Returns
-        -------
-        Series
-            Indexed as :meth:`fitted`. The expectation for a duration that entered late is given that it lasts until
-            then. A censored duration counts as if it had ended.
-        """
-        fitted = forecast.expected(self._posterior)
-        outcome = self.specification.outcome[shown_order(self.specification, None)]
-        return pd.Series(outcome - fitted.to_numpy(), fitted.index, name="residual")
+    fitted = forecast.fitted
+    residuals = forecast.residuals
 
     # -- again, and elsewhere ----------------------------------------------------------------------------------------
 

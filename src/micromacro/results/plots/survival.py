@@ -10,10 +10,10 @@ import numpy as np
 from ...errors import DataError, ModelError
 from ...families.registry import names_where
 from ...model.specification import Specification
+from ...posterior.estimand import group_estimand
 from ...posterior.intervals import quantiles
 from ..fitted import Fitted
 from ..labels import group_index, percent
-from ..verbs.predict import group_estimand
 from .style import BLUE, COLOURS, LINES, axes, finish
 
 DRAWS = 300

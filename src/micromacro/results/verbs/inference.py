@@ -220,6 +220,15 @@ def _unidentified(larger: Specification, smaller: Specification) -> list[Note]:
     return [caution("not-identified", text, *lost)]
 
 
+def profiled(posterior: Posterior) -> list[str]:
+    """Parameters that have a profile interval: those that are one entry of theta on their own, and are estimated."""
+    specification = posterior.specification
+    hypers = specification.system.hypers
+    slope = specification.layout.reported_slope(posterior.theta)
+    alone = np.all(slope == np.eye(len(hypers)), axis=1)
+    return [p.name for p, own in zip(hypers, alone, strict=True) if own and p.kind != "cut" and not p.fixed]
+
+
 def profile_interval(posterior: Posterior, name: str, ci: float) -> tuple[float, float]:
     """Profile-likelihood interval of an entry of theta: weight parameters, sds, sigma.
 
@@ -228,9 +237,9 @@ def profile_interval(posterior: Posterior, name: str, ci: float) -> tuple[float,
     best = posterior.maximised("profile intervals are for ml and reml; intervals of draws are quantiles")
     specification, optimum = best.specification, best.optimum
     hypers = specification.system.hypers
-    names = [p.name for p in hypers if p.kind != "cut" and not p.fixed]
+    names = profiled(best)
     if name not in names:
-        raise ModelError(f"profile intervals are for {', '.join(names)}, not {name!r}")
+        raise ModelError(f"profile intervals are for {', '.join(names) or 'no parameter of this model'}, not {name!r}")
     k = [p.name for p in hypers].index(name)
     drop = 0.5 * float(special.chdtri(1, 1.0 - ci))
     problem = problem_of(specification, best.kind.restricted)
@@ -242,6 +251,4 @@ def profile_interval(posterior: Posterior, name: str, ci: float) -> tuple[float,
         low = 0.0
     if hypers[k].kind == "cor":
         low, high = max(low, -1.0), min(high, 1.0)
-        if np.any(specification.layout.reported_slope(optimum.theta)[k] != np.eye(len(hypers))[k]):
-            raise ModelError(f"there is no profile interval of {name}, which depends on several entries of theta")
     return profile.end(level, -se, low), profile.end(level, se, high)

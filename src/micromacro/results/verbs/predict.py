@@ -7,14 +7,11 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from scipy import sparse
 
 from ...errors import EngineError
-from ...families.base import Quantity
-from ...model.specification import Specification
 from ...posterior.base import Posterior
-from ...posterior.design import new_tables, place
-from ...posterior.estimand import Estimand, only
+from ...posterior.design import new_tables
+from ...posterior.estimand import group_estimand, of_groups
 from ...posterior.intervals import check_level
 from ...posterior.quantities import KINDS, find_quantity, response_values
 from ...table.memberships import Tables
@@ -105,15 +102,30 @@ def _unknown(kind: str) -> str:
     raise EngineError(f"kind= is one of {', '.join((*KINDS, 'response'))}, not {kind!r}")
 
 
-def group_estimand(specification: Specification, tables: Tables | None, kind: str, new_effects: str) -> Estimand:
-    """A quantity of every group, effects as estimated."""
-    return _of_groups(specification, tables, find_quantity(specification, kind), new_effects)
+def fitted(fit: Fitted) -> pd.Series:
+    """Expected outcome of every group, effects included (posterior mean, or at the maximum).
+
+    Returns
+    -------
+    Series
+        Indexed as :meth:`predict`: if rows are groups, by the index of the pandas frame that was given.
+    """
+    table = fit.predict()
+    return table.iloc[:, 0].rename("fitted")
 
 
-def _of_groups(specification: Specification, tables: Tables | None, quantity: Quantity, new_effects: str) -> Estimand:
-    where = place(specification, tables)
-    each = sparse.eye_array(where.groups, format="csr")
-    return Estimand(specification, [where], quantity, only(quantity.scale), each, "conditional", new_effects)
+def residuals(fit: Fitted) -> pd.Series:
+    """Outcome minus :meth:`fitted`, on the scale of the family's outcome (after ``log(y)``).
+
+    Returns
+    -------
+    Series
+        Indexed as :meth:`fitted`. The expectation for a duration that entered late is given that it lasts until
+        then. A censored duration counts as if it had ended.
+    """
+    fitted = expected(fit.posterior)
+    outcome = fit.specification.outcome[shown_order(fit.specification, None)]
+    return pd.Series(outcome - fitted.to_numpy(), fitted.index, name="residual")
 
 
 def expected(posterior: Posterior) -> pd.Series:
@@ -123,7 +135,7 @@ def expected(posterior: Posterior) -> pd.Series:
     quantity = find_quantity(specification, "mean")
     if entry is not None:
         quantity = replace(quantity, of=lambda eta, own: family.mean_after(eta, own, entry)[None])
-    estimand = _of_groups(specification, None, quantity, "draw")
+    estimand = of_groups(specification, None, quantity, "draw")
     point = posterior.estimand(estimand, 0.95, np.random.default_rng(0), MOST).point
     return pd.Series(point, group_index(specification, None)).iloc[shown_order(specification, None)]
 
