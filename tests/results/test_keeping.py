@@ -491,6 +491,17 @@ def test_summaries_alone(fit, tmp_path):
     assert set(report.parts) == {"results"}
 
 
+def test_tables_that_were_not_kept_are_refused_by_name(ml, tmp_path):
+    for options, says in (({"contents": "summary"}, 'contents="summary"'), ({"data": False}, "data=False")):
+        ml.save(tmp_path / "fit.nc", **options)
+        bare = mm.load(tmp_path / "fit.nc")
+        with pytest.raises(mm.EngineError, match=rf"{says}.*variance_components\(by=, scale=\)"):
+            bare.variance_components(by="group", scale="response")
+        with pytest.raises(mm.EngineError, match=rf"{says}.*weights\(data=\)"):
+            bare.weights(data=pd.DataFrame({"x": [1.0]}))
+        pd.testing.assert_frame_equal(bare.variance_components(by=None), ml.variance_components())
+
+
 def test_parameters_without_effects(mcmc, two_blocks, tmp_path):
     path = tmp_path / "fit.nc"
     whole, lean = mcmc.save(tmp_path / "whole.nc"), mcmc.save(path, contents="parameters")

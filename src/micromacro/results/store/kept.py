@@ -114,7 +114,7 @@ class SavedResults:
             raise EngineError(f"a fit by {self.engine} has no maximised log-likelihood")
         return self._tables["loglik"]
 
-    def random_effects(self, name: str | None = None, ci: float = LEVEL) -> pd.DataFrame:
+    def random_effects(self, name: str | None = None, ci: float = LEVEL, **options: Any) -> pd.DataFrame:
         """Effects of members or units, with 95% intervals.
 
         Parameters
@@ -135,10 +135,11 @@ class SavedResults:
         ModelError
             For an unknown name.
         """
+        self._plain_only("random_effects", options)
         self._check(ci)
         return self._several("effects", name, "effects", ["block", "id"])
 
-    def weights(self, block: str | None = None, ci: float = LEVEL) -> pd.DataFrame:
+    def weights(self, block: str | None = None, ci: float = LEVEL, **options: Any) -> pd.DataFrame:
         """Weights of all memberships, with 95% intervals.
 
         Parameters
@@ -159,12 +160,13 @@ class SavedResults:
         ModelError
             For an unknown block.
         """
+        self._plain_only("weights", options)
         self._check(ci)
         if self._tables["weights"] is None:
             return self._refuse("weights")
         return self._several("weights", block, "weights", ["block"])
 
-    def variance_components(self, ci: float = LEVEL) -> pd.DataFrame:
+    def variance_components(self, ci: float = LEVEL, **options: Any) -> pd.DataFrame:
         """What each level contributes to the variance, with 95% intervals.
 
         Parameters
@@ -181,6 +183,7 @@ class SavedResults:
         EngineError
             For another `ci`.
         """
+        self._plain_only("variance_components", options)
         self._check(ci)
         return frame_from_plain(self._tables["components"])
 
@@ -200,6 +203,12 @@ class SavedResults:
         if name not in tables:
             raise ModelError(f"there are no {what} called {name!r}; the file has: {', '.join(tables) or 'none'}")
         return tables[name]
+
+    def _plain_only(self, name: str, options: dict[str, Any]) -> None:
+        """Refuse options that ask for another table than the one that was kept."""
+        asked = [option for option, value in options.items() if value is not None]
+        if asked:
+            self._refuse(f"{name}({', '.join(f'{option}=' for option in asked)})")
 
     @staticmethod
     def _check(ci: float) -> None:
