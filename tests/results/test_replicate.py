@@ -131,7 +131,8 @@ def test_outcomes_of_late_entries_last_until_then(quick, family):
     residuals = fit.residuals()
     assert residuals.name == "residual"
     error = made.std(axis=0).mean() / np.sqrt(made.size / 10)  # draws of one chain share parameters
-    assert (made.mean(axis=0) - (data["t"] - residuals)).mean() == pytest.approx(0.0, abs=6 * error + 0.02)
+    seen = np.isfinite(residuals)  # censored outcomes have no residual
+    assert (made.mean(axis=0) - (data["t"] - residuals))[seen].mean() == pytest.approx(0.0, abs=6 * error + 0.02)
 
 
 @pytest.mark.parametrize("entry", [0.0, 0.3, 4.0, 60.0])

@@ -19,6 +19,7 @@ is all yes or all no.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -143,15 +144,15 @@ def _run_off_sds(specification: Specification, optimum: Optimum, recession: Rece
 def _all_certain(specification: Specification, recession: Recession, room: object) -> bool:
     """Whether coefficients and effects together can move every outcome towards certainty."""
     system = specification.system
-    matrix = system.matrix(room)  # type: ignore[arg-type]
+    matrix: Any = system.matrix(room)  # type: ignore[arg-type]
     if matrix.nnz > MOST:
         return False
     signs = sparse.diags_array(recession.sign) @ matrix[recession.row]
-    at = sparse.hstack([signs, sparse.csr_array(recession.own), -np.ones((len(recession.row), 1))], format="csr")
+    margin = -np.ones((len(recession.row), 1))
+    at: Any = sparse.hstack([signs, sparse.csr_array(recession.own), margin], format="csr")
     width = at.shape[1] - 1
-    scale = 1.0 / max(float(np.abs(at.data).max(initial=1.0)), 1e-300)
     out = linprog(
-        np.append(np.zeros(width), -1.0), A_ub=-at * 1.0, b_ub=np.zeros(at.shape[0]),
+        np.append(np.zeros(width), -1.0), A_ub=-at, b_ub=np.zeros(at.shape[0]),
         bounds=[(-1.0, 1.0)] * width + [(0.0, math.inf)], method="highs",
     )  # fmt: skip
-    return out.status == 0 and -out.fun > 1e-7 / scale
+    return out.status == 0 and -out.fun > 1e-7 * float(np.abs(at.data).max(initial=1.0))

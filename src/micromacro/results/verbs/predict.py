@@ -121,10 +121,13 @@ def residuals(fit: Fitted) -> pd.Series:
     -------
     Series
         Indexed as :meth:`fitted`. The expectation for a duration that entered late is given that it lasts until
-        then. A censored duration counts as if it had ended.
+        then. An outcome that is known to lie in an interval only (a censored duration) has no residual: nan.
     """
     fitted = expected(fit.posterior)
-    outcome = fit.specification.outcome[shown_order(fit.specification, None)]
+    specification = fit.specification
+    seen = specification.family.known(specification.response).exact
+    outcome = np.where(seen, specification.outcome, np.nan)
+    outcome = outcome[shown_order(specification, None)]
     return pd.Series(outcome - fitted.to_numpy(), fitted.index, name="residual")
 
 
