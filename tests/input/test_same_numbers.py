@@ -96,7 +96,7 @@ HELD = {
 
 def numbers(fit):
     """All that a fit says, as arrays."""
-    out = {"params": fit.params, "bse": fit.bse, "weights": fit.weights()[["weight", "sd"]]}
+    out = {"params": fit.params, "bse": fit.bse, "weights": fit.weights()[["weight", fit.posterior.words.spread]]}
     out |= {f"effects of {k}": fit.random_effects(k) for k in ("pid", "prime", "cid")}
     outcome = fit._outcome
     if outcome.draws is not None:
