@@ -162,7 +162,7 @@ def test_what_cannot_be_asked_is_refused():
         mm.aggregations(model, ["mean", "largest"])
     with pytest.raises(mm.ModelError, match="no block 'party'"):
         mm.aggregations(model, ["mean", "sum"], block="party")
-    with pytest.raises(mm.ModelError, match="max is of covariates"):
+    with pytest.raises(mm.ModelError, match="max applies to covariates"):
         mm.aggregations(mm.Model("y ~ mm(member, group, weights = 1/n)", data), ["mean", "max"])
     with pytest.raises(mm.ModelError, match="name two or more"):
         mm.aggregations(model, ["mean"])

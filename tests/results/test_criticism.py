@@ -148,7 +148,7 @@ def test_predictive_checks_by_unit_member_and_series(mcmc):
     assert by.loc[("even", "max"), "observed"] == s.outcome[index % 2 == 0].max()
     with pytest.raises(mm.DataError, match="no value for 1 of 80 groups"):
         mcmc.ppc(by=half.iloc[1:])
-    with pytest.raises(mm.DataError, match="no block, unit or column"):
+    with pytest.raises(mm.DataError, match="not a block, a unit or a column"):
         mcmc.ppc(by="party")
     with pytest.raises(mm.ModelError, match="stat= is mean"):
         mcmc.ppc("skewness")

@@ -326,4 +326,4 @@ def test_a_level_below_a_half_is_warned_of(ml):
 def test_separated_outcomes_are_in_no_good_health(quick):
     frame = pd.DataFrame({"x": np.linspace(-1.0, 1.0, 40)})
     fit = quick("y ~ x", frame.assign(y=(frame["x"] > 0).astype(int)), family="bernoulli")
-    assert "Health: CAUTION; converged" in fit.report()
+    assert "Health: PROBLEMS" in fit.report()

@@ -51,7 +51,7 @@ def mode_and_shift(marginal: LaplaceMarginal, coordinates: Scores, center: np.nd
 
     slope = slopes(beside, center, steps, np.flatnonzero(steps > 0.0))
     slope[:, np.isnan(slope).all(axis=0)] = 0.0
-    of_mode, of_shift = slope.reshape(2, -1, len(center))
+    of_mode, of_shift = slope.reshape(2, first.shape[1], len(center))
     return Line(center, first[0], of_mode), Line(center, first[1], of_shift)
 
 
