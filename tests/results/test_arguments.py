@@ -55,7 +55,7 @@ WRONG = {
     "survival": (lambda f: f["durations"].survival("a"), "times= are finite numbers"),
     "kfold": (lambda f: f["ml"].kfold("a"), "k= is a number of folds"),
     "coefficients": (lambda f: f["ml"].plot.coefficients(names="major"), "no such parameters: major "),
-    "coefficients: none": (lambda f: f["ml"].plot.coefficients(names=[]), "contains no parameter"),
+    "coefficients: none": (lambda f: f["ml"].plot.coefficients(names=[]), "names= names no parameter"),
 }
 
 
