@@ -128,14 +128,14 @@ def test_what_graphs_must_have():
     data = places(graph, groups=30)
     with pytest.raises(ModelError, match="there is no graph 'map'"):
         mm.Model("y ~ x + mm(place, g, effects=car(map))", data)
-    with pytest.raises(DataError, match="are no nodes of the graph 'map'"):
+    with pytest.raises(DataError, match="are not nodes of the graph 'map'"):
         mm.Model("y ~ x + mm(place, g, effects=car(map))", data, graphs={"map": lattice(2, 2)})
     alone = graph.copy()
     alone.add_node(50)
     with pytest.raises(ModelError, match="1 nodes of the graph 'map' have no neighbour"):
         mm.Model("y ~ x + mm(place, g, effects=icar(map))", data, graphs={"map": alone})
     fit = mm.fit("y ~ x + mm(place, g, effects=icar(map))", data, graphs={"map": graph}, engine="ml")
-    with pytest.raises(DataError, match="are no nodes of the graph"):
+    with pytest.raises(DataError, match="are not nodes of the graph"):
         fit.predict(pd.DataFrame({"g": [0], "place": [77], "x": [0.0]}))
 
 

@@ -13,7 +13,7 @@ from arviz_stats.base.array import array_stats
 
 import micromacro as mm
 from micromacro.engines.coordinates import Ratios, Scores
-from micromacro.engines.mcmc.moves import Reference, State, elliptical, independence
+from micromacro.engines.mcmc.moves import Mixture, Reference, State, elliptical, independence
 from micromacro.latent.marginal.gaussian import GaussianMarginal
 
 
@@ -46,6 +46,12 @@ def exact(target, folded):
             "xy": (w * x * y).sum()}  # fmt: skip
 
 
+def mixture(*parts):
+    """Parts with unequal shares."""
+    share = np.arange(len(parts), 0.0, -1.0)
+    return Mixture(parts, share / share.sum())
+
+
 @pytest.fixture(scope="module", params=[(t, f) for t in TARGETS for f in FOLDS], ids=", ".join)
 def problem(request):
     target, folded = TARGETS[request.param[0]], FOLDS[request.param[1]]
@@ -57,7 +63,10 @@ def test_a_move_keeps_its_target(problem, move):
     target, folded, moments = problem
     share, _ = MOVES[move]
     scale = np.array([[1.6, -0.2], [-0.2, 2.2]])
-    reference = Reference.fit(np.array([0.8, 0.2]), scale, np.array(folded), widen=1.2)
+    reference = mixture(
+        Reference.fit(np.array([0.8, 0.2]), scale, np.array(folded), widen=1.2),
+        Reference.fit(np.array([-1.0, 1.5]), np.eye(2), np.array(folded)),
+    )
     kept = np.empty((4, 1500, 2))
     for chain in range(4):
         rng = np.random.default_rng([7, chain])
@@ -80,7 +89,7 @@ def test_a_move_keeps_its_target(problem, move):
 
 def test_an_elliptical_move_never_rejects():
     rng = np.random.default_rng(1)
-    reference = Reference.fit(np.zeros(2), np.eye(2), np.array([False, True]))
+    reference = mixture(Reference.fit(np.zeros(2), np.eye(2), np.array([False, True])))
     state = State(np.array([0.1, 0.1]), banana((0.1, 0.1)))
     for _ in range(200):
         new = elliptical(state, banana, reference, rng)
@@ -94,7 +103,7 @@ def test_a_move_does_not_go_where_the_target_does_not_exist():
         return -math.inf if u[0] > 0.5 else -0.5 * float(u @ u)
 
     rng = np.random.default_rng(1)
-    reference = Reference.fit(np.zeros(2), np.eye(2), np.array([False, False]))
+    reference = mixture(Reference.fit(np.zeros(2), np.eye(2), np.array([False, False])))
     state = State(np.zeros(2), 0.0)
     for k in range(300):
         state = (independence if k % 2 else elliptical)(state, half, reference, rng)

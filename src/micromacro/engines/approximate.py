@@ -23,6 +23,7 @@ from ..model.specification import Specification
 from ..notes import caution, remark
 from ..numerics.cholesky import log_determinant
 from ..numerics.modes import unwhiten
+from ..numerics.pareto import EQUAL, pareto_smoothed
 from .base import Draws, Outcome, Settings, split
 from .coordinates import Scores
 from .marginals import laplace_marginal
@@ -81,16 +82,12 @@ def check_tail(draws: int) -> None:
 
 
 def smoothed(log_weight: np.ndarray) -> tuple[np.ndarray, float]:
-    """Pareto-smoothed normalised weights and the shape k of their tail (nan if all weights are equal)."""
-    from arviz_stats.base.array import array_stats
-
-    finite = np.where(np.isfinite(log_weight), log_weight, -1e10)
-    if np.ptp(finite) < 1e-6:  # equal but for rounding, as they are where the approximation is exact
-        return np.full(len(finite), 1.0 / len(finite)), 0.0
-    check_tail(len(finite))
-    smooth, k = array_stats.psislw(finite.max() - finite)  # it takes minus the logarithms of the weights
-    w = np.exp(smooth - np.max(smooth))
-    return w / w.sum(), float(k)
+    """Pareto-smoothed normalised weights and the shape k of their tail (0 for equal weights)."""
+    if np.ptp(np.where(np.isfinite(log_weight), log_weight, -1e10)) >= EQUAL:
+        check_tail(len(log_weight))
+    smooth, k = pareto_smoothed(log_weight)
+    w = np.exp(smooth)
+    return w / w.sum(), k
 
 
 def resample(weight: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:

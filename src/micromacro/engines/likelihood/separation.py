@@ -26,6 +26,7 @@ from scipy import sparse
 from scipy.optimize import linprog
 
 from ...families.base import Recession
+from ...model.layout import centers_of
 from ...model.specification import Specification
 from ...notes import Note, trouble
 from ...parameters import Parameter
@@ -62,6 +63,8 @@ def _coefficients(
     columns = system.coefficient_columns(room)  # type: ignore[arg-type]
     own = _own(specification)
     held = np.array([p.prior.proper for p in (*system.coefficients, *own)], dtype=bool)
+    centers = centers_of(system.parts)
+    columns = columns + np.array([centers.get(p.name, 0.0) for p in system.coefficients])  # as they are reported
     at = np.hstack([recession.sign[:, None] * columns[recession.row], recession.own])
     at[:, held] = 0.0
     scale = np.abs(at).max(axis=0, initial=0.0)
@@ -77,7 +80,9 @@ def _coefficients(
         return None, np.empty(0, dtype=np.int64)
     direction = free @ found
     gain = at @ direction
-    rows = recession.row[(gain > 1e-6 * np.abs(gain).max()) & ~recession.interior]
+    gains = (gain > 1e-6 * np.abs(gain).max()) & ~recession.interior
+    direction = _shortest(at[~recession.interior], gains[~recession.interior], inner, direction)
+    rows = recession.row[gains]
     return np.where(scale > 0.0, direction / np.where(scale > 0.0, scale, 1.0), 0.0), np.unique(rows)
 
 
@@ -99,6 +104,21 @@ def _programme(rows: np.ndarray) -> np.ndarray | None:
     if out.status != 0 or not -out.fun > 1e-6 * np.abs(rows).max():
         return None
     return np.asarray(out.x)
+
+
+def _shortest(outer: np.ndarray, gains: np.ndarray, inner: np.ndarray, direction: np.ndarray) -> np.ndarray:
+    """The direction of least size by which the same rows gain, so that only what must move is named."""
+    rows = np.unique(np.column_stack([outer, gains]).round(12), axis=0)
+    least = -rows[:, -1]
+    rows = np.hstack([-rows[:, :-1], rows[:, :-1]])
+    values, vectors = np.linalg.eigh(inner.T @ inner)
+    still = vectors[:, values > ROUNDING * max(1.0, float(values.max(initial=0.0)))].T
+    equal = {"A_eq": np.hstack([still, -still]), "b_eq": np.zeros(len(still))} if len(still) else {}
+    out = linprog(np.ones(rows.shape[1]), A_ub=rows, b_ub=least, bounds=(0.0, None), method="highs", **equal)
+    if out.status != 0:
+        return direction
+    ahead, back = np.split(np.asarray(out.x), 2)
+    return ahead - back
 
 
 def _separated(specification: Specification, direction: np.ndarray, rows: np.ndarray) -> Note:

@@ -19,6 +19,7 @@ from ...engines.approximate import check_tail
 from ...engines.marginals import has_exact_marginal
 from ...errors import ModelError, warn
 from ...model.specification import Specification
+from ...numerics.pareto import pareto_smoothed
 from ...posterior.base import Posterior
 from ...posterior.leaveout.integrated import integrated_log_likelihood
 from ...posterior.leaveout.joint import LeaveSetsOut
@@ -29,6 +30,7 @@ from ..labels import group_index, shown_order
 from ..outcomes import outcomes_of
 from .elpd import Elpd
 
+EQUAL = 1e-12  # spread of log-likelihoods that the draws do not disagree about
 DRAWS = 2000  # draws of theta at which effects are integrated out
 
 
@@ -128,15 +130,10 @@ def smoothed_weights(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     flat = values.reshape(chains * draws, count)
     weights, shapes = np.empty_like(flat), np.empty(count)
     for i in range(count):
-        if np.ptp(flat[:, i]) < 1e-12:  # nothing that the draws disagree about
-            weights[:, i], shapes[i] = -math.log(chains * draws), 0.0
-            continue
-        check_tail(chains * draws)
-        with np.errstate(divide="ignore", invalid="ignore"):  # a tail of equal draws has no shape: k becomes nan
-            weights[:, i], shapes[i] = _array_stats().psislw(flat[:, i], r_eff=relative_size(values[..., i]))
-        if not np.all(np.isfinite(weights[:, i])):
-            weights[:, i] = -flat[:, i] - logsumexp(-flat[:, i])
-    return weights, np.where(np.isnan(shapes), np.inf, shapes)
+        if np.ptp(flat[:, i]) >= EQUAL:  # else the draws disagree about nothing
+            check_tail(chains * draws)
+        weights[:, i], shapes[i] = pareto_smoothed(-flat[:, i], relative_size(values[..., i]), EQUAL)
+    return weights, shapes
 
 
 def relative_size(values: np.ndarray) -> float:

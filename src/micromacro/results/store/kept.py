@@ -123,6 +123,8 @@ class SavedResults:
             A member block or unit term; all of them by default.
         ci : float
             Must be 0.95, the level that was stored.
+        **options
+            Options of the verb of a whole fit: none of them was stored, so each is refused by name.
 
         Returns
         -------
@@ -131,7 +133,7 @@ class SavedResults:
         Raises
         ------
         EngineError
-            For another `ci`, and where the effects were not stored.
+            For another `ci` or any option, and where the effects were not stored.
         ModelError
             For an unknown name.
         """
@@ -148,6 +150,8 @@ class SavedResults:
             A member block; all of them by default.
         ci : float
             Must be 0.95, the level that was stored.
+        **options
+            Options of the verb of a whole fit: none of them was stored, so each is refused by name.
 
         Returns
         -------
@@ -156,7 +160,7 @@ class SavedResults:
         Raises
         ------
         EngineError
-            For another `ci`, and where the weights were not stored.
+            For another `ci` or any option, and where the weights were not stored.
         ModelError
             For an unknown block.
         """
@@ -173,6 +177,8 @@ class SavedResults:
         ----------
         ci : float
             Must be 0.95, the level that was stored.
+        **options
+            Options of the verb of a whole fit: none of them was stored, so each is refused by name.
 
         Returns
         -------
@@ -181,7 +187,7 @@ class SavedResults:
         Raises
         ------
         EngineError
-            For another `ci`.
+            For another `ci` or any option.
         """
         self._plain_only("variance_components", options)
         self._check(ci)

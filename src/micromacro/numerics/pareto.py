@@ -1,0 +1,43 @@
+"""Pareto-smoothed importance weights (Vehtari, Simpson, Gelman, Yao and Gabry 2024), where weights have a tail or not."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy.special import logsumexp
+
+EQUAL = 1e-6  # spread of log weights that are equal but for rounding
+
+
+def pareto_smoothed(log_weight: np.ndarray, r_eff: float = 1.0, equal: float = EQUAL) -> tuple[np.ndarray, float]:
+    """Smoothed log weights, and the shape k of their tail.
+
+    Parameters
+    ----------
+    log_weight : (n,) array
+        Logarithms of importance ratios, up to a constant; minus infinity where a draw is impossible.
+    r_eff : float
+        Effective sample size over n, of draws from a chain.
+    equal : float
+        Log weights that are no further apart are equal.
+
+    Returns
+    -------
+    log weights : (n,) array
+        Normalised: their exponentials sum to one.
+    k : float
+        0 for equal weights; infinite where the largest ones are all the same draw, so that their tail has no shape.
+    """
+    from arviz_stats.base.array import array_stats  # slow to import; the same on both of ArviZ's lines
+
+    finite = np.where(np.isfinite(log_weight), log_weight, -1e10)
+    if np.ptp(finite) < equal:
+        return np.full(len(finite), -math.log(len(finite))), 0.0
+    raw = finite - logsumexp(finite)
+    try:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            smooth, k = array_stats.psislw(finite.max() - finite, r_eff=r_eff)  # it takes minus the logarithms
+    except ValueError:  # the tail is one value, many times
+        return raw, math.inf
+    return smooth if np.all(np.isfinite(smooth)) else raw, math.inf if np.isnan(k) else float(k)
