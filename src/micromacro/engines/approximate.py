@@ -23,7 +23,6 @@ from ..model.specification import Specification
 from ..notes import caution, remark
 from ..numerics.cholesky import log_determinant
 from ..numerics.modes import unwhiten
-from ..numerics.pareto import EQUAL, pareto_smoothed
 from .base import Draws, Outcome, Settings, split
 from .coordinates import Scores
 from .marginals import laplace_marginal
@@ -31,6 +30,7 @@ from .mcmc.chain import peak_scale
 from .mcmc.engine import check_proper, posterior_peaks
 from .mcmc.lines import mode_and_shift
 from .mcmc.moves import Reference
+from .pareto import EQUAL, pareto_smoothed
 from .search import Peak
 
 WIDEN = 1.1

@@ -17,9 +17,9 @@ from scipy.special import logsumexp
 
 from ...engines.approximate import check_tail
 from ...engines.marginals import has_exact_marginal
+from ...engines.pareto import pareto_smoothed
 from ...errors import ModelError, warn
 from ...model.specification import Specification
-from ...numerics.pareto import pareto_smoothed
 from ...posterior.base import Posterior
 from ...posterior.leaveout.integrated import integrated_log_likelihood
 from ...posterior.leaveout.joint import LeaveSetsOut

@@ -1,4 +1,4 @@
-"""Pareto-smoothed importance weights (Vehtari, Simpson, Gelman, Yao and Gabry 2024), where weights have a tail or not."""
+"""Pareto-smoothed importance weights (Vehtari, Simpson, Gelman, Yao and Gabry 2024), also of weights without a tail."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from micromacro.numerics.pareto import pareto_smoothed
+from micromacro.engines.pareto import pareto_smoothed
 
 RNG = np.random.default_rng(3)
 
