@@ -11,7 +11,7 @@ every method, the kind's own part of it, in the order of `hypers`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, ClassVar, Protocol
@@ -118,6 +118,23 @@ class Setting:
     priors: PriorMaker
     sources: Mapping[str, Any] = field(default_factory=dict)
     others: Mapping[str, Effects] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Smooth:
+    """Effects with another theta, in which a search meets no edge.
+
+    Attributes
+    ----------
+    effects : Effects
+        The same effects, of the same pattern, with the other theta.
+    into, back : callable
+        From theta (q,) to the other one (q,), and from that to theta.
+    """
+
+    effects: Effects
+    into: Callable[[np.ndarray], np.ndarray]
+    back: Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -241,6 +258,10 @@ class Effects:
     def given(self, reported: np.ndarray) -> np.ndarray:
         """The inverse of :meth:`reported` for one (q,) array; nan where no theta has these values."""
         return reported
+
+    def smooth(self) -> Smooth | None:
+        """The same effects with another theta, in which the likelihood has no edges; nothing where theta has none."""
+        return None
 
     def sentences(self) -> list[str]:
         """The distribution of the effects in words, for `explain()`."""

@@ -14,12 +14,13 @@ terms, or beside the first one, they are the same numbers.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..errors import FormulaError
-from .base import Setting
+from ..priors import FLAT
+from .base import Setting, Smooth
 from .iid import Independent, sd_parameters
 
 LEAST = 1e-8  # of sqrt(1 - p^2) where it divides: the derivative in p has a pole at -1 and 1
@@ -64,6 +65,16 @@ class Correlated(Independent):
         rest = np.sqrt(np.cumsum((c * c)[:, ::-1], axis=1)[:, ::-1])  # what is left of each row from column j on
         return np.concatenate([reported[:k], (c / np.where(rest > 0, rest, 1.0))[np.tril_indices(k, -1)]])
 
+    def smooth(self) -> Smooth | None:
+        """The signed root, unless a prior is on standard deviations or correlations, or one is fixed."""
+        if any(p.prior.proper for p in self.hypers):
+            return None
+        k = len(self.terms)
+        hypers = tuple(replace(p, kind="root", prior=FLAT) for p in self.hypers)
+        made = SignedRoot(self.name, self.rows, hypers, self.fresh)
+        made.__dict__["places"] = self.places  # the pattern is the same
+        return Smooth(made, lambda theta: signed_root(theta, k), lambda theta: from_signed_root(theta, k))
+
     def sentences(self) -> list[str]:
         sds = ", ".join(p.name for p in self.hypers[: len(self.terms)])
         names = ", ".join(p.name for p in self.hypers[len(self.terms) :])
@@ -85,6 +96,9 @@ class SignedRoot(Correlated):
         out = np.diag(theta[:k])
         out[np.tril_indices(k, -1)] = theta[k:]
         return out
+
+    def smooth(self) -> None:
+        """There are no edges in it."""
 
     def pull_root(self, theta: np.ndarray, d_root: np.ndarray) -> np.ndarray:
         return np.concatenate([np.diag(d_root), d_root[np.tril_indices(len(d_root), -1)]])

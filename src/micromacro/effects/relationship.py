@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy import sparse
@@ -33,6 +33,9 @@ class Relationship:
     ids: Levels
     matrix: sparse.csr_array
     inverse: bool = False
+
+    keyword: ClassVar[str] = "known"
+    """The argument in which users give it."""
 
     def to_plain(self) -> dict[str, Any]:
         """As plain arrays, which a file can hold."""

@@ -27,6 +27,14 @@ def read_sources(known: Any, graphs: Any) -> dict[str, Source]:
     return out
 
 
+def by_keyword(sources: Mapping[str, Source]) -> dict[str, Any]:
+    """The arguments from which :func:`read_sources` makes these sources, those that have any."""
+    out: dict[str, dict[str, Source]] = {}
+    for name, source in sources.items():
+        out.setdefault(source.keyword, {})[name] = source
+    return out
+
+
 def source_from_plain(plain: dict[str, Any], name: str) -> Source:
     """A source from the plain arrays of its ``to_plain``."""
     return Graph.from_plain(plain, name) if "low" in plain else Relationship.from_plain(plain, name)

@@ -22,6 +22,8 @@ from .mcmc.engine import fit_mcmc
 from .nuts.engine import fit_nuts
 from .threads import one_blas_thread
 
+EvidenceMethod = Literal["bridge", "importance", "laplace"]
+
 
 @dataclass(frozen=True)
 class Row:
@@ -44,7 +46,7 @@ class Row:
         Whether a fit can be continued with more draws.
     restricted : bool
         Whether the coefficients are integrated before anything is maximised.
-    evidence : {"bridge", "importance", "laplace"}
+    evidence : EvidenceMethod
         How to get the marginal likelihood of the model from it.
     """
 
@@ -56,7 +58,7 @@ class Row:
     chains: bool = True
     extends: bool = False
     restricted: bool = False
-    evidence: Literal["bridge", "importance", "laplace"] = "bridge"
+    evidence: EvidenceMethod = "bridge"
 
 
 ENGINES: dict[str, Row] = {

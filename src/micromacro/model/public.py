@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .._public import no_such_argument, public_class
-from ..effects.relationship import Relationship
+from ..effects.sources import by_keyword
 from ..engines.base import Settings
 from ..engines.registry import check_engine, check_settings, engine_of, run_engine
 from ..errors import DataError, MicromacroWarning, ModelError, warn
@@ -20,7 +20,6 @@ from ..parameters import PriorBook
 from ..posterior.intervals import check_whole
 from ..results.fit import Fit
 from ..results.store.tables import as_data, relabelled
-from ..table.graphs import Graph
 from ..table.memberships import Tables
 from .draft import Arguments, Draft, Priors, on_data, read_draft
 from .reading import read
@@ -289,8 +288,7 @@ def stored_model(
     arguments = Arguments(
         about["formula"], None, family=stored.family(family), priors=stored.priors, fixed=about["fixed"],
         observation_weights=about["observation_weights"],
-        known={k: v for k, v in stored.sources.items() if isinstance(v, Relationship)} or None,
-        graphs={k: v for k, v in stored.sources.items() if isinstance(v, Graph)} or None,
+        **by_keyword(stored.sources),
     )  # fmt: skip
     reading = read(arguments.formula, about["columns"], arguments.observation_weights, stored.sources)
     draft = Draft(arguments, stored.family(family), reading, tables, stored=tables is not None)

@@ -2,21 +2,21 @@
 
 A posterior is sampled (:mod:`.sampled`: draws) or a maximum with its curvature (:mod:`.maximum`). Whoever holds one
 calls it and never asks which it is; what only one of them can give is asked for by :meth:`Posterior.drawn` and
-:meth:`Posterior.maximised`, which answer or refuse.
+:meth:`Posterior.maximised`, which answer by a :class:`Drawn` or a :class:`Maximised`, or refuse.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 
 from ..effects.base import Effects
-from ..engines.base import Outcome
+from ..engines.base import Draws, Outcome
 from ..engines.health import Health
-from ..engines.registry import Row, engine_of
+from ..engines.registry import EvidenceMethod, Row, engine_of
 from ..errors import EngineError
 from ..model.specification import Specification
 from ..numerics.differences import slopes
@@ -25,10 +25,6 @@ from .estimand import Estimand
 from .hypotheses import at_the_end
 from .intervals import Numbers, Words
 from .statements import Statement, evaluated
-
-if TYPE_CHECKING:
-    from .maximum import Maximum
-    from .sampled import Sampled
 
 OfTheta = Callable[[np.ndarray], np.ndarray]
 Statistic = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -190,14 +186,14 @@ class Posterior(ABC):
     # -- one kind or the other -----------------------------------------------------------------------------------------
 
     @abstractmethod
-    def as_sampled(self, draws: int, rng: np.random.Generator) -> Sampled:
+    def as_sampled(self, draws: int, rng: np.random.Generator) -> Drawn:
         """Itself, or `draws` draws of the normal approximation at the maximum (one chain)."""
 
     @abstractmethod
-    def drawn(self, refusal: str) -> Sampled:
+    def drawn(self, refusal: str) -> Drawn:
         """Itself if it has draws, else an EngineError that says `refusal`."""
 
-    def chains(self) -> Sampled:
+    def chains(self) -> Drawn:
         """Itself if its draws are chains with the posterior as their limit, else an EngineError."""
         refusal = f'there are no chains in a fit by {self.outcome.engine}: fit with engine="mcmc"'
         if not self.kind.chains:
@@ -210,13 +206,23 @@ class Posterior(ABC):
         return self.kind.draws and not self.kind.exact
 
     @property
-    def evidence_method(self) -> Literal["bridge", "importance", "laplace"]:
+    def evidence_method(self) -> EvidenceMethod:
         """How the log evidence is best found."""
         return self.kind.evidence
 
     @abstractmethod
-    def maximised(self, refusal: str) -> Maximum:
+    def maximised(self, refusal: str) -> Maximised:
         """Itself if it is a maximum, else an EngineError that says `refusal`."""
+
+    # -- stored and read back ------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def checkpoints(self) -> dict[str, np.ndarray]:
+        """Where its density is computed again once it was stored: what tells these points apart, as arrays."""
+
+    @abstractmethod
+    def densities_at(self, points: dict[str, np.ndarray]) -> dict[str, float]:
+        """The density at such points, by what each value is in words."""
 
     # -- the parts -----------------------------------------------------------------------------------------------------
 
@@ -230,6 +236,79 @@ class Posterior(ABC):
             if name in part.blocks:
                 return index, part.blocks[name]
         raise KeyError(name)
+
+
+class Drawn(Posterior):
+    """A posterior that has draws."""
+
+    made: Draws
+
+    @property
+    @abstractmethod
+    def draws(self) -> np.ndarray:
+        """All parameters (chain, draw, parameters), natural scale, the intercept at zero covariates."""
+
+    @abstractmethod
+    def effect_draws(self, part: int) -> np.ndarray:
+        """Effects (chain, draw, effects) on the scale of the linear predictor, in the order of their labels."""
+
+    @abstractmethod
+    def weight_draws(self, name: str, most: int = 1000, other: Block | None = None) -> np.ndarray:
+        """Weights of a block (draws, memberships), or of `other`, the same block on other tables."""
+
+    @abstractmethod
+    def thinned(self, most: int, effects: bool = True) -> tuple[np.ndarray, np.ndarray]:
+        """At most `most` evenly spaced draws of (theta, x), chains one after the other, with effects or zeros."""
+
+    @abstractmethod
+    def thetas(self, most: int) -> np.ndarray:
+        """The theta of :meth:`thinned`, which does not need the effects."""
+
+    @abstractmethod
+    def chosen(self, most: int) -> np.ndarray:
+        """Which draws :meth:`thinned` gives, counted over all chains."""
+
+    @abstractmethod
+    def estimand_draws(self, estimand: Estimand, rng: np.random.Generator, most: int) -> np.ndarray:
+        """An estimand at at most `most` draws (draws, categories, rows)."""
+
+    @abstractmethod
+    def statistics(self, statistic: Statistic, most: int, effects: bool = True) -> np.ndarray:
+        """A statistic of (theta, x) at at most `most` draws (draws, k)."""
+
+
+class Maximised(Posterior):
+    """A posterior that is known by the maximum of a likelihood."""
+
+    @property
+    @abstractmethod
+    def x(self) -> np.ndarray:
+        """Effects and coefficients at the maximum (size,), in natural order."""
+
+    @property
+    @abstractmethod
+    def theta_error(self) -> np.ndarray:
+        """Standard errors of theta (q,); zero on a boundary."""
+
+    @property
+    @abstractmethod
+    def objective(self) -> float:
+        """What was maximised: the log-likelihood plus the log density of the priors that were given."""
+
+    @property
+    @abstractmethod
+    def penalised(self) -> bool:
+        """Whether any prior was given."""
+
+    @property
+    @abstractmethod
+    def scaled(self) -> bool:
+        """Whether the likelihood depends on how the weights are scaled (restricted, with estimated weights)."""
+
+    @property
+    @abstractmethod
+    def free(self) -> int:
+        """How many parameters are estimated."""
 
 
 def weights_there(part: Block, other: Block, theta: np.ndarray) -> np.ndarray:

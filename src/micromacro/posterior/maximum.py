@@ -20,14 +20,15 @@ import numpy as np
 from scipy import special
 
 from ..engines.base import Optimum, Outcome
-from ..engines.factor import conditional_factor
+from ..engines.factor import conditional_factor, value_at_maximum
 from ..engines.health import Health, judge
+from ..engines.joint import log_joint
 from ..engines.marginals import has_exact_marginal
 from ..errors import EngineError
 from ..numerics.cholesky import inverse_quadratics, solve_lower
 from ..numerics.differences import central, relative_step, slopes
 from ..terms.member.weighing import Block
-from .base import OfTheta, Posterior, Statistic, weights_there
+from .base import Maximised, OfTheta, Statistic, weights_there
 from .estimand import Estimand
 from .intervals import Numbers, Words, normal_quantile, of_draws, of_normal, quantiles, spread
 from .normal import normal_draws
@@ -35,7 +36,7 @@ from .sampled import Sampled
 from .statements import Statement
 
 
-class Maximum(Posterior):
+class Maximum(Maximised):
     """Estimates and their joint covariance; intervals are Wald's.
 
     Parameters
@@ -103,6 +104,26 @@ class Maximum(Posterior):
         return self.optimum.loglik
 
     @property
+    def x(self) -> np.ndarray:
+        """Conditional modes of effects, and coefficients (size,)."""
+        return self.optimum.x
+
+    @cached_property
+    def theta_error(self) -> np.ndarray:
+        """Standard errors of theta (q,); zero on a boundary."""
+        return np.sqrt(np.maximum(np.diag(self.optimum.covariance)[: len(self.theta)], 0.0))
+
+    @property
+    def objective(self) -> float:
+        """The log-likelihood plus the log density of the priors that were given."""
+        return self.optimum.objective
+
+    @property
+    def penalised(self) -> bool:
+        """Whether any prior was given."""
+        return self.optimum.penalised
+
+    @property
     def figures(self) -> dict[str, float]:
         """loglik, and aic and bic where they mean something."""
         out = {"loglik": self.loglik}
@@ -132,7 +153,7 @@ class Maximum(Posterior):
     @property
     def run(self) -> str:
         """Whether priors were given."""
-        return " (penalised by the priors given)" if self.optimum.penalised else ""
+        return " (penalised by the priors given)" if self.penalised else ""
 
     @property
     def verdict(self) -> str:
@@ -349,3 +370,16 @@ class Maximum(Posterior):
     def maximised(self, refusal: str) -> Maximum:
         """Itself."""
         return self
+
+    # -- stored and read back ------------------------------------------------------------------------------------------
+
+    def checkpoints(self) -> dict[str, np.ndarray]:
+        """There is one point, which is stored."""
+        return {}
+
+    def densities_at(self, points: dict[str, np.ndarray]) -> dict[str, float]:
+        """Log joint density at the maximum, and the log-likelihood there, effects integrated out."""
+        return {
+            "the log joint density at the maximum": log_joint(self.specification, self.theta, self.x),
+            "the log-likelihood at the maximum": value_at_maximum(self.outcome),
+        }

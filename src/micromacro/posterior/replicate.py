@@ -16,21 +16,21 @@ import numpy as np
 from ..families.response import Response
 from ..latent.system import System
 from ..model.specification import Specification
+from .base import Maximised
 from .design import Predictor, place
-from .maximum import Maximum
 
 
-def simulated(posterior: Maximum, rng: np.random.Generator) -> Response:
+def simulated(posterior: Maximised, rng: np.random.Generator) -> Response:
     """An outcome simulated at the maximum: effects from their population, then the family."""
-    specification, optimum = posterior.specification, posterior.optimum
+    specification, theta, best = posterior.specification, posterior.theta, posterior.x
     system, family = specification.system, specification.family
-    x = optimum.x.copy()
-    x[: system.kept] = latent_draws(specification, optimum.theta, rng)
+    x = best.copy()
+    x[: system.kept] = latent_draws(specification, theta, rng)
     if system.expansion is not None:  # the steps of a baseline are not a population
         steps = system.places.effects(len(system.parts) - 1)
-        x[steps] = optimum.x[steps]
-    eta = Predictor(place(specification, None), system).eta(optimum.theta, x)
-    own = specification.own(optimum.theta, x)
+        x[steps] = best[steps]
+    eta = Predictor(place(specification, None), system).eta(theta, x)
+    own = specification.own(theta, x)
     return family.redraw(specification.response, eta, own, rng)
 
 

@@ -10,17 +10,21 @@ import numpy as np
 
 from ..engines.base import Draws, Outcome
 from ..engines.health import Diagnostics, Health, diagnose, judge
+from ..engines.joint import log_joint
 from ..errors import EngineError
 from ..numerics.memory import check_memory
 from ..terms.member.weighing import Block
-from .base import OfTheta, Posterior, Statistic, weights_there
+from .base import Drawn, OfTheta, Statistic, weights_there
 from .estimand import Estimand
 from .hypotheses import savage_dickey
 from .intervals import Numbers, Words, of_draws, quantiles
 from .statements import Statement, evaluated
 
+CHECKED = 4
+"""Draws at which the density is computed again once they were stored."""
 
-class Sampled(Posterior):
+
+class Sampled(Drawn):
     """Draws of everything; points are means, intervals equal-tailed.
 
     Parameters
@@ -165,7 +169,7 @@ class Sampled(Posterior):
 
     def thinned(self, most: int, effects: bool = True) -> tuple[np.ndarray, np.ndarray]:
         """At most `most` evenly spaced draws of (theta, x), chains one after the other, with effects or zeros."""
-        at = np.unravel_index(self.kept(most), self.made.shape)
+        at = np.unravel_index(self.chosen(most), self.made.shape)
         if effects:
             return self.made.theta[at], self.made.at(at)
         coefficients = self.made.coefficients[at]
@@ -174,9 +178,9 @@ class Sampled(Posterior):
 
     def thetas(self, most: int) -> np.ndarray:
         """The theta of :meth:`thinned`, which does not need the effects."""
-        return self.made.theta[np.unravel_index(self.kept(most), self.made.shape)]
+        return self.made.theta[np.unravel_index(self.chosen(most), self.made.shape)]
 
-    def kept(self, most: int) -> np.ndarray:
+    def chosen(self, most: int) -> np.ndarray:
         """Which draws :meth:`thinned` gives, counted over all chains."""
         count = self.made.log_posterior.size
         return np.unique(np.linspace(0, count - 1, min(most, count)).astype(int))
@@ -243,6 +247,28 @@ class Sampled(Posterior):
     def maximised(self, refusal: str) -> Never:
         """An EngineError."""
         raise EngineError(refusal)
+
+    # -- stored and read back ------------------------------------------------------------------------------------------
+
+    def checkpoints(self) -> dict[str, np.ndarray]:
+        """Numbers of a few draws, and their effects."""
+        chains, length = self.made.shape
+        at = np.unique(np.linspace(0, chains * length - 1, CHECKED).round().astype(int))
+        chain, draw = at // length, at % length
+        return {"chain": chain, "draw": draw, "effects": self.made.all_effects[chain, draw]}
+
+    def densities_at(self, points: dict[str, np.ndarray]) -> dict[str, float]:
+        """Log joint density of outcomes, effects and parameters at these draws."""
+        s, chain, draw = self.specification, points["chain"], points["draw"]
+        effects = points["effects"]
+        if effects is None:  # they are kept with the draws
+            effects = self.made.all_effects[chain, draw]
+        x = np.concatenate([effects, self.made.coefficients[chain, draw]], axis=-1)
+        room = s.system.workspace(gradient=False)
+        return {
+            f"the log posterior at draw {d} of chain {c}": log_joint(s, self.made.theta[c, d], row, room)
+            for c, d, row in zip(chain, draw, x, strict=True)
+        }
 
 
 def _check_room(draws: int, each: int, what: str, remedy: str) -> None:

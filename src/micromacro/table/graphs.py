@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy import sparse
@@ -39,6 +39,9 @@ class Graph:
     low: np.ndarray
     high: np.ndarray
     weight: np.ndarray
+
+    keyword: ClassVar[str] = "graphs"
+    """The argument in which users give it."""
 
     def to_plain(self) -> dict[str, Any]:
         """As plain arrays, which a file can hold."""

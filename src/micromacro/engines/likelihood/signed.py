@@ -11,15 +11,13 @@ in the same factor, with the diagonal from zero).
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from ...effects.correlated import Correlated, SignedRoot, from_signed_root, signed_root
+from ...effects.base import Smooth
 from ...model.specification import Specification
-from ...priors import FLAT
 from ..search import Bounds, Objective, climb, difference_hessian
 from .problem import problem_of
 
@@ -46,48 +44,59 @@ def begin_at_signed_maxima(
     list of (q,) arrays
         `starts` themselves where no effects are correlated, or where priors are on their sds or correlations.
     """
-    places = _places(specification)
-    if not places:
+    edged = _edged(specification)
+    if not edged:
         return starts
-    problem = problem_of(_twin(specification, places), restricted)
+    problem = problem_of(_twin(specification, edged), restricted)
     objective, signed = problem.objective, problem.coordinates
     entries = np.flatnonzero([p.kind == "root" for p in signed.hypers])
     out = []
     for start in starts:
         point = coordinates.theta(start)
-        u = signed.from_theta(_moved(point, places, signed_root))
+        u = signed.from_theta(_moved(point, edged, smooth=True))
         u, _ = climb(objective, u, signed.bounds())
         u = _off_saddles(objective, u, entries, signed.bounds())
-        out.append(coordinates.from_theta(_moved(signed.theta(u), places, from_signed_root)))
+        out.append(coordinates.from_theta(_moved(signed.theta(u), edged, smooth=False)))
     return out
 
 
-def _places(specification: Specification) -> list[tuple[int, slice, int]]:
-    """Part, place in theta and number of terms of correlated effects that are wholly free."""
-    out = []
-    for k, structure in specification.structures.values():
-        if type(structure) is not Correlated or any(p.prior.proper for p in structure.hypers):
-            continue
-        out.append((k, specification.system.places.effect_theta(k), len(structure.terms)))
-    return out
+@dataclass(frozen=True)
+class _Edged:
+    """Effects whose theta has edges.
+
+    Attributes
+    ----------
+    part : int
+    theta : slice
+        Where their entries of theta are.
+    smooth : Smooth
+        The same effects without edges.
+    """
+
+    part: int
+    theta: slice
+    smooth: Smooth
 
 
-def _twin(specification: Specification, places: list[tuple[int, slice, int]]) -> Specification:
-    """The same model with the signed root in place of standard deviations and correlations."""
+def _edged(specification: Specification) -> list[_Edged]:
+    """All effects of a model whose theta has edges."""
+    found = [(k, structure.smooth()) for k, structure in specification.structures.values()]
+    return [_Edged(k, specification.layout.effect_theta(k), smooth) for k, smooth in found if smooth is not None]
+
+
+def _twin(specification: Specification, edged: list[_Edged]) -> Specification:
+    """The same model without edges."""
     parts: list[Any] = list(specification.system.parts)
-    for k, _, _ in places:
-        old = parts[k].structure
-        hypers = tuple(replace(p, kind="root", prior=FLAT) for p in old.hypers)
-        made = SignedRoot(old.name, old.rows, hypers, old.fresh)
-        made.__dict__["places"] = old.places  # the pattern is the same
-        parts[k] = replace(parts[k], structure=made)
+    for e in edged:
+        parts[e.part] = replace(parts[e.part], structure=e.smooth.effects)
     return replace(specification, system=specification.system.with_parts(parts))
 
 
-def _moved(point: np.ndarray, places: list[tuple[int, slice, int]], how: Callable[..., np.ndarray]) -> np.ndarray:
+def _moved(point: np.ndarray, edged: list[_Edged], smooth: bool) -> np.ndarray:
+    """Theta of the twin from that of the model, or (not `smooth`) the other way round."""
     out = point.copy()
-    for _, where, k in places:
-        out[where] = how(point[where], k)
+    for e in edged:
+        out[e.theta] = (e.smooth.into if smooth else e.smooth.back)(point[e.theta])
     return out
 
 

@@ -33,31 +33,52 @@ def feature_columns(part: FeatureColumns, theta: Array, coefficients: Array, wei
 
 def values(features: Features, theta: Array, weigh: Weigh) -> Array:
     """Features (k, groups)."""
-    jnp = require("jax.numpy", "jax")
-    if isinstance(features, ProductFeatures):
-        out, begin = features.matrix.T, 0
-        rows = []
-        for factor in features.factors:
-            count = len(factor.parameters)
-            rows.append(values(factor, theta[begin : begin + count], weigh))
-            begin += count
-        for row in reversed(rows):
-            out = jnp.concatenate([one * out for one in row])
-        return out
-    assert isinstance(features, (SetFeatures, ExpressionFeature))
-    weights = weigh(features.weighing)
-    p = len(features.weighing.parameters)
-    w, filled = weights(theta[:p]), np.diff(features.weighing.memberships.start) > 0
-    if isinstance(features, ExpressionFeature):
-        register: list[Array] = list(features.tape.constants)
-        register[features.weight_register] = w
-        result = weights.result(features.tape, register, theta)[weights.first][None]
-    else:
-        free = iter(theta[p:])
-        shapes = [next(free) if isinstance(s, Parameter) else s for s in features.shapes]
-        pairs = zip(features.first, features.second, strict=True)
-        result = jnp.stack([_one(features.covariates.kind, weights, w, x, z, shapes) for x, z in pairs])
-    return jnp.where(filled, result, 0.0)
+    if type(features) not in FEATURES:
+        raise EngineError(f'engine="nuts" does not support the features {type(features).__name__}: use engine="mcmc"')
+    return FEATURES[type(features)](features, theta, weigh)
+
+
+def of_sets(features: SetFeatures, theta: Array, weigh: Weigh) -> Array:
+    """Features of one kind, one for each covariate or pair."""
+    weights, p = weigh(features.weighing), len(features.weighing.parameters)
+    w, free = weights(theta[:p]), iter(theta[p:])
+    shapes = [next(free) if isinstance(s, Parameter) else s for s in features.shapes]
+    pairs = zip(features.first, features.second, strict=True)
+    rows = [_one(features.covariates.kind, weights, w, x, z, shapes) for x, z in pairs]
+    return _where_filled(features, require("jax.numpy", "jax").stack(rows))
+
+
+def of_expression(feature: ExpressionFeature, theta: Array, weigh: Weigh) -> Array:
+    """An expression in E()."""
+    weights = weigh(feature.weighing)
+    register: list[Array] = list(feature.tape.constants)
+    register[feature.weight_register] = weights(theta[: len(feature.weighing.parameters)])
+    return _where_filled(feature, weights.result(feature.tape, register, theta)[weights.first][None])
+
+
+def of_products(features: ProductFeatures, theta: Array, weigh: Weigh) -> Array:
+    """Every combination of a column of each factor and of the groups, the last factor running fastest."""
+    out, begin, rows = features.matrix.T, 0, []
+    for factor in features.factors:
+        count = len(factor.parameters)
+        rows.append(values(factor, theta[begin : begin + count], weigh))
+        begin += count
+    for row in reversed(rows):
+        out = require("jax.numpy", "jax").concatenate([one * out for one in row])
+    return out
+
+
+def _where_filled(features: SetFeatures | ExpressionFeature, value: Array) -> Array:
+    """Zero for a group without a member."""
+    filled = np.diff(features.weighing.memberships.start) > 0
+    return require("jax.numpy", "jax").where(filled, value, 0.0)
+
+
+FEATURES: dict[type, Callable[[Any, Array, Weigh], Array]] = {
+    SetFeatures: of_sets,
+    ExpressionFeature: of_expression,
+    ProductFeatures: of_products,
+}
 
 
 def _one(kind: int, weights: Any, w: Array, x: np.ndarray, z: np.ndarray, shapes: list[Any]) -> Array:

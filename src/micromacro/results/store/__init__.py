@@ -18,6 +18,7 @@ from ...families.base import Family
 from ...families.registry import family_from_plain
 from ...model.specification import Specification
 from ...numerics.memory import size as in_words
+from ...posterior.factory import posterior_of
 from ...table.memberships import Tables
 from ..fitted import Fitted
 from .check import check_to_plain, mismatch
@@ -87,7 +88,7 @@ def save(fit: Fitted, path: Any, keep: Keep) -> SavedFile:
     if keep.contents != "summary":
         parts["engine"], left_out = outcome_to_plain(shrunk, keep)
         with_effects = keep.contents == "all"
-        parts["check"] = check_to_plain(shrunk, with_effects=not with_effects)
+        parts["check"] = check_to_plain(posterior_of(shrunk), with_effects=not with_effects)
         parts["tables"] = tables_to_plain(tables) if keep.data else None
         groups = readable(shrunk, with_effects and keep.named, keep.data, keep.dtype)
         sources = outcome.specification.reading.sources
@@ -197,7 +198,7 @@ class Stored:
         """What the engine returned, once its densities have been computed again and agree."""
         outcome = outcome_from_plain(self.parts["engine"], self.description, specification)
         with np.errstate(all="ignore"):
-            trouble = mismatch(outcome, self.parts["check"])
+            trouble = mismatch(posterior_of(outcome), self.parts["check"])
         if trouble is not None:
             raise FileError(
                 f"{self.path} does not belong to the model that it describes: {trouble}. Either the file was changed, "

@@ -12,10 +12,9 @@ from ...effects.base import Effects
 from ...engines.base import Draws, Outcome
 from ...engines.joint import linear_predictor
 from ...model.specification import Specification
-from ...posterior.base import Posterior
+from ...posterior.base import Drawn, Posterior
 from ...posterior.factory import posterior_of
 from ...posterior.leaveout.pointwise import log_likelihood, sample
-from ...posterior.sampled import Sampled
 from ...table.columns import Column
 from .plain import safe
 
@@ -59,9 +58,10 @@ def to_datatree(
 
 def readable(outcome: Outcome, effects: bool, data: bool, dtype: str) -> Groups:
     """The groups that a file has for other programs: draws and data, or estimates."""
-    if outcome.draws is None:
-        return _tidy({"estimates": _estimates(posterior_of(outcome))}, outcome)
-    groups = _draws(Sampled(outcome, outcome.draws), effects, dtype)
+    posterior = posterior_of(outcome)
+    if not posterior.kind.draws:
+        return _tidy({"estimates": _estimates(posterior)}, outcome)
+    groups = _draws(posterior.drawn("estimates have no draws"), effects, dtype)
     return _tidy(groups | _data(outcome.specification) if data else groups, outcome)
 
 
@@ -94,7 +94,7 @@ def _without_slashes(dataset: xr.Dataset) -> xr.Dataset:
 # -- posterior and prior -----------------------------------------------------------------------------------------
 
 
-def _draws(posterior: Sampled, effects: bool, dtype: str) -> Groups:
+def _draws(posterior: Drawn, effects: bool, dtype: str) -> Groups:
     """Parameters, effects under the ids of their members or units, statistics of the sampler."""
     import xarray as xr
 
@@ -147,7 +147,7 @@ def _prior(s: Specification, simulated: Any, effects: bool) -> Groups:
     return {"prior": xr.Dataset(variables, coords), "prior_predictive": predictive}
 
 
-def _of_outcomes(posterior: Sampled, wanted: Wanted, rng: np.random.Generator) -> Groups:
+def _of_outcomes(posterior: Drawn, wanted: Wanted, rng: np.random.Generator) -> Groups:
     """Log-likelihood of every group and replicated outcomes, at every draw."""
     import xarray as xr
 

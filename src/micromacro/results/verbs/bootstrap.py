@@ -13,10 +13,9 @@ from ...engines.registry import run_engine
 from ...errors import EngineError, MicromacroError
 from ...families.response import Response
 from ...notes import remark
-from ...posterior.base import Posterior
+from ...posterior.base import Maximised, Posterior
 from ...posterior.factory import posterior_of
 from ...posterior.intervals import quantiles
-from ...posterior.maximum import Maximum
 from ...posterior.replicate import simulated, with_response
 from ..fitted import Fitted
 from ..labels import shown_order
@@ -112,7 +111,7 @@ def bootstrap(
     return Bootstrap(pd.DataFrame(np.array(good), columns=names), fit.params.loc[names], failures)
 
 
-def _check(fit: Fitted, n: int) -> Maximum:
+def _check(fit: Fitted, n: int) -> Maximised:
     """The maximum of a fit whose outcome can be simulated."""
     best = fit.posterior.maximised('the parametric bootstrap is for ml and reml: fit with engine="ml"')
     if fit.specification.response.weighted:
@@ -126,9 +125,9 @@ def _check(fit: Fitted, n: int) -> Maximum:
 class _Job:
     """One data set: where it comes from, its seed, and further models that are to be fitted to it."""
 
-    posterior: Maximum
+    posterior: Maximised
     seed: np.random.SeedSequence
-    others: tuple[Maximum, ...] = ()
+    others: tuple[Maximised, ...] = ()
 
 
 def _kept(posterior: Posterior) -> list[str]:
@@ -150,7 +149,7 @@ def _refit(job: _Job) -> np.ndarray | str:
     return np.array([values[name] for name in _kept(job.posterior)])
 
 
-def _fitted(posterior: Maximum, response: Response) -> Maximum:
+def _fitted(posterior: Maximised, response: Response) -> Maximised:
     """The model of a fit, fitted to another outcome by the same engine."""
     specification = with_response(posterior.specification, response)
     settings = replace(posterior.outcome.settings, progress=False, executor=None)

@@ -242,7 +242,7 @@ def _check_likelihoods(fits: dict[str, Fitted], ic: str) -> None:
                 f"REML likelihoods of models with different coefficients or columns ({first!r} and {name!r}) cannot be "
                 'compared: fit both with engine="ml"'
             )
-    penalised = {name: one.posterior.maximised(ic).optimum.penalised for name, one in fits.items()}
+    penalised = {name: one.posterior.maximised(ic).penalised for name, one in fits.items()}
     if len(set(penalised.values())) > 1:
         shown = ", ".join(name for name, is_penalised in penalised.items() if is_penalised)
         raise EngineError(f"{shown} is penalised by priors and others are not: fit all with the same priors, or none")

@@ -13,8 +13,7 @@ from ...engines.likelihood.profile import Profile
 from ...errors import EngineError, ModelError
 from ...model.specification import Specification
 from ...notes import Note, caution, remark
-from ...posterior.base import Posterior
-from ...posterior.maximum import Maximum
+from ...posterior.base import Maximised, Posterior
 from ..outcomes import matched, outcomes_of, same_multiset
 
 
@@ -191,14 +190,14 @@ def _upper(x: float, df: int) -> float:
     return float(special.chdtrc(df, x)) if df > 0 else float(x <= 0.0)
 
 
-def _comparable(posterior: Posterior) -> Maximum:
+def _comparable(posterior: Posterior) -> Maximised:
     """The maximum, where its likelihood may be compared."""
     best = posterior.maximised('lr_test compares fits by maximum likelihood: fit both with engine="ml"')
     if best.scaled:
         raise EngineError(
             "no likelihood-ratio test from REML with estimated weights: its likelihood depends on their scale"
         )
-    if best.optimum.penalised:
+    if best.penalised:
         raise EngineError("no likelihood-ratio test from a penalised fit: leave the priors out")
     return best
 
@@ -235,7 +234,7 @@ def profile_interval(posterior: Posterior, name: str, ci: float) -> tuple[float,
     An end that the likelihood does not reach is infinite (or zero for an sd).
     """
     best = posterior.maximised("profile intervals are for ml and reml; intervals of draws are quantiles")
-    specification, optimum = best.specification, best.optimum
+    specification = best.specification
     hypers = specification.system.hypers
     names = profiled(best)
     if name not in names:
@@ -243,9 +242,10 @@ def profile_interval(posterior: Posterior, name: str, ci: float) -> tuple[float,
     k = [p.name for p in hypers].index(name)
     drop = 0.5 * float(special.chdtri(1, 1.0 - ci))
     problem = problem_of(specification, best.kind.restricted)
-    profile = Profile(problem, problem.marginal.point(optimum.theta, optimum.x), k)
-    level = optimum.objective - drop
-    se = math.sqrt(optimum.covariance[k, k]) if optimum.covariance[k, k] > 0 else 0.25 * (abs(optimum.theta[k]) + 1.0)
+    profile = Profile(problem, problem.marginal.point(best.theta, best.x), k)
+    level = best.objective - drop
+    se = float(best.theta_error[k])
+    se = se if se > 0 else 0.25 * (abs(best.theta[k]) + 1.0)
     low, high = hypers[k].prior.support
     if hypers[k].positive:
         low = 0.0

@@ -18,9 +18,8 @@ import pandas as pd
 
 from ...effects.base import Effects
 from ...errors import ModelError
-from ...posterior.base import Posterior
+from ...posterior.base import Drawn, Posterior
 from ...posterior.intervals import Numbers, check_level, quantiles
-from ...posterior.sampled import Sampled
 from ...table.levels import Levels
 from ..fitted import Fitted
 from ..tables.labelled import labelled, of_memberships
@@ -77,7 +76,7 @@ class Members:
         )
 
     @cached_property
-    def _posterior(self) -> Sampled:
+    def _posterior(self) -> Drawn:
         return self._fitted.as_sampled(MOST, np.random.default_rng(self._seed))
 
     @cached_property
@@ -122,7 +121,7 @@ class Members:
 
         index, chosen, ids, memberships = self._one_effect(term)
         effects = self._posterior.effect_draws(index)
-        effects = effects.reshape(-1, effects.shape[-1])[self._posterior.kept(MOST)][:, chosen]
+        effects = effects.reshape(-1, effects.shape[-1])[self._posterior.chosen(MOST)][:, chosen]
         if isinstance(top, bool) or not 1 <= top <= effects.shape[1] or int(top) != top:
             raise ModelError(
                 f"top= is a whole number from 1 to the number of members ({effects.shape[1]}), not {top!r}"
