@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +13,7 @@ from scipy import stats
 import micromacro as mm
 from micromacro.engines.base import Draws, Outcome, Settings, split
 from micromacro.engines.coordinates import Ratios
-from micromacro.engines.health import contractions, diagnose, judge
+from micromacro.engines.health import contractions, diagnose, end_errors, judge
 from micromacro.engines.likelihood.maxima import distinct
 from micromacro.engines.search import Peak
 from micromacro.notes import remark
@@ -223,6 +224,30 @@ def test_diagnostics_of_independent_draws(rng):
     one = diagnose(rng.standard_normal((1, 500, 1)))
     assert np.isnan(one.r_hat[0])
     assert np.isfinite(one.ess_bulk[0])
+
+
+def test_errors_of_the_ends_of_intervals_are_those_of_quantiles(rng):
+    """Of a normal: sqrt(p (1 - p) / ESS) over the density; larger for a long tail, and nan where nothing moves."""
+    many = [end_errors(rng.standard_normal((4, 500, 1)), 0.9)[:, 0] for _ in range(15)]
+    exact = math.sqrt(0.05 * 0.95 / 2000) / stats.norm.pdf(stats.norm.ppf(0.05))
+    assert np.mean(many, axis=0) == pytest.approx([exact] * 2, rel=0.2)
+    low, high = end_errors(np.exp(2.0 * rng.standard_normal((4, 500, 1))), 0.9)[:, 0]
+    assert high > 20 * low
+    assert np.isnan(end_errors(np.ones((4, 50, 1)), 0.9)).all()
+    assert np.isinf(end_errors(np.repeat([[[0.0]], [[1.0]]], 50, axis=1), 0.9)).all()
+
+
+def test_ends_known_poorly_for_their_width_are_trouble(specification):
+    """A tail that reaches far: enough effective draws by all counts, but where it ends is anybody's guess."""
+
+    def long(draws, rng):
+        draws[..., 2] = np.exp(3.0 * rng.standard_normal(draws.shape[:2]))
+        return draws
+
+    name = specification.system.hypers[2].name
+    found = health(made_up(specification, long, length=250)).troubles
+    assert [(t.code, t.about) for t in found] == [("uncertain-ends", (name,))]
+    assert health(made_up(specification, length=250)).ok
 
 
 def test_a_single_chain_can_be_reported(dense, data, quick):

@@ -11,7 +11,18 @@ from scipy import stats
 
 import micromacro as mm
 
-DRAW_COLUMNS = ["mean", "sd", "lower", "upper", "ess_bulk", "ess_tail", "r_hat", "mcse_mean"]
+DRAW_COLUMNS = [
+    "mean",
+    "sd",
+    "lower",
+    "upper",
+    "ess_bulk",
+    "ess_tail",
+    "r_hat",
+    "mcse_mean",
+    "mcse_lower",
+    "mcse_upper",
+]
 ML_COLUMNS = ["estimate", "se", "z", "p", "lower", "upper"]
 
 

@@ -14,6 +14,7 @@ from .base import Outcome
 R_HAT = 1.01
 ESS = 400.0
 CONTRACTION = 0.5
+LEVEL, UNCERTAIN = 0.95, 0.1  # Monte Carlo error of an end of an interval, relative to its width, that is too large
 LEAST_DF = 5
 LEAST_LEVELS, FEW_LEVELS = 3, 6  # under an sd: below the first it cannot be told, below the second it is known poorly
 PERFECT = 1e-6  # of the outcome's sd: a residual that is zero but for rounding
@@ -94,6 +95,26 @@ def diagnose(draws: np.ndarray) -> Diagnostics:
         out[2, i] = array_stats.ess(column, chain_axis=0, draw_axis=1, method="tail", prob=(0.05, 0.95))
         out[3, i] = array_stats.mcse(column, chain_axis=0, draw_axis=1, method="mean")
     return Diagnostics(*out)
+
+
+def end_errors(draws: np.ndarray, ci: float) -> np.ndarray:
+    """Monte Carlo standard errors of the ends of equal-tailed intervals of draws (chain, draw, k): (2, k).
+
+    By the order statistics around a quantile, given its own effective sample size (Vehtari et al. 2021); nan for a
+    constant column, infinite where every chain is stuck at its own value.
+    """
+    from arviz_stats.base.array import array_stats
+
+    out = np.full((2, draws.shape[-1]), np.nan)
+    for i, column in enumerate(np.ascontiguousarray(np.moveaxis(draws, -1, 0))):
+        if column.shape[1] < 4 or np.ptp(column) == 0.0:
+            continue
+        if np.all(np.ptp(column, axis=1) == 0.0):
+            out[:, i] = np.inf
+            continue
+        for side, prob in enumerate((0.5 - 0.5 * ci, 0.5 + 0.5 * ci)):
+            out[side, i] = array_stats.mcse(column, chain_axis=0, draw_axis=1, method="quantile", prob=prob)
+    return out
 
 
 def judge(outcome: Outcome, draws: np.ndarray | None, diagnostics: Diagnostics | None) -> Health:
@@ -288,6 +309,7 @@ def _judge_draws(outcome: Outcome, draws: np.ndarray, diagnostics: Diagnostics) 
         least = float(np.nanmin(np.minimum(diagnostics.ess_bulk, diagnostics.ess_tail)[judged]))
         text = f"effective sample size below {ESS:.0f} for {', '.join(low)} (least {least:.0f}): draw more (draws=)"
         troubles.append(trouble("few-draws", text, *low.tolist()))
+    troubles += _uncertain_ends(draws, names, judged)
     contraction = contractions(specification, draws)
     remarks = list(outcome.notes)
     if given.any():
@@ -316,6 +338,23 @@ def _judge_draws(outcome: Outcome, draws: np.ndarray, diagnostics: Diagnostics) 
         text = f"{cor} is hardly identified: {sd} may be zero, where it has no meaning (its draws are not judged)"
         remarks.append(remark("not-identified", text, cor))
     return Health((*troubles, *remarks), contraction)
+
+
+def _uncertain_ends(draws: np.ndarray, names: np.ndarray, judged: np.ndarray) -> list[Note]:
+    """Intervals whose ends are known too poorly for their width."""
+    tail = 0.5 - 0.5 * LEVEL
+    low, high = np.quantile(draws, [tail, 1.0 - tail], axis=(0, 1))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        error = np.max(end_errors(draws, LEVEL), axis=0) / (high - low)
+    poor = names[judged & (error > UNCERTAIN)]
+    if not len(poor):
+        return []
+    text = (
+        f"the ends of the {LEVEL:.0%} intervals of {', '.join(poor)} have Monte Carlo errors of up to "
+        f"{float(np.nanmax(error[judged])):.0%} of their width (mcse_lower, mcse_upper in summary()): draw more "
+        "(draws=)"
+    )
+    return [trouble("uncertain-ends", text, *poor.tolist())]
 
 
 def contractions(specification: Specification, draws: np.ndarray) -> dict[str, float]:

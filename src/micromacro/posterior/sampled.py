@@ -9,7 +9,7 @@ from typing import Any, Never
 import numpy as np
 
 from ..engines.base import Draws, Outcome
-from ..engines.health import Diagnostics, Health, diagnose, judge
+from ..engines.health import Diagnostics, Health, diagnose, end_errors, judge
 from ..engines.joint import log_joint
 from ..errors import EngineError
 from ..numerics.memory import check_memory
@@ -124,11 +124,13 @@ class Sampled(Drawn):
         return Numbers(self.estimate, self.sd, made.lower, made.upper, made.draws)
 
     def summary_columns(self, ci: float) -> dict[str, np.ndarray]:
-        """mean, sd, lower, upper, ess_bulk, ess_tail, r_hat, mcse_mean."""
+        """mean, sd, lower, upper, ess_bulk, ess_tail, r_hat, mcse_mean, mcse_lower, mcse_upper."""
         numbers, d = self.parameters(ci), self.diagnostics
+        low, high = end_errors(self.draws, ci)
         return {
             "mean": numbers.point, "sd": numbers.spread, "lower": numbers.lower, "upper": numbers.upper,
             "ess_bulk": d.ess_bulk, "ess_tail": d.ess_tail, "r_hat": d.r_hat, "mcse_mean": d.mcse_mean,
+            "mcse_lower": low, "mcse_upper": high,
         }  # fmt: skip
 
     # -- what the model is made of -------------------------------------------------------------------------------------

@@ -24,8 +24,9 @@ def summary(fit: Fitted, ci: float = 0.95) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Indexed by parameter: mean, sd, lower, upper, ess_bulk, ess_tail, r_hat, mcse_mean for draws; estimate, se,
-        z, p, lower, upper for ml and reml (no z and p for positive parameters).
+        Indexed by parameter: mean, sd, lower, upper, ess_bulk, ess_tail, r_hat, mcse_mean, mcse_lower, mcse_upper for
+        draws (the last three are Monte Carlo standard errors of the mean and of the ends of the interval); estimate,
+        se, z, p, lower, upper for ml and reml (no z and p for positive parameters).
     """
     return summary_table(fit.posterior, ci)
 
