@@ -78,7 +78,7 @@ def place(s: Subject, specification) -> np.ndarray:
     rng = np.random.default_rng(5)
     hypers = specification.system.hypers
     given = np.array([s.truth[p.name] for p in hypers])
-    theta = specification.layout.given(given)
+    theta = specification.layout.from_reported(given)
     assert np.all(np.isfinite(theta))
     return theta * np.exp(0.1 * rng.uniform(-1, 1, len(theta)))
 

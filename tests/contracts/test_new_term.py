@@ -69,7 +69,7 @@ class Swing(Term):
 
     def entries(self) -> tuple[np.ndarray, np.ndarray]:
         n = np.arange(len(self.x))
-        row, latent, _ = self.structure.places
+        row, latent, _ = self.structure.entries
         return np.concatenate([n, row]), np.concatenate([0 * n, 1 + latent])
 
     def scratch(self, gradient: bool = True) -> dict[str, Any]:
@@ -78,11 +78,11 @@ class Swing(Term):
     def fill(self, theta, scratch, slots, values, offset) -> bool:
         n, wave = len(self.x), np.sin(theta[0] * self.x)
         values[slots[:n]] = wave
-        values[slots[n:]] = (theta[1] * wave)[self.structure.places[0]]
+        values[slots[n:]] = (theta[1] * wave)[self.structure.entries[0]]
         return True
 
     def pull(self, theta, scratch, slots, slope, d_offset) -> np.ndarray:
-        n, row = len(self.x), self.structure.places[0]
+        n, row = len(self.x), self.structure.entries[0]
         wave, d_wave = np.sin(theta[0] * self.x), self.x * np.cos(theta[0] * self.x)
         own, of_effects = slope[slots[:n]], slope[slots[n:]]
         d_rate = own @ d_wave + theta[1] * of_effects @ d_wave[row]

@@ -227,7 +227,7 @@ def test_simulated_walks_have_their_variance():
 
 def _total(model, values):
     structure = model.specification.structures["m"][1]
-    row, latent, place = structure.places
+    row, latent, place = structure.entries
     value = np.zeros(len(row))
     n = np.bincount(structure.rows.group)
     np.add.at(value, place, 1.0 / n[structure.rows.group])

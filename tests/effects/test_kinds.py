@@ -200,8 +200,8 @@ def test_partial_correlations_make_a_correlation_matrix_and_are_had_back():
             assert slope[m] == pytest.approx(moved, rel=1e-7, abs=1e-8)
     effects = CASES["three correlated"].model().structures["u"][1]
     theta = np.array([1.0, 0.5, 2.0, 0.3, -0.6, 0.8])
-    np.testing.assert_allclose(effects.given(effects.reported(theta)), theta, rtol=1e-12)
-    assert np.isnan(effects.given(np.array([1, 1, 1, 0.9, 0.9, -0.9]))).any()  # no such matrix
+    np.testing.assert_allclose(effects.from_reported(effects.reported(theta)), theta, rtol=1e-12)
+    assert np.isnan(effects.from_reported(np.array([1, 1, 1, 0.9, 0.9, -0.9]))).any()  # no such matrix
 
 
 def test_correlations_under_lkj_have_its_marginal():

@@ -255,7 +255,7 @@ class Effects:
         """The parameters of the tables (..., q) from theta (..., q): the same, but for partial correlations."""
         return theta
 
-    def given(self, reported: np.ndarray) -> np.ndarray:
+    def from_reported(self, reported: np.ndarray) -> np.ndarray:
         """The inverse of :meth:`reported` for one (q,) array; nan where no theta has these values."""
         return reported
 
@@ -288,9 +288,9 @@ class Effects:
         return mapped, tuple(rows.levels.values[unseen].tolist())
 
     @cached_property
-    def places(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def entries(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Row and latent entry of each distinct entry of A, and which of them each piece goes to."""
         membership, latent = self.pattern()
         width = max(int(latent.max(initial=0)) + 1, 1)
-        keys, place = np.unique(self.rows.group[membership] * width + latent, return_inverse=True)
-        return keys // width, keys % width, place.reshape(-1)
+        keys, entry = np.unique(self.rows.group[membership] * width + latent, return_inverse=True)
+        return keys // width, keys % width, entry.reshape(-1)

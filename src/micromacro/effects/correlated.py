@@ -52,7 +52,7 @@ class Correlated(Independent):
             row[k:] = (c @ c.T)[low]
         return out.reshape(theta.shape)
 
-    def given(self, reported: np.ndarray) -> np.ndarray:
+    def from_reported(self, reported: np.ndarray) -> np.ndarray:
         k = len(self.terms)
         if k < 3:
             return reported
@@ -72,7 +72,7 @@ class Correlated(Independent):
         k = len(self.terms)
         hypers = tuple(replace(p, kind="root", prior=FLAT) for p in self.hypers)
         made = SignedRoot(self.name, self.rows, hypers, self.fresh)
-        made.__dict__["places"] = self.places  # the pattern is the same
+        made.__dict__["entries"] = self.entries  # the pattern is the same
         return Smooth(made, lambda theta: signed_root(theta, k), lambda theta: from_signed_root(theta, k))
 
     def sentences(self) -> list[str]:

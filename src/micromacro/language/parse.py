@@ -306,7 +306,7 @@ def _joined(terms: list[tuple[str, Node, Span]]) -> tuple[str, Node, Span]:
     """Signed terms as one that is added, with its place."""
     sign, out, span = terms[0]
     out = out if sign == "+" else Unary(sign, out, span)
-    for sign, node, place in terms[1:]:
-        span = Span(span.start, place.stop)
+    for sign, node, mark in terms[1:]:
+        span = Span(span.start, mark.stop)
         out = Binary(sign, out, node, span)
     return "+", out, span

@@ -147,15 +147,15 @@ def signed_number(node: Node) -> float | None:
 
 
 def _check_function(call: Call, text: str) -> None:
-    name, place = call.function, (text, call.span.start, call.span.stop)
+    name, mark = call.function, (text, call.span.start, call.span.stop)
     if name in WILKINSON:
         return
     if name in CONTRASTS:
-        raise FormulaError(f"{name} can only be used in C(), as in C(x, {name})", *place)
+        raise FormulaError(f"{name} can only be used in C(), as in C(x, {name})", *mark)
     if name in SPECIAL:
         raise FormulaError(
             f"{name}() must stand by itself, joined to the other terms by +; it cannot be part of another term",
-            *place,
+            *mark,
         )
     near = difflib.get_close_matches(name, WILKINSON, n=2)
     hint = f"; did you mean {' or '.join(near)}?" if near else ""
@@ -163,7 +163,7 @@ def _check_function(call: Call, text: str) -> None:
         hint = "; it works within groups and is available in weights="
     raise FormulaError(
         f"{name}() is not among the functions of covariates{hint} ({', '.join(sorted(WILKINSON))}); compute the column "
-        "beforehand", *place,
+        "beforehand", *mark,
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ user's scale.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
@@ -109,18 +110,18 @@ class Layout(Places):
 
     def reported(self, theta: np.ndarray) -> np.ndarray:
         """Theta (..., q) as tables report it: correlations where the engines have partial ones."""
-        return self._by_structure(theta, "reported")
+        return self._by_structure(theta, lambda structure, own: structure.reported(own))
 
-    def given(self, reported: np.ndarray) -> np.ndarray:
+    def from_reported(self, reported: np.ndarray) -> np.ndarray:
         """The inverse of :meth:`reported` for one (q,) array; nan where there is no such theta."""
-        return self._by_structure(reported, "given")
+        return self._by_structure(reported, lambda structure, own: structure.from_reported(own))
 
-    def _by_structure(self, theta: np.ndarray, how: str) -> np.ndarray:
+    def _by_structure(self, theta: np.ndarray, change: Callable[[Effects, np.ndarray], np.ndarray]) -> np.ndarray:
         out = theta
         for k, structure in self.structures.values():
             own = self.effect_theta(k)
             before = theta[..., own]
-            after = structure.reported(before) if how == "reported" else structure.given(before)
+            after = change(structure, before)
             if after is not before:
                 out = out.copy() if out is theta else out
                 out[..., own] = after

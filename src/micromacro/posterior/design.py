@@ -23,7 +23,7 @@ from .quantities import trial_columns
 
 
 @dataclass(frozen=True, eq=False)
-class Place:
+class Scenario:
     """The model on some tables: parts, and where each entry of their design meets an extended x.
 
     The extended x is the fit's x in natural order followed by the effects of unseen members and units.
@@ -46,7 +46,7 @@ class Place:
         """Number of effects that the fit has not seen."""
         return len(self.unseen)
 
-    def sharing(self, unseen: tuple[tuple, ...], size: int) -> Place:
+    def sharing(self, unseen: tuple[tuple, ...], size: int) -> Scenario:
         """The same with the effects of all of `unseen`, in that order, behind an x of `size` entries."""
         if unseen == self.unseen:
             return self
@@ -55,13 +55,13 @@ class Place:
         return replace(self, columns=tuple(moved[c] for c in self.columns), unseen=unseen)
 
 
-def share_unseen(places: list[Place], size: int) -> list[Place]:
+def share_unseen(scenarios: list[Scenario], size: int) -> list[Scenario]:
     """Scenarios in which a member or unit that the fit has not seen has one effect, whoever else is there."""
-    every = tuple(dict.fromkeys(key for p in places for key in p.unseen))
-    return [p.sharing(every, size) for p in places]
+    every = tuple(dict.fromkeys(key for p in scenarios for key in p.unseen))
+    return [p.sharing(every, size) for p in scenarios]
 
 
-def place(specification: Specification, tables: Tables | None) -> Place:
+def scenario_of(specification: Specification, tables: Tables | None) -> Scenario:
     """The model on new tables, or on its own."""
     system = specification.system
     on = specification.tables if tables is None else tables
@@ -84,13 +84,13 @@ def place(specification: Specification, tables: Tables | None) -> Place:
     offset = np.zeros(n)
     for node in specification.formula.offsets:
         offset += evaluate(node, on.groups, specification.formula.text, "offset")
-    return Place(tuple(parts), tuple(rows), tuple(columns), n, tuple(unseen), offset)
+    return Scenario(tuple(parts), tuple(rows), tuple(columns), n, tuple(unseen), offset)
 
 
 class Predictor:
-    """Linear predictors of a :class:`Place` for many (theta, x)."""
+    """Linear predictors of a :class:`Scenario` for many (theta, x)."""
 
-    def __init__(self, where: Place, system: System):
+    def __init__(self, where: Scenario, system: System):
         self.where = where
         self.system = system
         self.scratch = [p.scratch(gradient=False) for p in where.parts]
@@ -192,7 +192,7 @@ def new_tables(
         Further columns of memberships to read.
     """
     request = specification.request
-    kept = set(specification.used) | (set(trial_columns(specification)) if trials else set())
-    columns = tuple(c for c in request.group_columns if c not in request.outcome_columns or c in kept)
+    needed = set(specification.used) | (set(trial_columns(specification)) if trials else set())
+    columns = tuple(c for c in request.group_columns if c not in request.outcome_columns or c in needed)
     blocks = tuple(replace(b, columns=tuple(dict.fromkeys((*b.columns, *more)))) for b in request.blocks)
     return assemble(TableRequest(request.group, columns, blocks, droppable=False), data, memberships, members)

@@ -19,7 +19,7 @@ from ..families.base import Quantity
 from ..model.specification import Specification
 from ..numerics.differences import central
 from ..table.memberships import Tables
-from .design import Place, Predictor, place, share_unseen
+from .design import Predictor, Scenario, scenario_of, share_unseen
 from .quantities import find_quantity
 
 _STEP = 0.2
@@ -56,7 +56,7 @@ class Estimand:
     Parameters
     ----------
     specification : Specification
-    places : list of Place
+    scenarios : list of Scenario
         The scenarios; all of the same groups.
     quantity : Quantity
     contrast : Contrast
@@ -71,7 +71,7 @@ class Estimand:
     def __init__(
         self,
         specification: Specification,
-        places: list[Place],
+        scenarios: list[Scenario],
         quantity: Quantity,
         contrast: Contrast,
         average: Any,
@@ -80,7 +80,7 @@ class Estimand:
     ):
         self.specification = specification
         self.system = specification.system
-        self.predictors = [Predictor(p, self.system) for p in share_unseen(places, self.system.size)]
+        self.predictors = [Predictor(p, self.system) for p in share_unseen(scenarios, self.system.size)]
         self.quantity, self.contrast, self.average = quantity, contrast, sparse.csr_array(average)
         self.effects, self.new_effects = effects, new_effects
         self.integrated = effects == "marginal" and quantity.kind != "linear"
@@ -179,7 +179,7 @@ def _only_columns(width: int, start: int, stop: int) -> Any:
 
 def of_groups(specification: Specification, tables: Tables | None, quantity: Quantity, new_effects: str) -> Estimand:
     """A quantity of each group, effects as estimated."""
-    where = place(specification, tables)
+    where = scenario_of(specification, tables)
     each = sparse.eye_array(where.groups, format="csr")
     return Estimand(specification, [where], quantity, only(quantity.scale), each, "conditional", new_effects)
 

@@ -17,7 +17,7 @@ from ..families.response import Response
 from ..latent.system import System
 from ..model.specification import Specification
 from .base import Maximised
-from .design import Predictor, place
+from .design import Predictor, scenario_of
 
 
 def simulated(posterior: Maximised, rng: np.random.Generator) -> Response:
@@ -29,7 +29,7 @@ def simulated(posterior: Maximised, rng: np.random.Generator) -> Response:
     if system.expansion is not None:  # the steps of a baseline are not a population
         steps = system.places.effects(len(system.parts) - 1)
         x[steps] = best[steps]
-    eta = Predictor(place(specification, None), system).eta(theta, x)
+    eta = Predictor(scenario_of(specification, None), system).eta(theta, x)
     own = specification.own(theta, x)
     return family.redraw(specification.response, eta, own, rng)
 

@@ -25,7 +25,7 @@ def variances(specification: Specification, theta: np.ndarray) -> np.ndarray:
     out = []
     for k, structure in random_parts(specification):
         part = system.parts[k]
-        row, latent, _ = structure.places
+        row, latent, _ = structure.entries
         values = system.values_of(k, room)[-len(row) :]
         brought = structure.variance(theta[specification.system.places.effect_theta(k)], row, latent, values)
         out.append(float(brought.sum()) / part.filled)

@@ -133,7 +133,7 @@ def split(specification: Specification, values: np.ndarray) -> tuple[np.ndarray,
     """Theta and the coefficients of x (the intercept at mean covariates) from all parameters."""
     inner = np.linalg.solve(specification.layout.collector, values)
     q = len(specification.system.hypers)
-    theta = specification.layout.given(inner[:q])
+    theta = specification.layout.from_reported(inner[:q])
     if not np.all(np.isfinite(theta)):
         raise ModelError("no distribution has these correlations: their matrix is not positive definite")
     return theta, inner[q:]

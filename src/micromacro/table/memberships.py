@@ -167,8 +167,8 @@ def _sort(block: str, edges: Edges, groups: int) -> tuple[Memberships, int]:
 def _tidy(groups: Table, request: TableRequest) -> Table:
     """Tidy columns; the outcome keeps all its categories, so that an empty one can be seen."""
     tidy = groups.tidy()
-    kept = {n: groups[n] for n in request.outcome_columns if n in groups and groups[n].categories is not None}
-    return Table(tidy.name, tidy.columns | kept, tidy.n_rows)
+    categories = {n: groups[n] for n in request.outcome_columns if n in groups and groups[n].categories is not None}
+    return Table(tidy.name, tidy.columns | categories, tidy.n_rows)
 
 
 def _sort_keys(table: Table) -> list[np.ndarray]:

@@ -127,7 +127,7 @@ class Columns:
     loose : tuple of Parameter
         Coefficients with a prior that is not normal: entries of theta; ``outside`` are their columns.
     known : (c,) array
-        Coefficients fixed by the user; ``given`` are their columns.
+        Coefficients fixed by the user; ``beside`` are their columns.
     """
 
     linear: tuple[Parameter, ...]
@@ -135,7 +135,7 @@ class Columns:
     loose: tuple[Parameter, ...]
     outside: np.ndarray
     known: np.ndarray
-    given: np.ndarray
+    beside: np.ndarray
 
 
 def sort_columns(parameters: list[Parameter], known: list[float]) -> Columns:

@@ -96,7 +96,7 @@ class FixedPart(Term):
             values[slots] = self._linear().ravel()
             scratch["filled"] = True
         if len(self.columns.known):
-            offset += self.matrix[:, self.columns.given] @ self.columns.known
+            offset += self.matrix[:, self.columns.beside] @ self.columns.known
         if self.loose_intercept:
             offset += theta[0]
             theta = theta[1:]

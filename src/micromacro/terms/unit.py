@@ -57,7 +57,7 @@ class UnitPart(Term):
         return Unit(self.column, self.structure.levels, self.structure.rows.level)
 
     def entries(self) -> tuple[np.ndarray, np.ndarray]:
-        row, latent, _ = self.structure.places
+        row, latent, _ = self.structure.entries
         return row, latent
 
     def scratch(self, gradient: bool = True) -> dict[str, Any]:
@@ -70,7 +70,7 @@ class UnitPart(Term):
 
     def fill(self, theta: np.ndarray, scratch: Any, slots: np.ndarray, values: np.ndarray, offset: np.ndarray) -> bool:
         if scratch["slots"] is None:
-            scratch["slots"] = np.ascontiguousarray(slots[self.structure.places[2]])
+            scratch["slots"] = np.ascontiguousarray(slots[self.structure.entries[2]])
         self.structure.loads(theta, scratch["load"])
         fill_pieces(scratch["weight"], scratch["membership"], scratch["load"], scratch["slots"], values)
         return True

@@ -26,7 +26,7 @@ class Task:
 
     Attributes
     ----------
-    kept : dict of arrays or None
+    saved : dict of arrays or None
         The state of a chain to be taken up again (`tune` is 0 then); see :meth:`Sampler.keep`.
     """
 
@@ -36,7 +36,7 @@ class Task:
     draws: int
     tune: int
     chain: int
-    kept: dict[str, np.ndarray] | None = None
+    saved: dict[str, np.ndarray] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +60,7 @@ def run_chain(task: Task, tick: Callable[[int], None] | None = None, stop: threa
 def _run(task: Task, tick: Callable[[int], None] | None, stop: threading.Event | None) -> Chain:
     system = task.specification.system
     sampler = Sampler(task)
-    kept = 0
+    made = 0
     theta = np.empty((task.draws, len(system.hypers)))
     x = np.empty((task.draws, system.size))
     value = np.empty(task.draws)
@@ -75,14 +75,14 @@ def _run(task: Task, tick: Callable[[int], None] | None, stop: threading.Event |
             continue
         spent, accepted = sampler.sweep(MOVES)
         sampler.refresh()
-        theta[kept], x[kept] = sampler.draw()
-        value[kept] = sampler.state.value
-        stats["n_evaluations"][kept], stats["accepted"][kept] = spent, accepted / MOVES
-        kept += 1
+        theta[made], x[made] = sampler.draw()
+        value[made] = sampler.state.value
+        stats["n_evaluations"][made], stats["accepted"][made] = spent, accepted / MOVES
+        made += 1
     if tick is not None:
         tick(task.tune + task.draws)
-    stats = {k: v[:kept] for k, v in stats.items()}
-    return Chain(theta[:kept], x[:kept], value[:kept], stats, sampler.keep(), task.chain)
+    stats = {k: v[:made] for k, v in stats.items()}
+    return Chain(theta[:made], x[:made], value[:made], stats, sampler.keep(), task.chain)
 
 
 class Sampler:
@@ -99,8 +99,8 @@ class Sampler:
         self.heights = np.empty(task.tune)
         self.fitter = Fitter(coordinates.folded, 1.0 / coordinates.unit)
         self.tried = self.taken = 0
-        if task.kept is not None:
-            self._resume(task.kept)
+        if task.saved is not None:
+            self._resume(task.saved)
             return
         self.bent = coordinates.bend(task.peaks[0], peak_scale(task.peaks[0]))
         peak = task.peaks[task.chain % len(task.peaks)]
@@ -201,16 +201,16 @@ class Sampler:
             **self.latent.keep(),
         }
 
-    def _resume(self, kept: dict[str, np.ndarray]) -> None:
-        self.bent = self.coordinates.use(kept["bent"] > 0.0)
-        self.reference = unpack(kept, self.coordinates.folded)
-        self.independent = float(kept["independent"])
-        self.latent.resume(kept)
-        u = kept["u"].copy()
+    def _resume(self, saved: dict[str, np.ndarray]) -> None:
+        self.bent = self.coordinates.use(saved["bent"] > 0.0)
+        self.reference = unpack(saved, self.coordinates.folded)
+        self.independent = float(saved["independent"])
+        self.latent.resume(saved)
+        u = saved["u"].copy()
         self.target(u)
         self.latent.adopt()
-        self.state = State(u, float(kept["value"]))
-        unpack_generator(self.rng, kept["rng"])
+        self.state = State(u, float(saved["value"]))
+        unpack_generator(self.rng, saved["rng"])
 
 
 def pack_generator(rng: np.random.Generator) -> np.ndarray:

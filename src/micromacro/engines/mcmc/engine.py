@@ -39,8 +39,8 @@ def fit_mcmc(specification: Specification, settings: Settings) -> Outcome:
     seeds = np.random.SeedSequence(settings.random_seed).spawn(settings.chains)
     tasks = [Task(specification, peaks, seed, settings.draws, settings.tune, chain) for chain, seed in enumerate(seeds)]
     chains, failures, interrupted = run_chains(tasks, settings)
-    kept = specification.system.kept
-    draws = gather(chains, failures, tuple(p.value for p in peaks), interrupted, kept)
+    effects = specification.system.kept
+    draws = gather(chains, failures, tuple(p.value for p in peaks), interrupted, effects)
     seconds = time.perf_counter() - began
     return Outcome("mcmc", specification, settings, seconds, draws=draws, notes=remarks(draws, settings))
 
@@ -49,8 +49,8 @@ def remarks(draws: Draws, settings: Settings) -> list[Note]:
     """What to say of a run."""
     notes = []
     if draws.interrupted:
-        kept = draws.theta.shape[1]
-        text = f"stopped early: {kept} of {settings.draws} draws per chain were kept; {GO_ON}"
+        length = draws.theta.shape[1]
+        text = f"stopped early: {length} of {settings.draws} draws per chain were kept; {GO_ON}"
         notes.append(remark("interrupted", text))
     elif draws.failures:
         notes.append(remark("chains-kept", f"the chains that were complete are kept; {GO_ON}"))
@@ -88,8 +88,8 @@ def extend(outcome: Outcome, draws: int, progress: bool, executor: Executor | No
     seeds = np.random.SeedSequence(0).spawn(count)  # not drawn from: the state holds the generator
     states = [{name: value[k] for name, value in old.state.items()} for k in range(count)]
     tasks = [
-        Task(outcome.specification, [], seed, draws, 0, k, kept)
-        for k, (seed, kept) in enumerate(zip(seeds, states, strict=True))
+        Task(outcome.specification, [], seed, draws, 0, k, saved)
+        for k, (seed, saved) in enumerate(zip(seeds, states, strict=True))
     ]
     with one_blas_thread():
         chains, failures, interrupted = run_chains(tasks, settings)
@@ -243,10 +243,12 @@ def _collect(futures: list[Future], interrupted: bool) -> tuple[list[Chain], lis
     return chains, failures, interrupted
 
 
-def gather(chains: list[Chain], failures: list[str], peaks: tuple[float, ...], interrupted: bool, kept: int) -> Draws:
+def gather(
+    chains: list[Chain], failures: list[str], peaks: tuple[float, ...], interrupted: bool, effects: int
+) -> Draws:
     """Stack chains; if the run was stopped, those without a draw are left out and the others cut to the shortest.
 
-    The first `kept` entries of x are effects.
+    The first `effects` entries of x are effects.
     """
     chains = [c for c in chains if len(c.value)]
     if failures and not chains:
@@ -257,7 +259,7 @@ def gather(chains: list[Chain], failures: list[str], peaks: tuple[float, ...], i
     stats: dict[str, Any] = {k: np.stack([c.stats[k][:length] for c in chains]) for k in chains[0].stats}
     return Draws(
         np.stack([c.theta[:length] for c in chains]),
-        *split(np.stack([c.x[:length] for c in chains]), kept),
+        *split(np.stack([c.x[:length] for c in chains]), effects),
         log_posterior=np.stack([c.value[:length] for c in chains]),
         stats=stats,
         peaks=peaks,

@@ -134,10 +134,10 @@ class Mixture:
     @cached_property
     def _stacked(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Of the parts with a share: centres, inverse roots, degrees of freedom, exponents, log factors."""
-        kept = [(part, share) for part, share in zip(self.parts, self.share, strict=True) if share > 0.0]
-        parts = [part for part, _ in kept]
+        shared = [(part, share) for part, share in zip(self.parts, self.share, strict=True) if share > 0.0]
+        parts = [part for part, _ in shared]
         df = np.array([part.df for part in parts])
-        factors = np.array([math.log(share) + part.log_constant() for part, share in kept])
+        factors = np.array([math.log(share) + part.log_constant() for part, share in shared])
         return (
             np.stack([part.center for part in parts]), np.stack([part.inverse for part in parts]), df,
             -0.5 * (df + len(parts[0].center)), factors - factors[0],
@@ -177,10 +177,10 @@ class State:
     accepted: bool = True
 
 
-Target = Callable[[np.ndarray], float]
+LogDensity = Callable[[np.ndarray], float]
 
 
-def independence(state: State, target: Target, reference: Mixture, rng: np.random.Generator) -> State:
+def independence(state: State, target: LogDensity, reference: Mixture, rng: np.random.Generator) -> State:
     """One independence Metropolis move."""
     u = reference.draw(rng)
     value = target(u)
@@ -190,7 +190,7 @@ def independence(state: State, target: Target, reference: Mixture, rng: np.rando
     return State(state.u, state.value, 1, False)
 
 
-def elliptical(state: State, target: Target, mixture: Mixture, rng: np.random.Generator) -> State:
+def elliptical(state: State, target: LogDensity, mixture: Mixture, rng: np.random.Generator) -> State:
     """One generalized elliptical slice move, with a part of the mixture drawn by its share (whatever the state)."""
     q = len(state.u)
     reference = mixture.which(rng)

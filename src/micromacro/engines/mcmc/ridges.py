@@ -96,7 +96,7 @@ class RidgeScores(Scores):
 
     def use(self, which: np.ndarray) -> np.ndarray:
         """Keep some of the ridges."""
-        self.ridges = [r for r, kept in zip(self.ridges, which, strict=True) if kept]
+        self.ridges = [r for r, bent in zip(self.ridges, which, strict=True) if bent]
         base = np.array([p.start for p in self.every])
         for ridge in self.ridges:
             ridge.prepare(self._specification.groups)

@@ -43,7 +43,7 @@ class Target(Protocol):
         """What :meth:`resume` needs to go on from here."""
         ...
 
-    def resume(self, kept: dict[str, np.ndarray]) -> None:
+    def resume(self, saved: dict[str, np.ndarray]) -> None:
         """Take up what :meth:`keep` gave; the scores of the state are evaluated and adopted next."""
         ...
 
@@ -79,5 +79,5 @@ class MarginalTarget:
     def keep(self) -> dict[str, np.ndarray]:
         return {}
 
-    def resume(self, kept: dict[str, np.ndarray]) -> None:
+    def resume(self, saved: dict[str, np.ndarray]) -> None:
         pass

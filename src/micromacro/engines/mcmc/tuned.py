@@ -123,11 +123,11 @@ def pack(mixture: Mixture) -> dict[str, np.ndarray]:
     }
 
 
-def unpack(kept: dict[str, np.ndarray], folded: np.ndarray) -> Mixture:
+def unpack(saved: dict[str, np.ndarray], folded: np.ndarray) -> Mixture:
     """The mixture that :func:`pack` gave."""
     at = np.flatnonzero(folded)
     parts = [
         Reference(center.copy(), root.copy(), np.linalg.inv(root), at, float(df))
-        for center, root, df in zip(kept["center"], kept["root"], kept["df"], strict=True)
+        for center, root, df in zip(saved["center"], saved["root"], saved["df"], strict=True)
     ]
-    return Mixture(tuple(parts), kept["share"].copy())
+    return Mixture(tuple(parts), saved["share"].copy())

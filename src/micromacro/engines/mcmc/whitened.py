@@ -34,7 +34,7 @@ TURN = 1.6  # angle through which a trajectory of z turns
 
 
 @dataclass
-class Place:
+class Whitening:
     """The map at one theta: mean and factor, and what was evaluated there."""
 
     room: ModeRoom
@@ -47,7 +47,7 @@ class Place:
 class WhitenedTarget:
     """Theta and whitened z for an outcome that is not Gaussian; :meth:`log` has the sign of z summed out.
 
-    There are two places, that of the state and a spare one for proposals; they change roles when one is accepted.
+    There are two maps, that of the state and a spare one for proposals; they change roles when one is accepted.
     """
 
     def __init__(self, specification: Specification):
@@ -57,7 +57,7 @@ class WhitenedTarget:
         self.posterior = laplace_marginal(specification)
         n, q = s.system.size, len(s.system.hypers)
         self.here, self.spare = (
-            Place(self.posterior.workspace(gradient=False), np.empty(q), np.empty(n), np.empty(n)) for _ in range(2)
+            Whitening(self.posterior.workspace(gradient=False), np.empty(q), np.empty(n), np.empty(n)) for _ in range(2)
         )
         self.z = np.zeros(n)
         self.slope = np.empty(n)
@@ -74,9 +74,9 @@ class WhitenedTarget:
         lines = mode_and_shift(self.posterior, self.coordinates, u.copy())
         self._lines = self._lines if lines is None else lines
 
-    def _whiten(self, u: np.ndarray, theta: np.ndarray, place: Place) -> bool:
-        """The map at theta: mean and factor into a place; False where theta is impossible."""
-        posterior, room = self.posterior, place.room
+    def _whiten(self, u: np.ndarray, theta: np.ndarray, white: Whitening) -> bool:
+        """The map at theta: mean and factor into `white`; False where theta is impossible."""
+        posterior, room = self.posterior, white.room
         if not posterior.fill(theta, room):
             return False
         if self._lines is not None:
@@ -91,17 +91,17 @@ class WhitenedTarget:
                     break
                 room.x += room.step
                 if decrement < SHORT:
-                    np.add(room.x, shift.at(u), out=place.mean)
+                    np.add(room.x, shift.at(u), out=white.mean)
                     return True
-        return self._climb(theta, place)
+        return self._climb(theta, white)
 
-    def _climb(self, theta: np.ndarray, place: Place) -> bool:
+    def _climb(self, theta: np.ndarray, white: Whitening) -> bool:
         """The map far from the lines: the mode, searched for from the fixed start, which depends on nothing else."""
-        posterior, room = self.posterior, place.room
+        posterior, room = self.posterior, white.room
         room.x[:] = self.system.start
         if not math.isfinite(posterior.climb(theta, room)):
             return False
-        place.mean[:] = room.x
+        white.mean[:] = room.x
         return posterior.factor(room, room.slopes[3])
 
     # -- the density -------------------------------------------------------------------------------------------------
@@ -115,28 +115,28 @@ class WhitenedTarget:
     def adopt(self) -> None:
         self.here, self.spare = self.spare, self.here
 
-    def _both(self, z: np.ndarray, place: Place) -> tuple[float, float]:
+    def _both(self, z: np.ndarray, white: Whitening) -> tuple[float, float]:
         """Log densities at z and at -z; leaves x and the slopes of the rows at z."""
-        s, room, posterior = self.system.symbolic, place.room, self.posterior
+        s, room, posterior = self.system.symbolic, white.room, self.posterior
         base = room.base
-        own, other, place.half_log_det = mirror(
-            s.layout, base.panel, place.mean, s.row_start, s.columns, base.values, base.offset, z, s.d_row,
-            s.d_column, base.d_value, posterior.center, place.x, room.step, room.eta, room.trial_eta,
+        own, other, white.half_log_det = mirror(
+            s.layout, base.panel, white.mean, s.row_start, s.columns, base.values, base.offset, z, s.d_row,
+            s.d_column, base.d_value, posterior.center, white.x, room.step, room.eta, room.trial_eta,
         )  # fmt: skip
-        constant = 0.5 * base.log_det - place.half_log_det
-        away = posterior.rows(room.trial_eta, place.theta, room.trial_slopes) - other + constant
-        there = posterior.rows(room.eta, place.theta, room.slopes) - own + constant
+        constant = 0.5 * base.log_det - white.half_log_det
+        away = posterior.rows(room.trial_eta, white.theta, room.trial_slopes) - other + constant
+        there = posterior.rows(room.eta, white.theta, room.slopes) - own + constant
         return there if math.isfinite(there) else -math.inf, away if math.isfinite(away) else -math.inf
 
     def _joint(self, z: np.ndarray) -> float:
         """Log density at z and the theta of the state; leaves x and the slopes of the rows."""
-        s, place = self.system.symbolic, self.here
-        room, base = place.room, place.room.base
+        s, white = self.system.symbolic, self.here
+        room, base = white.room, white.room.base
         unwhiten(
-            s.layout, base.panel, place.mean, s.row_start, s.columns, base.values, base.offset, z, place.x, room.eta
+            s.layout, base.panel, white.mean, s.row_start, s.columns, base.values, base.offset, z, white.x, room.eta
         )  # fmt: skip
-        value = self.posterior.rows(room.eta, place.theta, room.slopes)
-        value -= self.posterior.penalty(place.x, base) + place.half_log_det
+        value = self.posterior.rows(room.eta, white.theta, room.slopes)
+        value -= self.posterior.penalty(white.x, base) + white.half_log_det
         return value if math.isfinite(value) else -math.inf
 
     def _force(self, z: np.ndarray) -> np.ndarray:
@@ -194,11 +194,11 @@ class WhitenedTarget:
         center = np.full(len(self.coordinates.hypers), np.nan) if self._lines is None else self._lines[0].center
         return {"z": self.z.copy(), "step": np.array(self.step), "anchor": center.copy()}
 
-    def resume(self, kept: dict[str, np.ndarray]) -> None:
-        self.z, self.step = kept["z"].copy(), float(kept["step"])
+    def resume(self, saved: dict[str, np.ndarray]) -> None:
+        self.z, self.step = saved["z"].copy(), float(saved["step"])
         self._lines = None
-        if np.isfinite(kept["anchor"]).all():
-            self.anchor(kept["anchor"])
+        if np.isfinite(saved["anchor"]).all():
+            self.anchor(saved["anchor"])
 
 
 def _log_sum(a: float, b: float) -> float:

@@ -60,7 +60,7 @@ def double_precision() -> AbstractContextManager[Any]:
 class Space:
     """The space in which chains move: unconstrained theta, standardised effects, coefficients in steps.
 
-    A position is a dict of the arrays that the model has: ``theta`` (q,), ``effects`` (kept,), ``coefficients`` (c,).
+    A position is a dict of the arrays that the model has: ``theta`` (q,), ``effects`` (n,), ``coefficients`` (c,).
     A step of a coefficient moves the linear predictor by about the spread of the outcome (or the coefficient by its
     prior sd, if that is less), so that covariates may have any scale.
     """
@@ -166,12 +166,12 @@ def run_chains(space: Space, settings: Settings) -> tuple[list[Chain], bool]:
                     tick(min(len(chunks) * CHUNK, total))
                     progress.show()
             except KeyboardInterrupt:
-                return (chains or [kept(chunks, settings)]), True
-            chains.append(kept(chunks, settings))
+                return (chains or [joined(chunks, settings)]), True
+            chains.append(joined(chunks, settings))
     return chains, False
 
 
-def kept(chunks: list[tuple[np.ndarray, ...]], settings: Settings) -> Chain:
+def joined(chunks: list[tuple[np.ndarray, ...]], settings: Settings) -> Chain:
     """The draws of a chain after tuning."""
     if not chunks:
         return Chain(np.empty((0, 0)), np.empty((0, 0)), np.empty(0), {})

@@ -28,7 +28,7 @@ def feature_columns(part: FeatureColumns, theta: Array, coefficients: Array, wei
     """Features (centred) times their coefficients, estimated, loose and known (groups,)."""
     c, q = part.columns, len(part.features.parameters)
     value = values(part.features, theta[:q], weigh) - part.center[:, None]
-    return coefficients @ value[c.inside] + theta[q:] @ value[c.outside] + c.known @ value[c.given]
+    return coefficients @ value[c.inside] + theta[q:] @ value[c.outside] + c.known @ value[c.beside]
 
 
 def values(features: Features, theta: Array, weigh: Weigh) -> Array:

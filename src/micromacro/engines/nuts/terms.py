@@ -38,7 +38,7 @@ def fixed_terms(part: FixedPart, theta: Array, coefficients: Array, _reach: Arra
         intercept, theta = theta[0], theta[1:]
     elif part.intercept:
         intercept, coefficients = coefficients[0], coefficients[1:]
-    return intercept + matrix[:, c.inside] @ coefficients + matrix[:, c.outside] @ theta + matrix[:, c.given] @ c.known
+    return intercept + matrix[:, c.inside] @ coefficients + matrix[:, c.outside] @ theta + matrix[:, c.beside] @ c.known
 
 
 def member_block(part: MemberPart, theta: Array, coefficients: Array, effect: Array) -> Array:
@@ -46,7 +46,7 @@ def member_block(part: MemberPart, theta: Array, coefficients: Array, effect: Ar
     c, p, weights = part.columns, len(part.weight_parameters), Weights(part.weighing)
     loose = theta[len(theta) - len(c.loose) :]
     coefficients = coefficients[: len(c.linear)]
-    reach = effect + coefficients @ part.x[c.inside] + loose @ part.x[c.outside] + c.known @ part.x[c.given]
+    reach = effect + coefficients @ part.x[c.inside] + loose @ part.x[c.outside] + c.known @ part.x[c.beside]
     middle = coefficients @ part.center[c.inside] + loose @ part.center[c.outside]
     return weights.sums(weights(theta[:p]) * reach) - middle
 

@@ -30,14 +30,14 @@ def trace(fit: Fitted, names: str | Sequence[str] | None = None, *, ax: Any = No
     Axes, or an array of them for several parameters
     """
     chosen, draws = _draws(fit, names)
-    places = panels(ax, len(chosen), (4.4, 2.4), 2)
-    for name, values, panel in zip(chosen, draws, places, strict=True):
+    made = panels(ax, len(chosen), (4.4, 2.4), 2)
+    for name, values, panel in zip(chosen, draws, made, strict=True):
         for k, chain in enumerate(values):
             panel.plot(chain, color=COLOURS[k % len(COLOURS)], lw=0.5, alpha=0.8, label=f"chain {k}")
         panel.set_title(name, fontsize=9)
         panel.set_xlabel("draw", fontsize=9)
         finish(panel)
-    return places[0] if isinstance(names, str) else places
+    return made[0] if isinstance(names, str) else made
 
 
 def rank(fit: Fitted, names: str | Sequence[str] | None = None, *, ax: Any = None) -> Any:
@@ -58,8 +58,8 @@ def rank(fit: Fitted, names: str | Sequence[str] | None = None, *, ax: Any = Non
     Axes, or an array of them for several parameters
     """
     chosen, draws = _draws(fit, names)
-    places = panels(ax, len(chosen), (4.4, 2.4), 2)
-    for name, values, panel in zip(chosen, draws, places, strict=True):
+    made = panels(ax, len(chosen), (4.4, 2.4), 2)
+    for name, values, panel in zip(chosen, draws, made, strict=True):
         length = values.shape[1]
         ranks = rankdata(values, axis=None).reshape(values.shape)
         edges = np.linspace(0.5, values.size + 0.5, min(BINS, length) + 1)
@@ -74,7 +74,7 @@ def rank(fit: Fitted, names: str | Sequence[str] | None = None, *, ax: Any = Non
         panel.set_title(name, fontsize=9)
         panel.set_xlabel("rank among all draws", fontsize=9)
         finish(panel)
-    return places[0] if isinstance(names, str) else places
+    return made[0] if isinstance(names, str) else made
 
 
 def parameters(fit: Fitted, names: str | Sequence[str] | None, kinds: tuple[str, ...] | None = None) -> list[str]:

@@ -44,8 +44,8 @@ def prior(fit: Fitted, names: str | Sequence[str] | None = None, *, ax: Any = No
         raise ModelError(
             f"{improper[0]} has no prior density that could be plotted (it is flat, or at mean covariates)"
         )
-    places = panels(ax, len(chosen), (4.2, 2.8))
-    for name, panel in zip(chosen, places, strict=True):
+    made = panels(ax, len(chosen), (4.2, 2.8))
+    for name, panel in zip(chosen, made, strict=True):
         draws = sampled.draws[..., fit.specification.names.index(name)].ravel()
         ends = [given[name].from_score(z) for z in (-2.5, 2.5)]
         grid = np.linspace(min(ends[0], draws.min()), max(ends[1], draws.max()), 300)
@@ -61,4 +61,4 @@ def prior(fit: Fitted, names: str | Sequence[str] | None = None, *, ax: Any = No
         panel.set_yticks([])
         panel.legend(frameon=False, fontsize=8)
         finish(panel)
-    return places[0] if isinstance(names, str) else places
+    return made[0] if isinstance(names, str) else made

@@ -53,9 +53,9 @@ def weights(
         return _one(fit, index, part, _covariate(part, covariate), size, ci, axes(ax, (5.2, 3.6)))
     several = columns if isinstance(covariate, str) else list(covariate)
     names = [_covariate(part, name) for name in several] or [_covariate(part, None)]
-    for name, panel in zip(names, places := panels(ax, len(names), (4.2, 3.4)), strict=True):
+    for name, panel in zip(names, made := panels(ax, len(names), (4.2, 3.4)), strict=True):
         _one(fit, index, part, name, size, ci, panel)
-    return places
+    return made
 
 
 def _one(fit: Fitted, index: int, part: Block, covariate: str, size: int | None, ci: float, ax: Any) -> Any:

@@ -219,10 +219,10 @@ def judge(fits: dict[str, Fitted], formulas: dict[str, str], own: dict[str, str]
         names for names in near
         if all(names is o or (_contains(o, names) and value[o] - value[names] < CLEAR) for o in near)
     ]  # fmt: skip
-    kept = simplest[:1] or near
-    preferred = tuple(name for names in kept for name in names)
-    words = ["preferred" if names in kept and len(preferred) == 1 else "undecided" if names in kept
-             else f"contains {kept[0][0]}" if names in near else "worse" for names in order]  # fmt: skip
+    best = simplest[:1] or near
+    preferred = tuple(name for names in best for name in names)
+    words = ["preferred" if names in best and len(preferred) == 1 else "undecided" if names in best
+             else f"contains {best[0][0]}" if names in near else "worse" for names in order]  # fmt: skip
     table = pd.DataFrame(
         {
             "elpd": stacked.sum(axis=1), "difference": gap, "se_difference": errors, "weight": stacking(stacked.T),
@@ -230,7 +230,7 @@ def judge(fits: dict[str, Fitted], formulas: dict[str, str], own: dict[str, str]
         },
         index=pd.Index([" = ".join(names) for names in order], name="link"),
     )  # fmt: skip
-    return Aggregations(table, preferred, _words(kept, near, order, gap, errors), formulas, fits)
+    return Aggregations(table, preferred, _words(best, near, order, gap, errors), formulas, fits)
 
 
 def _coinciding(values: dict[str, np.ndarray]) -> list[tuple[str, ...]]:
@@ -253,21 +253,21 @@ def _contains(wide: tuple[str, ...], narrow: tuple[str, ...]) -> bool:
 
 
 def _words(
-    kept: list[tuple[str, ...]], near: list[tuple[str, ...]], order: list[tuple[str, ...]], gap: np.ndarray,
+    best: list[tuple[str, ...]], near: list[tuple[str, ...]], order: list[tuple[str, ...]], gap: np.ndarray,
     errors: np.ndarray,
 ) -> str:  # fmt: skip
-    said = [" = ".join(names) for names in kept]
+    said = [" = ".join(names) for names in best]
     worse = [k for k in range(len(order)) if order[k] not in near]
     rest = ""
     if worse:
         k = worse[0]
         rest = f"; the next, {' = '.join(order[k])}, is behind by {-gap[k]:.1f} (se {errors[k]:.1f})"
-    if len(kept) == 1 and len(kept[0]) == 1:
-        also = [" = ".join(n) for n in near if n not in kept]
+    if len(best) == 1 and len(best[0]) == 1:
+        also = [" = ".join(n) for n in near if n not in best]
         more = f" ({', '.join(also)} contains it and is no better)" if also else ""
         return f"the data prefer {said[0]}{more}{rest}"
-    if len(kept) == 1:
-        return f"undecided between {' and '.join(kept[0])}, which are one model on these data{rest}"
+    if len(best) == 1:
+        return f"undecided between {' and '.join(best[0])}, which are one model on these data{rest}"
     return f"undecided between {', '.join(said)}: they differ by less than {CLEAR:g} or than twice the error{rest}"
 
 

@@ -290,7 +290,7 @@ def _reached(specification: Specification) -> list[_Reach]:
         structure.precision(np.array([p.start for p in structure.hypers]), d)
         if structure.varies or not np.array_equal(d, row == column):
             continue
-        rows, latent, _ = structure.places
+        rows, latent, _ = structure.entries
         values = system.values_of(k, room)[-len(rows) :]
         shape = (system.groups, system.parts[k].effects)
         out.append(_Reach(name, sparse.csc_array(sparse.coo_array((values, (rows, latent)), shape=shape))))

@@ -25,7 +25,7 @@ from ...errors import DataError, EngineError, ModelError
 from ...families.base import Quantity
 from ...families.registry import names_where
 from ...posterior.base import Posterior
-from ...posterior.design import new_tables, place
+from ...posterior.design import new_tables, scenario_of
 from ...posterior.estimand import Contrast, Estimand, only
 from ...posterior.quantities import find_quantity
 from ...posterior.scales import transform
@@ -321,8 +321,8 @@ class _Task:
         """One row for each set of groups (and category)."""
         sets, average, counts = self._sets(scenarios[0], mask)
         specification = self.posterior.specification
-        places = [place(specification, None if t is specification.tables else t) for t in scenarios]
-        estimand = Estimand(specification, places, self.quantity, contrast, average, self.effects, self.new_effects)
+        there = [scenario_of(specification, None if t is specification.tables else t) for t in scenarios]
+        estimand = Estimand(specification, there, self.quantity, contrast, average, self.effects, self.new_effects)
         rng = np.random.default_rng(self.random_seed)
         numbers = self.posterior.estimand(estimand, self.ci, rng, _MOST)
         if np.isnan(numbers.point).any():

@@ -21,7 +21,7 @@ import pandas as pd
 
 from ...errors import DataError, EngineError, ModelError
 from ...posterior.base import Posterior, Statistic
-from ...posterior.design import Predictor, place
+from ...posterior.design import Predictor, scenario_of
 from ...posterior.variance import link_variance, shares
 from ..fitted import Fitted
 from ..labels import group_index, shown_order
@@ -42,13 +42,13 @@ def summarised(
     return labelled(numbers, posterior.words, index)
 
 
-class Levels:
+class LevelVariances:
     """Variances that every level contributes to every group, at any (theta, x)."""
 
     def __init__(self, posterior: Posterior):
         self.specification = posterior.specification
         self.family = self.specification.family
-        self.predictor = Predictor(place(self.specification, None), self.specification.system)
+        self.predictor = Predictor(scenario_of(self.specification, None), self.specification.system)
         self.names = self.predictor.level_names()
 
     def fixed(self, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
@@ -138,7 +138,7 @@ def partition(
     for word, value, known in (("by", by, (None, "group")), ("scale", scale, ("link", "response"))):
         if value not in known:
             raise EngineError(f"{word}= is one of {', '.join(map(repr, known))}, not {value!r}")
-    levels = Levels(posterior)
+    levels = LevelVariances(posterior)
     names = [*levels.names, *(["interaction"] if scale == "response" else []), "residual"]
 
     def at(theta: np.ndarray, x: np.ndarray) -> np.ndarray:
@@ -213,7 +213,7 @@ def group_correlation(
     if of not in ("correlation", "covariance", "outcome"):
         raise EngineError(f'of= is "correlation", "covariance" or "outcome", not {of!r}')
     posterior = fit.posterior
-    levels = Levels(posterior)
+    levels = LevelVariances(posterior)
     if not levels.names:
         raise ModelError("this model has no effects of members or units, so its groups are independent")
     pair = other is not None
@@ -302,7 +302,7 @@ def r2(fit: Fitted, method: str | None = None, *, ci: float = 0.95, random_seed:
     method = posterior.r_squared if method is None else method
     if method not in ("bayes", "nakagawa"):
         raise EngineError(f'method= is "bayes" or "nakagawa", not {method!r}')
-    levels = Levels(posterior)
+    levels = LevelVariances(posterior)
 
     def bayes(theta: np.ndarray, x: np.ndarray) -> np.ndarray:
         eta, own = levels.predictor.eta(theta, x), fit.specification.own(theta, x)

@@ -17,7 +17,7 @@ from ...families.base import Family, Quantity
 from ...families.registry import names_where
 from ...model.specification import Specification
 from ...posterior.base import Posterior
-from ...posterior.design import new_tables, place
+from ...posterior.design import new_tables, scenario_of
 from ...posterior.estimand import Estimand, only
 from ...posterior.intervals import Numbers, check_level
 from ..fitted import Fitted
@@ -77,7 +77,7 @@ def survival(
     name, ids = group_column(specification, tables)
     places = np.argsort(shown_order(specification, tables))  # of each group among those shown
     at = _checked(times) if times is not None else default_times(specification)
-    where = place(specification, tables)
+    where = scenario_of(specification, tables)
     each = sparse.eye_array(where.groups, format="csr")
     many = max(1, NUMBERS // (MOST * max(where.groups, 1)))  # times at once
     blocks = []
@@ -172,7 +172,7 @@ def baseline(fit: Fitted, ci: float = 0.95) -> pd.DataFrame:
 def _baseline(posterior: Posterior, of: Any, count: int, ci: float) -> Numbers:
     """A function of the log hazards (intervals,), interval by interval, with its uncertainty."""
     specification = posterior.specification
-    where = place(specification, None)
+    where = scenario_of(specification, None)
     first = sparse.csr_array(([1.0], ([0], [0])), shape=(1, where.groups))  # the same for all groups
     quantity = Quantity(
         "baseline", lambda eta, own: of(own)[:, None] + 0.0 * eta[None], tuple(map(str, range(count))), "log"

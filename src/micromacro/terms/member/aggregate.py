@@ -132,30 +132,30 @@ def read_aggregate(call: MemberCall, text: str, known: Sequence[str]) -> Request
 
 def _named(row: Aggregate, node: Node, text: str, known: Sequence[str]) -> Request:
     args = node.args if isinstance(node, Call) else ()
-    place = (text, node.span.start, node.span.stop)
+    mark = (text, node.span.start, node.span.stop)
     if isinstance(node, Call) and (node.keywords or len(args) != len(row.shapes)):
         wants = (
             f"{row.word}({', '.join(row.shapes)})" if row.shapes else f"{row.word} (its covariates are written in mm())"
         )
-        raise FormulaError(f"aggregate={row.word} is written {wants}: numbers are fixed, symbols are estimated", *place)
+        raise FormulaError(f"aggregate={row.word} is written {wants}: numbers are fixed, symbols are estimated", *mark)
     if row.whole and not args:
-        raise FormulaError(f"aggregate={row.word} needs its power, a whole number, as in moment(3)", *place)
+        raise FormulaError(f"aggregate={row.word} needs its power, a whole number, as in moment(3)", *mark)
     shapes = tuple(_shape(row, a, text, known) for a in args) or row.shapes
     symbols = tuple(s for s in shapes if isinstance(s, str))
     if not args and (clash := [s for s in symbols if s in known]):
         raise FormulaError(
             f"the shape {clash[0]!r} of {row.word} would have the name of a column: write {row.word}("
-            f"{', '.join(s + '1' if s in clash else s for s in symbols)}), or a number for it", *place,
+            f"{', '.join(s + '1' if s in clash else s for s in symbols)}), or a number for it", *mark,
         )  # fmt: skip
     if len(set(symbols)) < len(symbols):
-        raise FormulaError("two shapes cannot have the same symbol", *place)
-    _check_numbers(row, shapes, place)
+        raise FormulaError("two shapes cannot have the same symbol", *mark)
+    _check_numbers(row, shapes, mark)
     return Request(node, row, shapes, (), symbols)
 
 
 def _shape(row: Aggregate, node: Node, text: str, known: Sequence[str]) -> float | str:
     """A number, or the symbol of a shape to estimate."""
-    place = (text, node.span.start, node.span.stop)
+    mark = (text, node.span.start, node.span.stop)
     inner, sign = node, 1.0
     while isinstance(inner, Unary):
         inner, sign = inner.operand, -sign if inner.op == "-" else sign
@@ -164,38 +164,38 @@ def _shape(row: Aggregate, node: Node, text: str, known: Sequence[str]) -> float
     if isinstance(node, Name) and row.whole:
         raise FormulaError(
             f"the power of {row.word}() cannot be estimated: deviations from the mean are negative for some members, "
-            "and only their whole powers are numbers; write a whole number from 2 on", *place,
+            "and only their whole powers are numbers; write a whole number from 2 on", *mark,
         )  # fmt: skip
     if isinstance(node, Name) and node.name not in known:
         return node.name
     what = f"{node.name!r} is a column" if isinstance(node, Name) else f"{to_text(node)} is neither"
     raise FormulaError(
-        f"a shape of {row.word}() is a number, which is fixed, or a symbol, which is estimated; {what}", *place
+        f"a shape of {row.word}() is a number, which is fixed, or a symbol, which is estimated; {what}", *mark
     )
 
 
-def _check_numbers(row: Aggregate, shapes: tuple[float | str, ...], place: tuple[str, int, int]) -> None:
+def _check_numbers(row: Aggregate, shapes: tuple[float | str, ...], mark: tuple[str, int, int]) -> None:
     if row.whole and not (float(shapes[0]) >= 2 and float(shapes[0]) == int(shapes[0])):
         raise FormulaError(
             f"the power of {row.word}() must be a whole number from 2 on (the first central moment is zero, and a "
-            "power of a negative deviation that is not whole is not a number)", *place,
+            "power of a negative deviation that is not whole is not a number)", *mark,
         )  # fmt: skip
     if row.word == "threshold" and not isinstance(shapes[1], str) and shapes[1] <= 0:
-        raise FormulaError("the kappa of threshold(c, kappa) must be positive: it is the steepness of the step", *place)
+        raise FormulaError("the kappa of threshold(c, kappa) must be positive: it is the steepness of the step", *mark)
 
 
 def _expression(node: Node, text: str, known: Sequence[str]) -> Request:
     """Check an expression in E() and find its columns and free symbols."""
     columns, symbols = [], []
     for part in walk(node):
-        place = (text, part.span.start, part.span.stop) if part.span else (text, 0, 0)
+        mark = (text, part.span.start, part.span.stop) if part.span else (text, 0, 0)
         if isinstance(part, Call) and part.function == MEAN:
             if len(part.args) != 1 or part.keywords:
-                raise FormulaError("E() takes one expression: its weighted mean in the group", *place)
+                raise FormulaError("E() takes one expression: its weighted mean in the group", *mark)
         elif isinstance(part, Call):
             check_call(part, text, f"{MEAN}, ")
         elif isinstance(part, Name) and part.name == MEAN:
-            raise FormulaError("E is the weighted mean and needs its expression: E(x)", *place)
+            raise FormulaError("E is the weighted mean and needs its expression: E(x)", *mark)
         elif isinstance(part, Name) and part.name in known:
             columns.append(part.name)
         elif isinstance(part, Name) and part.name != "n":

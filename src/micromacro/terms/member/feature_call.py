@@ -89,23 +89,23 @@ def _check_call(call: MemberCall, request: Request, context: Context) -> None:
 def _check_covariates(call: MemberCall, request: Request, design: Design, context: Context) -> None:
     takes = 0 if request.row is None else request.row.takes
     count = len(design.names) + len(call.fixes) + call.intercept
-    place = (context.text, call.span.start, call.span.stop)
+    mark = (context.text, call.span.start, call.span.stop)
     if call.intercept:
-        raise FormulaError(f"aggregate={request.word} takes no 1 + among its covariates: leave it out", *place)
+        raise FormulaError(f"aggregate={request.word} takes no 1 + among its covariates: leave it out", *mark)
     if takes == 0 and count:
         why = (
             "its columns are part of the expression" if request.row is None else "it is a feature of the weights alone"
         )
-        raise FormulaError(f"aggregate={to_text(request.node)} takes no covariates in mm(): {why}", *place)
+        raise FormulaError(f"aggregate={to_text(request.node)} takes no covariates in mm(): {why}", *mark)
     if takes == 2 and (count != 2 or call.fixes):
         raise FormulaError(
             f"aggregate=cov takes two covariates, as in mm({call.member.name}, {call.group.name}, x + z, "
-            f"aggregate=cov); here are {count}", *place,
+            f"aggregate=cov); here are {count}", *mark,
         )  # fmt: skip
     if takes is None and not count:
         raise FormulaError(
             f"aggregate={request.word} needs a covariate, as in mm({call.member.name}, {call.group.name}, x, "
-            f"aggregate={to_text(request.node)})", *place,
+            f"aggregate={to_text(request.node)})", *mark,
         )  # fmt: skip
 
 

@@ -79,7 +79,7 @@ class FeatureColumns(Term):
         value = scratch["feature"] - self.center[:, None]
         values[slots] = value[c.inside].ravel()
         if len(c.known) or c.loose:
-            offset += c.known @ value[c.given] + self._loose(theta) @ value[c.outside]
+            offset += c.known @ value[c.beside] + self._loose(theta) @ value[c.outside]
         return True
 
     def pull(
@@ -89,7 +89,7 @@ class FeatureColumns(Term):
         reach = np.zeros(scratch["feature"].shape)  # derivative in each feature
         reach[c.inside] = slope[slots].reshape(len(c.inside), -1)
         reach[c.outside] = self._loose(theta)[:, None] * d_offset
-        reach[c.given] = c.known[:, None] * d_offset
+        reach[c.beside] = c.known[:, None] * d_offset
         out = np.empty(len(theta))
         out[:q] = np.tensordot(scratch["d_feature"], reach, axes=([0, 2], [0, 1]))
         out[q:] = (scratch["feature"][c.outside] - self.center[c.outside][:, None]) @ d_offset

@@ -86,7 +86,7 @@ class RolesPart(Term):
         return np.split(theta[: ends[-1]], ends[:-1])
 
     def entries(self) -> tuple[np.ndarray, np.ndarray]:
-        row, latent, _ = self.structure.places
+        row, latent, _ = self.structure.entries
         return row, latent
 
     def scratch(self, gradient: bool = True) -> dict[str, Any]:
@@ -100,7 +100,7 @@ class RolesPart(Term):
 
     def fill(self, theta: np.ndarray, scratch: Any, slots: np.ndarray, values: np.ndarray, offset: np.ndarray) -> bool:
         if scratch["slots"] is None:
-            scratch["slots"] = np.ascontiguousarray(slots[self.structure.places[2]])
+            scratch["slots"] = np.ascontiguousarray(slots[self.structure.entries[2]])
         for weighing, own, room in zip(self.weighings, self.weight_theta(theta), scratch["rooms"], strict=True):
             if not weighing.weigh(own, room):
                 return False

@@ -240,8 +240,8 @@ class Maker:
                 equal = values[lo:hi] == (values[lo:hi].max() if last else values[lo:hi].min())
                 share[lo:hi] = equal / equal.sum()
         there, zero = self.constant(share), self.constant(0.0)
-        kept = self.emit(op.WHERE, there, inner, zero, inputs=(there, inner, zero))  # others may be infinite
-        return self.unary(op.GROUP_SUM, self.binary(op.MULTIPLY, kept, there))
+        inside = self.emit(op.WHERE, there, inner, zero, inputs=(there, inner, zero))  # others may be infinite
+        return self.unary(op.GROUP_SUM, self.binary(op.MULTIPLY, inside, there))
 
     # -- logarithms ------------------------------------------------------------------------------------------------
 

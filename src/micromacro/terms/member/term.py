@@ -82,7 +82,7 @@ class MemberPart(Block):
         rows, columns = np.tile(np.arange(n), k), np.repeat(np.arange(k), n)
         if not self.structure:
             return rows, columns
-        row, latent, _ = self.structure.places
+        row, latent, _ = self.structure.entries
         return np.concatenate([rows, row]), np.concatenate([columns, k + latent])
 
     def scratch(self, gradient: bool = True) -> dict[str, Any]:
@@ -106,7 +106,7 @@ class MemberPart(Block):
         k, n = len(self.columns.linear), self.groups
         room["features"] = np.ascontiguousarray(slots[: k * n].reshape(k, n))
         if self.structure:
-            room["effects"] = np.ascontiguousarray(slots[k * n :][self.structure.places[2]])
+            room["effects"] = np.ascontiguousarray(slots[k * n :][self.structure.entries[2]])
 
     def fill(self, theta: np.ndarray, scratch: Any, slots: np.ndarray, values: np.ndarray, offset: np.ndarray) -> bool:
         if scratch["features"] is None:
@@ -130,7 +130,7 @@ class MemberPart(Block):
         """Offset of covariates whose coefficient is known given theta."""
         c = self.columns
         loose = self._loose_values(theta)
-        room["known"][:] = c.known @ self.x[c.given] + loose @ self.x[c.outside]
+        room["known"][:] = c.known @ self.x[c.beside] + loose @ self.x[c.outside]
         aggregation.aggregate(room["w"], self.memberships.start, room["known"], room["row"])
         offset += room["row"] - float(loose @ self.center[c.outside])
 
@@ -174,7 +174,7 @@ class MemberPart(Block):
         """Covariates times their coefficients (draws, memberships), counted from zero."""
         c = self.columns
         loose = theta[:, theta.shape[1] - len(c.loose) :] @ self.x[c.outside]
-        return coefficients[:, : len(c.linear)] @ self.x[c.inside] + loose + c.known @ self.x[c.given]
+        return coefficients[:, : len(c.linear)] @ self.x[c.inside] + loose + c.known @ self.x[c.beside]
 
     def words(self) -> Words:
         """The weighted sum over the members, and the weights."""

@@ -150,30 +150,30 @@ def check_call(call: Call, text: str, also: str = "", role: str = "") -> None:
     """
     name = call.function
     table = WEIGHT_FUNCTIONS.get(name) or GROUP_FUNCTIONS.get(name)
-    place = (text, call.span.start, call.span.stop)
+    mark = (text, call.span.start, call.span.stop)
     if role and name not in WEIGHT_FUNCTIONS:
         near = _near(name, list(WEIGHT_FUNCTIONS))
         raise FormulaError(
             f"{name}() is not a function of an expression such as this {role}{near}; "
-            f"there are {', '.join(WEIGHT_FUNCTIONS)}; for others compute the column beforehand", *place,
+            f"there are {', '.join(WEIGHT_FUNCTIONS)}; for others compute the column beforehand", *mark,
         )  # fmt: skip
     if name in READY_MADE:
-        raise FormulaError(f"{name}() must be the whole of weights=, not a part of it", *place)
+        raise FormulaError(f"{name}() must be the whole of weights=, not a part of it", *mark)
     if table is None:
         names = [*WEIGHT_FUNCTIONS, *GROUP_FUNCTIONS]
         raise FormulaError(
             f"{'aggregate' if also else 'weights'}= has no function {name!r}{_near(name, names)}; there are {also}"
             f"{', '.join(names)}",
-            *place,
+            *mark,
         )
     if not table.least <= len(call.args) <= table.most:
         many = str(table.least) if table.least == table.most else f"{table.least} to {table.most}"
-        raise FormulaError(f"{name}() takes {many} arguments, not {len(call.args)}", *place)
+        raise FormulaError(f"{name}() takes {many} arguments, not {len(call.args)}", *mark)
     given = [k for k, _ in call.keywords]
     needed = ["by"] if name in ("first", "last") else []
     if sorted(given) != needed:
         wants = f"needs {needed[0]}=, as in {name}(x, by=z)" if needed else "takes no keywords"
-        raise FormulaError(f"{name}() {wants}", *place)
+        raise FormulaError(f"{name}() {wants}", *mark)
 
 
 def _ready_made(call: Call, text: str, strict: tuple[str, ...] | None) -> WeightExpression:
