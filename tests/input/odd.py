@@ -81,10 +81,10 @@ class Grown:
     NUMBERS = "0 1 2 3 0.5 -1 1e3 1e308 99999 1e-300 7.5".split(" ")
     PLAIN = "a b p z d n µ True".split(" ")
     ANY = [*NAMES, *NUMBERS, "'u'", "b0"]
-    ROWWISE = "I log log10 log2 log1p exp expm1 exp2 sqrt abs sin cos tan scale center".split(" ")
+    ROWWISE = "I log log10 log2 log1p exp expm1 exp2 sqrt abs sin cos tan round floor ceil pow scale center".split(" ")
     WEIGHT = (
         "exp log log1p expm1 sqrt abs logit ilogit probit iprobit cloglog tanh where minimum maximum min max mean sum median "
-        "sd var range rank largest smallest quantile first last power logistic softmax"
+        "sd var range rank largest smallest quantile first last power logistic softmax log2 log10 sin cos round floor ceil pow mode"
     ).split(" ")  # fmt: skip
     EFFECTS = (
         "iid none fixed walk ar1 correlated car icar known shared iid(1+a) correlated(1+a) walk(p) walk(a,p) ar1(p) car(G) "
@@ -104,7 +104,7 @@ class Grown:
 
     def arguments(self, function: str, depth: int, words: list[str]) -> str:
         """Arguments of a function, now and then too many or by a name."""
-        usual = {"where": 3, "minimum": 2, "maximum": 2, "quantile": 2}.get(function, 1)
+        usual = {"where": 3, "minimum": 2, "maximum": 2, "quantile": 2, "pow": 2}.get(function, 1)
         odd = self.rng.random() < 0.08
         out = [self.expression(depth - 1, words) for _ in range(self.rng.integers(0, 4) if odd else usual)]
         if function in ("first", "last"):

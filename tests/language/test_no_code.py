@@ -139,8 +139,22 @@ def test_a_dot_in_a_name_is_part_of_the_name(data):
 NUMPY = {
     "log": np.log, "log10": np.log10, "log2": np.log2, "log1p": np.log1p, "exp": np.exp, "expm1": np.expm1,
     "exp2": np.exp2, "sqrt": np.sqrt, "abs": np.abs, "sin": np.sin, "cos": np.cos,
-    "tan": np.tan,
+    "tan": np.tan, "round": np.round, "floor": np.floor, "ceil": np.ceil,
 }  # fmt: skip
+
+
+@pytest.mark.parametrize("exponent", ["2", "exponent=1 / 2", "-1", "abs(x) + 1"])
+def test_a_power_is_a_function_too(data, exponent):
+    x = np.abs(data["x"]) + 0.1
+    model = mm.Model(f"y ~ pow(x, {exponent})", {**data, "x": x}).specification
+    column = {"2": x**2, "exponent=1 / 2": x**0.5, "-1": 1 / x, "abs(x) + 1": x ** (x + 1)}[exponent]
+    column = column[model.tables.order]
+    np.testing.assert_allclose(model.system.parts[0].matrix[:, 0], column - column.mean(), atol=1e-12)
+
+
+def test_a_power_needs_its_exponent(data):
+    with pytest.raises(mm.FormulaError, match=r"pow\(\) needs its exponent, as in pow\(x, 2\)"):
+        _ = mm.Model("y ~ pow(x)", data).specification
 
 
 @pytest.mark.parametrize("function", NUMPY)

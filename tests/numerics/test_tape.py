@@ -34,6 +34,13 @@ FUNCTIONS = {
     "IPROBIT": (MODERATE, special.ndtr, stats.norm.pdf),
     "CLOGLOG": (UNIT, lambda p: np.log(-np.log1p(-p)), cloglog_slope),
     "TANH": (MODERATE, np.tanh, lambda x: 1.0 / np.cosh(np.clip(x, -300, 300)) ** 2),
+    "LOG2": (POSITIVE, np.log2, lambda x: 1.0 / (x * np.log(2.0))),
+    "LOG10": (POSITIVE, np.log10, lambda x: 1.0 / (x * np.log(10.0))),
+    "SIN": (MODERATE, np.sin, np.cos),
+    "COS": (MODERATE, np.cos, lambda x: -np.sin(x)),
+    "ROUND": (MODERATE, np.round, np.zeros_like),
+    "FLOOR": (MODERATE, np.floor, np.zeros_like),
+    "CEIL": (MODERATE, np.ceil, np.zeros_like),
     "SOFTPLUS": (WIDE, lambda x: np.logaddexp(0.0, x), special.expit),
 }
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scipy import special, stats
 
 from micromacro.errors import FormulaError
-from micromacro.language.functions import GROUP_FUNCTIONS, WEIGHT_FUNCTIONS
+from micromacro.language.functions import GROUP_FUNCTIONS, STEPS, WEIGHT_FUNCTIONS
 from micromacro.language.parse import parse_expression
 from micromacro.numerics.aggregation import GROUP, NONE, TOTAL, normalise
 from micromacro.numerics.tape import run
@@ -46,6 +46,8 @@ MEANING = {
     "maximum": np.maximum, "min": np.min, "max": np.max, "mean": np.mean, "sum": np.sum, "median": np.median,
     "sd": sd, "var": lambda x: sd(x) ** 2, "range": np.ptp, "rank": stats.rankdata, "quantile": np.quantile,
     "first": lambda x, by: x[by == by.min()].mean(), "last": lambda x, by: x[by == by.max()].mean(),
+    "log2": np.log2, "log10": np.log10, "sin": np.sin, "cos": np.cos, "round": np.round, "floor": np.floor,
+    "ceil": np.ceil, "pow": np.power, "mode": lambda x: stats.mode(x).mode,
     "largest": lambda x: (x == np.max(x)) / np.sum(x == np.max(x)),
     "smallest": lambda x: (x == np.min(x)) / np.sum(x == np.min(x)),
 }  # fmt: skip
@@ -112,8 +114,8 @@ def check(text: str) -> None:
         np.testing.assert_allclose(d_w, by_differences(text, own), rtol=1e-7, atol=1e-8)
 
 
-UNARY = [name for name, arity in WEIGHT_FUNCTIONS.items() if arity.most == 1]
-OF_GROUP = [name for name in GROUP_FUNCTIONS if name not in ("quantile", "first", "last")]
+UNARY = [name for name, arity in WEIGHT_FUNCTIONS.items() if arity.most == 1 and name not in STEPS]
+OF_GROUP = [name for name in GROUP_FUNCTIONS if name not in ("quantile", "first", "last", *STEPS)]
 SIDES = ["{} + 0", "b * {}", "{} * b", "c + b * {}", "({} - c) ** 2"]
 
 
@@ -125,6 +127,20 @@ def test_every_function_of_the_language_has_a_meaning_here():
 @pytest.mark.parametrize("function", UNARY)
 def test_function_of_one_number(function, argument):
     check(f"{function}({argument})")
+
+
+@pytest.mark.parametrize("argument", ["s", "10 * s + x", "k / 2", "flag"])
+@pytest.mark.parametrize("function", STEPS)
+def test_function_that_jumps(function, argument):
+    check(f"{function}({argument}) * b + c")
+
+
+@pytest.mark.parametrize("argument", ["b", "b * x", "s + 0 * c", "x ** b"])
+@pytest.mark.parametrize("function", STEPS)
+def test_nothing_can_be_estimated_in_a_function_that_jumps(function, argument):
+    with pytest.raises(FormulaError, match=rf"{function}\(\) jumps") as error:
+        compiled(f"x + {function}({argument})")
+    assert f"{function}({argument})" in str(error.value)
 
 
 @pytest.mark.parametrize("operands", [("x", "s"), ("x", "b"), ("b * x", "s"), ("x", "c - s"), ("b * x", "c + s")])
@@ -153,7 +169,8 @@ def test_function_of_a_group(function, argument):
         "quantile(x * b, 1 / (n + 1))", "mean(2) + sum(b)", "first(x, by=s)", "last(x, by=s)", "first(b * x + c, by=s)",
         "last(b * x, by=-k)", "first(n, by=k)", "(s - mean(s)) * b + max(s)", "x / sum(b * x)", "rank(s) ** b / n",
         "exp(b * s) / sum(exp(b * s))", "sum(sum(b * x) * s)", "0 * s + b ** 2", "s ** 2 * b", "(b * s) ** 2",
-        "(b * s) ** 3", "0 ** (1 - c) + x", "abs(b * s)", "sqrt(b * (s + 2))",
+        "(b * s) ** 3", "0 ** (1 - c) + x", "abs(b * s)", "sqrt(b * (s + 2))", "pow(x, b)",
+        "pow(b * x, 2)", "pow(n, -exp(c)) * x", "mode(k) ** b", "1 / pow(n, exp(-b * s))", "(k == mode(k)) * b",
     ],
 )  # fmt: skip
 def test_expression(text):

@@ -25,7 +25,7 @@ from ..numerics.cholesky import log_determinant
 from ..numerics.modes import unwhiten
 from .base import Draws, Outcome, Settings, split
 from .coordinates import Scores
-from .marginals import laplace_marginal
+from .marginals import laplace_marginal, without_edges
 from .mcmc.chain import peak_scale
 from .mcmc.engine import check_proper, posterior_peaks
 from .mcmc.lines import mode_and_shift
@@ -34,6 +34,7 @@ from .pareto import EQUAL, pareto_smoothed
 from .search import Peak
 
 WIDEN = 1.1
+TRIES = 1000  # draws among which one must have weights that are not negative
 LEAST = 25  # draws of which a fifth is a tail of five
 POOR = 0.7  # a Pareto k of theta's weights above which they cannot be trusted
 
@@ -138,7 +139,7 @@ class _Approximation:
         self.share = np.exp(height - height.max())
         self.share /= self.share.sum()
         self.offset = np.log(self.share) - size
-        lines = mode_and_shift(self.marginal, self.coordinates, peaks[0].u)
+        lines = mode_and_shift(laplace_marginal(without_edges(specification)), self.coordinates, peaks[0].u)
         if lines is None:
             raise EngineError("the Laplace approximation does not exist near its own maximum: use mcmc")
         self.mode, self.shift = lines
@@ -157,6 +158,14 @@ class _Approximation:
             return 0
         return min(int(np.searchsorted(np.cumsum(self.share), rng.random())), len(self.share) - 1)
 
+    def proposal(self, rng: np.random.Generator) -> np.ndarray:
+        """A draw from the mixture, cut to what is within the edges of weights."""
+        for _ in range(TRIES):
+            u = self.references[self.which(rng)].draw(rng)
+            if not self.system.edges or self.system.inside(self.coordinates.theta(u)):
+                return u
+        raise EngineError("the Laplace approximation lies beyond the edge at which weights become negative: use mcmc")
+
     def value(self, u: np.ndarray, start: np.ndarray) -> float:
         """Approximate log marginal posterior of the scores; mode and factor stay in the work space."""
         self.room.x[:] = start
@@ -170,8 +179,7 @@ class _Approximation:
         scores, modes, x = np.empty((count, q)), np.empty((count, size)), np.empty((count, size))
         value, weight, joint = np.empty(count), np.empty(count), np.full(count, -math.inf)
         for i in range(count):
-            reference = self.references[self.which(rng)]
-            scores[i] = reference.draw(rng)
+            scores[i] = self.proposal(rng)
             value[i] = self.value(scores[i], self.mode.at(scores[i]))
             theta[i] = self.theta
             weight[i] = value[i] - self.log_proposal(scores[i])

@@ -145,6 +145,12 @@ class Scores(Free):
                 out[k] = p.prior.score_slope(u[k], theta[k])
         return out * self.unit
 
+    def jacobian(self, u: np.ndarray) -> np.ndarray:
+        """d theta / d u (all of theta, q)."""
+        out = np.zeros((len(self.every), len(u)))
+        out[self.free, np.arange(len(u))] = self.slope(u, self.theta(u))
+        return out
+
     def from_theta(self, theta: np.ndarray) -> np.ndarray:
         """u of natural parameters."""
         theta = theta[self.free]
@@ -187,7 +193,7 @@ class Ratios(Free):
         self.folded = self.sd.copy()
 
     def _sigma(self, u: np.ndarray) -> float:
-        return math.exp(u[-1]) if self.scaled else float(self._base[-1])
+        return math.exp(min(u[-1], 700.0)) if self.scaled else float(self._base[-1])
 
     def theta(self, u: np.ndarray) -> np.ndarray:
         """Natural parameters at u."""

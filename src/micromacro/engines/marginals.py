@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ..latent.marginal.base import Marginal
 from ..latent.marginal.gaussian import GaussianMarginal
 from ..latent.marginal.laplace import LaplaceMarginal
@@ -11,6 +13,12 @@ from ..model.specification import Specification
 def has_exact_marginal(specification: Specification) -> bool:
     """Whether x can be integrated out of the likelihood without error."""
     return specification.family.conjugate
+
+
+def without_edges(specification: Specification) -> Specification:
+    """The same model with a likelihood that goes on beyond the edges of its weights, to be differentiated there."""
+    system = specification.system
+    return replace(specification, system=system.lifted()) if system.edges else specification
 
 
 def marginal_of(specification: Specification, maximised: bool = False) -> Marginal:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import minimize
 
+from .edges import Bounds, Edged, Held
+
 Objective = Callable[[np.ndarray], tuple[float, np.ndarray]]
 MIRRORS = (
     0.0,
@@ -20,8 +22,6 @@ WALL = 10.0  # height, relative to the objective, of what stands for a point whe
 NOISE = 1e-10  # curvature that differences of gradients leave where there is none
 NEAR = 4.0  # how far below a maximum the foot of another hump is looked at
 FLAT = 1e-6  # curvature, relative to the largest, below which a direction is called flat
-
-Bounds = list[tuple[float | None, float | None]]
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,9 @@ class Peak:
     hessian : (q, q) array
         Of the entries that are free; rows and columns of entries at a bound are zero.
     free : (q,) bool array
-        Entries that are not at a bound.
+        Entries that are not at a bound, nor fixed by an edge.
+    held : Held, optional
+        The edge that holds it; then `gradient` is the gradient's part along that edge.
     """
 
     u: np.ndarray
@@ -44,6 +46,7 @@ class Peak:
     gradient: np.ndarray
     hessian: np.ndarray
     free: np.ndarray
+    held: Held | None = None
 
     def covariance(self) -> np.ndarray:
         """Inverse of minus the Hessian of the free entries, zero elsewhere; nan for entries in a flat direction."""
@@ -55,6 +58,8 @@ class Peak:
 
     def spread(self) -> tuple[np.ndarray, np.ndarray]:
         """Covariance (q, q) with the flat directions held, and these (q, f), each of length one."""
+        if self.held is not None:
+            return self._spread_along(self.held.tangent)
         out, q = np.zeros_like(self.hessian), len(self.u)
         there = self.free & np.isfinite(np.diag(self.hessian))  # elsewhere it ran off to where nothing changes
         gone = np.eye(q)[:, self.free & ~there]
@@ -72,6 +77,18 @@ class Peak:
         directions = np.zeros((q, int(flat.sum())))
         directions[there] = vectors[:, flat] * scale[:, None]
         return out, np.hstack([directions / np.linalg.norm(directions, axis=0), gone])
+
+    def _spread_along(self, tangent: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The same of what an edge leaves to vary."""
+        if not tangent.shape[1] or not np.all(np.isfinite(self.hessian)):
+            return np.zeros_like(self.hessian), tangent
+        scale = 1.0 / np.sqrt(np.maximum(np.abs(np.diag(self.hessian)), NOISE))
+        basis = np.linalg.qr(tangent / scale[:, None])[0]
+        values, vectors = np.linalg.eigh(-basis.T @ (self.hessian * np.outer(scale, scale)) @ basis)
+        flat = values <= FLAT * max(float(values.max()), 1e-300)
+        directions = (basis @ vectors) * scale[:, None]
+        good, gone = directions[:, ~flat], directions[:, flat]
+        return (good / values[~flat]) @ good.T, gone / np.linalg.norm(gone, axis=0)
 
 
 def find_peaks(objective: Objective, starts: list[np.ndarray], bounds: Bounds, apart: float = 0.05) -> list[Peak]:
@@ -129,6 +146,8 @@ def _other_humps(objective: Objective, peak: Peak, first: np.ndarray, bounds: Bo
 
 def climb(objective: Objective, start: np.ndarray, bounds: Bounds) -> tuple[np.ndarray, float]:
     """Quasi-Newton searches (L-BFGS-B) uphill, continued from every bound at zero that is not a maximum."""
+    if isinstance(objective, Edged):
+        start = objective.begin(start, bounds)
     u, value = _climb(objective, start, bounds)
     for _ in range(2 * len(u)):
         away = _away_from_zero(objective, u, value, bounds)
@@ -157,6 +176,12 @@ def _away_from_zero(objective: Objective, u: np.ndarray, value: float, bounds: B
 
 
 def _climb(objective: Objective, start: np.ndarray, bounds: Bounds) -> tuple[np.ndarray, float]:
+    """A search in the coordinates, and on along the edge if the objective has one."""
+    u, value = _climb_freely(objective, start, bounds)
+    return objective.follow(u, value, bounds) if isinstance(objective, Edged) else (u, value)
+
+
+def _climb_freely(objective: Objective, start: np.ndarray, bounds: Bounds) -> tuple[np.ndarray, float]:
     """Quasi-Newton searches, each from where the last one ended, until one finds nothing more.
 
     Where the objective does not exist (at a sigma of zero, where the first step of a search may well lead) the line
@@ -191,6 +216,8 @@ def sharpen(objective: Objective, u: np.ndarray, bounds: Bounds, steps: int = 8)
     """Newton steps with a Hessian of gradient differences; entries at a bound, or at a zero sd, stay there."""
     value, gradient = objective(u)
     u, value, gradient = _to_zero(objective, u, value, gradient, bounds)
+    if isinstance(objective, Edged) and (held := objective.held(u, bounds)) is not None:
+        return _on_the_edge(u, value, held)
     free = _free(u, bounds)
     hessian = difference_hessian(objective, u, free, bounds)
     for _ in range(steps):
@@ -226,6 +253,12 @@ def sharpen(objective: Objective, u: np.ndarray, bounds: Bounds, steps: int = 8)
     return Peak(u, value, gradient, hessian, free)
 
 
+def _on_the_edge(u: np.ndarray, value: float, held: Held) -> Peak:
+    """A maximum that an edge holds; what does not move along the edge is fixed by it."""
+    free = np.abs(held.tangent).max(axis=1, initial=0.0) > 1e-6
+    return Peak(u, value, held.tangent @ (held.tangent.T @ held.push), held.hessian, free, held)
+
+
 def _to_zero(
     objective: Objective, u: np.ndarray, value: float, gradient: np.ndarray, bounds: Bounds
 ) -> tuple[np.ndarray, float, np.ndarray]:
@@ -256,7 +289,8 @@ def _inside(u: np.ndarray, bounds: Bounds) -> np.ndarray:
 def difference_hessian(
     objective: Objective, u: np.ndarray, free: np.ndarray, bounds: Bounds | None = None, h: float = 1e-4
 ) -> np.ndarray:
-    """Hessian from central differences of the gradient over the free entries (error of order h^2)."""
+    """Hessian from central differences of the gradient over the free entries (error of order h^2), beyond edges too."""
+    objective = objective.smooth if isinstance(objective, Edged) else objective
     q = len(u)
     out = np.zeros((q, q))
     for k in np.flatnonzero(free):

@@ -19,21 +19,29 @@ class Arity(NamedTuple):
 
 
 WEIGHT_FUNCTIONS: dict[str, Arity] = {
-    **{name: Arity(1, 1) for name in ("exp log log1p expm1 sqrt abs logit ilogit probit iprobit cloglog tanh").split()},
+    **{name: Arity(1, 1) for name in ("exp log log2 log10 log1p expm1 sqrt abs logit ilogit probit iprobit").split()},
+    **{name: Arity(1, 1) for name in ("cloglog tanh sin cos round floor ceil").split()},
+    "pow": Arity(2, 2),
     "where": Arity(3, 3),
     "minimum": Arity(2, 2),
     "maximum": Arity(2, 2),
 }
 
 GROUP_FUNCTIONS: dict[str, Arity] = {
-    **{name: Arity(1, 1) for name in "min max mean sum median sd var range rank largest smallest".split()},
+    **{name: Arity(1, 1) for name in "min max mean sum median mode sd var range rank largest smallest".split()},
     "quantile": Arity(2, 2),
     "first": Arity(1, 1, ("by",)),
     "last": Arity(1, 1, ("by",)),
 }
 
+#: Functions that jump: no free parameter may stand in them.
+STEPS = ("round", "floor", "ceil", "mode")
+
 #: Those of them that have a value for each member, not one for the group.
 MEMBERWISE = ("rank", "largest", "smallest")
+
+#: In E() the block's normalised weight; a column of that name stands between backticks there.
+WEIGHT = "w"
 
 #: Whole weight expressions with one named coefficient for each covariate.
 READY_MADE = ("power", "logistic", "softmax")
@@ -42,7 +50,9 @@ READY_MADE = ("power", "logistic", "softmax")
 TERM_CALLS: dict[str, Arity] = {}
 
 #: Functions of covariates that work row by row; they may stand in each other.
-ROWWISE = frozenset("I log log10 log2 log1p exp expm1 exp2 sqrt abs sin cos tan scale center".split())
+ROWWISE = frozenset(
+    "I log log10 log2 log1p exp expm1 exp2 sqrt abs sin cos tan round floor ceil pow scale center".split()
+)
 
 #: Functions of covariates that make several columns of one expression; they stand alone or in a product of terms.
 SEVERAL = frozenset("C poly bs cr cs cc".split())
@@ -54,7 +64,7 @@ WILKINSON = ROWWISE | SEVERAL
 HIGHEST = 1000
 
 #: What an argument may be: "whole" (a number from 0 to `HIGHEST`), "flag" (1 or 0), "number", "level" (a number or
-#: text), "contrasts", or one of some words.
+#: text), "contrasts", "expression" (of columns, row by row), or one of some words.
 Kind = str | tuple[str, ...]
 
 _BEYOND = ("raise", "clip", "na", "zero", "extend")
@@ -65,6 +75,7 @@ _CUBIC: dict[str, Kind] = {"df": "whole", **_BOUNDS, "constraints": ("center",),
 ARGUMENTS: dict[str, tuple[dict[str, Kind], int]] = {
     "C": ({"contrasts": "contrasts", "spans_intercept": "flag"}, 1),
     "scale": ({"center": "flag", "scale": "flag", "ddof": "number"}, 3),
+    "pow": ({"exponent": "expression"}, 1),
     "poly": ({"degree": "whole", "raw": "flag"}, 2),
     "bs": ({"df": "whole", "degree": "whole", "include_intercept": "flag", **_BOUNDS, "extrapolation": _BEYOND}, 1),
     "cr": (_CUBIC, 1),
@@ -83,4 +94,7 @@ CONTRASTS: dict[str, dict[str, Kind]] = {
 }
 
 #: Functions that formulaic's own context lacks: names of NumPy functions to hand to it.
-FROM_NUMPY = ("log1p", "expm1", "sqrt", "abs", "sin", "cos", "tan")
+FROM_NUMPY = ("log1p", "expm1", "sqrt", "abs", "sin", "cos", "tan", "round", "floor", "ceil")
+
+#: Those that cannot do without an argument beside the expression.
+NEEDED = {"pow": "exponent"}

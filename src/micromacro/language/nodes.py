@@ -42,10 +42,11 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A column or a symbol, without backticks."""
+    """A column or a symbol, without backticks; `quoted` says whether it had them."""
 
     name: str
     span: Span = _span()
+    quoted: bool = field(default=False, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,7 @@ class MemberCall:
     effects: Node = Name("iid")
     name: str | None = None
     parameters: tuple[str, ...] | None = None
+    signed: bool = False
     span: Span = _span()
 
 

@@ -251,7 +251,7 @@ class _Parser:
             return Text(token.text[1:-1], Span(token.start, token.stop))
         if token.kind == "quoted":
             self.take()
-            return Name(token.text[1:-1], Span(token.start, token.stop))
+            return Name(token.text[1:-1], Span(token.start, token.stop), quoted=True)
         if token.kind == "name":
             self.take()
             return self.call(token) if self.is_op("(") else Name(token.text, Span(token.start, token.stop))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from .functions import CONTRASTS
+from .functions import CONTRASTS, WEIGHT
 from .nodes import Binary, Call, MemberCall, Name, Node, Number, Text, Unary, names_in
 
 _LEVEL = {
@@ -40,6 +40,7 @@ def _print(node: Node, python: bool) -> tuple[str, int]:
         return f"{quote}{node.value}{quote}", _ATOM
     if isinstance(node, Name):
         plain = _PLAIN.match(node.name) and not (python and "." in node.name and node.name not in CONTRASTS)
+        plain = plain and not (node.quoted and node.name == WEIGHT and not python)
         return (node.name if plain else f"`{node.name}`"), _ATOM
     if isinstance(node, Unary):
         return f"{node.op}{_inside(node.operand, _SIGN, python)}", _SIGN
@@ -94,6 +95,8 @@ def member_text(call: MemberCall) -> str:
         parts.append(f"aggregate = {to_text(call.aggregate)}")
     if call.effects != Name("iid"):
         parts.append(f"effects = {to_text(call.effects)}")
+    if call.signed:
+        parts.append("signed = yes")
     if call.name is not None:
         parts.append(f"name = {to_text(Name(call.name))}")
     if call.parameters is not None:

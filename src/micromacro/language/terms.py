@@ -11,7 +11,7 @@ from .functions import TERM_CALLS
 from .nodes import Binary, Call, Fix, Formula, MemberCall, Name, Node, Number, Span, Text, Unary, UnitCall, walk
 from .whitelist import SPECIAL, check_size
 
-MEMBER_KEYWORDS = ("weights", "normalize", "aggregate", "effects", "name", "parameters")
+MEMBER_KEYWORDS = ("weights", "normalize", "aggregate", "effects", "name", "parameters", "signed")
 UNIT_KEYWORDS = ("effects", "name")
 NORMALIZE = ("total", "group", "none")
 
@@ -180,8 +180,17 @@ def _member(call: Call, text: str) -> MemberCall:
         effects=given.get("effects", Name("iid")),
         name=_word(given["name"], "name", text) if "name" in given else None,
         parameters=_parameters(given["parameters"], text) if "parameters" in given else None,
+        signed="signed" in given and _yes(given["signed"], "signed", text),
         span=call.span,
     )
+
+
+def _yes(node: Node, key: str, text: str) -> bool:
+    """yes or no."""
+    word = _word(node, key, text).lower()
+    if word not in ("yes", "no"):
+        raise FormulaError(f"{key}= is yes or no, not {word}", text, node.span.start, node.span.stop)
+    return word == "yes"
 
 
 def _covariates(node: Node, text: str) -> tuple[list[tuple[str, Node]], bool, list[Fix]]:

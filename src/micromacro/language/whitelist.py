@@ -6,7 +6,7 @@ import difflib
 import math
 
 from ..errors import FormulaError
-from .functions import ARGUMENTS, CONTRASTS, GROUP_FUNCTIONS, HIGHEST, ROWWISE, SEVERAL, WILKINSON, Kind
+from .functions import ARGUMENTS, CONTRASTS, GROUP_FUNCTIONS, HIGHEST, NEEDED, ROWWISE, SEVERAL, WILKINSON, Kind
 from .nodes import Binary, Call, Name, Node, Number, Text, Unary, size
 
 SPECIAL = ("mm", "hm", "offset", "fix")
@@ -44,6 +44,9 @@ def check_factor(node: Node, text: str) -> None:
     if node.function in ARGUMENTS:
         kinds, unnamed = ARGUMENTS[node.function]
         _check_arguments(node, node.args[1:], kinds, unnamed, text)
+        needed = NEEDED.get(node.function)
+        if needed and len(node.args) == 1 and needed not in dict(node.keywords):
+            raise _error(f"{node.function}() needs its {needed}, as in {node.function}(x, 2)", node, text)
     elif len(node.args) > 1 or node.keywords:
         raise _error(f"{node.function}() takes one expression", node, text)
 
@@ -115,6 +118,9 @@ def _check_arguments(
 
 
 def _check_argument(call: Call, key: str, node: Node, kind: Kind, text: str) -> None:
+    if kind == "expression":
+        check_expression(node, text)
+        return
     if kind == "contrasts":
         name = node.name if isinstance(node, Name) else node.function if isinstance(node, Call) else None
         if name not in CONTRASTS:

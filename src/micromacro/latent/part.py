@@ -95,6 +95,19 @@ class Part(Protocol):
         """Derivative in its theta from the derivatives in the entries of A and in the offset (after `fill`)."""
         ...
 
+    @property
+    def edge(self) -> bool:
+        """Whether some theta that its priors allow is impossible, :meth:`beyond` an edge."""
+        ...
+
+    def distances(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Numbers that are negative beyond its edge (m,), and their slopes (m, len(theta)), at its theta."""
+        ...
+
+    def beyond(self, scratch: Any) -> bool:
+        """Whether the theta that `fill` was last called with lies beyond its edge."""
+        ...
+
     # -- other tables ------------------------------------------------------------------------------------------------
 
     def on(self, tables: Tables) -> Self:
@@ -214,6 +227,19 @@ class Term:
     def predictor(self) -> int:
         """The first."""
         return 0
+
+    @property
+    def edge(self) -> bool:
+        """No."""
+        return False
+
+    def distances(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """None."""
+        return np.empty(0), np.empty((0, len(theta)))
+
+    def beyond(self, scratch: Any) -> bool:
+        """Never."""
+        return False
 
     def held(self, old: Any, theta: np.ndarray) -> Self:
         """Nothing in it is a constant of the fit."""

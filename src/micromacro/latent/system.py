@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array
 
+from ..numerics.aggregation import ROUNDING
 from ..numerics.modes import leverages
 from ..numerics.rows import times
 from ..numerics.symbolic import Symbolic, analyse
@@ -105,6 +106,8 @@ class System:
         log|D| of the effects whose D is constant.
     varies : bool
         Whether D depends on theta.
+    edges : tuple of int
+        Parts beyond whose edge theta is impossible.
     """
 
     def __init__(
@@ -123,6 +126,7 @@ class System:
         self._predictor = [part.predictor for part in self.parts]
         every = range(len(self.parts))
         self._reads = [self.places.reads(k) for k in every]
+        self.edges = tuple(k for k in every if self.parts[k].edge)
         self._structure_theta = [self.places.effect_theta(k) for k in every]
         self.symbolic: Symbolic
         self._slots: list[np.ndarray]
@@ -254,7 +258,23 @@ class System:
 
     def fill(self, theta: np.ndarray, room: Workspace) -> bool:
         """Values of A, the offset and D at theta; False where a part says that theta is impossible."""
-        return self._fill_rows(theta, room) and (not self.varies or self._fill_precision(theta, room))
+        if not self._fill_rows(theta, room) or (self.varies and not self._fill_precision(theta, room)):
+            return False
+        return not any(self.parts[k].beyond(room.scratch[k]) for k in self.edges)
+
+    def inside(self, theta: np.ndarray) -> bool:
+        """Whether theta is within all edges."""
+        for k in self.edges:
+            values, _ = self.parts[k].distances(theta[self._reads[k]])
+            if not values.min(initial=0.0) >= -ROUNDING:
+                return False
+        return True
+
+    def lifted(self) -> System:
+        """The same system without edges, for whoever minds them himself."""
+        out = copy(self)
+        out.edges = ()
+        return out
 
     def _fill_rows(self, theta: np.ndarray, room: Workspace) -> bool:
         """Values of A and the offset."""

@@ -21,6 +21,7 @@ from numba import njit
 _kernel = njit(cache=True, nogil=True, error_model="numpy")
 
 TOTAL, GROUP, NONE = 0, 1, 2
+ROUNDING = 1e-12  # raw weights that are negative by less, relative to the largest, count as zero
 PLAIN, LOGARITHM, ODDS = 0, 1, 2  # what is given of a raw weight v: v, log v, log((1 - v) / v)
 
 
@@ -127,6 +128,32 @@ def normalise(raw, d_raw, given, rule, start, filled, fixed_scale, w, d_w, scale
         if not math.isfinite(w[j]):
             return False
     return True
+
+
+@_kernel
+def beyond_edge(raw, start, by_group):
+    """Whether a raw weight is negative; those that are so by rounding become zero.
+
+    raw : (m,) array, in which negative numbers of the size of ROUNDING times the largest of the group (of all, unless
+    `by_group`) are set to zero.
+    """
+    top = 0.0
+    if not by_group:
+        for j in range(len(raw)):
+            top = max(top, abs(raw[j]))
+    out = False
+    for g in range(len(start) - 1):
+        if by_group:
+            top = 0.0
+            for j in range(start[g], start[g + 1]):
+                top = max(top, abs(raw[j]))
+        for j in range(start[g], start[g + 1]):
+            if raw[j] < 0.0:
+                if raw[j] >= -ROUNDING * top:
+                    raw[j] = 0.0
+                else:
+                    out = True
+    return out
 
 
 @_kernel

@@ -15,13 +15,14 @@ from numba import njit
 
 (
     PARAMETER, SCALE, ADD, SUBTRACT, MULTIPLY, DIVIDE, POWER, NEGATE, EXP, LOG, LOG1P, EXPM1, SQRT, ABS, LOGIT, ILOGIT,
-    PROBIT, IPROBIT, CLOGLOG, TANH, SOFTPLUS, WHERE, MINIMUM, MAXIMUM, LESS, LESS_EQUAL, GREATER, GREATER_EQUAL, EQUAL,
-    NOT_EQUAL, GROUP_SUM, GROUP_MEAN, GROUP_VAR, GROUP_SD, GROUP_MIN, GROUP_MAX, GROUP_RANGE, GROUP_RANK,
-    GROUP_QUANTILE,
-) = range(39)  # fmt: skip
+    PROBIT, IPROBIT, CLOGLOG, TANH, LOG2, LOG10, SIN, COS, ROUND, FLOOR, CEIL, SOFTPLUS, WHERE, MINIMUM, MAXIMUM, LESS,
+    LESS_EQUAL, GREATER, GREATER_EQUAL, EQUAL, NOT_EQUAL, GROUP_SUM, GROUP_MEAN, GROUP_VAR, GROUP_SD, GROUP_MIN,
+    GROUP_MAX, GROUP_RANGE, GROUP_RANK, GROUP_QUANTILE, GROUP_MODE,
+) = range(47)  # fmt: skip
 
 _kernel = njit(cache=True, nogil=True, error_model="numpy")
 _ROOT_2PI = math.sqrt(2.0 * math.pi)
+_LN_2, _LN_10 = math.log(2.0), math.log(10.0)
 
 
 @_kernel
@@ -69,6 +70,20 @@ def _unary(op, x):
     if op == TANH:
         v = math.tanh(x)
         return v, 1.0 - v * v
+    if op == LOG2:
+        return np.log2(x), 1.0 / (x * _LN_2)
+    if op == LOG10:
+        return np.log10(x), 1.0 / (x * _LN_10)
+    if op == SIN:
+        return math.sin(x), math.cos(x)
+    if op == COS:
+        return math.cos(x), -math.sin(x)
+    if op == ROUND:
+        return np.rint(x), 0.0
+    if op == FLOOR:
+        return np.floor(x), 0.0
+    if op == CEIL:
+        return np.ceil(x), 0.0
     # SOFTPLUS: log(1 + exp(x))
     if x == -np.inf:
         return 0.0, 0.0
@@ -203,6 +218,8 @@ def _group_value(op, value, a, extra, lo, n, order, weight):
         result = value[a, lo + order[n - 1]] - value[a, lo + order[0]]
         weight[order[n - 1]] += 1.0
         weight[order[0]] -= 1.0
+    elif op == GROUP_MODE:
+        result = _mode(value, a, lo, n, order)
     else:
         q = 0.0 if op == GROUP_MIN else (1.0 if op == GROUP_MAX else value[extra, lo])
         at = q * (n - 1)
@@ -214,6 +231,18 @@ def _group_value(op, value, a, extra, lo, n, order, weight):
         weight[order[low]] += 1.0 - part
         weight[order[high]] += part
     return result
+
+
+@_kernel
+def _mode(value, a, lo, n, order):
+    """The commonest value of a group, the smallest of those that are equally common."""
+    best, most, run_length = value[a, lo + order[0]], 0, 0
+    for i in range(n):
+        x = value[a, lo + order[i]]
+        run_length = run_length + 1 if i > 0 and x == value[a, lo + order[i - 1]] else 1
+        if run_length > most:
+            best, most = x, run_length
+    return best
 
 
 @_kernel

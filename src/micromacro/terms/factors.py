@@ -21,6 +21,14 @@ from ..language.whitelist import EQUALITY
 from ..table.columns import Column, Table
 
 _NUMPY = {name: getattr(np, name) for name in FROM_NUMPY}
+
+
+def _power(x: Any, exponent: Any = 1.0) -> Any:
+    """x to a power, whole numbers too."""
+    return np.power(np.asarray(x, dtype=float), exponent)
+
+
+_CONTEXT = {**_NUMPY, "pow": _power}
 _NUMBERS = ("number", "integer", "bool")
 _WORDS = ("text", "category")
 _EXACT = 2.0**53
@@ -61,7 +69,7 @@ class Handed:
     @property
     def context(self) -> dict[str, Any]:
         """All that formulaic may see beside the columns."""
-        return {**_NUMPY, **self.texts}
+        return {**_CONTEXT, **self.texts}
 
     def own_names(self, message: str) -> str:
         """A message of formulaic with the names that users know."""
@@ -136,7 +144,9 @@ class Printer:
         return f"{node.function}({', '.join([inner, *rest])})"
 
     def argument(self, node: Node, kind: Any) -> str:
-        """An argument that is not an expression."""
+        """An argument after the expression."""
+        if kind == "expression":
+            return self.expression(node)
         if isinstance(node, Text):
             return self.handed.text(node.value)
         if isinstance(node, Name):  # contrasts without arguments
@@ -229,7 +239,7 @@ class Printer:
         return max(left, right) if node.op not in ("/", "**") else math.inf
 
 
-_ROWWISE = {name: getattr(np, name) for name in ("log", "log2", "log10", "exp", "exp2", *FROM_NUMPY)}
+_ROWWISE = {name: getattr(np, name) for name in ("log", "log2", "log10", "exp", "exp2", *FROM_NUMPY)} | {"pow": _power}
 _OPERATIONS = {
     "+": np.add, "-": np.subtract, "*": np.multiply, "/": np.divide, "**": np.power, "%": np.mod, "<": np.less,
     "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal, "==": np.equal, "!=": np.not_equal,
@@ -254,6 +264,8 @@ def _constant(node: Node) -> float:
         return float(_OPERATIONS[node.op](_constant(node.left), _constant(node.right)))
     if isinstance(node, Call) and (node.function == "I" or node.function in _ROWWISE):
         inner = _constant(node.args[0])
+        if node.function == "pow":
+            return float(_power(inner, _constant([*node.args[1:], *dict(node.keywords).values()][0])))
         return inner if node.function == "I" else float(_ROWWISE[node.function](inner))
     return math.nan
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,8 @@ from ...latent.marginal.base import Marginal
 from ...model.specification import Specification
 from ...parameters import Parameter
 from ..coordinates import Ratios, Steps
-from ..marginals import laplace_marginal, marginal_of
+from ..edges import Edge, Edged
+from ..marginals import laplace_marginal, marginal_of, without_edges
 from ..search import Objective
 
 
@@ -29,6 +30,8 @@ class Problem:
         The point where the search begins.
     objective : Objective
         Log marginal likelihood plus log prior densities as a function of the coordinates.
+    edge : Edge or None
+        Where weights would become negative; the marginal itself goes on beyond it, the objective does not.
     """
 
     marginal: Marginal
@@ -36,16 +39,28 @@ class Problem:
     coordinates: Ratios | Steps
     start: np.ndarray
     objective: Objective
+    edge: Edge | None = None
+
+    @property
+    def smooth(self) -> Objective:
+        """The objective without its edge."""
+        return self.objective.smooth if isinstance(self.objective, Edged) else self.objective
+
+    def within(self, smooth: Objective) -> Objective:
+        """A function of the coordinates, which leaves those of the weights as they are, up to the edge."""
+        return smooth if self.edge is None else Edged(smooth, self.edge)
 
 
 def problem_of(specification: Specification, restricted: bool) -> Problem:
     """The (restricted) likelihood of a specification."""
+    edged, specification = specification.system, without_edges(specification)
     marginal = marginal_of(specification, maximised=not restricted)
     room = marginal.workspace()
     coordinates, start = ratios(specification) if marginal.exact else steps(specification)
-    return Problem(
-        marginal, room, coordinates, start, penalised_objective(marginal, marginal.arguments, coordinates, room)
-    )
+    smooth = penalised_objective(marginal, marginal.arguments, coordinates, room)
+    edge = Edge(edged, coordinates.theta, coordinates.jacobian) if edged.edges else None
+    made = Problem(marginal, room, coordinates, start, smooth, edge)
+    return replace(made, objective=made.within(smooth))
 
 
 def penalised_objective(

@@ -89,7 +89,7 @@ class Profile:
 
         def objective(u: np.ndarray) -> tuple[float, np.ndarray]:
             full = complete(u)
-            top, gradient = self.problem.objective(full)
+            top, gradient = self.problem.smooth(full)
             gradient = gradient.copy()
             if k != last:
                 gradient[last] -= gradient[k] * full[k]
@@ -97,7 +97,7 @@ class Profile:
             return top, gradient
 
         bounds: Bounds = [(None, None) if j == k else b for j, b in enumerate(self.coordinates.bounds())]
-        u, top = climb(objective, complete(start), bounds)
+        u, top = climb(self.problem.within(objective), complete(start), bounds)
         return top, complete(u)
 
     def end(self, level: float, step: float, limit: float) -> float:

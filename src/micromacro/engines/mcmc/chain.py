@@ -244,6 +244,9 @@ def peak_scale(peak: Peak) -> np.ndarray:
     if not np.all(np.isfinite(covariance)):
         diagonal = np.clip(-np.diag(peak.hessian), 0.25, None)
         return np.diag(1.0 / diagonal)
+    if peak.held is not None:
+        covariance += peak.held.across()
+        fixed &= np.all(peak.held.hessian == 0.0, axis=1)
     # An entry at the boundary: an even density there, with about the prior's curvature at least.
     covariance[fixed, fixed] = 0.25
     return covariance

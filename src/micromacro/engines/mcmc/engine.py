@@ -23,7 +23,8 @@ from ...model.specification import Specification
 from ...notes import Note, remark
 from ..base import Draws, Outcome, Settings, split
 from ..coordinates import Scores
-from ..marginals import marginal_of
+from ..edges import Edge, Edged
+from ..marginals import marginal_of, without_edges
 from ..search import Bounds, Objective, Peak, find_peaks
 from ..threads import one_blas_thread
 from .chain import Chain, Task, run_chain
@@ -125,7 +126,10 @@ def posterior_peaks(specification: Specification) -> list[Peak]:
     """Maxima of the marginal posterior density of the scores."""
     system = specification.system
     coordinates = Scores(system.hypers)
-    objective = score_objective(marginal_of(specification), coordinates)
+    marginal = marginal_of(without_edges(specification))
+    objective = score_objective(marginal, coordinates)
+    if system.edges:
+        objective = Edged(objective, Edge(system, coordinates.theta, coordinates.jacobian))
     first = coordinates.from_theta(np.array([p.start for p in system.hypers]))
     starts = [first]
     rng = np.random.default_rng(np.random.SeedSequence(0))

@@ -26,7 +26,7 @@ from ...latent.mode import ModeRoom
 from ...model.specification import Specification
 from ...numerics.modes import mirror, unwhiten, whitened_gradient
 from ..coordinates import Scores
-from ..marginals import laplace_marginal
+from ..marginals import laplace_marginal, without_edges
 from .lines import Line, mode_and_shift
 
 SHORT = 4.0  # squared length of a Newton step (in posterior sds, over all of x) after which the map is good enough
@@ -55,6 +55,7 @@ class WhitenedTarget:
         self.system = s.system
         self.coordinates = Scores(s.system.hypers)
         self.posterior = laplace_marginal(specification)
+        self.smooth = laplace_marginal(without_edges(specification)) if s.system.edges else self.posterior
         n, q = s.system.size, len(s.system.hypers)
         self.here, self.spare = (
             Whitening(self.posterior.workspace(gradient=False), np.empty(q), np.empty(n), np.empty(n)) for _ in range(2)
@@ -71,7 +72,7 @@ class WhitenedTarget:
 
         They depend on the scores alone, so that a chain can be taken up again.
         """
-        lines = mode_and_shift(self.posterior, self.coordinates, u.copy())
+        lines = mode_and_shift(self.smooth, self.coordinates, u.copy())
         self._lines = self._lines if lines is None else lines
 
     def _whiten(self, u: np.ndarray, theta: np.ndarray, white: Whitening) -> bool:

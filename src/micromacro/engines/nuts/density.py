@@ -22,10 +22,12 @@ from ... import priors
 from ..._optional import require
 from ...errors import EngineError
 from ...model.specification import Specification
+from ...numerics.aggregation import ROUNDING
 from ...parameters import Parameter
 from ...priors import Prior
 from . import effects as joint_effects
 from . import terms as joint_terms
+from .weights import Weights
 
 Array = Any  # a JAX array, or a tracer of one
 _LOG_ROOT_2PI = 0.5 * math.log(2.0 * math.pi)
@@ -63,7 +65,20 @@ class Joint:
         for k, p in enumerate(self.system.coefficients):  # the hazards of a baseline
             if isinstance(p.prior, priors.LogGamma):
                 value = value + log_prior(p.prior, coefficients[k])
-        return value + jnp.sum(s.response.weight * each)
+        value = value + jnp.sum(s.response.weight * each)
+        for k in self.system.edges:
+            value = jnp.where(self._beyond(k, theta), -jnp.inf, value)
+        return value
+
+    def _beyond(self, k: int, theta: Array) -> Array:
+        """Whether raw weights of a part that are to be normalised are negative, but for rounding."""
+        part: Any = self.system.parts[k]
+        jnp, weighing = _jnp(), part.weighing
+        weights = Weights(weighing)
+        raw = weights.raw(theta[self.system.places.reads(k)][: len(weighing.parameters)])
+        size = jnp.abs(raw)
+        top = weights.largest(size)[weights.group] if weighing.rule == "group" else jnp.max(size)
+        return jnp.any(raw < -ROUNDING * top)
 
     def likelihood(self, theta: Array, x: Array) -> Array:
         """Log density of each group (groups,), from the outcomes as they were read: no row of the system is used."""

@@ -156,7 +156,8 @@ def _unary() -> dict[int, Callable[[Array], Array]]:
         op.NEGATE: jnp.negative, op.EXP: jnp.exp, op.LOG: jnp.log, op.LOG1P: jnp.log1p, op.EXPM1: jnp.expm1,
         op.SQRT: jnp.sqrt, op.ABS: jnp.abs, op.LOGIT: lambda x: jnp.log(x) - jnp.log1p(-x), op.ILOGIT: special.expit,
         op.PROBIT: special.ndtri, op.IPROBIT: special.ndtr, op.CLOGLOG: lambda x: jnp.log(-jnp.log1p(-x)),
-        op.TANH: jnp.tanh, op.SOFTPLUS: lambda x: jnp.logaddexp(0.0, x),
+        op.TANH: jnp.tanh, op.LOG2: jnp.log2, op.LOG10: jnp.log10, op.SIN: jnp.sin, op.COS: jnp.cos,
+        op.SOFTPLUS: lambda x: jnp.logaddexp(0.0, x),
     }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...errors import FormulaError
-from ...language.functions import GROUP_FUNCTIONS, MEMBERWISE
+from ...language.functions import GROUP_FUNCTIONS, MEMBERWISE, WEIGHT
 from ...language.nodes import Call, MemberCall, Name, Node, Number, Unary, children, walk
 from ...language.printing import to_text
 from ...numerics import features
@@ -186,7 +186,7 @@ def _check_numbers(row: Aggregate, shapes: tuple[float | str, ...], mark: tuple[
 
 def _expression(node: Node, text: str, known: Sequence[str]) -> Request:
     """Check an expression in E() and find its columns and free symbols."""
-    columns, symbols = [], []
+    columns, symbols, weights = [], [], _weights_in(node)
     for part in walk(node):
         mark = (text, part.span.start, part.span.stop) if part.span else (text, 0, 0)
         if isinstance(part, Call) and part.function == MEAN:
@@ -196,8 +196,13 @@ def _expression(node: Node, text: str, known: Sequence[str]) -> Request:
             check_call(part, text, f"{MEAN}, ")
         elif isinstance(part, Name) and part.name == MEAN:
             raise FormulaError("E is the weighted mean and needs its expression: E(x)", *mark)
+        elif isinstance(part, Name) and any(part is w for w in weights):
+            continue
         elif isinstance(part, Name) and part.name in known:
             columns.append(part.name)
+        elif isinstance(part, Name) and part.name == WEIGHT:
+            where = "there is no column of that name" if part.quoted else f"it can only stand inside {MEAN}()"
+            raise FormulaError(f"{WEIGHT} is the weight of a member: {where}", *mark)
         elif isinstance(part, Name) and part.name != "n":
             symbols.append(part.name)
     loose = _outside(node, known)
@@ -207,6 +212,14 @@ def _expression(node: Node, text: str, known: Sequence[str]) -> Request:
             "put it inside E()", text, loose.span.start, loose.span.stop,
         )  # fmt: skip
     return Request(node, None, (), tuple(dict.fromkeys(columns)), tuple(dict.fromkeys(symbols)))
+
+
+def _weights_in(node: Node, inside: bool = False) -> list[Name]:
+    """Where an expression reads the weight: the symbol w inside E(), without backticks."""
+    if isinstance(node, Name):
+        return [node] if inside and node.name == WEIGHT and not node.quoted else []
+    within = inside or (isinstance(node, Call) and node.function == MEAN)
+    return [found for child in children(node) for found in _weights_in(child, within)]
 
 
 def _outside(node: Node, known: Sequence[str]) -> Node | None:

@@ -9,12 +9,12 @@ import numpy as np
 from ...errors import DataError, FormulaError, ModelError
 from ...language.functions import GROUP_FUNCTIONS
 from ...language.nodes import Call, MemberCall, Name, Node, children
-from ...language.printing import to_text
 from ...numerics import aggregation
 from ...table.columns import days
 from ..base import Context, constant, sort_columns, spread
 from ..design import make_design
 from ..slopes import Wanted, build_effects, make_slopes, read_effects
+from .starting import begun_inside, check_weights
 from .term import MemberPart, member_covariates, member_rows
 from .weighing import Block, Weighing
 from .weights import WeightExpression, check_group_size_column, make_tape, near_misses, prepare, unmatched
@@ -57,7 +57,7 @@ def build_member(call: MemberCall, expression: WeightExpression, context: Contex
         levels=rows.members,
         with_intercept=call.intercept,
     )
-    w = check_weights(weighing, name, context)
+    w = check_weights(weighing, name, group_ids(context))
     return _with_priors(part, w, [f.value for f in call.fixes], wanted, context, intercept)
 
 
@@ -70,13 +70,15 @@ def make_weighing(call: MemberCall, expression: WeightExpression, context: Conte
         raise DataError(f"block {name!r} has no member at all: column {call.member.name!r} is empty in every row")
     expression = prepare(expression, rows.table)
     if expression.uses_n and "n" in rows.table:
-        ids = _group_ids(context)[rows.group]
+        ids = group_ids(context)[rows.group]
         check_group_size_column(rows.table, np.diff(rows.start)[rows.group].astype(float), ids, name)
     weights = tuple(context.weight(f"{name}.w.{p}") for p in expression.parameters)
-    return Weighing(rows, expression, make_tape(expression, rows.table, rows.start), rule, weights)
+    tape = make_tape(expression, rows.table, rows.start)
+    return begun_inside(Weighing(rows, expression, tape, rule, weights, signed=call.signed))
 
 
-def _group_ids(context: Context) -> np.ndarray:
+def group_ids(context: Context) -> np.ndarray:
+    """Ids of the groups (groups,)."""
     levels = context.tables.group_levels
     assert levels is not None
     return levels.values
@@ -90,48 +92,6 @@ def _rule(call: MemberCall, expression: WeightExpression, context: Context) -> s
             call.span.start, call.span.stop,
         )  # fmt: skip
     return call.normalize or ("group" if expression.ready == "softmax" else "total")
-
-
-def check_weights(weighing: Weighing, name: str, context: Context) -> np.ndarray:
-    """Weights at the starting values, checked group by group."""
-    rows, expression = weighing.memberships, weighing.expression
-    start = np.array([p.start for p in weighing.parameters])
-    room = weighing.scratch()
-    good = weighing.weigh(start, room)
-    raw = room["value"][weighing.tape.output]
-    with np.errstate(over="ignore"):  # what is not finite is an error of ours
-        raw = np.exp(raw) if weighing.tape.logarithm else raw
-    ids = _group_ids(context)
-    at = ", ".join(f"{p} = {v:g}" for p, v in zip(expression.parameters, start, strict=True)) or "no parameter"
-    what = f"weights of block {name!r} ({to_text(expression.node)}) at the starting values ({at})"
-    bad = np.unique(rows.group[~np.isfinite(raw)])
-    if len(bad):
-        raise DataError(
-            f"{what} are not finite in {len(bad)} groups (first: {_first(ids[bad])}); keep exponents small "
-            "(standardise the weight covariates) and logarithms and quotients away from zero"
-        )
-    if weighing.rule != "none":
-        negative = np.unique(rows.group[raw < 0])
-        if len(negative):
-            raise DataError(
-                f"{what} are negative in {len(negative)} groups (first: {_first(ids[negative])}); negative weights "
-                "are allowed only with normalize = none"
-            )
-        filled = np.flatnonzero(np.diff(rows.start))
-        sums = np.add.reduceat(raw, rows.start[filled]) if len(filled) else np.empty(0)
-        empty = filled[sums == 0.0]
-        if len(empty):
-            raise DataError(
-                f"{what} are all zero in {len(empty)} groups (first: {_first(ids[empty])}), so they cannot be "
-                "normalised; give at least one member a positive weight or drop these groups"
-            )
-    if not good:
-        raise DataError(f"{what} overflow when they are normalised; standardise the weight covariates")
-    return room["w"].copy()
-
-
-def _first(ids: np.ndarray) -> str:
-    return ", ".join(str(i) for i in ids[:5])
 
 
 def _with_priors(
@@ -161,7 +121,7 @@ def _with_priors(
     parameters = [context.coefficient(f"{part.name}.{n}", spread(f)) for n, f in zip(names, estimated, strict=True)]
     center = features.mean(axis=1) if intercept else np.zeros(len(part.x))
     center[len(names) :] = 0.0
-    of_effects = member_rows(rows, part.slopes, _group_ids(context))
+    of_effects = member_rows(rows, part.slopes, group_ids(context))
     structure = build_effects(wanted, part.name, part.slopes, of_effects, w, context, intercept)
     weight_remarks(part, bool(names) or wanted.kind.word != "none" or len(known) > 0, context)
     columns = sort_columns(parameters, known)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...language.nodes import Call, Node
+from ...language.functions import WEIGHT
+from ...language.nodes import Call, Name, Node
 from ...numerics import tape as op
 from ...table.memberships import Memberships
 from .aggregate import MEAN
@@ -12,7 +13,9 @@ from .tape import Maker, Tape
 
 
 class _ExpectationMaker(Maker):
-    """A maker of tapes whose first register is the weights, loaded before each run."""
+    """A maker of tapes whose first register is the weights, loaded before each run; inside E() they are called w."""
+
+    within = 0  # how many E() are open
 
     def load_weights(self) -> int:
         """The register of the weights: it moves, and no operation writes it."""
@@ -23,8 +26,15 @@ class _ExpectationMaker(Maker):
     def call(self, node: Call) -> int:
         if node.function != MEAN:
             return super().call(node)
+        self.within += 1
         inner = self.build(node.args[0])
+        self.within -= 1
         return self.emit(op.GROUP_SUM, weighted := self.binary(op.MULTIPLY, self.weight, inner), inputs=(weighted,))
+
+    def _name(self, node: Name) -> int:
+        if self.within and node.name == WEIGHT and not node.quoted:
+            return self.weight
+        return super()._name(node)
 
 
 def expectation_tape(

@@ -16,10 +16,11 @@ from ...priors import Gamma, Normal
 from ..base import Context, sort_columns, spread
 from ..design import Design, make_design
 from .aggregate import Request, unknown_symbols
-from .call import block_name, check_weights, make_weighing, weight_remarks
+from .call import block_name, group_ids, make_weighing, weight_remarks
 from .expectation import expectation_tape
 from .feature_part import FeaturePart
 from .features import Covariates, ExpressionFeature, Features, SetFeatures
+from .starting import check_weights
 from .weighing import Weighing
 from .weights import WeightExpression
 
@@ -41,7 +42,7 @@ def build_feature(
     name = block_name(call)
     _check_call(call, request, context)
     weighing = make_weighing(call, expression, context, "group")
-    check_weights(weighing, name, context)
+    check_weights(weighing, name, group_ids(context))
     design, _ = make_design(call.covariates, weighing.memberships.table, context.text)
     _check_covariates(call, request, design, context)
     fixed = tuple(make_design([("+", f.term)], weighing.memberships.table, context.text)[0] for f in call.fixes)
@@ -171,7 +172,7 @@ def begin_varied(features: Features, what: str, intercept: bool) -> tuple[Any, n
     exists, constant = False, 0.0
     for start in _starts(parameters, first):
         room = features.scratch(gradient=False) if not parameters else room
-        if not features.compute(start, room):
+        if not features.compute(start, room) or room.get("beyond", False):
             continue
         exists, value = True, room["feature"]
         middle = value[:, :1] if intercept else 0.0

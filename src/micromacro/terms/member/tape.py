@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from ...errors import FormulaError
-from ...language.functions import READY_MADE
+from ...language.functions import READY_MADE, STEPS
 from ...language.nodes import Binary, Call, Name, Node, Number, Text, Unary, walk
 from ...numerics import tape as op
 from ...numerics.aggregation import ODDS
@@ -24,16 +24,17 @@ from ...table.columns import Column, Table, days
 _UNARY = {
     "exp": op.EXP, "log": op.LOG, "log1p": op.LOG1P, "expm1": op.EXPM1, "sqrt": op.SQRT, "abs": op.ABS,
     "logit": op.LOGIT, "ilogit": op.ILOGIT, "probit": op.PROBIT, "iprobit": op.IPROBIT, "cloglog": op.CLOGLOG,
-    "tanh": op.TANH,
+    "tanh": op.TANH, "log2": op.LOG2, "log10": op.LOG10, "sin": op.SIN, "cos": op.COS, "round": op.ROUND,
+    "floor": op.FLOOR, "ceil": op.CEIL,
 }  # fmt: skip
 _BINARY = {
     "+": op.ADD, "-": op.SUBTRACT, "*": op.MULTIPLY, "/": op.DIVIDE, "**": op.POWER, "<": op.LESS,
     "<=": op.LESS_EQUAL, ">": op.GREATER, ">=": op.GREATER_EQUAL, "==": op.EQUAL, "!=": op.NOT_EQUAL,
-    "minimum": op.MINIMUM, "maximum": op.MAXIMUM,
+    "minimum": op.MINIMUM, "maximum": op.MAXIMUM, "pow": op.POWER,
 }  # fmt: skip
 _GROUP = {
     "sum": op.GROUP_SUM, "mean": op.GROUP_MEAN, "min": op.GROUP_MIN, "max": op.GROUP_MAX, "var": op.GROUP_VAR,
-    "sd": op.GROUP_SD, "range": op.GROUP_RANGE, "rank": op.GROUP_RANK,
+    "sd": op.GROUP_SD, "range": op.GROUP_RANGE, "rank": op.GROUP_RANK, "mode": op.GROUP_MODE,
 }  # fmt: skip
 
 
@@ -191,6 +192,11 @@ class Maker:
         name = node.function
         if name in READY_MADE:
             raise self.error(f"{name}() must be the whole of weights=, not a part of it", node)
+        if name in STEPS and self.moves(self.build(node.args[0])):
+            raise self.error(
+                f"{name}() jumps, so that nothing in it can be estimated: only numbers and columns may stand in it, no "
+                "free parameter", node,
+            )  # fmt: skip
         if name in _UNARY:
             return self.unary(_UNARY[name], self.build(node.args[0]))
         if name in _BINARY:
@@ -258,9 +264,10 @@ class Maker:
             if left is None or right is None:
                 return None
             return self.binary(op.ADD if node.op == "*" else op.SUBTRACT, left, right)
-        if isinstance(node, Binary) and node.op == "**":
-            base = self.logarithm(node.left)
-            return None if base is None else self.raised(base, self.build(node.right))
+        power = _power(node)
+        if power is not None:
+            base = self.logarithm(power[0])
+            return None if base is None else self.raised(base, self.build(power[1]))
         if any(isinstance(part, Name) and part.name in self.parameters for part in walk(node)):
             return None
         value = self.build(node)
@@ -286,6 +293,13 @@ class Maker:
                 constants[k] = self.value[r]
         code = np.array([_renumbered(row, place) for row in self.code], dtype=np.int64).reshape(-1, 5)
         return Tape(code, moves, constants, place[output], logarithm, tuple(self.parameters))
+
+
+def _power(node: Node) -> tuple[Node, Node] | None:
+    """Base and exponent of a power, however it is written."""
+    if isinstance(node, Call) and node.function == "pow":
+        return node.args[0], node.args[1]
+    return (node.left, node.right) if isinstance(node, Binary) and node.op == "**" else None
 
 
 def _inputs(row: tuple[int, int, int, int, int]) -> tuple[int, ...]:

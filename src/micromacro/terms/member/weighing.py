@@ -44,6 +44,10 @@ class Weighing:
         The weight parameters.
     scale : float
         The constant of ``normalize=total`` to use (nan: that of these memberships).
+    edge : bool
+        Whether raw weights, which must not be negative here, could be so at some values of the parameters.
+    signed : bool
+        Whether weights may be negative though they are normalised.
     """
 
     memberships: Memberships
@@ -52,6 +56,8 @@ class Weighing:
     rule: str
     parameters: tuple[Parameter, ...]
     scale: float = float("nan")
+    edge: bool = False
+    signed: bool = False
 
     @property
     def groups(self) -> int:
@@ -71,6 +77,7 @@ class Weighing:
             "fixed": False,
             "tape": (self.tape.code, self.tape.output, int(self.tape.logarithm)) if p else self.tape.quick,
             "filled": int(np.count_nonzero(np.diff(self.memberships.start))),
+            "beyond": False,
         }
 
     def weigh(self, theta: np.ndarray, room: dict[str, Any]) -> bool:
@@ -86,12 +93,37 @@ class Weighing:
             return True
         code, out, given = room["tape"]
         run(code, self.tape.moves, theta[:p], self.memberships.start, room["value"], room["slope"])
+        if self.edge:
+            room["beyond"] = aggregation.beyond_edge(room["value"][out], self.memberships.start, self.rule == "group")
         good = aggregation.normalise(
             room["value"][out], room["slope"][out], given, RULES[self.rule], self.memberships.start,
             room["filled"], self.scale, room["w"], room["d_w"], room["scale"],
         )  # fmt: skip
         room["fixed"] = p == 0
         return bool(good)
+
+    def raw(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Raw weights (m,), or their logarithms where the tape computes these, and derivatives (parameters, m)."""
+        room = self.scratch()
+        with np.errstate(all="ignore"):
+            run(self.tape.code, self.tape.moves, theta[: len(self.parameters)], self.memberships.start, room["value"],
+                room["slope"])  # fmt: skip
+        return room["value"][self.tape.output], room["slope"][self.tape.output]
+
+    def distances(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Raw weights relative to the largest of their group (of all, under ``total``), with slopes (m, parameters).
+
+        They are distances from the edge, which lies where they are zero; the divisor counts as a constant.
+        """
+        raw, slope = self.raw(theta)
+        start = self.memberships.start
+        top = np.full(len(raw), np.abs(raw).max(initial=0.0))
+        if self.rule == "group":
+            filled = np.flatnonzero(np.diff(start))
+            own = np.maximum.reduceat(np.abs(raw), start[filled])
+            top = np.where((each := np.repeat(own, np.diff(start)[filled])) > 0.0, each, top)
+        top[top == 0.0] = 1.0
+        return raw / top, (slope / top).T
 
     def total_scale(self, theta: np.ndarray) -> float:
         """The constant of ``normalize=total`` at theta (prediction keeps it)."""
@@ -209,7 +241,8 @@ class Block(Term):
         return None
 
     def _weights_in_words(self) -> str:
-        return f"w_{self.name}[i,j] = {to_text(self.expression.node)}, normalize = {self.rule}"
+        sign = ", signed" if self.weighing.signed else " (not negative anywhere)" if self.edge else ""
+        return f"w_{self.name}[i,j] = {to_text(self.expression.node)}, normalize = {self.rule}{sign}"
 
     @property
     def memberships(self) -> Memberships:
@@ -245,6 +278,22 @@ class Block(Term):
     def groups(self) -> int:
         """Number of groups, those without a member included."""
         return self.weighing.groups
+
+    @property
+    def edge(self) -> bool:
+        """Whether raw weights, which must not be negative, would be so at some values of the parameters."""
+        return self.weighing.edge
+
+    def distances(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Distances from the edge (m,) and their slopes (m, len(theta)); see :meth:`Weighing.distances`."""
+        values, slopes = self.weighing.distances(theta)
+        out = np.zeros((len(values), len(theta)))
+        out[:, : slopes.shape[1]] = slopes
+        return values, out
+
+    def beyond(self, scratch: dict[str, Any]) -> bool:
+        """Whether raw weights were negative when the weights in the work space were made."""
+        return scratch["beyond"]
 
     def weights(self, theta: np.ndarray, room: dict[str, Any]) -> np.ndarray:
         """Weights (m,) at the block's theta; their derivatives are in ``room["d_w"]``."""
