@@ -92,7 +92,9 @@ class Known(Effects):
         return ((self.name, self._ids.values),)
 
     def variance(self, theta: np.ndarray, row: np.ndarray, latent: np.ndarray, value: np.ndarray) -> np.ndarray:
-        out = np.zeros(self.rows.groups)
+        new = latent >= len(self._ids)  # independent standard normal
+        out = np.bincount(row[new], value[new] ** 2, self.rows.groups)
+        row, latent, value = row[~new], latent[~new], value[~new]
         order = np.argsort(row, kind="stable")
         row, latent, value = row[order], latent[order], value[order]
         ends = np.searchsorted(row, np.arange(self.rows.groups + 1))

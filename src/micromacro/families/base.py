@@ -53,12 +53,16 @@ class Quantity:
         Their names; empty where there is one value per group.
     scale : str
         Where intervals are made: ``plain``, ``log`` or ``logit``.
+    together : function, optional
+        What is made of a population whose eta vary, where it is not the mean of `of`: from eta (nodes, ..., groups),
+        the nodes' weights (nodes,) and the family's parameters to (categories, ..., groups).
     """
 
     kind: str
     of: Of
     categories: tuple[str, ...] = ()
     scale: str = "plain"
+    together: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -261,6 +265,13 @@ class Family:
         """Median outcome at eta (..., groups)."""
         raise NotImplementedError(f"family {self.name} has no median()")
 
+    def median_of(self, eta: np.ndarray, weight: np.ndarray, own: np.ndarray) -> np.ndarray:
+        """Median outcome of a population whose eta (nodes, ..., groups) have these weights (nodes,).
+
+        The default is for outcomes that are symmetric around a function of eta: in the mixture they are, too.
+        """
+        return self.median(np.tensordot(weight, eta, axes=1), own)
+
     def probabilities(self, eta: np.ndarray, own: np.ndarray) -> np.ndarray:
         """Probability of each category (categories, ...) at eta (...); one row is that of a success."""
         return self.mean(eta, own, None)[None]
@@ -279,7 +290,10 @@ class Family:
         if kind not in self.quantities:
             return None
         if kind == "median":
-            return Quantity(kind, lambda eta, own: self.median(eta, own)[None], scale=self.mean_scale)
+            return Quantity(
+                kind, lambda eta, own: self.median(eta, own)[None], scale=self.mean_scale,
+                together=lambda eta, weight, own: self.median_of(eta, weight, own)[None],
+            )  # fmt: skip
         if kind == "probability":
             return Quantity(kind, self.probabilities, response.categories, "logit")
         return Quantity(kind, lambda eta, own: self.mean(eta, own, None)[None], scale=self.mean_scale)

@@ -8,8 +8,10 @@ Davison and Hinkley 1997, algorithm 3.1). Groups that entered late are simulated
 from __future__ import annotations
 
 import numpy as np
+from scipy.special import ndtri
 
 from ..errors import EngineError
+from ..numerics.roots import falling_root
 from .base import Family, Recession
 from .response import EVENT, INTERVAL, LEFT, RIGHT, Known, Raw, Response, survival
 
@@ -51,6 +53,22 @@ class Duration(Family):
         early, late = between & (log_time == -np.inf), between & (log_upper == np.inf)
         up, down = (code == RIGHT) | (late & ~early), (code == LEFT) | (early & ~late)
         return Recession.of_ends(up, down, own, ~(early & late))
+
+    def lasting(self, log_time: np.ndarray, eta: np.ndarray, own: np.ndarray) -> np.ndarray:
+        """Probability (..., groups) of lasting beyond each group's time; `log_time` as eta or (groups,).
+
+        The default is for hazards that depend on the time by t exp(-eta) only.
+        """
+        return np.exp(-self.cumulative_hazard(np.ones(1), eta - log_time, own)[..., 0])
+
+    def median_of(self, eta: np.ndarray, weight: np.ndarray, own: np.ndarray) -> np.ndarray:
+        """The time (..., groups) beyond which half of a population lasts; eta (nodes, ..., groups)."""
+        each = np.log(self.median(eta, own))
+
+        def over_half(log_time: np.ndarray) -> np.ndarray:
+            return ndtri(np.tensordot(weight, self.lasting(log_time, eta, own), axes=1))
+
+        return np.exp(falling_root(over_half, each.min(axis=0), each.max(axis=0)))
 
     def follow_up(self, seen: np.ndarray) -> float:
         """Until when simulated durations are followed, where some were censored at the times `seen`."""

@@ -189,6 +189,13 @@ class Cox(Duration):
         spent = np.clip(times[:, None] - np.append(0.0, self.cuts), 0.0, length)
         return np.exp(eta)[..., None] * (np.exp(own) @ spent.T)
 
+    def lasting(self, log_time: np.ndarray, eta: np.ndarray, own: np.ndarray) -> np.ndarray:
+        begins, hazard = np.append(0.0, self.cuts), np.exp(own)
+        spent = np.append(0.0, np.cumsum(hazard[:-1] * np.diff(begins)))  # of the baseline, where intervals begin
+        time = np.exp(log_time)
+        at = np.searchsorted(begins, time, side="right") - 1
+        return np.exp(-np.exp(eta) * (spent[at] + (time - begins[at]) * hazard[at]))
+
     def mean(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
         """Expected time, if the hazard of the last interval never ends."""
         return self._moments(eta, own)[0]

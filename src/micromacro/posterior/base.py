@@ -130,7 +130,10 @@ class Posterior(ABC):
 
     @abstractmethod
     def estimand(self, estimand: Estimand, ci: float, rng: np.random.Generator, most: int) -> Numbers:
-        """An estimand (categories * rows,): at at most `most` draws, or by the delta method."""
+        """An estimand (categories * rows,): at at most `most` draws, or by the delta method.
+
+        The point is the estimand with unseen effects integrated out; the spread is that with these effects varying.
+        """
 
     @abstractmethod
     def responses(self, made: np.ndarray, mean: Estimand | None, trials: np.ndarray, ci: float) -> Numbers:
@@ -270,7 +273,11 @@ class Drawn(Posterior):
 
     @abstractmethod
     def estimand_draws(self, estimand: Estimand, rng: np.random.Generator, most: int) -> np.ndarray:
-        """An estimand at at most `most` draws (draws, categories, rows)."""
+        """An estimand at at most `most` draws (draws, categories, rows), its unseen effects drawn, too."""
+
+    @abstractmethod
+    def populated(self, estimand: Estimand, rng: np.random.Generator, most: int) -> np.ndarray:
+        """Linear predictors (draws, groups) at at most `most` draws, unseen and marginal effects drawn."""
 
     @abstractmethod
     def statistics(self, statistic: Statistic, most: int, effects: bool = True) -> np.ndarray:

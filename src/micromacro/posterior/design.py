@@ -7,6 +7,7 @@ their population, or zero. Given theta and x the linear predictor is then the sa
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -128,9 +129,10 @@ class Predictor:
 
     def level_names(self) -> list[str]:
         """Member blocks and units with effects."""
-        return [self.where.parts[k].name for k in self._levels()]
+        return [self.where.parts[k].name for k in self.levels]
 
-    def _levels(self) -> list[int]:
+    @property
+    def levels(self) -> list[int]:
         """Numbers of the parts with effects that have a distribution."""
         return [k for k, part in enumerate(self.where.parts) if part.pooled]
 
@@ -166,16 +168,27 @@ class Predictor:
     def _of_levels(self) -> list[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
         """Part, and group, latent effect and value of the entries of effects in the design as last filled."""
         out = []
-        for k in self._levels():
+        for k in self.levels:
             part = self.where.parts[k]
             rows, columns = part.entries()
             inside = columns >= len(part.coefficients)
             out.append((k, rows[inside], columns[inside] - len(part.coefficients), self.values[k][inside]))
         return out
 
-    def effect_spread(self) -> np.ndarray:
-        """Standard deviation (groups,) of what all effects bring to the linear predictor, over their populations."""
-        return np.sqrt(self.level_variances().sum(axis=0))
+    def population_variance(self, parts: Sequence[int]) -> np.ndarray:
+        """Variance (groups,) that the effects of some parts bring to the linear predictor, over their populations."""
+        out = np.zeros(self.where.groups)
+        for k, *entries in self._of_levels():
+            if k in parts:
+                out += self._variance(k, *entries)
+        return out
+
+    def unseen_variance(self, varying: np.ndarray) -> np.ndarray:
+        """Variance (groups,) that unseen effects bring, those of them that are `varying` (fresh,)."""
+        out, counted = np.zeros(self.where.groups), np.append(np.zeros(self.system.size), varying)
+        for rows, columns, values in zip(self.where.rows, self.where.columns, self.values, strict=True):
+            out += np.bincount(rows, values * values * counted[columns], self.where.groups)
+        return out
 
 
 def new_tables(

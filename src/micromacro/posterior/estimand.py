@@ -1,15 +1,24 @@
-"""Functions of the model's quantities over scenarios: their value at a (theta, x), their derivative in x.
+r"""Functions of the model's quantities over scenarios: their value at a (theta, x), their derivative in x.
 
 An estimand takes the model to one or more *scenarios* (tables, perhaps changed), reads a quantity of every group
 there, averages over groups, and contrasts the averages. A posterior
 (:mod:`.base`) makes draws of it, or its standard error.
+
+Effects that the fit has not seen (of new levels, and those of :mod:`.idle`) and those that are to be marginal are
+integrated out over their population: what they bring to a group's linear predictor is one Gaussian number, so that the
+quantity is
+
+.. math:: E\,g(\eta) = \int g(\eta_0 + s z)\,\varphi(z)\,dz, \qquad
+   s^2 = \sum_{\text{unseen}} a^2 + \sum_{\text{marginal}} a'D^{-1}a,
+
+with a the group's loadings (:mod:`micromacro.numerics.mixture`). A median is that of the mixture.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,13 +27,15 @@ from scipy import sparse
 from ..families.base import Quantity
 from ..model.specification import Specification
 from ..numerics.differences import central
+from ..numerics.mixture import mixed
 from ..table.memberships import Tables
 from .design import Predictor, Scenario, scenario_of, share_unseen
+from .idle import Idle, idle_effects
 from .quantities import find_quantity
+from .scales import transform
+from .treatment import AS_ESTIMATED, Treatment
 
-_STEP = 0.2
-_NODES = np.arange(-10.0, 10.0 + 0.5 * _STEP, _STEP)
-_NODE_WEIGHTS = np.exp(-0.5 * _NODES**2) / np.exp(-0.5 * _NODES**2).sum()
+FARTHEST = 700.0  # on the scale of an interval: where a quantity is 0 or 1 but for rounding
 
 Slope = Callable[[np.ndarray], tuple[np.ndarray, list[np.ndarray]]]
 
@@ -39,15 +50,18 @@ class Contrast:
         From averages (scenarios, categories, rows) to a value (categories, rows) and its derivative in each scenario.
     scale : str
         Where the value's interval is made.
+    itself : bool
+        Whether it is the average of the one scenario itself.
     """
 
     of: Slope
     scale: str = "plain"
+    itself: bool = False
 
 
 def only(scale: str) -> Contrast:
     """No contrast: the one scenario itself."""
-    return Contrast(lambda m: (m[0], [np.ones_like(m[0])]), scale)
+    return Contrast(lambda m: (m[0], [np.ones_like(m[0])]), scale, itself=True)
 
 
 class Estimand:
@@ -62,10 +76,8 @@ class Estimand:
     contrast : Contrast
     average : (rows, groups) sparse array
         Weights that sum to one in each row.
-    effects : {"conditional", "zero", "marginal"}
-        Effects as estimated, at zero, or integrated out over their population.
-    new_effects : {"draw", "zero"}
-        Effects that the fit has not seen (where they are conditional).
+    treatment : Treatment
+        What is done with the effects of each term.
     """
 
     def __init__(
@@ -75,47 +87,131 @@ class Estimand:
         quantity: Quantity,
         contrast: Contrast,
         average: Any,
-        effects: str = "conditional",
-        new_effects: str = "draw",
+        treatment: Treatment = AS_ESTIMATED,
     ):
         self.specification = specification
         self.system = specification.system
         self.predictors = [Predictor(p, self.system) for p in share_unseen(scenarios, self.system.size)]
         self.quantity, self.contrast, self.average = quantity, contrast, sparse.csr_array(average)
-        self.effects, self.new_effects = effects, new_effects
-        self.integrated = effects == "marginal" and quantity.kind != "linear"
+        self.treatment = treatment
+        self.curved = quantity.kind != "linear"
+        self.scaled = False
+        self._idle: list[Idle] | None = None
+        where = self.predictors[0].where
+        self.varying = np.array([treatment.new and treatment.conditional(key[0]) for key in where.unseen], dtype=float)
+        self.reads = np.append(np.ones(self.system.size), self.varying)  # which entries of the extended x count
+        for part in treatment.words:
+            if not treatment.conditional(part):
+                self.reads[self.system.places.effects(part)] = 0.0
 
     @property
     def fresh(self) -> int:
         """Number of effects that the fit has not seen, over all scenarios (they share them)."""
         return self.predictors[0].where.fresh
 
-    def _extended(self, x: np.ndarray, unseen: np.ndarray | None) -> np.ndarray:
-        out = np.concatenate([x, np.zeros(self.fresh) if unseen is None else unseen])
-        if self.effects != "conditional":
-            out[: self.system.kept] = 0.0
-            out[self.system.size :] = 0.0
+    @property
+    def unseen(self) -> bool:
+        """Whether effects that the fit has not seen add their population's variance."""
+        return bool(self.varying.any()) or bool(self._idle)
+
+    @property
+    def integrates(self) -> bool:
+        """Whether any effects are integrated out."""
+        return self.unseen or bool(self.treatment.marginal)
+
+    @property
+    def reads_effects(self) -> bool:
+        """Whether its value depends on the effects (of a baseline, too)."""
+        return bool(self.reads[: self.system.kept].any()) or self.system.expansion is not None
+
+    @property
+    def single(self) -> np.ndarray:
+        """Which rows are of one group each (rows,)."""
+        return np.diff(self.average.indptr) == 1
+
+    def on_scale(self) -> Estimand:
+        """The estimand of the quantity on the scale of its interval, averaged over unseen effects there."""
+        out = copy.copy(self)
+        out.scaled, out.contrast = True, only("plain")
         return out
 
-    def _quantities(self, eta: np.ndarray, spread: np.ndarray, own: np.ndarray) -> np.ndarray:
-        """The quantity (categories, groups) at eta, or its mean over eta + spread z."""
-        if not self.integrated:
-            return self.quantity.of(eta, own)
-        many = self.quantity.of(eta + np.multiply.outer(_NODES, spread), own)
-        return np.tensordot(_NODE_WEIGHTS, many, axes=(0, 1))
+    # -- values --------------------------------------------------------------------------------------------------------
 
-    def _moved(self, eta: np.ndarray, spread: np.ndarray, own: np.ndarray, h: float) -> np.ndarray:
-        return self._quantities(eta + h, spread, own)
+    def _prepare(self, theta: np.ndarray) -> None:
+        """Find the effects that no row of the fit reaches, at any theta."""
+        if self._idle is None:
+            self._idle = []
+            if self.treatment.new and any(p.new for p in self.predictors):
+                wanted = np.zeros(len(self.reads), dtype=bool)
+                for columns in (c for p in self.predictors for c in p.where.columns):
+                    wanted[columns] = True
+                self._idle = idle_effects(self.specification, theta, wanted & (self.reads > 0.0))
+
+    def _extended(self, theta: np.ndarray, x: np.ndarray, unseen: np.ndarray | None) -> np.ndarray:
+        """The extended x; without unseen effects given, these are at their mean."""
+        out = np.concatenate([x, np.zeros(self.fresh) if unseen is None else unseen]) * self.reads
+        for idle in (self._idle or ()) if unseen is None else ():
+            out[idle.columns] = idle.mean(theta, x)
+        return out
+
+    def _spreads(self, predictor: Predictor, unseen: bool = True) -> tuple[np.ndarray, np.ndarray]:
+        """Standard deviations (groups,) of what marginal effects bring, and of what unseen ones do."""
+        none = np.zeros(predictor.where.groups)
+        if not self.curved:
+            return none, none
+        marginal = self.treatment.marginal
+        through = np.sqrt(predictor.population_variance(marginal)) if marginal else none
+        if not (unseen and self.unseen):
+            return through, none
+        variance = predictor.unseen_variance(self.varying)
+        for idle in self._idle or ():
+            loads = predictor.matrix(self.system.size + self.fresh)[:, idle.columns]
+            variance += idle.variance(predictor.theta, loads)
+        return through, np.sqrt(variance)
+
+    def _read(self, eta: np.ndarray, spreads: tuple[np.ndarray, np.ndarray], own: np.ndarray) -> np.ndarray:
+        """The quantity (categories, groups), marginal and unseen effects integrated out."""
+        marginal, unseen = spreads
+        if self.scaled:
+            return mixed(self._given_unseen(marginal, own), eta, unseen)
+        out = self.quantity.of(eta, own)
+        spread = np.hypot(marginal, unseen)
+        some = spread > 0.0
+        if some.any():
+            out = np.array(out)
+            out[:, some] = self._mixed(eta[some], spread[some], own)
+        return out
+
+    def _mixed(self, eta: np.ndarray, spread: np.ndarray, own: np.ndarray) -> np.ndarray:
+        """The quantity (categories, ..., groups) of a population, eta (..., groups)."""
+        together = self.quantity.together
+        return mixed(
+            lambda e: self.quantity.of(e, own), eta, spread,
+            None if together is None else lambda e, weight: together(e, weight, own),
+        )  # fmt: skip
+
+    def _given_unseen(self, marginal: np.ndarray, own: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+        """The quantity as a function of eta with unseen effects; on the scale of its interval where asked for."""
+
+        def of(eta: np.ndarray) -> np.ndarray:
+            out = self._mixed(eta, marginal, own)
+            if not self.scaled or self.quantity.scale == "plain":
+                return out
+            with np.errstate(all="ignore"):
+                return np.clip(transform(self.quantity.scale, out)[0], -FARTHEST, FARTHEST)
+
+        return of
 
     def averages(self, theta: np.ndarray, x: np.ndarray, unseen: np.ndarray | None = None) -> np.ndarray:
-        """Averages (scenarios, categories, rows)."""
-        extended = self._extended(x, unseen)
+        """Averages (scenarios, categories, rows); unseen effects integrated out unless they are given."""
+        self._prepare(theta)
+        extended = self._extended(theta, x, unseen)
         own = self.specification.own(theta, x)
         out = []
         for predictor in self.predictors:
             eta = predictor.eta(theta, extended)
-            spread = predictor.effect_spread() if self.integrated else eta
-            out.append((self.average @ self._quantities(eta, spread, own).T).T)
+            values = self._read(eta, self._spreads(predictor, unseen is None), own)
+            out.append((self.average @ values.T).T)
         return np.stack(out)
 
     def value(self, theta: np.ndarray, x: np.ndarray, unseen: np.ndarray | None = None) -> np.ndarray:
@@ -123,33 +219,37 @@ class Estimand:
         with np.errstate(all="ignore"):
             return self.contrast.of(self.averages(theta, x, unseen))[0]
 
-    @property
-    def reads_effects(self) -> bool:
-        """Whether its value depends on the effects (of a baseline, too)."""
-        return self.effects == "conditional" or self.system.expansion is not None
-
-    @property
-    def unseen(self) -> bool:
-        """Whether effects that the fit has not seen add their population's variance."""
-        return bool(self.new_effects == "draw" and self.fresh and self.effects == "conditional")
-
     def drawn(self, theta: np.ndarray, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """The contrast with unseen effects drawn from their population."""
-        return self.value(theta, x, rng.standard_normal(self.fresh) if self.new_effects == "draw" else None)
+        return self.value(theta, x, self._unseen_draw(rng))
+
+    def _unseen_draw(self, rng: np.random.Generator) -> np.ndarray:
+        return rng.standard_normal(self.fresh) * self.varying if self.varying.any() else np.zeros(self.fresh)
+
+    def populated(self, theta: np.ndarray, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Linear predictors (groups,) of the first scenario with unseen and marginal effects drawn."""
+        extended = self._extended(theta, x, self._unseen_draw(rng))
+        unseen = self.predictors[0].where.unseen
+        for part in self.treatment.marginal:
+            structure, places = self.system.parts[part].structure, self.system.places
+            assert structure is not None
+            extended[places.effects(part)] = structure.sample(theta[places.effect_theta(part)], rng)
+            new = self.system.size + np.array([k for k, key in enumerate(unseen) if key[0] == part], dtype=np.int64)
+            extended[new] = rng.standard_normal(len(new))
+        return self.predictors[0].eta(theta, extended)
+
+    # -- derivatives and variances -------------------------------------------------------------------------------------
 
     def slope_in_x(self, theta: np.ndarray, x: np.ndarray) -> Any:
         """Derivative of the value in the extended x: sparse (categories * rows, size + fresh)."""
         outer = self.contrast.of(self.averages(theta, x))[1]
-        extended, own = self._extended(x, None), self.specification.own(theta, x)
+        extended, own = self._extended(theta, x, None), self.specification.own(theta, x)
         width = self.system.size + self.fresh
         total: Any = None
         for predictor, outer_slope in zip(self.predictors, outer, strict=True):
             eta = predictor.eta(theta, extended)
-            spread = predictor.effect_spread() if self.integrated else eta
-            matrix = predictor.matrix(width)
-            if self.effects != "conditional":
-                matrix = matrix @ _only_columns(width, self.system.kept, self.system.size)
-            inner = central(partial(self._moved, eta, spread, own), 1e-5)
+            matrix = predictor.matrix(width) @ sparse.diags_array(self.reads)
+            inner = self._slope_in_eta(eta, self._spreads(predictor), own)
             rows = [
                 sparse.diags_array(outer_slope[c]) @ (self.average @ (sparse.diags_array(inner[c]) @ matrix))
                 for c in range(len(inner))
@@ -158,11 +258,33 @@ class Estimand:
             total = block if total is None else total + block
         return sparse.csr_array(total + self._slope_through_own(theta, x, width))
 
+    def _slope_in_eta(self, eta: np.ndarray, spreads: tuple[np.ndarray, np.ndarray], own: np.ndarray) -> np.ndarray:
+        """Derivative (categories, groups) of what is read in each group's linear predictor."""
+
+        def along(h: float) -> np.ndarray:
+            return self._read(eta + h, spreads, own)
+
+        return central(along, 1e-5)
+
+    def variance_over_unseen(self, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """Variance (categories, rows) that unseen effects bring beyond what the slope in them says.
+
+        Of one scenario. A row's variance is that of its groups' means, whose covariances are those of first order.
+        """
+        predictor, own = self.predictors[0], self.specification.own(theta, x)
+        eta = predictor.eta(theta, self._extended(theta, x, None))
+        spreads = self._spreads(predictor)
+        given = self._given_unseen(spreads[0], own)
+        middle = mixed(given, eta, spreads[1])
+        variance = mixed(lambda e: (given(e) - middle[:, None]) ** 2, eta, spreads[1])
+        first = (spreads[1] * self._slope_in_eta(eta, spreads, own)) ** 2
+        return (self.average.power(2) @ (variance - first).T).T
+
     def _slope_through_own(self, theta: np.ndarray, x: np.ndarray, width: int) -> Any:
         """Derivative in the effects that the family's own numbers are made of (the steps of a baseline)."""
         rows = len(self.value(theta, x).ravel())
         out = sparse.lil_array((rows, width))
-        if self.system.expansion is not None and self.quantity.kind != "linear":
+        if self.system.expansion is not None and self.curved:
             for k in range(*self.system.places.effects(len(self.system.parts) - 1).indices(len(x))):
                 step = np.zeros(len(x))
                 step[k] = 1.0
@@ -170,20 +292,17 @@ class Estimand:
         return out.tocsr()
 
 
-def _only_columns(width: int, start: int, stop: int) -> Any:
-    """A diagonal that keeps the columns start to stop."""
-    keep = np.zeros(width)
-    keep[start:stop] = 1.0
-    return sparse.diags_array(keep)
-
-
-def of_groups(specification: Specification, tables: Tables | None, quantity: Quantity, new_effects: str) -> Estimand:
-    """A quantity of each group, effects as estimated."""
+def of_groups(
+    specification: Specification, tables: Tables | None, quantity: Quantity, treatment: Treatment = AS_ESTIMATED
+) -> Estimand:
+    """A quantity of each group."""
     where = scenario_of(specification, tables)
     each = sparse.eye_array(where.groups, format="csr")
-    return Estimand(specification, [where], quantity, only(quantity.scale), each, "conditional", new_effects)
+    return Estimand(specification, [where], quantity, only(quantity.scale), each, treatment)
 
 
-def group_estimand(specification: Specification, tables: Tables | None, kind: str, new_effects: str) -> Estimand:
+def group_estimand(
+    specification: Specification, tables: Tables | None, kind: str, treatment: Treatment = AS_ESTIMATED
+) -> Estimand:
     """The same by the word for the quantity."""
-    return of_groups(specification, tables, find_quantity(specification, kind), new_effects)
+    return of_groups(specification, tables, find_quantity(specification, kind), treatment)

@@ -69,6 +69,37 @@ def of_normal(value: np.ndarray, se: np.ndarray, ci: float, scale: str = "plain"
     return Numbers(value, se, *wald(value, se, ci, scale))
 
 
+Moments = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+def of_mixture(plain: Moments, scaled: Moments, single: np.ndarray, ci: float, scale: str) -> Numbers:
+    """Estimates of means over unseen effects, with intervals in which these effects vary.
+
+    Parameters
+    ----------
+    plain, scaled : three (categories, rows) arrays each
+        Value, its variance, and the variance of unseen effects; of the quantity, and of its mean on `scale`.
+    single : (rows,) bool array
+        Rows of one group, whose interval is made on `scale`. That of an average over groups is made around its value,
+        on the log scale with the moments of a lognormal number.
+    ci : float
+    scale : str
+    """
+    value, variance, added = plain
+    se = np.sqrt(variance + added)
+    low, high = wald(value, se, ci, scale)
+    z = normal_quantile(ci)
+    with np.errstate(all="ignore"):
+        if scale == "log":
+            spread = np.log1p(added / value**2)
+            middle, half = np.log(value) - 0.5 * spread, z * np.sqrt(variance / value**2 + spread)
+            low, high = back(scale, middle - half), back(scale, middle + half)
+        half = z * np.sqrt(scaled[1] + scaled[2])
+        low = np.where(single, back(scale, scaled[0] - half), low)
+        high = np.where(single, back(scale, scaled[0] + half), high)
+    return Numbers(value.ravel(), se.ravel(), low.ravel(), high.ravel())
+
+
 def check_level(ci: float) -> float:
     """A level between 0 and 1."""
     if not isinstance(ci, Real) or not 0.0 < ci < 1.0:

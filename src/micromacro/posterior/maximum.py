@@ -30,7 +30,7 @@ from ..numerics.differences import central, relative_step, slopes
 from ..terms.member.weighing import Block
 from .base import Maximised, OfTheta, Statistic, weights_there
 from .estimand import Estimand
-from .intervals import Numbers, Words, normal_quantile, of_draws, of_normal, quantiles, spread
+from .intervals import Numbers, Words, normal_quantile, of_draws, of_mixture, of_normal, quantiles, spread
 from .normal import normal_draws
 from .sampled import Sampled
 from .statements import Statement
@@ -260,8 +260,11 @@ class Maximum(Maximised):
 
     # -- anything else -------------------------------------------------------------------------------------------------
 
-    def delta(self, estimand: Estimand) -> tuple[np.ndarray, np.ndarray]:
-        """An estimand at the maximum and its standard error, each (categories, rows)."""
+    def delta(self, estimand: Estimand) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """An estimand at the maximum, its variance, and what unseen effects add to it in first order.
+
+        Each (categories, rows).
+        """
         optimum = self.optimum
         value = estimand.value(optimum.theta, optimum.x)
         q, p = len(optimum.theta), optimum.x_slope.shape[1]
@@ -277,11 +280,12 @@ class Maximum(Maximised):
                 return estimand.value(theta, optimum.x + h * optimum.x_slope[:, k]).ravel()
 
             total[:, k] = central(along, relative_step(optimum.theta[k] if k < q else 1.0, 1e-5))
-        variance = optimum.variance(total, slice(0, p)) + self._variance_given_theta(estimand)
-        return value, np.sqrt(np.maximum(variance, 0.0)).reshape(value.shape)
+        known, unseen = self._variance_given_theta(estimand)
+        variance = optimum.variance(total, slice(0, p)) + known
+        return value, variance.reshape(value.shape), unseen.reshape(value.shape)
 
-    def _variance_given_theta(self, estimand: Estimand) -> np.ndarray:
-        """Variance of an estimand (categories * rows,) given theta, unseen effects included."""
+    def _variance_given_theta(self, estimand: Estimand) -> tuple[np.ndarray, np.ndarray]:
+        """Variances of an estimand (categories * rows,) given theta: through seen effects, and through unseen ones."""
         slope = estimand.slope_in_x(self.optimum.theta, self.optimum.x)
         system = self.specification.system
         s = system.symbolic
@@ -291,26 +295,33 @@ class Maximum(Maximised):
             s.layout, conditional_factor(self.outcome), known.indptr.astype(np.int64), s.position[known.indices],
             known.data, np.empty(system.size), out,
         )  # fmt: skip
-        if estimand.unseen:
-            unseen = slope[:, system.size :]
-            out += np.asarray(unseen.multiply(unseen).sum(axis=1)).ravel()
-        return out
+        unseen = slope[:, system.size :]
+        return out, np.asarray(unseen.multiply(unseen).sum(axis=1)).ravel()
 
     def estimand(self, estimand: Estimand, ci: float, rng: np.random.Generator, most: int) -> Numbers:
         """An estimand (categories * rows,) by the delta method."""
-        value, se = self.delta(estimand)
-        return of_normal(value.ravel(), se.ravel(), ci, estimand.contrast.scale)
+        value, variance, first = self.delta(estimand)
+        if not (estimand.unseen and estimand.curved and estimand.contrast.itself):
+            se = np.sqrt(np.maximum(variance + first, 0.0))
+            return of_normal(value.ravel(), se.ravel(), ci, estimand.contrast.scale)
+        theta, x = self.optimum.theta, self.optimum.x
+        scaled = estimand.on_scale()
+        centre, spread, scaled_first = self.delta(scaled)
+        added = np.maximum(first + estimand.variance_over_unseen(theta, x), 0.0)
+        scaled_added = np.maximum(scaled_first + scaled.variance_over_unseen(theta, x), 0.0)
+        plain, on_scale = (value, variance, added), (centre, spread, scaled_added)
+        return of_mixture(plain, on_scale, estimand.single, ci, estimand.quantity.scale)
 
     def responses(self, made: np.ndarray, mean: Estimand | None, trials: np.ndarray, ci: float) -> Numbers:
         """Outcomes of groups: exact for a Gaussian one, else with the spread of draws of them (draws, groups)."""
         if mean is None:
             return of_draws(made, ci)
-        middle, se = (a[0] for a in self.delta(mean))
+        numbers = self.estimand(mean, ci, np.random.default_rng(0), len(made))
         if has_exact_marginal(self.specification):
             sigma = self.optimum.theta[self.specification.layout.family.start]
-            return of_normal(middle, np.sqrt(se**2 + sigma**2), ci)
+            return of_normal(numbers.point, np.sqrt(numbers.spread**2 + sigma**2), ci)
         low, high = quantiles(made, ci)
-        return Numbers(middle * trials, made.std(axis=0, ddof=1), low, high, made)
+        return Numbers(numbers.point * trials, made.std(axis=0, ddof=1), low, high, made)
 
     def numbers_of(self, function: OfTheta, ci: float, scale: str = "plain", most: int = 1000) -> Numbers:
         """A function (k,) of theta by the delta method, with intervals on `scale`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, Never
 
@@ -17,7 +18,7 @@ from ..terms.member.weighing import Block
 from .base import Drawn, OfTheta, Statistic, weights_there
 from .estimand import Estimand
 from .hypotheses import savage_dickey
-from .intervals import Numbers, Words, of_draws, quantiles
+from .intervals import Numbers, Words, centre, of_draws, quantiles
 from .statements import Statement, evaluated
 
 CHECKED = 4
@@ -188,20 +189,37 @@ class Sampled(Drawn):
         return np.unique(np.linspace(0, count - 1, min(most, count)).astype(int))
 
     def estimand_draws(self, estimand: Estimand, rng: np.random.Generator, most: int) -> np.ndarray:
-        """An estimand at at most `most` draws (draws, categories, rows)."""
+        """An estimand at at most `most` draws (draws, categories, rows), its unseen effects drawn, too."""
         theta, x = self.thinned(most, estimand.reads_effects)
         first = estimand.drawn(theta[0], x[0], rng)
         _check_room(len(theta), first.size, "numbers", "ask for fewer groups at once")
         return np.stack([first, *(estimand.drawn(t, row, rng) for t, row in zip(theta[1:], x[1:], strict=True))])
 
     def estimand(self, estimand: Estimand, ci: float, rng: np.random.Generator, most: int) -> Numbers:
-        """An estimand (categories * rows,) at at most `most` draws."""
+        """An estimand (categories * rows,) at at most `most` draws: its mean with unseen effects integrated out.
+
+        Spread and interval are those of draws that have unseen effects drawn.
+        """
         draws = self.estimand_draws(estimand, rng, most)
-        return of_draws(draws.reshape(len(draws), -1), ci)
+        out = of_draws(draws.reshape(len(draws), -1), ci)
+        return replace(out, point=self._integrated(estimand, most)) if estimand.unseen else out
+
+    def _integrated(self, estimand: Estimand, most: int) -> np.ndarray:
+        """Mean (categories * rows,) of an estimand over at most `most` draws, unseen effects integrated out."""
+        each = zip(*self.thinned(most, estimand.reads_effects), strict=True)
+        return centre(np.stack([estimand.value(t, x).ravel() for t, x in each]))
+
+    def populated(self, estimand: Estimand, rng: np.random.Generator, most: int) -> np.ndarray:
+        """Linear predictors (draws, groups) at at most `most` draws, unseen and marginal effects drawn."""
+        each = zip(*self.thinned(most, estimand.reads_effects), strict=True)
+        return np.stack([estimand.populated(t, x, rng) for t, x in each])
 
     def responses(self, made: np.ndarray, mean: Estimand | None, trials: np.ndarray, ci: float) -> Numbers:
-        """Outcomes of groups from draws of them (draws, groups)."""
-        return of_draws(made, ci)
+        """Outcomes of groups from draws of them (draws, groups); their mean as that of :meth:`estimand`."""
+        out = of_draws(made, ci)
+        if mean is None or not mean.integrates:
+            return out
+        return replace(out, point=self._integrated(mean, len(made)) * trials)
 
     def numbers_of(self, function: OfTheta, ci: float, scale: str = "plain", most: int = 1000) -> Numbers:
         """A function (k,) of theta at at most `most` draws."""

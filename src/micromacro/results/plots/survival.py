@@ -98,7 +98,7 @@ def _draws(fit: Fitted, random_seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Linear predictors (draws, groups) and the family's own numbers (draws, k)."""
     rng = np.random.default_rng(random_seed)
     sampled = fit.posterior.as_sampled(DRAWS, rng)
-    eta = sampled.estimand_draws(group_estimand(fit.specification, None, "linear", "draw"), rng, DRAWS)[:, 0]
+    eta = sampled.estimand_draws(group_estimand(fit.specification, None, "linear"), rng, DRAWS)[:, 0]
     return eta, fit.specification.own(*sampled.thinned(DRAWS))
 
 

@@ -6,9 +6,7 @@ ratios. Weights and the number of members follow the change, with the constant o
 
 With draws, intervals are equal-tailed; at a maximum they are Wald intervals by the delta method, joint in theta,
 coefficients and effects (:mod:`.estimand`), made on the log scale for ratios and positive means, on the logit for
-probabilities. ``effects="marginal"`` integrates effects over their population,
-:math:`E\,g(\eta) = \int g(\eta_0 + s z)\,\varphi(z)\,dz` with s the group's standard deviation of all that effects
-bring, by the trapezoidal rule.
+probabilities. Effects that are marginal, and those that the fit has not seen, are integrated out.
 """
 
 from __future__ import annotations
@@ -29,6 +27,7 @@ from ...posterior.design import new_tables, scenario_of
 from ...posterior.estimand import Contrast, Estimand, only
 from ...posterior.quantities import find_quantity
 from ...posterior.scales import transform
+from ...posterior.treatment import treatment_of
 from ...table.memberships import Tables
 from ..fitted import Fitted
 from ..labels import group_column, shown_order
@@ -65,7 +64,7 @@ def predictions(
     by: str | Sequence[str] | None = None,
     where: Where = None,
     without: Any = None,
-    effects: str = "conditional",
+    effects: str | Mapping[str, str] = "conditional",
     new_effects: str = "draw",
     memberships: Any = None,
     members: Any = None,
@@ -90,10 +89,12 @@ def predictions(
         (``{"pid": 17}``), or a function of their table; ids count as columns.
     without : id, list or dict, optional
         Members that leave all their groups: an id, or block to ids.
-    effects : {"conditional", "zero", "marginal"}
-        Effects as estimated, at zero, or integrated out over their population (of new members in new units).
+    effects : {"conditional", "marginal", "zero"} or dict
+        As in :meth:`predict`: effects as estimated, integrated out over their population (of new members in new
+        units), or at zero; or a dict from names of terms to these words.
     new_effects : {"draw", "zero"}
-        Effects that the fit has not seen, where `effects` is conditional.
+        Effects that the fit has not seen, where they are conditional: averages and contrasts of averages integrate them
+        out, and their spread is that of these groups; or zero.
     ci : float
     random_seed : int, optional
         Of the draws for unseen effects.
@@ -125,7 +126,7 @@ def comparisons(
     by: str | Sequence[str] | None = None,
     where: Where = None,
     without: Any = None,
-    effects: str = "conditional",
+    effects: str | Mapping[str, str] = "conditional",
     new_effects: str = "draw",
     memberships: Any = None,
     members: Any = None,
@@ -195,7 +196,7 @@ def slopes(
     at: Mapping[str, Any] | None = None,
     by: str | Sequence[str] | None = None,
     where: Where = None,
-    effects: str = "conditional",
+    effects: str | Mapping[str, str] = "conditional",
     new_effects: str = "draw",
     memberships: Any = None,
     members: Any = None,
@@ -264,23 +265,17 @@ class _Task:
         memberships: Any,
         members: Any,
         kind: str,
-        effects: str,
+        effects: str | Mapping[str, str],
         new_effects: str,
         by: str | Sequence[str] | None,
         ci: float,
         random_seed: int | None,
         where: Where,
     ):
-        for word, value, known in (
-            ("effects", effects, ("conditional", "zero", "marginal")),
-            ("new_effects", new_effects, ("draw", "zero")),
-        ):
-            if value not in known:
-                raise EngineError(f"{word}= is one of {', '.join(known)}, not {value!r}")
         self.posterior: Posterior = fit.posterior
         specification = self.posterior.specification
+        self.treatment = treatment_of(specification, effects, new_effects)
         self.quantity = find_quantity(specification, kind)
-        self.effects, self.new_effects = effects, new_effects
         self.ci, self.random_seed = ci, random_seed
         self.by = [by] if isinstance(by, str) else list(by or [])
         self.own = data is None
@@ -322,7 +317,7 @@ class _Task:
         sets, average, counts = self._sets(scenarios[0], mask)
         specification = self.posterior.specification
         there = [scenario_of(specification, None if t is specification.tables else t) for t in scenarios]
-        estimand = Estimand(specification, there, self.quantity, contrast, average, self.effects, self.new_effects)
+        estimand = Estimand(specification, there, self.quantity, contrast, average, self.treatment)
         rng = np.random.default_rng(self.random_seed)
         numbers = self.posterior.estimand(estimand, self.ci, rng, _MOST)
         if np.isnan(numbers.point).any():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -14,6 +15,7 @@ from ...posterior.design import new_tables
 from ...posterior.estimand import group_estimand, of_groups
 from ...posterior.intervals import check_level
 from ...posterior.quantities import KINDS, find_quantity, response_values
+from ...posterior.treatment import Treatment, treatment_of
 from ...table.memberships import Tables
 from ..fitted import Fitted
 from ..labels import group_index, shown_order
@@ -29,6 +31,7 @@ def predict(
     *,
     memberships: Any = None,
     members: Any = None,
+    effects: str | Mapping[str, str] = "conditional",
     new_effects: Literal["draw", "zero"] = "draw",
     ci: float = 0.95,
     draws: bool = False,
@@ -46,9 +49,13 @@ def predict(
         mean number of the category), its median (durations), the probability of each category (ordinal; of
         a success for binary outcomes), or the outcome itself, with its own spread (of ``trials`` the count; a
         duration that entered late lasts until its entry at least, and starts at zero in other tables).
+    effects : {"conditional", "marginal", "zero"} or dict
+        Effects of members and units as estimated, integrated out over their population (as of new members in new
+        units), or at zero; or a dict from names of terms to these words, in which terms left out are conditional.
     new_effects : {"draw", "zero"}
-        Effects of members and units that the fit has not seen: drawn from their population (their variance is
-        added), or zero.
+        Effects of members and units that the fit has not seen, where they are conditional: as their population has
+        them, or zero. The mean (or estimate) is the expected value over that population, which integrates them out, by
+        every engine; sd (or se), lower and upper are those of one group whose effects are drawn from it.
     ci : float
     draws : bool
         Give the draws instead of a table: at most 2,000. Of ml and reml they come from the normal approximation
@@ -67,25 +74,24 @@ def predict(
     Raises
     ------
     ModelError, DataError, EngineError
-        For a `kind` that the family does not have, categories that the fit has not seen, missing values, and numbers of
-        trials that are missing.
+        For a `kind` that the family does not have, terms that have no effects, categories that the fit has not seen,
+        missing values, and numbers of trials that are missing.
     """
     posterior = fit.posterior
     specification = posterior.specification
     check_level(ci)
     if kind != "response":
         find_quantity(specification, kind if kind in KINDS else _unknown(kind))
-    if new_effects not in ("draw", "zero"):
-        raise EngineError(f'new_effects= is "draw" or "zero", not {new_effects!r}')
+    treatment = treatment_of(specification, effects, new_effects)
     rng = np.random.default_rng(random_seed)
     tables = None if data is None else new_tables(specification, data, memberships, members, kind == "response")
     index, order = group_index(specification, tables), shown_order(specification, tables)
     if kind == "response":
-        made = _responses(posterior, tables, new_effects, rng)
+        made = _responses(posterior, tables, treatment, rng)
         if draws:
             return _labelled(made[:, None], index, (), kind, order)
-        return _response_table(posterior, tables, new_effects, made, ci, index).iloc[order]
-    estimand = group_estimand(specification, tables, kind, new_effects)
+        return _response_table(posterior, tables, treatment, made, ci, index).iloc[order]
+    estimand = group_estimand(specification, tables, kind, treatment)
     categories = estimand.quantity.categories
     if draws:
         made = posterior.as_sampled(MOST, rng).estimand_draws(estimand, rng, MOST)
@@ -138,19 +144,19 @@ def expected(posterior: Posterior) -> pd.Series:
     quantity = find_quantity(specification, "mean")
     if entry is not None:
         quantity = replace(quantity, of=lambda eta, own: family.mean_after(eta, own, entry)[None])
-    estimand = of_groups(specification, None, quantity, "draw")
+    estimand = of_groups(specification, None, quantity)
     point = posterior.estimand(estimand, 0.95, np.random.default_rng(0), MOST).point
     return pd.Series(point, group_index(specification, None)).iloc[shown_order(specification, None)]
 
 
 def _responses(
-    posterior: Posterior, tables: Tables | None, new_effects: str, rng: np.random.Generator
+    posterior: Posterior, tables: Tables | None, treatment: Treatment, rng: np.random.Generator
 ) -> np.ndarray:  # fmt: skip
     """Outcomes (draws, groups) simulated at draws of everything."""
     specification = posterior.specification
     values = response_values(specification, None if tables is None else tables.groups)
     sampled = posterior.as_sampled(MOST, rng)
-    eta = sampled.estimand_draws(group_estimand(specification, tables, "linear", new_effects), rng, MOST)[:, 0]
+    eta = sampled.populated(group_estimand(specification, tables, "linear", treatment), rng, MOST)
     own = zip(eta, specification.own(*sampled.thinned(MOST)), strict=True)
     if tables is None:
         return np.stack([specification.outcomes(e, o, rng) for e, o in own])
@@ -158,12 +164,12 @@ def _responses(
 
 
 def _response_table(
-    posterior: Posterior, tables: Tables | None, new_effects: str, made: np.ndarray, ci: float, index: pd.Index
+    posterior: Posterior, tables: Tables | None, treatment: Treatment, made: np.ndarray, ci: float, index: pd.Index
 ) -> pd.DataFrame:
     """Means and quantiles of simulated outcomes; exact at the maximum of a Gaussian model."""
     specification = posterior.specification
     late = tables is None and specification.entry is not None
-    mean = None if late else group_estimand(specification, tables, "mean", new_effects)
+    mean = None if late else group_estimand(specification, tables, "mean", treatment)
     values = response_values(specification, None if tables is None else tables.groups)
     trials = None if values is None else specification.family.trials(values)
     many = np.ones(len(index)) if trials is None else trials

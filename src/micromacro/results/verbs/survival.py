@@ -6,6 +6,7 @@ where those of all predictions do; intervals are made on the logit of a probabil
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -20,6 +21,7 @@ from ...posterior.base import Posterior
 from ...posterior.design import new_tables, scenario_of
 from ...posterior.estimand import Estimand, only
 from ...posterior.intervals import Numbers, check_level
+from ...posterior.treatment import treatment_of
 from ..fitted import Fitted
 from ..labels import group_column, shown_order
 from ..tables.labelled import labelled
@@ -36,6 +38,7 @@ def survival(
     *,
     memberships: Any = None,
     members: Any = None,
+    effects: str | Mapping[str, str] = "conditional",
     new_effects: Literal["draw", "zero"] = "draw",
     ci: float = 0.95,
     random_seed: int | None = None,
@@ -49,8 +52,8 @@ def survival(
         of intervals too, if there are no two events).
     data, memberships, members : tables, optional
         As in :meth:`predict`; the groups of the fit without them.
-    new_effects, random_seed
-        As in :meth:`predict`.
+    effects, new_effects, random_seed
+        As in :meth:`predict`: the probability is the expected one over effects that the fit has not seen.
     ci : float
 
     Returns
@@ -71,8 +74,7 @@ def survival(
     family = specification.family
     if not family.durations:
         raise EngineError(f"survival() is for durations ({names_where(lambda f: f.durations)}), not {family.name}")
-    if new_effects not in ("draw", "zero"):
-        raise EngineError(f'new_effects= is "draw" or "zero", not {new_effects!r}')
+    treatment = treatment_of(specification, effects, new_effects)
     tables = None if data is None else new_tables(specification, data, memberships, members)
     name, ids = group_column(specification, tables)
     places = np.argsort(shown_order(specification, tables))  # of each group among those shown
@@ -83,7 +85,7 @@ def survival(
     blocks = []
     for some in np.array_split(at, range(many, len(at), many)):
         quantity = Quantity("survival", _survive(family, some), tuple(map(str, some)), "logit")
-        estimand = Estimand(specification, [where], quantity, only("logit"), each, "conditional", new_effects)
+        estimand = Estimand(specification, [where], quantity, only("logit"), each, treatment)
         numbers = posterior.estimand(estimand, ci, np.random.default_rng(random_seed), MOST)
         table = labelled(numbers, posterior.words, pd.RangeIndex(len(numbers.point)))
         table.insert(0, "time", np.repeat(some, where.groups))
@@ -177,5 +179,5 @@ def _baseline(posterior: Posterior, of: Any, count: int, ci: float) -> Numbers:
     quantity = Quantity(
         "baseline", lambda eta, own: of(own)[:, None] + 0.0 * eta[None], tuple(map(str, range(count))), "log"
     )
-    estimand = Estimand(specification, [where], quantity, only("log"), first, "conditional", "zero")
+    estimand = Estimand(specification, [where], quantity, only("log"), first)
     return posterior.estimand(estimand, ci, np.random.default_rng(0), MOST)
