@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -69,11 +70,19 @@ class Correlated(Independent):
         """The signed root, unless a prior is on standard deviations or correlations, or one is fixed."""
         if any(p.prior.proper for p in self.hypers):
             return None
-        k = len(self.terms)
-        hypers = tuple(replace(p, kind="root", prior=FLAT) for p in self.hypers)
-        made = SignedRoot(self.name, self.rows, hypers, self.fresh)
+        made, k = SignedRoot(self.name, self.rows, self.hypers, self.fresh), len(self.terms)
+        usual = np.array([p.start for p in self.hypers])
+        size = np.array([1.0 if t == "1" else np.std(z) for t, z in zip(self.terms, self.rows.z, strict=True)])
+        start = np.where(np.arange(len(usual)) < k, float(np.mean(usual[:k] * size)), 0.0)
+        hypers = tuple(replace(p, kind="root", prior=FLAT, start=at) for p, at in zip(self.hypers, start, strict=True))
+        made = replace(made, hypers=hypers)
         made.__dict__["entries"] = self.entries  # the pattern is the same
-        return Smooth(made, lambda theta: signed_root(theta, k), lambda theta: from_signed_root(theta, k))
+
+        def into(theta: np.ndarray) -> np.ndarray:
+            """The usual start has its own: without correlation whatever the zeros of the covariates."""
+            return start if np.allclose(theta, usual, rtol=1e-9, atol=0.0) else made.signed(theta)
+
+        return Smooth(made, into, made.unsigned)
 
     def sentences(self) -> list[str]:
         sds = ", ".join(p.name for p in self.hypers[: len(self.terms)])
@@ -88,35 +97,58 @@ class SignedRoot(Correlated):
 
     Theta holds the diagonal of the lower triangular root, then the entries below it row by row; all of them may have
     either sign. The covariance is smooth in them everywhere, also where standard deviations are zero or correlations
-    are 1 or -1, where :class:`Correlated` has edges.
+    are 1 or -1, where :class:`Correlated` has edges. It is the root of the effects of standardised covariates
+    (:attr:`basis`), so that neither their units nor their zeros matter.
     """
 
+    @cached_property
+    def basis(self) -> np.ndarray:
+        """Inverse of R (k, k), where Z'Z / m = R'R for the covariates Z (m, k): Z times it has orthogonal columns."""
+        z = self.rows.z
+        try:
+            return np.linalg.inv(np.linalg.cholesky(z @ z.T / z.shape[1]).T)
+        except np.linalg.LinAlgError:  # columns that are collinear
+            return np.eye(len(z))
+
     def root(self, theta: np.ndarray) -> np.ndarray:
-        k = len(self.terms)
-        out = np.diag(theta[:k])
-        out[np.tril_indices(k, -1)] = theta[k:]
-        return out
+        return self.basis @ triangular(theta, len(self.terms))
 
     def smooth(self) -> None:
         """There are no edges in it."""
 
     def pull_root(self, theta: np.ndarray, d_root: np.ndarray) -> np.ndarray:
-        return np.concatenate([np.diag(d_root), d_root[np.tril_indices(len(d_root), -1)]])
+        own = self.basis.T @ d_root
+        return np.concatenate([np.diag(own), own[np.tril_indices(len(own), -1)]])
+
+    def signed(self, theta: np.ndarray) -> np.ndarray:
+        """Its theta from that of :class:`Correlated`."""
+        k = len(self.terms)
+        root = _lower(np.linalg.solve(self.basis, theta[:k, None] * cholesky(theta[k:], k)))
+        return np.concatenate([np.diag(root), root[np.tril_indices(k, -1)]])
+
+    def unsigned(self, theta: np.ndarray) -> np.ndarray:
+        """The theta of :class:`Correlated`."""
+        return from_root(_lower(self.root(theta)))
 
 
-def signed_root(theta: np.ndarray, k: int) -> np.ndarray:
-    """Theta of :class:`SignedRoot` from standard deviations and partial correlations."""
-    root = theta[:k, None] * cholesky(theta[k:], k)
-    return np.concatenate([np.diag(root), root[np.tril_indices(k, -1)]])
+def triangular(theta: np.ndarray, k: int) -> np.ndarray:
+    """A lower triangle (k, k) from its diagonal and the entries below it."""
+    out = np.diag(theta[:k])
+    out[np.tril_indices(k, -1)] = theta[k:]
+    return out
 
 
-def from_signed_root(theta: np.ndarray, k: int) -> np.ndarray:
-    """Standard deviations and partial correlations from theta of :class:`SignedRoot`.
+def _lower(root: np.ndarray) -> np.ndarray:
+    """The lower triangular root of the same covariance."""
+    return np.asarray(np.linalg.qr(root.T, mode="r")).T
+
+
+def from_root(root: np.ndarray) -> np.ndarray:
+    """Standard deviations and partial correlations from a lower triangular root (k, k).
 
     A correlation with an effect whose standard deviation is zero is given as zero.
     """
-    root = np.diag(theta[:k])
-    root[np.tril_indices(k, -1)] = theta[k:]
+    k = len(root)
     root = root * np.where(np.diag(root) < 0.0, -1.0, 1.0)
     sd = np.linalg.norm(root, axis=1)
     rows = root / np.where(sd > 0.0, sd, 1.0)[:, None]

@@ -9,9 +9,10 @@ its logarithm to wander in. Scores are measured in units in which a parameter mo
 a vague prior does not squeeze the posterior into a corner.
 
 *Ratios* (ml, reml; Gaussian): sds relative to sigma, and log sigma, in which the profile likelihood is close to
-quadratic. *Steps* (ml; other outcomes): sds as they are, logarithms of the family's positive parameters, and
-coefficients in units of their standard errors at the start. In both a (partial) correlation is the sine of its
-coordinate: the likelihood is then smooth, and even, at the ends -1 and 1 as it is in an sd at zero.
+quadratic; a sigma that goes to zero lets the sds be (they are relative to :math:`\sqrt{\sigma^2 + c^2}`, c small).
+*Steps* (ml; other outcomes): sds as they are, logarithms of the family's positive parameters, and coefficients in units
+of their standard errors at the start. In both a (partial) correlation is the sine of its coordinate: the likelihood is
+then smooth, and even, at the ends -1 and 1 as it is in an sd at zero.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from ..priors import Normal, Prior
 
 _ROOT_2_OVER_PI = math.sqrt(2.0 / math.pi)
 QUARTER = 0.5 * math.pi
+SMALL = 0.1  # of the starting sigma: below it sds are measured as they are rather than relative to sigma
 
 
 def correlations(hypers: tuple[Parameter, ...]) -> np.ndarray:
@@ -36,16 +38,6 @@ def correlations(hypers: tuple[Parameter, ...]) -> np.ndarray:
 def roots(hypers: tuple[Parameter, ...]) -> np.ndarray:
     """Which entries of theta are entries of a signed root of correlated effects (q,)."""
     return np.array([p.kind == "root" for p in hypers], dtype=bool)
-
-
-def ends(parameter: Parameter) -> tuple[float | None, float | None]:
-    """Bounds of a search for a parameter that is neither an sd nor searched for in logarithms."""
-    low, high = parameter.prior.support
-    if parameter.kind == "cor":
-        return math.asin(max(low, -1.0)), math.asin(min(high, 1.0))
-    if parameter.kind == "rho":
-        return max(low, 0.0), min(high, HIGHEST)
-    return (low if math.isfinite(low) else None, high if math.isfinite(high) else None)
 
 
 class Free:
@@ -62,12 +54,13 @@ class Free:
     free : (q,) int array
         Their places in theta.
     middle, spread : (q,) arrays
-        Where the coordinate of a shape is zero, and its unit; 0 and 1 for what has a coordinate of its own kind.
+        Where the coordinate of a shape is zero, and its unit (of sds and weight parameters too, where units are given);
+        0 and 1 for what has a coordinate of its own kind.
     log : (q,) bool array
         Positive parameters that are not sds of effects.
     """
 
-    def __init__(self, every: tuple[Parameter, ...]):
+    def __init__(self, every: tuple[Parameter, ...], units: np.ndarray | None = None):
         self.every = every
         self.free = np.array([k for k, p in enumerate(every) if not p.fixed], dtype=np.int64)
         self.hypers = tuple(every[k] for k in self.free)
@@ -76,6 +69,8 @@ class Free:
         shape = [p.guess if p.kind == "aggregate" and isinstance(p.guess, Normal) else None for p in self.hypers]
         self.middle = np.array([g.mean if g else 0.0 for g in shape])
         self.spread = np.array([g.sd if g else 1.0 for g in shape])
+        if units is not None:
+            self.spread *= units[self.free]
         self.log = np.array([p.positive and p.kind != "sd" for p in self.hypers], dtype=bool)
 
     def complete(self, own: np.ndarray) -> np.ndarray:
@@ -85,9 +80,18 @@ class Free:
         return out
 
     def support(self, k: int) -> tuple[float | None, float | None]:
-        """Bounds of a coordinate, from the support of its parameter's prior."""
-        low, high = ((x - self.middle[k]) / self.spread[k] for x in self.hypers[k].prior.support)
+        """Bounds of a coordinate that is neither an sd nor a logarithm, from the support of its parameter's prior."""
+        low, high = self.hypers[k].prior.support
+        if self.hypers[k].kind == "cor":
+            return math.asin(max(low, -1.0)), math.asin(min(high, 1.0))
+        if self.hypers[k].kind == "rho":
+            return max(low, 0.0), min(high, HIGHEST)
+        low, high = ((x - self.middle[k]) / self.spread[k] for x in (low, high))
         return (float(low) if math.isfinite(low) else None), (float(high) if math.isfinite(high) else None)
+
+    def of_sd(self, k: int, value: float, u: np.ndarray) -> tuple[float, float]:
+        """The coordinate k at which an sd has a value, the others being u, and its derivative in the last of them."""
+        return value / float(self.spread[k]), 0.0 * float(u[-1])
 
     def place(self, k: int) -> int:
         """Where the entry k of theta is among the coordinates."""
@@ -182,11 +186,14 @@ class Ratios(Free):
     ----------
     scaled : bool
         Whether sigma is free; then log sigma is the last coordinate.
+    least : float
+        What sds are relative to where sigma is zero.
     """
 
-    def __init__(self, every: tuple[Parameter, ...]):
-        super().__init__(every)
+    def __init__(self, every: tuple[Parameter, ...], units: np.ndarray | None = None):
+        super().__init__(every, units)
         self.scaled = not every[-1].fixed
+        self.least = SMALL * every[-1].start if self.scaled else 0.0
         self.sd = np.array([p.kind == "sd" for p in self.hypers], dtype=bool)
         self.root = roots(self.hypers)
         self.cor = correlations(self.hypers)
@@ -198,9 +205,10 @@ class Ratios(Free):
     def theta(self, u: np.ndarray) -> np.ndarray:
         """Natural parameters at u."""
         own, sigma = self.middle + self.spread * u, self._sigma(u)
+        unit = math.hypot(sigma, self.least)
         own[self.log] = np.exp(u[self.log])
-        own[self.sd] = np.abs(u[self.sd]) * sigma
-        own[self.root] = u[self.root] * sigma
+        own[self.sd] = np.abs(own[self.sd]) * unit
+        own[self.root] *= unit
         own[self.cor] = np.sin(u[self.cor])
         if self.scaled:
             own[-1] = sigma
@@ -210,20 +218,30 @@ class Ratios(Free):
         """u of natural parameters."""
         out = (theta[self.free] - self.middle) / self.spread
         out[self.log] = np.log(theta[self.free][self.log])
-        out[self.sd | self.root] /= theta[-1]
+        out[self.sd | self.root] /= math.hypot(theta[-1], self.least)
         out[self.cor] = np.arcsin(np.clip(out[self.cor], -1.0, 1.0))
         if self.scaled:
             out[-1] = math.log(theta[-1])
         return out
 
+    def of_sd(self, k: int, value: float, u: np.ndarray) -> tuple[float, float]:
+        sigma = self._sigma(u)
+        unit = math.hypot(sigma, self.least)
+        at = value / (float(self.spread[k]) * unit)
+        return at, -at * (sigma / unit) ** 2
+
     def jacobian(self, u: np.ndarray) -> np.ndarray:
         """d theta / d u (all of theta, q)."""
         sigma, own = self._sigma(u), np.diag(np.where(self.log, np.exp(np.where(self.log, u, 0.0)), self.spread))
-        own[self.sd, self.sd] = np.where(u[self.sd] < 0, -sigma, sigma)
-        own[self.root, self.root] = sigma
+        unit = math.hypot(sigma, self.least)
+        scale = self.spread * unit
+        own[self.sd, self.sd] = np.where(u < 0, -scale, scale)[self.sd]
+        own[self.root, self.root] = scale[self.root]
         own[self.cor, self.cor] = np.cos(u[self.cor])
         if self.scaled:
-            own[:-1, -1] = np.where(self.sd[:-1], np.abs(u[:-1]) * sigma, np.where(self.root[:-1], u[:-1] * sigma, 0.0))
+            moved = np.where(self.sd, np.abs(u), np.where(self.root, u, 0.0)) * scale
+            moved *= (sigma / unit) ** 2
+            own[:-1, -1] = moved[:-1]
             own[-1, -1] = sigma
         out = np.zeros((len(self.every), len(u)))
         out[self.free] = own
@@ -240,7 +258,7 @@ class Ratios(Free):
             elif self.log[k]:
                 out.append((-18.0, 18.0))
             else:
-                out.append(self.support(k) if self.hypers[k].kind == "aggregate" else ends(self.hypers[k]))
+                out.append(self.support(k))
         return out
 
 
@@ -255,12 +273,16 @@ class Steps(Free):
         Coefficients at u = 0.
     root : (c, c) array
         Coefficients are center + root u.
+    units : (q,) array, optional
+        Units of the coordinates of sds and weight parameters, for all of theta.
     """
 
     scaled = False
 
-    def __init__(self, every: tuple[Parameter, ...], center: np.ndarray, root: np.ndarray):
-        super().__init__(every)
+    def __init__(
+        self, every: tuple[Parameter, ...], center: np.ndarray, root: np.ndarray, units: np.ndarray | None = None
+    ):
+        super().__init__(every, units)
         self.center, self.root = center, root
         self.q = len(self.hypers)
         self.sd = np.array([p.kind == "sd" for p in self.hypers] + [False] * len(center), dtype=bool)
@@ -299,7 +321,7 @@ class Steps(Free):
         own[logs, logs] = np.exp(u[logs])
         cors = np.flatnonzero(self.cor)
         own[cors, cors] = np.cos(u[cors])
-        own[self.sd, self.sd] = np.where(u[self.sd] < 0, -1.0, 1.0)
+        own[self.sd, self.sd] *= np.where(u[self.sd] < 0, -1.0, 1.0)
         every = len(self.every)
         out = np.zeros((every + len(self.center), len(u)))
         out[self.free] = own[: self.q]
@@ -318,5 +340,5 @@ class Steps(Free):
             elif self.log[k] or k in self.rising:
                 out.append((-18.0, 18.0))
             else:
-                out.append(self.support(k) if self.hypers[k].kind == "aggregate" else ends(self.hypers[k]))
+                out.append(self.support(k))
         return out + [(None, None)] * len(self.center)

@@ -21,7 +21,39 @@ NOTHING = 1e-5  # what of the objective may be lost to have an sd at zero rather
 WALL = 10.0  # height, relative to the objective, of what stands for a point where it does not exist
 NOISE = 1e-10  # curvature that differences of gradients leave where there is none
 NEAR = 4.0  # how far below a maximum the foot of another hump is looked at
+ENOUGH = 1e-9  # what of the objective is not worth another step
+LONG = 0.2  # a step after which it may go on in the same direction
 FLAT = 1e-6  # curvature, relative to the largest, below which a direction is called flat
+
+REMEMBERED = 8  # evaluations: searches ask again for where they begin and end
+
+
+class Counted:
+    """An objective that counts its evaluations, and knows the last ones.
+
+    Parameters
+    ----------
+    objective : Objective
+
+    Attributes
+    ----------
+    count : int
+    """
+
+    def __init__(self, objective: Objective):
+        self._objective = objective
+        self._known: dict[bytes, tuple[float, np.ndarray]] = {}
+        self.count = 0
+
+    def __call__(self, u: np.ndarray) -> tuple[float, np.ndarray]:
+        key = u.tobytes()
+        if key not in self._known:
+            self.count += 1
+            self._known[key] = self._objective(u)
+            if len(self._known) > REMEMBERED:
+                del self._known[next(iter(self._known))]
+        value, gradient = self._known[key]
+        return value, gradient.copy()
 
 
 @dataclass(frozen=True)
@@ -212,7 +244,7 @@ def _climb_freely(objective: Objective, start: np.ndarray, bounds: Bounds) -> tu
     return u, value
 
 
-def sharpen(objective: Objective, u: np.ndarray, bounds: Bounds, steps: int = 8) -> Peak:
+def sharpen(objective: Objective, u: np.ndarray, bounds: Bounds, steps: int = 20) -> Peak:
     """Newton steps with a Hessian of gradient differences; entries at a bound, or at a zero sd, stay there."""
     value, gradient = objective(u)
     u, value, gradient = _to_zero(objective, u, value, gradient, bounds)
@@ -221,31 +253,20 @@ def sharpen(objective: Objective, u: np.ndarray, bounds: Bounds, steps: int = 8)
     free = _free(u, bounds)
     hessian = difference_hessian(objective, u, free, bounds)
     for _ in range(steps):
-        block = -hessian[np.ix_(free, free)]
-        if not block.size or not np.all(np.isfinite(block)):  # a parameter that ran off to where nothing exists
+        step = _newton_step(-hessian[np.ix_(free, free)], gradient, free)
+        if step is None or step @ gradient < ENOUGH**1.5:
             break
-        curvature = np.linalg.eigvalsh(0.5 * (block + block.T))
-        if curvature.min() <= 1e-14 * max(curvature.max(), 1e-300):  # no maximum, or a direction that is flat
+        trial, new, new_gradient = _along(objective, u, value, step, bounds)
+        if not new > value - ENOUGH:
             break
-        step = np.zeros_like(u)
-        step[free] = np.linalg.solve(block, gradient[free])
-        if step @ gradient < 1e-9:
-            break
-        trial = _inside(u + step, bounds)
-        new, new_gradient = objective(trial)
-        for _ in range(6):
-            if new >= value - 1e-9:
-                break
-            trial = 0.5 * (trial + u)
-            new, new_gradient = objective(trial)
-        if not new >= value - 1e-9:
-            break
-        moved = float(np.abs(trial - u).max())
+        moved, gained = float(np.abs(trial - u).max()), new - value
         u, value, gradient = trial, new, new_gradient
         now_free = _free(u, bounds)
         if moved > 1e-3 or not np.array_equal(now_free, free):
             free = now_free
             hessian = difference_hessian(objective, u, free, bounds)
+        elif not gained > 0.0:
+            break
     u, value, gradient = _to_zero(objective, u, value, gradient, bounds)
     if not np.array_equal(_free(u, bounds), free):  # Newton's steps have brought it near
         free = _free(u, bounds)
@@ -257,6 +278,49 @@ def _on_the_edge(u: np.ndarray, value: float, held: Held) -> Peak:
     """A maximum that an edge holds; what does not move along the edge is fixed by it."""
     free = np.abs(held.tangent).max(axis=1, initial=0.0) > 1e-6
     return Peak(u, value, held.tangent @ (held.tangent.T @ held.push), held.hessian, free, held)
+
+
+def _newton_step(block: np.ndarray, gradient: np.ndarray, free: np.ndarray) -> np.ndarray | None:
+    """Newton's step over the free entries; along the absolute curvature, at most 1, where the function is not concave.
+
+    None where there is no curvature to go by: a parameter ran off to where nothing exists, or a direction is flat.
+    """
+    if not block.size or not np.all(np.isfinite(block)):
+        return None
+    step = np.zeros_like(gradient)
+    curvature, vectors = np.linalg.eigh(0.5 * (block + block.T))
+    size = np.abs(curvature)
+    if curvature[0] > 1e-14 * max(size.max(), 1e-300):
+        step[free] = np.linalg.solve(block, gradient[free])
+        return step
+    seen = size > FLAT * size.max(initial=0.0)
+    along = vectors.T @ gradient[free]
+    step[free] = vectors[:, seen] @ (along[seen] / size[seen])
+    return step / max(1.0, float(np.abs(step).max(initial=0.0)))
+
+
+def _along(
+    objective: Objective, u: np.ndarray, value: float, step: np.ndarray, bounds: Bounds
+) -> tuple[np.ndarray, float, np.ndarray]:
+    """A step, halved until nothing is lost; a long one that gains is doubled while it gains.
+
+    (Where the function approaches its limit exponentially, Newton's steps are all of the same length.)
+    """
+    trial = _inside(u + step, bounds)
+    new, new_gradient = objective(trial)
+    for _ in range(6):
+        if new >= value - ENOUGH:
+            break
+        trial = 0.5 * (trial + u)
+        new, new_gradient = objective(trial)
+    length = float(np.abs(trial - u).max())
+    while LONG < length < 8.0 and new > value + ENOUGH:
+        ahead = _inside(2.0 * trial - u, bounds)
+        further, slope = objective(ahead)
+        if not further > new + ENOUGH or not np.all(np.isfinite(slope)):
+            break
+        trial, new, new_gradient, length = ahead, further, slope, 2.0 * length
+    return trial, new, new_gradient
 
 
 def _to_zero(

@@ -87,6 +87,13 @@ class Symbolic:
         return len(self.order)
 
     @property
+    def work(self) -> float:
+        """Operations of one factorisation and selected inverse, about."""
+        columns = np.diff(self.layout.first).astype(float)
+        rows = np.diff(self.layout.row_start).astype(float)
+        return 3.0 * float(np.sum(columns * rows**2)) + 10.0 * len(self.pair) + 1000.0
+
+    @property
     def panel_size(self) -> int:
         """Number of stored values of the factor, explicit zeros of merged supernodes included."""
         return int(self.layout.panel_start[-1])

@@ -49,7 +49,7 @@ def maximise(specification: Specification, settings: Settings, engine: str, rest
     began = time.perf_counter()
     problem = problem_of(specification, restricted)
     coordinates = problem.coordinates
-    starts = starting_points(coordinates, problem.start)
+    starts = starting_points(problem)
     starts = begin_at_signed_maxima(specification, restricted, coordinates, starts)
     peaks = find_peaks(problem.objective, starts, coordinates.bounds())
     if not peaks:

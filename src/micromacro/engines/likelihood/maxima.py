@@ -12,33 +12,64 @@ from ..base import Optimum
 from ..coordinates import Ratios, Steps
 from ..health import RIDGE, idle, zero_sds
 from ..search import Peak
+from .problem import Problem
+
+LOOKED = 3  # pairs of candidates for further starts that are looked at, for each parameter
+MORE = 3  # of which at most so many are searched from
+REACH = (0.5, 1.2, 2.5)  # how far away they are, in prior sds or units in which the weights change by a factor of e
+APART = 0.4  # distance in the coordinates, below which two starts are one
+SEARCH = 30.0  # evaluations that a search takes, about
+BUDGET = 2e10  # operations that further starts may cost
 
 
-def starting_points(coordinates: Ratios | Steps, point: np.ndarray) -> list[np.ndarray]:
-    """The default start; where anything non-linear is estimated, further ones from its prior.
+def starting_points(problem: Problem) -> list[np.ndarray]:
+    """The default start; where anything non-linear is estimated, the best of further ones.
 
-    Shapes of features are often two-humped, so each is also begun on either side of its middle.
+    Candidates are drawn from the priors, or in units of the coordinates, uphill or downhill from the default start, so
+    that they move with the units and the sign of a covariate. Each is looked at once, and the best are kept, as many as
+    the work of a search allows. Shapes of features are often two-humped, so each is also begun on either side of its
+    middle.
     """
-    first = coordinates.from_theta(point)
-    starts = [first]
+    coordinates, objective = problem.coordinates, problem.objective
+    first = coordinates.from_theta(problem.start)
     free = [k for k, p in enumerate(coordinates.hypers) if p.kind in ("w", "aggregate")]
-    if free:
-        rng = np.random.default_rng(np.random.SeedSequence(0))
-        for _ in range(3):
-            start = first.copy()
-            for k in free:
-                prior = _source(coordinates.hypers[k])
-                value = float(prior.sample(rng)) if prior.proper else float(rng.standard_normal())
-                start[k] = _coordinate(coordinates, k, value)
-            starts.append(start)
+    more = min(MORE, int(BUDGET / (SEARCH * problem.marginal.system.symbolic.work)))
+    if not free or not more:
+        return [first]
+    uphill = np.where(objective(problem.inside(first))[1] < 0.0, -1.0, 1.0)
+    rng = np.random.default_rng(np.random.SeedSequence(0))
+    candidates = []
+    for size in np.resize(REACH, LOOKED * min(len(free), 3)):
+        direction = rng.standard_normal(len(free)) * uphill[free]
+        scores = size * np.sqrt(len(free)) * direction / np.linalg.norm(direction)
+        candidates += [problem.inside(_candidate(coordinates, free, first, sign * scores)) for sign in (1.0, -1.0)]
+    heights = np.array([objective(u)[0] for u in candidates])
+    starts = [first]
+    for k in np.argsort(np.where(np.isfinite(heights), -heights, np.inf), kind="stable"):
+        away = min(float(np.linalg.norm(candidates[k] - u)) for u in starts)
+        if len(starts) <= min(more, 1 + len(free)) and away > APART and np.isfinite(heights[k]):
+            starts.append(candidates[k])
     for k in free:
         p = coordinates.hypers[k]
-        if p.kind == "aggregate" and _source(p).proper:
+        if p.kind == "aggregate" and _source(p).proper and more == MORE:
             for score in (-1.5, 1.5):
                 start = first.copy()
                 start[k] = _coordinate(coordinates, k, _source(p).from_score(score))
                 starts.append(start)
     return starts
+
+
+def _candidate(coordinates: Ratios | Steps, free: list[int], first: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """The default start with weight parameters and shapes at scores of their priors, or so far from it."""
+    out = first.copy()
+    for k, score in zip(free, scores, strict=True):
+        prior = _source(coordinates.hypers[k])
+        own = coordinates.hypers[k].prior.proper or coordinates.hypers[k].kind == "aggregate"
+        if own and prior.proper:
+            out[k] = _coordinate(coordinates, k, prior.from_score(score))
+        else:
+            out[k] += score
+    return out
 
 
 def _source(p: Parameter) -> Prior:

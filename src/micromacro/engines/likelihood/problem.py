@@ -14,7 +14,7 @@ from ...parameters import Parameter
 from ..coordinates import Ratios, Steps
 from ..edges import Edge, Edged
 from ..marginals import laplace_marginal, marginal_of, without_edges
-from ..search import Objective
+from ..search import Counted, Objective
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,9 +42,18 @@ class Problem:
     edge: Edge | None = None
 
     @property
+    def evaluations(self) -> int:
+        """How often the likelihood was evaluated."""
+        return self.smooth.count if isinstance(self.smooth, Counted) else 0
+
+    @property
     def smooth(self) -> Objective:
         """The objective without its edge."""
         return self.objective.smooth if isinstance(self.objective, Edged) else self.objective
+
+    def inside(self, u: np.ndarray) -> np.ndarray:
+        """The point itself, or one near it that is not beyond the edge, if there is one."""
+        return self.objective.begin(u, self.coordinates.bounds()) if isinstance(self.objective, Edged) else u
 
     def within(self, smooth: Objective) -> Objective:
         """A function of the coordinates, which leaves those of the weights as they are, up to the edge."""
@@ -65,7 +74,7 @@ def problem_of(specification: Specification, restricted: bool) -> Problem:
 
 def penalised_objective(
     marginal: Marginal, parameters: tuple[Parameter, ...], coordinates: Ratios | Steps, room: Any
-) -> Objective:
+) -> Counted:
     """Log marginal likelihood plus log prior densities (natural scale) as a function of the coordinates.
 
     Parameters
@@ -88,13 +97,30 @@ def penalised_objective(
             return value, np.full(len(u), math.nan)
         return value, gradient @ coordinates.jacobian(u)
 
-    return objective
+    return Counted(objective)
+
+
+def units(specification: Specification, scale: float) -> np.ndarray:
+    """Units (q,) of the coordinates of sds and weight parameters, so that the units of covariates do not matter.
+
+    An sd is measured in what its covariate's spread and the outcome's (`scale`) let one expect, a weight parameter in
+    steps that change the weights at the start by a factor of e, in the root mean square over the memberships.
+    """
+    hypers = specification.system.hypers
+    out = np.array([p.start / (0.5 * scale) if p.kind == "sd" and p.start > 0.0 else 1.0 for p in hypers])
+    place = {p.name: k for k, p in enumerate(hypers)}
+    for block in specification.members.values():
+        names = [p.name for p in block.weight_parameters]
+        size = block.weighing.sensitivity(np.array([p.start for p in block.weight_parameters]))
+        for name, moved in zip(names, size, strict=True):
+            out[place[name]] = 1.0 / moved if 1e-100 < moved < 1e100 else 1.0
+    return out
 
 
 def ratios(specification: Specification) -> tuple[Ratios, np.ndarray]:
     """Sds relative to sigma; theta at its starts."""
     hypers = specification.system.hypers
-    return Ratios(hypers), np.array([p.start for p in hypers])
+    return Ratios(hypers, units(specification, hypers[-1].start)), np.array([p.start for p in hypers])
 
 
 def steps(specification: Specification) -> tuple[Steps, np.ndarray]:
@@ -112,4 +138,4 @@ def steps(specification: Specification) -> tuple[Steps, np.ndarray]:
         block = joint.coefficient_covariance(room)
         if np.all(np.isfinite(block)) and np.linalg.eigvalsh(block).min(initial=1.0) > 0.0:
             root = np.linalg.cholesky(block)
-    return Steps(system.hypers, center, root), np.concatenate([theta, center])
+    return Steps(system.hypers, center, root, units(specification, 1.0)), np.concatenate([theta, center])

@@ -38,6 +38,7 @@ class Profile:
         self.at = self.coordinates.place(k)
         self.positive = np.array([p.positive and not p.fixed for p in self.coordinates.every], dtype=bool)
         self.sds = np.array([p.kind == "sd" and not p.fixed for p in self.coordinates.every], dtype=bool)
+        self._others = starting_points(problem)
         self._known: dict[float, tuple[float, np.ndarray]] = {}
 
     def _starts(self, value: float) -> list[np.ndarray]:
@@ -47,7 +48,7 @@ class Profile:
         away[:q] = np.where(self.sds & (self.best[:q] < 0.2 * self.problem.start[:q]), self.problem.start[:q], away[:q])
         zero[:q] = np.where(self.sds, 0.0, zero[:q])
         points = [self.best, away, zero]
-        starts = [*points, *map(self.coordinates.theta, starting_points(self.coordinates, self.problem.start))]
+        starts = [*points, *map(self.coordinates.theta, self._others)]
         out: list[np.ndarray] = []
         for point in starts:
             moved = point.copy()
@@ -84,7 +85,7 @@ class Profile:
 
         def complete(u: np.ndarray) -> np.ndarray:
             out = u.copy()
-            out[k] = math.log(value) if k == last else value / math.exp(u[last])
+            out[k] = math.log(value) if k == last else self.coordinates.of_sd(k, value, u)[0]
             return out
 
         def objective(u: np.ndarray) -> tuple[float, np.ndarray]:
@@ -92,7 +93,7 @@ class Profile:
             top, gradient = self.problem.smooth(full)
             gradient = gradient.copy()
             if k != last:
-                gradient[last] -= gradient[k] * full[k]
+                gradient[last] += gradient[k] * self.coordinates.of_sd(k, value, full)[1]
             gradient[k] = 0.0
             return top, gradient
 

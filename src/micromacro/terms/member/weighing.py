@@ -125,6 +125,15 @@ class Weighing:
         top[top == 0.0] = 1.0
         return raw / top, (slope / top).T
 
+    def sensitivity(self, theta: np.ndarray) -> np.ndarray:
+        """Root mean square over the memberships of the derivative of the log weights in each parameter."""
+        room = self.scratch()
+        if not self.parameters or not self.weigh(theta, room):
+            return np.zeros(len(self.parameters))
+        there = room["w"] != 0.0
+        relative = room["d_w"][:, there] / room["w"][there]
+        return np.sqrt(np.mean(relative**2, axis=1)) if there.any() else np.zeros(len(self.parameters))
+
     def total_scale(self, theta: np.ndarray) -> float:
         """The constant of ``normalize=total`` at theta (prediction keeps it)."""
         return self._total_scale(theta) if self.parameters else self._known_scale
