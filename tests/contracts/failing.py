@@ -9,9 +9,11 @@ import pytest
 FAILING: dict[tuple[str, str, str], str] = {}
 
 
-def marked(contract: str, kind: str, family: str = "-", *more: object) -> object:
+def marked(contract: str, kind: str, family: str = "-", *more: object, slow: bool = False) -> object:
     """A parameter set: kept on one worker by its kind, and marked where it is known to fail."""
     marks = [pytest.mark.xdist_group(f"kind {kind}")]
+    if slow:
+        marks.append(pytest.mark.slow)
     for (c, k, f), reason in FAILING.items():
         if c == contract and fnmatch(kind, k) and fnmatch(family, f):
             marks.append(pytest.mark.xfail(strict=True, reason=reason))

@@ -19,6 +19,8 @@ from .verbs import ENGINE_ROWS, PICTURE_ROWS, VERBS
 
 ALL = {**VERBS, **{f"plot.{name}": row for name, row in PICTURE_ROWS.items()}}
 SEVERAL = "two blocks and a unit"
+#: Families of which the costly verbs are asked on every run, and those that wait for `make test-all`.
+OFTEN = ("gaussian", "poisson", "ordinal", "weibull entry", "cox")
 CLOSER = (SEVERAL, "shared, total", "unit icar", "smax")  # kinds of which the costly verbs are asked, too
 
 
@@ -28,6 +30,9 @@ def known(kind: str, family: str, engine: str) -> set[str]:
     return {c[5:] for c, k, f in rows if fnmatch(kind, k) and (fnmatch(family, f) or f == engine)}
 
 
+WAITS = {family: ("laplace",) for family in OFTEN}
+
+
 def rows():
     for kind, row in KINDS.items():
         family = "gaussian" if row.families is None else row.families[0]
@@ -35,7 +40,11 @@ def rows():
             yield marked("verbs", kind, family, engine, kind in CLOSER)
     for family in FAMILIES:
         if family != "gaussian":
-            yield from (marked("verbs", SEVERAL, family, engine, True) for engine in ("ml", "laplace"))
+            yield marked("verbs", SEVERAL, family, "ml", family in OFTEN)
+            yield marked("verbs", SEVERAL, family, "laplace", False)
+            yield from (
+                marked("verbs", SEVERAL, family, e, True, slow=True) for e in WAITS.get(family, ("ml", "laplace"))
+            )
     yield from (marked("verbs", SEVERAL, "gaussian", engine, True) for engine in ("reml", "mcmc"))
     yield marked("verbs", SEVERAL, "poisson", "mcmc", True)
 

@@ -142,7 +142,12 @@ def written_out(case, frame, quadrature):
     )
 
 
-@pytest.fixture(scope="module", params=list(CASES))
+OFTEN = ("default priors", "normal on a coefficient", "student on a member covariate", "estimated weights")
+
+
+@pytest.fixture(
+    scope="module", params=[name if name in OFTEN else pytest.param(name, marks=pytest.mark.slow) for name in CASES]
+)
 def both(request, quadrature):
     case, frame = CASES[request.param], tiny()
     fit = mm.fit(case.formula, frame, priors=case.priors, draws=1200, tune=500, random_seed=11, progress=False)

@@ -59,8 +59,16 @@ class Independent(Effects):
         return self.pull_root(theta, self._z.T @ d_load.reshape(self._z.shape))
 
     def natural(self, theta: np.ndarray) -> sparse.csr_array:
-        root = self.root(theta)
-        return sparse.csr_array(sparse.kron(sparse.eye_array(len(self.levels) + len(self.fresh)), root, format="csr"))
+        indices, starts = self._blocks
+        levels = len(self.levels) + len(self.fresh)
+        return sparse.csr_array((np.tile(self.root(theta), (levels, 1)).reshape(-1), indices, starts))
+
+    @cached_property
+    def _blocks(self) -> tuple[np.ndarray, np.ndarray]:
+        """Columns and starts of rows of a matrix with one block (k, k) for each level."""
+        k, levels = len(self.terms), len(self.levels) + len(self.fresh)
+        columns = np.broadcast_to(np.arange(levels * k).reshape(levels, 1, k), (levels, k, k)).reshape(-1)
+        return columns, np.arange(0, levels * k * k + 1, k)
 
     def sentences(self) -> list[str]:
         if self.terms == ("1",):

@@ -17,6 +17,7 @@ from ..search import Bounds, climb
 from .maxima import starting_points
 from .problem import Problem
 
+FLAT = 1e-3  # of a log-likelihood, from one value to one twice as far
 REACHES = 12  # doublings of the distance from the estimate after which an end is infinite
 
 
@@ -115,18 +116,27 @@ class Profile:
         Returns
         -------
         float
-            `limit` where the profile stays above the level up to there, or infinity.
+            `limit` where the profile stays above the level up to there, or infinity: also where it has become flat
+            above the level, as that of weights which can hardly be more unequal.
         """
         at = float(self.best[self.k])
         inner, outer = at, at + 2.0 * step
         for _ in range(REACHES):
             outer = min(outer, limit) if step > 0 else max(outer, limit + 1e-9)
+            if inner != at and self._flat(inner, outer):
+                break
             if self.height(outer) < level:
                 return _crossing(lambda value: self.height(value) - level, inner, outer, at, 1e-5 * abs(step))
             if abs(outer - limit) < 2e-9:
                 return limit
             inner, outer = outer, at + 2.0 * (outer - at)
         return math.inf if step > 0 else -math.inf
+
+    def _flat(self, inner: float, outer: float) -> bool:
+        """Whether the profile no longer changes between two values, or beyond the first cannot be computed."""
+        far = self.height(outer)
+        between = self.height(inner + 0.25 * (outer - inner)) if far == -math.inf else far
+        return abs(between - self.height(inner)) < FLAT
 
 
 def _crossing(above: Callable[[float], float], inner: float, outer: float, at: float, tolerance: float) -> float:
