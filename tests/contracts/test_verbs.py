@@ -30,7 +30,7 @@ def known(kind: str, family: str, engine: str) -> set[str]:
     return {c[5:] for c, k, f in rows if fnmatch(kind, k) and (fnmatch(family, f) or f == engine)}
 
 
-WAITS = {family: ("laplace",) for family in OFTEN}
+WAITS = dict.fromkeys(OFTEN, ("laplace",))
 
 
 def rows():
@@ -42,9 +42,8 @@ def rows():
         if family != "gaussian":
             yield marked("verbs", SEVERAL, family, "ml", family in OFTEN)
             yield marked("verbs", SEVERAL, family, "laplace", False)
-            yield from (
-                marked("verbs", SEVERAL, family, e, True, slow=True) for e in WAITS.get(family, ("ml", "laplace"))
-            )
+            for engine in WAITS.get(family, ("ml", "laplace")):
+                yield marked("verbs", SEVERAL, family, engine, True, slow=True)
     yield from (marked("verbs", SEVERAL, "gaussian", engine, True) for engine in ("reml", "mcmc"))
     yield marked("verbs", SEVERAL, "poisson", "mcmc", True)
 

@@ -185,7 +185,7 @@ VERBS: dict[str, Verb] = {
 #: How each engine is run here: draws of chains, of an approximation, or a maximum.
 ENGINE_ROWS: dict[str, dict[str, int]] = {
     "ml": {}, "reml": {}, "laplace": {"draws": 40}, "mcmc": {"draws": 20, "tune": 20, "chains": 2},
-    "nuts": {"draws": 10, "tune": 10, "chains": 1},
+    "nuts": {"draws": 30, "tune": 10, "chains": 1},
 }  # fmt: skip
 
 
