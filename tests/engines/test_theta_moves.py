@@ -13,7 +13,8 @@ from arviz_stats.base.array import array_stats
 
 import micromacro as mm
 from micromacro.engines.coordinates import Ratios, Scores
-from micromacro.engines.mcmc.moves import Mixture, Reference, State, elliptical, independence
+from micromacro.engines.mcmc.moves import State, elliptical, independence
+from micromacro.engines.mixtures import Mixture, Reference
 from micromacro.latent.marginal.gaussian import GaussianMarginal
 
 

@@ -29,7 +29,7 @@ from .marginals import laplace_marginal, without_edges
 from .mcmc.chain import peak_scale
 from .mcmc.engine import check_proper, posterior_peaks
 from .mcmc.lines import mode_and_shift
-from .mcmc.moves import Reference
+from .mixtures import Mixture, Reference
 from .pareto import EQUAL, pareto_smoothed
 from .search import Peak
 
@@ -133,12 +133,8 @@ class _Approximation:
         self.marginal: LaplaceMarginal = laplace_marginal(specification)
         self.room: ModeRoom = self.marginal.workspace(gradient=False)
         wide = 1.0 / self.coordinates.unit
-        self.references = [Reference.fit(p.u, peak_scale(p), self.coordinates.folded, WIDEN, wide) for p in peaks]
-        size = [float(np.log(np.abs(np.diag(r.root))).sum()) for r in self.references]
-        height = np.array([p.value + s for p, s in zip(peaks, size, strict=True)])
-        self.share = np.exp(height - height.max())
-        self.share /= self.share.sum()
-        self.offset = np.log(self.share) - size
+        parts = [Reference.fit(p.u, peak_scale(p), self.coordinates.folded, WIDEN, wide) for p in peaks]
+        self.mixture = Mixture.of_peaks(parts, [p.value for p in peaks])
         lines = mode_and_shift(laplace_marginal(without_edges(specification)), self.coordinates, peaks[0].u)
         if lines is None:
             raise EngineError("the Laplace approximation does not exist near its own maximum: use mcmc")
@@ -147,21 +143,10 @@ class _Approximation:
         self.theta = np.empty(len(self.system.hypers))
         self.marginal.close = 1e-3  # moves log weights by less than 1e-4: the step that follows squares it
 
-    def log_proposal(self, u: np.ndarray) -> float:
-        """Log density of the mixture of t-distributions, up to a constant."""
-        parts = [r.log_density(u) + offset for r, offset in zip(self.references, self.offset, strict=True)]
-        return float(np.logaddexp.reduce(parts))
-
-    def which(self, rng: np.random.Generator) -> int:
-        """The number of a t-distribution, drawn by its share."""
-        if len(self.share) == 1:
-            return 0
-        return min(int(np.searchsorted(np.cumsum(self.share), rng.random())), len(self.share) - 1)
-
     def proposal(self, rng: np.random.Generator) -> np.ndarray:
         """A draw from the mixture, cut to what is within the edges of weights."""
         for _ in range(TRIES):
-            u = self.references[self.which(rng)].draw(rng)
+            u = self.mixture.draw(rng)
             if not self.system.edges or self.system.inside(self.coordinates.theta(u)):
                 return u
         raise EngineError("the Laplace approximation lies beyond the edge at which weights become negative: use mcmc")
@@ -182,7 +167,7 @@ class _Approximation:
             scores[i] = self.proposal(rng)
             value[i] = self.value(scores[i], self.mode.at(scores[i]))
             theta[i] = self.theta
-            weight[i] = value[i] - self.log_proposal(scores[i])
+            weight[i] = value[i] - self.mixture.log_density(scores[i])
             modes[i] = self.room.x
             if math.isfinite(value[i]):
                 x[i], joint[i] = self.sample(scores[i], value[i], rng)

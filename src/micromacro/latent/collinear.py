@@ -75,7 +75,7 @@ def _border(system: System, theta: np.ndarray) -> tuple[np.ndarray, list[str]]:
     """Columns of the coefficients at theta (nan where they do not exist), and their names."""
     room = system.workspace(gradient=False)
     good = system.fill(theta, room)
-    columns = system.border_columns(room)
+    columns = system.coefficient_columns(room, of_groups=True)
     names = [p.name for p in system.coefficients][: columns.shape[1]]
     if system.expansion:  # a baseline is an intercept in every interval
         columns, names = np.column_stack([np.ones(len(columns)), columns]), ["the baseline", *names]

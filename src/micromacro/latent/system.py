@@ -351,28 +351,23 @@ class System:
         times(s.row_start, s.columns, room.values, np.ascontiguousarray(x[s.order]), out)
         return out + room.offset
 
-    def matrix(self, room: Workspace) -> Any:
-        """A (rows, size) at the values in the work space, sparse, in natural order."""
-        s = self.symbolic
-        return csr_array((room.values.copy(), s.order[s.columns], s.row_start), shape=(self.rows, self.size))
+    def matrix(self, room: Workspace, of_groups: bool = False) -> Any:
+        """A (rows, size) at the values in the work space, sparse, in natural order.
 
-    def coefficient_columns(self, room: Workspace) -> np.ndarray:
-        """Columns of all coefficients (rows, c) at the values in the work space, dense."""
-        return self.matrix(room)[:, self.kept :].toarray()
+        `of_groups` leaves out the rows' own part: what the terms bring to each group (groups, size).
+        """
+        s, repeats = self.symbolic, self._repeats
+        if repeats is None or not of_groups:
+            return csr_array((room.values.copy(), s.order[s.columns], s.row_start), shape=(self.rows, self.size))
+        return csr_array((room.group_values, (repeats.group, repeats.column)), shape=(self.groups, self.size))
 
-    def border_columns(self, room: Workspace) -> np.ndarray:
-        """Columns of the terms' coefficients (groups, c) at the values in the work space, dense."""
-        repeats, s = self._repeats, self.symbolic
-        if repeats is None:
-            rows, columns = np.repeat(np.arange(self.rows), np.diff(s.row_start)), s.order[s.columns]
-            values = room.values
-        else:
-            rows, columns, values = repeats.group, repeats.column, room.group_values
-        own = len(self.expansion.part.coefficients) if self.expansion else 0
-        out = np.zeros((self.groups, len(self.coefficients) - own))
-        border = columns >= self.kept
-        out[rows[border], columns[border] - self.kept] = values[border]
-        return out
+    def coefficient_columns(self, room: Workspace, of_groups: bool = False) -> np.ndarray:
+        """Columns of the coefficients at the values in the work space, dense.
+
+        Of all of them (rows, c), or (`of_groups`) of the terms' coefficients, which come first (groups, c).
+        """
+        own = len(self.expansion.part.coefficients) if self.expansion and of_groups else 0
+        return self.matrix(room, of_groups)[:, self.kept : self.size - own].toarray()
 
     def leverages(self, room: Workspace) -> np.ndarray:
         """a_i' H^-1 a_i of each row (rows,), and H^-1 A' into ``room.slope``, at the factor in the work space."""

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -28,6 +27,7 @@ from ..engines.coordinates import Scores
 from ..engines.marginals import marginal_of
 from ..engines.mcmc.chain import peak_scale
 from ..engines.mcmc.engine import posterior_peaks
+from ..engines.mixtures import Mixture, Reference
 from ..errors import EngineError, warn
 from ..model.specification import Specification
 from ..numerics.modes import unwhiten
@@ -87,7 +87,7 @@ def log_evidence(posterior: Posterior, method: str, draws: int, random_seed: int
         return _laplace(s, draws, rng)
     made = posterior.drawn(f'method="{method}" needs draws: fit with engine="mcmc", or use method="laplace"').made
     if method == "importance":
-        proposal = Proposal(s, [FoldedT.of_draws(scores_of(s, made.theta), s)], [1.0])
+        proposal = proposal_of(s, scores_of(s, made.theta))
         return _importance(Integrand(s, proposal), draws, rng)
     if not posterior.kind.chains:
         raise EngineError('bridge sampling needs exact draws: fit with engine="mcmc", or use method="importance"')
@@ -154,65 +154,24 @@ def scores_of(specification: Specification, theta: np.ndarray) -> np.ndarray:
     return np.apply_along_axis(Scores(specification.system.hypers).from_theta, -1, theta)
 
 
-@dataclass(frozen=True, eq=False)
-class FoldedT:
-    """A multivariate t folded at zero in some entries, normalised."""
-
-    center: np.ndarray
-    root: np.ndarray
-    folded: np.ndarray
-
-    @classmethod
-    def of_draws(cls, scores: np.ndarray, specification: Specification) -> FoldedT:
-        """The t with the mean and about the covariance of some scores (..., q)."""
-        q = scores.shape[-1]
-        flat = scores.reshape(-1, q)
-        scale = np.cov(flat.T).reshape(q, q)
-        return cls.make(flat.mean(axis=0), scale, specification)
-
-    @classmethod
-    def make(cls, center: np.ndarray, scale: np.ndarray, specification: Specification) -> FoldedT:
-        """From centre and scale matrix, which is corrected if it is not definite."""
-        values, vectors = np.linalg.eigh(0.5 * (scale + scale.T))
-        values = np.maximum(values, 1e-10 * max(values.max(initial=0.0), 1e-10))
-        root = np.linalg.cholesky((vectors * values) @ vectors.T) if len(center) else np.zeros((0, 0))
-        return cls(center, root, np.flatnonzero(Scores(specification.system.hypers).folded))
-
-    def draw(self, rng: np.random.Generator) -> np.ndarray:
-        """One draw (q,)."""
-        u = self.center + math.sqrt(DF / rng.chisquare(DF)) * (self.root @ rng.standard_normal(len(self.center)))
-        u[self.folded] = np.abs(u[self.folded])
-        return u
-
-    def log_density(self, u: np.ndarray) -> float:
-        """Sum over the points that are folded onto u."""
-        q = len(u)
-        signs = np.ones((2 ** len(self.folded), q))
-        signs[:, self.folded] = list(product((1.0, -1.0), repeat=len(self.folded)))
-        v = np.linalg.solve(self.root, (signs * u - self.center).T)
-        log = -0.5 * (DF + q) * np.log1p(np.square(v).sum(axis=0) / DF)
-        constant = math.lgamma(0.5 * (DF + q)) - math.lgamma(0.5 * DF) - 0.5 * q * math.log(DF * math.pi)
-        return float(np.logaddexp.reduce(log)) + constant - float(np.log(np.diag(self.root)).sum())
+def folded_t(specification: Specification, center: np.ndarray, scale: np.ndarray) -> Reference:
+    """A folded t of scores with centre and scale matrix."""
+    folded = Scores(specification.system.hypers).folded
+    return Reference.fit(center, scale, folded, df=DF, least=1e-10, most=math.inf)
 
 
-class Proposal:
-    """A mixture of folded t distributions of the scores."""
-
-    def __init__(self, specification: Specification, parts: list[FoldedT], share: list[float]):
-        self.parts, self.share = parts, np.array(share) / np.sum(share)
-
-    def draw(self, rng: np.random.Generator) -> np.ndarray:
-        return self.parts[rng.choice(len(self.parts), p=self.share)].draw(rng)
-
-    def log_density(self, u: np.ndarray) -> float:
-        each = [math.log(w) + t.log_density(u) for w, t in zip(self.share, self.parts, strict=True)]
-        return float(np.logaddexp.reduce(each))
+def proposal_of(specification: Specification, scores: np.ndarray) -> Mixture:
+    """The t with the mean and about the covariance of some scores (..., q)."""
+    q = scores.shape[-1]
+    flat = scores.reshape(-1, q)
+    scale = np.cov(flat.T).reshape(q, q)
+    return Mixture((folded_t(specification, flat.mean(axis=0), scale),), np.ones(1))
 
 
 class Integrand:
     """Log of posterior (unnormalised) over proposal, for a Gaussian outcome in theta, else in theta and x."""
 
-    def __init__(self, specification: Specification, proposal: Proposal):
+    def __init__(self, specification: Specification, proposal: Mixture):
         self.s, self.proposal = specification, proposal
         self.system = specification.system
         self.coordinates = Scores(self.system.hypers)
@@ -226,7 +185,7 @@ class Integrand:
     def theta_part(self, u: np.ndarray, theta: np.ndarray) -> float:
         """Marginal likelihood (Laplace's where it is not exact) times prior over proposal."""
         value = self.marginal.value(theta, self.room)
-        return value + self.constant + self.coordinates.log_prior(u) - self.proposal.log_density(u)
+        return value + self.constant + self.coordinates.log_prior(u) - self.proposal.log_folded(u)
 
     def at(self, theta: np.ndarray, x: np.ndarray) -> float:
         """At a draw from the posterior, x in natural order."""
@@ -238,7 +197,7 @@ class Integrand:
 
     def draw(self, rng: np.random.Generator, with_x: bool = True) -> tuple[float, float]:
         """At a draw from the proposal: the part of theta, and all of it."""
-        u = self.proposal.draw(rng)
+        u = self.proposal.draw_folded(rng)
         theta = self.coordinates.theta(u)
         first = self.theta_part(u, theta)
         if self.exact or not with_x or not math.isfinite(first):
@@ -292,9 +251,8 @@ def _importance(integrand: Integrand, draws: int, rng: np.random.Generator) -> E
 
 def _laplace(specification: Specification, draws: int, rng: np.random.Generator) -> Evidence:
     peaks = posterior_peaks(specification)
-    parts = [FoldedT.make(p.u, 1.2 * peak_scale(p), specification) for p in peaks]
-    height = np.array([p.value + float(np.log(np.diag(t.root)).sum()) for p, t in zip(peaks, parts, strict=True)])
-    integrand = Integrand(specification, Proposal(specification, parts, list(np.exp(height - height.max()))))
+    parts = [folded_t(specification, p.u, 1.2 * peak_scale(p)) for p in peaks]
+    integrand = Integrand(specification, Mixture.of_peaks(parts, [p.value for p in peaks]))
     logs = np.array([integrand.draw(rng) for _ in range(draws)])
     value, se = _mean_of(logs[:, 0])
     bias = 0.0 if integrand.exact else _mean_of(logs[:, 1])[0] - value
@@ -306,7 +264,7 @@ def _bridge(s: Specification, made: Draws, draws: int, rng: np.random.Generator)
     half = made.theta.shape[1] // 2
     if half < 20:
         raise EngineError(f"bridge sampling needs at least 40 draws per chain, not {made.theta.shape[1]}: draw more")
-    proposal = Proposal(s, [FoldedT.of_draws(scores_of(s, made.theta[:, :half]), s)], [1.0])
+    proposal = proposal_of(s, scores_of(s, made.theta[:, :half]))
     integrand = Integrand(s, proposal)
     chains = len(made.theta)
     keep = np.unique(np.linspace(half, made.theta.shape[1] - 1, max(20, draws // chains)).astype(int))

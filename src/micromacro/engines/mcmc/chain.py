@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from ...model.specification import Specification
+from ..mixtures import Reference
 from ..search import Peak
-from .moves import Reference, State, elliptical, independence
+from .moves import State, elliptical, independence
 from .ridges import RidgeScores
 from .targets import target_of
 from .tuned import Fitter, pack, unpack
@@ -115,11 +116,11 @@ class Sampler:
 
     def target(self, u: np.ndarray) -> float:
         """Log posterior density of the coordinates (and of what goes along with them)."""
-        theta = self.coordinates.theta(u)
-        prior = self.coordinates.log_prior_at(u, theta)
+        point = self.coordinates.at(u)
+        prior = self.coordinates.log_prior_at(point)
         if not math.isfinite(prior):
             return -math.inf
-        return self.latent.log(self.coordinates.plain(u, theta), theta) + prior
+        return self.latent.log(self.coordinates.plain(point), point.theta) + prior
 
     def _start(self, peak: Peak) -> State:
         """An overdispersed draw around a peak (nearer to it where the density does not exist)."""
@@ -174,8 +175,7 @@ class Sampler:
     def _refit(self, seen: np.ndarray, heights: np.ndarray) -> None:
         """A reference with the moments of the scores seen so far; the map of x follows."""
         self.reference = self.fitter.to_seen(self.reference, seen, heights)
-        middle = seen.mean(axis=0)
-        self.latent.anchor(self.coordinates.plain(middle, self.coordinates.theta(middle)))
+        self.latent.anchor(self.coordinates.plain(self.coordinates.at(seen.mean(axis=0))))
         self.state = State(self.state.u, self.target(self.state.u))
         self.latent.adopt()
 

@@ -69,6 +69,25 @@ class Ridge:
         return 0.5 * math.log(square) if 0.0 < square < math.inf else math.nan
 
 
+@dataclass(frozen=True, eq=False)
+class Point:
+    """A point of the ridge coordinates.
+
+    Attributes
+    ----------
+    u : (q,) array
+        The coordinates.
+    theta : (k,) array
+        Natural parameters there; sds are nan where the weights do not exist.
+    shifts : tuple of float
+        By how much the logarithm of each ridge's sd moved along it.
+    """
+
+    u: np.ndarray
+    theta: np.ndarray
+    shifts: tuple[float, ...]
+
+
 class RidgeScores(Scores):
     """Scores with the sds of blocks whose weights are estimated along their ridges; else just the scores.
 
@@ -81,7 +100,6 @@ class RidgeScores(Scores):
         super().__init__(specification.system.hypers)
         self.ridges = _ridges(specification, self)
         self._specification = specification
-        self._shift: list[float] = []
 
     def bend(self, peak: Peak, covariance: np.ndarray) -> np.ndarray:
         """Keep the ridges that bend noticeably around a peak; says which of all they are (bool array)."""
@@ -103,32 +121,36 @@ class RidgeScores(Scores):
             ridge.first = ridge.log_size(base)
         return which
 
+    def at(self, u: np.ndarray) -> Point:
+        """The point with coordinates u."""
+        theta = super().theta(u)
+        shifts = tuple(ridge.first - ridge.log_size(theta) for ridge in self.ridges)
+        for ridge, shift in zip(self.ridges, shifts, strict=True):
+            theta[ridge.entry] *= math.exp(shift)
+        return Point(u, theta, shifts)
+
     def theta(self, u: np.ndarray) -> np.ndarray:
         """Natural parameters at u; sds are nan where the weights do not exist."""
-        theta = super().theta(u)
-        self._shift = [ridge.first - ridge.log_size(theta) for ridge in self.ridges]
-        for ridge, shift in zip(self.ridges, self._shift, strict=True):
-            theta[ridge.entry] *= math.exp(shift)
-        return theta
+        return self.at(u).theta
 
-    def plain(self, u: np.ndarray, theta: np.ndarray) -> np.ndarray:
-        """The scores of theta, the point at u."""
+    def plain(self, point: Point) -> np.ndarray:
+        """The scores of a point's theta."""
         if not self.ridges:
-            return u
-        out = u.copy()
+            return point.u
+        out = point.u.copy()
         for ridge in self.ridges:
-            out[ridge.place] = self._half_score(ridge, theta[ridge.entry])
+            out[ridge.place] = self._half_score(ridge, point.theta[ridge.entry])
         return out
 
     def _half_score(self, ridge: Ridge, sd: float) -> float:
         prior, k = self.hypers[ridge.place].prior, ridge.place
         return float(self.half_score(prior, sd) / self.unit[k])
 
-    def log_prior_at(self, u: np.ndarray, theta: np.ndarray) -> float:
-        """Log prior density of u up to a constant, at its theta, the one last made."""
-        total = self.log_prior(u)
-        for ridge, shift in zip(self.ridges, self._shift, strict=True):
-            prior, sd = self.hypers[ridge.place].prior, float(theta[ridge.entry])
+    def log_prior_at(self, point: Point) -> float:
+        """Log prior density of a point's coordinates up to a constant."""
+        total = self.log_prior(point.u)
+        for ridge, shift in zip(self.ridges, point.shifts, strict=True):
+            prior, sd = self.hypers[ridge.place].prior, float(point.theta[ridge.entry])
             if not 0.0 <= sd < math.inf:
                 return -math.inf
             total += prior.log_density(sd) - prior.log_density(sd * math.exp(-shift)) + shift

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .moves import Mixture, Reference
+from ..mixtures import Mixture, Reference
 
 SHRINK = 0.85  # scale matrix of the t for a given covariance: between (df - 2) / df and 1
 TAIL = 0.1  # share of the part that covers the tails

@@ -145,7 +145,7 @@ def same_columns(a: Specification, b: Specification) -> bool:
         system = s.system
         room = system.workspace(gradient=False)
         system.fill(np.array([p.start for p in system.hypers]), room)
-        columns = system.border_columns(room)
+        columns = system.coefficient_columns(room, of_groups=True)
         names = [p.name for p in system.coefficients][: columns.shape[1]]
         order = np.argsort(names)
         grams.append((sorted(names), (columns.T @ columns)[np.ix_(order, order)]))  # whatever the order of the groups
