@@ -53,7 +53,7 @@ def test_the_linear_predictor_is_that_of_a_plain_loop():
     assert [p.name for p in s.system.hypers] == ["A.w.b1", "A.smax.kappa", "B.w.b1", "B.sd", "sigma"]
     x = np.zeros(s.system.size)
     b = RNG.normal(size=len(s.system.coefficients))
-    x[s.system.kept :] = b
+    x[s.system.n_effects :] = b
     assert [p.name for p in s.system.coefficients] == [
         "Intercept", "u", "maj", "A.smax.x", "B.z", "B.s", "A.smax.x:maj", "B.z:C(k)[T.b]", "B.z:C(k)[T.c]",
         "B.s:C(k)[T.b]", "B.s:C(k)[T.c]", "A.smax.x:B.z", "A.smax.x:B.s",
@@ -62,7 +62,7 @@ def test_the_linear_predictor_is_that_of_a_plain_loop():
     kb, kc, maj = first["k"] == "b", first["k"] == "c", first["maj"]
     columns = [soft, z, v, soft * maj, z * kb, z * kc, v * kb, v * kc, soft * z, soft * v]
     design = np.column_stack([np.ones(len(soft)), first["u"], maj, *columns])
-    values = s.collect(theta, x[s.system.kept :])
+    values = s.collect(theta, x[s.system.n_effects :])
     natural = dict(zip(s.names, values, strict=True))
     want = design @ [natural[p.name] for p in s.system.coefficients]
     np.testing.assert_allclose(linear_predictor(s, theta, x), want, rtol=1e-10, atol=1e-10)

@@ -80,7 +80,7 @@ def shares_sum_to_one(s: Subject) -> None:
         share = table["share"].to_numpy(float)
         assert share.sum() == pytest.approx(1.0, abs=1e-8)
         assert np.all(share >= 0)
-        names = {name for name in fit.specification.structures if fit.specification.system.kept}
+        names = {name for name in fit.specification.structures if fit.specification.system.n_effects}
         assert len(table) >= len(names) * bool(s.effects_of_members)
         both = point(fit.r2(random_seed=1))
         assert np.all((both > -1e-12) & (both < 1 + 1e-12)) and both[0] <= both[1] + 1e-12

@@ -82,7 +82,7 @@ SITUATIONS: dict[str, Callable[[Any, Subject], bool]] = {
     "cox": lambda fit, s: s.row.word == "cox",
     "features": lambda fit, s: "feature" in s.kind.about,
     "effects change": lambda fit, s: "block" in s.kind.about and bool({"walk", "ar1"} & set(s.kind.about)),
-    "no random effects": lambda fit, s: fit.specification.system.kept == 0 or effects_of(fit) == 0,
+    "no random effects": lambda fit, s: fit.specification.system.n_effects == 0 or effects_of(fit) == 0,
     "weights of no column": lambda fit, s: not re.search(r"weights = [^,]*\b[zqx]\b", s.kind.terms),
     "no theta": lambda fit, s: not fit.specification.system.hypers,
     "no durations": lambda fit, s: "surv" not in s.row.outcome,

@@ -33,7 +33,7 @@ def made_up(specification, theta=None, length=1000, seed=1, chains=4, notes=()):
     draws = draws if theta is None else theta(draws, rng)
     x = rng.standard_normal((chains, length, specification.system.size))
     stats_ = {"accepted": np.ones((chains, length)), "n_evaluations": np.ones((chains, length))}
-    kept = Draws(draws, *split(x, specification.system.kept), np.zeros((chains, length)), stats_, (0.0,))
+    kept = Draws(draws, *split(x, specification.system.n_effects), np.zeros((chains, length)), stats_, (0.0,))
     return Outcome("mcmc", specification, Settings(progress=False), 0.1, draws=kept, notes=list(notes))
 
 
@@ -299,7 +299,7 @@ def test_a_correlation_of_sds_that_are_not_zero_is_judged(specification, quick):
         draws[..., 1] = np.abs(rng.standard_normal((4, 1000))) + low
         draws[..., 2] = np.repeat(0.2 * rng.standard_normal((4, 20)), 50, axis=1)
         x = rng.standard_normal((4, 1000, model.system.size))
-        kept = Draws(draws, *split(x, model.system.kept), np.zeros((4, 1000)), {}, (0.0,))
+        kept = Draws(draws, *split(x, model.system.n_effects), np.zeros((4, 1000)), {}, (0.0,))
         return Outcome("mcmc", model, Settings(progress=False), 0.1, draws=kept)
 
     good, bad = health(outcome(0.0)), health(outcome(1.0))

@@ -50,7 +50,7 @@ def points(s, count=POINTS, seed=3):
     rng = np.random.default_rng(seed)
     hypers, system = s.system.hypers, s.system
     at = unconstrain(hypers, np.array([p.start for p in hypers]))
-    start = np.append(np.zeros(system.kept), [p.start for p in system.coefficients])
+    start = np.append(np.zeros(system.n_effects), [p.start for p in system.coefficients])
     for _ in range(count):
         theta = np.array(constrain(hypers, at + 0.6 * rng.standard_normal(len(at)))[0])
         yield theta, start + 0.7 * rng.standard_normal(system.size)

@@ -50,7 +50,7 @@ def test_conditional_draws_have_the_conditional_mean_and_variance(fit, maximised
     root = np.array([marginal.draw(room, z) - mean for z in np.eye(size)])
     covariance = root.T @ root
     np.testing.assert_allclose(np.diag(covariance), marginal.conditional_variance(room), rtol=1e-9, atol=1e-12)
-    b = slice(marginal.system.kept, size)
+    b = slice(marginal.system.n_effects, size)
     np.testing.assert_allclose(covariance[b, b], marginal.coefficient_covariance(room), rtol=1e-9, atol=1e-12)
 
 

@@ -183,7 +183,7 @@ def test_draws_of_x_given_theta_have_the_exact_mean_and_covariance(specification
         + [parts[n][0] for n in order if parts[n][0] is not None]
     )
     D, m0 = np.ones(system.size), np.zeros(system.size)
-    for k, p in enumerate(system.coefficients, start=system.kept):
+    for k, p in enumerate(system.coefficients, start=system.n_effects):
         D[k], m0[k] = p.prior.sd**-2.0, p.prior.mean
     H = A.T @ A / sigma**2 + np.diag(D)
     assert center == pytest.approx(np.linalg.solve(H, A.T @ oracle.y / sigma**2 + D * m0), abs=1e-8)

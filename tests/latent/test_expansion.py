@@ -129,9 +129,9 @@ def dense(made, theta):
         block, extra = part.dense(theta[2 * k : 2 * k + 2])
         at = np.flatnonzero((group >= 0) & (of_row == part.predictor))
         effect = system.places.effects(k).start
-        A[at[:, None], [system.kept + k, *range(effect, effect + part.effects)]] = block[group[at]]
+        A[at[:, None], [system.n_effects + k, *range(effect, effect + part.effects)]] = block[group[at]]
         o[at] += extra[group[at]]
-    A[np.arange(len(group)), system.kept + 2 + own.kind] = 1.0
+    A[np.arange(len(group)), system.n_effects + 2 + own.kind] = 1.0
     return A, o
 
 
@@ -180,5 +180,5 @@ def test_the_predictor_of_a_group_leaves_the_rows_own_part_out(made):
         if part.predictor == 0:
             block, extra = part.dense(THETA[2 * k : 2 * k + 2])
             effect = system.places.effects(k).start
-            expected += block @ x[[system.kept + k, *range(effect, effect + part.effects)]] + extra
+            expected += block @ x[[system.n_effects + k, *range(effect, effect + part.effects)]] + extra
     np.testing.assert_allclose(system.predictor(room, x), expected, rtol=1e-13)

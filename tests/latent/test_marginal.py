@@ -114,7 +114,7 @@ def test_mean_and_residual_are_left_in_the_work_space(case):
     GaussianMarginal(system, y).value(case.theta, room)
     H, A, offset = posterior_precision(case)
     mean, precision = case.prior
-    right = A.T @ (y - offset) / case.theta[-1] ** 2 + np.r_[np.zeros(system.kept), precision * mean]
+    right = A.T @ (y - offset) / case.theta[-1] ** 2 + np.r_[np.zeros(system.n_effects), precision * mean]
     expected = np.linalg.solve(H, right)
     np.testing.assert_allclose(system.natural_order(room.mean), expected, rtol=1e-9, atol=1e-11)
     np.testing.assert_allclose(room.residual, y - offset - A @ expected, rtol=1e-9, atol=1e-11)

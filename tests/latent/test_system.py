@@ -55,14 +55,14 @@ def test_natural_order_undoes_the_elimination_order(case, rng):
     system = case.system
     x = rng.standard_normal((3, system.size))
     np.testing.assert_array_equal(system.natural_order(x)[:, system.symbolic.order], x)
-    assert set(system.symbolic.order[: system.kept]) == set(range(system.kept))
+    assert set(system.symbolic.order[: system.n_effects]) == set(range(system.n_effects))
 
 
 def test_prior_of_the_coefficients_stands_in_its_place(case):
     system = case.system
     mean, precision = case.prior
-    np.testing.assert_array_equal(system.natural_order(system.center), np.r_[np.zeros(system.kept), mean])
-    np.testing.assert_array_equal(system.d_value, np.r_[np.ones(system.kept), precision])
+    np.testing.assert_array_equal(system.natural_order(system.center), np.r_[np.zeros(system.n_effects), mean])
+    np.testing.assert_array_equal(system.d_value, np.r_[np.ones(system.n_effects), precision])
     assert system.flat == np.count_nonzero(precision == 0)
 
 

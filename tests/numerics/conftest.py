@@ -29,7 +29,7 @@ class Problem:
     @property
     def blocks(self) -> tuple[int, int]:
         """The two leading blocks that a caller may ask for: the effects', and all."""
-        return self.symbolic.kept, self.symbolic.size
+        return self.symbolic.leading, self.symbolic.size
 
     def rounding(self, matrix: np.ndarray) -> float:
         """Relative error that solving with a matrix may make: rounding times condition number times size."""
@@ -62,14 +62,14 @@ class Problem:
         return self.dense(np.ones(self.symbolic.panel_size)) > 0
 
 
-def make_problem(a_pattern: np.ndarray, d_pattern: np.ndarray, kept: int, rng: np.random.Generator) -> Problem:
+def make_problem(a_pattern: np.ndarray, d_pattern: np.ndarray, leading: int, rng: np.random.Generator) -> Problem:
     """Random values on a pattern of A (rows, size) and of D (lower triangle, its diagonal always complete)."""
     n_rows, size = a_pattern.shape
     rows, columns = np.nonzero(a_pattern)
     shuffle = rng.permutation(len(rows))
     rows, columns = rows[shuffle], columns[shuffle]
     d_row, d_column = np.nonzero(np.tril(d_pattern, -1) | np.eye(size, dtype=bool))
-    symbolic = analyse(n_rows, size, rows, columns, d_row, d_column, kept)
+    symbolic = analyse(n_rows, size, rows, columns, d_row, d_column, leading)
     handed_in = rng.standard_normal(len(rows))
     values = np.empty(len(rows))
     values[symbolic.entry] = handed_in

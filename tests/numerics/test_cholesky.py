@@ -21,15 +21,15 @@ PATTERNS = settings(max_examples=40, deadline=None, derandomize=True, database=N
 def patterns(draw):
     """Patterns of A and D, and how many columns are not border; the border may be dense or not."""
     n_rows, size = draw(st.integers(0, 9)), draw(st.integers(1, 11))
-    kept = draw(st.sampled_from([0, size]) | st.integers(0, size))
+    leading = draw(st.sampled_from([0, size]) | st.integers(0, size))
     density = draw(st.sampled_from([0.1, 0.3, 0.6]))
     of_a = draw(arrays(float, (n_rows, size), elements=st.floats(0, 1, width=16))) < density
     if draw(st.booleans()):
-        of_a[:, kept:] = True
+        of_a[:, leading:] = True
     of_d = np.zeros((size, size), dtype=bool)
     if draw(st.booleans()):
         of_d = draw(arrays(float, (size, size), elements=st.floats(0, 1, width=16))) < 0.15
-    return of_a, of_d, kept, draw(st.integers(0, 2**32 - 1))
+    return of_a, of_d, leading, draw(st.integers(0, 2**32 - 1))
 
 
 def grid(side: int) -> np.ndarray:
@@ -53,7 +53,7 @@ def memberships(groups: int, members: int, size: int, border: int) -> np.ndarray
     return out
 
 
-#: Name: pattern of A, size of the kept block.
+#: Name: pattern of A, size of the leading block.
 AWKWARD = {
     "one entry": (np.ones((1, 1), bool), 1),
     "one coefficient": (np.ones((3, 1), bool), 0),
@@ -82,11 +82,11 @@ def check_all(p, rng) -> None:
     L = p.dense(panel)
     n, tolerance = s.size, p.rounding(H)
     np.testing.assert_allclose(L @ L.T, H, rtol=0, atol=10 * EPS * n * np.abs(H).max())
-    for kept in p.blocks:
-        block = H[:kept, :kept]
-        expected = np.linalg.slogdet(block)[1] if kept else 0.0
-        assert abs(log_determinant(s.layout, panel, kept) - expected) <= n * p.rounding(block)
-        check_selected_inverse(p, panel, kept)
+    for leading in p.blocks:
+        block = H[:leading, :leading]
+        expected = np.linalg.slogdet(block)[1] if leading else 0.0
+        assert abs(log_determinant(s.layout, panel, leading) - expected) <= n * p.rounding(block)
+        check_selected_inverse(p, panel, leading)
     b = rng.standard_normal(n)
     x = b.copy()
     solve_lower(s.layout, panel, x)
@@ -96,48 +96,48 @@ def check_all(p, rng) -> None:
     np.testing.assert_allclose(x, expected, atol=tolerance * np.abs(expected).max(), rtol=0)
 
 
-def check_selected_inverse(p, panel, kept: int) -> None:
+def check_selected_inverse(p, panel, leading: int) -> None:
     """The inverse of the leading block on the pattern of the factor, zero elsewhere; work space is written over."""
     layout, n = p.symbolic.layout, p.symbolic.size
     widest, longest = np.diff(layout.first).max(), np.diff(layout.row_start).max()
     inverse = np.full(len(panel), np.nan)
     y = np.full(int(np.diff(layout.panel_start).max()), np.nan)
-    selected_inverse(layout, panel, kept, inverse, y, np.full(widest * widest + longest, np.nan))
+    selected_inverse(layout, panel, leading, inverse, y, np.full(widest * widest + longest, np.nan))
     expected = np.zeros((n, n))
-    block = p.H[:kept, :kept]
-    expected[:kept, :kept] = np.linalg.inv(block)
+    block = p.H[:leading, :leading]
+    expected[:leading, :leading] = np.linalg.inv(block)
     expected = np.where(p.pattern(), expected, 0.0)
     got = p.dense(inverse)
     np.testing.assert_allclose(got, expected, atol=p.rounding(block) * np.abs(expected).max(), rtol=0)
-    assert not got[kept:].any()
+    assert not got[leading:].any()
 
 
 @PATTERNS
 @given(drawn=patterns())
 def test_kernels_agree_with_dense_algebra_on_random_patterns(problem, drawn):
-    of_a, of_d, kept, seed = drawn
+    of_a, of_d, leading, seed = drawn
     rng = np.random.default_rng(seed)
-    check_all(problem(of_a, of_d, kept, rng), rng)
+    check_all(problem(of_a, of_d, leading, rng), rng)
 
 
 @pytest.mark.parametrize("name", AWKWARD)
 def test_kernels_agree_with_dense_algebra_on_awkward_patterns(problem, rng, name):
-    of_a, kept = AWKWARD[name]
-    check_all(problem(of_a, np.zeros((of_a.shape[1],) * 2, bool), kept, rng), rng)
+    of_a, leading = AWKWARD[name]
+    check_all(problem(of_a, np.zeros((of_a.shape[1],) * 2, bool), leading, rng), rng)
 
 
 @PATTERNS
 @given(drawn=patterns())
 def test_analysis_keeps_the_border_last_and_a_pattern_that_holds_the_matrix(problem, drawn):
-    of_a, of_d, kept, seed = drawn
-    p = problem(of_a, of_d, kept, np.random.default_rng(seed))
+    of_a, of_d, leading, seed = drawn
+    p = problem(of_a, of_d, leading, np.random.default_rng(seed))
     s = p.symbolic
-    assert sorted(s.order[:kept]) == list(range(kept))
-    assert sorted(s.order[kept:]) == list(range(kept, s.size))
+    assert sorted(s.order[:leading]) == list(range(leading))
+    assert sorted(s.order[leading:]) == list(range(leading, s.size))
     assert list(s.order[s.position]) == list(range(s.size))
-    if of_a[:, kept:].all() and len(of_a):  # dense, as coefficients are: they keep their own order too
-        assert list(s.order[kept:]) == list(range(kept, s.size))
-    assert kept in s.layout.first
+    if of_a[:, leading:].all() and len(of_a):  # dense, as coefficients are: they keep their own order too
+        assert list(s.order[leading:]) == list(range(leading, s.size))
+    assert leading in s.layout.first
     assert p.pattern()[np.tril(p.H) != 0].all()
     assert all((np.diff(s.columns[a:b]) > 0).all() for a, b in zip(s.row_start[:-1], s.row_start[1:], strict=True))
     np.testing.assert_allclose(np.tril(p.dense(p.assembled())), np.tril(p.H), rtol=0, atol=20 * EPS * np.abs(p.H).max())
@@ -145,8 +145,8 @@ def test_analysis_keeps_the_border_last_and_a_pattern_that_holds_the_matrix(prob
 
 @pytest.mark.parametrize("name", ["one entry", "two crossed units", "grid", "memberships"])
 def test_solving_with_unit_vectors_gives_draws_with_covariance_the_inverse(problem, rng, name):
-    of_a, kept = AWKWARD[name]
-    p = problem(of_a, np.zeros((of_a.shape[1],) * 2, bool), kept, rng)
+    of_a, leading = AWKWARD[name]
+    p = problem(of_a, np.zeros((of_a.shape[1],) * 2, bool), leading, rng)
     panel = p.factor()
     columns = np.eye(p.symbolic.size)
     for z in columns:
@@ -165,6 +165,6 @@ def test_a_matrix_that_is_not_positive_definite_names_the_column(problem, rng, v
 
 
 def test_the_factor_stays_sparse_where_little_fill_is_needed(problem, rng):
-    of_a, kept = AWKWARD["chain"]
-    p = problem(of_a, np.zeros((60, 60), bool), kept, rng)
+    of_a, leading = AWKWARD["chain"]
+    p = problem(of_a, np.zeros((60, 60), bool), leading, rng)
     assert p.symbolic.panel_size < 60 * 12  # a dense factor would hold 1,830 numbers

@@ -23,7 +23,7 @@ class Evaluation:
         self.panel, self.mean, self.residual = np.empty(s.panel_size), np.empty(n), np.empty(len(target))
         self.room = np.empty(len(target)), np.empty(n)
 
-    def value(self, kept: int, values=None, weight=None, d_value=None, target=None) -> float:
+    def value(self, leading: int, values=None, weight=None, d_value=None, target=None) -> float:
         """Log marginal of y without its share of log|D| and of log 2 pi."""
         p, s = self.p, self.p.symbolic
 
@@ -32,22 +32,22 @@ class Evaluation:
 
         bad, log_det, rows, prior = solve_gaussian(
             s.layout, s.row_start, s.columns, s.pair, pick(values, p.values), pick(weight, p.weight),
-            pick(target, self.target), s.d_place, s.d_row, s.d_column, pick(d_value, p.d_value), self.center, kept,
+            pick(target, self.target), s.d_place, s.d_row, s.d_column, pick(d_value, p.d_value), self.center, leading,
             self.panel, self.mean, self.residual, *self.room,
         )  # fmt: skip
         assert bad == -1
         log_weight = float(np.log(pick(weight, p.weight)).sum())
         return 0.5 * (log_weight - rows - prior - log_det)
 
-    def slopes(self, kept: int) -> dict[str, np.ndarray]:
+    def slopes(self, leading: int) -> dict[str, np.ndarray]:
         """Derivatives in everything that `value` takes."""
         p, s, n, m = self.p, self.p.symbolic, len(self.target), len(self.p.values)
-        self.value(kept)
+        self.value(leading)
         widest, longest = np.diff(s.layout.first).max(), np.diff(s.layout.row_start).max()
         out = {"values": np.empty(m), "weight": np.empty(n), "target": np.empty(n), "d_value": np.empty(len(p.d_value))}
         gaussian_slopes(
             s.layout, s.row_start, s.columns, s.pair, p.values, p.weight, s.d_place, s.d_row, s.d_column, self.center,
-            kept, self.panel, self.mean, self.residual, np.empty(s.panel_size),
+            leading, self.panel, self.mean, self.residual, np.empty(s.panel_size),
             np.empty(np.diff(s.layout.panel_start).max()), np.empty(widest**2 + longest), self.room[1], out["values"],
             np.empty(n), out["weight"], out["target"], out["d_value"],
         )  # fmt: skip
@@ -55,12 +55,12 @@ class Evaluation:
         out["target"] = -out["target"]  # the kernel gives the derivative in the offset, which y has subtracted
         return out
 
-    def by_differences(self, kept: int, what: str) -> np.ndarray:
+    def by_differences(self, leading: int, what: str) -> np.ndarray:
         """Central differences of `value` in one of its arguments."""
         own = self.target if what == "target" else getattr(self.p, what)
         steps = STEP * np.eye(len(own))
         return np.array(
-            [(self.value(kept, **{what: own + h}) - self.value(kept, **{what: own - h})) for h in steps]
+            [(self.value(leading, **{what: own + h}) - self.value(leading, **{what: own - h})) for h in steps]
         ) / (2 * STEP)
 
 
@@ -68,11 +68,11 @@ class Evaluation:
 def evaluate(problem):
     """An evaluation at a random pattern."""
 
-    def make(seed: int, n_rows: int, size: int, kept: int, coupled: bool) -> Evaluation:
+    def make(seed: int, n_rows: int, size: int, leading: int, coupled: bool) -> Evaluation:
         rng = np.random.default_rng(seed)
         of_a = rng.random((n_rows, size)) < 0.4
-        of_a[:, kept:] = True
-        p = problem(of_a, (rng.random((size, size)) < 0.2) & coupled, kept, rng)
+        of_a[:, leading:] = True
+        p = problem(of_a, (rng.random((size, size)) < 0.2) & coupled, leading, rng)
         return Evaluation(p, rng.standard_normal(n_rows), rng.standard_normal(size))
 
     return make
@@ -110,7 +110,7 @@ def test_mean_and_residual_are_the_conditional_ones(evaluate, drawn):
 @given(drawn=random_evaluations)
 def test_slopes_are_the_derivatives_of_the_value(evaluate, drawn):
     e = evaluate(*drawn)
-    for kept in e.p.blocks:
-        for what, slope in e.slopes(kept).items():
-            expected = e.by_differences(kept, what)
-            np.testing.assert_allclose(slope, expected, rtol=1e-6, atol=1e-6, err_msg=f"{what}, {kept} kept")
+    for leading in e.p.blocks:
+        for what, slope in e.slopes(leading).items():
+            expected = e.by_differences(leading, what)
+            np.testing.assert_allclose(slope, expected, rtol=1e-6, atol=1e-6, err_msg=f"{what}, {leading} leading")

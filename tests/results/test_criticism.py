@@ -184,7 +184,7 @@ def test_the_scaled_prior_is_that_of_the_parameters_alone(mcmc):
     draws = sample(mcmc.posterior, 40, "")
     found = log_prior(s, draws)[0, 0]
     parts = [*zip(s.system.hypers, draws.theta[0, 0], strict=True)]
-    parts += zip(s.system.coefficients, draws.x[0, 0][s.system.kept :], strict=True)
+    parts += zip(s.system.coefficients, draws.x[0, 0][s.system.n_effects :], strict=True)
     assert found == pytest.approx(sum(p.prior.log_density(v) for p, v in parts))
     weight = s.weight_parameters[0].prior.log_density(draws.theta[0, 0, 0])
     assert log_prior(s, draws, "w")[0, 0] == pytest.approx(weight)

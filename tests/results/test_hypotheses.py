@@ -200,7 +200,7 @@ def test_effects_are_drawn_anew(reml):
     s = reml.specification.system.symbolic
     A = np.zeros((len(y[0]), reml.specification.system.size))
     A[np.repeat(np.arange(len(A)), np.diff(s.row_start)), s.order[s.columns]] = room.values
-    effects = A[:, : reml.specification.system.kept]
+    effects = A[:, : reml.specification.system.n_effects]
     exact = (effects**2).sum(1) + theta[-1] ** 2
     assert y.var(0) == pytest.approx(exact, rel=5 * np.sqrt(2 / 3000))
 

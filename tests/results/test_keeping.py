@@ -539,7 +539,7 @@ def test_single_precision_of_effects(mcmc, tmp_path):
     }
     loaded = mm.load(tmp_path / "float32.nc")
     pd.testing.assert_frame_equal(loaded.summary(), mcmc.summary(), check_exact=True)
-    kept = mcmc.specification.system.kept
+    kept = mcmc.specification.system.n_effects
     before, after = mcmc._outcome.draws.x, loaded._outcome.draws.x
     assert np.array_equal(after[..., kept:], before[..., kept:])
     assert after[..., :kept] == pytest.approx(before[..., :kept], rel=1e-6)

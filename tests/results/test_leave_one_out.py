@@ -128,10 +128,10 @@ def test_propagation_that_does_not_settle_is_said(monkeypatch):
     """Laplace's sites serve then: worse, but there."""
     s = model_of("poisson", two_members("poisson")).specification
     theta = np.full((1, 2, 1), 0.8)
-    good = integrated_log_likelihood(s, Sample(theta, *split(np.zeros((1, 2, s.system.size)), s.system.kept)))
+    good = integrated_log_likelihood(s, Sample(theta, *split(np.zeros((1, 2, s.system.size)), s.system.n_effects)))
     monkeypatch.setattr(propagation, "ROUNDS", 1)
     with pytest.warns(mm.MicromacroWarning, match="did not settle at 2 of 2 draws"):
-        worse = integrated_log_likelihood(s, Sample(theta, *split(np.zeros((1, 2, s.system.size)), s.system.kept)))
+        worse = integrated_log_likelihood(s, Sample(theta, *split(np.zeros((1, 2, s.system.size)), s.system.n_effects)))
     assert 1e-3 < np.abs(worse - good).max() < 0.2
 
 
@@ -142,7 +142,7 @@ def test_conditional_log_likelihoods_are_those_of_the_plain_density(family):
     rng = np.random.default_rng(1)
     theta = np.abs(rng.normal(1.0, 0.2, (2, 3, len(s.system.hypers))))
     x = rng.standard_normal((2, 3, s.system.size))
-    found = log_likelihood(s, Sample(theta, *split(x, s.system.kept)))
+    found = log_likelihood(s, Sample(theta, *split(x, s.system.n_effects)))
     for c, d in np.ndindex(2, 3):
         eta = linear_predictor(s, theta[c, d], x[c, d])
         expected = s.family.log_density(s.response.values, eta, theta[c, d, 1:], np, special)

@@ -196,13 +196,13 @@ def test_effects_at_zero_and_integrated_out(count):
     A = np.zeros((80, system.size))
     s = system.symbolic
     A[np.repeat(np.arange(80), np.diff(s.row_start)), s.order[s.columns]] = room.values
-    fixed = A[:, system.kept :] @ optimum.x[system.kept :]
+    fixed = A[:, system.n_effects :] @ optimum.x[system.n_effects :]
     zero, marginal = (count.predictions(effects=e)["estimate"][0] for e in ("zero", "marginal"))
     assert zero == pytest.approx(np.exp(fixed).mean())
-    z = np.random.default_rng(1).standard_normal((20000, system.kept))
-    means = np.exp(fixed + z @ A[:, : system.kept].T).mean(1)
+    z = np.random.default_rng(1).standard_normal((20000, system.n_effects))
+    means = np.exp(fixed + z @ A[:, : system.n_effects].T).mean(1)
     assert abs(marginal - means.mean()) < 4 * means.std() / np.sqrt(20000)
-    spread = (A[:, : system.kept] ** 2).sum(1)
+    spread = (A[:, : system.n_effects] ** 2).sum(1)
     assert marginal == pytest.approx(np.exp(fixed + spread / 2).mean(), rel=1e-9)
     assert marginal > 1.02 * zero
 

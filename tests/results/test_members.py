@@ -166,7 +166,7 @@ def dense_effects(fit):
     A = np.zeros((system.groups, system.size))
     A[np.repeat(np.arange(system.groups), np.diff(s.row_start)), s.order[s.columns]] = room.values
     levels = [A[:, fit.specification.layout.latents(k)] for k, p in enumerate(system.parts) if p.effects]
-    return levels, A[:, system.kept :] @ optimum.x[system.kept :]
+    return levels, A[:, system.n_effects :] @ optimum.x[system.n_effects :]
 
 
 def test_variance_by_group(gaussian):

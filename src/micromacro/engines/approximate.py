@@ -52,7 +52,7 @@ def fit_laplace(specification: Specification, settings: Settings) -> Outcome:
     k_joint = smoothed(joint)[1]
     draws = Draws(
         theta[None],
-        *split(x[None], specification.system.kept),
+        *split(x[None], specification.system.n_effects),
         log_posterior=value[None],
         stats={"log_weight": joint[None]},
         peaks=tuple(p.value for p in peaks),

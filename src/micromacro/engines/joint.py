@@ -75,7 +75,7 @@ def log_prior_theta(specification: Specification, theta: np.ndarray) -> float:
 def log_prior_x(specification: Specification, theta: np.ndarray, x: np.ndarray) -> float:
     """Log prior density of standardised effects and coefficients given theta."""
     system = specification.system
-    value = -system.kept * _LOG_ROOT_2PI
+    value = -system.n_effects * _LOG_ROOT_2PI
     for k, part in enumerate(system.parts):
         own = x[system.places.effects(k)]
         if part.structure is None:
@@ -85,6 +85,6 @@ def log_prior_x(specification: Specification, theta: np.ndarray, x: np.ndarray) 
             d = np.empty(len(row))
             log_det = part.structure.precision(theta[system.places.theta(k)][part.structure_theta], d)
             value += 0.5 * (log_det - float(np.where(row == column, 1.0, 2.0) * d * own[row] @ own[column]))
-    for p, b in zip(system.coefficients, x[system.kept :], strict=True):
+    for p, b in zip(system.coefficients, x[system.n_effects :], strict=True):
         value += p.prior.log_density(float(b)) if isinstance(p.prior, Normal) else 0.0  # others have rows of their own
     return value

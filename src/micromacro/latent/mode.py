@@ -109,9 +109,9 @@ class LatentPosterior:
         if held:  # an identity block for the coefficients, which then stay at zero
             self.center, self.start = np.zeros(system.size), np.zeros(system.size)
         columns = system.symbolic.columns
-        self.border = np.flatnonzero(columns >= system.kept)
+        self.border = np.flatnonzero(columns >= system.n_effects)
         self.border_row = np.repeat(np.arange(system.rows), np.diff(system.symbolic.row_start))[self.border]
-        self.border_column = system.symbolic.order[columns[self.border]] - system.kept
+        self.border_column = system.symbolic.order[columns[self.border]] - system.n_effects
 
     def workspace(self, gradient: bool = True) -> ModeRoom:
         """Fresh work space for one thread; a search begins at the system's own start."""

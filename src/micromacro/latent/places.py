@@ -27,7 +27,7 @@ class Places:
 
     Attributes
     ----------
-    kept, size : int
+    n_effects, size : int
         Number of effects in x (they come first); length of x.
     hypers : int
         Length of theta.
@@ -43,8 +43,8 @@ class Places:
         self.parts = tuple(parts)
         self._theta = _runs([len(p.hypers) for p in self.parts])
         self._effects = _runs([p.effects for p in self.parts])
-        self.kept = self._effects[-1].stop if self.parts else 0
-        self._coefficients = _runs([len(p.coefficients) for p in self.parts], self.kept)
+        self.n_effects = self._effects[-1].stop if self.parts else 0
+        self._coefficients = _runs([len(p.coefficients) for p in self.parts], self.n_effects)
         self.size = self._coefficients[-1].stop if self.parts else 0
         own = self._theta[-1].stop if self.parts else 0
         self.hypers = own + family

@@ -93,7 +93,7 @@ class System:
         All parts' coefficients; they are the last entries of x.
     places : Places
         Where each part's entries of theta and x are.
-    size, kept : int
+    size, n_effects : int
         Length of x; number of effects among it (they come first).
     center : (size,) array
         m0, in elimination order.
@@ -122,7 +122,7 @@ class System:
         self.hypers: tuple[Parameter, ...] = tuple(h for p in self.parts for h in p.hypers) + tuple(family)
         self.coefficients = tuple(c for p in self.parts for c in p.coefficients)
         self.places = Places(self.parts, len(family), expansion is not None)
-        self.kept, self.size = self.places.kept, self.places.size
+        self.n_effects, self.size = self.places.n_effects, self.places.size
         self._predictor = [part.predictor for part in self.parts]
         every = range(len(self.parts))
         self._reads = [self.places.reads(k) for k in every]
@@ -150,7 +150,7 @@ class System:
         if self._repeats is not None:  # repeated entries of groups, then those of the rows' own part
             all_rows = np.concatenate([self._repeats.row, rows[-1]])
             all_columns = np.concatenate([self._repeats.column[self._repeats.source], columns[-1]])
-        self.symbolic = analyse(self.rows, self.size, all_rows, all_columns, d_row, d_column, self.kept)
+        self.symbolic = analyse(self.rows, self.size, all_rows, all_columns, d_row, d_column, self.n_effects)
         ends = np.cumsum([0, *lengths])
         if self._repeats is None:
             self._slots = [self.symbolic.entry[a:b] for a, b in pairwise(ends)]
@@ -180,7 +180,7 @@ class System:
             columns.append(own[1] + effect)
             slots.append(slice(at, at + len(own[0])))
             at += len(own[0])
-        coefficients = np.arange(self.kept, self.size)
+        coefficients = np.arange(self.n_effects, self.size)
         return np.concatenate([*rows, coefficients]), np.concatenate([*columns, coefficients]), slots
 
     def _prior(self) -> None:
@@ -198,7 +198,7 @@ class System:
                 self.log_det += 0.0 if part.structure.varies else log_det
         self.flat = 0
         log_precision = 0.0
-        for k, parameter in enumerate(self.coefficients, start=self.kept):
+        for k, parameter in enumerate(self.coefficients, start=self.n_effects):
             start[k] = parameter.start
             if isinstance(parameter.prior, Normal):
                 mean[k] = parameter.prior.mean
@@ -210,7 +210,7 @@ class System:
         self.log_det_coefficients = log_precision
         self.center = mean[self.symbolic.order]
         self.start = start[self.symbolic.order]
-        self.d_value = np.concatenate([values, precision[self.kept :]])
+        self.d_value = np.concatenate([values, precision[self.n_effects :]])
 
     def with_parts(self, parts: Sequence[Part]) -> System:
         """The same system with other parts in the places of these, of the same pattern."""
@@ -367,7 +367,7 @@ class System:
         Of all of them (rows, c), or (`of_groups`) of the terms' coefficients, which come first (groups, c).
         """
         own = len(self.expansion.part.coefficients) if self.expansion and of_groups else 0
-        return self.matrix(room, of_groups)[:, self.kept : self.size - own].toarray()
+        return self.matrix(room, of_groups)[:, self.n_effects : self.size - own].toarray()
 
     def leverages(self, room: Workspace) -> np.ndarray:
         """a_i' H^-1 a_i of each row (rows,), and H^-1 A' into ``room.slope``, at the factor in the work space."""

@@ -6,8 +6,8 @@ in the panels:
 
 - :func:`factorise`: :math:`L L' = H`, in place
 - :func:`solve_lower`, :func:`solve_upper`: :math:`L y = b`, :math:`L' x = y`, in place
-- :func:`log_determinant`: :math:`2 \sum_{k<\text{kept}} \log L_{kk}`
-- :func:`selected_inverse`: :math:`S_{kl} = (H^{-1})_{kl}` for every (k, l) of the pattern of L; with ``kept`` less
+- :func:`log_determinant`: :math:`2 \sum_{k<\text{leading}} \log L_{kk}`
+- :func:`selected_inverse`: :math:`S_{kl} = (H^{-1})_{kl}` for every (k, l) of the pattern of L; with ``leading`` less
   than n it is the inverse of the leading block, and zero elsewhere
 
 The factorisation is left-looking by supernodes (Ng and Peyton 1993); the selected inverse is the recursion of
@@ -140,20 +140,20 @@ def inverse_quadratics(layout, panel, start, position, value, x, out):
 
 
 @_kernel
-def log_determinant(layout, panel, kept):
-    """Log-determinant of the leading block of `kept` columns of H, from its factor."""
+def log_determinant(layout, panel, leading):
+    """Log-determinant of the leading block of `leading` columns of H, from its factor."""
     diagonal = layout[12]
     total = 0.0
-    for k in range(kept):
+    for k in range(leading):
         total += np.log(panel[diagonal[k]])
     return 2.0 * total
 
 
 @_kernel
-def selected_inverse(layout, panel, kept, inverse, y, small):
+def selected_inverse(layout, panel, leading, inverse, y, small):
     """Fill `inverse` with the entries of the inverse on the pattern of the factor.
 
-    `kept` must be the first column of a supernode or n. `y` must hold the largest panel, `small` the square of
+    `leading` must be the first column of a supernode or n. `y` must hold the largest panel, `small` the square of
     the widest supernode plus the longest supernode's rows.
     """
     first, row_start, panel_start = layout[0], layout[1], layout[3]
@@ -163,7 +163,7 @@ def selected_inverse(layout, panel, kept, inverse, y, small):
         wide = first[j + 1] - first[j]
         for p in range(base, panel_start[j + 1]):
             inverse[p] = 0.0
-        if first[j] >= kept:
+        if first[j] >= leading:
             continue
         _solve_right(panel, base, tall, wide, y)
         _minus_ancestors_times_y(layout, j, inverse, y, small[wide * wide :])

@@ -30,7 +30,7 @@ _kernel = njit(cache=True, nogil=True, error_model="numpy")
 
 @_kernel
 def solve_gaussian(
-    layout, row_start, columns, pair, values, weight, target, d_place, d_row, d_column, d_value, center, kept,
+    layout, row_start, columns, pair, values, weight, target, d_place, d_row, d_column, d_value, center, leading,
     panel, mean, residual, row_buffer, buffer,
 ):  # fmt: skip
     """Fill `panel` (the factor of H), `mean` and `residual`.
@@ -39,7 +39,7 @@ def solve_gaussian(
     -------
     (bad, log_determinant, row_square, prior_square)
         `bad` is -1 or the column at which H is not positive definite; the log-determinant is of the leading
-        `kept` columns; `row_square` = r'Wr, `prior_square` = (m - m0)'D(m - m0).
+        `leading` columns; `row_square` = r'Wr, `prior_square` = (m - m0)'D(m - m0).
     """
     assemble(row_start, pair, values, weight, d_place, d_value, panel)
     bad = factorise(layout, panel, buffer)
@@ -60,7 +60,7 @@ def solve_gaussian(
         buffer[k] = mean[k] - center[k]
     return (
         -1,
-        log_determinant(layout, panel, kept),
+        log_determinant(layout, panel, leading),
         weighted_square(weight, residual),
         quadratic(d_row, d_column, d_value, buffer),
     )
@@ -68,7 +68,7 @@ def solve_gaussian(
 
 @_kernel
 def gaussian_slopes(
-    layout, row_start, columns, pair, values, weight, d_place, d_row, d_column, center, kept,
+    layout, row_start, columns, pair, values, weight, d_place, d_row, d_column, center, leading,
     panel, mean, residual, inverse, y, small, buffer, slope, leverage, d_weight, d_offset, d_entry,
 ):  # fmt: skip
     """Derivatives of the log marginal after :func:`solve_gaussian`.
@@ -76,7 +76,7 @@ def gaussian_slopes(
     Fills `slope` (entries of A), `d_weight` and `d_offset` (rows) and `d_entry` (entries of D, without the
     derivative of log|D|). `inverse`, `y`, `small`, `buffer`, `leverage` are work space.
     """
-    selected_inverse(layout, panel, kept, inverse, y, small)
+    selected_inverse(layout, panel, leading, inverse, y, small)
     for a in range(len(slope)):
         slope[a] = 0.0
     pair_products(row_start, pair, values, inverse, slope, leverage)

@@ -53,10 +53,10 @@ class Symbolic:
     Attributes
     ----------
     order : (n,) int array
-        ``order[k]`` is the latent entry that is eliminated k-th; the kept (integrated) ones come first.
+        ``order[k]`` is the latent entry that is eliminated k-th; those of the leading block (integrated) come first.
     position : (n,) int array
         The inverse of `order`.
-    kept : int
+    leading : int
         How many entries come before the border (the coefficients).
     layout : Layout
     row_start, columns : int arrays
@@ -71,7 +71,7 @@ class Symbolic:
 
     order: np.ndarray
     position: np.ndarray
-    kept: int
+    leading: int
     layout: Layout
     row_start: np.ndarray
     columns: np.ndarray
@@ -106,7 +106,7 @@ def analyse(
     columns: np.ndarray,
     d_row: np.ndarray,
     d_column: np.ndarray,
-    kept: int,
+    leading: int,
 ) -> Symbolic:
     """Analyse the pattern of ``A'WA + D`` once.
 
@@ -118,19 +118,19 @@ def analyse(
         Places of the entries of A, without repetition, in any order.
     d_row, d_column : int arrays
         Places of the lower triangle of D (``d_row >= d_column``); the diagonal must be complete.
-    kept : int
-        Entries ``0 .. kept-1`` are ordered for little fill and come first; ``kept ..`` (the coefficients, dense)
+    leading : int
+        Entries ``0 .. leading-1`` are ordered for little fill and come first; ``leading ..`` (the coefficients, dense)
         stay last in their own order, so that the leading block of the factor is that of the effects alone.
     """
     ones = np.ones(len(rows))
     a = sparse.csr_matrix((ones, (rows, columns)), shape=(n_rows, size))
     d = sparse.csr_matrix((np.ones(len(d_row)), (d_row, d_column)), shape=(size, size))
-    effects = a[:, :kept]
-    h_kept = (effects.T @ effects + d[:kept, :kept] + d[:kept, :kept].T).tocsc()
-    order = np.concatenate([_minimum_degree(h_kept), np.arange(kept, size)]).astype(np.int64)
+    effects = a[:, :leading]
+    h_leading = (effects.T @ effects + d[:leading, :leading] + d[:leading, :leading].T).tocsc()
+    order = np.concatenate([_minimum_degree(h_leading), np.arange(leading, size)]).astype(np.int64)
     h = (a.T @ a + d + d.T).tocsc()
-    order, parent, upper = _postordered(h, order, kept)
-    first, row_start, stored_rows = _supernodes(upper.indptr, upper.indices, parent, kept)
+    order, parent, upper = _postordered(h, order, leading)
+    first, row_start, stored_rows = _supernodes(upper.indptr, upper.indices, parent, leading)
     layout = _layout(first, row_start, stored_rows)
 
     position = np.empty(size, dtype=np.int64)
@@ -146,7 +146,7 @@ def analyse(
         np.maximum(position[d_row], position[d_column]),
     )
     d_place = _places(high, low, layout.first, layout.row_start, layout.rows, layout.panel_start)
-    return Symbolic(order, position, kept, layout, a_start, a_columns, entry, pair, d_place, high, low)
+    return Symbolic(order, position, leading, layout, a_start, a_columns, entry, pair, d_place, high, low)
 
 
 def _minimum_degree(h: sparse.csc_matrix) -> np.ndarray:
@@ -170,12 +170,12 @@ def _upper(h: sparse.csc_matrix, order: np.ndarray) -> sparse.csc_matrix:
 
 
 def _postordered(
-    h: sparse.csc_matrix, order: np.ndarray, kept: int
+    h: sparse.csc_matrix, order: np.ndarray, leading: int
 ) -> tuple[np.ndarray, np.ndarray, sparse.csc_matrix]:
     """Relabel `order` by a postorder of its elimination tree; return it, the tree and the upper pattern."""
     upper = _upper(h, order)
     post = _postorder(_elimination_tree(upper.indptr, upper.indices))
-    if np.any(post[kept:] < kept):  # the border is not connected to all: keep the order given
+    if np.any(post[leading:] < leading):  # the border is not connected to all: keep the order given
         post = np.arange(len(order))
     order = order[post]
     upper = _upper(h, order)
@@ -268,7 +268,7 @@ def _column_structures(indptr, indices, parent):
 
 
 @njit(cache=True)
-def _supernodes(indptr, indices, parent, kept):
+def _supernodes(indptr, indices, parent, leading):
     """Fundamental supernodes, then merged with the next one where that stores few zeros.
 
     Returns the first column of each supernode, the start of its rows and its rows.
@@ -278,7 +278,7 @@ def _supernodes(indptr, indices, parent, kept):
     first = np.empty(n + 1, np.int64)
     s = 0
     for j in range(n):
-        joins = j > 0 and j != kept and parent[j - 1] == j and start[j] - start[j - 1] == start[j + 1] - start[j] + 1
+        joins = j > 0 and j != leading and parent[j - 1] == j and start[j] - start[j - 1] == start[j + 1] - start[j] + 1
         if not joins:
             first[s] = j
             s += 1
@@ -288,7 +288,7 @@ def _supernodes(indptr, indices, parent, kept):
     m = 0
     zeros = 0
     for k in range(s):
-        if m > 0 and first[k] != kept and parent[first[k] - 1] == first[k]:
+        if m > 0 and first[k] != leading and parent[first[k] - 1] == first[k]:
             begin = merged[m - 1]
             wide = first[k] - begin
             new = first[k + 1] - first[k]

@@ -122,7 +122,7 @@ class Estimand:
     @property
     def reads_effects(self) -> bool:
         """Whether its value depends on the effects (of a baseline, too)."""
-        return bool(self.reads[: self.system.kept].any()) or self.system.expansion is not None
+        return bool(self.reads[: self.system.n_effects].any()) or self.system.expansion is not None
 
     @property
     def single(self) -> np.ndarray:

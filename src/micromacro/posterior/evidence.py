@@ -124,7 +124,7 @@ def _vague(specification: Specification) -> list[str]:
     rows = np.repeat(np.arange(system.rows), np.diff(pattern.row_start))
     out = []
     for k, p in enumerate(system.coefficients):
-        own = pattern.columns == pattern.position[system.kept + k]
+        own = pattern.columns == pattern.position[system.n_effects + k]
         column = np.zeros(system.rows)
         column[rows[own]] = room.values[own]
         spread = 1.0 if p.kind == "Intercept" else float(np.std(column))

@@ -66,7 +66,7 @@ class Maximum(Maximised):
     @cached_property
     def estimate(self) -> np.ndarray:
         """The maximum (parameters,)."""
-        return self.specification.collect(self.optimum.theta, self.optimum.x[self.specification.system.kept :])
+        return self.specification.collect(self.optimum.theta, self.optimum.x[self.specification.system.n_effects :])
 
     @property
     def theta(self) -> np.ndarray:
@@ -227,7 +227,7 @@ class Maximum(Maximised):
             return matrix.power(2) @ conditional
         system, panel = self.specification.system, conditional_factor(self.outcome)
         out = np.zeros(matrix.shape[0])
-        if self._held and place.start >= system.kept:
+        if self._held and place.start >= system.n_effects:
             return out
         for i in range(len(out)):
             a = np.zeros(system.size)
@@ -289,7 +289,7 @@ class Maximum(Maximised):
         slope = estimand.slope_in_x(self.optimum.theta, self.optimum.x)
         system = self.specification.system
         s = system.symbolic
-        known = slope[:, : system.kept if self._held else system.size].tocsr()
+        known = slope[:, : system.n_effects if self._held else system.size].tocsr()
         out = np.zeros(slope.shape[0])
         inverse_quadratics(
             s.layout, conditional_factor(self.outcome), known.indptr.astype(np.int64), s.position[known.indices],

@@ -54,11 +54,11 @@ def normal_draws(outcome: Outcome, optimum: Optimum, draws: int, rng: np.random.
         solve_upper(s.layout, panel, z)
         z = system.natural_order(z)
         if p > q:  # coefficients are among the p already
-            z[system.kept :] = 0.0
+            z[system.n_effects :] = 0.0
         xs[d] = optimum.x + optimum.x_slope @ delta + z
         for scale in scaled:
             xs[d][scale.place] = scale.latent(xs[d][scale.place], thetas[d], delta)
-    return Draws(thetas[None], *split(xs[None], system.kept), np.zeros((1, draws)), {}, optimum.peaks)
+    return Draws(thetas[None], *split(xs[None], system.n_effects), np.zeros((1, draws)), {}, optimum.peaks)
 
 
 def _root(covariance: np.ndarray) -> np.ndarray:

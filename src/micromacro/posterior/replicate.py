@@ -25,7 +25,7 @@ def simulated(posterior: Maximised, rng: np.random.Generator) -> Response:
     specification, theta, best = posterior.specification, posterior.theta, posterior.x
     system, family = specification.system, specification.family
     x = best.copy()
-    x[: system.kept] = latent_draws(specification, theta, rng)
+    x[: system.n_effects] = latent_draws(specification, theta, rng)
     if system.expansion is not None:  # the steps of a baseline are not a population
         steps = system.places.effects(len(system.parts) - 1)
         x[steps] = best[steps]
@@ -35,9 +35,9 @@ def simulated(posterior: Maximised, rng: np.random.Generator) -> Response:
 
 
 def latent_draws(specification: Specification, theta: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Latent effects (kept,) drawn from their population, whatever their kind."""
+    """Latent effects (n,) drawn from their population, whatever their kind."""
     system = specification.system
-    out = rng.standard_normal(system.kept)
+    out = rng.standard_normal(system.n_effects)
     for k, structure in specification.structures.values():
         if system.parts[k].effects:
             out[system.places.effects(k)] = structure.sample(theta[system.places.effect_theta(k)], rng)

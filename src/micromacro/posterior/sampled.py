@@ -139,9 +139,9 @@ class Sampled(Drawn):
     def effect_draws(self, part: int) -> np.ndarray:
         """Effects (chain, draw, effects) on the scale of the linear predictor, in the order of their labels."""
         structure, place = self.structure(part), self.specification.layout.latents(part)
-        kept = self.specification.system.kept
-        if place.start >= kept:  # without pooling they are coefficients
-            x = self.made.coefficients[..., place.start - kept : place.stop - kept]
+        before = self.specification.system.n_effects
+        if place.start >= before:  # without pooling they are coefficients
+            x = self.made.coefficients[..., place.start - before : place.stop - before]
         else:
             x = self.made.all_effects[..., place]
         theta = self.made.theta[..., self.specification.layout.effect_theta(part)]
@@ -176,7 +176,7 @@ class Sampled(Drawn):
         if effects:
             return self.made.theta[at], self.made.at(at)
         coefficients = self.made.coefficients[at]
-        still = np.zeros((len(coefficients), self.specification.system.kept))
+        still = np.zeros((len(coefficients), self.specification.system.n_effects))
         return self.made.theta[at], np.concatenate([still, coefficients], axis=1)
 
     def thetas(self, most: int) -> np.ndarray:

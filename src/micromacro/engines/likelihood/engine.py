@@ -70,15 +70,15 @@ def describe(problem: Problem, peaks: list[Peak]) -> Optimum:
     """Everything that is reported of the highest peak."""
     marginal, coordinates, room, best = problem.marginal, problem.coordinates, problem.room, peaks[0]
     system = marginal.system
-    q, c, kept = len(system.hypers), len(system.coefficients), system.kept
+    q, c, effects = len(system.hypers), len(system.coefficients), system.n_effects
     point = coordinates.theta(best.u)
     jacobian = coordinates.jacobian(best.u)
     # In u, where entries at the boundary are left out of v_u (zero rows).
     v_u, flat_u = best.spread()
     slope_u = solution_slopes(problem, best)
     if len(point) > q:
-        slope_u[kept:] = jacobian[q:]
-    of_theta, of_b = jacobian[:q], slope_u[kept:]
+        slope_u[effects:] = jacobian[q:]
+    of_theta, of_b = jacobian[:q], slope_u[effects:]
     value = marginal.value(point, room)
     conditional, block = marginal.conditional_variance(room), marginal.coefficient_covariance(room)
     covariance = np.empty((q + c, q + c))
@@ -88,7 +88,7 @@ def describe(problem: Problem, peaks: list[Peak]) -> Optimum:
     covariance[q:, q:] = block + of_b @ v_u @ of_b.T
     slope = slope_u @ np.linalg.pinv(jacobian)
     if len(point) > q:
-        slope[kept:] = np.eye(c, q + c, q)
+        slope[effects:] = np.eye(c, q + c, q)
     boundary = np.zeros(q, dtype=bool)
     boundary[coordinates.free] = ~best.free[: len(coordinates.free)]
     return Optimum(

@@ -134,7 +134,7 @@ def steps(specification: Specification) -> tuple[Steps, np.ndarray]:
     joint = laplace_marginal(specification)
     room = joint.workspace(gradient=False)
     if len(center) and np.isfinite(joint.value(theta, room)):
-        center = joint.x(room)[system.kept :]
+        center = joint.x(room)[system.n_effects :]
         block = joint.coefficient_covariance(room)
         if np.all(np.isfinite(block)) and np.linalg.eigvalsh(block).min(initial=1.0) > 0.0:
             root = np.linalg.cholesky(block)

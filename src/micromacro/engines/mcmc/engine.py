@@ -40,7 +40,7 @@ def fit_mcmc(specification: Specification, settings: Settings) -> Outcome:
     seeds = np.random.SeedSequence(settings.random_seed).spawn(settings.chains)
     tasks = [Task(specification, peaks, seed, settings.draws, settings.tune, chain) for chain, seed in enumerate(seeds)]
     chains, failures, interrupted = run_chains(tasks, settings)
-    effects = specification.system.kept
+    effects = specification.system.n_effects
     draws = gather(chains, failures, tuple(p.value for p in peaks), interrupted, effects)
     seconds = time.perf_counter() - began
     return Outcome("mcmc", specification, settings, seconds, draws=draws, notes=remarks(draws, settings))
@@ -95,7 +95,7 @@ def extend(outcome: Outcome, draws: int, progress: bool, executor: Executor | No
     with one_blas_thread():
         chains, failures, interrupted = run_chains(tasks, settings)
     chains = [c for c in chains if len(c.value)]
-    more = gather(chains, failures, old.peaks, interrupted, outcome.specification.system.kept)
+    more = gather(chains, failures, old.peaks, interrupted, outcome.specification.system.n_effects)
     rows = [c.number for c in chains]
     joined = replace(
         more,

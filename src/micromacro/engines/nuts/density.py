@@ -56,7 +56,7 @@ class Joint:
     def log_density(self, theta: Array, x: Array) -> Array:
         """Log joint density of theta (q,), natural scale, and x (size,), natural order, with all constants."""
         jnp, s = _jnp(), self.specification
-        coefficients = x[self.system.kept :]
+        coefficients = x[self.system.n_effects :]
         each = self.likelihood(theta, x)
         value = self.constant + self.log_prior_effects(theta, x)
         value = value - 0.5 * jnp.sum(self.precision * (coefficients - self.mean) ** 2)

@@ -37,7 +37,7 @@ def fit_nuts(specification: Specification, settings: Settings) -> Outcome:
     check_proper(specification)
     with double_precision():
         chains, interrupted = run_chains(Space(specification), settings)
-    draws = gather(chains, divergences(chains), (), interrupted, specification.system.kept)
+    draws = gather(chains, divergences(chains), (), interrupted, specification.system.n_effects)
     notes = []
     if interrupted:
         count, length = draws.log_posterior.shape
@@ -80,7 +80,7 @@ class Space:
         system.fill(np.array([p.start for p in system.hypers]), room)
         square = np.bincount(system.symbolic.columns, room.values**2, system.size) / system.groups
         spread = s.family.scale(s.response, s.offset)[0]
-        information = system.natural_order(square)[system.kept :] / spread**2 + self.joint.precision
+        information = system.natural_order(square)[system.n_effects :] / spread**2 + self.joint.precision
         return np.where(information > 0, information, 1.0) ** -0.5
 
     def natural(self, position: dict[str, Any]) -> tuple[Any, Any]:
@@ -108,7 +108,7 @@ class Space:
             Potential and gradient of a position.
         """
         jax = require("jax", "jax")
-        shapes = {"theta": len(self.at), "effects": self.system.kept, "coefficients": len(self.start)}
+        shapes = {"theta": len(self.at), "effects": self.system.n_effects, "coefficients": len(self.start)}
         for attempt in range(20):
             width = 0.5 * 0.7**attempt
             position = {name: width * rng.standard_normal(n) for name, n in shapes.items() if n}

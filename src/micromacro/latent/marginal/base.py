@@ -93,7 +93,7 @@ class Marginal:
         """The point of a theta and an x (natural order)."""
         if len(self.arguments) == len(theta):
             return theta
-        return np.concatenate([theta, x[self.system.kept :]])
+        return np.concatenate([theta, x[self.system.n_effects :]])
 
     def panel(self, room: Any) -> np.ndarray:
         """Panels of L, the factor of H at the point last evaluated."""
@@ -105,7 +105,7 @@ class Marginal:
         solve_upper(system.symbolic.layout, self.panel(room), z)
         out, mean = system.natural_order(z), self.x(room)
         if len(self.arguments) > len(system.hypers):
-            out[system.kept :] = 0.0
+            out[system.n_effects :] = 0.0
         out += mean
         return out
 
@@ -115,7 +115,7 @@ class Marginal:
         selected_inverse(s.layout, base.panel, system.size, base.inverse, base.y, base.small)
         out = system.natural_order(base.inverse[s.layout.diagonal])
         if len(self.arguments) > len(system.hypers):
-            out[system.kept :] = 0.0
+            out[system.n_effects :] = 0.0
         return out
 
     def coefficient_covariance(self, room: Any) -> np.ndarray:
@@ -127,8 +127,8 @@ class Marginal:
             return out
         for k in range(c):
             column = np.zeros(system.size)
-            column[s.position[system.kept + k]] = 1.0
+            column[s.position[system.n_effects + k]] = 1.0
             solve_lower(s.layout, panel, column)
             solve_upper(s.layout, panel, column)
-            out[:, k] = system.natural_order(column)[system.kept :]
+            out[:, k] = system.natural_order(column)[system.n_effects :]
         return 0.5 * (out + out.T)

@@ -41,7 +41,7 @@ class GaussianMarginal(Marginal):
         self.arguments: tuple[Parameter, ...] = system.hypers
         self.outcome = np.ascontiguousarray(outcome, dtype=float)
         self.profile = profile
-        self._kept = system.kept if profile else system.size
+        self._leading = system.n_effects if profile else system.size
         flat = 0 if profile else system.flat
         coefficients = len(system.coefficients) - system.flat
         # A profiled coefficient with a normal prior brings the constant of its density, an integrated one does not.
@@ -69,7 +69,7 @@ class GaussianMarginal(Marginal):
         system, s = self.system, self.system.symbolic
         bad, room.log_det_h, rows, prior = solve_gaussian(
             s.layout, s.row_start, s.columns, s.pair, room.values, room.weight, room.target, s.d_place, s.d_row,
-            s.d_column, room.d_value, system.center, self._kept,
+            s.d_column, room.d_value, system.center, self._leading,
             room.panel, room.mean, room.residual, room.row, room.buffer,
         )  # fmt: skip
         room.misfit = rows + prior
@@ -86,7 +86,7 @@ class GaussianMarginal(Marginal):
         system, s = self.system, self.system.symbolic
         gaussian_slopes(
             s.layout, s.row_start, s.columns, s.pair, room.values, room.weight, s.d_place, s.d_row, s.d_column,
-            system.center, self._kept, room.panel, room.mean, room.residual, room.inverse, room.y, room.small,
+            system.center, self._leading, room.panel, room.mean, room.residual, room.inverse, room.y, room.small,
             room.buffer, room.slope, room.leverage, room.d_weight, room.d_offset, room.d_entry,
         )  # fmt: skip
         out = system.pull(theta, room)
@@ -99,5 +99,5 @@ class GaussianMarginal(Marginal):
     def coefficient_prior(self, room: Workspace) -> float:
         if not self.profile:
             return 0.0
-        found = zip(self.system.coefficients, self.x(room)[self.system.kept :], strict=True)
+        found = zip(self.system.coefficients, self.x(room)[self.system.n_effects :], strict=True)
         return sum(p.prior.log_density(b) for p, b in found if p.prior.proper)

@@ -76,7 +76,7 @@ class LaplaceMarginal(LatentPosterior, Marginal):
     def x(self, room: ModeRoom) -> np.ndarray:
         out = self.system.natural_order(room.x)
         if room.coefficients is not None:
-            out[self.system.kept :] = room.coefficients
+            out[self.system.n_effects :] = room.coefficients
         return out
 
     def settle(self, room: ModeRoom) -> bool:

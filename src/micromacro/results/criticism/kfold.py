@@ -91,5 +91,5 @@ def left_out(
     without = replace(specification, response=replace(response, weight=weight))
     fitted = posterior_of(run_engine(engine, without, settings)).as_sampled(MOST // 4, rng)
     theta, x = fitted.thinned(MOST)
-    values = log_likelihood(specification, Sample(theta[None], *split(x[None], specification.system.kept)))
+    values = log_likelihood(specification, Sample(theta[None], *split(x[None], specification.system.n_effects)))
     return np.asarray(log_mean_exp(values, (0, 1)))[fold]

@@ -75,7 +75,7 @@ def tables(fit: Fitted, ci: float) -> list[tuple[str, pd.DataFrame]]:
             part = part.drop(columns="fixed")
         if len(part):
             out.append((section.title, part.dropna(axis=1, how="all")))
-    if fit.specification.system.kept:
+    if fit.specification.system.n_effects:
         components = fit.variance_components(ci).drop(columns="sd").dropna(axis=1, how="all")
         out.append(("Share of the variance, given the covariates", components))
     return out

@@ -54,7 +54,7 @@ class LevelVariances:
     def fixed(self, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
         """Linear predictor (groups,) with effects at zero; fills the design."""
         still = x.copy()
-        still[: self.specification.system.kept] = 0.0
+        still[: self.specification.system.n_effects] = 0.0
         return self.predictor.eta(theta, still)
 
     def mean(self, eta: np.ndarray, own: np.ndarray) -> np.ndarray:
