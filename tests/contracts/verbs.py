@@ -171,7 +171,7 @@ VERBS: dict[str, Verb] = {
     "survival": Verb(lambda fit, s: fit.survival([0.5, 1.0], random_seed=SEED), {"no durations": "durations|times"}),
     "baseline": Verb(lambda fit, s: fit.baseline(), {"not cox": "cox"}),
     "fitted": Verb(lambda fit, s: fit.fitted()),
-    "residuals": Verb(lambda fit, s: fit.residuals()),
+    "residuals": Verb(lambda fit, s: [fit.residuals(kind, random_seed=SEED) for kind in fit.family.residuals]),
     # again, and elsewhere
     "update": Verb(lambda fit, s: fit.update(draws=40).params, costly=True),
     "extend": Verb(lambda fit, s: fit.extend(4, progress=False).params, {"not mcmc": "mcmc"}, costly=True),
@@ -208,6 +208,7 @@ PICTURE_ROWS: dict[str, Verb] = {
         {"no effects of members": "no effects of members", "effects change": "change with"},
     ),
     "survival": Verb(lambda fit, s: fit.plot.survival(), {"no durations": "durations|times"}),
+    "residuals": Verb(lambda fit, s: fit.plot.residuals(random_seed=SEED)),
 }
 
 

@@ -316,3 +316,13 @@ def test_what_cannot_be_drawn_says_so(ml, counted, quick):
     for name in ("network", "heatmap"):
         with pytest.raises(mm.ModelError, match=r"no effects|no member block"):
             getattr(plain.plot, name)()
+
+
+@pytest.mark.parametrize(("kind", "lines"), [("quantile", 4), ("martingale", 2)])
+def test_residuals_stand_above_their_linear_predictors(lives, kind, lines):
+    fit = lives[0]
+    ax = fit.plot.residuals(kind, random_seed=3)
+    x, y = ax.lines[-1].get_data()
+    assert y == pytest.approx(fit.residuals(kind, random_seed=3).to_numpy())
+    assert x == pytest.approx(fit.predict(kind="linear")["estimate"].to_numpy())
+    assert len(ax.lines) == lines and ax.get_ylabel() == f"{kind} residual"

@@ -33,8 +33,11 @@ import numpy as np
 from ..errors import EngineError
 from ..latent.expansion import Expansion
 from ..notes import Note
+from ..numerics.roots import falling_root
 from ..parameters import Parameter, PriorBook
 from .response import Known, Raw, Response
+
+FAR = 100.0  # how far from eta its likeliest value is searched for; on links other than the identity
 
 Of = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -164,6 +167,8 @@ class Family:
         Whether outcomes are durations: ``cumulative_hazard`` is there, and outcomes may be censored and enter late.
     quantities : tuple of str
         What can be said of an outcome beside its linear predictor: ``mean``, ``median``, ``probability``.
+    residuals : tuple of str
+        Kinds of residuals: ``response``, ``pearson``, ``deviance``, ``quantile``, ``martingale``.
     ratios : tuple of str
         Contrasts that differences of :meth:`log_ratio` give: ``hazard_ratio``, ``time_ratio``.
     expands : bool
@@ -180,6 +185,7 @@ class Family:
     discrete: bool = False
     durations: bool = False
     quantities: tuple[str, ...] = ("mean",)
+    residuals: tuple[str, ...] = ("response", "pearson", "deviance", "quantile")
     ratios: tuple[str, ...] = ()
     expands: bool = False
 
@@ -301,6 +307,57 @@ class Family:
     def log_ratio(self, word: str, eta: np.ndarray, own: np.ndarray) -> np.ndarray:
         """What differs by the log of a ratio (one of ``ratios``) between two linear predictors."""
         raise NotImplementedError(f"family {self.name} has no {word}")
+
+    # -- residuals ---------------------------------------------------------------------------------------------------
+
+    def pearson(self, response: Response, eta: np.ndarray, own: np.ndarray) -> np.ndarray:
+        """Outcomes less their mean, over their standard deviation (groups,); nan where an outcome was not seen."""
+        seen, weight, values = self.known(response).exact, np.sqrt(response.weight), response.values
+        away = weight * (response.observed - self.mean(eta, own, values))
+        return np.where(seen, away / np.sqrt(self.variance(eta, own, values)), np.nan)
+
+    def deviance(self, response: Response, eta: np.ndarray, own: np.ndarray) -> np.ndarray:
+        """Signed roots of each outcome's contribution to the deviance (groups,).
+
+        The contribution is twice what its log density is below the highest at any eta, times :meth:`dispersion`; it is
+        positive where a larger eta would be likelier.
+        """
+        values, room = response.values, np.empty((4, len(eta)))
+        self.slopes(values, eta, own, room)
+        density, sign = room[0].copy(), np.sign(room[1])
+        gap = np.maximum(self.highest(values, eta, own) - density, 0.0)
+        out = sign * np.sqrt(2.0 * self.dispersion(own) * response.weight * gap)
+        return np.where(np.isnan(response.observed), np.nan, out)
+
+    def highest(self, values: np.ndarray, eta: np.ndarray, own: np.ndarray) -> np.ndarray:
+        """The highest log density of each outcome (groups,), whatever its eta."""
+        room = np.empty((4, len(eta)))
+
+        def score(at: np.ndarray) -> np.ndarray:
+            self.slopes(values, at, own, room)
+            return room[1].copy()
+
+        with np.errstate(all="ignore"):
+            best = self.likeliest(values)
+            best = falling_root(score, eta - FAR, eta + FAR) if best is None else best
+            self.slopes(values, best, own, room)
+        return room[0]
+
+    def likeliest(self, values: np.ndarray) -> np.ndarray | None:
+        """The eta (groups,) at which each outcome is likeliest, where it is known; else it is searched for."""
+        return None
+
+    def dispersion(self, own: np.ndarray) -> float:
+        """What scales log densities apart from their mean: sigma squared, 1 / shape."""
+        return 1.0
+
+    def tails(self, response: Response, eta: np.ndarray, own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Probabilities (groups,) of an outcome below what was seen of each, and above it."""
+        raise EngineError(f"quantile residuals of family {self.name} are not known: it does not say its tails")
+
+    def martingale(self, response: Response, eta: np.ndarray, own: np.ndarray) -> np.ndarray:
+        """Events less the cumulative hazard over the time at risk (groups,)."""
+        raise NotImplementedError(f"family {self.name} has no durations")
 
     # -- simulation --------------------------------------------------------------------------------------------------
 

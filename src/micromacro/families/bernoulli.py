@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy import special as scipy_special
 
 from . import binary
 from .base import Family, Recession
@@ -50,6 +51,11 @@ class Bernoulli(Family):
 
     def variance(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
         return binary.probability(self.link, eta) * (1.0 - binary.probability(self.link, eta))
+
+    def tails(self, response: Response, eta: np.ndarray, own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        one, zero = (np.exp(p) for p in binary.plain_logs(self.link, eta, np, scipy_special))
+        success = response.observed > 0.5
+        return np.where(success, zero, 0.0), np.where(success, 0.0, one)
 
     def link_variance(self, own: np.ndarray, mean: float) -> float | None:
         return binary.VARIANCE[self.link]

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from numba import njit
+from scipy import special as scipy_special
 
 from ..errors import ModelError
 from ..numerics.special import digamma, logistic, trigamma
@@ -80,6 +81,10 @@ class Beta(Family):
 
     def variance(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
         return binary.probability("logit", eta) * binary.probability("logit", -eta) / (1.0 + own[0])
+
+    def tails(self, response: Response, eta: np.ndarray, own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        y, a, b = response.observed, own[0] * scipy_special.expit(eta), own[0] * scipy_special.expit(-eta)
+        return scipy_special.betainc(a, b, y), scipy_special.betainc(b, a, 1.0 - y)
 
     def simulate(
         self, eta: np.ndarray, own: np.ndarray, rng: np.random.Generator, values: np.ndarray | None

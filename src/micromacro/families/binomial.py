@@ -80,6 +80,13 @@ class Binomial(Family):
         p = binary.probability(self.link, eta)
         return p * (1.0 - p) / (1.0 if values is None else np.where(values[1] > 0, values[1], np.nan))
 
+    def tails(self, response: Response, eta: np.ndarray, own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        one, zero = (np.exp(p) for p in binary.plain_logs(self.link, eta, np, scipy_special))
+        k, failures = response.values[0], response.values[1] - response.values[0]
+        below = scipy_special.betainc(failures + 1.0, np.maximum(k, 1.0), zero)
+        above = scipy_special.betainc(k + 1.0, np.maximum(failures, 1.0), one)
+        return np.where(k > 0.0, below, 0.0), np.where(failures > 0.0, above, 0.0)
+
     def link_variance(self, own: np.ndarray, mean: float) -> float | None:
         return binary.VARIANCE[self.link]
 

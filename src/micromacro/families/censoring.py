@@ -28,6 +28,7 @@ class Duration(Family):
 
     durations = True
     quantities = ("mean", "median")
+    residuals = ("response", "pearson", "deviance", "quantile", "martingale")
     ratios: tuple[str, ...] = ("time_ratio",)
 
     def read(self, raw: Raw) -> Response:
@@ -54,21 +55,48 @@ class Duration(Family):
         up, down = (code == RIGHT) | (late & ~early), (code == LEFT) | (early & ~late)
         return Recession.of_ends(up, down, own, ~(early & late))
 
-    def lasting(self, log_time: np.ndarray, eta: np.ndarray, own: np.ndarray) -> np.ndarray:
-        """Probability (..., groups) of lasting beyond each group's time; `log_time` as eta or (groups,).
+    def hazard_until(self, log_time: np.ndarray, eta: np.ndarray, own: np.ndarray) -> np.ndarray:
+        """Cumulative hazard (..., groups) at each group's own time; `log_time` as eta, or (groups,).
 
-        The default is for hazards that depend on the time by t exp(-eta) only.
+        The default is for hazards in which eta scales the time (`time_ratio`).
         """
-        return np.exp(-self.cumulative_hazard(np.ones(1), eta - log_time, own)[..., 0])
+        return self.cumulative_hazard(np.ones(1), eta - log_time, own)[..., 0]
 
     def median_of(self, eta: np.ndarray, weight: np.ndarray, own: np.ndarray) -> np.ndarray:
         """The time (..., groups) beyond which half of a population lasts; eta (nodes, ..., groups)."""
         each = np.log(self.median(eta, own))
 
         def over_half(log_time: np.ndarray) -> np.ndarray:
-            return ndtri(np.tensordot(weight, self.lasting(log_time, eta, own), axes=1))
+            return ndtri(np.tensordot(weight, np.exp(-self.hazard_until(log_time, eta, own)), axes=1))
 
         return np.exp(falling_root(over_half, each.min(axis=0), each.max(axis=0)))
+
+    def spent(self, log_time: np.ndarray, values: np.ndarray, eta: np.ndarray, own: np.ndarray) -> np.ndarray:
+        """Cumulative hazard (groups,) from each group's entry until a time."""
+        with np.errstate(all="ignore"):
+            return self.hazard_until(log_time, eta, own) - self.hazard_until(np.log(self.entry(values)), eta, own)
+
+    def pearson(self, response: Response, eta: np.ndarray, own: np.ndarray) -> np.ndarray:
+        """As for any outcome; nan of a duration that entered late, whose variance given its entry is not known."""
+        out = super().pearson(response, eta, own)
+        return np.where(self.entry(response.values) > 0.0, np.nan, out)
+
+    def tails(self, response: Response, eta: np.ndarray, own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Below the earliest and above the latest time that each may have lasted, given that it lasted until entry."""
+        known = self.known(response)
+        with np.errstate(divide="ignore"):
+            low, high = (self.spent(np.log(t), response.values, eta, own) for t in (known.low, known.high))
+        nothing = (known.low == 0.0) & known.endless
+        below = np.where(known.low == 0.0, 0.0, -np.expm1(-low))
+        return np.where(nothing, np.nan, below), np.where(known.endless, 0.0, np.exp(-high))
+
+    def martingale(self, response: Response, eta: np.ndarray, own: np.ndarray) -> np.ndarray:
+        """Events less the cumulative hazard over the time at risk; nan where the end is not known or censored."""
+        known = self.known(response)
+        with np.errstate(divide="ignore"):
+            hazard = self.spent(np.log(known.low), response.values, eta, own)
+        followed = (known.exact | known.endless) & (known.low > 0.0)
+        return np.where(followed, known.exact - hazard, np.nan)
 
     def follow_up(self, seen: np.ndarray) -> float:
         """Until when simulated durations are followed, where some were censored at the times `seen`."""

@@ -171,17 +171,30 @@ class Cox(Duration):
 
     def group_density(self, values: Any, eta: Any, own: Any, xp: Any = np, special: Any = None) -> Any:
         """Log density of each group, plainly: log hazard of its event minus its cumulative hazard."""
-        event, time, entry = values[0], values[1], values[2]
-        cuts = np.array(self.cuts)
+        event, time = values[0], values[1]
+        at = xp.searchsorted(np.array(self.cuts), time, side="left")
+        return event * (eta + own[at]) - xp.exp(eta) * (self._exposure(values, xp) @ xp.exp(own))
+
+    def _exposure(self, values: Any, xp: Any = np) -> Any:
+        """Time at risk (groups, intervals); at event times all of an interval, or nothing (Breslow)."""
+        time, entry, cuts = values[1], values[2], np.array(self.cuts)
         if self.intervals == "all":
             ends = np.append(cuts, self.last)
             inside = (entry[:, None] < ends) & (ends <= time[:, None])
-            exposure = inside * np.diff(ends, prepend=0.0)
-        else:
-            begins, ends = np.append(0.0, cuts), np.append(cuts, np.inf)
-            exposure = xp.maximum(xp.minimum(ends, time[:, None]) - xp.maximum(begins, entry[:, None]), 0.0)
-        at = xp.searchsorted(cuts, time, side="left")
-        return event * (eta + own[at]) - xp.exp(eta) * (exposure @ xp.exp(own))
+            return inside * np.diff(ends, prepend=0.0)
+        begins, ends = np.append(0.0, cuts), np.append(cuts, np.inf)
+        return xp.maximum(xp.minimum(ends, time[:, None]) - xp.maximum(begins, entry[:, None]), 0.0)
+
+    def spent(self, log_time: np.ndarray, values: np.ndarray, eta: np.ndarray, own: np.ndarray) -> np.ndarray:
+        """Cumulative hazard (groups,) over the time at risk, as the likelihood counts it."""
+        spent = np.exp(eta) * (self._exposure(values) @ np.exp(own))
+        return np.where(np.isinf(log_time), log_time, spent)
+
+    def deviance(self, response: Response, eta: np.ndarray, own: np.ndarray) -> np.ndarray:
+        """Signed roots from martingale residuals, positive where a group had its event early (Therneau et al. 1990)."""
+        event, m = response.values[0], self.martingale(response, eta, own)
+        gap = -2.0 * (m + event * np.log(np.where(event > 0.0, event - m, 1.0)))
+        return np.sign(m) * np.sqrt(response.weight * np.maximum(gap, 0.0))
 
     def cumulative_hazard(self, times: np.ndarray, eta: np.ndarray, own: np.ndarray) -> np.ndarray:
         """Cumulative hazard (..., times) at times (times,) from zero on; eta (...,), own (intervals,) or (..., K)."""
@@ -189,12 +202,12 @@ class Cox(Duration):
         spent = np.clip(times[:, None] - np.append(0.0, self.cuts), 0.0, length)
         return np.exp(eta)[..., None] * (np.exp(own) @ spent.T)
 
-    def lasting(self, log_time: np.ndarray, eta: np.ndarray, own: np.ndarray) -> np.ndarray:
+    def hazard_until(self, log_time: np.ndarray, eta: np.ndarray, own: np.ndarray) -> np.ndarray:
         begins, hazard = np.append(0.0, self.cuts), np.exp(own)
         spent = np.append(0.0, np.cumsum(hazard[:-1] * np.diff(begins)))  # of the baseline, where intervals begin
         time = np.exp(log_time)
         at = np.searchsorted(begins, time, side="right") - 1
-        return np.exp(-np.exp(eta) * (spent[at] + (time - begins[at]) * hazard[at]))
+        return np.exp(eta) * (spent[at] + (time - begins[at]) * hazard[at])
 
     def mean(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
         """Expected time, if the hazard of the last interval never ends."""

@@ -69,6 +69,13 @@ class Gamma(Family):
     def variance(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
         return np.exp(2.0 * eta) / own[0]
 
+    def dispersion(self, own: np.ndarray) -> float:
+        return float(1.0 / own[0])
+
+    def tails(self, response: Response, eta: np.ndarray, own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        at = own[0] * response.observed * np.exp(-eta)
+        return scipy_special.gammainc(own[0], at), scipy_special.gammaincc(own[0], at)
+
     def link_variance(self, own: np.ndarray, mean: float) -> float | None:
         return float(scipy_special.polygamma(1, own[0]))
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numba import njit
+from scipy import special as scipy_special
 
 from ..errors import ModelError
 from ..parameters import Parameter, PriorBook
@@ -74,6 +75,16 @@ class Gaussian(Family):
 
     def variance(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
         return np.full(np.shape(eta), own[0] ** 2)
+
+    def likeliest(self, values: np.ndarray) -> np.ndarray:
+        return values[0]
+
+    def dispersion(self, own: np.ndarray) -> float:
+        return float(own[0] ** 2)
+
+    def tails(self, response: Response, eta: np.ndarray, own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        z = (response.observed - eta) / own[0]
+        return scipy_special.ndtr(z), scipy_special.ndtr(-z)
 
     def median(self, eta: np.ndarray, own: np.ndarray) -> np.ndarray:
         return eta

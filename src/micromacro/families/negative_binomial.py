@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from numba import njit
+from scipy import special as scipy_special
 
 from ..numerics.special import log1p_exp, log_gamma_ratio, logistic
 from ..parameters import Parameter, PriorBook
@@ -74,6 +75,11 @@ class NegativeBinomial(Family):
 
     def variance(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
         return np.exp(eta) + np.exp(2.0 * eta) / own[0]
+
+    def tails(self, response: Response, eta: np.ndarray, own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        y, t = response.observed, eta - math.log(own[0])
+        below = scipy_special.betainc(own[0], np.maximum(y, 1.0), scipy_special.expit(-t))
+        return np.where(y > 0.0, below, 0.0), scipy_special.betainc(y + 1.0, own[0], scipy_special.expit(t))
 
     def nests(self, smaller: Family) -> str | None:
         within = isinstance(smaller, Poisson) and self.link == smaller.link

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numba import njit
+from scipy import special as scipy_special
 
 from ..errors import DataError
 from ..numerics.special import log_difference
@@ -149,6 +150,17 @@ class Ordinal(Family):
         number = np.arange(1.0, len(own) + 2)
         p = self.probabilities(eta, own)
         return np.tensordot(number**2, p, axes=1) - np.tensordot(number, p, axes=1) ** 2
+
+    def highest(self, values: np.ndarray, eta: np.ndarray, own: np.ndarray) -> np.ndarray:
+        """Zero: a saturated model of categories is certain of each."""
+        return np.zeros(len(eta))
+
+    def tails(self, response: Response, eta: np.ndarray, own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        ends = np.concatenate([[-np.inf], own, [np.inf]])
+        code = response.values[0].astype(np.int64)
+        below, _ = binary.plain_logs(self.link, ends[code] - eta, np, scipy_special)
+        _, above = binary.plain_logs(self.link, ends[code + 1] - eta, np, scipy_special)
+        return np.exp(below), np.exp(above)
 
     def link_variance(self, own: np.ndarray, mean: float) -> float | None:
         return binary.VARIANCE[self.link]

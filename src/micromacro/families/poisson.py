@@ -86,6 +86,11 @@ class Poisson(Family):
     def variance(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
         return np.exp(eta)
 
+    def tails(self, response: Response, eta: np.ndarray, own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        y, mean = response.observed, np.exp(eta)
+        below = scipy_special.gammaincc(np.maximum(y, 1.0), mean)
+        return np.where(y > 0.0, below, 0.0), scipy_special.gammainc(y + 1.0, mean)
+
     def link_variance(self, own: np.ndarray, mean: float) -> float | None:
         return math.log1p(1.0 / mean)
 

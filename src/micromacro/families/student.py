@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from numba import njit
+from scipy import special as scipy_special
 
 from ..errors import ModelError
 from ..parameters import Parameter, PriorBook
@@ -78,6 +79,13 @@ class Student(Family):
 
     def variance(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
         return np.full(np.shape(eta), own[0] ** 2 * own[1] / (own[1] - 2.0) if own[1] > 2.0 else math.inf)
+
+    def likeliest(self, values: np.ndarray) -> np.ndarray:
+        return values[0]
+
+    def tails(self, response: Response, eta: np.ndarray, own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        z = (response.observed - eta) / own[0]
+        return scipy_special.stdtr(own[1], z), scipy_special.stdtr(own[1], -z)
 
     def median(self, eta: np.ndarray, own: np.ndarray) -> np.ndarray:
         return eta

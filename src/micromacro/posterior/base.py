@@ -186,6 +186,10 @@ class Posterior(ABC):
         statistic that does not read the effects says so by `effects`, and finds zeros there.
         """
 
+    @abstractmethod
+    def average(self, statistic: Statistic, most: int) -> np.ndarray:
+        """A statistic of (theta, x) averaged over at most `most` draws, or at the maximum."""
+
     # -- one kind or the other -----------------------------------------------------------------------------------------
 
     @abstractmethod

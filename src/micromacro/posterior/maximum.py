@@ -369,6 +369,10 @@ class Maximum(Maximised):
         low, high = quantiles(values, ci)
         return Numbers(statistic(self.optimum.theta, self.optimum.x), spread(values), low, high, values)
 
+    def average(self, statistic: Statistic, most: int) -> np.ndarray:
+        """A statistic of (theta, x) at the maximum."""
+        return statistic(self.optimum.theta, self.optimum.x)
+
     def as_sampled(self, draws: int, rng: np.random.Generator) -> Sampled:
         """Draws of the normal approximation (one chain)."""
         made = normal_draws(self.outcome, self.optimum, draws, rng)

@@ -252,6 +252,10 @@ class Sampled(Drawn):
         """A statistic (k,) of (theta, x) at at most `most` draws."""
         return of_draws(self.statistics(statistic, most, effects), ci)
 
+    def average(self, statistic: Statistic, most: int) -> np.ndarray:
+        """The mean of a statistic of (theta, x) over at most `most` draws."""
+        return np.mean([statistic(t, x) for t, x in zip(*self.thinned(most), strict=True)], axis=0)
+
     def statistics(self, statistic: Statistic, most: int, effects: bool = True) -> np.ndarray:
         """A statistic of (theta, x) at at most `most` draws (draws, k)."""
         return np.stack([statistic(t, x) for t, x in zip(*self.thinned(most, effects), strict=True)])

@@ -27,6 +27,7 @@ from .verbs import bootstrap as resampling
 from .verbs import check as checks
 from .verbs import effects, hypotheses, margins, nested, parameters, partition
 from .verbs import predict as forecast
+from .verbs import residuals as leftover
 from .verbs import survival as curves
 from .verbs.members import members
 
@@ -172,7 +173,7 @@ class Fit(Fitted):
     survival = curves.survival
     baseline = curves.baseline
     fitted = forecast.fitted
-    residuals = forecast.residuals
+    residuals = leftover.residuals
 
     # -- again, and elsewhere ----------------------------------------------------------------------------------------
 

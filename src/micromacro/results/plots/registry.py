@@ -12,6 +12,7 @@ from .heatmap import heatmap
 from .network import network
 from .predictive import predictive
 from .prior import prior
+from .residuals import residuals
 from .shares import variance
 from .survival import survival
 from .weights import weights
@@ -29,4 +30,5 @@ PICTURES: dict[str, Callable[..., Any]] = {
     "prior": prior,
     "network": network,
     "survival": survival,
+    "residuals": residuals,
 }

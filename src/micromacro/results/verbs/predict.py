@@ -120,23 +120,6 @@ def fitted(fit: Fitted) -> pd.Series:
     return table.iloc[:, 0].rename("fitted")
 
 
-def residuals(fit: Fitted) -> pd.Series:
-    """Outcome minus :meth:`fitted`, on the scale of the family's outcome (after ``log(y)``).
-
-    Returns
-    -------
-    Series
-        Indexed as :meth:`fitted`. The expectation for a duration that entered late is given that it lasts until
-        then. An outcome that is known to lie in an interval only (a censored duration) has no residual: nan.
-    """
-    fitted = expected(fit.posterior)
-    specification = fit.specification
-    seen = specification.family.known(specification.response).exact
-    outcome = np.where(seen, specification.outcome, np.nan)
-    outcome = outcome[shown_order(specification, None)]
-    return pd.Series(outcome - fitted.to_numpy(), fitted.index, name="residual")
-
-
 def expected(posterior: Posterior) -> pd.Series:
     """Expected outcome of each group of the fit; of durations that entered late given that they last until then."""
     specification = posterior.specification

@@ -1,0 +1,36 @@
+# Residuals of R's own functions for the data beside this file (the first six of each, and sums of squares).
+# Not of intervals: there survreg's saturated likelihood is not the highest one.
+# Run: cd tests/reference/r && Rscript residuals.R > residuals.json
+suppressMessages({library(survival); library(MASS)})
+read <- function(name) read.csv(paste0(name, ".csv"))
+out <- list()
+add <- function(name, ...) out[[name]] <<- list(...)
+of <- function(m, kind, ...) { r <- residuals(m, type = kind, ...); c(head(unname(r), 6), sum(r^2)) }
+d <- read("linear")
+m <- glm(y ~ x + z, data = d)
+add("gaussian", response = of(m, "response"), deviance = of(m, "deviance"))
+d <- read("binary")
+m <- glm(cbind(k, n - k) ~ x + z, binomial("cloglog"), d, epsilon = 1e-14)
+add("binomial", response = of(m, "response"), pearson = of(m, "pearson"), deviance = of(m, "deviance"))
+m <- glm(y ~ x + z, binomial("probit"), d, epsilon = 1e-14)
+add("bernoulli", pearson = of(m, "pearson"), deviance = of(m, "deviance"))
+d <- read("counts")
+m <- glm(y ~ x + z + offset(log(exposure)), poisson, d, epsilon = 1e-14)
+add("poisson", pearson = of(m, "pearson"), deviance = of(m, "deviance"))
+m <- glm.nb(spread ~ x + z + offset(log(exposure)), d, control = glm.control(epsilon = 1e-12, maxit = 200))
+add("negative_binomial", pearson = of(m, "pearson"), deviance = of(m, "deviance"))
+d <- read("continuous")
+m <- glm(positive ~ x + z, Gamma("log"), d, epsilon = 1e-14)
+add("gamma", deviance = of(m, "deviance"))
+d <- read("durations")
+for (family in c("weibull", "lognormal")) {
+  m <- survreg(Surv(time, event) ~ x + z, d, dist = family, control = list(rel.tolerance = 1e-13, maxiter = 200))
+  add(family, deviance = of(m, "deviance"))
+}
+m <- coxph(Surv(entry, time, event) ~ x + z, d, ties = "breslow", control = coxph.control(eps = 1e-12, iter.max = 50))
+add("cox", martingale = of(m, "martingale"), deviance = of(m, "deviance"))
+shown <- function(l) paste0("{", paste(sprintf('"%s": [%s]', names(l), sapply(l, function(r) paste(sprintf("%.10g", r), collapse = ", "))), collapse = ", "), "}")
+cat("{\n")
+cat(sprintf('"origin": "%s, survival %s, MASS %s; residuals.R",\n', R.version.string, packageVersion("survival"), packageVersion("MASS")))
+cat(paste(sprintf('"%s": %s', names(out), sapply(out, shown)), collapse = ",\n"))
+cat("\n}\n")
