@@ -97,7 +97,7 @@ def test_the_gradient_of_laplaces_formula(options, held):
 def test_a_category_without_events_is_named(family):
     data = table().drop_duplicates("g").assign(k=lambda d: (d["g"] % 6 == 0).astype(int))
     data.loc[data["k"] == 1, "e"] = 0
-    with pytest.warns(mm.MicromacroWarning, match="separated: .* as k moves .10 groups become certain"):
+    with pytest.warns(mm.MicromacroWarning, match="separated: .* as k moves .10 observations become certain"):
         fit = mm.fit("surv(t, e) ~ x + k", data, family=family, engine="ml")
     assert not fit.health.ok
     assert mm.fit("surv(t, e) ~ x", data, family=family, engine="ml").health.ok

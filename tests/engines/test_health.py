@@ -208,7 +208,7 @@ def test_a_search_that_stopped_too_early_is_trouble(dense, data, quick):
 
 def test_outcomes_that_a_covariate_separates_are_warned_of():
     frame = pd.DataFrame({"y": np.arange(10) // 5, "x": np.arange(10) - 4.5})
-    with pytest.warns(mm.MicromacroWarning, match=r"separated: .* \(\d+ groups become certain"):
+    with pytest.warns(mm.MicromacroWarning, match=r"separated: .* \(\d+ observations become certain"):
         fit = mm.fit("y ~ x", frame, family="bernoulli", engine="ml")
     assert not fit.health.ok and [t.code for t in fit.health.troubles] == ["separated"]
     assert fit.health.troubles[0].about == ("Intercept", "x")

@@ -8,6 +8,8 @@ import pytest
 import micromacro as mm
 from micromacro import _optional
 from micromacro._optional import MissingExtraError
+from micromacro.engines.mcmc.chain import Chain
+from micromacro.engines.nuts.engine import divergences
 
 pytest.importorskip("numpyro")
 pytestmark = pytest.mark.filterwarnings("ignore:.*diverged:micromacro.errors.MicromacroWarning")
@@ -82,3 +84,12 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch):
     with pytest.raises(MissingExtraError, match="jax"):
         model.fit("nuts", progress=False)
     assert _optional.require("math", "jax")
+
+
+def test_divergences_have_a_note_of_their_own():
+    stray = np.zeros(50)
+    chains = [Chain(np.zeros((50, 1)), np.zeros((50, 1)), np.zeros(50), {"diverging": stray}) for _ in range(2)]
+    assert divergences(chains) == []
+    stray[3] = 1.0
+    (note,) = divergences(chains)
+    assert (note.code, note.severity) == ("divergences", "trouble") and "2 of 100" in note

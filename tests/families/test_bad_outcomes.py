@@ -1,4 +1,4 @@
-"""Outcomes that a family cannot have: each a clear error that names the outcome, how many groups and which first."""
+"""Outcomes that a family cannot have: each a clear error that names the outcome, how many are wrong and which first."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ def at(values, rows, new):
 REFUSED = {
     # binary
     "binary, a two": ("bernoulli", "y ~ x", {"y": at(BINARY, [3, 7], 2)}, mm.DataError,
-                      ["outcome y", "neither 0 nor 1", "2 groups", "first: 3, 7"]),
+                      ["outcome y", "neither 0 nor 1", "2 observations", "first: 3, 7"]),
     "binary, coded 1 and 2": ("bernoulli", "y ~ x", {"y": BINARY + 1}, mm.DataError,
-                              ["outcome y", "neither 0 nor 1", "6 groups", "first: 1, 3, 5, 7, 9, ..."]),
+                              ["outcome y", "neither 0 nor 1", "6 observations", "first: 1, 3, 5, 7, 9, ..."]),
     "binary, always 1": ("bernoulli", "y ~ x", {"y": np.ones(N)}, mm.DataError, ["outcome y", "always 1"]),
     "binary, always 0": ("bernoulli", "y ~ x", {"y": np.zeros(N)}, mm.DataError, ["outcome y", "always 0"]),
     "binary, trials": ("bernoulli", "trials(k, n) ~ x", {"k": BINARY, "n": np.full(N, 3)}, mm.ModelError,
                        ["family bernoulli", "a plain outcome", "trials(k, n)"]),
     # successes among trials
     "more successes than trials": ("binomial", "trials(k, n) ~ x", {"k": at(BINARY, [4], 9), "n": np.full(N, 5)},
-                                   mm.DataError, ["trials(k, n)", "more successes than trials", "1 group", "4"]),
+                                   mm.DataError, ["trials(k, n)", "more successes than trials", "1 observation", "4"]),
     "half a success": ("binomial", "trials(k, n) ~ x", {"k": at(BINARY, [2], 0.5), "n": np.full(N, 5)}, mm.DataError,
-                       ["trials(k, n)", "not counts", "1 group", "first: 2"]),
+                       ["trials(k, n)", "not counts", "1 observation", "first: 2"]),
     "negative successes": ("binomial", "trials(k, n) ~ x", {"k": at(BINARY, [2], -1), "n": np.full(N, 5)},
                            mm.DataError, ["not counts", "first: 2"]),
     "trials below zero": ("binomial", "trials(k, n) ~ x", {"k": np.zeros(N), "n": at(np.full(N, 5), [0, 1], -1)},
-                          mm.DataError, ["whole numbers from 0", "2 groups", "first: 0, 1"]),
+                          mm.DataError, ["whole numbers from 0", "2 observations", "first: 0, 1"]),
     "no trial at all": ("binomial", "trials(k, n) ~ x", {"k": np.zeros(N), "n": np.zeros(N)}, mm.DataError,
                         ["trials(k, n)", "no trial at all"]),
     "successes alone": ("binomial", "k ~ x", {"k": BINARY}, mm.ModelError, ["family binomial", "trials(k, n)"]),
@@ -50,16 +50,16 @@ REFUSED = {
                               mm.FormulaError, ["trials()", "no keyword"]),
     # counts
     **{f"{family}, {what}": (family, "y ~ x", {"y": at(np.arange(N), [5], value)}, mm.DataError,
-                             ["outcome y", "not a count", "1 group", "first: 5"])
+                             ["outcome y", "not a count", "1 observation", "first: 5"])
        for family in ("poisson", "negative_binomial") for what, value in (("negative", -1), ("half", 1.5))},
     **{f"{family}, all zero": (family, "y ~ x", {"y": np.zeros(N)}, mm.DataError,
-                               ["outcome y", "zero", "12 groups"])
+                               ["outcome y", "zero", "12 observations"])
        for family in ("poisson", "negative_binomial")},
     # positive outcomes and shares
     **{f"gamma, {value}": ("gamma", "y ~ x", {"y": at(Y, [1, 2, 8], value)}, mm.DataError,
-                           ["outcome y", "not positive", "3 groups", "first: 1, 2, 8"]) for value in (0, -1)},
+                           ["outcome y", "not positive", "3 observations", "first: 1, 2, 8"]) for value in (0, -1)},
     **{f"share of {value}": ("beta", "y ~ x", {"y": at(Y / 20, [6], value)}, mm.DataError,
-                             ["outcome y", "strictly between 0 and 1", "1 group", "first: 6"])
+                             ["outcome y", "strictly between 0 and 1", "1 observation", "first: 6"])
        for value in (0, 1, 1.2, -0.1)},
     "gaussian, constant":
         ("gaussian", "y ~ x", {"y": np.full(N, 2.5)}, mm.DataError, ["'?y'?", "same in all 12", "2.5"]),
@@ -68,24 +68,24 @@ REFUSED = {
     "beta, constant": ("beta", "y ~ x", {"y": np.full(N, 0.5)}, mm.DataError, ["'?y'?", "same in all 12", "0.5"]),
     # durations
     **{f"{family}, time of {value}": (family, "surv(t, e) ~ x", {"t": at(Y, [4], value), "e": BINARY}, mm.DataError,
-                                      ["surv(t, e)", "not positive", "1 group", "first: 4"])
+                                      ["surv(t, e)", "not positive", "1 observation", "first: 4"])
        for family in ("weibull", "exponential", "lognormal", "cox") for value in (0, -2)},
     "plain time of zero": ("weibull", "t ~ x", {"t": at(Y, [4], 0)}, mm.DataError,
                            ["outcome t", "not positive", "first: 4"]),
     "no events": ("weibull", "surv(t, e) ~ x", {"t": Y, "e": np.zeros(N)}, mm.DataError,
-                  ["surv(t, e)", "no event", "every group is censored"]),
+                  ["surv(t, e)", "no event", "every observation is censored"]),
     "an event of two": ("weibull", "surv(t, e) ~ x", {"t": Y, "e": at(BINARY, [0, 9], 2)}, mm.DataError,
-                        ["surv(t, e)", "neither 0 nor 1", "2 groups", "first: 0, 9"]),
+                        ["surv(t, e)", "neither 0 nor 1", "2 observations", "first: 0, 9"]),
     "entry after exit": ("weibull", "surv(s, t, e) ~ x", {"s": at(Y / 2, [3], 100), "t": Y, "e": BINARY}, mm.DataError,
-                         ["surv(s, t, e)", "entry", "not before the end", "1 group", "first: 3"]),
+                         ["surv(s, t, e)", "entry", "not before the end", "1 observation", "first: 3"]),
     "entry at exit": ("weibull", "surv(s, t, e) ~ x", {"s": Y, "t": Y, "e": BINARY}, mm.DataError,
-                      ["surv(s, t, e)", "entry", "not before the end", "12 groups"]),
+                      ["surv(s, t, e)", "entry", "not before the end", "12 observations"]),
     "entry before zero": ("weibull", "surv(s, t, e) ~ x", {"s": at(Y / 2, [3], -1), "t": Y, "e": BINARY}, mm.DataError,
                           ["surv(s, t, e)", "entry times below zero", "first: 3"]),
     "lower above upper": ("weibull", 'surv(a, b, type="interval") ~ x', {"a": at(Y, [2], 99), "b": Y + 1},
-                          mm.DataError, ["surv(a, b", "upper ends below the lower", "1 group", "first: 2"]),
+                          mm.DataError, ["surv(a, b", "upper ends below the lower", "1 observation", "first: 2"]),
     "interval to zero": ("weibull", 'surv(a, b, type="interval") ~ x', {"a": np.zeros(N), "b": at(Y, [2], 0)},
-                         mm.DataError, ["surv(a, b", "not positive", "1 group", "first: 2"]),
+                         mm.DataError, ["surv(a, b", "not positive", "1 observation", "first: 2"]),
     "all without end": ("weibull", 'surv(a, b, type="interval") ~ x', {"a": Y, "b": np.full(N, np.inf)},
                         mm.DataError, ["surv(a, b", "no event", "censored"]),
     "unknown type": ("weibull", 'surv(t, e, type="middle") ~ x', {"t": Y, "e": BINARY}, mm.FormulaError,
@@ -107,16 +107,16 @@ REFUSED = {
                         ["family cox", "right-censored", kind, "weibull"])
        for kind, columns in (("left", "t, e"), ("interval", "t, t"))},
     "cox, no events": ("cox", "surv(t, e) ~ x", {"t": Y, "e": np.zeros(N)}, mm.DataError,
-                       ["surv(t, e)", "no event", "every group is censored"]),
+                       ["surv(t, e)", "no event", "every observation is censored"]),
     **{f"one duration only ({family})": (family, "surv(t, e) ~ x", {"t": np.full(N, 2.0), "e": BINARY}, mm.DataError,
-                                         ["surv(t, e)", "the same in all 12 groups", "spread"])
+                                         ["surv(t, e)", "the same in all 12 observations", "spread"])
        for family in ("weibull", "lognormal")},
     "a function for covariates only": ("gaussian", "log10(y) ~ x", {"y": Y}, mm.FormulaError,
                                        ["log10()", "outcome", "compute the column"]),
     # ordered categories
     "an empty category": ("ordinal", "y ~ x", {"y": pd.Categorical(np.where(BINARY, "no", "yes"), ["no", "so", "yes"],
                                                                      ordered=True)},
-                          mm.DataError, ["outcome y", "without any group", "so"]),
+                          mm.DataError, ["outcome y", "without any observation", "so"]),
     "one category": ("ordinal", "y ~ x", {"y": np.full(N, 3)}, mm.DataError, ["outcome y", "one category", "3"]),
     "text without order": ("ordinal", "y ~ x", {"y": np.where(BINARY, "low", "high")}, mm.DataError,
                            ["outcome 'y'", "text", "make it numbers", "ordered=True", "pl.Enum"]),
@@ -148,6 +148,7 @@ def test_a_bad_outcome_is_a_clear_error(name):
         _ = mm.Model(formula, data, family=family).specification
     text = str(caught.value)
     assert type(caught.value) is error, text
+    assert "group" not in text  # there are none without mm()
     for part in parts:
         assert part in text if "?" not in part else "y" in text, f"{part!r} is not in: {text}"
 

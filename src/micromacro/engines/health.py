@@ -203,8 +203,8 @@ def too_little(specification: Specification) -> list[Note]:
     left = specification.groups - sum(not p.prior.proper for p in system.coefficients)
     if left < LEAST_DF:
         text = (
-            f"{left} residual degrees of freedom are left of {specification.groups} groups: standard errors and "
-            "intervals are not reliable; leave out terms, or give the coefficients priors"
+            f"{left} residual degrees of freedom are left of {specification.groups} {specification.tables.noun}s: "
+            "standard errors and intervals are not reliable; leave out terms, or give the coefficients priors"
         )
         out.append(trouble("few-df", text))
     for _, structure in specification.structures.values():
@@ -233,14 +233,14 @@ def _perfect(specification: Specification, theta: np.ndarray) -> list[Note]:
     if sigma < PERFECT * size and not hypers[-1].fixed:
         text = (
             f"the residual is zero up to rounding ({hypers[-1].name} = {sigma:.2g}, the outcome's sd {size:.2g}): "
-            "the outcome is a function of the covariates and effects, and standard errors are meaningless; check "
-            "whether the outcome was made from them, or whether each group has an effect of its own"
+            "the outcome is a function of the covariates and effects, and standard errors are meaningless; check if "
+            f"the outcome was made from them, or whether each {specification.tables.noun} has an effect of its own"
         )
         return [trouble("perfect-fit", text, hypers[-1].name)]
     if abs(float(np.mean(y))) > UNCENTRED * size:
         text = (
             f"the outcome's mean is {abs(float(np.mean(y))) / max(size, 1e-300):.1g} times its sd, so that few of its "
-            "digits are left for what differs between groups: subtract a constant"
+            f"digits are left for what differs between {specification.tables.noun}s: subtract a constant"
         )
         return [caution("uncentred", text)]
     return []

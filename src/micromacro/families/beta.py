@@ -22,6 +22,8 @@ from . import binary
 from .base import Family
 from .response import Raw, Response, made, need_form, need_numbers, need_variety
 
+FAR = 200.0  # size of eta from which 1 / Gamma(a) is a, a being the smaller of the two parameters
+
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _slopes(values, eta, phi, out):  # noqa: ANN001, ANN202
@@ -30,6 +32,12 @@ def _slopes(values, eta, phi, out):  # noqa: ANN001, ANN202
         mean = logistic(eta[i])
         other = logistic(-eta[i])
         a, b = mean * phi, other * phi
+        if abs(eta[i]) > FAR:  # the smaller of a and b is so small that its gamma function is its inverse
+            sign = math.copysign(1.0, eta[i])
+            near, rest = (values[1, i], values[2, i]) if sign > 0.0 else (values[2, i], values[1, i])
+            out[0, i] = math.log(phi) - abs(eta[i]) + (phi - 1.0) * near - rest
+            out[1, i], out[2, i], out[3, i] = -sign, 0.0, 1.0
+            continue
         score = values[1, i] - values[2, i] - digamma(a) + digamma(b)
         d = mean * other
         information = phi * phi * d * d * (trigamma(a) + trigamma(b))
@@ -71,10 +79,13 @@ class Beta(Family):
         _slopes(values, eta, own[0], out)
 
     def log_density(self, values: Any, eta: Any, own: Any, xp: Any = np, special: Any = None) -> Any:
-        phi = own[0]
-        a, b = phi * special.expit(eta), phi * special.expit(-eta)
+        phi, far = own[0], abs(eta) > FAR
+        near = xp.where(far, 0.0, eta)
+        a, b = phi * special.expit(near), phi * special.expit(-near)
         constant = special.gammaln(phi) - special.gammaln(a) - special.gammaln(b)
-        return constant + (a - 1.0) * values[1] + (b - 1.0) * values[2]
+        plain = constant + (a - 1.0) * values[1] + (b - 1.0) * values[2]
+        large, small = xp.where(eta > 0.0, values[1], values[2]), xp.where(eta > 0.0, values[2], values[1])
+        return xp.where(far, xp.log(phi) - abs(eta) + (phi - 1.0) * large - small, plain)
 
     def mean(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
         return binary.probability("logit", eta)

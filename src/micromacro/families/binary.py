@@ -88,5 +88,10 @@ def plain_logs(link: str, eta: Any, xp: Any, special: Any) -> tuple[Any, Any]:
         return -xp.logaddexp(0.0, -eta), -xp.logaddexp(0.0, eta)
     if link == "probit":
         return special.log_ndtr(eta), special.log_ndtr(-eta)
-    t = xp.exp(eta)
-    return xp.log(-xp.expm1(-t)), -t
+    return plain_log_cloglog(eta, xp), -xp.exp(eta)
+
+
+def plain_log_cloglog(x: Any, xp: Any) -> Any:
+    """log(1 - exp(-exp(x))) in the functions of `xp`; x itself where exp(x) is too small a number."""
+    far = x < -300.0
+    return xp.where(far, x, xp.log(-xp.expm1(-xp.exp(xp.where(far, 0.0, x)))))

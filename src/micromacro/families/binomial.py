@@ -94,7 +94,7 @@ class Binomial(Family):
         self, eta: np.ndarray, own: np.ndarray, rng: np.random.Generator, values: np.ndarray | None
     ) -> np.ndarray:
         if values is None:
-            raise ModelError("responses of a binomial model need the trials: predict for the groups of the fit")
+            raise ModelError("responses of a binomial model need the trials: predict for the data of the fit")
         return rng.binomial(values[1].astype(np.int64), binary.probability(self.link, eta)).astype(float)
 
     def redraw(self, response: Response, eta: np.ndarray, own: np.ndarray, rng: np.random.Generator) -> Response:

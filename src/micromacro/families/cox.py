@@ -101,7 +101,7 @@ class Cox(Duration):
         seen = (event == 1.0) & (response.weight > 0)
         if not seen.any():
             raise ModelError(
-                f"the outcome {what} has no event among the groups with a positive weight: all of them are censored"
+                f"the outcome {what} has no event with a positive weight: everything that counts is censored"
             )
         cuts = base.cut_points(self.intervals, time[seen], response.weight[seen])
         bound = replace(self)

@@ -17,9 +17,13 @@ from scipy.special import gamma, gammaincc, log_ndtr, ndtri_exp
 
 from ..errors import DataError
 from ..numerics.special import log_cloglog, log_difference, log_normal_cdf
+from ..table.screen import counted
+from .binary import plain_log_cloglog
 from .response import EVENT, INTERVAL, LEFT, RIGHT, Raw, Response
 
 WEIBULL, LOGNORMAL = 0, 1
+FAR_BELOW = 300.0  # minus the z below which exp(z) is nothing beside one, but its square may be too small a number
+FAR_ABOVE = 1e5  # z above which digits of its square are missing in differences
 _LOG_ROOT_2PI = 0.5 * math.log(2.0 * math.pi)
 
 
@@ -30,6 +34,15 @@ def _log_survival(standard, z):  # noqa: ANN001, ANN202
         return -t, -t, -t
     value, d, dd = log_normal_cdf(-z)
     return value, -d, dd
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _after_far(code, z, start, gap):  # noqa: ANN001, ANN202
+    """Log of f(z) or S(z) over S(start) of a standard normal, far out: S(z) is f(z) / z, so their squares cancel."""
+    value = -0.5 * gap * (z + start) + math.log(start)
+    if code == EVENT:
+        return value, 1.0 / start - gap, -1.0 / (start * start)
+    return value - math.log(z), 1.0 / start - 1.0 / z - gap, 1.0 / (z * z) - 1.0 / (start * start)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -48,6 +61,9 @@ def slopes(standard, values, eta, factor, out):  # noqa: ANN001, ANN201
             value, d, dd = _log_survival(standard, z)
         elif code == LEFT:
             value, d, dd = log_cloglog(z) if standard == WEIBULL else log_normal_cdf(z)
+        elif standard == WEIBULL and factor * (values[2, i] - eta[i]) < -FAR_BELOW:  # log(1 - S(z)) is z there
+            gap = factor * (values[1, i] - values[2, i])
+            value, d, dd = factor * (values[2, i] - eta[i]) + math.log(-math.expm1(gap)), 1.0, 0.0
         else:
             upper = factor * (values[2, i] - eta[i])
             if standard == LOGNORMAL and z + upper < 0.0:  # both survive almost surely: the lower tail keeps digits
@@ -58,8 +74,13 @@ def slopes(standard, values, eta, factor, out):  # noqa: ANN001, ANN201
                 b, db, ddb = _log_survival(standard, upper)
             value, d, dd = log_difference(a, da, dda, b, db, ddb)
         if values[3, i] > -math.inf:
-            e, de, dde = _log_survival(standard, factor * (values[3, i] - eta[i]))
-            value, d, dd = value - e, d - de, dd - dde
+            start = factor * (values[3, i] - eta[i])
+            if standard == LOGNORMAL and start > FAR_ABOVE:
+                value, d, dd = _after_far(code, z, start, factor * (values[1, i] - values[3, i]))
+                value += log_factor - values[1, i] if code == EVENT else 0.0
+            elif value > -math.inf:  # else it is so after any entry
+                e, de, dde = _log_survival(standard, start)
+                value, d, dd = value - e, d - de, dd - dde
         out[0, i] = value
         out[1, i] = -factor * d
         out[2, i] = factor * factor * dd
@@ -77,28 +98,34 @@ def log_density(standard: int, values: Any, eta: Any, factor: Any, xp: Any, spec
     z = factor * (log_time - eta)
     if standard == WEIBULL:
         event = z - xp.exp(z)
-        left = xp.log(-xp.expm1(-xp.exp(z)))
+        left = plain_log_cloglog(z, xp)
     else:
         event = -0.5 * z * z - _LOG_ROOT_2PI
         left = special.log_ndtr(z)
-    high = log_survival(z)
-    inside = code == INTERVAL
-    # elsewhere a made-up interval, so that automatic differentiation meets no infinity that it does not use
-    upper = factor * (xp.where(inside, values[2], 0.0) - eta)
-    low_end, high_end = xp.where(inside, z, 0.0), xp.where(inside, upper, 1.0)
-    if standard == LOGNORMAL:  # the lower tail where both survive almost surely
-        low_end, high_end = (
-            xp.where(low_end + high_end < 0.0, -high_end, low_end),
-            xp.where(low_end + high_end < 0.0, -low_end, high_end),
-        )
-    most = log_survival(low_end)
-    between = most + xp.log(-xp.expm1(log_survival(high_end) - most))
-    out = xp.where(code == EVENT, event + xp.log(factor) - log_time, high)
+    out = xp.where(code == EVENT, event + xp.log(factor) - log_time, log_survival(z))
+    between = _plain_between(standard, code == INTERVAL, z, factor * (values[2] - eta), log_survival, xp)
     out = xp.where(code == LEFT, left, xp.where(code == INTERVAL, between, out))
     out = xp.where(told, out, 0.0)  # from zero to infinity
     entered = values[3] > -math.inf
-    entry = log_survival(factor * (xp.where(entered, values[3], 0.0) - eta))
-    return out - xp.where(entered, entry, 0.0)
+    start = factor * (xp.where(entered, values[3], 0.0) - eta)
+    entered = entered & (out > -math.inf)  # else it is so after any entry
+    return out - xp.where(entered, log_survival(start), 0.0)
+
+
+def _plain_between(standard: int, inside: Any, z: Any, upper: Any, log_survival: Any, xp: Any) -> Any:
+    """log(S(z) - S(upper)) where `inside`; -inf where no digits tell them apart."""
+    # elsewhere a made-up interval, so that automatic differentiation meets no infinity that it does not use
+    low, high = xp.where(inside, z, 0.0), xp.where(inside, upper, 1.0)
+    if standard == LOGNORMAL:  # the lower tail where both survive almost surely
+        mirrored = low + high < 0.0
+        low, high = xp.where(mirrored, -high, low), xp.where(mirrored, -low, high)
+    far = (high < -FAR_BELOW) & (standard == WEIBULL)  # log(1 - S(z)) is z there
+    few = log_survival(high) < log_survival(low)
+    good = few & ~far
+    most, least = log_survival(xp.where(good, low, 0.0)), log_survival(xp.where(good, high, 1.0))
+    between = xp.where(few, most + xp.log(-xp.expm1(least - most)), -math.inf)
+    gap = xp.where(far, low - high, -1.0)
+    return xp.where(far, high + xp.log(-xp.expm1(gap)), between)
 
 
 def cumulative_hazard(standard: int, times: np.ndarray, eta: np.ndarray, factor: float) -> np.ndarray:
@@ -114,7 +141,7 @@ def need_spread(raw: Raw, response: Response) -> Response:
     inside = code == INTERVAL
     if len(time) > 1 and np.ptp(time) == 0.0 and (not inside.any() or (inside.all() and np.ptp(upper) == 0.0)):
         raise DataError(
-            f"the outcome {raw.what} is the same in all {len(time)} groups ({np.exp(time[0]):g}), so its "
+            f"the outcome {raw.what} is the same in all {counted(len(time), raw.noun)} ({np.exp(time[0]):g}), so its "
             "spread cannot be estimated: check the column"
         )
     return response

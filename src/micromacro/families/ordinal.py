@@ -6,6 +6,7 @@ category lie in the upper half of F its complement is used, so that no digits ca
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,12 +78,12 @@ class Ordinal(Family):
             empty = [c for c, n in zip(categories, used, strict=True) if n == 0]
             if empty:
                 raise DataError(
-                    f"the outcome {raw.what} has categories without any group: {', '.join(empty)}; their cuts cannot "
-                    "be estimated: drop or merge them"
+                    f"the outcome {raw.what} has categories without any {raw.noun}: {', '.join(empty)}; their cuts "
+                    "cannot be estimated: drop or merge them"
                 )
         if len(categories) > 10 and len(categories) == len(y):
             raise DataError(
-                f"the outcome {raw.what} has as many categories as groups ({len(y)}): family ordinal "
+                f"the outcome {raw.what} has as many categories as {raw.noun}s ({len(y)}): family ordinal "
                 "needs fewer; for a continuous outcome use gaussian or student"
             )
         if len(categories) < 2:
@@ -117,8 +118,8 @@ class Ordinal(Family):
         # log(F(high) - F(low)), by the complement where both are in the upper half
         upper = low + high > 0.0
         large, small = xp.where(upper, above_low, below_high), xp.where(upper, above_high, below_low)
-        gap = xp.where((codes == 0) | (codes == last), -1.0, small - large)
-        inside = large + xp.log(-xp.expm1(gap))
+        there = (codes > 0) & (codes < last) & (small < large)
+        inside = xp.where(there, large + xp.log(-xp.expm1(xp.where(there, small - large, -1.0))), -math.inf)
         return xp.where(codes == 0, below_high, xp.where(codes == last, above_low, inside))
 
     def probabilities(self, eta: np.ndarray, own: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..errors import DataError, ModelError
+from ..table.screen import counted, listed
 
 RIGHT, EVENT, LEFT, INTERVAL = 0.0, 1.0, 2.0, 3.0
 
@@ -29,6 +30,8 @@ class Raw:
         The outcome's text, for messages.
     ids : (groups,) array
         What the user knows groups by (ids or row numbers), for messages.
+    noun : str
+        What one outcome belongs to, a group or an observation, for messages.
     kind : str
         ``type=`` of ``surv()``: right, left, interval.
     categories : tuple of str or None
@@ -44,14 +47,14 @@ class Raw:
     kind: str = "right"
     categories: tuple[str, ...] | None = None
     ordered: bool = True
+    noun: str = "group"
 
     def refuse(self, bad: np.ndarray, why: str) -> None:
         """Raise a DataError that names the groups where `bad` holds."""
         rows = np.flatnonzero(bad)
         if len(rows):
-            shown = ", ".join(str(i) for i in np.sort(self.ids[rows])[:5]) + (", ..." if len(rows) > 5 else "")
-            groups = "1 group" if len(rows) == 1 else f"{len(rows)} groups"
-            raise DataError(f"the outcome {self.what} {why} in {groups} (first: {shown})")
+            first = listed(np.sort(self.ids[rows]))
+            raise DataError(f"the outcome {self.what} {why} in {counted(len(rows), self.noun)} (first: {first})")
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,7 +160,7 @@ def need_form(raw: Raw, family: str, *forms: str) -> None:
 def need_variety(raw: Raw, y: np.ndarray) -> None:
     """Refuse an outcome that never varies."""
     if len(y) > 1 and np.ptp(y) == 0.0:
-        raise DataError(f"the outcome {raw.what} is the same in all {len(y)} groups ({y[0]:g})")
+        raise DataError(f"the outcome {raw.what} is the same in all {counted(len(y), raw.noun)} ({y[0]:g})")
 
 
 def need_numbers(raw: Raw, family: str) -> None:
@@ -200,7 +203,7 @@ def survival(raw: Raw, family: str) -> Response:
     nothing = (raw.kind == "interval") & (code == RIGHT) & (time == 0)  # from zero to infinity
     raw.refuse((time <= 0) & ~nothing, "has times that are not positive")
     if not np.any(code != RIGHT):
-        raise DataError(f"the outcome {raw.what} has no event at all: every group is censored")
+        raise DataError(f"the outcome {raw.what} has no event at all: every {raw.noun} is censored")
     with np.errstate(divide="ignore"):
         rows = (code, np.log(time), np.log(upper), np.log(entry))
     observed = np.where(code == INTERVAL, 0.5 * (time + np.where(np.isfinite(upper), upper, time)), time)

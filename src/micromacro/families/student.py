@@ -21,6 +21,8 @@ from .base import Family
 from .gaussian import Gaussian, plain
 from .response import Raw, Response
 
+FAR = 1e70  # distance from the centre, in scales, beyond which powers are taken apart
+
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _slopes(values, eta, sigma, nu, out):  # noqa: ANN001, ANN202
@@ -28,11 +30,15 @@ def _slopes(values, eta, sigma, nu, out):  # noqa: ANN001, ANN202
     information = (nu + 1.0) / ((nu + 3.0) * sigma * sigma)
     for i in range(len(eta)):
         r = values[0, i] - eta[i]
+        out[3, i] = information
+        if abs(r) > FAR * sigma:  # its square may be infinite
+            out[0, i] = constant - (nu + 1.0) * (math.log(abs(r) / sigma) - 0.5 * math.log(nu))
+            out[1, i], out[2, i] = (nu + 1.0) / r, (nu + 1.0) / r / r
+            continue
         q = nu * sigma * sigma + r * r
         out[0, i] = constant - 0.5 * (nu + 1.0) * math.log1p(r * r / (nu * sigma * sigma))
         out[1, i] = (nu + 1.0) * r / q
         out[2, i] = (nu + 1.0) * (r * r - nu * sigma * sigma) / (q * q)
-        out[3, i] = information
 
 
 @dataclass(frozen=True)
@@ -72,7 +78,10 @@ class Student(Family):
         sigma, nu = own[0], own[1]
         u = (values[0] - eta) / sigma
         constant = special.gammaln(0.5 * (nu + 1.0)) - special.gammaln(0.5 * nu) - 0.5 * xp.log(nu * math.pi)
-        return constant - xp.log(sigma) - 0.5 * (nu + 1.0) * xp.log1p(u * u / nu)
+        far = abs(u) > FAR  # its square may be infinite
+        near, large = xp.where(far, 0.0, u), xp.where(far, abs(u), 1.0)
+        size = xp.where(far, 2.0 * xp.log(large) - xp.log(nu), xp.log1p(near * near / nu))
+        return constant - xp.log(sigma) - 0.5 * (nu + 1.0) * size
 
     def mean(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
         return eta

@@ -181,8 +181,7 @@ def outcome_form(formula: Formula) -> tuple[str, str]:
 def read_outcome(formula: Formula, tables: Tables) -> Raw:
     """The left side of the formula: a plain outcome, ``trials(k, n)`` or ``surv(...)``."""
     node, text = formula.outcome, formula.text
-    ids = tables.group_levels.values if tables.group_levels is not None else tables.order
-    assert ids is not None
+    ids, noun = tables.ids, tables.noun
     what = to_text(node)
     if isinstance(node, Name) and tables.groups[node.name].kind in ("text", "category"):
         column = tables.groups[node.name]
@@ -193,12 +192,12 @@ def read_outcome(formula: Formula, tables: Tables) -> Raw:
             )
         categories = column.categories or ()
         codes = np.array([categories.index(v) for v in column.values], dtype=float)
-        return Raw("plain", (codes,), what, ids, categories=categories, ordered=column.ordered)
+        return Raw("plain", (codes,), what, ids, categories=categories, ordered=column.ordered, noun=noun)
     if not (isinstance(node, Call) and outcome_form(formula)[0] != "plain"):
-        return Raw("plain", (evaluate(node, tables.groups, text, "outcome"),), what, ids)
+        return Raw("plain", (evaluate(node, tables.groups, text, "outcome", tables),), what, ids, noun=noun)
     form, kind = outcome_form(formula)
     columns = tuple(
-        evaluate(a, tables.groups, text, "outcome", kind == "interval" and k == 1, form == "trials" and k == 1)
+        evaluate(a, tables.groups, text, "outcome", tables, kind == "interval" and k == 1, form == "trials" and k == 1)
         for k, a in enumerate(node.args)
     )
-    return Raw(form, columns, what, ids, kind)
+    return Raw(form, columns, what, ids, kind, noun=noun)

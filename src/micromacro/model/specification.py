@@ -24,6 +24,7 @@ from ..latent.system import System
 from ..notes import Note
 from ..parameters import CLASSES, Parameter, PriorBook
 from ..table.memberships import TableRequest, Tables
+from ..table.screen import counted
 from ..terms.base import Context
 from ..terms.expression import evaluate
 from ..terms.member.weighing import Block
@@ -84,10 +85,7 @@ class Specification:
     @property
     def group_ids(self) -> np.ndarray:
         """Ids of the groups, or numbers of the rows where each row is a group."""
-        levels = self.tables.group_levels
-        ids = self.tables.order if levels is None else levels.values
-        assert ids is not None
-        return ids
+        return self.tables.ids
 
     @property
     def groups(self) -> int:
@@ -199,7 +197,7 @@ def specify(reading: Reading, tables: Tables, family: Family, book: PriorBook, f
         response = replace(response, weight=_observation_weights(reading.observation_weights, tables))
     offset = np.zeros(tables.groups.n_rows)
     for node in formula.offsets:
-        offset += evaluate(node, tables.groups, formula.text, "offset")
+        offset += evaluate(node, tables.groups, formula.text, "offset", tables)
     scale, location = family.scale(response, offset)
     context = Context(formula.text, tables, book, scale, location, reading.columns, flat, sources=reading.sources)
     parts = build_parts(formula, reading.weights, context, family.no_intercept, centred=family.expands)
@@ -209,7 +207,7 @@ def specify(reading: Reading, tables: Tables, family: Family, book: PriorBook, f
         expanded = family.expand(response, offset, book, flat, to_text(formula.outcome))
         family = expanded.family
     system = System(parts, tables.groups.n_rows, own, offset, expanded.rows if expanded else None)
-    _check_enough(system)
+    _check_enough(system, tables)
     check_collinear(system, centers_of(system.parts))
     specification = Specification(
         formula,
@@ -251,21 +249,24 @@ def _observation_weights(name: str, tables: Tables) -> np.ndarray:
     bad = np.flatnonzero(values < 0)
     if len(bad):
         raise DataError(
-            f"the observation weights {name!r} are negative in {len(bad)} groups (first: {values[bad[0]]:g}): give "
-            "each group a weight of zero or more"
+            f"the observation weights {name!r} are negative in {counted(len(bad), tables.noun)} (first: "
+            f"{values[bad[0]]:g}): give each {tables.noun} a weight of zero or more"
         )
     if not values.any():
         raise DataError(f"the observation weights {name!r} are all zero")
     return values
 
 
-def _check_enough(system: System) -> None:
+def _check_enough(system: System, tables: Tables) -> None:
     """More coefficients than groups cannot be estimated; one group says nothing about spread."""
     if system.groups < 2:
+        if tables.group_levels is None:
+            raise ModelError("the data have one observation only: there is nothing to estimate from")
         raise ModelError(
             "the data have one group only, and each group is one observation: there is nothing to estimate from; check "
             "the group column"
         )
     count = len(system.coefficients) - (len(system.expansion.part.coefficients) if system.expansion else 0)
     if count >= system.groups:
-        raise ModelError(f"{count} coefficients cannot be estimated from {system.groups} groups; leave out terms")
+        there = counted(system.groups, tables.noun)
+        raise ModelError(f"{count} coefficients cannot be estimated from {there}; leave out terms")

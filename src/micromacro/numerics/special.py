@@ -108,12 +108,15 @@ def log_difference(a, da, dda, b, db, ddb):
     """log(exp(a) - exp(b)) for a > b, with two derivatives from those of a and b.
 
     With k = exp(b) / (exp(a) - exp(b)) they are a' + k (a' - b') and a'' + k (a'' - b'') - k (1 + k) (a' - b')^2,
-    in which no squares of large slopes cancel.
+    in which no squares of large slopes cancel. Where nothing is left between a and b in their digits it is -inf, with
+    slopes of zero.
     """
     gap = b - a
+    if not gap < 0.0:  # equal, or both infinite
+        return -math.inf, 0.0, 0.0
     if gap < -745.0:  # exp(b) is nothing beside exp(a), and its slopes may be infinite
         return a, da, dda
     value = a + (math.log1p(-math.exp(gap)) if gap < -0.6931471805599453 else math.log(-math.expm1(gap)))
-    k = 1.0 / math.expm1(-gap) if gap < 0.0 else math.inf
+    k = 1.0 / math.expm1(-gap)
     d = da - db
     return value, da + k * d, dda + k * (dda - ddb) - k * (1.0 + k) * d * d

@@ -84,7 +84,7 @@ def scenario_of(specification: Specification, tables: Tables | None) -> Scenario
             unseen += [(k, *key) for key in part.structure.unseen()]
     offset = np.zeros(n)
     for node in specification.formula.offsets:
-        offset += evaluate(node, on.groups, specification.formula.text, "offset")
+        offset += evaluate(node, on.groups, specification.formula.text, "offset", on)
     return Scenario(tuple(parts), tuple(rows), tuple(columns), n, tuple(unseen), offset)
 
 

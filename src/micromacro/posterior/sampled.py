@@ -192,7 +192,7 @@ class Sampled(Drawn):
         """An estimand at at most `most` draws (draws, categories, rows), its unseen effects drawn, too."""
         theta, x = self.thinned(most, estimand.reads_effects)
         first = estimand.drawn(theta[0], x[0], rng)
-        _check_room(len(theta), first.size, "numbers", "ask for fewer groups at once")
+        _check_room(len(theta), first.size, "numbers", f"ask for fewer {self.specification.tables.noun}s at once")
         return np.stack([first, *(estimand.drawn(t, row, rng) for t, row in zip(theta[1:], x[1:], strict=True))])
 
     def estimand(self, estimand: Estimand, ci: float, rng: np.random.Generator, most: int) -> Numbers:

@@ -43,10 +43,10 @@ class Simulation:
     skipped: int = field(default=0)
 
     def __repr__(self) -> str:
-        draws, groups = self.outcome.shape
+        (draws, groups), noun = self.outcome.shape, "observation" if self.groups is None else "group"
         low, middle, high = np.quantile(self.outcome, [0.05, 0.5, 0.95])
         return (
-            f"Simulation of {draws} data sets of {groups} groups\n"
+            f"Simulation of {draws} data sets of {groups} {noun}s\n"
             f"outcome: 5% {low:.4g}, median {middle:.4g}, 95% {high:.4g}\n{self.parameters.describe().T.to_string()}"
         )
 

@@ -78,6 +78,13 @@ class Tables:
         """What one outcome belongs to: a group, or an observation where every row of the data is one."""
         return "observation" if self.group_levels is None else "group"
 
+    @property
+    def ids(self) -> np.ndarray:
+        """What the user knows outcomes by (groups,): ids of groups, or numbers of rows where each row is one."""
+        ids = self.order if self.group_levels is None else self.group_levels.values
+        assert ids is not None
+        return ids
+
 
 def available_columns(data: Any, memberships: Any = None, members: Any = None) -> tuple[str, ...]:
     """Names of all columns of the user's tables."""

@@ -8,11 +8,14 @@ from ..errors import DataError, FormulaError
 from ..language.nodes import Call, Name, Node
 from ..language.printing import names_in, to_text
 from ..table.columns import Table
+from ..table.memberships import Tables
+from ..table.screen import counted, listed
 from .member.weights import constant_expression
 
 
 def evaluate(
-    node: Node, table: Table, text: str, role: str, endless: bool = False, constant: bool = False
+    node: Node, table: Table, text: str, role: str, of: Tables | None = None, endless: bool = False,
+    constant: bool = False,
 ) -> np.ndarray:  # fmt: skip
     """Values (rows,) of an expression in the columns of a table.
 
@@ -20,6 +23,8 @@ def evaluate(
     ----------
     role : str
         What it is for (``outcome``, ``offset``), for messages.
+    of : Tables, optional
+        Where `table` has a row per outcome: what the user calls them, for messages.
     endless : bool
         Whether a value may be infinite (the upper end of an interval).
     constant : bool
@@ -42,9 +47,9 @@ def evaluate(
         values = np.broadcast_to(constant_expression(node, table, text, role), table.n_rows)
     bad = np.flatnonzero(~(np.isfinite(values) | (endless & np.isposinf(values))))
     if len(bad):
-        shown = ", ".join(str(b) for b in bad[:5])
+        noun, ids = ("row", np.arange(len(values))) if of is None else (of.noun, of.ids)
         raise DataError(
-            f"the {role} {to_text(node)} is not finite in {len(bad)} of {len(values)} groups (first, counted in "
-            f"order of the group id: {shown}); check the transformation and the rows"
+            f"the {role} {to_text(node)} is not finite in {len(bad)} of {counted(len(values), noun)} (first: "
+            f"{listed(ids[bad])}); check the transformation and the rows"
         )
     return values

@@ -142,7 +142,8 @@ def build_fixed(
     replaced = centred and formula.intercept
     # an intercept fixed at zero covariates leaves them as they are
     moves = replaced or (start is not None and not start.fixed)
-    check_constant(matrix, design.names, formula.intercept and not (start and start.fixed), "the groups")
+    tells = formula.intercept and not (start and start.fixed)
+    check_constant(matrix, design.names, tells, f"the {context.tables.noun}s")
     center = matrix.mean(axis=0) if moves and len(matrix) else np.zeros(matrix.shape[1])
     parameters = [context.coefficient(n, spread(c)) for n, c in zip(design.names, matrix.T, strict=True)]
     center = np.concatenate([center, np.zeros(given.shape[1])])

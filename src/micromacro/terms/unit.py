@@ -151,8 +151,8 @@ def _build(call: UnitCall, context: Context, intercept: bool) -> UnitPart:
     if type(structure) in (Independent, Correlated) and len(known) == 1:
         context.warn(
             "one-level",
-            f"the unit {name!r} is {str(known[0])!r} in every group: the data say nothing about a standard deviation "
-            "over units; leave the term out",
+            f"the unit {name!r} is {str(known[0])!r} in every {context.tables.noun}: the data say nothing about a "
+            "standard deviation over units; leave the term out",
             name,
         )
     return UnitPart(name, columns, slopes, structure, joined)

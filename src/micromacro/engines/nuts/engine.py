@@ -17,7 +17,7 @@ import numpy as np
 from ..._optional import require
 from ...errors import EngineError
 from ...model.specification import Specification
-from ...notes import remark
+from ...notes import Note, remark, trouble
 from ..base import Outcome, Settings
 from ..mcmc.chain import Chain
 from ..mcmc.engine import check_proper, gather
@@ -37,8 +37,8 @@ def fit_nuts(specification: Specification, settings: Settings) -> Outcome:
     check_proper(specification)
     with double_precision():
         chains, interrupted = run_chains(Space(specification), settings)
-    draws = gather(chains, divergences(chains), (), interrupted, specification.system.n_effects)
-    notes = []
+    draws = gather(chains, [], (), interrupted, specification.system.n_effects)
+    notes = divergences(chains)
     if interrupted:
         count, length = draws.log_posterior.shape
         text = f"stopped early: {count} of {settings.chains} chains were kept, of {length} draws"
@@ -180,15 +180,14 @@ def joined(chunks: list[tuple[np.ndarray, ...]], settings: Settings) -> Chain:
     return Chain(columns[0], columns[1], -stats.pop("lp"), stats)
 
 
-def divergences(chains: list[Chain]) -> list[str]:
+def divergences(chains: list[Chain]) -> list[Note]:
     """What to say of trajectories that went astray."""
     stray = [c.stats["diverging"] for c in chains if len(c.value)]
     count, total = sum(int(s.sum()) for s in stray), sum(len(s) for s in stray)
     if not count:
         return []
-    return [
-        (
-            f"{count} of {total} transitions diverged, so a part of the posterior may be missing: tune longer "
-            '(tune=), give narrower priors, or use engine="mcmc"'
-        )
-    ]
+    text = (
+        f"{count} of {total} transitions diverged, so a part of the posterior may be missing: tune longer (tune=), "
+        'give narrower priors, or use engine="mcmc"'
+    )
+    return [trouble("divergences", text)]

@@ -22,6 +22,7 @@ from ...engines.base import Sample
 from ...engines.marginals import has_exact_marginal, marginal_of
 from ...errors import EngineError
 from ...model.specification import Specification
+from ...table.screen import listed
 from .pointwise import group_values
 from .propagation import Propagation
 
@@ -86,10 +87,10 @@ class Cavities:
         """Refuse groups without which the rest determines nothing."""
         bad = np.flatnonzero(~good)
         if len(bad):
-            ids = ", ".join(str(i) for i in self.specification.group_ids[bad[:5]])
+            tables = self.specification.tables
             raise EngineError(
-                f"without {len(bad)} of the groups (first: {ids}) a coefficient under a flat prior is not determined, "
-                "so there is no prediction for them: give the coefficients priors"
+                f"without {len(bad)} of the {tables.noun}s (first: {listed(tables.ids[bad])}) a coefficient under a "
+                "flat prior is not determined, so there is no prediction for them: give the coefficients priors"
             )
 
 

@@ -39,9 +39,8 @@ def log_likelihood(specification: Specification, draws: Sample, weighted: bool =
         Whether the model's observation weights multiply it.
     """
     s, count = specification, math.prod(draws.shape)
-    check_memory(
-        3.0 * count * s.groups, f"log-likelihoods of {s.groups:,} groups at {count:,} draws", "use fewer draws (draws=)"
-    )
+    what = f"log-likelihoods of {s.groups:,} {s.tables.noun}s at {count:,} draws"
+    check_memory(3.0 * count * s.groups, what, "use fewer draws (draws=)")
     density = LatentPosterior(s.system, s.family, s.row_values, s.row_weight(prior=False) if weighted else None)
     room = density.workspace(gradient=False)
     order = s.system.symbolic.order

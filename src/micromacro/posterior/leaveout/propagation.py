@@ -58,7 +58,7 @@ class Propagation:
     def __init__(self, specification: Specification):
         self.laplace = laplace_marginal(specification)
         self.laplace.close = 1e-9
-        self.system = specification.system
+        self.system, self.noun = specification.system, specification.tables.noun
         self.room: ModeRoom = self.laplace.workspace()
         self.unsettled = 0  # thetas at which it did not settle, and Laplace's sites serve
         nodes, weights = np.polynomial.hermite_e.hermegauss(NODES)
@@ -153,8 +153,9 @@ class Propagation:
     def warn(self, draws: int) -> None:
         """Say at how many draws it did not settle."""
         if self.unsettled:
+            noun = self.noun
             warn(
-                f"expectation propagation did not settle at {self.unsettled} of {draws} draws, where groups are left "
-                "out of Laplace's approximation instead: a surprising group's elpd may be off by 0.2; kfold() has no "
-                "such error"
+                f"expectation propagation did not settle at {self.unsettled} of {draws} draws, where {noun}s are "
+                f"left out of Laplace's approximation instead: a surprising {noun}'s elpd may be off by 0.2; kfold() "
+                "has no such error"
             )

@@ -19,11 +19,20 @@ from ..labels import group_index, shown_order
 from .loo import DRAWS, smoothed_weights
 
 
+REMEDY = "look at plot.survival(), which shows the Kaplan-Meier estimate beside the model, and at loo(integrated=True)"
+"""What to do instead."""
+
+
+def transformable(specification: Specification) -> bool:
+    """Whether outcomes have a probability integral transform here: the rows of the likelihood are the groups."""
+    return not specification.expanded
+
+
 def loo_pit(posterior: Posterior, integrated: bool, random_seed: int | None) -> pd.Series:
     """PIT of every group (see ``Fit.loo_pit``)."""
     s = posterior.specification
-    if s.expanded:
-        raise ModelError(f"loo_pit() is not available for family {s.family.name}: look at fit.loo(integrated=True)")
+    if not transformable(s):
+        raise ModelError(f"loo_pit() is not available for family {s.family.name}: {REMEDY}")
     draws = sample(posterior, DRAWS, "loo_pit()")
     rng = np.random.default_rng(random_seed)
     values = np.empty((*draws.shape, s.groups))

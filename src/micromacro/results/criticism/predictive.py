@@ -13,6 +13,7 @@ from ...model.specification import Specification
 from ...posterior.base import Posterior
 from ...posterior.intervals import quantiles
 from ..labels import group_index
+from .calibration import REMEDY, transformable
 from .loo import groups_of
 
 Statistic = Callable[[np.ndarray], Any]
@@ -57,7 +58,7 @@ def observations(specification: Specification) -> np.ndarray:
         count = int(np.sum(~known.exact))
         raise ModelError(
             f"{count} of {s.groups} outcomes are censored, so their statistics are not those of replicated durations: "
-            "use loo_pit(), which accounts for it"
+            + ("use loo_pit(), which accounts for it" if transformable(s) else REMEDY)
         )
     return known.low if s.family.trials(s.response.values) is not None else s.outcome
 
