@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from ..errors import FormulaError
 from ..language.nodes import Call, Name, Node, Text, names_in
 from .base import Effects, Setting
-from .chains import make_ar1, make_walk
 from .correlated import make_correlated
 from .fields import make_car, make_icar
 from .fixed import make_fixed
 from .iid import make_iid
 from .known import make_known
+from .paths import make_ar1, make_walk
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 r"""Prior precisions of dependent effects: values of the lower triangle of D, log-determinants, derivatives.
 
-*Chains* (walks, autoregressions): states stand one after the other, chain after chain; ``first`` marks where a chain
+*Paths* (walks, autoregressions): states stand one after the other, path after path; ``first`` marks where a path
 begins. With :math:`x_t = r_t x_{t-1} + e_t,\ e_t \sim N(0, v_t)` and :math:`x_1 \sim N(0, v_1)`,
 
 .. math:: D_{tt} = \frac1{v_t} + \frac{r_{t+1}^2}{v_{t+1}}, \quad D_{t+1,t} = -\frac{r_{t+1}}{v_{t+1}},
@@ -18,19 +18,19 @@ import numpy as np
 SUM_SD = 1e-3  # sd of the mean of a component of an intrinsic autoregression: zero, for all purposes
 
 
-def chain_pattern(first: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def path_pattern(first: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Rows and columns of the lower triangle of D: the diagonal, then the entry before it of every later state."""
     every, later = np.arange(len(first)), np.flatnonzero(~first)
     return np.concatenate([every, later]), np.concatenate([every, later - 1])
 
 
-def chain_precision(step: np.ndarray, variance: np.ndarray, first: np.ndarray) -> np.ndarray:
-    """Values of D on :func:`chain_pattern`.
+def path_precision(step: np.ndarray, variance: np.ndarray, first: np.ndarray) -> np.ndarray:
+    """Values of D on :func:`path_pattern`.
 
     Parameters
     ----------
     step : (states,) array
-        r_t; not used where a chain begins.
+        r_t; not used where a path begins.
     variance : (states,) array
         v_t > 0.
     first : (states,) bool array
@@ -41,8 +41,8 @@ def chain_precision(step: np.ndarray, variance: np.ndarray, first: np.ndarray) -
     return np.concatenate([diagonal, -step[later] / variance[later]])
 
 
-def chain_pull(step: np.ndarray, variance: np.ndarray, first: np.ndarray, d: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Derivatives in ``step`` and ``variance`` from those in the values of :func:`chain_precision`."""
+def path_pull(step: np.ndarray, variance: np.ndarray, first: np.ndarray, d: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Derivatives in ``step`` and ``variance`` from those in the values of :func:`path_precision`."""
     n, later = len(first), np.flatnonzero(~first)
     below, beside = d[:n], d[n:]
     d_step = np.zeros(n)

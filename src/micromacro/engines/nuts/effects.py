@@ -16,12 +16,12 @@ import numpy as np
 
 from ..._optional import require
 from ...effects.base import Effects
-from ...effects.chains import Autoregression, Chain, Walk
 from ...effects.correlated import Correlated
 from ...effects.fields import Field, Intrinsic, Proper
 from ...effects.fixed import NoPooling
 from ...effects.iid import Independent
 from ...effects.known import Known
+from ...effects.paths import Autoregression, Path, Walk
 from ...effects.shared import Shared
 from ...errors import EngineError
 from ...numerics.precision import SUM_SD
@@ -109,7 +109,7 @@ def correlation_matrix(p: Array, k: int) -> Array:
     return jnp.stack([jnp.stack(row) for row in rows])
 
 
-def states(effects: Chain, theta: Array, x: Array) -> Array:
+def states(effects: Path, theta: Array, x: Array) -> Array:
     """sd times the state of each membership."""
     return theta[0] * x[effects.state]
 

@@ -18,7 +18,6 @@ from ...posterior.leaveout.pointwise import log_likelihood, sample
 from ..labels import group_index, shown_order
 from .loo import DRAWS, smoothed_weights
 
-
 REMEDY = "look at plot.survival(), which shows the Kaplan-Meier estimate beside the model, and at loo(integrated=True)"
 """What to do instead."""
 

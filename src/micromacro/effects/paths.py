@@ -1,8 +1,8 @@
 r"""Effects that change from one participation to the next: ``walk``, ``walk(time)``, ``ar1(time)``.
 
-Each level (a member, a unit) has a chain of standardised states, one for each time at which it takes part;
+Each level (a member, a unit) has a path of standardised states, one for each time at which it takes part;
 participations at one time share one state. With :math:`g_t` the gap before state t, in units of the mean
-gap of all chains,
+gap of all paths,
 
 .. math:: \text{walk:}\quad s_1 \sim N(0, 1),\; s_t \sim N(s_{t-1}, g_t); \qquad
    \text{ar1:}\quad s_1 \sim N(0, 1),\; s_t \sim N(\rho^{g_t} s_{t-1}, 1 - \rho^{2 g_t}),
@@ -11,8 +11,8 @@ and the effect is :math:`sd \cdot s_t`: ``B.sd`` is the standard deviation of a 
 effect itself at any time (ar1), and ``B.rho`` the correlation of two states one mean gap apart. ``walk`` without a time
 goes by the order of the group ids, each participation one step after the one before.
 
-States at times that the fit has not seen follow from their neighbours in time (the chain is Markov): before and after
-all known states the chain goes on, between two it is bridged.
+States at times that the fit has not seen follow from their neighbours in time (the path is Markov): before and after
+all known states the path goes on, between two it is bridged.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from scipy import sparse
 
 from ..errors import DataError, FormulaError, ModelError
 from ..language.nodes import Name
-from ..numerics.precision import chain_pattern, chain_precision, chain_pull
+from ..numerics.precision import path_pattern, path_precision, path_pull
 from ..parameters import HIGHEST
 from ..priors import Uniform
 from ..table.columns import Column, days
@@ -38,7 +38,7 @@ LEAST = 1e-6  # of rho: where the slope at zero is taken
 
 @dataclass(frozen=True, eq=False)
 class States:
-    """The states of all chains, chain after chain, in order of time.
+    """The states of all paths, path after path, in order of time.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class States:
     time : (states,) float array
         In units of the mean gap, or the number of the participation.
     first : (states,) bool array
-        Whether a chain begins here.
+        Whether a path begins here.
     unit : float
         The mean gap in units of the time column.
     """
@@ -64,7 +64,7 @@ class States:
 
     @property
     def gap(self) -> np.ndarray:
-        """Time since the state before (states,); 1 where a chain begins."""
+        """Time since the state before (states,); 1 where a path begins."""
         out = np.ones(len(self))
         later = np.flatnonzero(~self.first)
         out[later] = self.time[later] - self.time[later - 1]
@@ -91,8 +91,8 @@ class Link:
 
 
 @dataclass(frozen=True, eq=False)
-class Chain(Effects):
-    """Effects that move along chains of states; the base of walks and autoregressions.
+class Path(Effects):
+    """Effects that move along paths of states; the base of walks and autoregressions.
 
     Attributes
     ----------
@@ -116,7 +116,7 @@ class Chain(Effects):
         return len(self.states) + len(self.links)
 
     def unseen(self) -> tuple[tuple, ...]:
-        """By level and number of the new state within its chain."""
+        """By level and number of the new state within its path."""
         known, count, out = self.levels.values.tolist(), Counter[int](), []
         for link in self.links:
             level = known[link.level] if link.level < len(known) else self.fresh[link.level - len(known)]
@@ -184,7 +184,7 @@ class Chain(Effects):
     # -- the prior of x ------------------------------------------------------------------------------------------------
 
     def precision_pattern(self) -> tuple[np.ndarray, np.ndarray]:
-        row, column = chain_pattern(self.states.first)
+        row, column = path_pattern(self.states.first)
         new = np.arange(len(self.states), self.latents)
         return np.concatenate([row, new]), np.concatenate([column, new])
 
@@ -194,7 +194,7 @@ class Chain(Effects):
         out[known:] = 1.0
         if variance.min(initial=1.0) <= 0.0:
             return math.nan
-        out[:known] = chain_precision(step, variance, self.states.first)
+        out[:known] = path_precision(step, variance, self.states.first)
         return -float(np.log(variance).sum())
 
     # -- effects as users see them -------------------------------------------------------------------------------------
@@ -206,7 +206,7 @@ class Chain(Effects):
         return (self.name, self.levels.values[self.states.level]), (self.clock or "group", self.states.key)
 
     def covariance(self, theta: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        """Prior covariance of known states a and b of one chain (elementwise)."""
+        """Prior covariance of known states a and b of one path (elementwise)."""
         raise NotImplementedError
 
     def variance(self, theta: np.ndarray, row: np.ndarray, latent: np.ndarray, value: np.ndarray) -> np.ndarray:
@@ -217,7 +217,7 @@ class Chain(Effects):
         order = np.lexsort((latent, level, row))
         row, latent, value, level = row[order], latent[order], value[order], level[order]
         apart = 0
-        while True:  # pairs of entries of one chain in one row: mostly each with itself only
+        while True:  # pairs of entries of one path in one row: mostly each with itself only
             near = np.arange(len(row) - apart)
             near = near[(row[near] == row[near + apart]) & (level[near] == level[near + apart])]
             if not len(near):
@@ -248,7 +248,7 @@ class Chain(Effects):
 
 
 @dataclass(frozen=True, eq=False)
-class Walk(Chain):
+class Walk(Path):
     """A random walk."""
 
     def moves(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -274,7 +274,7 @@ class Walk(Chain):
 
 
 @dataclass(frozen=True, eq=False)
-class Autoregression(Chain):
+class Autoregression(Path):
     """A stationary autoregression of order one in continuous time."""
 
     varies: ClassVar[bool] = True
@@ -292,7 +292,7 @@ class Autoregression(Chain):
     def pull_precision(self, theta: np.ndarray, d_entry: np.ndarray) -> np.ndarray:
         step, variance = self.moves(theta)
         first, gap = self.states.first, self.states.gap
-        d_step, d_variance = chain_pull(step, variance, first, d_entry[: len(d_entry) - len(self.links)])
+        d_step, d_variance = path_pull(step, variance, first, d_entry[: len(d_entry) - len(self.links)])
         d_variance -= 0.5 / variance
         # at zero the slope is infinite where gaps are short: that beside it still tells a search the way
         slope = np.where(first, 0.0, gap * max(theta[1], LEAST) ** (gap - 1.0))
@@ -398,7 +398,7 @@ def _link(
 
 
 def _new_times(states: States, own: np.ndarray, wanted: list, clock: str | None) -> list[float]:
-    """Times of new states in the chain's unit; by order of ids, one step after the last, or between two evenly."""
+    """Times of new states in the path's unit; by order of ids, one step after the last, or between two evenly."""
     if clock is not None:
         return [float(t) / states.unit for t in _ticks(np.array(wanted))]
     where = np.searchsorted(states.key[own], wanted) if len(own) else np.zeros(len(wanted), dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Walks and autoregressions against dense covariances of their states, and what holds of every chain."""
+"""Walks and autoregressions against dense covariances of their states, and what holds of every path."""
 
 import numpy as np
 import pandas as pd
@@ -156,7 +156,7 @@ def _future(member, year, group=9999):
 
 
 @pytest.mark.parametrize("kind", ["walk", "walk(year)", "ar1(year)"])
-def test_a_chain_goes_on(kind):
+def test_a_path_goes_on(kind):
     """Mean and variance of a later state by hand: the last state, and one more step."""
     data = people(60)
     fit = mm.fit(f"y ~ x + mm(m, g, effects={kind})", data, engine="ml")
