@@ -95,20 +95,20 @@ def test_everything_is_finite_far_out(case):
             assert np.isfinite(got).all(), f"at eta {eta}"
 
 
-@pytest.mark.parametrize("size", [400.0, 701.0, 745.0, 1e3, 1e6, 1e100, 1e155, 1e300])
-def test_no_linear_predictor_gives_nan(case, size):
+def test_no_linear_predictor_gives_nan(case):
     """A search may look anywhere: the density is right or zero there, and has slopes where it is not zero."""
     with np.errstate(all="ignore"):
         for own in own_values(case):
             values = case.make(np.random.default_rng(4), own, groups=40)[0].values
-            for eta in (np.full(values.shape[1], sign * size) for sign in (-1.0, 1.0)):
-                got = case.slopes(values, eta, own)
-                assert not np.isnan(got).any() and not np.isposinf(got[0]).any()
-                assert np.isfinite(got[:, np.isfinite(got[0])]).all()
-                plain = case.family.log_density(values, eta, own, np, special)
-                assert not np.isnan(plain).any() and not np.isposinf(plain).any()
-                if size < 1e6:
-                    assert_near([plain], got[:1], 1e-9)
+            for far in (400.0, 701.0, 745.0, 1e3, 1e6, 1e100, 1e155, 1e300):
+                for eta in (np.full(values.shape[1], far), np.full(values.shape[1], -far)):
+                    got = case.slopes(values, eta, own)
+                    assert not np.isnan(got).any() and not np.isposinf(got[0]).any()
+                    assert np.isfinite(got[:, np.isfinite(got[0])]).all()
+                    plain = case.family.log_density(values, eta, own, np, special)
+                    assert not np.isnan(plain).any() and not np.isposinf(plain).any()
+                    if far < 1e6:
+                        assert_near([plain], got[:1], 1e-9)
 
 
 def test_entry_far_below_keeps_the_digits_of_the_difference(cases):
