@@ -111,8 +111,8 @@ REFUSED = {
     **{f"one duration only ({family})": (family, "surv(t, e) ~ x", {"t": np.full(N, 2.0), "e": BINARY}, mm.DataError,
                                          ["surv(t, e)", "the same in all 12 observations", "spread"])
        for family in ("weibull", "lognormal")},
-    "a function for covariates only": ("gaussian", "log10(y) ~ x", {"y": Y}, mm.FormulaError,
-                                       ["log10()", "outcome", "compute the column"]),
+    "a function for covariates only": ("gaussian", "center(y) ~ x", {"y": Y}, mm.FormulaError,
+                                       ["center()", "outcome", "compute the column"]),
     # ordered categories
     "an empty category": ("ordinal", "y ~ x", {"y": pd.Categorical(np.where(BINARY, "no", "yes"), ["no", "so", "yes"],
                                                                      ordered=True)},
