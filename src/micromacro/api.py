@@ -14,6 +14,7 @@ from .errors import MicromacroWarning, ModelError
 from .families.base import Family
 from .model.draft import Arguments, Priors, read_draft
 from .model.public import Model, stored_model
+from .parameters import by_name
 from .results.fit import Fit
 
 if TYPE_CHECKING:
@@ -31,13 +32,14 @@ def fit(
     family: str | Family = "gaussian",
     engine: str = "mcmc",
     priors: Priors = None,
-    fixed: Mapping[str, float] | None = None,
+    fixed: Mapping[str, float] | pd.Series | None = None,
     graphs: Mapping[str, Any] | None = None,
     memberships: Any = None,
     members: Any = None,
     missing: str = "error",
     observation_weights: str | None = None,
     known: Mapping[str, Any] | None = None,
+    start: Mapping[str, float] | pd.Series | None = None,
     draws: int = 1000,
     tune: int = 1000,
     chains: int = 4,
@@ -60,10 +62,10 @@ def fit(
     engine : {"mcmc", "laplace", "ml", "reml", "nuts"}
         Draws from the exact posterior, a fast approximation of it, maximum likelihood, restricted maximum likelihood
         (Gaussian outcomes), or NUTS in NumPyro (extra ``[jax]``), slow and independent of the rest.
-    priors : dict or {"flat", "vague"}, optional
+    priors : dict, Series or {"flat", "vague"}, optional
         Parameter names or classes (``b``, ``Intercept``, ``w``, ``sd``, ``sigma``) to priors of
         :mod:`micromacro.prior`. Without it mcmc uses weakly informative ones scaled by the data, ml and reml none.
-    fixed : dict, optional
+    fixed : dict or Series, optional
         Parameter names to values (natural scale, the intercept at zero covariates) at which they are held instead of
         estimated: ``{"sigma": 1, "neighbour.w.b1": 0.5}``; the same as ``mm.prior.fixed(value)`` in `priors`.
     graphs : dict, optional
@@ -81,6 +83,9 @@ def fit(
     known : dict, optional
         Covariances of levels by the name that ``effects = known(K)`` uses: a square DataFrame labelled by ids, a pair
         (matrix, ids), a dict of dicts, or :func:`micromacro.pedigree`.
+    start : dict or Series, optional
+        Parameter names to values (natural scale, as in the tables) where the search begins: a maximum near them is
+        found, if there is one, and reported if it is the highest. Other parameters begin at their usual values.
     draws, tune, chains : int
         Kept and tuning iterations of each chain, and how many chains.
     random_seed : int, optional
@@ -110,7 +115,7 @@ def fit(
         formula, data, family=family, priors=priors, fixed=fixed, graphs=graphs, known=known, memberships=memberships,
         members=members, missing=missing, observation_weights=observation_weights,
     )  # fmt: skip
-    settings = Settings(draws, tune, chains, random_seed, progress, executor)
+    settings = Settings(draws, tune, chains, random_seed, progress, executor, by_name(start, "start", "1"))
     return Model(read_draft(asked))._run(engine, settings, partial=True)
 
 

@@ -11,6 +11,9 @@ import difflib
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
+from numbers import Real
+from typing import Any
 
 from .errors import ModelError
 from .priors import FLAT, Exponential, Fixed, Flat, HalfCauchy, Lkj, Normal, Prior, Uniform
@@ -104,22 +107,22 @@ class PriorBook:
 
     Parameters
     ----------
-    given : mapping or str or None
+    given : mapping, Series or str, optional
         Parameter names or classes to priors, or ``"flat"`` or ``"vague"``; a mapping may have the key
         ``"default"`` with one of these two words.
-    fixed : mapping, optional
+    fixed : mapping or Series, optional
         Parameter names to values that are not to be estimated.
     """
 
-    def __init__(self, given: Mapping[str, Prior | str] | str | None, fixed: Mapping[str, float] | None = None):
+    def __init__(self, given: Any = None, fixed: Any = None):
         self._rest = "default"
         self._given: dict[str, Prior] = {}
         if isinstance(given, str):
             self._rest = self._word(given)
-        elif given is not None and not isinstance(given, Mapping):
+        elif given is not None and not holds_names(given):
             self._word(given)
         elif given is not None:
-            for key, prior in given.items():
+            for key, prior in by_name(given, "priors", "mm.prior.normal(0, 1)").items():
                 if key == "default":
                     self._rest = self._word(prior)
                 else:
@@ -127,19 +130,13 @@ class PriorBook:
         self._fixed = self._values(fixed)
         self._known: list[str] = []
 
-    def _values(self, fixed: Mapping[str, float] | None) -> dict[str, Fixed]:
+    def _values(self, fixed: Any) -> dict[str, Fixed]:
         """``fixed=`` as priors that leave no choice."""
-        if fixed is not None and not isinstance(fixed, Mapping):
-            raise ModelError(
-                f'fixed= is a dictionary from parameter names to numbers, as {{"sigma": 1}}, not {fixed!r}'
-            )
         out = {}
-        for name, value in (fixed or {}).items():
+        for name, value in by_name(fixed, "fixed", "1").items():
             if name in self._given:
                 raise ModelError(f"{name!r} has a prior in priors= and a value in fixed=: give one of the two")
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-                raise ModelError(f"fixed: the value of {name!r} must be a finite number, not {value!r}")
-            out[name] = Fixed(float(value))
+            out[name] = Fixed(number(value, "fixed", name))
         return out
 
     @staticmethod
@@ -201,7 +198,7 @@ class PriorBook:
     @staticmethod
     def _check_support(name: str, kind: str, prior: Prior, positive: bool) -> None:
         if isinstance(prior, Fixed):
-            _check_value(name, kind, prior.value)
+            check_value(name, kind, prior.value, "is fixed at", positive)
             return
         if isinstance(prior, Lkj) and kind != "cor":
             raise ModelError(f"the prior {prior} is for correlations, but {name!r} is of class {kind}: {CLASSES[kind]}")
@@ -215,35 +212,106 @@ class PriorBook:
         if kind == "rho" and prior.proper and (prior.support[0] < 0 or prior.support[1] > 1):
             raise ModelError(f"the prior {prior} of {name!r} must lie in [0, 1]: use mm.prior.uniform(0, 1) or beta")
 
+    def respelled(self, kinds: Iterable[str]) -> PriorBook | None:
+        """The book with the model's own spelling of names that differ from it in case; None if there are none."""
+        kinds = set(kinds)
+
+        def own(key: str, known: Iterable[str]) -> str:
+            return key if key in self._known else spelled(key, known) or key
+
+        given = {own(key, (*self._known, *kinds)): prior for key, prior in self._given.items()}
+        fixed = {own(key, self._known): prior.value for key, prior in self._fixed.items()}
+        if set(given) == set(self._given) and set(fixed) == set(self._fixed):
+            return None
+        if len(given) < len(self._given) or len(fixed) < len(self._fixed):
+            return None  # the same name twice: the spelling that is not the model's is unknown
+        return PriorBook({"default": self._rest, **given}, fixed)
+
     def check_all_used(self, kinds: Iterable[str]) -> None:
         """Raise for a key that names no parameter and no class of this model."""
         kinds = set(kinds)
         for key in self._fixed:
             if key not in self._known:
-                near = difflib.get_close_matches(key, self._known, n=1)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
-                raise ModelError(f"fixed: there is no parameter {key!r}{hint}\nparameters: {', '.join(self._known)}")
+                raise unknown_name(key, "fixed", self._known)
         for key in self._given:
             if key in self._known or key in kinds:
                 continue
-            near = difflib.get_close_matches(key, self._known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            near = nearest_name(key, self._known)
             what = "no parameter of this model is of class" if key in CLASSES else "there is no parameter or class"
             raise ModelError(
-                f"priors: {what} {key!r}{hint}\nparameters: {', '.join(self._known)}\n"
+                f"priors: {what} {key!r}{near}\nparameters: {', '.join(self._known)}\n"
                 f"classes: {', '.join(sorted(kinds))}"
             )
 
 
-def _check_value(name: str, kind: str, value: float) -> None:
-    """Refuse a fixed value that the parameter cannot have."""
-    if kind in _POSITIVE and (value < 0.0 or (value == 0.0 and kind != "sd")):
+# -- what users give by name -----------------------------------------------------------------------------------------
+
+
+def holds_names(given: Any) -> bool:
+    """Whether something is a mapping, or a Series with names in its index."""
+    return isinstance(given, Mapping) or (hasattr(given, "items") and getattr(given, "ndim", 0) == 1)
+
+
+def by_name(given: Any, argument: str, example: str) -> dict[str, Any]:
+    """What an argument holds by name, from any mapping or a pandas Series; nothing from None."""
+    if given is None:
+        return {}
+    if not holds_names(given):
+        raise ModelError(
+            f'{argument}= is a dictionary from parameter names, as {{"sigma": {example}}}, or a pandas Series with the '
+            f"names in its index, not {type(given).__name__}"
+        )
+    out: dict[str, Any] = {}
+    for name, value in given.items():
+        if not isinstance(name, str):
+            raise ModelError(f"{argument}: names of parameters are text, not {name!r}")
+        if name in out:
+            raise ModelError(f"{argument}: {name!r} is there twice")
+        out[name] = value
+    return out
+
+
+def number(value: Any, argument: str, name: str) -> float:
+    """A finite number of any type (not a truth value)."""
+    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):  # of NumPy
+        value = value.item()
+    if isinstance(value, bool) or not isinstance(value, (Real, Decimal)) or not math.isfinite(value):
+        raise ModelError(f"{argument}: the value of {name!r} must be a finite number, not {value!r}")
+    return float(value)
+
+
+def spelled(name: str, known: Iterable[str]) -> str | None:
+    """The known name that is spelled so, in any case if that leaves no choice; None if there is none."""
+    known = list(known)
+    if name in known:
+        return name
+    same = [k for k in known if k.casefold() == name.casefold()]
+    return same[0] if len(same) == 1 else None
+
+
+def nearest_name(name: str, known: Iterable[str]) -> str:
+    """The known name that is spelled most alike, as a question; empty if none is."""
+    folded = {k.casefold(): k for k in known}
+    near = difflib.get_close_matches(name.casefold(), folded, n=1)
+    return f"; did you mean {folded[near[0]]!r}?" if near else ""
+
+
+def unknown_name(name: str, argument: str, known: Iterable[str]) -> ModelError:
+    """The error for a name that no parameter has."""
+    known = list(known)
+    near = nearest_name(name, known)
+    return ModelError(f"{argument}: there is no parameter {name!r}{near}\nparameters: {', '.join(known)}")
+
+
+def check_value(name: str, kind: str, value: float, verb: str, positive: bool = False) -> None:
+    """Refuse a value that the parameter cannot have; `verb` says what was done with it."""
+    if (kind in _POSITIVE or positive) and (value < 0.0 or (value == 0.0 and kind != "sd")):
         what = "zero or positive" if kind == "sd" else "positive"
-        raise ModelError(f"{name!r} is fixed at {value:g}, but it must be {what}")
+        raise ModelError(f"{name!r} {verb} {value:g}, but it must be {what}")
     if kind == "cor" and not -1.0 <= value <= 1.0:
-        raise ModelError(f"the correlation {name!r} is fixed at {value:g}, but it must lie in [-1, 1]")
+        raise ModelError(f"the correlation {name!r} {verb} {value:g}, but it must lie in [-1, 1]")
     if kind == "rho" and not 0.0 <= value <= HIGHEST:
-        raise ModelError(f"{name!r} is fixed at {value:g}, but it must lie in [0, 1)")
+        raise ModelError(f"{name!r} {verb} {value:g}, but it must lie in [0, 1)")
 
 
 def is_conjugate(prior: Prior) -> bool:

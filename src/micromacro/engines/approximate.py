@@ -44,7 +44,7 @@ def fit_laplace(specification: Specification, settings: Settings) -> Outcome:
     began = time.perf_counter()
     check_proper(specification)
     rng = np.random.default_rng(np.random.SeedSequence(settings.random_seed))
-    peaks = posterior_peaks(specification)
+    peaks = posterior_peaks(specification, settings.start)
     run = _Approximation(specification, peaks)
     proposals = run.propose(settings.draws, rng)
     smooth, k_theta = smoothed(proposals.weight)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,6 +28,9 @@ class Settings:
     progress : bool
     executor : concurrent.futures.Executor or None
         Where chains run; None runs them in threads.
+    start : mapping
+        Names of parameters to values where the first search begins (natural scale); the others begin at their usual
+        values.
     """
 
     draws: int = 1000
@@ -36,6 +39,7 @@ class Settings:
     random_seed: int | None = None
     progress: bool = True
     executor: Executor | None = None
+    start: Mapping[str, Any] = field(default_factory=dict)
 
 
 MOVED = 4e-4  # (of a standard error)^2, by which a step along a flat direction may move a number that is determined
@@ -59,6 +63,8 @@ class Optimum:
         Of theta and the coefficients jointly, entries on a boundary and flat directions held (zero).
     flat : (q + c, f) array
         Directions in which the likelihood is flat.
+    evaluations : int
+        How often the likelihood was evaluated, by the searches and by what was looked at after them.
     x_variance : (size,) array
         Variance of each entry of x: conditional, plus what the uncertainty of theta adds.
     x_slope : (size, q) or (size, q + c) array
@@ -82,6 +88,7 @@ class Optimum:
     penalised: bool
     gradient_norm: float
     flat: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
+    evaluations: int = 0
 
     @property
     def lost(self) -> np.ndarray:

@@ -33,10 +33,13 @@ class Health:
     contraction : dict
         Of each hyper parameter with a proper prior: 1 - (posterior sd / prior sd)^2 in the coordinate in which the
         prior is standard normal; 0 means that the data said nothing, 1 that they said all. Empty for ml.
+    evaluations : int
+        How often the search evaluated the likelihood; 0 for draws.
     """
 
     notes: tuple[Note, ...] = ()
     contraction: dict[str, float] = field(default_factory=dict)
+    evaluations: int = 0
 
     @property
     def ok(self) -> bool:
@@ -194,7 +197,7 @@ def _judge_optimum(outcome: Outcome) -> Health:
             remarks += _without_variance(p.name, optimum.theta[k : k + 1])
         if p.kind == "aggregate" and not p.fixed and p.guess.proper and not optimum.boundary[k]:
             remarks += _vague_shape(p, float(optimum.theta[k]), float(np.sqrt(variance[k])))
-    return Health((*troubles, *remarks))
+    return Health((*troubles, *remarks), evaluations=optimum.evaluations)
 
 
 def too_little(specification: Specification) -> list[Note]:

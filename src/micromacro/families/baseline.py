@@ -230,7 +230,7 @@ def _log_hazard(book: PriorBook, number: int, default: Prior, start: float, flat
     if not isinstance(prior, (LogGamma, Normal, Flat)):
         raise ModelError(
             f"the prior {prior} of {made.name!r} is not possible: the baseline takes gamma or exponential (of the "
-            "hazard), normal or log_gamma (of the log hazard), or 'flat'"
+            "hazard), normal or log_gamma (of the log hazard), or 'flat', and no fixed values"
         )
     return replace(made, prior=prior, start=float(start))
 

@@ -14,7 +14,7 @@ from ..priors import Prior
 from ..table.memberships import Tables, assemble, available_columns
 from .reading import Reading, read
 
-Priors = Mapping[str, "Prior | str"] | str | None
+Priors = Mapping[str, "Prior | str"] | Any | str | None
 
 
 @dataclass(frozen=True, eq=False)

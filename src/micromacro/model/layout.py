@@ -108,6 +108,12 @@ class Layout(Places):
         """
         return np.concatenate([self.reported(theta), coefficients], axis=-1) @ self.collector.T
 
+    def inner(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The inverse of :meth:`collect` for one (parameters,) array; theta is nan where there is none."""
+        found = np.linalg.solve(self.collector, values)
+        q = len(self._hypers)
+        return self.from_reported(found[:q]), found[q:]
+
     def reported(self, theta: np.ndarray) -> np.ndarray:
         """Theta (..., q) as tables report it: correlations where the engines have partial ones."""
         return self._by_structure(theta, lambda structure, own: structure.reported(own))

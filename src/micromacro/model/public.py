@@ -16,7 +16,7 @@ from ..engines.base import Settings
 from ..engines.registry import check_engine, check_settings, engine_of, run_engine
 from ..errors import DataError, MicromacroWarning, ModelError, warn
 from ..families.base import Family
-from ..parameters import PriorBook
+from ..parameters import PriorBook, by_name
 from ..posterior.intervals import check_whole
 from ..results.fit import Fit
 from ..results.store.tables import as_data, relabelled
@@ -52,7 +52,7 @@ class Model:
         *,
         family: str | Family = "gaussian",
         priors: Priors = None,
-        fixed: Mapping[str, float] | None = None,
+        fixed: Mapping[str, float] | pd.Series | None = None,
         graphs: Mapping[str, Any] | None = None,
         memberships: Any = None,
         members: Any = None,
@@ -139,6 +139,7 @@ class Model:
         self,
         engine: str = "mcmc",
         *,
+        start: Mapping[str, float] | pd.Series | None = None,
         draws: int = 1000,
         tune: int = 1000,
         chains: int = 4,
@@ -151,6 +152,7 @@ class Model:
         Parameters
         ----------
         engine : {"mcmc", "laplace", "ml", "reml", "nuts"}
+        start : dict or Series, optional
         draws, tune, chains : int
         random_seed : int, optional
         progress : bool
@@ -165,7 +167,8 @@ class Model:
         MicromacroError
             If the model cannot be built from the tables, or the engine cannot fit it.
         """
-        return self._run(engine, Settings(draws, tune, chains, random_seed, progress, executor), partial=True)
+        settings = Settings(draws, tune, chains, random_seed, progress, executor, by_name(start, "start", "1"))
+        return self._run(engine, settings, partial=True)
 
     def _run(self, engine: str, settings: Settings, partial: bool) -> Fit:
         """Fit by an engine with some settings; :meth:`fit` is what users call.
@@ -190,7 +193,8 @@ class Model:
         if unknown:
             raise no_such_argument("update", unknown[0], (*of_model, "engine", *of_run))
         model_changes = {k: v for k, v in changes.items() if k in of_model}
-        run = {k: changes.get(k, getattr(settings, k)) for k in of_run}
+        kept = settings if not model_changes else replace(settings, start={})  # another model has other parameters
+        run = {k: changes.get(k, getattr(kept, k)) for k in of_run}
         model = self._changed(model_changes) if model_changes else self
         return model.fit(changes.get("engine", engine), **run)
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..effects.base import Effects
-from ..errors import DataError, ModelError
+from ..errors import DataError, MicromacroWarning, ModelError
 from ..families.base import Expanded, Family
 from ..families.response import Response
 from ..language.nodes import Formula
@@ -222,7 +223,12 @@ def specify(reading: Reading, tables: Tables, family: Family, book: PriorBook, f
         (*tables.notes, *context.notes, *(expanded.notes if expanded else ())),
         expanded,
     )
-    book.check_all_used(p.kind for p in specification.parameters)
+    kinds = {p.kind for p in specification.parameters}
+    if (again := book.respelled(kinds)) is not None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", MicromacroWarning)  # they were given the first time
+            return specify(reading, tables, family, again, flat)
+    book.check_all_used(kinds)
     _check_names(specification)
     return specification
 

@@ -131,12 +131,10 @@ def _draw_correlations(specification: Specification, out: np.ndarray, values: di
 
 def split(specification: Specification, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Theta and the coefficients of x (the intercept at mean covariates) from all parameters."""
-    inner = np.linalg.solve(specification.layout.collector, values)
-    q = len(specification.system.hypers)
-    theta = specification.layout.from_reported(inner[:q])
+    theta, coefficients = specification.layout.inner(values)
     if not np.all(np.isfinite(theta)):
         raise ModelError("no distribution has these correlations: their matrix is not positive definite")
-    return theta, inner[q:]
+    return theta, coefficients
 
 
 def latent_draws(specification: Specification, theta: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:

@@ -13,6 +13,7 @@ block of it is the inverse of the joint Hessian.
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 
@@ -23,7 +24,7 @@ from ..base import Optimum, Outcome, Settings
 from ..marginals import has_exact_marginal
 from ..search import Peak, find_peaks
 from .determined import undetermined
-from .maxima import distinct, remarks, starting_points
+from .maxima import distinct, remarks, several, starting_points
 from .problem import Problem, problem_of
 from .separation import separation
 from .signed import begin_at_signed_maxima
@@ -47,10 +48,10 @@ def fit_reml(specification: Specification, settings: Settings) -> Outcome:
 def maximise(specification: Specification, settings: Settings, engine: str, restricted: bool) -> Outcome:
     """The maximum of the (restricted) likelihood, with all that is reported of it."""
     began = time.perf_counter()
-    problem = problem_of(specification, restricted)
+    problem = problem_of(specification, restricted, settings.start)
     coordinates = problem.coordinates
     starts = starting_points(problem)
-    starts = begin_at_signed_maxima(specification, restricted, coordinates, starts)
+    starts, before = begin_at_signed_maxima(specification, restricted, coordinates, starts)
     peaks = find_peaks(problem.objective, starts, coordinates.bounds())
     if not peaks:
         raise EngineError(
@@ -59,10 +60,11 @@ def maximise(specification: Specification, settings: Settings, engine: str, rest
         )
     peaks = distinct(specification, coordinates, peaks)
     optimum = describe(problem, peaks)
-    notes = remarks(specification, optimum, restricted)
+    notes = several(specification, coordinates, peaks) + remarks(specification, optimum, restricted)
     notes += undetermined(problem, optimum)
     if not problem.marginal.exact:
         notes += separation(specification, problem, optimum)
+    optimum = replace(optimum, evaluations=before + problem.evaluations)
     return Outcome(engine, specification, settings, time.perf_counter() - began, optimum=optimum, notes=notes)
 
 

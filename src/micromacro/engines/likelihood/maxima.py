@@ -16,7 +16,9 @@ from .problem import Problem
 
 LOOKED = 3  # pairs of candidates for further starts that are looked at, for each parameter
 MORE = 3  # of which at most so many are searched from
-REACH = (0.5, 1.2, 2.5)  # how far away they are, in prior sds or units in which the weights change by a factor of e
+REACH = (0.6, 1.5, 4.0)  # how far away they are, in prior sds or units in which the weights change by a factor of e
+FAR = 2.5  # prior sds
+WORTH = 1.0  # log-likelihood that a parameter costs by AIC
 APART = 0.4  # distance in the coordinates, below which two starts are one
 SEARCH = 30.0  # evaluations that a search takes, about
 BUDGET = 2e10  # operations that further starts may cost
@@ -30,33 +32,45 @@ def starting_points(problem: Problem) -> list[np.ndarray]:
     the work of a search allows. Shapes of features are often two-humped, so each is also begun on either side of its
     middle.
     """
-    coordinates, objective = problem.coordinates, problem.objective
-    first = coordinates.from_theta(problem.start)
+    coordinates = problem.coordinates
+    first, usual = coordinates.from_theta(problem.start), coordinates.from_theta(problem.usual)
     free = [k for k, p in enumerate(coordinates.hypers) if p.kind in ("w", "aggregate")]
     more = min(MORE, int(BUDGET / (SEARCH * problem.marginal.system.symbolic.work)))
     if not free or not more:
         return [first]
-    uphill = np.where(objective(problem.inside(first))[1] < 0.0, -1.0, 1.0)
-    rng = np.random.default_rng(np.random.SeedSequence(0))
-    candidates = []
-    for size in np.resize(REACH, LOOKED * min(len(free), 3)):
-        direction = rng.standard_normal(len(free)) * uphill[free]
-        scores = size * np.sqrt(len(free)) * direction / np.linalg.norm(direction)
-        candidates += [problem.inside(_candidate(coordinates, free, first, sign * scores)) for sign in (1.0, -1.0)]
-    heights = np.array([objective(u)[0] for u in candidates])
-    starts = [first]
-    for k in np.argsort(np.where(np.isfinite(heights), -heights, np.inf), kind="stable"):
-        away = min(float(np.linalg.norm(candidates[k] - u)) for u in starts)
-        if len(starts) <= min(more, 1 + len(free)) and away > APART and np.isfinite(heights[k]):
-            starts.append(candidates[k])
+    starts = _best(problem, first, _candidates(problem, free, usual), min(more, 1 + len(free)))
     for k in free:
         p = coordinates.hypers[k]
         if p.kind == "aggregate" and _source(p).proper and more == MORE:
             for score in (-1.5, 1.5):
-                start = first.copy()
+                start = usual.copy()
                 start[k] = _coordinate(coordinates, k, _source(p).from_score(score))
                 starts.append(start)
     return starts
+
+
+def _best(problem: Problem, first: np.ndarray, candidates: list[np.ndarray], count: int) -> list[np.ndarray]:
+    """A start and the highest candidates, no two of them close to each other."""
+    heights = np.array([problem.objective(u)[0] for u in candidates])
+    starts = [first]
+    for k in np.argsort(np.where(np.isfinite(heights), -heights, np.inf), kind="stable"):
+        away = min(float(np.linalg.norm(candidates[k] - u)) for u in starts)
+        if len(starts) <= count and away > APART and np.isfinite(heights[k]):
+            starts.append(candidates[k])
+    return starts
+
+
+def _candidates(problem: Problem, free: list[int], usual: np.ndarray) -> list[np.ndarray]:
+    """Pairs of points on either side of the usual start, uphill and downhill, and that start, if the user has another."""
+    uphill = np.where(problem.objective(problem.inside(usual))[1] < 0.0, -1.0, 1.0)
+    rng = np.random.default_rng(np.random.SeedSequence(0))
+    out = [] if np.array_equal(problem.start, problem.usual) else [usual]
+    for size in np.resize(REACH, LOOKED * min(len(free), 3)):
+        direction = rng.standard_normal(len(free)) * uphill[free]
+        scores = size * np.sqrt(len(free)) * direction / np.linalg.norm(direction)
+        for sign in (1.0, -1.0):
+            out.append(problem.inside(_candidate(problem.coordinates, free, usual, sign * scores)))
+    return out
 
 
 def _candidate(coordinates: Ratios | Steps, free: list[int], first: np.ndarray, scores: np.ndarray) -> np.ndarray:
@@ -66,7 +80,7 @@ def _candidate(coordinates: Ratios | Steps, free: list[int], first: np.ndarray, 
         prior = _source(coordinates.hypers[k])
         own = coordinates.hypers[k].prior.proper or coordinates.hypers[k].kind == "aggregate"
         if own and prior.proper:
-            out[k] = _coordinate(coordinates, k, prior.from_score(score))
+            out[k] = _coordinate(coordinates, k, prior.from_score(float(np.clip(score, -FAR, FAR))))
         else:
             out[k] += score
     return out
@@ -101,6 +115,26 @@ def distinct(specification: Specification, coordinates: Ratios | Steps, peaks: l
     return [peaks[k] for k in out]
 
 
+def several(specification: Specification, coordinates: Ratios | Steps, peaks: list[Peak]) -> list[Note]:
+    """Local maxima; one that lies lower by less than a parameter is thought to be worth is described."""
+    if len(peaks) < 2 or peaks[0].value - peaks[1].value <= RIDGE:
+        return []
+    gaps = ", ".join(f"{peaks[0].value - p.value:.2f}" for p in peaks[1:])
+    text = f"{len(peaks)} local maxima were found; the others lie lower by {gaps}"
+    if peaks[0].value - peaks[1].value > WORTH:
+        return [remark("several-maxima", text)]
+    hypers = specification.system.hypers
+    here, there = (coordinates.theta(p.u)[: len(hypers)] for p in peaks[:2])
+    moved = np.abs(peaks[0].u - peaks[1].u)[: len(coordinates.free)]
+    order = [int(coordinates.free[k]) for k in np.argsort(-moved) if moved[k] > 0.1][:3]
+    shown = ", ".join(f"{hypers[k].name} = {there[k]:.3g} (here {here[k]:.3g})" for k in order)
+    text += (
+        f", the next at {shown}: the data hardly prefer one to the other, and standard errors are those of the highest "
+        "alone; look at both (start=), or give priors"
+    )
+    return [remark("several-maxima", text, *(hypers[k].name for k in order))]
+
+
 def remarks(specification: Specification, optimum: Optimum, restricted: bool) -> list[Note]:
     """What is to be said of an optimum: boundaries, several maxima, a flat likelihood, what reml means."""
     notes = []
@@ -112,10 +146,6 @@ def remarks(specification: Specification, optimum: Optimum, restricted: bool) ->
     others = [p.name for p, at in zip(hypers, optimum.boundary, strict=True) if at and p.kind != "sd"]
     if others:
         notes.append(remark("boundary", f"at the end of its range: {', '.join(others)} (no standard error)", *others))
-    if len(optimum.peaks) > 1 and optimum.peaks[0] - optimum.peaks[1] > RIDGE:
-        gaps = ", ".join(f"{optimum.peaks[0] - p:.2f}" for p in optimum.peaks[1:])
-        text = f"{len(optimum.peaks)} local maxima were found; the others lie lower by {gaps}"
-        notes.append(remark("several-maxima", text))
     q = len(hypers)
     without = idle(specification, zero_sds(specification, optimum.theta))
     told = np.array([p.name not in without for p in hypers], dtype=bool)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from ..coordinates import Ratios, Steps
 from ..edges import Edge, Edged
 from ..marginals import laplace_marginal, marginal_of, without_edges
 from ..search import Counted, Objective
+from ..starting import starting_point
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,8 +28,8 @@ class Problem:
     marginal : Marginal
     room : work space of the marginal, which the objective writes to
     coordinates : Ratios or Steps
-    start : array
-        The point where the search begins.
+    start, usual : arrays
+        The point where the search begins, and where it would begin without the user's ``start=``.
     objective : Objective
         Log marginal likelihood plus log prior densities as a function of the coordinates.
     edge : Edge or None
@@ -38,6 +40,7 @@ class Problem:
     room: Any
     coordinates: Ratios | Steps
     start: np.ndarray
+    usual: np.ndarray
     objective: Objective
     edge: Edge | None = None
 
@@ -60,15 +63,18 @@ class Problem:
         return smooth if self.edge is None else Edged(smooth, self.edge)
 
 
-def problem_of(specification: Specification, restricted: bool) -> Problem:
-    """The (restricted) likelihood of a specification."""
+def problem_of(specification: Specification, restricted: bool, start: Mapping[str, Any] | None = None) -> Problem:
+    """The (restricted) likelihood of a specification, searched from its usual start or from the user's."""
+    given = np.concatenate(starting_point(specification, start or {}))
     edged, specification = specification.system, without_edges(specification)
     marginal = marginal_of(specification, maximised=not restricted)
     room = marginal.workspace()
-    coordinates, start = ratios(specification) if marginal.exact else steps(specification)
+    coordinates, usual = ratios(specification) if marginal.exact else steps(specification)
+    given = given[: len(usual)]  # coefficients are arguments of some likelihoods only
+    point = np.where(np.isnan(given), usual, given)
     smooth = penalised_objective(marginal, marginal.arguments, coordinates, room)
     edge = Edge(edged, coordinates.theta, coordinates.jacobian) if edged.edges else None
-    made = Problem(marginal, room, coordinates, start, smooth, edge)
+    made = Problem(marginal, room, coordinates, point, usual, smooth, edge)
     return replace(made, objective=made.within(smooth))
 
 

@@ -27,7 +27,7 @@ RISES = 1e-3  # curvature above which a stationary point is not a maximum
 
 def begin_at_signed_maxima(
     specification: Specification, restricted: bool, coordinates: Any, starts: list[np.ndarray]
-) -> list[np.ndarray]:
+) -> tuple[list[np.ndarray], int]:
     """Starts for a search in standard deviations and correlations: where searches in the signed root end.
 
     Parameters
@@ -41,12 +41,14 @@ def begin_at_signed_maxima(
 
     Returns
     -------
-    list of (q,) arrays
+    starts : list of (q,) arrays
         `starts` themselves where no effects are correlated, or where priors are on their sds or correlations.
+    evaluations : int
+        How many evaluations the searches took.
     """
     edged = _edged(specification)
     if not edged:
-        return starts
+        return starts, 0
     problem = problem_of(_twin(specification, edged), restricted)
     objective, signed = problem.objective, problem.coordinates
     entries = np.flatnonzero([p.kind == "root" for p in signed.hypers])
@@ -57,7 +59,7 @@ def begin_at_signed_maxima(
         u, _ = climb(objective, u, signed.bounds())
         u = _off_saddles(objective, u, entries, signed.bounds())
         out.append(coordinates.from_theta(_moved(signed.theta(u), edged, smooth=False)))
-    return out
+    return out, problem.evaluations
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from typing import Any
@@ -26,6 +26,7 @@ from ..coordinates import Scores
 from ..edges import Edge, Edged
 from ..marginals import marginal_of, without_edges
 from ..search import Bounds, Objective, Peak, find_peaks
+from ..starting import starting_point
 from ..threads import one_blas_thread
 from .chain import Chain, Task, run_chain
 
@@ -36,7 +37,7 @@ def fit_mcmc(specification: Specification, settings: Settings) -> Outcome:
     """Draw from the posterior."""
     began = time.perf_counter()
     check_proper(specification)
-    peaks = posterior_peaks(specification)
+    peaks = posterior_peaks(specification, settings.start)
     seeds = np.random.SeedSequence(settings.random_seed).spawn(settings.chains)
     tasks = [Task(specification, peaks, seed, settings.draws, settings.tune, chain) for chain, seed in enumerate(seeds)]
     chains, failures, interrupted = run_chains(tasks, settings)
@@ -122,15 +123,16 @@ def check_proper(specification: Specification) -> None:
         )
 
 
-def posterior_peaks(specification: Specification) -> list[Peak]:
-    """Maxima of the marginal posterior density of the scores."""
+def posterior_peaks(specification: Specification, start: Mapping[str, Any] | None = None) -> list[Peak]:
+    """Maxima of the marginal posterior density of the scores, found from the usual start or from the user's."""
+    theta, _ = starting_point(specification, start or {})
     system = specification.system
     coordinates = Scores(system.hypers)
     marginal = marginal_of(without_edges(specification))
     objective = score_objective(marginal, coordinates)
     if system.edges:
         objective = Edged(objective, Edge(system, coordinates.theta, coordinates.jacobian))
-    first = coordinates.from_theta(np.array([p.start for p in system.hypers]))
+    first = coordinates.from_theta(theta)
     starts = [first]
     rng = np.random.default_rng(np.random.SeedSequence(0))
     for _ in range(3):

@@ -8,6 +8,7 @@ another.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import Any
@@ -22,6 +23,7 @@ from ..base import Outcome, Settings
 from ..mcmc.chain import Chain
 from ..mcmc.engine import check_proper, gather
 from ..progress import Progress
+from ..starting import starting_point
 from .density import Joint, constrain, unconstrain
 
 CHUNK = 50  # steps between two looks at the progress bar and at Ctrl-C
@@ -36,7 +38,7 @@ def fit_nuts(specification: Specification, settings: Settings) -> Outcome:
         require(package, "jax")
     check_proper(specification)
     with double_precision():
-        chains, interrupted = run_chains(Space(specification), settings)
+        chains, interrupted = run_chains(Space(specification, settings.start), settings)
     draws = gather(chains, [], (), interrupted, specification.system.n_effects)
     notes = divergences(chains)
     if interrupted:
@@ -65,12 +67,14 @@ class Space:
     prior sd, if that is less), so that covariates may have any scale.
     """
 
-    def __init__(self, specification: Specification):
+    def __init__(self, specification: Specification, start: Mapping[str, Any] | None = None):
+        theta, given = starting_point(specification, start or {})
         self.joint = Joint(specification)
         self.specification = specification
         self.system = specification.system
-        self.start = np.array([p.start for p in self.system.coefficients])
-        self.at = unconstrain(self.system.hypers, np.array([p.start for p in self.system.hypers]))
+        usual = np.array([p.start for p in self.system.coefficients])
+        self.start = np.where(np.isnan(given), usual, given)
+        self.at = unconstrain(self.system.hypers, theta)
 
     @cached_property
     def step(self) -> np.ndarray:
