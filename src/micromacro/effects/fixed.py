@@ -90,7 +90,7 @@ def make_fixed(setting: Setting) -> NoPooling:
         )
     if not all(is_conjugate(p.prior) for p in own):
         raise ModelError(
-            f"the coefficients of {setting.name!r} (effects = fixed) take normal or flat priors only, and no fixed values: "
-            "put known effects into an offset()"
+            f"the coefficients of {setting.name!r} (effects = fixed) take normal or flat priors only, and no fixed "
+            "values: put known effects into an offset()"
         )
     return NoPooling(setting.name, rows, (), (), tuple(own), reference)

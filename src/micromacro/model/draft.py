@@ -25,7 +25,7 @@ class Arguments:
     data: Any
     family: str | Family = "gaussian"
     priors: Priors = None
-    fixed: Mapping[str, float] | None = None
+    fixed: Any = None
     graphs: Mapping[str, Any] | None = None
     memberships: Any = None
     members: Any = None

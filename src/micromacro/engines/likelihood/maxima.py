@@ -61,15 +61,15 @@ def _best(problem: Problem, first: np.ndarray, candidates: list[np.ndarray], cou
 
 
 def _candidates(problem: Problem, free: list[int], usual: np.ndarray) -> list[np.ndarray]:
-    """Pairs of points on either side of the usual start, uphill and downhill, and that start, if the user has another."""
+    """Pairs of points on either side of the usual start; that start too, if the user has another."""
     uphill = np.where(problem.objective(problem.inside(usual))[1] < 0.0, -1.0, 1.0)
     rng = np.random.default_rng(np.random.SeedSequence(0))
     out = [] if np.array_equal(problem.start, problem.usual) else [usual]
     for size in np.resize(REACH, LOOKED * min(len(free), 3)):
         direction = rng.standard_normal(len(free)) * uphill[free]
         scores = size * np.sqrt(len(free)) * direction / np.linalg.norm(direction)
-        for sign in (1.0, -1.0):
-            out.append(problem.inside(_candidate(problem.coordinates, free, usual, sign * scores)))
+        pair = (_candidate(problem.coordinates, free, usual, sign * scores) for sign in (1.0, -1.0))
+        out += [problem.inside(u) for u in pair]
     return out
 
 

@@ -123,9 +123,9 @@ def check_proper(specification: Specification) -> None:
         )
 
 
-def posterior_peaks(specification: Specification, start: Mapping[str, Any] | None = None) -> list[Peak]:
+def posterior_peaks(specification: Specification, given: Mapping[str, Any] | None = None) -> list[Peak]:
     """Maxima of the marginal posterior density of the scores, found from the usual start or from the user's."""
-    theta, _ = starting_point(specification, start or {})
+    theta, _ = starting_point(specification, given or {})
     system = specification.system
     coordinates = Scores(system.hypers)
     marginal = marginal_of(without_edges(specification))

@@ -87,7 +87,7 @@ class FeatureColumns(Term):
     ) -> np.ndarray:
         c, q = self.columns, len(self.features.parameters)
         reach = np.zeros(scratch["feature"].shape)  # derivative in each feature
-        reach[c.inside] = slope[slots].reshape(len(c.inside), reach.shape[1])
+        reach[c.inside] = slope[slots].reshape(len(c.inside), len(d_offset))
         reach[c.outside] = self._loose(theta)[:, None] * d_offset
         reach[c.beside] = c.known[:, None] * d_offset
         out = np.empty(len(theta))
