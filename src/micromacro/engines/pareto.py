@@ -37,7 +37,8 @@ def pareto_smoothed(log_weight: np.ndarray, r_eff: float = 1.0, equal: float = E
     raw = finite - logsumexp(finite)
     try:
         with np.errstate(divide="ignore", invalid="ignore"):
-            smooth, k = array_stats.psislw(finite.max() - finite, r_eff=r_eff)  # it takes minus the logarithms
+            # it takes minus the logarithms; its annotation of r_eff is too narrow
+            smooth, k = array_stats.psislw(finite.max() - finite, r_eff=r_eff)  # pyright: ignore[reportArgumentType]
     except ValueError:  # the tail is one value, many times
         return raw, math.inf
     return smooth if np.all(np.isfinite(smooth)) else raw, math.inf if np.isnan(k) else float(k)

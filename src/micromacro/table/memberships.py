@@ -127,7 +127,7 @@ def assemble(
     if missing not in ("error", "drop"):
         raise DataError(f'missing= is "error" or "drop", not {missing!r}')
     if request.group is None and (memberships is not None or members is not None):
-        raise DataError("memberships= and members= need a formula with mm(): without it, each row is a group")
+        raise DataError("memberships= and members= need a formula with mm(): without it, each row is an observation")
     if memberships is not None and request.group == ROW and ROW not in column_names(data, "data"):
         data = numbered(data)
     if request.group is None:

@@ -41,7 +41,7 @@ class FixedPart(Term):
     fixed_design: tuple[Design, ...]
     intercept: Parameter | None
     columns: Columns
-    parameters: tuple[Parameter, ...]
+    written: tuple[Parameter, ...]
     matrix: np.ndarray
     center: np.ndarray
     fixes: tuple[Fix, ...] = ()
@@ -67,12 +67,12 @@ class FixedPart(Term):
     @property
     def reported(self) -> tuple[Parameter, ...]:
         """The intercept, if any, then the coefficients."""
-        return ((self.intercept,) if self.intercept else ()) + self.parameters
+        return ((self.intercept,) if self.intercept else ()) + self.written
 
     @property
     def centers(self) -> dict[str, float]:
         """Means of the columns, where they were subtracted."""
-        return {p.name: float(c) for p, c in zip(self.parameters, self.center, strict=False)}
+        return {p.name: float(c) for p, c in zip(self.written, self.center, strict=False)}
 
     def _linear(self) -> np.ndarray:
         inside = self.matrix[:, self.columns.inside]
@@ -117,7 +117,7 @@ class FixedPart(Term):
 
     def words(self) -> Words:
         """The intercept, estimated and known terms."""
-        terms = [f"b[{p.name}] * {p.name}" for p in self.parameters]
+        terms = [f"b[{p.name}] * {p.name}" for p in self.written]
         known = [f"{f.value:g} * {to_text(f.term)}" for f in self.fixes]
         return Words((*(("Intercept",) if self.intercept else ()), *terms, *known))
 

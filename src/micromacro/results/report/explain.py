@@ -41,7 +41,7 @@ def equations(s: Specification) -> list[str]:
     eta = "\n         + ".join(terms) or "0"
     own = [p.name for p in s.system.hypers[s.layout.family]]
     density = s.family.sentences(s.outcome_name, own, s.expanded)
-    moving = [name for name, block in s.members.items() if block.parameters and block.weight_parameters]
+    moving = [name for name, block in s.members.items() if block.written and block.weight_parameters]
     if s.family.expands and moving:
         density.append(f"  (features of {', '.join(moving)} less their means under the starting weights)")
     return [*density, f"eta[i] = {eta}", *below]

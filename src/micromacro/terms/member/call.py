@@ -48,7 +48,7 @@ def build_member(call: MemberCall, expression: WeightExpression, context: Contex
         design=design,
         fixed_design=fixed,
         columns=sort_columns([], []),
-        parameters=(),
+        written=(),
         x=member_covariates(design, fixed, rows, call.intercept),
         center=np.empty(0),
         slopes=slopes,
@@ -125,7 +125,7 @@ def _with_priors(
     structure = build_effects(wanted, part.name, part.slopes, of_effects, w, context, intercept)
     weight_remarks(part, bool(names) or wanted.kind.word != "none" or len(known) > 0, context)
     columns = sort_columns(parameters, known)
-    return replace(part, columns=columns, parameters=tuple(parameters), center=center, structure=structure)
+    return replace(part, columns=columns, written=tuple(parameters), center=center, structure=structure)
 
 
 def _elsewhere(part: MemberPart, column: np.ndarray, feature: np.ndarray) -> None:

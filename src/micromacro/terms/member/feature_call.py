@@ -215,7 +215,7 @@ def _started(features: Features, parameters: tuple[Parameter, ...], start: np.nd
 
 def estimated_features(part: FeaturePart) -> Features:
     """The features of a block whose coefficients are estimated, for interactions."""
-    features, count = part.features, len(part.parameters)
+    features, count = part.features, len(part.written)
     if isinstance(features, SetFeatures) and features.count > count:
         covariates = replace(features.covariates, fixed=())
         return replace(features, covariates=covariates, first=features.first[:count], second=features.second[:count])

@@ -35,7 +35,7 @@ class FeatureColumns(Term):
 
     features: Features
     columns: Columns
-    parameters: tuple[Parameter, ...]
+    written: tuple[Parameter, ...]
     center: np.ndarray
 
     @property
@@ -51,12 +51,12 @@ class FeatureColumns(Term):
     @property
     def reported(self) -> tuple[Parameter, ...]:
         """Coefficients of the features."""
-        return self.parameters
+        return self.written
 
     @property
     def centers(self) -> dict[str, float]:
         """Means of the features at the starting values, where they were subtracted."""
-        return {p.name: float(c) for p, c in zip(self.parameters, self.center, strict=False)}
+        return {p.name: float(c) for p, c in zip(self.written, self.center, strict=False)}
 
     def entries(self) -> tuple[np.ndarray, np.ndarray]:
         k, n = len(self.coefficients), self._groups
@@ -115,7 +115,7 @@ class FeaturePart(FeatureColumns, Block):
     features: Features
     request: Request
     columns: Columns
-    parameters: tuple[Parameter, ...]
+    written: tuple[Parameter, ...]
     center: np.ndarray
     levels: Levels
 
@@ -147,7 +147,7 @@ class FeaturePart(FeatureColumns, Block):
         """The features times their coefficients, the feature and the weights."""
         word, formula = self.request.word, self.request.formula
         feature = f"{self.name}.{word}[i] = {formula}, with w = w_{self.name}[i,j] over the members j"
-        terms = tuple(f"b[{p.name}] * {p.name}[i]" for p in self.parameters)
+        terms = tuple(f"b[{p.name}] * {p.name}[i]" for p in self.written)
         return Words(terms, (self._weights_in_words(), feature))
 
 
@@ -167,7 +167,7 @@ class InteractionPart(FeatureColumns):
     factors: tuple[str, ...]
     features: Features
     columns: Columns
-    parameters: tuple[Parameter, ...]
+    written: tuple[Parameter, ...]
     center: np.ndarray
     groups: int
 
@@ -191,4 +191,4 @@ class InteractionPart(FeatureColumns):
 
     def words(self) -> Words:
         """The products times their coefficients."""
-        return Words(tuple(f"b[{p.name}] * {' * '.join(p.name.split(':'))}" for p in self.parameters))
+        return Words(tuple(f"b[{p.name}] * {' * '.join(p.name.split(':'))}" for p in self.written))

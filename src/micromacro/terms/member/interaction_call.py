@@ -33,7 +33,7 @@ def build_interaction(
     for block in reversed(term.blocks):
         part = blocks[block]
         factors.insert(0, _factor(part, term, context))
-        names = [f"{p.name}:{n}" if n else p.name for p in part.parameters for n in names]
+        names = [f"{p.name}:{n}" if n else p.name for p in part.written for n in names]
     # one block: its own main effect stands for the column of ones
     whole = term.alone or len(term.blocks) == 1
     design, matrix = None, np.ones((groups.n_rows, 1))
@@ -60,7 +60,7 @@ def build_interaction(
 
 def _factor(part: Block, term: Interaction, context: Context) -> Features:
     """The features of a block whose coefficients are estimated."""
-    if not part.parameters:
+    if not part.written:
         raise FormulaError(
             f"block {part.name!r} has no covariate, so it has no feature to multiply: an interaction is one of the "
             "block's covariates, not of its effects", context.text, term.span.start, term.span.stop,

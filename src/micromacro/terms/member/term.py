@@ -52,7 +52,7 @@ class MemberPart(Block):
     design: Design
     fixed_design: tuple[Design, ...]
     columns: Columns
-    parameters: tuple[Parameter, ...]
+    written: tuple[Parameter, ...]
     x: np.ndarray
     center: np.ndarray
     slopes: Slopes
@@ -178,7 +178,7 @@ class MemberPart(Block):
 
     def words(self) -> Words:
         """The weighted sum over the members, and the weights."""
-        inside = [f"b[{p.name}] * {p.name.removeprefix(self.name + '.')}[j]" for p in self.parameters]
+        inside = [f"b[{p.name}] * {p.name.removeprefix(self.name + '.')}[j]" for p in self.written]
         below = [self._weights_in_words()]
         if self.structure:
             of = self.structure.terms

@@ -195,7 +195,7 @@ class Block(Term):
     ----------
     name : str
     weighing : Weighing
-    parameters : tuple of Parameter
+    written : tuple of Parameter
         Coefficients in the order in which the user wrote them.
     center : (k,) array
         What is subtracted from the column of each.
@@ -205,7 +205,7 @@ class Block(Term):
 
     name: str
     weighing: Weighing
-    parameters: tuple[Parameter, ...]
+    written: tuple[Parameter, ...]
     columns: Columns
     center: np.ndarray
     levels: Levels
@@ -222,12 +222,12 @@ class Block(Term):
     @property
     def reported(self) -> tuple[Parameter, ...]:
         """Coefficients of covariates or features, then those of members without pooling."""
-        return self.parameters + (self.structure.coefficients if self.structure else ())
+        return self.written + (self.structure.coefficients if self.structure else ())
 
     @property
     def centers(self) -> dict[str, float]:
         """Means at the starting weights, where they were subtracted."""
-        return {p.name: float(c) for p, c in zip(self.parameters, self.center, strict=False)}
+        return {p.name: float(c) for p, c in zip(self.written, self.center, strict=False)}
 
     @property
     def filled(self) -> int:
@@ -237,7 +237,7 @@ class Block(Term):
     @property
     def informed(self) -> bool:
         """Whether it has a covariate or a feature, with an estimated or a known coefficient."""
-        return bool(self.parameters) or len(self.columns.known) > 0
+        return bool(self.written) or len(self.columns.known) > 0
 
     def covariates_of_memberships(self, theta: np.ndarray, coefficients: np.ndarray) -> np.ndarray | None:
         """Covariates times their coefficients (draws, memberships), before the weights; None without such a sum.
