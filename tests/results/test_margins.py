@@ -430,7 +430,9 @@ def test_whoever_stays_keeps_the_effect_that_was_drawn(kind, quick):
     both = fit.comparisons({}, new, without=101, random_seed=2, kind="linear")
     theta, x = fit.posterior.thinned(2000)
     unseen = (
-        fit.specification.system.parts[1].on(new_tables(fit.specification, new, None, None)).structure
+        fit.specification.system.parts[1]
+        .on(new_tables(fit.specification, new, None, None, fit.posterior.theta))
+        .structure
     )  # the leaver's entries come first: its id is the smallest
     rng, by_hand = np.random.default_rng(2), []
     known = fit.specification.system.parts[1].effects

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from ..model.specification import Specification
 from ..notes import Note, caution, remark, trouble
 from ..parameters import Parameter
 from .base import Outcome
+from .signs import of_signed
 
 R_HAT = 1.01
 ESS = 400.0
@@ -131,9 +132,11 @@ def judge(outcome: Outcome, draws: np.ndarray | None, diagnostics: Diagnostics |
         Of the same columns.
     """
     if outcome.optimum is not None:
-        return _judge_optimum(outcome)
-    assert draws is not None and diagnostics is not None
-    return _judge_draws(outcome, draws, diagnostics)
+        made, theta = _judge_optimum(outcome), outcome.optimum.theta
+    else:
+        assert draws is not None and diagnostics is not None and outcome.draws is not None
+        made, theta = _judge_draws(outcome, draws, diagnostics), outcome.draws.theta.mean(axis=(0, 1))
+    return replace(made, notes=(*made.notes, *of_signed(outcome.specification, theta)))
 
 
 def idle(specification: Specification, zero: np.ndarray) -> dict[str, str]:

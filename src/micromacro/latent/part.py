@@ -108,6 +108,10 @@ class Part(Protocol):
         """Whether the theta that `fill` was last called with lies beyond its edge."""
         ...
 
+    def sound(self, theta: np.ndarray) -> bool:
+        """Whether its theta is a place for a chain to start."""
+        ...
+
     # -- other tables ------------------------------------------------------------------------------------------------
 
     def on(self, tables: Tables) -> Self:
@@ -240,6 +244,10 @@ class Term:
     def beyond(self, scratch: Any) -> bool:
         """Never."""
         return False
+
+    def sound(self, theta: np.ndarray) -> bool:
+        """Always."""
+        return True
 
     def held(self, old: Any, theta: np.ndarray) -> Self:
         """Nothing in it is a constant of the fit."""

@@ -270,6 +270,10 @@ class System:
                 return False
         return True
 
+    def sound(self, theta: np.ndarray) -> bool:
+        """Whether theta is a place for a chain to start, where it exists at all."""
+        return all(part.sound(theta[where]) for part, where in zip(self.parts, self._reads, strict=True))
+
     def lifted(self) -> System:
         """The same system without edges, for whoever minds them himself."""
         out = copy(self)

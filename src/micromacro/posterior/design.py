@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from ..errors import DataError
+from ..errors import DataError, warn
 from ..latent.part import Part
 from ..latent.system import System
 from ..model.specification import Specification
+from ..numerics.aggregation import ROUNDING
 from ..table.memberships import TableRequest, Tables, assemble
 from ..terms.expression import evaluate
 from .quantities import trial_columns
@@ -192,13 +193,15 @@ class Predictor:
 
 
 def new_tables(
-    specification: Specification, data: Any, memberships: Any, members: Any, trials: bool = False,
+    specification: Specification, data: Any, memberships: Any, members: Any, theta: np.ndarray, trials: bool = False,
     more: tuple[str, ...] = (),
 ) -> Tables:  # fmt: skip
     """Tables for prediction: what the formula needs, the outcome apart.
 
     Parameters
     ----------
+    theta : (q,) array
+        The estimate, or the posterior mean: groups whose weights are negative there are named in a warning.
     trials : bool
         Whether the numbers of trials are needed.
     more : tuple of str
@@ -208,4 +211,25 @@ def new_tables(
     needed = set(specification.used) | (set(trial_columns(specification)) if trials else set())
     columns = tuple(c for c in request.group_columns if c not in request.outcome_columns or c in needed)
     blocks = tuple(replace(b, columns=tuple(dict.fromkeys((*b.columns, *more)))) for b in request.blocks)
-    return assemble(TableRequest(request.group, columns, blocks, droppable=False), data, memberships, members)
+    tables = assemble(TableRequest(request.group, columns, blocks, droppable=False), data, memberships, members)
+    _mind_edges(specification, tables, theta)
+    return tables
+
+
+def _mind_edges(specification: Specification, tables: Tables, theta: np.ndarray) -> None:
+    """Warn of groups that the fit has not seen and whose weights lie beyond its edge."""
+    system = specification.system
+    for k in system.edges:
+        own = theta[system.places.reads(k)]
+        for name, block in system.parts[k].blocks.items():
+            other = block.on(tables)
+            values, _ = other.distances(own)
+            groups = np.unique(other.memberships.group[values < -ROUNDING])
+            if not len(groups) or tables.group_levels is None:
+                continue
+            first = ", ".join(str(i) for i in tables.group_levels.values[groups[:5]])
+            warn(
+                f"raw weights of block {name!r} are negative in {len(groups)} of these groups (first: {first}) at the "
+                "estimate, which a fit does not allow on its own data: weights there have both signs; look at the "
+                "columns that they are made from, or use a form that cannot be negative, such as exp()"
+            )

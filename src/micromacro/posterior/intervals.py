@@ -53,9 +53,20 @@ class Numbers:
     upper: np.ndarray
     draws: np.ndarray | None = None
 
-    def bounded(self, least: float) -> Numbers:
-        """The same, no interval reaching below `least`."""
-        return Numbers(self.point, self.spread, np.maximum(self.lower, least), self.upper, self.draws)
+    def bounded(self, least: float, most: float = np.inf) -> Numbers:
+        """The same, no interval reaching below `least` or above `most` unless its point lies there."""
+        lower = np.where(self.point < least, self.lower, np.maximum(self.lower, least))
+        upper = np.where(self.point > most, self.upper, np.minimum(self.upper, most))
+        return Numbers(self.point, self.spread, lower, upper, self.draws)
+
+    @property
+    def negative(self) -> np.ndarray:
+        """Probability that each is below zero: share of the draws, or by the normal distribution of its interval."""
+        if self.draws is not None:
+            return np.mean(self.draws < 0.0, axis=0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            below = special.ndtr(-self.point / self.spread)
+        return np.where(self.spread > 0.0, below, (self.point < 0.0).astype(float))
 
 
 def of_draws(draws: np.ndarray, ci: float) -> Numbers:

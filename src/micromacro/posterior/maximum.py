@@ -256,7 +256,9 @@ class Maximum(Maximised):
                 lambda t: weights_there(part, other, t), theta, np.full(len(theta), 1e-5), range(p)
             )[:, :p]  # fmt: skip
         out = of_normal(w, np.sqrt(self.optimum.variance(slope, slice(where.start, where.start + p))), ci)
-        return out if part.rule == "none" else out.bounded(0.0)
+        if part.rule == "none" or part.weighing.signed:
+            return out
+        return out.bounded(0.0, 1.0 if part.rule == "group" else math.inf)
 
     # -- anything else -------------------------------------------------------------------------------------------------
 

@@ -74,7 +74,9 @@ def simulate(
                 break
             skipped += 1
             if attempt == 99:
-                raise ModelError("weights are not finite at 100 draws from the priors: give tighter priors or values=")
+                raise ModelError(
+                    "weights are not finite, or negative, at 100 draws from the priors: give tighter priors or values="
+                )
         x_draws[d] = np.concatenate([*latent_draws(specification, thetas[d], rng), coefficients])
         etas[d] = system.predictor(room, x_draws[d])
         own = specification.own(thetas[d], x_draws[d])

@@ -12,6 +12,7 @@ from ..base import Optimum
 from ..coordinates import Ratios, Steps
 from ..health import RIDGE, idle, zero_sds
 from ..search import Peak
+from ..signs import at_edge
 from .problem import Problem
 
 LOOKED = 3  # pairs of candidates for further starts that are looked at, for each parameter
@@ -143,7 +144,12 @@ def remarks(specification: Specification, optimum: Optimum, restricted: bool) ->
     if zero:
         text = f"estimated as zero, on the boundary: {', '.join(zero)} (no standard error)"
         notes.append(remark("boundary", text, *zero))
-    others = [p.name for p, at in zip(hypers, optimum.boundary, strict=True) if at and p.kind != "sd"]
+    edges = at_edge(specification, optimum)
+    notes += edges
+    told_of = {"sd": zero, "w": [name for note in edges for name in note.about]}
+    others = [
+        p.name for p, at in zip(hypers, optimum.boundary, strict=True) if at and p.name not in told_of.get(p.kind, [])
+    ]
     if others:
         notes.append(remark("boundary", f"at the end of its range: {', '.join(others)} (no standard error)", *others))
     q = len(hypers)

@@ -129,7 +129,7 @@ class Sampler:
         for attempt in range(20):
             u = center + (wide.draw(self.rng) - center) * 0.8**attempt
             value = self.target(u)
-            if math.isfinite(value):
+            if math.isfinite(value) and self.task.specification.system.sound(self.coordinates.theta(u)):
                 break
         else:
             u = center.copy()

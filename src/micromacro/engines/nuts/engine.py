@@ -119,6 +119,8 @@ class Space:
             if "theta" in position:
                 position["theta"] += self.at
             value, gradient = slope(position)
+            if not self.system.sound(np.asarray(self.natural(position)[0])):
+                continue
             if np.isfinite(value) and all(np.all(np.isfinite(g)) for g in jax.tree_util.tree_leaves(gradient)):
                 return position
         raise EngineError(

@@ -69,4 +69,6 @@ def weights_table(posterior: Posterior, name: str | None, ci: float, tables: Tab
     member = rows.member if tables is None else tables.blocks[name].member
     numbers = posterior.weights(name, ci, other)
     table = of_memberships(numbers, posterior.words, on.group_levels, rows.group, members, member)
+    if blocks[name].weighing.signed:
+        table["p_negative"] = numbers.negative
     return table.rename(columns={posterior.words.point: "weight"})

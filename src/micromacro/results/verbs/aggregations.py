@@ -102,7 +102,9 @@ def _features(call: MemberCall, word: str) -> list[MemberCall]:
         own = name if len(call.covariates) == 1 else f"{name}_{node.name if isinstance(node, Name) else k + 1}"
         base = replace(call, covariates=((sign, node),), effects=NONE, name=own, parameters=None)
         if word == "smax":
-            out.append(replace(base, weights=None, normalize=None, aggregate=Call("smax", (Name("kappa"),))))
+            out.append(
+                replace(base, weights=None, normalize=None, signed=False, aggregate=Call("smax", (Name("kappa"),)))
+            )
         else:
             out.append(replace(base, weights=Binary("==", node, Call(word, (node,))), normalize="group"))
     if call.effects != NONE:

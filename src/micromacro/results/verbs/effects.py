@@ -35,9 +35,11 @@ def weights(
     DataFrame
         One row per membership, sorted by group and member, and indexed by their ids under the user's own names:
         group, member, weight (posterior mean or estimate), sd (draws) or se (delta method), lower, upper. The index
-        by block, group and member where there are several blocks. With draws at most 1,000 of them are used.
+        by block, group and member where there are several blocks. With draws at most 1,000 of them are used. Blocks
+        with ``signed = yes`` have a column p_negative: the share of draws in which the weight is negative, or its
+        probability by the normal distribution behind the interval (0 or 1 where there is no uncertainty).
     """
-    tables = None if data is None else new_tables(fit.specification, data, memberships, members)
+    tables = None if data is None else new_tables(fit.specification, data, memberships, members, fit.posterior.theta)
     return weights_table(fit.posterior, block, ci, tables)
 
 

@@ -284,7 +284,7 @@ class _Task:
         else:
             keys = {specification.request.group, *(b.member for b in specification.request.blocks)}
             more = tuple(n for n in names_of_where(where) if n not in keys)
-            self.tables = new_tables(specification, data, memberships, members, more=more)
+            self.tables = new_tables(specification, data, memberships, members, self.posterior.theta, more=more)
 
     def settings(self, at: Mapping[str, Any] | None, base: Tables, where: Where) -> list[tuple[dict[str, Any], Tables]]:
         """Every combination of the values in `at`: labels, and the tables set to it."""

@@ -84,7 +84,11 @@ def predict(
         find_quantity(specification, kind if kind in KINDS else _unknown(kind))
     treatment = treatment_of(specification, effects, new_effects)
     rng = np.random.default_rng(random_seed)
-    tables = None if data is None else new_tables(specification, data, memberships, members, kind == "response")
+    tables = (
+        None
+        if data is None
+        else new_tables(specification, data, memberships, members, posterior.theta, kind == "response")
+    )
     index, order = group_index(specification, tables), shown_order(specification, tables)
     if kind == "response":
         made = _responses(posterior, tables, treatment, rng)

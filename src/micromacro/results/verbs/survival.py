@@ -75,7 +75,7 @@ def survival(
     if not family.durations:
         raise EngineError(f"survival() is for durations ({names_where(lambda f: f.durations)}), not {family.name}")
     treatment = treatment_of(specification, effects, new_effects)
-    tables = None if data is None else new_tables(specification, data, memberships, members)
+    tables = None if data is None else new_tables(specification, data, memberships, members, posterior.theta)
     name, ids = group_column(specification, tables)
     places = np.argsort(shown_order(specification, tables))  # of each group among those shown
     at = _checked(times) if times is not None else default_times(specification)

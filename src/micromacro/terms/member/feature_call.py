@@ -24,6 +24,7 @@ from .starting import check_weights
 from .weighing import Weighing
 from .weights import WeightExpression
 
+NOT_SIGNED = ("entropy", "smax", "gmean")  # logarithms or powers of sums of weights
 _TRIES = 12  # starting values at which a feature is looked at before it is called constant
 
 
@@ -76,6 +77,11 @@ def _check_call(call: MemberCall, request: Request, context: Context) -> None:
         raise FormulaError(
             f"{what} is a feature of weights that sum to 1 in the group: leave out normalize={call.normalize}",
             context.text, call.span.start, call.span.stop,
+        )  # fmt: skip
+    if call.signed and request.word in NOT_SIGNED:
+        raise FormulaError(
+            f"{what} does not exist for negative weights: leave out signed = yes", context.text, call.span.start,
+            call.span.stop,
         )  # fmt: skip
     effects = call.effects
     word = effects.name if isinstance(effects, Name) else effects.value if isinstance(effects, Text) else ""

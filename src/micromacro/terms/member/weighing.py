@@ -24,6 +24,7 @@ from ..base import Columns
 from .tape import Tape
 from .weights import WeightExpression, make_tape
 
+POLE = 0.05  # sum of raw weights, relative to the sum of their sizes, below which they nearly cancel
 RULES = {"total": aggregation.TOTAL, "group": aggregation.GROUP, "none": aggregation.NONE}
 
 
@@ -109,6 +110,18 @@ class Weighing:
             run(self.tape.code, self.tape.moves, theta[: len(self.parameters)], self.memberships.start, room["value"],
                 room["slope"])  # fmt: skip
         return room["value"][self.tape.output], room["slope"][self.tape.output]
+
+    def sums(self, theta: np.ndarray) -> np.ndarray:
+        """Size of the sum of raw weights relative to the sum of their sizes: of each group, or of all under ``total``.
+
+        Weights have a pole where it is zero; it is 1 where no weight is negative, and in a group without a member.
+        """
+        raw, _ = self.raw(theta)
+        start = self.memberships.start if self.rule == "group" else np.array([0, len(raw)])
+        filled, out = np.flatnonzero(np.diff(start)), np.ones(len(start) - 1)
+        size = np.add.reduceat(np.abs(raw), start[filled])
+        out[filled] = np.abs(np.add.reduceat(raw, start[filled])) / np.where(size > 0.0, size, 1.0)
+        return out
 
     def distances(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Raw weights relative to the largest of their group (of all, under ``total``), with slopes (m, parameters).
@@ -299,6 +312,12 @@ class Block(Term):
         out = np.zeros((len(values), len(theta)))
         out[:, : slopes.shape[1]] = slopes
         return values, out
+
+    def sound(self, theta: np.ndarray) -> bool:
+        """Whether no weights that may be negative nearly cancel."""
+        if not self.weighing.signed or self.rule == "none" or self.tape.logarithm:
+            return True
+        return bool(self.weighing.sums(theta).min(initial=1.0) >= POLE)
 
     def beyond(self, scratch: dict[str, Any]) -> bool:
         """Whether raw weights were negative when the weights in the work space were made."""
