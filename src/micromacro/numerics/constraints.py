@@ -14,6 +14,7 @@ from scipy.optimize import linprog
 
 Constraints = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 ENOUGH = 1e-3  # slack, relative to the largest value, with which a point counts as well inside
+SHORT = 1e-3  # price of a step, in slack, so that what does not matter stays where it is
 RADII = (0.25, 1.0, 4.0, 16.0)  # how far a point inside is looked for, nearer ones first
 
 
@@ -150,7 +151,11 @@ def _slackest(values: np.ndarray, slopes: np.ndarray, low: np.ndarray, high: np.
     top = max(float(np.abs(values).max(initial=0.0)), float(np.abs(slopes).max(initial=0.0)), 1e-300)
     rows = np.unique(np.column_stack([slopes[moving], values[moving]]) / top, axis=0)
     q = slopes.shape[1]
-    matrix = np.column_stack([-rows[:, :q], np.ones(len(rows))])
-    bounds = [*zip(low.tolist(), high.tolist(), strict=True), (None, 1.0)]
-    out = linprog(np.append(np.zeros(q), -1.0), A_ub=matrix, b_ub=rows[:, q], bounds=bounds, method="highs")
-    return np.asarray(out.x[:q]) if out.status == 0 else None
+    matrix = np.column_stack([-rows[:, :q], rows[:, :q], np.ones(len(rows))])  # up, down, slack
+    ends = [*np.maximum(high, 0.0).tolist(), *np.maximum(-low, 0.0).tolist(), 1.0]
+    floor = [*np.maximum(low, 0.0).tolist(), *np.maximum(-high, 0.0).tolist(), None]
+    cost = np.append(np.full(2 * q, SHORT), -1.0)
+    out = linprog(
+        cost, A_ub=matrix, b_ub=rows[:, q], bounds=list(zip(floor, ends, strict=True)), method="highs"
+    )  # fmt: skip
+    return np.asarray(out.x[:q] - out.x[q : 2 * q]) if out.status == 0 else None

@@ -44,11 +44,12 @@ def normal_draws(outcome: Outcome, optimum: Optimum, draws: int, rng: np.random.
         for attempt in range(200):
             delta = root @ rng.standard_normal(root.shape[1])
             thetas[d] = _moved(specification, optimum, delta[:q])
-            if specification.family.possible(thetas[d][system.places.family]):
+            if specification.family.possible(thetas[d][system.places.family]) and system.inside(thetas[d]):
                 break
             if attempt == 199:
                 raise EngineError(
-                    "the normal approximation at the maximum lies outside the family's parameters: use mcmc"
+                    "the normal approximation at the maximum lies outside the family's parameters, or where weights "
+                    "are negative: use mcmc"
                 )
         z = rng.standard_normal(system.size)
         solve_upper(s.layout, panel, z)

@@ -27,6 +27,7 @@ from ...parameters import Parameter
 from ...priors import Prior
 from . import effects as joint_effects
 from . import terms as joint_terms
+from .inside import Inside
 from .weights import Weights
 
 Array = Any  # a JAX array, or a tracer of one
@@ -52,6 +53,7 @@ class Joint:
         self.precision = np.array([p.sd**-2.0 if p else 0.0 for p in gaussian])
         logs = [math.log(p.sd) + _LOG_ROOT_2PI for p in gaussian if p]
         self.constant = -math.fsum(logs)
+        self.inside = Inside(self.system)
 
     def log_density(self, theta: Array, x: Array) -> Array:
         """Log joint density of theta (q,), natural scale, and x (size,), natural order, with all constants."""
@@ -121,8 +123,14 @@ class Joint:
 
     def log_unconstrained(self, u: Array, x: Array) -> Array:
         """Log joint density of unconstrained theta (q,) and x."""
-        theta, log_slope = constrain(self.system.hypers, u)
+        theta, log_slope = self.natural(u)
         return self.log_density(theta, x) + log_slope
+
+    def natural(self, u: Array) -> tuple[Array, Array]:
+        """Theta (natural scale) at an unconstrained u, within the edges of weights, and the log determinant of both."""
+        theta, log_slope = constrain(self.system.hypers, u)
+        theta, further = self.inside(theta)
+        return theta, log_slope + further
 
 
 # -- priors --------------------------------------------------------------------------------------------------------

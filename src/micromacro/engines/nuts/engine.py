@@ -24,7 +24,7 @@ from ..mcmc.chain import Chain
 from ..mcmc.engine import check_proper, gather
 from ..progress import Progress
 from ..starting import starting_point
-from .density import Joint, constrain, unconstrain
+from .density import Joint, unconstrain
 
 CHUNK = 50  # steps between two looks at the progress bar and at Ctrl-C
 TARGET = 0.9  # mean acceptance at which step sizes are tuned: shorter steps than usual, fewer divergences
@@ -89,7 +89,7 @@ class Space:
 
     def natural(self, position: dict[str, Any]) -> tuple[Any, Any]:
         """Theta, natural scale, and x, natural order, at a position."""
-        return constrain(self.system.hypers, self._u(position))[0], self._x(position)
+        return self.joint.natural(self._u(position))[0], self._x(position)
 
     def potential(self, position: dict[str, Any]) -> Any:
         """Minus the log density of a position, up to a constant."""

@@ -38,6 +38,7 @@ def weight_lines(s: Specification) -> list[str]:
     for name, part in s.members.items():
         free = ", ".join(p.name for p in part.weight_parameters if not p.fixed) or "none"
         out.append(
-            f"weights of {name}: {to_text(part.expression.node)} ({_NORMALISED[part.rule]}); free parameters: {free}"
+            f"weights of {name}: {to_text(part.expression.node)} ({_NORMALISED[part.rule]}"
+            f"{', and may be negative' if part.weighing.signed else ''}); free parameters: {free}"
         )
     return out
