@@ -218,6 +218,10 @@ KINDS: dict[str, Kind] = {
     "min": Kind(feature("min", weights="1"), ("feature", "min"), moved="x", smaller="v + mm(m, g, effects = none)"),
     "E": Kind(feature("E((x - E(x)) ** 2)", "", "1"), ("feature", "E"), moved="x", smaller="v + mm(m, g, effects = none)"),
     # together
+    "block with an edge": Kind("v + mm(m, g, x, weights = 1 + b1 * ilogit(z), normalize = group, name = B)", ("block", "iid"), moved="x",
+                               families=("gaussian", "poisson"), smaller="v + mm(m, g, weights = 1 + b1 * ilogit(z), normalize = group, name = B)"),
+    "block signed": Kind("v + mm(m, g, x, weights = 1 + b1 * ilogit(z), normalize = group, signed = yes, name = B)", ("block", "iid"), moved="x",
+                         families=("gaussian", "poisson"), smaller="v + mm(m, g, weights = 1 + b1 * ilogit(z), normalize = group, signed = yes, name = B)"),
     "block by group": Kind(f"v + {BLOCK} + B:v", ("block", "interaction"), moved="x", smaller=f"v + {BLOCK}"),
     "block by block": Kind(f"v + {BLOCK} + mm(m2, g, z, weights = 1, aggregate = var, name = C) + B:C", ("block", "interaction"), moved="x",
                            smaller=f"v + {BLOCK} + mm(m2, g, z, weights = 1, aggregate = var, name = C)"),

@@ -25,6 +25,7 @@ from .tape import Tape
 from .weights import WeightExpression, make_tape
 
 POLE = 0.05  # sum of raw weights, relative to the sum of their sizes, below which they nearly cancel
+ROUNDED = 1e-10  # of the derivatives of raw weights: what is left of them below it is rounding
 RULES = {"total": aggregation.TOTAL, "group": aggregation.GROUP, "none": aggregation.NONE}
 
 
@@ -144,8 +145,13 @@ class Weighing:
         if not self.parameters or not self.weigh(theta, room):
             return np.zeros(len(self.parameters))
         there = room["w"] != 0.0
+        if not there.any():
+            return np.zeros(len(self.parameters))
         relative = room["d_w"][:, there] / room["w"][there]
-        return np.sqrt(np.mean(relative**2, axis=1)) if there.any() else np.zeros(len(self.parameters))
+        raw, slope = self.raw(theta)
+        before = slope[:, there] if self.tape.logarithm else slope[:, there] / raw[there]
+        out, most = (np.sqrt(np.mean(one**2, axis=1)) for one in (relative, before))
+        return np.where(out > ROUNDED * most, out, 0.0)  # what cancels in normalised weights leaves rounding
 
     def total_scale(self, theta: np.ndarray) -> float:
         """The constant of ``normalize=total`` at theta (prediction keeps it)."""
