@@ -10,6 +10,8 @@ import pytest
 from scipy import stats
 
 import micromacro as mm
+from micromacro.engines import approximate
+from micromacro.engines.accuracy import error_at
 from micromacro.engines.marginals import laplace_marginal, marginal_of
 
 TERMS = " ~ x + mm(member, g, z, weights = power(s), normalize = group) + (1 | unit)"
@@ -132,8 +134,65 @@ def test_the_error_of_the_approximation_is_small_and_falls_with_the_data(name, m
     assert errors[1] < 0.5 * errors[0]
 
 
-def test_a_poor_approximation_is_warned_of():
+# -- the accuracy of the approximation, measured -----------------------------------------------------------------------
+
+
+def clustered(groups=20, size=4, sd=1.5):
+    """Binary outcomes of a few per unit, which Laplace's formula is poor for."""
+    rng = np.random.default_rng(3)
+    unit = np.repeat(np.arange(groups), size)
+    x = rng.standard_normal(len(unit))
+    y = rng.random(len(unit)) < 1 / (1 + np.exp(-(0.3 + x + sd * rng.standard_normal(groups)[unit])))
+    return pd.DataFrame({"u": unit, "x": x, "y": y.astype(int)})
+
+
+def test_importance_sampling_finds_the_error_of_the_formula():
+    data = clustered()
+    s = mm.Model("y ~ x + (1 | u)", data, family="bernoulli", priors="flat").specification
+    marginal = laplace_marginal(s, held=True)
+    room, point = marginal.workspace(), np.array([1.2, 0.2 + 0.9 * data["x"].mean(), 0.9])
+    y, x, u = (data[c].to_numpy() for c in ("y", "x", "u"))
+    error = by_quadrature("bernoulli", y.astype(float), u, x, 0.2, 0.9, 1.2) - marginal.value(point, room)
+    found = error_at(marginal, room, point[:1])
+    assert error > 0.2
+    assert abs(found.value - error) < 4 * found.se + 0.01
+    assert found.se < 0.05
+    assert error_at(marginal, room, point[:1]) == found  # no seed of the user's in it
+
+
+def test_a_poor_approximation_is_weighted_by_the_exact_posterior(monkeypatch):
+    """Few binary outcomes per unit: found to be poor, then draws as those of mcmc; where that is too dear, not ok."""
+    model = mm.Model("y ~ x + (1 | u)", clustered(), family="bernoulli")
+    options = {"draws": 800, "random_seed": 1, "progress": False}
+    fit = model.fit("laplace", **options)
+    assert fit.health.ok
+    assert "reweighted" in [n.code for n in fit.health.notes]
+    own, chains = fit.summary(), model.fit("mcmc", **options | {"tune": 300, "chains": 2}).summary()
+    for point, error in (("mean", "mcse_mean"), ("lower", "mcse_lower"), ("upper", "mcse_upper")):
+        away = (own[point] - chains[point]).abs() / np.hypot(own[error], chains[error])
+        assert away.max() < 4, point
+    monkeypatch.setattr(approximate, "BUDGET", 0.0)
+    with pytest.warns(mm.MicromacroWarning, match="Laplace's approximation is poor"):
+        plain = model.fit("laplace", **options)
+    assert [t.code for t in plain.health.troubles] == ["poor-approximation"]
+    assert plain.summary().loc["x", "upper"] < own.loc["x", "upper"]
+
+
+def test_an_approximation_that_is_good_is_left_alone():
+    data = clustered()
+    fit = mm.fit(
+        "n ~ x + (1 | u)", data.assign(n=data["y"] + 3 * (data["x"] > 0)), family="poisson", engine="laplace",
+        draws=1000, random_seed=1, priors={"sd": mm.prior.gamma(4, 8)},
+    )  # fmt: skip
+    assert fit.health.ok
+    assert [n.code for n in fit.health.notes if n.code in ("accuracy", "reweighted")] == ["accuracy"]
+    assert fit.summary()["ess_bulk"].max() <= fit._outcome.effective
+
+
+def test_t_distributions_that_miss_the_tail_are_refitted():
     """One unit of four observations, with a weak prior of its sd: the tail of the sd is longer than any t's."""
     data = pd.DataFrame({"u": [1, 1, 2, 2], "y": [1.0, 2.0, 4.0, 3.0]})
-    with pytest.warns(mm.MicromacroWarning, match="poor approximation: Pareto k"):
-        mm.fit("y ~ (1 | u)", data, engine="laplace", draws=4000, random_seed=1, priors="vague")
+    with pytest.warns(mm.MicromacroWarning):  # two units, and a tail without end
+        fit = mm.fit("y ~ (1 | u)", data, engine="laplace", draws=2000, random_seed=1, priors="vague")
+    assert "reweighted" in [n.code for n in fit.health.notes]
+    assert fit._outcome.extra["pareto_k"] < 0.7

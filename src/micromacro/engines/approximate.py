@@ -4,8 +4,13 @@ Theta is drawn from t-distributions at the maxima of its approximate marginal po
 resampled by Pareto-smoothed importance weights (Vehtari et al. 2024). Given theta, x is normal with the Hessian's
 inverse as covariance, around a mean that is better than the mode
 (:meth:`~micromacro.latent.marginal.laplace.LaplaceMarginal.corrected_mean`); the correction is worked out at the
-highest maximum and taken to be linear in the scores of theta around it. Two numbers say how far to trust the result:
-the Pareto k of theta's weights, and that of the weights of (theta, x) together against the exact posterior.
+highest maximum and taken to be linear in the scores of theta around it.
+
+How far to trust the result is measured: by the Pareto k of theta's weights, and by what importance sampling of x at
+some of the draws says of Laplace's formula and of the coefficients (:mod:`.accuracy`). Where that is poor, the t's are
+refitted to what was seen, each theta gets several draws of x, and both are resampled by their weights against the exact
+posterior; where these fail too, the fit is not ok. The Pareto k of (theta, x) together is reported, but it grows with
+the number of effects and says little of single parameters.
 """
 
 from __future__ import annotations
@@ -20,15 +25,17 @@ from ..errors import EngineError
 from ..latent.marginal.laplace import LaplaceMarginal
 from ..latent.mode import ModeRoom
 from ..model.specification import Specification
-from ..notes import caution, remark
+from ..notes import Note, remark, trouble
 from ..numerics.cholesky import log_determinant
 from ..numerics.modes import unwhiten
+from .accuracy import FAR, POINTS, Accuracy, Pairs, accuracy_at
 from .base import Draws, Outcome, Settings, split
 from .coordinates import Scores
-from .marginals import laplace_marginal, without_edges
+from .marginals import has_exact_marginal, laplace_marginal, without_edges
 from .mcmc.chain import peak_scale
 from .mcmc.engine import check_proper, posterior_peaks
 from .mcmc.lines import mode_and_shift
+from .mcmc.tuned import Fitter
 from .mixtures import Mixture, Reference
 from .pareto import EQUAL, pareto_smoothed
 from .search import Peak
@@ -37,6 +44,38 @@ WIDEN = 1.1
 TRIES = 1000  # draws among which one must have weights that are not negative
 LEAST = 25  # draws of which a fifth is a tail of five
 POOR = 0.7  # a Pareto k of theta's weights above which they cannot be trusted
+ROUNDS = 3  # of refitting the t's where they are poor
+MORE = 2  # proposals for each draw then
+PAIRS, FEWEST = 16, 4  # pairs of draws of x at each proposal, and so many at least
+BUDGET = 1e8  # rows of the likelihood evaluated in a round, at most
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """Draws, and what is known of their accuracy.
+
+    Attributes
+    ----------
+    theta : (n, q) array
+    x : (n, size) array
+        In natural order.
+    value, joint : (n,) arrays
+        Log marginal posterior density of theta, and log weight of (theta, x) against the exact posterior.
+    k : float
+        Pareto k of theta's weights (reweighted: of those against the exact posterior).
+    k_joint : float
+        Of the weights of theta and x together.
+    effective : float
+        Number of draws without weights that would be worth as much.
+    """
+
+    theta: np.ndarray
+    x: np.ndarray
+    value: np.ndarray
+    joint: np.ndarray
+    k: float
+    k_joint: float
+    effective: float
 
 
 def fit_laplace(specification: Specification, settings: Settings) -> Outcome:
@@ -47,33 +86,63 @@ def fit_laplace(specification: Specification, settings: Settings) -> Outcome:
     peaks = posterior_peaks(specification, settings.start)
     run = _Approximation(specification, peaks)
     proposals = run.propose(settings.draws, rng)
-    smooth, k_theta = smoothed(proposals.weight)
-    theta, x, value, joint = run.draw(proposals, resample(smooth, settings.draws, rng), rng)
-    k_joint = smoothed(joint)[1]
-    draws = Draws(
-        theta[None],
-        *split(x[None], specification.system.n_effects),
-        log_posterior=value[None],
-        stats={"log_weight": joint[None]},
-        peaks=tuple(p.value for p in peaks),
-    )
-    accuracy = (
-        f"Laplace approximation: Pareto k {k_theta:.2f} for theta, {k_joint:.2f} for theta and x together (below 0.7 "
-        "the approximation is close to the posterior; above it, means and sds of single parameters may still be)"
-    )
-    notes = [remark("accuracy", accuracy)]
-    if k_theta > POOR:
-        text = (
-            f"poor approximation: Pareto k {k_theta:.2f} for theta: the tails of its posterior (of sds, mostly) "
-            "are cut short and effective sample sizes look too good: use mcmc"
-        )
-        notes.append(caution("poor-approximation", text))
+    found = run.resampled(proposals, settings.draws, rng)
+    accuracy = run.check(found)
+    notes: list[Note] = []
+    if found.k > POOR or accuracy.poor:
+        better = run.better(proposals, settings.draws, rng)
+        if better is not None:
+            notes.append(remark("reweighted", _poor(found, accuracy) + _REWEIGHTED))
+            found, accuracy = better, Accuracy(0.0, 0.0)
+    notes += _verdict(found, accuracy)
     if len(peaks) > 1:
         text = f"the posterior of theta has {len(peaks)} local maxima; all of them were sampled"
         notes.append(remark("several-maxima", text))
+    draws = Draws(
+        found.theta[None],
+        *split(found.x[None], specification.system.n_effects),
+        log_posterior=found.value[None],
+        stats={"log_weight": found.joint[None]},
+        peaks=tuple(p.value for p in peaks),
+    )
     seconds = time.perf_counter() - began
-    extra = {"pareto_k_theta": k_theta, "pareto_k": k_joint}
+    extra = {"pareto_k_theta": found.k, "pareto_k": found.k_joint, "effective": found.effective}
     return Outcome("laplace", specification, settings, seconds, draws=draws, notes=notes, extra=extra)
+
+
+_REWEIGHTED = (
+    ", so the draws were weighted by the exact posterior density and resampled: they are draws from the posterior "
+    "itself, up to the error that their effective sample sizes show"
+)
+
+
+def _poor(found: Found, accuracy: Accuracy) -> str:
+    """What is poor about an approximation."""
+    out = []
+    if found.k > POOR:
+        out.append(f"Pareto k {found.k:.2f} for theta")
+    if accuracy.theta - accuracy.theta_se > FAR:
+        out.append(f"the error of the log-likelihood of theta varies by {accuracy.theta:.2f} over the posterior")
+    if accuracy.coefficients - accuracy.coefficients_se > FAR:
+        out.append(f"ends of intervals of coefficients are off by {accuracy.coefficients:.2f} posterior sds")
+    return "Laplace's approximation is poor: " + ", ".join(out)
+
+
+def _verdict(found: Found, accuracy: Accuracy) -> list[Note]:
+    """What is to be said of the accuracy."""
+    text = (
+        f"Laplace approximation: Pareto k {found.k:.2f} for theta (below 0.7 its draws are close to the posterior), "
+        f"{found.k_joint:.2f} for theta and x together (which grows with the number of effects)"
+    )
+    if accuracy.theta > 0.0:
+        text += (
+            f"; by importance sampling of the effects at {POINTS} draws of theta, means are off by at most "
+            f"{accuracy.theta:.2f} posterior sds (Monte Carlo error {accuracy.theta_se:.2f})"
+        )
+    notes = [remark("accuracy", text)]
+    if found.k > POOR or accuracy.poor:
+        notes.append(trouble("poor-approximation", _poor(found, accuracy) + ": use mcmc"))
+    return notes
 
 
 def check_tail(draws: int) -> None:
@@ -128,12 +197,13 @@ class _Approximation:
     """Proposals for theta at the maxima, the mode of x as a line in its scores, the correction likewise."""
 
     def __init__(self, specification: Specification, peaks: list[Peak]):
-        self.system = specification.system
+        self.system, self.peaks = specification.system, peaks
+        self.exact = has_exact_marginal(specification)
         self.coordinates = Scores(self.system.hypers)
         self.marginal: LaplaceMarginal = laplace_marginal(specification)
         self.room: ModeRoom = self.marginal.workspace(gradient=False)
-        wide = 1.0 / self.coordinates.unit
-        parts = [Reference.fit(p.u, peak_scale(p), self.coordinates.folded, WIDEN, wide) for p in peaks]
+        self.wide = 1.0 / self.coordinates.unit
+        parts = [Reference.fit(p.u, peak_scale(p), self.coordinates.folded, WIDEN, self.wide) for p in peaks]
         self.mixture = Mixture.of_peaks(parts, [p.value for p in peaks])
         lines = mode_and_shift(laplace_marginal(without_edges(specification)), self.coordinates, peaks[0].u)
         if lines is None:
@@ -205,3 +275,65 @@ class _Approximation:
             self.marginal.back(self.theta, proposals.modes[k], self.room)
             x[i], joint[i] = self.sample(proposals.scores[k], float(proposals.value[k]), rng)
         return proposals.theta[picked], x, proposals.value[picked], joint
+
+    def resampled(self, proposals: Proposals, count: int, rng: np.random.Generator) -> Found:
+        """Draws by the weights of theta against its approximate marginal posterior."""
+        smooth, k = smoothed(proposals.weight)
+        theta, x, value, joint = self.draw(proposals, resample(smooth, count, rng), rng)
+        return Found(theta, x, value, joint, k, smoothed(joint)[1], float(1.0 / (smooth @ smooth)))
+
+    def check(self, found: Found) -> Accuracy:
+        """Laplace's formula and the coefficients at some of the draws; without error where x is normal given theta."""
+        if self.exact:
+            return Accuracy(0.0, 0.0)
+        rows = np.unique(np.linspace(0, len(found.theta) - 1, POINTS).astype(int))
+        scores = [self.coordinates.from_theta(t) for t in found.theta[rows]]
+        lines = [(self.mode.at(u), self.shift.at(u)) for u in scores]
+        sd = np.maximum(found.x[:, self.system.n_effects :].std(axis=0), 1e-300)
+        with np.errstate(all="ignore"):
+            return accuracy_at(self.marginal, self.room, found.theta[rows], lines, sd)
+
+    def better(self, first: Proposals, count: int, rng: np.random.Generator) -> Found | None:
+        """Draws by weights against the exact posterior, from t's refitted to what was seen; None where none are good.
+
+        Each proposal gets several pairs of draws of x: the mean of their weights is the weight of its theta, and one of
+        them is kept, by its weight.
+        """
+        proposals = MORE * count
+        pairs = min(PAIRS, int(BUDGET / (2 * proposals * self.system.rows)))
+        if self.exact:
+            pairs = 0
+        elif pairs < FEWEST:
+            return None
+        fitter = Fitter(self.coordinates.folded, self.wide)
+        mixture = fitter.at_peaks([(p.u, peak_scale(p), p.value) for p in self.peaks])
+        scores, value, weight = first.scores, first.value, smoothed(first.weight)[0]
+        for _ in range(ROUNDS):
+            seen = resample(weight, count, rng)
+            mixture = fitter.to_seen(mixture, scores[seen], value[seen])
+            scores = np.array([mixture.draw(rng) for _ in range(proposals)])
+            theta, x, value = self._weighed(scores, pairs, rng)
+            weight, k = smoothed(value - np.array([mixture.log_density(u) for u in scores]))
+            if k <= POOR:
+                picked = resample(weight, count, rng)
+                zero = np.zeros(count)  # of the weights against the exact posterior nothing is left
+                return Found(theta[picked], x[picked], value[picked], zero, k, k, float(1.0 / (weight @ weight)))
+        return None
+
+    def _weighed(
+        self, scores: np.ndarray, pairs: int, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Theta, x (natural order) and the log posterior density of theta, unbiased, at some scores."""
+        theta = np.empty((len(scores), len(self.theta)))
+        x, value = np.zeros((len(scores), self.system.size)), np.full(len(scores), -math.inf)
+        draws = Pairs(self.marginal, self.room)
+        with np.errstate(all="ignore"):
+            for i, u in enumerate(scores):
+                value[i] = self.value(u, self.mode.at(u))
+                theta[i] = self.theta
+                if math.isfinite(value[i]):
+                    draws.at(self.theta, self.shift.at(u))
+                    more, at = draws.one(pairs, rng)
+                    value[i] += more
+                    x[i] = self.system.natural_order(at)
+        return theta, x, value

@@ -200,5 +200,10 @@ class Outcome:
     notes: list[Note] = field(default_factory=list)
     extra: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def effective(self) -> float:
+        """Number of draws that those made by importance weights are worth at most; else infinite."""
+        return float(self.extra.get("effective", np.inf))
+
 
 Engine = Callable[[Specification, Settings], Outcome]

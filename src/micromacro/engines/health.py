@@ -77,6 +77,16 @@ class Diagnostics:
     ess_tail: np.ndarray
     mcse_mean: np.ndarray
 
+    def limited(self, draws: int, effective: float) -> Diagnostics:
+        """The same of draws that importance weights made: `draws` of them, worth no more than `effective`."""
+        more = np.sqrt(max(1.0, draws / effective))
+        return Diagnostics(
+            self.r_hat,
+            np.minimum(self.ess_bulk, effective),
+            np.minimum(self.ess_tail, effective),
+            more * self.mcse_mean,
+        )
+
 
 def diagnose(draws: np.ndarray) -> Diagnostics:
     """Diagnostics of draws (chain, draw, k): rank-normalised R-hat, bulk and tail ESS (Vehtari et al. 2021).
@@ -101,11 +111,12 @@ def diagnose(draws: np.ndarray) -> Diagnostics:
     return Diagnostics(*out)
 
 
-def end_errors(draws: np.ndarray, ci: float) -> np.ndarray:
+def end_errors(draws: np.ndarray, ci: float, effective: float = np.inf) -> np.ndarray:
     """Monte Carlo standard errors of the ends of equal-tailed intervals of draws (chain, draw, k): (2, k).
 
     By the order statistics around a quantile, given its own effective sample size (Vehtari et al. 2021); nan for a
-    constant column, infinite where every chain is stuck at its own value.
+    constant column, infinite where every chain is stuck at its own value. Draws that importance weights made are worth
+    `effective` of their number.
     """
     from arviz_stats.base.array import array_stats
 
@@ -118,7 +129,7 @@ def end_errors(draws: np.ndarray, ci: float) -> np.ndarray:
             continue
         for side, prob in enumerate((0.5 - 0.5 * ci, 0.5 + 0.5 * ci)):
             out[side, i] = array_stats.mcse(column, chain_axis=0, draw_axis=1, method="quantile", prob=prob)
-    return out
+    return out * np.sqrt(max(1.0, draws.shape[0] * draws.shape[1] / effective))
 
 
 def judge(outcome: Outcome, draws: np.ndarray | None, diagnostics: Diagnostics | None) -> Health:
@@ -315,7 +326,7 @@ def _judge_draws(outcome: Outcome, draws: np.ndarray, diagnostics: Diagnostics) 
         least = float(np.nanmin(np.minimum(diagnostics.ess_bulk, diagnostics.ess_tail)[judged]))
         text = f"effective sample size below {ESS:.0f} for {', '.join(low)} (least {least:.0f}): draw more (draws=)"
         troubles.append(trouble("few-draws", text, *low.tolist()))
-    troubles += _uncertain_ends(draws, names, judged)
+    troubles += _uncertain_ends(draws, names, judged, outcome.effective)
     contraction = contractions(specification, draws)
     remarks = list(outcome.notes)
     if given.any():
@@ -346,12 +357,12 @@ def _judge_draws(outcome: Outcome, draws: np.ndarray, diagnostics: Diagnostics) 
     return Health((*troubles, *remarks), contraction)
 
 
-def _uncertain_ends(draws: np.ndarray, names: np.ndarray, judged: np.ndarray) -> list[Note]:
+def _uncertain_ends(draws: np.ndarray, names: np.ndarray, judged: np.ndarray, effective: float) -> list[Note]:
     """Intervals whose ends are known too poorly for their width."""
     tail = 0.5 - 0.5 * LEVEL
     low, high = np.quantile(draws, [tail, 1.0 - tail], axis=(0, 1))
     with np.errstate(divide="ignore", invalid="ignore"):
-        error = np.max(end_errors(draws, LEVEL), axis=0) / (high - low)
+        error = np.max(end_errors(draws, LEVEL, effective), axis=0) / (high - low)
     poor = names[judged & (error > UNCERTAIN)]
     if not len(poor):
         return []

@@ -55,7 +55,7 @@ class Sampled(Drawn):
     @cached_property
     def diagnostics(self) -> Diagnostics:
         """R-hat, ESS and Monte Carlo errors of all parameters."""
-        return diagnose(self.draws)
+        return diagnose(self.draws).limited(self.made.log_posterior.size, self.outcome.effective)
 
     @cached_property
     def health(self) -> Health:
@@ -127,7 +127,7 @@ class Sampled(Drawn):
     def summary_columns(self, ci: float) -> dict[str, np.ndarray]:
         """mean, sd, lower, upper, ess_bulk, ess_tail, r_hat, mcse_mean, mcse_lower, mcse_upper."""
         numbers, d = self.parameters(ci), self.diagnostics
-        low, high = end_errors(self.draws, ci)
+        low, high = end_errors(self.draws, ci, self.outcome.effective)
         return {
             "mean": numbers.point, "sd": numbers.spread, "lower": numbers.lower, "upper": numbers.upper,
             "ess_bulk": d.ess_bulk, "ess_tail": d.ess_tail, "r_hat": d.r_hat, "mcse_mean": d.mcse_mean,
