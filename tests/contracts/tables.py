@@ -328,6 +328,20 @@ FAMILIES: dict[str, FamilyRow] = {
 PLAIN = tuple(name for name in FAMILIES if name in {row.word for row in FAMILIES.values()})
 FORMS_MEET = ("unit", "power, total", "shared, total")
 
+#: Kinds that meet every family on each run; the others meet `OFTEN` then, and the rest in `make test-all`.
+WIDE = (
+    "fixed", "offset and fix", "unit", "unit slopes", "nested", "crossed", "unit fixed", "unit icar", "unit walk", "unit ar1",
+    "block", "block without effects", "block correlated", "block walk", "block car", "block known", "empty slots", "power, total",
+    "logistic, group", "free weights, none", "shared", "shared, total", "correlated roles, total", "threshold", "smax", "hhi",
+    "block by group", "block by block", "two blocks and a unit",
+)  # fmt: skip
+OFTEN = ("gaussian", "poisson", "ordinal", "weibull", "cox")
+
+
+def waits(kind: str, family: str) -> bool:
+    """Whether a pair is left to the long run of the tests."""
+    return KINDS[kind].families is None and kind not in WIDE and family not in OFTEN
+
 
 def pairs() -> list[tuple[str, str]]:
     """Kinds and families that meet."""

@@ -10,7 +10,7 @@ import micromacro as mm
 
 from .failing import marked
 from .subjects import quietly, subject
-from .tables import KINDS
+from .tables import KINDS, waits
 from .verbs import ENGINE_ROWS, VERBS, same
 
 #: Verbs that a loaded fit must answer to the last digit, but for those that take long.
@@ -78,7 +78,7 @@ def in_part(s, engine, path, contents, data):
 def rows():
     for kind, row in KINDS.items():
         family = "gaussian" if row.families is None else row.families[0]
-        yield marked("whole", kind, family, "ml")
+        yield marked("whole", kind, family, "ml", slow=waits(kind, "beta"))
     for kind, families in CLOSER.items():
         yield from (marked("whole", kind, family, engine) for family in families for engine in ("laplace", "mcmc"))
     for kind, families in CLOSER.items():

@@ -7,7 +7,7 @@ import pytest
 from . import claims
 from .failing import marked
 from .subjects import subject
-from .tables import FORMS_MEET, KINDS, pairs
+from .tables import FORMS_MEET, KINDS, pairs, waits
 
 
 def shows_more(kind, family):
@@ -22,7 +22,7 @@ def rows():
                 continue  # another group is another step of the walk
             if name == "nuts_has_the_same_density" and not shows_more(kind, family):
                 continue
-            yield marked(name, kind, family)
+            yield marked(name, kind, family, slow=waits(kind, family))
 
 
 @pytest.mark.parametrize(("claim", "kind", "family"), list(rows()))

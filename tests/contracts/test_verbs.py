@@ -21,6 +21,8 @@ ALL = {**VERBS, **{f"plot.{name}": row for name, row in PICTURE_ROWS.items()}}
 SEVERAL = "two blocks and a unit"
 #: Families of which the costly verbs are asked on every run, and those that wait for `make test-all`.
 OFTEN = ("gaussian", "poisson", "ordinal", "weibull entry", "cox")
+DRAWN = ("fixed", "unit slopes", "crossed", "unit fixed", "block", "block correlated", "block walk", "block car", "correlated roles",
+         "threshold", "block by block", "walking baseline", "baseline alone")  # fmt: skip
 CLOSER = (SEVERAL, "shared, total", "unit icar", "smax")  # kinds of which the costly verbs are asked, too
 
 
@@ -36,8 +38,8 @@ WAITS = dict.fromkeys(OFTEN, ("laplace",))
 def rows():
     for kind, row in KINDS.items():
         family = "gaussian" if row.families is None else row.families[0]
-        for engine in ("ml", "laplace"):
-            yield marked("verbs", kind, family, engine, kind in CLOSER)
+        yield marked("verbs", kind, family, "ml", kind in CLOSER)
+        yield marked("verbs", kind, family, "laplace", kind in CLOSER, slow=kind not in (*CLOSER, *DRAWN))
     for family in FAMILIES:
         if family != "gaussian":
             yield marked("verbs", SEVERAL, family, "ml", family in OFTEN)

@@ -119,10 +119,10 @@ BAD_DATA = {
         ["not finite in 1 group", "(first: 7)"]),
     "weights overflow": (OUTCOME + "mm(pid, gid, weights = exp(800 * z))", Z,
         ["not finite in 59 groups (first: 1, 2, 3, 4, 5)", "keep exponents small"]),
-    "weights with parameters overflow": (OUTCOME + "mm(pid, gid, weights = exp(b) * exp(1000 * pseat))", same,
+    "weights with parameters overflow": (OUTCOME + "mm(pid, gid, weights = exp(b) + exp(1000 * pseat))", same,
         ["not finite in 19 groups (first: 8,", "keep exponents small"]),
     "weights are negative": (OUTCOME + "mm(pid, gid, weights = z - 0.5)", Z,
-        ["negative in 1 group", "(first: 7)", "allowed only with normalize = none"]),
+        ["negative in 1 group", "(first: 7)", "write normalize = none or signed = yes"]),
     "a number too large": (OUTCOME + "mm(pid, gid, weights = 1e999)", same, ["not finite in 60 groups"]),
 }  # fmt: skip
 

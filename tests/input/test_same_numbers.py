@@ -22,6 +22,8 @@ from scipy.stats import multivariate_normal
 import micromacro as mm
 from micromacro.simulate import coalitions
 
+#: These data do not determine the weights, which is said; here it matters only that all say the same.
+pytestmark = pytest.mark.filterwarnings("ignore:several values of theta:micromacro.errors.MicromacroWarning")
 FORMULA = (
     "log_duration ~ majority + mm(pid, gid, cohesion, weights = power(pseat), normalize = group) + (1 | cid)"
     " + mm(prime_id, gid, effects = iid, name = prime)"

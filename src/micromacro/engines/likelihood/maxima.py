@@ -23,6 +23,7 @@ WORTH = 1.0  # log-likelihood that a parameter costs by AIC
 APART = 0.4  # distance in the coordinates, below which two starts are one
 SEARCH = 30.0  # evaluations that a search takes, about
 BUDGET = 2e10  # operations that further starts may cost
+NEAR_ZERO = 0.25  # of the start of an sd: values below it say that it is about zero
 
 
 def starting_points(problem: Problem) -> list[np.ndarray]:
@@ -100,18 +101,25 @@ def _coordinate(coordinates: Ratios | Steps, k: int, value: float) -> float:
 
 
 def distinct(specification: Specification, coordinates: Ratios | Steps, peaks: list[Peak]) -> list[Peak]:
-    """The peaks without those that differ in correlations only that have no meaning, an sd being zero."""
-    names = [p.name for p in specification.system.hypers]
+    """The peaks without those that are no other maximum.
+
+    Two of one height are one where they differ in correlations only that have no meaning, an sd being zero, or in how
+    near an sd is to zero.
+    """
+    hypers = specification.system.hypers
+    names = [p.name for p in hypers]
     points = [coordinates.theta(peak.u) for peak in peaks]
     out: list[int] = []
     for k, point in enumerate(points):
         without = idle(specification, zero_sds(specification, point[: len(names)]))
         told = np.array([n not in without for n in names] + [True] * (len(point) - len(names)), dtype=bool)
+        near = 0.02 + 0.02 * np.abs(point)
+        near[: len(names)] += [NEAR_ZERO * p.start if p.kind == "sd" else 0.0 for p in hypers]
         same = (
-            abs(peaks[k].value - peaks[j].value) < RIDGE and np.allclose(point[told], points[j][told], atol=0.02)
+            abs(peaks[k].value - peaks[j].value) < RIDGE and np.all(np.abs(point - points[j])[told] < near[told])
             for j in out
         )
-        if not without or not any(same):
+        if not any(same):
             out.append(k)
     return [peaks[k] for k in out]
 

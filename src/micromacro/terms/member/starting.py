@@ -25,6 +25,9 @@ def begun_inside(weighing: Weighing) -> Weighing:
         return weighing
     edged = replace(weighing, edge=True)
     start = np.array([p.start for p in weighing.parameters])
+    raw, _ = weighing.raw(start)
+    if not np.all(np.isfinite(raw)) or not np.any(raw):
+        return edged  # such weights are refused, not begun elsewhere
     if all(p.fixed for p in weighing.parameters) or slack(edged.distances, start) > NEAR:
         return edged
     low, high = np.array([p.prior.support for p in weighing.parameters], dtype=float).T
