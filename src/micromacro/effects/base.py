@@ -263,6 +263,10 @@ class Effects:
         """The same effects with another theta, in which the likelihood has no edges; nothing where theta has none."""
         return None
 
+    def moments(self, theta: np.ndarray) -> np.ndarray:
+        """Theta (q,) in parameters in which the effects' covariance is linear, where there are such: variances."""
+        return np.array([t * t if p.kind == "sd" else t for t, p in zip(theta, self.hypers, strict=True)])
+
     def sentences(self) -> list[str]:
         """The distribution of the effects in words, for `explain()`."""
         return [f"u_{self.name}[j] ~ normal(0, {self.name}.sd)"]

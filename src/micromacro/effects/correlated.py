@@ -84,6 +84,12 @@ class Correlated(Independent):
 
         return Smooth(made, into, made.unsigned)
 
+    def moments(self, theta: np.ndarray) -> np.ndarray:
+        k = len(self.terms)
+        root = self.root(theta)
+        covariance = root @ root.T
+        return np.concatenate([np.diag(covariance), covariance[np.tril_indices(k, -1)]])
+
     def sentences(self) -> list[str]:
         sds = ", ".join(p.name for p in self.hypers[: len(self.terms)])
         names = ", ".join(p.name for p in self.hypers[len(self.terms) :])

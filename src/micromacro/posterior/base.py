@@ -321,6 +321,33 @@ class Maximised(Posterior):
     def free(self) -> int:
         """How many parameters are estimated."""
 
+    # -- small samples ------------------------------------------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def coefficients(self) -> np.ndarray:
+        """Which parameters are coefficients in x (parameters,)."""
+
+    @abstractmethod
+    def sandwich(self, clusters: np.ndarray, word: str, how: str) -> np.ndarray:
+        """Cluster-robust covariance of the coefficients, theta held at the maximum."""
+
+    @abstractmethod
+    def adjusted(self) -> np.ndarray:
+        """Kenward and Roger's covariance of the coefficients; EngineError where weights are estimated with them."""
+
+    @abstractmethod
+    def small_sample_columns(self, ci: float) -> dict[str, np.ndarray]:
+        """estimate, se, df, t, p, lower, upper, df_method; other parameters than coefficients have infinite df."""
+
+    @abstractmethod
+    def small_sample_hypothesis(self, statement: Statement, ci: float) -> dict[str, Any]:
+        """estimate, se, lower, upper; df, t, p (one-sided for an inequality), note."""
+
+    @abstractmethod
+    def f_test(self, statements: Sequence[Statement]) -> tuple[float, float]:
+        """F of equalities of coefficients, and its denominator's degrees of freedom."""
+
 
 def weights_there(part: Block, other: Block, theta: np.ndarray) -> np.ndarray:
     """Weights on other tables at the block's theta, with the constant of ``normalize=total`` of the fit."""

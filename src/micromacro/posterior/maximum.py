@@ -28,7 +28,8 @@ from ..errors import EngineError
 from ..numerics.cholesky import inverse_quadratics, solve_lower
 from ..numerics.differences import central, relative_step, slopes
 from ..terms.member.weighing import Block
-from .base import Maximised, OfTheta, Statistic, weights_there
+from .base import OfTheta, Statistic, weights_there
+from .coefficients import OfCoefficients
 from .estimand import Estimand
 from .intervals import Numbers, Words, normal_quantile, of_draws, of_mixture, of_normal, quantiles, spread
 from .normal import normal_draws
@@ -36,7 +37,7 @@ from .sampled import Sampled
 from .statements import Statement
 
 
-class Maximum(Maximised):
+class Maximum(OfCoefficients):
     """Estimates and their joint covariance; intervals are Wald's.
 
     Parameters

@@ -12,10 +12,15 @@ from ...table.memberships import Tables
 from ..labels import effect_index
 from .labelled import labelled, of_memberships
 
+NO_DF = 'degrees of freedom belong to maximum likelihood: fit with engine="reml" or "ml"'
 
-def summary_table(posterior: Posterior, ci: float) -> pd.DataFrame:
-    """The table of all parameters (see ``Fit.summary``)."""
-    columns: dict[str, Any] = dict(posterior.summary_columns(ci))
+
+def summary_table(posterior: Posterior, ci: float, df: bool = False) -> pd.DataFrame:
+    """The table of all parameters (see ``Fit.summary``); with degrees of freedom of coefficients where asked for."""
+    if df:
+        columns: dict[str, Any] = dict(posterior.maximised(NO_DF).small_sample_columns(ci))
+    else:
+        columns = dict(posterior.summary_columns(ci))
     given = [p.fixed for p in posterior.specification.parameters]
     if any(given):  # a column only where it says something
         columns["fixed"] = given

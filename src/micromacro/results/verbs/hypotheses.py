@@ -6,6 +6,7 @@ For an inequality the evidence ratio is the posterior odds P / (1 - P), for an e
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,9 +17,10 @@ from scipy import special
 from ...errors import FormulaError, ModelError
 from ...posterior.statements import read_statement
 from ..fitted import Fitted
+from ..tables.summary import NO_DF
 
 
-def hypothesis(fit: Fitted, statements: str | Sequence[str], *, ci: float = 0.95) -> pd.DataFrame:
+def hypothesis(fit: Fitted, statements: str | Sequence[str], *, ci: float = 0.95, df: bool = False) -> pd.DataFrame:
     """Test hypotheses about parameters, such as ``"B.w.prime > 0"`` or ``"a - b = 0"``.
 
     Parameters
@@ -28,6 +30,9 @@ def hypothesis(fit: Fitted, statements: str | Sequence[str], *, ci: float = 0.95
         sqrt abs``, compared by ``=``, ``>`` or ``<``. Put a name that could be read in another way into backquotes.
     ci : float
         Of the intervals, which are two-sided for one-sided hypotheses too.
+    df : bool
+        Whether statements about coefficients are tested by a t distribution, as in :meth:`summary`; t and df then take
+        the place of z.
 
     Returns
     -------
@@ -45,7 +50,11 @@ def hypothesis(fit: Fitted, statements: str | Sequence[str], *, ci: float = 0.95
     """
     texts = [statements] if isinstance(statements, str) else list(statements)
     read = [read_statement(text, fit.specification.names) for text in texts]
-    rows = [fit.posterior.hypothesis(statement, ci) for statement in read]
+    if df:
+        best = fit.posterior.maximised(NO_DF)
+        rows = [best.small_sample_hypothesis(statement, ci) for statement in read]
+    else:
+        rows = [fit.posterior.hypothesis(statement, ci) for statement in read]
     return pd.DataFrame(rows, index=pd.Index(texts, name="hypothesis"))
 
 
@@ -59,12 +68,14 @@ class WaldTest:
     Attributes
     ----------
     statistic : float
-        g' (cov g)^-1 g.
+        g' (cov g)^-1 g; with `df_residual` an F.
     df : int
     p : float
-        From chi-squared(df).
+        From chi-squared(df), or from F(df, df_residual).
     statements : tuple of str
     note : str
+    df_residual : float
+        Degrees of freedom of the denominator; infinite for chi-squared.
     """
 
     statistic: float
@@ -72,21 +83,27 @@ class WaldTest:
     p: float
     statements: tuple[str, ...]
     note: str = ""
+    df_residual: float = math.inf
 
     def __str__(self) -> str:
-        text = f"Wald test of {', '.join(self.statements)}: {self.statistic:.2f}, df = {self.df}, p = {self.p:.3g}"
+        df = f"{self.df}" if math.isinf(self.df_residual) else f"({self.df}, {self.df_residual:.4g})"
+        kind = "Wald" if math.isinf(self.df_residual) else "F"
+        text = f"{kind} test of {', '.join(self.statements)}: {self.statistic:.2f}, df = {df}, p = {self.p:.3g}"
         return text + (f"\n{self.note}" if self.note else "")
 
     __repr__ = __str__
 
 
-def wald_test(fit: Fitted, statements: str | Sequence[str]) -> WaldTest:
+def wald_test(fit: Fitted, statements: str | Sequence[str], *, df: bool = False) -> WaldTest:
     """Test equalities jointly, such as ``["a = 0", "b = c"]``.
 
     Parameters
     ----------
     statements : str or list of str
         Equalities, written as for :meth:`hypothesis`; linear or not (delta method).
+    df : bool
+        Whether equalities of coefficients are tested by an F distribution, with degrees of freedom as in
+        :meth:`summary`.
 
     Returns
     -------
@@ -117,5 +134,9 @@ def wald_test(fit: Fitted, statements: str | Sequence[str]) -> WaldTest:
         )
     statistic = float((value / scale) @ np.linalg.solve(standard, value / scale))
     notes = [fit.posterior.wald_note, *(fit.posterior.boundary_note(s) for s in read)]
+    if df:
+        statistic, rest = fit.posterior.maximised(NO_DF).f_test(read)
+        p = float(special.fdtrc(len(read), rest, statistic))
+        return WaldTest(statistic, len(read), p, tuple(texts), "; ".join(filter(None, notes)), rest)
     p = float(special.chdtrc(len(read), statistic))
     return WaldTest(statistic, len(read), p, tuple(texts), "; ".join(filter(None, notes)))
