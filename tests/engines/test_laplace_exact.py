@@ -12,6 +12,7 @@ from scipy import stats
 import micromacro as mm
 from micromacro.engines import approximate
 from micromacro.engines.accuracy import error_at
+from micromacro.engines.likelihood.integral import other_modes
 from micromacro.engines.marginals import laplace_marginal, marginal_of
 
 TERMS = " ~ x + mm(member, g, z, weights = power(s), normalize = group) + (1 | unit)"
@@ -189,10 +190,30 @@ def test_an_approximation_that_is_good_is_left_alone():
     assert fit.summary()["ess_bulk"].max() <= fit._outcome.effective
 
 
-def test_t_distributions_that_miss_the_tail_are_refitted():
-    """One unit of four observations, with a weak prior of its sd: the tail of the sd is longer than any t's."""
-    data = pd.DataFrame({"u": [1, 1, 2, 2], "y": [1.0, 2.0, 4.0, 3.0]})
-    with pytest.warns(mm.MicromacroWarning):  # two units, and a tail without end
-        fit = mm.fit("y ~ (1 | u)", data, engine="laplace", draws=2000, random_seed=1, priors="vague")
-    assert "reweighted" in [n.code for n in fit.health.notes]
-    assert fit._outcome.extra["pareto_k"] < 0.7
+def test_modes_of_the_effects_are_counted():
+    """One unit whose observations lie in two places: its effect has two modes, as a grid says, of about equal mass."""
+    y = np.array([-2.0, -2.1, 2.0, 2.2, 0.3, 0.1, -0.2, 0.2])
+    data = pd.DataFrame({"u": [1, 1, 1, 1, 2, 2, 2, 2], "y": y})
+    s = mm.Model("y ~ 1 + (1 | u)", data, family="student", priors="flat").specification
+    assert [p.name for p in s.system.hypers] == ["u.sd", "sigma", "nu"]
+    marginal = laplace_marginal(s, held=True)
+    room, point = marginal.workspace(), np.array([2.0, 0.3, 2.0, 0.0])
+    grid = np.linspace(-4.0, 4.0, 8001)
+    joint = stats.t.logpdf((y[:4, None] - 2.0 * grid) / 0.3, 2.0).sum(axis=0) + stats.norm.logpdf(grid)
+    tops = np.flatnonzero((joint[1:-1] > joint[:-2]) & (joint[1:-1] > joint[2:])) + 1
+    assert len(tops) == 2
+    gaps = other_modes(marginal, room, point)
+    assert len(gaps) == 1
+    left = grid < 0.5 * (grid[tops[0]] + grid[tops[1]])
+    mass = np.log([np.exp(joint[left]).sum(), np.exp(joint[~left]).sum()])
+    assert abs(gaps[0]) == pytest.approx(abs(mass[1] - mass[0]), abs=0.3)
+    assert other_modes(marginal, room, np.array([2.0, 3.0, 2.0, 0.0])) == []  # with a wide sigma there is one
+
+
+def test_ml_states_the_error_of_its_likelihood():
+    few = mm.fit("y ~ x + (1 | u)", clustered(), family="bernoulli", engine="ml")
+    assert "laplace-error" in [n.code for n in few.health.remarks]
+    assert "importance sampling of the effects" in few.report()
+    many = mm.fit("y ~ x + (1 | u)", clustered(20, 40, 0.5), family="bernoulli", engine="ml")
+    assert "laplace-error" not in [n.code for n in many.health.remarks]
+    assert abs(many._outcome.extra["laplace_error"]) < abs(few._outcome.extra["laplace_error"])

@@ -27,7 +27,7 @@ from ..numerics.modes import mirror
 WIDE = 0.3  # s - 1 in one dimension; it falls with the root of their number
 FEW = 0.1  # share of draws that carry the mean of the weights, below which their logarithms are taken for normal
 BLOCKS = 8  # of the jackknife
-LEAST, MOST = 32, 256  # pairs
+LEAST, MOST = 32, 128  # pairs
 ENOUGH = 0.02  # standard error of a log-likelihood that is small enough
 POINTS, CHECKED = 24, 128  # draws of theta at which the approximation is checked, and pairs at each
 FAR = 0.2  # posterior sds by which an end of an interval may be off

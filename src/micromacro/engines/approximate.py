@@ -31,6 +31,7 @@ from ..numerics.modes import unwhiten
 from .accuracy import FAR, POINTS, Accuracy, Pairs, accuracy_at
 from .base import Draws, Outcome, Settings, split
 from .coordinates import Scores
+from .likelihood.integral import several_modes
 from .marginals import has_exact_marginal, laplace_marginal, without_edges
 from .mcmc.chain import peak_scale
 from .mcmc.engine import check_proper, posterior_peaks
@@ -95,6 +96,8 @@ def fit_laplace(specification: Specification, settings: Settings) -> Outcome:
             notes.append(remark("reweighted", _poor(found, accuracy) + _REWEIGHTED))
             found, accuracy = better, Accuracy(0.0, 0.0)
     notes += _verdict(found, accuracy)
+    if not run.exact:
+        notes += several_modes(run.marginal, run.marginal.workspace(), run.coordinates.theta(peaks[0].u))
     if len(peaks) > 1:
         text = f"the posterior of theta has {len(peaks)} local maxima; all of them were sampled"
         notes.append(remark("several-maxima", text))

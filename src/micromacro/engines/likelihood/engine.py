@@ -18,12 +18,14 @@ from dataclasses import replace
 import numpy as np
 
 from ...errors import EngineError
+from ...latent.marginal.laplace import LaplaceMarginal
 from ...model.specification import Specification
 from ...numerics.differences import slopes
 from ..base import Optimum, Outcome, Settings
 from ..marginals import has_exact_marginal
 from ..search import Peak, find_peaks
 from .determined import undetermined
+from .integral import formula_error, several_modes
 from .maxima import distinct, remarks, several, starting_points
 from .problem import Problem, problem_of
 from .separation import separation
@@ -62,10 +64,17 @@ def maximise(specification: Specification, settings: Settings, engine: str, rest
     optimum = describe(problem, peaks)
     notes = several(specification, coordinates, peaks) + remarks(specification, optimum, restricted)
     notes += undetermined(problem, optimum)
-    if not problem.marginal.exact:
+    extra = {}
+    if isinstance(problem.marginal, LaplaceMarginal):
         notes += separation(specification, problem, optimum)
+        point = problem.marginal.point(optimum.theta, optimum.x)
+        notes += several_modes(problem.marginal, problem.room, point)
+        error, told = formula_error(problem.marginal, problem.room, point)
+        notes += told
+        extra = {"laplace_error": error.value, "laplace_error_se": error.se}
     optimum = replace(optimum, evaluations=before + problem.evaluations)
-    return Outcome(engine, specification, settings, time.perf_counter() - began, optimum=optimum, notes=notes)
+    seconds = time.perf_counter() - began
+    return Outcome(engine, specification, settings, seconds, optimum=optimum, notes=notes, extra=extra)
 
 
 def describe(problem: Problem, peaks: list[Peak]) -> Optimum:

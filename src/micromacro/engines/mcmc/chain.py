@@ -18,7 +18,10 @@ from .ridges import RidgeScores
 from .targets import target_of
 from .tuned import Fitter, pack, unpack
 
-MOVES = 2  # moves of theta for each kept draw
+MOVES = 2  # moves of theta in a sweep
+SWEEPS = 4  # sweeps for each kept draw, at most
+SLOW = 8.0  # autocorrelation time of tuning's moves for which one sweep is enough
+USEFUL = 0.05  # squared jump with x held, in variances (2 for independent draws), from which such moves go on
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,11 +77,10 @@ def _run(task: Task, tick: Callable[[int], None] | None, stop: threading.Event |
         if iteration < task.tune:
             sampler.tune(iteration)
             continue
-        spent, accepted = sampler.sweep(MOVES)
-        sampler.refresh()
+        spent, accepted = sampler.iterate()
         theta[made], x[made] = sampler.draw()
         value[made] = sampler.state.value
-        stats["n_evaluations"][made], stats["accepted"][made] = spent, accepted / MOVES
+        stats["n_evaluations"][made], stats["accepted"][made] = spent, accepted / (MOVES * sampler.sweeps)
         made += 1
     if tick is not None:
         tick(task.tune + task.draws)
@@ -100,6 +102,8 @@ class Sampler:
         self.heights = np.empty(task.tune)
         self.fitter = Fitter(coordinates.folded, 1.0 / coordinates.unit)
         self.tried = self.taken = 0
+        self.sweeps, self.holding = 1, self.latent.carries
+        self.jumps = np.zeros((task.tune, len(coordinates.hypers)))
         if task.saved is not None:
             self._resume(task.saved)
             return
@@ -137,6 +141,15 @@ class Sampler:
         self.latent.adopt()
         return State(u, value)
 
+    def iterate(self) -> tuple[int, int]:
+        """All that is done for one draw; returns evaluations spent and moves of theta that were accepted."""
+        spent = accepted = 0
+        for _ in range(self.sweeps):
+            more, taken = self.sweep(MOVES)
+            self.refresh()
+            spent, accepted = spent + more, accepted + taken
+        return spent, accepted
+
     def sweep(self, moves: int) -> tuple[int, int]:
         """Some moves of theta; returns evaluations spent and moves that were accepted."""
         spent = accepted = 0
@@ -162,7 +175,7 @@ class Sampler:
             self._move(elliptical)
         else:
             self.sweep(1)
-        self.refresh(tuning=True)
+        self.jumps[iteration] = self.refresh(tuning=True)
         self.history[iteration], self.heights[iteration] = self.state.u, self.state.value
         done = iteration + 1
         q = self.history.shape[1]
@@ -171,6 +184,15 @@ class Sampler:
             if self.tried >= 20:
                 self.independent = min(0.85, max(0.15, self.taken / self.tried))
             self.tried = self.taken = 0
+        if done == self.task.tune and done >= 20 * q:
+            self._settle(self.history[done // 2 :], self.jumps[done // 2 :])
+
+    def _settle(self, seen: np.ndarray, jumps: np.ndarray) -> None:
+        """Whether to go on moving theta with x held, and how many sweeps a draw needs (fixed from here on)."""
+        variance = np.maximum(seen.var(axis=0), 1e-300)
+        self.holding = self.holding and bool((np.mean(jumps**2, axis=0) / variance).max(initial=0.0) > USEFUL)
+        longest = max((_autocorrelation_time(column) for column in seen.T), default=0.0)
+        self.sweeps = min(SWEEPS, max(1, math.ceil(longest / SLOW)))
 
     def _refit(self, seen: np.ndarray, heights: np.ndarray) -> None:
         """A reference with the moments of the scores seen so far; the map of x follows."""
@@ -179,9 +201,33 @@ class Sampler:
         self.state = State(self.state.u, self.target(self.state.u))
         self.latent.adopt()
 
-    def refresh(self, tuning: bool = False) -> None:
-        """Move what goes along with theta."""
+    def refresh(self, tuning: bool = False) -> np.ndarray:
+        """Move what goes along with theta, then theta with that held; how far it jumped."""
         self.state.value = self.latent.refresh(self.state.value, self.rng, tuning)
+        before = self.state.u
+        if self.holding:
+            self._move_held()
+        return self.state.u - before
+
+    def _move_held(self) -> None:
+        """An elliptical move of theta with x held."""
+        density = self.latent.hold()
+
+        def target(u: np.ndarray) -> float:
+            point = self.coordinates.at(u)
+            prior = self.coordinates.log_prior_at(point)
+            return density(point.theta) + prior if math.isfinite(prior) else -math.inf
+
+        here = State(self.state.u, target(self.state.u))
+        if not math.isfinite(here.value):
+            return
+        moved = elliptical(here, target, self.reference, self.rng)
+        if not moved.accepted:
+            return
+        point = self.coordinates.at(moved.u)
+        value = self.latent.release(self.coordinates.plain(point), point.theta)
+        if math.isfinite(value):
+            self.state = State(moved.u, value + self.coordinates.log_prior_at(point), self.state.evaluations)
 
     def draw(self) -> tuple[np.ndarray, np.ndarray]:
         """Theta of the state, and x from its conditional given it."""
@@ -197,6 +243,8 @@ class Sampler:
             **pack(self.reference),
             "bent": self.bent.astype(float),
             "independent": np.array(self.independent),
+            "sweeps": np.array(self.sweeps),
+            "holding": np.array(float(self.holding)),
             "rng": pack_generator(self.rng),
             **self.latent.keep(),
         }
@@ -205,6 +253,7 @@ class Sampler:
         self.bent = self.coordinates.use(saved["bent"] > 0.0)
         self.reference = unpack(saved, self.coordinates.folded)
         self.independent = float(saved["independent"])
+        self.sweeps, self.holding = int(saved["sweeps"]), float(saved["holding"]) > 0.0
         self.latent.resume(saved)
         u = saved["u"].copy()
         self.target(u)
@@ -235,6 +284,23 @@ def unpack_generator(rng: np.random.Generator, packed: np.ndarray) -> None:
 def _refits(tune: int) -> set[int]:
     """Iterations after which the reference is refitted: the last one is the end of tuning."""
     return {int(tune * f) for f in (0.15, 0.3, 0.5, 0.75, 1.0)}
+
+
+def _autocorrelation_time(values: np.ndarray) -> float:
+    """Integrated autocorrelation time of a series; 1 for independent values.
+
+    Twice the sum of its autocorrelations, up to where pairs of them turn negative (Geyer 1992).
+    """
+    n = len(values)
+    away = values - values.mean()
+    variance = float(away @ away) / n
+    if n < 8 or not variance > 0.0:
+        return 0.0
+    power = np.abs(np.fft.rfft(away, 2 * n)) ** 2
+    rho = np.fft.irfft(power)[: n - n % 2] / (n * variance)
+    pairs = rho[::2] + rho[1::2]
+    negative = np.flatnonzero(pairs <= 0.0)
+    return 2.0 * float(pairs[: negative[0] if len(negative) else len(pairs)].sum()) - 1.0
 
 
 def peak_scale(peak: Peak) -> np.ndarray:

@@ -6,6 +6,7 @@ any other outcome see :mod:`micromacro.engines.mcmc.whitened`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -17,7 +18,15 @@ from .whitened import WhitenedTarget
 
 
 class Target(Protocol):
-    """The log density that theta moves in, and what goes along with theta."""
+    """The log density that theta moves in, and what goes along with theta.
+
+    Attributes
+    ----------
+    carries : bool
+        Whether x goes along with theta, so that theta can be moved with x held.
+    """
+
+    carries: bool
 
     def log(self, u: np.ndarray, theta: np.ndarray) -> float:
         """Log density at scores u and their theta, up to a constant, without the prior of theta."""
@@ -33,6 +42,14 @@ class Target(Protocol):
 
     def refresh(self, value: float, rng: np.random.Generator, tuning: bool) -> float:
         """Move what goes along with theta at the scores of the state; returns the new log density there."""
+        ...
+
+    def hold(self) -> Callable[[np.ndarray], float]:
+        """Log density of theta with x held at its value in the state, without the prior of theta."""
+        ...
+
+    def release(self, u: np.ndarray, theta: np.ndarray) -> float:
+        """Make other scores those of the state, x as it was held; -inf, and nothing done, where impossible."""
         ...
 
     def draw(self, rng: np.random.Generator) -> np.ndarray:
@@ -57,6 +74,8 @@ def target_of(specification: Specification) -> Target:
 class MarginalTarget:
     """Theta alone: its posterior, x integrated out exactly."""
 
+    carries = False
+
     def __init__(self, marginal: Marginal):
         self.system, self.marginal = marginal.system, marginal
         self.room, self.spare = (marginal.workspace(gradient=False) for _ in range(2))
@@ -72,6 +91,12 @@ class MarginalTarget:
 
     def refresh(self, value: float, rng: np.random.Generator, tuning: bool) -> float:
         return value
+
+    def hold(self) -> Callable[[np.ndarray], float]:
+        raise NotImplementedError("x is integrated out")
+
+    def release(self, u: np.ndarray, theta: np.ndarray) -> float:
+        raise NotImplementedError("x is integrated out")
 
     def draw(self, rng: np.random.Generator) -> np.ndarray:
         return self.marginal.draw(self.room, rng.standard_normal(self.system.size))

@@ -13,11 +13,17 @@ m begins at a predictor of the mode that is linear in theta's scores, goes on by
 What then ties theta to z is mostly odd in z (skewness), so theta moves with the sign of z summed out: its target is
 :math:`\pi(\theta, z) + \pi(\theta, -z)`, and the sign is drawn from its conditional afterwards. z given theta moves
 by Hamiltonian steps that are split into exact rotations of N(0, I) and kicks by what the density differs from it.
+
+Where x given theta is far from normal (binary outcomes that are nearly separated, at a large sd) the maps are poor and
+z holds theta fast. There theta moves more freely with x itself held, in
+:math:`p(y \mid x, \theta)\,p(x \mid \theta)\,p(\theta)`, after which z is that of the same x under the map at the new
+theta: another exact move, which needs one map.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +31,7 @@ import numpy as np
 from ...latent.mode import ModeRoom
 from ...model.specification import Specification
 from ...numerics.modes import mirror, unwhiten, whitened_gradient
+from ...numerics.rows import times
 from ..coordinates import Scores
 from ..marginals import laplace_marginal, without_edges
 from .lines import Line, mode_and_shift
@@ -49,6 +56,8 @@ class WhitenedTarget:
 
     There are two maps, that of the state and a spare one for proposals; they change roles when one is accepted.
     """
+
+    carries = True
 
     def __init__(self, specification: Specification):
         s = specification
@@ -184,6 +193,45 @@ class WhitenedTarget:
             self.step = min(1.5, max(0.05, self.step * math.exp(0.05 * (chance - 0.8))))
         if rng.random() < chance:
             self.z = z
+
+    # -- moves of theta with x held ----------------------------------------------------------------------------------
+
+    def hold(self) -> Callable[[np.ndarray], float]:
+        """Log density of theta with x held as it is (after :meth:`refresh`, which leaves x at z), without its prior."""
+        x, room, posterior = self.here.x.copy(), self.spare.room, self.posterior
+
+        def log(theta: np.ndarray) -> float:
+            if not posterior.fill(theta, room):
+                return -math.inf
+            posterior.predict(room, x, room.eta)
+            value = posterior.rows(room.eta, theta, room.slopes) - posterior.penalty(x, room.base)
+            return value if math.isfinite(value) else -math.inf
+
+        return log
+
+    def release(self, u: np.ndarray, theta: np.ndarray) -> float:
+        """Take up another theta with x as it is; the log density there, or -inf where there is no map: nothing changes.
+
+        With W the curvature that L was made of, :math:`z = L'(x - m) = L^{-1}(A'WA + D)(x - m)`.
+        """
+        x, white, s, center = self.here.x, self.spare, self.system.symbolic, self.posterior.center
+        if not self._whiten(u, theta, white):
+            return -math.inf
+        white.theta[:] = theta
+        room, base = white.room, white.room.base
+        away = x - white.mean
+        times(s.row_start, s.columns, base.values, away, room.lift)
+        room.lift *= room.slopes[3]
+        z = np.empty_like(away)
+        whitened_gradient(
+            s.layout, base.panel, s.row_start, s.columns, base.values, s.d_row, s.d_column, base.d_value, center,
+            center - away, room.lift, room.step, z,
+        )  # fmt: skip
+        value = _log_sum(*self._both(z, white))
+        if math.isfinite(value):
+            self.z = z
+            self.adopt()
+        return value
 
     def draw(self, rng: np.random.Generator) -> np.ndarray:
         # after `refresh`, which leaves x at z
