@@ -46,6 +46,7 @@ def fit(
     random_seed: int | None = None,
     progress: bool = True,
     executor: Executor | None = None,
+    nAGQ: int = 1,
 ) -> Fit:
     r"""Fit a multiple-membership model with (estimated) weights.
 
@@ -94,6 +95,9 @@ def fit(
         Show a progress bar.
     executor : concurrent.futures.Executor, optional
         Where chains run (any executor, a Dask client's included); by default in threads.
+    nAGQ : int
+        For ml of outcomes that are not Gaussian, with one term ``(1 | unit)`` and no effects of members: points of the
+        adaptive Gauss-Hermite quadrature over each effect, as in glmer. 1 is Laplace's formula.
 
     Returns
     -------
@@ -115,7 +119,7 @@ def fit(
         formula, data, family=family, priors=priors, fixed=fixed, graphs=graphs, known=known, memberships=memberships,
         members=members, missing=missing, observation_weights=observation_weights,
     )  # fmt: skip
-    settings = Settings(draws, tune, chains, random_seed, progress, executor, by_name(start, "start", "1"))
+    settings = Settings(draws, tune, chains, random_seed, progress, executor, by_name(start, "start", "1"), nAGQ)
     return Model(read_draft(asked))._run(engine, settings, partial=True)
 
 

@@ -13,7 +13,7 @@ import micromacro as mm
 from micromacro.engines import approximate
 from micromacro.engines.accuracy import error_at
 from micromacro.engines.likelihood.integral import other_modes
-from micromacro.engines.marginals import laplace_marginal, marginal_of
+from micromacro.engines.marginals import laplace_marginal, marginal_of, with_quadrature
 
 TERMS = " ~ x + mm(member, g, z, weights = power(s), normalize = group) + (1 | unit)"
 THETAS = [[0.7, 0.8, 0.4, 0.6], [-0.5, 1.3, 0.0, 0.9]]
@@ -217,3 +217,49 @@ def test_ml_states_the_error_of_its_likelihood():
     many = mm.fit("y ~ x + (1 | u)", clustered(20, 40, 0.5), family="bernoulli", engine="ml")
     assert "laplace-error" not in [n.code for n in many.health.remarks]
     assert abs(many._outcome.extra["laplace_error"]) < abs(few._outcome.extra["laplace_error"])
+
+
+# -- quadrature of one scalar term -------------------------------------------------------------------------------------
+
+
+def test_quadrature_is_the_exact_likelihood_and_its_slope_is_that_of_differences():
+    data = clustered()
+    s = mm.Model("y ~ x + (1 | u)", data, family="bernoulli", priors="flat").specification
+    marginal = marginal_of(with_quadrature(s, 30), maximised=True)
+    room, point = marginal.workspace(), np.array([1.2, 0.2 + 0.9 * data["x"].mean(), 0.9])
+    y, x, u = (data[c].to_numpy() for c in ("y", "x", "u"))
+    exact = by_quadrature("bernoulli", y.astype(float), u, x, 0.2, 0.9, 1.2)
+    value, slope = marginal.gradient(point, room)
+    assert value == pytest.approx(exact, abs=1e-5)
+    steps = np.diag([1e-5] * 3)
+    differences = [(marginal.value(point + h, room) - marginal.value(point - h, room)) / 2e-5 for h in steps]
+    assert slope == pytest.approx(differences, abs=1e-5)
+
+
+def test_a_fit_by_quadrature_is_one_in_all_its_verbs(tmp_path):
+    """A saved fit finds its log-likelihood again, a refit keeps the points, and no error is told."""
+    fit = mm.fit("y ~ x + (1 | u)", clustered(), family="bernoulli", engine="ml", nAGQ=9)
+    assert "laplace-error" not in [n.code for n in fit.health.remarks]
+    fit.save(tmp_path / "fit.nc")
+    assert mm.load(tmp_path / "fit.nc").loglik == fit.loglik
+    assert fit.update(formula="y ~ 1 + (1 | u)")._outcome.settings.nAGQ == 9
+    plain = fit.update(nAGQ=1)
+    assert fit.loglik - plain.loglik == pytest.approx(plain._outcome.extra["laplace_error"], abs=0.15)
+
+
+@pytest.mark.parametrize(
+    ("formula", "options", "message"),
+    [
+        ("y ~ x + (1 | u)", {"family": "gaussian"}, "is exact without quadrature"),
+        ("y ~ x + (1 + x | u)", {"family": "poisson"}, "one scalar term"),
+        ("y ~ x + (1 | u) + (1 | v)", {"family": "poisson"}, "effects of u, v"),
+        ("y ~ x", {"family": "poisson"}, "effects of nothing"),
+        ("y ~ x + (1 | u)", {"family": "poisson", "engine": "mcmc"}, 'is for engine="ml"'),
+        ("y ~ x + (1 | u)", {"family": "poisson", "nAGQ": 0}, "whole number"),
+        ("y ~ x + (1 | u)", {"family": "poisson", "nAGQ": 2.5}, "whole number"),
+    ],
+)
+def test_quadrature_that_cannot_be_is_refused(formula, options, message):
+    data = clustered()
+    with pytest.raises(mm.EngineError, match=message):
+        mm.fit(formula, data.assign(v=np.arange(len(data)) % 7), **{"engine": "ml", "nAGQ": 5} | options)

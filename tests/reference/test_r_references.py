@@ -25,11 +25,16 @@ SURV = {
     "left": 'surv(left_time, left_event, type="left")',
     "interval": 'surv(lower, upper, type="interval")',
 }
+#: Points of the quadrature, where there is one.
+POINTS = {"glmer_logit_2": 2, "glmer_logit_9": 9, "glmer_logit_25": 25}
 #: name: (data, family, link (intervals of cox), formula, engine)
 CASES = {
     "lmer_ml": ("linear", "gaussian", None, MIXED.format("y"), "ml"),
     "lmer_reml": ("linear", "gaussian", None, MIXED.format("y"), "reml"),
     "glmer_logit": ("binary", "bernoulli", "logit", MIXED.format("y"), "ml"),
+    "glmer_logit_2": ("binary", "bernoulli", "logit", MIXED.format("y"), "ml"),
+    "glmer_logit_9": ("binary", "bernoulli", "logit", MIXED.format("y"), "ml"),
+    "glmer_logit_25": ("binary", "bernoulli", "logit", MIXED.format("y"), "ml"),
     "glmer_poisson": ("counts", "poisson", None, MIXED.format("y") + " + offset(log(exposure))", "ml"),
     "glm_nb": ("counts", "negative_binomial", None, FIXED.format("spread") + " + offset(log(exposure))", "ml"),
     "gamma": ("continuous", "gamma", None, FIXED.format("positive"), "ml"),
@@ -58,7 +63,9 @@ def fitted(request):
     data, family, link, formula, engine = CASES[request.param]
     option = "intervals" if family == "cox" else "link"
     chosen = getattr(mm.families, family)(**{option: link}) if link else family
-    fit = mm.fit(formula, pd.read_csv(HERE / f"{data}.csv"), family=chosen, engine=engine)
+    fit = mm.fit(
+        formula, pd.read_csv(HERE / f"{data}.csv"), family=chosen, engine=engine, nAGQ=POINTS.get(request.param, 1)
+    )
     return request.param, fit, REFERENCE[request.param]
 
 

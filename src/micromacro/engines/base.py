@@ -31,6 +31,8 @@ class Settings:
     start : mapping
         Names of parameters to values where the first search begins (natural scale); the others begin at their usual
         values.
+    nAGQ : int
+        Points of the quadrature over each effect (ml with one term (1 | unit)); 1 is Laplace's formula.
     """
 
     draws: int = 1000
@@ -40,6 +42,7 @@ class Settings:
     progress: bool = True
     executor: Executor | None = None
     start: Mapping[str, Any] = field(default_factory=dict)
+    nAGQ: int = 1  # noqa: N815 (as glmer calls it)
 
 
 MOVED = 4e-4  # (of a standard error)^2, by which a step along a flat direction may move a number that is determined

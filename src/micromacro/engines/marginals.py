@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from numbers import Integral
 
+from ..errors import EngineError
 from ..latent.marginal.base import Marginal
 from ..latent.marginal.gaussian import GaussianMarginal
 from ..latent.marginal.laplace import LaplaceMarginal
+from ..latent.marginal.quadrature import QuadratureMarginal, one_effect_a_row
 from ..model.specification import Specification
+
+MOST_NODES = 100
 
 
 def has_exact_marginal(specification: Specification) -> bool:
@@ -33,7 +38,33 @@ def marginal_of(specification: Specification, maximised: bool = False) -> Margin
     s = specification
     if has_exact_marginal(s):
         return GaussianMarginal(s.system, s.outcome, maximised, s.response.weight)
+    if maximised and s.nodes > 1:
+        return QuadratureMarginal(s.system, s.family, s.row_values, s.row_weight(prior=False), s.nodes)
     return laplace_marginal(s, maximised)
+
+
+def with_quadrature(specification: Specification, nodes: int) -> Specification:
+    """The same model, its likelihood to be maximised by adaptive quadrature with some nodes (1: Laplace's formula).
+
+    Raises
+    ------
+    EngineError
+        Where the likelihood is exact anyway, or effects cannot be integrated one by one.
+    """
+    if isinstance(nodes, bool) or not isinstance(nodes, Integral) or not 1 <= nodes <= MOST_NODES:
+        raise EngineError(f"nAGQ= is a whole number of quadrature points from 1 to {MOST_NODES}, not {nodes!r}")
+    if nodes == 1:
+        return specification
+    if has_exact_marginal(specification):
+        raise EngineError("the likelihood of a Gaussian outcome is exact without quadrature: leave out nAGQ=")
+    terms = specification.structures
+    if len(terms) != 1 or not one_effect_a_row(specification.system):
+        raise EngineError(
+            "nAGQ= above 1 integrates the effects of one scalar term (1 | unit), one by one; this model has effects of "
+            f"{', '.join(terms) or 'nothing'}, and an outcome must depend on just one of them: leave out nAGQ= (the "
+            'error of Laplace\'s formula is reported), or use engine="mcmc"'
+        )
+    return replace(specification, nodes=int(nodes))
 
 
 def laplace_marginal(specification: Specification, held: bool = False) -> LaplaceMarginal:

@@ -18,6 +18,7 @@ from ..numerics.memory import available, check_memory, size
 from .approximate import fit_laplace
 from .base import Engine, Outcome, Settings
 from .likelihood.engine import fit_ml, fit_reml
+from .marginals import with_quadrature
 from .mcmc.engine import fit_mcmc
 from .nuts.engine import fit_nuts
 from .threads import one_blas_thread
@@ -128,6 +129,10 @@ def run_engine(engine: str, specification: Specification, settings: Settings, pa
         Where chains failed and the run is to be whole.
     """
     row = engine_of(engine)
+    if settings.nAGQ != 1 and (row.draws or row.restricted):
+        raise EngineError(f'nAGQ= is for engine="ml", not for {engine}: leave it out')
+    if not row.draws:
+        specification = with_quadrature(specification, settings.nAGQ)
     if row.draws:
         _check_memory(specification, settings, settings.chains if row.chains else 1)
     try:

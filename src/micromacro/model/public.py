@@ -146,6 +146,7 @@ class Model:
         random_seed: int | None = None,
         progress: bool = True,
         executor: Executor | None = None,
+        nAGQ: int = 1,
     ) -> Fit:
         """Fit the model; the arguments are those of :func:`fit`.
 
@@ -157,6 +158,7 @@ class Model:
         random_seed : int, optional
         progress : bool
         executor : concurrent.futures.Executor, optional
+        nAGQ : int
 
         Returns
         -------
@@ -167,7 +169,7 @@ class Model:
         MicromacroError
             If the model cannot be built from the tables, or the engine cannot fit it.
         """
-        settings = Settings(draws, tune, chains, random_seed, progress, executor, by_name(start, "start", "1"))
+        settings = Settings(draws, tune, chains, random_seed, progress, executor, by_name(start, "start", "1"), nAGQ)
         return self._run(engine, settings, partial=True)
 
     def _run(self, engine: str, settings: Settings, partial: bool) -> Fit:

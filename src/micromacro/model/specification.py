@@ -54,6 +54,8 @@ class Specification:
         Remarks made while it was built.
     expanded : Expanded or None
         Rows of the linear predictor, where they are not the groups (cox).
+    nodes : int
+        Points of the quadrature over an effect, where the likelihood is maximised; 1 is Laplace's formula.
     """
 
     formula: Formula
@@ -67,6 +69,7 @@ class Specification:
     reading: Reading
     notes: tuple[Note, ...] = field(default=())
     expanded: Expanded | None = None
+    nodes: int = 1
 
     @cached_property
     def used(self) -> frozenset[str]:

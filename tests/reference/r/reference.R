@@ -21,6 +21,11 @@ tight <- glmerControl(optimizer = "bobyqa", optCtrl = list(maxfun = 1e6, rhoend 
 m <- glmer(y ~ x + z + (1 | unit), d, family = binomial, control = tight)
 add("glmer_logit", "glmer(y ~ x + z + (1 | unit), binomial), nAGQ = 1", logLik(m), c(rename(fixef(m)), unit.sd = m@theta),
     rename(sqrt(diag(as.matrix(vcov(m))))))
+for (points in c(2, 9, 25)) {
+  m <- glmer(y ~ x + z + (1 | unit), d, family = binomial, control = tight, nAGQ = points)
+  add(paste0("glmer_logit_", points), sprintf("glmer(y ~ x + z + (1 | unit), binomial), nAGQ = %d", points), logLik(m),
+      c(rename(fixef(m)), unit.sd = m@theta), rename(sqrt(diag(as.matrix(vcov(m))))))
+}
 for (link in c("logit", "probit", "cloglog")) {
   m <- glm(cbind(k, n - k) ~ x + z, binomial(link), d, epsilon = 1e-14)
   add(paste0("glm_trials_", link), sprintf("glm(cbind(k, n - k) ~ x + z, binomial(%s))", link), logLik(m), rename(coef(m)))

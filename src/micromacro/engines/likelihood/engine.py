@@ -69,9 +69,10 @@ def maximise(specification: Specification, settings: Settings, engine: str, rest
         notes += separation(specification, problem, optimum)
         point = problem.marginal.point(optimum.theta, optimum.x)
         notes += several_modes(problem.marginal, problem.room, point)
-        error, told = formula_error(problem.marginal, problem.room, point)
-        notes += told
-        extra = {"laplace_error": error.value, "laplace_error_se": error.se}
+        if specification.nodes == 1:
+            error, told = formula_error(problem.marginal, problem.room, point)
+            notes += told
+            extra = {"laplace_error": error.value, "laplace_error_se": error.se}
     optimum = replace(optimum, evaluations=before + problem.evaluations)
     seconds = time.perf_counter() - began
     return Outcome(engine, specification, settings, seconds, optimum=optimum, notes=notes, extra=extra)

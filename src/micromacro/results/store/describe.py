@@ -21,7 +21,7 @@ PACKAGES = (
     "arviz-base", "arviz-stats",
 )  # fmt: skip
 
-_SETTINGS = ("draws", "tune", "chains", "random_seed", "progress")
+_SETTINGS = ("draws", "tune", "chains", "random_seed", "progress", "nAGQ")
 
 
 def description_of(outcome: Outcome) -> dict[str, Any]:

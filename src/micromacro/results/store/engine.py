@@ -122,7 +122,7 @@ def outcome_from_plain(plain: dict[str, Any], description: dict[str, Any], speci
     settings = settings_from_plain(description["settings"])
     return Outcome(
         description["engine"],
-        specification,
+        replace(specification, nodes=settings.nAGQ),
         settings,
         plain["seconds"],
         optimum,

@@ -1,0 +1,100 @@
+r"""The marginal likelihood of one scalar term (1 | unit) by adaptive Gauss-Hermite quadrature, for held coefficients.
+
+Given theta the effects of units are independent, and each row has one. With :math:`\hat b_j` the mode of an effect and
+:math:`H_j` the curvature there, nodes t and weights w of the normal density,
+
+.. math:: \log p(y \mid \theta) = \text{Laplace} + \sum_j \log \sum_k w_k
+   \exp\{g_j(\hat b_j + t_k H_j^{-1/2}) - g_j(\hat b_j) + \tfrac12 t_k^2\},
+
+g being the log joint density of an effect and the outcomes of its unit (Pinheiro and Bates 1995). What is added to
+Laplace's formula is small and smooth, so its slope is taken by central differences.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from scipy.special import logsumexp
+
+from ...numerics.differences import slopes
+from ..mode import Likelihood, ModeRoom
+from ..system import System
+from .laplace import LaplaceMarginal
+
+
+def one_effect_a_row(system: System) -> bool:
+    """Whether all effects are independent and each row of the linear predictor has one of them at most."""
+    rows = np.repeat(np.arange(system.rows), np.diff(system.symbolic.row_start))
+    effects = system.symbolic.order[system.symbolic.columns] < system.n_effects
+    return (
+        not system.varies
+        and bool(np.bincount(rows[effects], minlength=system.rows).max(initial=0) <= 1)
+        and _plain(system)
+    )
+
+
+def _plain(system: System) -> bool:
+    """Whether the prior precision is diagonal."""
+    return bool(np.array_equal(system.symbolic.d_row, system.symbolic.d_column))
+
+
+class QuadratureMarginal(LaplaceMarginal):
+    """Laplace's formula with what quadrature adds to it; coefficients are arguments beside theta.
+
+    Parameters
+    ----------
+    nodes : int
+        Of each effect; 1 is Laplace's formula.
+    """
+
+    def __init__(
+        self, system: System, likelihood: Likelihood, values: np.ndarray, weight: np.ndarray | None, nodes: int
+    ):
+        super().__init__(system, likelihood, values, weight, held=True)
+        self.nodes, weights = np.polynomial.hermite_e.hermegauss(nodes)
+        self.log_weights = np.log(weights / weights.sum())
+        s = system.symbolic
+        rows = np.repeat(np.arange(system.rows), np.diff(s.row_start))
+        effects = np.flatnonzero(s.order[s.columns] < system.n_effects)
+        self.entry, self.row, self.column = effects, rows[effects], s.columns[effects]
+        self.of_effects = np.flatnonzero(s.order < system.n_effects)
+
+    def read_value(self, room: ModeRoom) -> float:
+        return super().read_value(room) + self.added(room)
+
+    def added(self, room: ModeRoom) -> float:
+        """What quadrature adds to Laplace's formula at the mode in the work space; nothing there changes."""
+        system, base, s = self.system, room.base, self.system.symbolic
+        loading, size = base.values[self.entry], system.size
+        precision = np.bincount(s.d_row, base.d_value, size)
+        curvature = precision + np.bincount(self.column, -room.slopes[2][self.row] * loading**2, size)
+        width = 1.0 / np.sqrt(curvature)
+        out = np.empty((len(self.nodes), len(self.of_effects)))
+        for k, t in enumerate(self.nodes):
+            step = t * width
+            room.trial_eta[:] = room.eta
+            room.trial_eta[self.row] += loading * step[self.column]
+            self.rows(room.trial_eta, room.theta, room.trial_slopes)
+            gain = np.bincount(self.column, (room.trial_slopes[0] - room.slopes[0])[self.row], size)
+            gain -= precision * step * (room.x - self.center + 0.5 * step)
+            out[k] = (gain + 0.5 * t * t)[self.of_effects] + self.log_weights[k]
+        return float(logsumexp(out, axis=0).sum())
+
+    def read_slope(self, room: ModeRoom) -> np.ndarray:
+        point = room.theta if room.coefficients is None else np.concatenate([room.theta, room.coefficients])
+        spare: Any = self.workspace(gradient=False)
+        start = room.x.copy()
+
+        def added(at: np.ndarray) -> np.ndarray:
+            spare.x[:] = start
+            there = self.set_theta(at, spare) and self.update_factor(spare)
+            return np.array([self.added(spare) if there else math.nan])
+
+        slope = super().read_slope(room)
+        own = range(self.own.start, self.own.stop)
+        steps = np.array(
+            [self._own_step(room.theta, k) if k in own else 1e-5 * max(1.0, abs(p)) for k, p in enumerate(point)]
+        )
+        return slope + slopes(added, point.copy(), steps)[0]
