@@ -243,7 +243,7 @@ class Sampler:
             **pack(self.reference),
             "bent": self.bent.astype(float),
             "independent": np.array(self.independent),
-            "sweeps": np.array(self.sweeps),
+            "sweeps": np.array(float(self.sweeps)),
             "holding": np.array(float(self.holding)),
             "rng": pack_generator(self.rng),
             **self.latent.keep(),
