@@ -328,10 +328,10 @@ def table(
     ModelError, EngineError
         For objects that are not fits, and for unknown formats, labels and statistics.
     """
-    from .results.tables.sidebyside import Layout, named, table_of
+    from .results.tables.sidebyside import Arrangement, named, table_of
 
     chosen = (statistics,) if isinstance(statistics, str) else None if statistics is None else tuple(statistics)
-    layout = Layout(below, ci, digits, stars, labels, chosen)
+    layout = Arrangement(below, ci, digits, stars, labels, chosen)
     return table_of(named(fits), format, layout, caption, label)
 
 

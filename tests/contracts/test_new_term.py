@@ -17,7 +17,7 @@ from micromacro.effects.iid import Independent
 from micromacro.engines.nuts import terms as twins
 from micromacro.language import functions
 from micromacro.language.nodes import Call, Name
-from micromacro.latent.part import Term, Unit, Words
+from micromacro.latent.part import Equations, Term, Unit
 from micromacro.parameters import Parameter
 from micromacro.priors import Normal
 from micromacro.table.memberships import Tables
@@ -92,9 +92,9 @@ class Swing(Term):
         x = np.asarray(tables.groups[self.column].values, dtype=float)
         return replace(self, x=x, structure=self.structure.on(rows_of(self.of, self.slopes, tables)))
 
-    def words(self) -> Words:
+    def words(self) -> Equations:
         term = f"(b[{self.height.name}] + u_{self.name}[{self.of}[i]]) * sin({self.rate.name} * {self.column}[i])"
-        return Words((term,), tuple(self.structure.sentences()))
+        return Equations((term,), tuple(self.structure.sentences()))
 
 
 def rows_of(column: str, slopes: Slopes, tables: Tables):

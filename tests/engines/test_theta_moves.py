@@ -120,6 +120,24 @@ def test_a_reference_whose_scale_is_not_definite_is_mended():
     assert np.diag(wide.root) == pytest.approx([2.0, 100.0])  # at most twice the prior
 
 
+def test_a_mixture_knows_only_the_parts_that_have_a_share():
+    near, far = (Reference.fit(np.full(2, at), np.eye(2), np.array([False, True])) for at in (0.0, 3.0))
+    alone, both = Mixture((far,), np.ones(1)), Mixture((near, far), np.array([0.0, 1.0]))
+    rng = np.random.default_rng(1)
+    for u in (both.draw(rng), both.draw_folded(rng)):
+        assert u[1] >= 0.0
+        assert both.log_density(u) == alone.log_density(u)
+        assert both.log_folded(u) == alone.log_folded(u)
+
+
+def test_the_folded_density_integrates_to_one():
+    part = Reference.fit(np.array([0.3]), np.array([[0.5]]), np.array([True]), df=5.0)
+    mixed = Mixture((part, Reference.fit(np.array([2.0]), np.eye(1), np.array([True]))), np.array([0.3, 0.7]))
+    u = np.tan(np.linspace(0.0, 0.5 * math.pi, 20_001)[1:-1])  # from zero on
+    total = np.trapezoid([math.exp(mixed.log_folded(np.array([v]))) for v in u], u)
+    assert total == pytest.approx(1.0, abs=1e-3)
+
+
 # -- coordinates -----------------------------------------------------------------------------------------------------
 
 

@@ -109,6 +109,17 @@ def test_no_reader_asks_whether_a_posterior_has_draws():
     held(found, {})
 
 
+SAME_NAMES = frozenset({"Beta", "Exponential", "Gamma", "Student"})  # families that are priors, too
+
+
+def test_a_class_has_a_name_of_its_own():
+    found: dict[str, list[str]] = {}
+    for path in source.files():
+        for name in source.classes_in(path):
+            found.setdefault(name, []).append(path)
+    assert {name: paths for name, paths in found.items() if len(paths) > 1 and name not in SAME_NAMES} == {}
+
+
 # -- size and order ----------------------------------------------------------------------------------------------------
 
 

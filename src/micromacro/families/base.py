@@ -35,7 +35,7 @@ from ..latent.expansion import Expansion
 from ..notes import Note
 from ..numerics.roots import falling_root
 from ..parameters import Parameter, PriorBook
-from .response import Known, Raw, Response
+from .response import Limits, Raw, Response
 
 FAR = 100.0  # how far from eta its likeliest value is searched for; on links other than the identity
 
@@ -211,9 +211,9 @@ class Family:
         """Whether the family's parameters are in their domain."""
         return True
 
-    def known(self, response: Response) -> Known:
+    def known(self, response: Response) -> Limits:
         """Between what each outcome is known to lie, on the scale of :meth:`simulate`."""
-        return Known(response.observed, response.observed)
+        return Limits(response.observed, response.observed)
 
     def trials(self, values: np.ndarray) -> np.ndarray | None:
         """Trials (groups,) of which `simulate` counts successes; None where outcomes are not counts of successes."""

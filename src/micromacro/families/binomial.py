@@ -11,7 +11,7 @@ from scipy import special as scipy_special
 from ..errors import DataError, ModelError
 from . import binary
 from .base import Family, Recession
-from .response import Known, Raw, Response, made, need_form, need_numbers
+from .response import Limits, Raw, Response, made, need_form, need_numbers
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ class Binomial(Family):
             share = (k.sum() + 0.5) / (n.sum() + 1.0)
         return 1.0, float(binary.quantile(self.link, share))
 
-    def known(self, response: Response) -> Known:
-        return Known(response.values[0], response.values[0])
+    def known(self, response: Response) -> Limits:
+        return Limits(response.values[0], response.values[0])
 
     def trials(self, values: np.ndarray) -> np.ndarray:
         return values[1]

@@ -13,7 +13,7 @@ from scipy.special import ndtri
 from ..errors import EngineError
 from ..numerics.roots import falling_root
 from .base import Family, Recession
-from .response import EVENT, INTERVAL, LEFT, RIGHT, Known, Raw, Response, survival
+from .response import EVENT, INTERVAL, LEFT, RIGHT, Limits, Raw, Response, survival
 
 NO_RISK = 1e-7  # cumulative hazard of a censored group that says that its likelihood has run off
 
@@ -34,11 +34,11 @@ class Duration(Family):
     def read(self, raw: Raw) -> Response:
         return survival(raw, self.name)
 
-    def known(self, response: Response) -> Known:
+    def known(self, response: Response) -> Limits:
         code, time, upper = response.values[0], np.exp(response.values[1]), np.exp(response.values[2])
         low = np.where(code == LEFT, 0.0, time)
         high = np.where(code == RIGHT, np.inf, np.where(code == INTERVAL, upper, time))
-        return Known(low, np.where(code == EVENT, time, high))
+        return Limits(low, np.where(code == EVENT, time, high))
 
     def entry(self, values: np.ndarray) -> np.ndarray:
         return np.exp(values[3])

@@ -22,7 +22,7 @@ from . import baseline as base
 from .base import Expanded, Intervals, Recession
 from .censoring import Duration
 from .poisson import check_log
-from .response import EVENT, Known, Raw, Response, made, need_form, survival
+from .response import EVENT, Limits, Raw, Response, made, need_form, survival
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -80,9 +80,9 @@ class Cox(Duration):
         code, _, _, log_entry = response.values
         return made(response.observed, (code == EVENT).astype(float), response.observed, np.exp(log_entry))
 
-    def known(self, response: Response) -> Known:
+    def known(self, response: Response) -> Limits:
         event, time, _ = response.values
-        return Known(time, np.where(event == 1.0, time, np.inf))
+        return Limits(time, np.where(event == 1.0, time, np.inf))
 
     def entry(self, values: np.ndarray) -> np.ndarray:
         return values[2]

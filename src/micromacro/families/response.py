@@ -107,7 +107,7 @@ class Response:
 
 
 @dataclass(frozen=True, eq=False)
-class Known:
+class Limits:
     """Between what outcomes are known to lie, ends included, each (groups,).
 
     Attributes

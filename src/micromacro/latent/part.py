@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # the latent system needs no labels; its protocol only names 
 
 
 @dataclass(frozen=True)
-class Words:
+class Equations:
     """A part in the equations of ``explain()``.
 
     Attributes
@@ -168,7 +168,7 @@ class Part(Protocol):
         """Where a block's memberships are among those of its effects."""
         ...
 
-    def words(self) -> Words:
+    def words(self) -> Equations:
         """The part in the equations of ``explain()``."""
         ...
 
@@ -297,6 +297,6 @@ class Term:
         """All of them."""
         return slice(None)
 
-    def words(self) -> Words:
+    def words(self) -> Equations:
         """Only the distribution of its effects."""
-        return Words(below=tuple(self.structure.sentences()) if self.structure else ())
+        return Equations(below=tuple(self.structure.sentences()) if self.structure else ())

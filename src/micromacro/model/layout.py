@@ -22,7 +22,7 @@ ORDER = ("w", "aggregate", "sd", "cor", "rho", "scale", "sigma", "shape", "phi",
 """Classes of entries of theta in the order of the tables; what is not among them comes last."""
 
 
-class Layout(Places):
+class ModelLayout(Places):
     """The entries of theta and x of a system, by part, by term and as parameters of the tables.
 
     Parameters

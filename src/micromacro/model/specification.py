@@ -30,7 +30,7 @@ from ..terms.base import Context
 from ..terms.expression import evaluate
 from ..terms.member.weighing import Block
 from ..terms.registry import build_parts
-from .layout import Layout, centers_of
+from .layout import ModelLayout, centers_of
 from .reading import Reading, columns_of_terms, read_outcome
 
 
@@ -144,9 +144,9 @@ class Specification:
         return part.own(theta[..., where.theta(last)], x[..., where.coefficients(last)], x[..., where.effects(last)])
 
     @cached_property
-    def layout(self) -> Layout:
+    def layout(self) -> ModelLayout:
         """Where theta and x of each part are, and the parameters of the tables."""
-        return Layout(self.system)
+        return ModelLayout(self.system)
 
     @cached_property
     def members(self) -> dict[str, Block]:
@@ -183,7 +183,7 @@ class Specification:
         return self.layout.names
 
     def collect(self, theta: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
-        """All parameters on their natural scale, see :meth:`Layout.collect`."""
+        """All parameters on their natural scale, see :meth:`ModelLayout.collect`."""
         return self.layout.collect(theta, coefficients)
 
 

@@ -264,7 +264,7 @@ class Fit(Fitted):
         EngineError
             For fits without draws, and where draws from the prior are asked for and a prior is flat.
         """
-        from .store.tree import Wanted, to_datatree
+        from .store.tree import Contents, to_datatree
 
         seed = self._outcome.settings.random_seed if random_seed is None else random_seed
         if prior is None:
@@ -275,7 +275,7 @@ class Fit(Fitted):
                 raise EngineError("this fit was made without a way to draw from its prior: fit the model with mm.fit")
             check_whole("prior_draws", prior_draws, 1)
             draw = partial(self._model.prior_predictive, prior_draws, random_seed=seed)
-        wanted = Wanted(effects, log_likelihood, posterior_predictive)
+        wanted = Contents(effects, log_likelihood, posterior_predictive)
         return to_datatree(self._posterior, wanted, draw, np.random.default_rng(seed))
 
     def save(

@@ -22,7 +22,7 @@ from ..language.whitelist import check_factor
 from ..language.wilkinson import atoms, products
 from ..table.columns import Column, Table
 from .factors import Handed
-from .handing import Maker, calls_of_c, plain_words
+from .handing import DesignMaker, calls_of_c, plain_words
 
 _HOLDS = {"number": "numbers", "integer": "numbers", "bool": "true and false", "time": "dates"}  # others: text
 SignedTerms = Sequence[tuple[str, Node]]
@@ -163,7 +163,7 @@ def make_design(terms: SignedTerms, table: Table, text: str, intercept: bool = T
     expanded = products(terms, text)
     if not expanded:
         return Design((), True, ()), plain_matrix((), table)
-    maker = Maker(expanded, terms, table, text)
+    maker = DesignMaker(expanded, terms, table, text)
     coded = tuple((to_text(c), maker.matrix([(c,)], False).model_spec) for c in maker.coded)
     out = maker.matrix(expanded, intercept)
     _check_made(out, table, maker)
@@ -195,7 +195,7 @@ def plain_matrix(names: Sequence[str], table: Table) -> np.ndarray:
     return out
 
 
-def _check_made(out: Any, table: Table, maker: Maker) -> None:
+def _check_made(out: Any, table: Table, maker: DesignMaker) -> None:
     """Refuse a term that makes no column: a category that is constant, beside the intercept or what it varies with."""
     for made in out.model_spec.structure:
         if made.columns:

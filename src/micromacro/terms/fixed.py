@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import ModelError
 from ..language.nodes import Fix, Formula
 from ..language.printing import to_text
-from ..latent.part import Term, Words
+from ..latent.part import Equations, Term
 from ..parameters import Parameter, is_conjugate
 from ..table.columns import Table
 from ..table.memberships import Tables
@@ -115,11 +115,11 @@ class FixedPart(Term):
         blocks = [self.design.matrix(tables.groups)] + [d.matrix(tables.groups) for d in self.fixed_design]
         return replace(self, matrix=np.ascontiguousarray(np.column_stack(blocks) - self.center))
 
-    def words(self) -> Words:
+    def words(self) -> Equations:
         """The intercept, estimated and known terms."""
         terms = [f"b[{p.name}] * {p.name}" for p in self.written]
         known = [f"{f.value:g} * {to_text(f.term)}" for f in self.fixes]
-        return Words((*(("Intercept",) if self.intercept else ()), *terms, *known))
+        return Equations((*(("Intercept",) if self.intercept else ()), *terms, *known))
 
 
 def build_fixed(

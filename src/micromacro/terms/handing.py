@@ -19,7 +19,7 @@ _MOST_CATEGORICAL = 8
 """How many categorical factors may be multiplied: how they are coded is worked out over all subsets of them."""
 
 
-class Maker:
+class DesignMaker:
     """Hands products of factors to formulaic.
 
     Attributes

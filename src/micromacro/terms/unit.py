@@ -16,7 +16,7 @@ from ..effects.correlated import Correlated
 from ..effects.iid import Independent
 from ..errors import FormulaError, ModelError
 from ..language.nodes import Binary, UnitCall, names_in
-from ..latent.part import Term, Unit, Words
+from ..latent.part import Equations, Term, Unit
 from ..numerics.loadings import fill_pieces, pull_pieces
 from ..table.joined import Joined, unit_column
 from ..table.levels import encode
@@ -89,12 +89,12 @@ class UnitPart(Term):
         rows, _ = unit_rows(self.columns, self.slopes, tables, self.joined)
         return replace(self, structure=self.structure.on(rows))
 
-    def words(self) -> Words:
+    def words(self) -> Equations:
         """The effect of the group's unit, slopes times their covariates."""
         at = f"{self.column}[i]"
         of = self.structure.terms
         terms = [f"u_{self.name}[{at}]" if t == "1" else f"u_{self.name}[{at},{t}] * {t}[i]" for t in of]
-        return Words(tuple(terms), tuple(self.structure.sentences()))
+        return Equations(tuple(terms), tuple(self.structure.sentences()))
 
 
 def unit_rows(

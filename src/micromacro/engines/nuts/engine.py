@@ -129,7 +129,7 @@ class Space:
         )
 
 
-class Sampler:
+class Transitions:
     """NumPyro's kernel in a space, compiled once for all chains; it takes CHUNK steps at a call."""
 
     def __init__(self, space: Space, tune: int):
@@ -157,7 +157,7 @@ class Sampler:
 
 def run_chains(space: Space, settings: Settings) -> tuple[list[Chain], bool]:
     """Run chains one after the other; Ctrl-C keeps those that are done (of the first, what there is)."""
-    sampler = Sampler(space, settings.tune)
+    sampler = Transitions(space, settings.tune)
     chains: list[Chain] = []
     total = settings.tune + settings.draws
     with Progress(settings.chains, total, settings.progress) as progress:

@@ -25,7 +25,7 @@ Groups = dict[str, "xr.Dataset"]
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Contents:
     """Which groups a tree is to have; see ``Fit.to_datatree``."""
 
     effects: bool = True
@@ -34,7 +34,7 @@ class Wanted:
 
 
 def to_datatree(
-    posterior: Posterior, wanted: Wanted, prior: Callable[[], Any] | None, rng: np.random.Generator
+    posterior: Posterior, wanted: Contents, prior: Callable[[], Any] | None, rng: np.random.Generator
 ) -> xr.DataTree:
     """The tree of a fit with draws.
 
@@ -147,7 +147,7 @@ def _prior(s: Specification, simulated: Any, effects: bool) -> Groups:
     return {"prior": xr.Dataset(variables, coords), "prior_predictive": predictive}
 
 
-def _of_outcomes(posterior: Drawn, wanted: Wanted, rng: np.random.Generator) -> Groups:
+def _of_outcomes(posterior: Drawn, wanted: Contents, rng: np.random.Generator) -> Groups:
     """Log-likelihood of every group and replicated outcomes, at every draw."""
     import xarray as xr
 

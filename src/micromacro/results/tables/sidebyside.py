@@ -27,7 +27,7 @@ LEVELS = ((0.001, "***"), (0.01, "**"), (0.05, "*"))
 
 
 @dataclass(frozen=True)
-class Layout:
+class Arrangement:
     """What the cells of a table show.
 
     Attributes
@@ -54,7 +54,7 @@ class Layout:
     statistics: tuple[str, ...] | None = None
 
 
-def table_of(fits: Mapping[str, Fitted], form: str, layout: Layout, caption: str | None, label: str | None) -> Any:
+def table_of(fits: Mapping[str, Fitted], form: str, layout: Arrangement, caption: str | None, label: str | None) -> Any:
     """The table; see :func:`micromacro.table`."""
     if form not in FORMATS:
         raise EngineError(f"format= is one of {', '.join(FORMATS)}, not {form!r}")
@@ -95,7 +95,7 @@ def named(fits: Any) -> dict[str, Fitted]:
 # -- cells -------------------------------------------------------------------------------------------------------
 
 
-def assemble_cells(fits: Mapping[str, Fitted], layout: Layout) -> pd.DataFrame:
+def assemble_cells(fits: Mapping[str, Fitted], layout: Arrangement) -> pd.DataFrame:
     """All cells as text, indexed by (section, row); what stands below an estimate has an empty row name."""
     summaries = {name: fit.summary(layout.ci) for name, fit in fits.items()}
     labels = dict(layout.labels or {})
@@ -131,7 +131,7 @@ def _sections(fits: Mapping[str, Fitted]) -> dict[str, str]:
     return out
 
 
-def _cell(summary: pd.DataFrame, name: str, layout: Layout) -> tuple[str, str]:
+def _cell(summary: pd.DataFrame, name: str, layout: Arrangement) -> tuple[str, str]:
     """An estimate and what stands below it."""
     if name not in summary.index:
         return "", ""
@@ -163,7 +163,7 @@ def number(value: float, digits: int) -> str:
     return text.replace("-", "−")
 
 
-def _statistics(fits: Mapping[str, Fitted], layout: Layout) -> list[tuple[str, list[str]]]:
+def _statistics(fits: Mapping[str, Fitted], layout: Arrangement) -> list[tuple[str, list[str]]]:
     """Rows of statistics, those that no fit has left out."""
     chosen = UNASKED if layout.statistics is None else layout.statistics
     for name in chosen:
@@ -245,7 +245,7 @@ STATISTICS: dict[str, Callable[[Fitted], Any]] = {
 UNASKED = tuple(name for name in STATISTICS if name != "ELPD")
 
 
-def remarks(fits: Mapping[str, Fitted], layout: Layout) -> list[str]:
+def remarks(fits: Mapping[str, Fitted], layout: Arrangement) -> list[str]:
     """What the numbers are."""
     words = sorted({fit.posterior.words for fit in fits.values()}, key=lambda w: w.point)
     point = " or ".join(w.points for w in words).capitalize()

@@ -9,10 +9,10 @@ from ...language.nodes import Call, Name, Node
 from ...numerics import tape as op
 from ...table.memberships import Memberships
 from .aggregate import MEAN
-from .tape import Maker, Tape
+from .tape import Tape, TapeMaker
 
 
-class _ExpectationMaker(Maker):
+class _ExpectationMaker(TapeMaker):
     """A maker of tapes whose first register is the weights, loaded before each run; inside E() they are called w."""
 
     within = 0  # how many E() are open

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from ...latent.part import Term, Words
+from ...latent.part import Equations, Term
 from ...parameters import Parameter
 from ...table.levels import Levels
 from ...table.memberships import Tables
@@ -143,12 +143,12 @@ class FeaturePart(FeatureColumns, Block):
         features: Any = self.features.held(old.features, theta)
         return replace(self, features=features, weighing=features.weighing)
 
-    def words(self) -> Words:
+    def words(self) -> Equations:
         """The features times their coefficients, the feature and the weights."""
         word, formula = self.request.word, self.request.formula
         feature = f"{self.name}.{word}[i] = {formula}, with w = w_{self.name}[i,j] over the members j"
         terms = tuple(f"b[{p.name}] * {p.name}[i]" for p in self.written)
-        return Words(terms, (self._weights_in_words(), feature))
+        return Equations(terms, (self._weights_in_words(), feature))
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,6 +189,6 @@ class InteractionPart(FeatureColumns):
         """The same products on other tables."""
         return replace(self, features=self.features.on(tables), groups=tables.groups.n_rows)
 
-    def words(self) -> Words:
+    def words(self) -> Equations:
         """The products times their coefficients."""
-        return Words(tuple(f"b[{p.name}] * {' * '.join(p.name.split(':'))}" for p in self.written))
+        return Equations(tuple(f"b[{p.name}] * {' * '.join(p.name.split(':'))}" for p in self.written))

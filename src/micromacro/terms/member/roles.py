@@ -22,7 +22,7 @@ from ...effects.iid import Independent
 from ...effects.shared import make_shared
 from ...errors import DataError, FormulaError, ModelError
 from ...language.nodes import Call, MemberCall, Name, Node, Number, Unary
-from ...latent.part import Term, Words
+from ...latent.part import Equations, Term
 from ...numerics.loadings import fill_pieces, pull_pieces
 from ...parameters import Parameter
 from ...priors import Normal
@@ -133,10 +133,10 @@ class RolesPart(Term):
         pairs = zip(self.weighings, old.weighings, self.weight_theta(theta), strict=True)
         return replace(self, weighings=tuple(w.held(before, own) for w, before, own in pairs))
 
-    def words(self) -> Words:
+    def words(self) -> Equations:
         """The effects in each role; weights are the blocks' own words."""
         terms = [f"sum over members j of w_{r}[i,j] * {u}" for r, u in zip(self.roles, self.shown, strict=True)]
-        return Words(tuple(terms), tuple(self.structure.sentences()))
+        return Equations(tuple(terms), tuple(self.structure.sentences()))
 
 
 def role_rows(roles: tuple[str, ...], blocks: list[Memberships], tables: Tables) -> Rows:

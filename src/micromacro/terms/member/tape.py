@@ -73,7 +73,7 @@ class Tape:
         return self.code, self.output, int(self.logarithm)
 
 
-class Maker:
+class TapeMaker:
     """Builds a tape register by register; operations on constants are carried out at once."""
 
     def __init__(self, table: Table | None, size: np.ndarray, start: np.ndarray, parameters: Sequence[str], text: str):

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ...effects.base import Effects, Rows
-from ...latent.part import Words
+from ...latent.part import Equations
 from ...numerics import aggregation
 from ...numerics.loadings import fill_pieces, pull_pieces
 from ...parameters import Parameter
@@ -176,7 +176,7 @@ class MemberPart(Block):
         loose = theta[:, theta.shape[1] - len(c.loose) :] @ self.x[c.outside]
         return coefficients[:, : len(c.linear)] @ self.x[c.inside] + loose + c.known @ self.x[c.beside]
 
-    def words(self) -> Words:
+    def words(self) -> Equations:
         """The weighted sum over the members, and the weights."""
         inside = [f"b[{p.name}] * {p.name.removeprefix(self.name + '.')}[j]" for p in self.written]
         below = [self._weights_in_words()]
@@ -185,7 +185,7 @@ class MemberPart(Block):
             inside += [f"u_{self.name}[j]" if t == "1" else f"u_{self.name}[j,{t}] * {t}[i,j]" for t in of]
             below += self.structure.sentences()
         terms = (f"sum over members j of w_{self.name}[i,j] * ({' + '.join(inside)})",) if inside else ()
-        return Words(terms, tuple(below))
+        return Equations(terms, tuple(below))
 
 
 def member_rows(rows: Memberships, slopes: Slopes, group_ids: np.ndarray) -> Rows:

@@ -18,7 +18,7 @@ from ...language.nodes import Binary, Call, Name, Node, Number, Text, walk
 from ...numerics import tape as op
 from ...table.columns import Table
 from ..design import Design, make_design
-from .tape import Maker, Tape, matches
+from .tape import Tape, TapeMaker, matches
 
 
 @dataclass(frozen=True)
@@ -226,18 +226,18 @@ def prepare(expression: WeightExpression, table: Table) -> WeightExpression:
 def make_tape(expression: WeightExpression, table: Table, start: np.ndarray) -> Tape:
     """Compile a weight expression for one block's memberships (rows sorted by group; `start` (groups + 1,))."""
     size = np.repeat(np.diff(start), np.diff(start)).astype(float)
-    maker = Maker(table, size, start, expression.parameters, expression.text)
+    maker = TapeMaker(table, size, start, expression.parameters, expression.text)
     if expression.ready is not None:
         return maker.finish(_ready_register(maker, expression, table), True)
     if expression.free:
         out = maker.logarithm(expression.node)
         if out is not None:
             return maker.finish(out, True)
-        maker = Maker(table, size, start, expression.parameters, expression.text)
+        maker = TapeMaker(table, size, start, expression.parameters, expression.text)
     return maker.finish(maker.build(expression.node), False)
 
 
-def _ready_register(maker: Maker, expression: WeightExpression, table: Table) -> int:
+def _ready_register(maker: TapeMaker, expression: WeightExpression, table: Table) -> int:
     r"""Logarithm of a ready-made weight, with linear predictor l = x'b.
 
     power: :math:`-e^{-l}\log n`; logistic: :math:`-\log(1 + (n-1) e^{-l})`; softmax: l. An intercept b0 is part of l.
@@ -290,5 +290,5 @@ def constant_expression(node: Node, table: Table, text: str, role: str = "term")
                 )
             check_call(part, text, role=role)
     rows = np.arange(table.n_rows + 1)
-    maker = Maker(table, np.ones(table.n_rows), rows, (), text)
+    maker = TapeMaker(table, np.ones(table.n_rows), rows, (), text)
     return np.array(maker._at(maker.build(node)))
