@@ -131,6 +131,10 @@ class Fitted(Protocol):
         """Posterior predictive check."""
         ...
 
+    def residuals(self, /, kind: Any = "response", *, random_seed: int | None = None) -> pd.Series:
+        """What is left of each outcome."""
+        ...
+
     def report(self, /, ci: float = 0.95) -> str:
         """The report as text."""
         ...
