@@ -128,6 +128,11 @@ def test_weights_are_never_negative_nor_the_search_lost(seed):
     assert fit.health.ok, fit.health.troubles
 
 
+def test_a_likelihood_ratio_at_the_edge_says_so():
+    test = quiet(formula(), pressing()).lr_test(quiet(formula("1 / n"), pressing()))
+    assert [n.code for n in test.notes] == ["edge"] and test.notes[0].about == ("m.w.b",)
+
+
 def test_a_profile_interval_ends_at_the_edge():
     data = pressing()
     fit = quiet(formula(), data)

@@ -20,6 +20,7 @@ def _member(m: MemberCall) -> str:
     parts += [f"normalize={m.normalize}"] if m.normalize else []
     parts += [f"aggregate={to_text(m.aggregate)}"] if m.aggregate != Name("sum") else []
     parts += [f"effects={to_text(m.effects)}"] if m.effects != Name("iid") else []
+    parts += ["signed=yes"] if m.signed else []
     parts += [f"name={m.name}"] if m.name else []
     parts += [f'parameters="{" ".join(m.parameters)}"'] if m.parameters else []
     return f"mm({', '.join(parts)})"

@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from micromacro.errors import FormulaError
-from micromacro.language.nodes import Binary, Call, Name, Node, Number, Text, Unary
+from micromacro.language.nodes import Binary, Call, Name, Node, Number, Text, Unary, walk
 from micromacro.language.parse import parse_expression, parse_formula
 from micromacro.language.printing import to_text
 
@@ -54,6 +54,15 @@ def test_an_expression_printed_and_parsed_is_the_same(node):
     assert to_text(again) == text
 
 
+def test_backticks_stay_where_a_name_without_them_means_the_weight():
+    node = parse_expression("E(w * `w`) + `x`")
+    assert to_text(node) == "E(w * `w`) + x"
+    names = [
+        part.quoted for part in walk(parse_expression(to_text(node))) if isinstance(part, Name) and part.name == "w"
+    ]
+    assert names == [False, True]
+
+
 columns = st.sampled_from(["x", "z", "`a b`", "log(x)", "I(x ** 2)", "x:z", "x * z", "C(k)", "bs(x, df=4)", "-x"])
 covariates = st.lists(st.tuples(st.sampled_from([" + ", " - "]), columns), min_size=1, max_size=3).map(
     lambda terms: terms[0][1] + "".join(s + t for s, t in terms[1:])
@@ -66,7 +75,8 @@ keywords = st.fixed_dictionaries(
     optional={
         "weights": weights,
         "normalize": st.sampled_from(["total", "group", "none", "'group'"]),
-        "aggregate": st.sampled_from(["sum", "var", "threshold(c, 2)"]),
+        "aggregate": st.sampled_from(["sum", "var", "threshold(c, 2)", "E(w * `w`)"]),
+        "signed": st.sampled_from(["yes", "no", "'yes'"]),
         "effects": st.sampled_from(["iid", "none", "walk(time)"]),
         "name": st.sampled_from(["second", "'third'"]),
         "parameters": st.sampled_from(['"b0 b1"', "'b'"]),

@@ -103,13 +103,28 @@ def likelihood_ratio(large: Posterior, small: Posterior) -> LikelihoodRatio:
     if limit:
         text = f"under the smaller model {limit} is infinite, so the reference is a mixture as for an sd at zero"
         notes.append(remark("at-a-limit", text, limit))
-    notes += [*_unidentified(a, b), *_other_weights(a, b)]
+    notes += [*_unidentified(a, b), *_other_weights(a, b), *_at_edges(larger, smaller)]
     if statistic < -1e-6:
         notes.append(remark("not-at-maximum", "the larger model fits worse: one of the fits is not at its maximum"))
     others = df - boundary
     x = max(statistic, 0.0)
     p = sum(math.comb(boundary, j) * 0.5**boundary * _upper(x, others + j) for j in range(boundary + 1))
     return LikelihoodRatio(float(statistic), df, float(p), boundary, tuple(notes))
+
+
+def _at_edges(larger: Posterior, smaller: Posterior) -> list[Note]:
+    """Weights at the edge beyond which they would be negative, in either model."""
+    held = [
+        name for fit in (larger, smaller) for note in fit.health.notes if note.code == "edge" for name in note.about
+    ]
+    if not held:
+        return []
+    names = tuple(dict.fromkeys(held))
+    text = (
+        f"the weights ({', '.join(names)}) are at the edge beyond which some would be negative, where the chi-squared "
+        'reference is not exact: use method="bootstrap"'
+    )
+    return [caution("edge", text, *names)]
 
 
 def _limit(larger: Specification, smaller: Specification) -> str:
