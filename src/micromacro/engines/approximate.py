@@ -45,6 +45,7 @@ WIDEN = 1.1
 TRIES = 1000  # draws among which one must have weights that are not negative
 LEAST = 25  # draws of which a fifth is a tail of five
 POOR = 0.7  # a Pareto k of theta's weights above which they cannot be trusted
+LITTLE = 0.5  # effective share of the draws below which the t's are refitted
 ROUNDS = 3  # of refitting the t's where they are poor
 MORE = 2  # proposals for each draw then
 PAIRS, FEWEST = 16, 4  # pairs of draws of x at each proposal, and so many at least
@@ -90,7 +91,7 @@ def fit_laplace(specification: Specification, settings: Settings) -> Outcome:
     found = run.resampled(proposals, settings.draws, rng)
     accuracy = run.check(found)
     notes: list[Note] = []
-    if found.k > POOR or accuracy.poor:
+    if found.k > POOR or accuracy.poor or found.effective < LITTLE * settings.draws:
         better = run.better(proposals, settings.draws, rng)
         if better is not None:
             notes.append(remark("reweighted", _poor(found, accuracy) + _REWEIGHTED))
@@ -124,6 +125,8 @@ def _poor(found: Found, accuracy: Accuracy) -> str:
     out = []
     if found.k > POOR:
         out.append(f"Pareto k {found.k:.2f} for theta")
+    elif found.effective < LITTLE * len(found.theta):
+        out.append(f"its {len(found.theta)} draws of theta are worth {found.effective:.0f}")
     if accuracy.theta - accuracy.theta_se > FAR:
         out.append(f"the error of the log-likelihood of theta varies by {accuracy.theta:.2f} over the posterior")
     if accuracy.coefficients - accuracy.coefficients_se > FAR:
