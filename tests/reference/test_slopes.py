@@ -1,7 +1,8 @@
 """Maxima of models with correlated slopes against lme4's optimisers, at boundaries too.
 
 ``r/slopes.py`` makes the data sets, ``r/slopes.R`` computed the best of what three optimisers reach, in
-``r/slopes.json``. ``make test`` looks at some of them, ``make calibrate`` at all.
+``r/slopes.json``. Slopes of members, which lme4 has not, are
+compared with searches from random starts. ``make test`` looks at some data sets, ``make calibrate`` at all.
 """
 
 from __future__ import annotations
@@ -55,3 +56,19 @@ def test_units_and_zeros_of_covariates_do_not_matter(number):
     other = data.assign(x=-1e3 * data["x"] + 500.0, z=0.01 * data["z"] - 7.0, y=1e4 * data["y"])
     one, two = (mm.fit("y ~ x + z + (x + z | g)", d, engine="ml") for d in (data, other))
     assert two.loglik + len(data) * np.log(1e4) == pytest.approx(one.loglik, abs=1e-6)
+
+
+def block_rows():
+    return [pytest.param(n, marks=() if n in (2, 5) else (pytest.mark.calibrate,)) for n in range(MADE.BLOCKS)]
+
+
+@pytest.mark.parametrize("number", block_rows())
+@pytest.mark.filterwarnings("ignore::micromacro.MicromacroWarning")
+def test_slopes_of_members_have_no_higher_maximum_from_random_starts(number):
+    model = mm.Model("y ~ 1 + mm(m, g, effects = correlated(1 + x))", MADE.blocks(number))
+    fit, rng = model.fit("ml"), np.random.default_rng(number)
+    scale = float(fit.model.specification.outcome.std())
+    for _ in range(20):
+        sds = scale * np.exp(rng.normal(-1.0, 1.5, size=3))
+        start = dict(zip(("m.sd", "m.sd.x", "sigma"), sds, strict=True)) | {"m.cor.1.x": rng.uniform(-0.98, 0.98)}
+        assert fit.loglik > model.fit("ml", start=start).loglik - 1e-3, start

@@ -24,9 +24,9 @@ approximation needs it exactly.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -174,6 +174,9 @@ class Family:
     expands : bool
         Whether rows of the linear predictor are not the groups: ``expand`` is there, and the parameters that it
         brings stand at mean covariates.
+    limits : mapping
+        Classes of its parameters that may diverge, the distribution becoming a simpler one: the value at which that is
+        reached, and what to say of it (``{name}`` stands for the parameter).
     stable : bool
         Whether the model of another outcome of the same groups has the same parameters.
     """
@@ -181,6 +184,7 @@ class Family:
     name: str
     link: str
     no_intercept: str | None = None
+    limits: ClassVar[Mapping[str, tuple[float, str]]] = {}
     conjugate: bool = False
     discrete: bool = False
     durations: bool = False

@@ -7,8 +7,9 @@ r"""Counts that spread more than Poisson's: mean :math:`\mu_i = e^{\eta_i}`, var
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numba import njit
@@ -20,6 +21,11 @@ from ..priors import Exponential
 from .base import Family, Recession
 from .poisson import Poisson, check_log, counts, log_mean
 from .response import Raw, Response
+
+POISSON = (
+    "{name} has diverged (held at 1e7, no standard error): the counts do not spread more than Poisson's, so this is a "
+    "Poisson fit; write family='poisson'"
+)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -42,6 +48,7 @@ class NegativeBinomial(Family):
     link: str = "log"
     name: str = "negative_binomial"
     discrete = True
+    limits: ClassVar[Mapping[str, tuple[float, str]]] = {"phi": (1e7, POISSON)}
 
     def __post_init__(self):
         check_log(self.link, self.name)

@@ -7,8 +7,9 @@ the expected information :math:`(\nu + 1) / ((\nu + 3) \sigma^2)` (Lange, Little
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numba import njit
@@ -22,6 +23,12 @@ from .gaussian import Gaussian, plain
 from .response import Raw, Response
 
 FAR = 1e70  # distance from the centre, in scales, beyond which powers are taken apart
+
+
+NORMAL = (
+    "{name} has diverged (held at 1e7, no standard error): the tails of the outcome are no longer than those of a "
+    "normal distribution, so this is a Gaussian fit; write family='gaussian'"
+)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -48,6 +55,7 @@ class Student(Family):
     link: str = "identity"
     name: str = "student"
     quantities = ("mean", "median")
+    limits: ClassVar[Mapping[str, tuple[float, str]]] = {"nu": (1e7, NORMAL)}
 
     def __post_init__(self):
         if self.link != "identity":

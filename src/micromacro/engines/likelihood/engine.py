@@ -26,6 +26,7 @@ from ..marginals import has_exact_marginal
 from ..search import Peak, find_peaks
 from .determined import undetermined
 from .integral import formula_error, several_modes
+from .limits import at_limits
 from .maxima import distinct, remarks, several, starting_points
 from .problem import Problem, problem_of
 from .separation import separation
@@ -61,8 +62,10 @@ def maximise(specification: Specification, settings: Settings, engine: str, rest
             "weights, standardise the covariates, or give priors that keep the parameters small"
         )
     peaks = distinct(specification, coordinates, peaks)
+    best, limits = at_limits(specification, problem, peaks[0])
+    peaks = [best, *peaks[1:]]
     optimum = describe(problem, peaks)
-    notes = several(specification, coordinates, peaks) + remarks(specification, optimum, restricted)
+    notes = several(specification, coordinates, peaks) + remarks(specification, optimum, restricted, limits)
     notes += undetermined(problem, optimum)
     extra = {}
     if isinstance(problem.marginal, LaplaceMarginal):

@@ -144,9 +144,9 @@ def several(specification: Specification, coordinates: Ratios | Steps, peaks: li
     return [remark("several-maxima", text, *(hypers[k].name for k in order))]
 
 
-def remarks(specification: Specification, optimum: Optimum, restricted: bool) -> list[Note]:
-    """What is to be said of an optimum: boundaries, several maxima, a flat likelihood, what reml means."""
-    notes = []
+def remarks(specification: Specification, optimum: Optimum, restricted: bool, limits: list[Note]) -> list[Note]:
+    """What is to be said of an optimum: boundaries and limits, a flat likelihood, what reml means."""
+    notes = [*limits]
     hypers = specification.system.hypers
     zero = [p.name for p, at in zip(hypers, optimum.boundary, strict=True) if at and p.kind == "sd"]
     if zero:
@@ -155,8 +155,11 @@ def remarks(specification: Specification, optimum: Optimum, restricted: bool) ->
     edges = at_edge(specification, optimum)
     notes += edges
     told_of = {"sd": zero, "w": [name for note in edges for name in note.about]}
+    limited = [name for note in limits for name in note.about]
     others = [
-        p.name for p, at in zip(hypers, optimum.boundary, strict=True) if at and p.name not in told_of.get(p.kind, [])
+        p.name
+        for p, at in zip(hypers, optimum.boundary, strict=True)
+        if at and p.name not in (*told_of.get(p.kind, []), *limited)
     ]
     if others:
         notes.append(remark("boundary", f"at the end of its range: {', '.join(others)} (no standard error)", *others))

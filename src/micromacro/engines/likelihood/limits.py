@@ -1,0 +1,61 @@
+"""Parameters of a family whose likelihood goes on rising to the end of their range: a simpler family is what is left.
+
+The likelihood then has a limit but no maximum, its curvature is that of rounding, and a standard error would mean
+nothing. Such a parameter is held where its family says that the limit is reached, and counts as one on a boundary.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ...model.specification import Specification
+from ...notes import Note, remark
+from ..search import Bounds, Peak, sharpen
+from .problem import Problem
+
+LOST = 1e-4  # of the log-likelihood, that may be lost at the limit
+FAR = 50.0  # times its start: from there on it is asked whether a parameter is at its limit
+SMALL = 2e-5  # of its start: a sigma that counts as zero
+NEAR_ZERO = 0.02  # of its start: a sigma at which it is asked whether it is zero
+
+ZERO = (
+    "{name} is estimated as zero (held next to it, no standard error): effects take up all that the covariates leave, as "
+    "they can where each level has one observation; the other standard errors hold given that; fix {name} at what is "
+    "known of the measurement, give it a prior, or leave the effects out"
+)
+
+
+def at_limits(specification: Specification, problem: Problem, peak: Peak) -> tuple[Peak, list[Note]]:
+    """A maximum with the parameters at their limit that lose nothing there, and what to say of them."""
+    notes = []
+    bounds: Bounds = list(problem.coordinates.bounds())
+    for k, value, text in _candidates(specification, problem, peak):
+        at = problem.coordinates.place(k)
+        trial = peak.u.copy()
+        trial[at] = math.log(value)
+        if not problem.objective(trial)[0] > peak.value - LOST:
+            continue
+        bounds[at] = (float(trial[at]), float(trial[at]))
+        held = sharpen(problem.objective, trial, bounds)
+        if held.value > peak.value - LOST and np.all(np.isfinite(held.hessian)):
+            name = specification.system.hypers[k].name
+            peak, notes = held, [*notes, remark("limit", text.format(name=name), name)]
+    return peak, notes
+
+
+def _candidates(specification: Specification, problem: Problem, peak: Peak) -> list[tuple[int, float, str]]:
+    """Entries of theta near a limit: where it is, and what it means."""
+    hypers, theta = specification.system.hypers, problem.coordinates.theta(peak.u)
+    out = []
+    for k, p in enumerate(hypers):
+        if p.fixed or p.prior.proper:
+            continue
+        if p.kind in specification.family.limits:
+            value, text = specification.family.limits[p.kind]
+            if theta[k] > FAR * p.start:
+                out.append((k, value, text))
+        elif p.kind == "sigma" and problem.marginal.exact and theta[k] < NEAR_ZERO * p.start:
+            out.append((k, SMALL * p.start, ZERO))
+    return out

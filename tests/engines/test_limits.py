@@ -1,0 +1,64 @@
+"""Parameters of a family whose likelihood goes on rising: held at the limit and named, without a standard error."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import micromacro as mm
+
+
+@pytest.fixture(scope="module")
+def narrow():
+    """Counts that spread less than Poisson's, and an outcome with short tails."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=150)
+    counts = rng.binomial(10, 1 / (1 + np.exp(-0.3 * x)))
+    return pd.DataFrame({"x": x, "g": np.arange(150) % 15, "c": counts, "y": x + rng.uniform(-1, 1, size=150)})
+
+
+@pytest.mark.parametrize("effects", ["", " + (1 | g)"])
+@pytest.mark.parametrize(
+    ("outcome", "family", "name", "simpler"),
+    [("c", "negative_binomial", "phi", "poisson"), ("y", "student", "nu", "gaussian")],
+)
+def test_a_family_at_the_limit_of_its_parameter_is_the_simpler_one(narrow, outcome, family, name, simpler, effects):
+    fit = mm.fit(f"{outcome} ~ x{effects}", narrow, family=family, engine="ml")
+    (note,) = (n for n in fit.health.notes if n.code == "limit")
+    assert note.about == (name,) and f"family='{simpler}'" in note
+    assert fit.health.ok and np.isnan(fit.bse[name]) and fit.params[name] > 1e6
+    plain = mm.fit(f"{outcome} ~ x{effects}", narrow, family=simpler, engine="ml")
+    assert fit.loglik == pytest.approx(plain.loglik, abs=2e-4)
+    shared = [n for n in ("Intercept", "x", "sigma") if n in plain.params]
+    np.testing.assert_allclose(fit.bse[shared], plain.bse[shared], rtol=1e-3)
+
+
+def test_a_parameter_that_the_data_know_is_not_at_its_limit():
+    rng = np.random.default_rng(1)
+    d = pd.DataFrame({"x": rng.normal(size=300)})
+    d["c"], d["y"] = rng.poisson(3 * rng.gamma(2, 0.5, 300)), rng.standard_t(5, 300)
+    for outcome, family in (("c", "negative_binomial"), ("y", "student")):
+        fit = mm.fit(f"{outcome} ~ x", d, family=family, engine="ml")
+        assert not fit.health.notes and np.all(np.isfinite(fit.bse))
+
+
+@pytest.mark.parametrize("effects", ["car(G)", "icar(G)"])
+def test_one_observation_per_area_may_leave_no_residual(effects):
+    rng = np.random.default_rng(2)
+    areas = pd.DataFrame({"i": range(40), "a": range(40), "x": rng.normal(size=40)})
+    areas["y"] = areas["x"] + np.cumsum(rng.normal(size=40))
+    graph = {i: [j for j in (i - 1, i + 1) if 0 <= j < 40] for i in range(40)}
+    fit = mm.fit(f"y ~ x + mm(i, a, effects = {effects})", areas, graphs={"G": graph}, engine="ml")
+    (note,) = (n for n in fit.health.notes if n.code == "limit")
+    assert note.about == ("sigma",) and "zero" in note and "one observation" in note
+    assert fit.health.ok and np.isnan(fit.bse["sigma"]) and fit.params["sigma"] < 1e-3
+    assert np.all(np.isfinite(fit.bse.drop("sigma"))) and fit.bse["x"] < 0.5
+    np.testing.assert_allclose(fit.fitted(), areas["y"], atol=1e-3)
+
+
+def test_an_exact_fit_is_not_called_a_limit():
+    x = np.linspace(0, 1, 30)
+    with pytest.warns(mm.MicromacroWarning, match="residual is zero"):
+        fit = mm.fit("y ~ x", pd.DataFrame({"x": x, "y": 1 + 2 * x}), engine="ml")
+    assert not any(n.code == "limit" for n in fit.health.notes)
