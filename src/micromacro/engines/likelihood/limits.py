@@ -21,9 +21,9 @@ SMALL = 2e-5  # of its start: a sigma that counts as zero
 NEAR_ZERO = 0.02  # of its start: a sigma at which it is asked whether it is zero
 
 ZERO = (
-    "{name} is estimated as zero (held next to it, no standard error): effects take up all that the covariates leave, as "
-    "they can where each level has one observation; the other standard errors hold given that; fix {name} at what is "
-    "known of the measurement, give it a prior, or leave the effects out"
+    "{name} is estimated as zero (held next to it, no standard error): effects take up all that the covariates leave, "
+    "as they can where each level has one observation; the other standard errors hold given that; fix {name} at what "
+    "is known of the measurement, give it a prior, or leave the effects out"
 )
 
 
