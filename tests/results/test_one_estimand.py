@@ -166,7 +166,7 @@ def test_unseen_levels_of_every_kind_against_simulation(data, quick, kind):
     other = frame[frame["g"] < 4].drop(columns="count").assign(t=14, g=lambda d: d["g"] + 500)
     other.loc[other.index[[0, 2]], ["m", "w"]] = 99
     other = other.assign(a=np.where(other["g"] % 2, other["a"], 20))
-    tables = new_tables(fit.specification, other, None, None)
+    tables = new_tables(fit.specification, other, None, None, fit.posterior.theta)
     predictor = Predictor(scenario_of(fit.specification, tables), fit.specification.system)
     optimum, size = fit.posterior.optimum, fit.specification.system.size
     fresh = predictor.where.fresh
@@ -201,8 +201,12 @@ def test_effects_that_no_row_of_the_fit_reaches_are_unseen_too(data, quick, engi
 
 def ratio(fit, new):
     """The expected outcome over that with the unseen effect at its mean, draw by draw, or at the maximum."""
-    estimand = group_estimand(fit.specification, new_tables(fit.specification, new, None, None), "mean")
-    linear = group_estimand(fit.specification, new_tables(fit.specification, new, None, None), "linear")
+    estimand = group_estimand(
+        fit.specification, new_tables(fit.specification, new, None, None, fit.posterior.theta), "mean"
+    )
+    linear = group_estimand(
+        fit.specification, new_tables(fit.specification, new, None, None, fit.posterior.theta), "linear"
+    )
     one = fit.posterior.as_sampled(2, np.random.default_rng(0)) if fit.engine == "laplace" else None
     theta, x = (fit.posterior.optimum.theta, fit.posterior.optimum.x) if one is None else (t[0] for t in one.thinned(2))
     return (estimand.value(theta, x) / np.exp(linear.value(theta, x)))[0, 0]

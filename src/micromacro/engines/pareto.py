@@ -42,3 +42,27 @@ def pareto_smoothed(log_weight: np.ndarray, r_eff: float = 1.0, equal: float = E
     except ValueError:  # the tail is one value, many times
         return raw, math.inf
     return smooth if np.all(np.isfinite(smooth)) else raw, math.inf if np.isnan(k) else float(k)
+
+
+def power_scaled(log: np.ndarray, alpha: float) -> np.ndarray:
+    """Log weights (chain, draw), smoothed, of raising a density to a power.
+
+    Parameters
+    ----------
+    log : (chain, draw) array
+        The density's logarithm at each draw.
+    alpha : float
+        The power (Kallioinen, Paananen, Buerkner and Vehtari 2024).
+
+    Returns
+    -------
+    (chain, draw) array
+        Not smoothed where the largest are all the same draw.
+    """
+    from arviz_stats.base.array import array_stats  # slow to import; the same on both of ArviZ's lines
+
+    try:
+        return np.asarray(array_stats.power_scale_lw(log, alpha=alpha, axis=[-2, -1]))
+    except ValueError:  # the tail is one value, many times
+        raw = (alpha - 1.0) * log
+        return raw - logsumexp(raw)

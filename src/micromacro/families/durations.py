@@ -103,7 +103,9 @@ def log_density(standard: int, values: Any, eta: Any, factor: Any, xp: Any, spec
         event = -0.5 * z * z - _LOG_ROOT_2PI
         left = special.log_ndtr(z)
     out = xp.where(code == EVENT, event + xp.log(factor) - log_time, log_survival(z))
-    between = _plain_between(standard, code == INTERVAL, z, factor * (values[2] - eta), log_survival, xp)
+    inside = code == INTERVAL
+    upper = factor * (xp.where(inside, values[2], 0.0) - eta)  # an infinity times a derivative of zero is nan
+    between = _plain_between(standard, inside, z, upper, log_survival, xp)
     out = xp.where(code == LEFT, left, xp.where(code == INTERVAL, between, out))
     out = xp.where(told, out, 0.0)  # from zero to infinity
     entered = values[3] > -math.inf

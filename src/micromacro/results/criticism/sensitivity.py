@@ -15,6 +15,7 @@ import pandas as pd
 
 from ...engines.base import Sample
 from ...engines.health import contractions
+from ...engines.pareto import power_scaled
 from ...errors import ModelError
 from ...model.specification import Specification
 from ...parameters import CLASSES, Parameter
@@ -86,7 +87,7 @@ def sensitivity_table(posterior: Posterior, of: str | None, most: int | None) ->
         if np.ptp(log) < 1e-12:
             columns[name] = np.zeros(len(s.names))
             continue
-        low, high = (np.exp(stats.power_scale_lw(log, alpha=a, axis=[-2, -1])) for a in ALPHA)
+        low, high = (np.exp(power_scaled(log, a)) for a in ALPHA)
         columns[name] = np.array(
             [
                 float(stats.power_scale_sense(parameters[..., k], low, high, *ALPHA, chain_axis=0, draw_axis=1))

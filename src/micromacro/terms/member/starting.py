@@ -26,8 +26,8 @@ def begun_inside(weighing: Weighing) -> Weighing:
     edged = replace(weighing, edge=True)
     start = np.array([p.start for p in weighing.parameters])
     raw, _ = weighing.raw(start)
-    if not np.all(np.isfinite(raw)) or not np.any(raw):
-        return edged  # such weights are refused, not begun elsewhere
+    if not np.all(np.isfinite(raw)) or (len(start) == 1 and not np.any(raw)):
+        return edged  # weights that overflow, or which a parameter only scales, are refused, not begun elsewhere
     if all(p.fixed for p in weighing.parameters) or slack(edged.distances, start) > NEAR:
         return edged
     low, high = np.array([p.prior.support for p in weighing.parameters], dtype=float).T
