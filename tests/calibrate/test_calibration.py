@@ -91,7 +91,9 @@ def p_value(found):
     return stats.chisquare(counts).pvalue
 
 
-@pytest.mark.parametrize("family", ["gaussian", "bernoulli", "weibull"])
+@pytest.mark.parametrize(
+    "family", ["gaussian", *(pytest.param(f, marks=pytest.mark.slow) for f in ("bernoulli", "weibull"))]
+)
 def test_few_ranks_are_not_absurd(family, table):
     found = pooled(family, table, 8)
     assert p_value(found) > 1e-4, np.histogram(found, bins=BINS, range=(0.0, 1.0))[0]

@@ -26,7 +26,7 @@ OF_MAXIMUM = (
 )  # fmt: skip
 OFTEN = ("bernoulli", "negative_binomial", "ordinal", "weibull", "cox")  # of chains; the others wait for test-all
 ROWS = [
-    *(pytest.param("ml", f, marks=[pytest.mark.slow] if f == "cox all" else []) for f in FAMILIES),
+    *(pytest.param("ml", f, marks=[] if f in PLAIN else [pytest.mark.slow]) for f in FAMILIES),
     *(pytest.param("mcmc", f, marks=[] if f in OFTEN else [pytest.mark.slow]) for f in PLAIN),
 ]
 #: Verbs that say what the family is called, or how long something took.

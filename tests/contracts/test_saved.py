@@ -84,7 +84,8 @@ def rows():
     for kind, families in CLOSER.items():
         for engine in ("ml", "laplace"):
             for contents, data in KEPT:
-                yield marked("in_part", kind, families[0], engine, contents, data)
+                rare = kind not in ("two blocks and a unit", "shared, total", "walking baseline", "offset and fix")
+                yield marked("in_part", kind, families[0], engine, contents, data, slow=rare)
 
 
 @pytest.mark.parametrize(("claim", "kind", "family", "engine"), [row for row in rows() if row.values[0] == "whole"])

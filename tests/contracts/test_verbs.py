@@ -20,12 +20,12 @@ from .verbs import ENGINE_ROWS, PICTURE_ROWS, VERBS
 ALL = {**VERBS, **{f"plot.{name}": row for name, row in PICTURE_ROWS.items()}}
 SEVERAL = "two blocks and a unit"
 #: Families of which the costly verbs are asked on every run, and those that wait for `make test-all`.
-OFTEN = ("gaussian", "poisson", "ordinal", "weibull entry", "cox")
+OFTEN = ("gaussian", "poisson", "weibull entry")
 DRAWN = (
     "fixed", "unit slopes", "crossed", "unit fixed", "block", "block correlated", "block walk", "block car",
     "correlated roles", "threshold", "block by block", "walking baseline", "baseline alone",
 )  # fmt: skip
-CLOSER = (SEVERAL, "shared, total", "unit icar", "smax")  # kinds of which the costly verbs are asked, too
+CLOSER = (SEVERAL, "shared, total")  # kinds of which the costly verbs are asked, too
 
 
 def known(kind: str, family: str, engine: str) -> set[str]:

@@ -28,7 +28,7 @@ _spec = importlib.util.spec_from_file_location("outcomes", Path(__file__).with_n
 outcomes = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(outcomes)
 
-POINTS = 8
+POINTS = 4
 FULL = (
     "{} ~ 1 + x + offset(o) + fix(h, 0.4) + (1 | unit)"
     " + mm(member, g, z + fix(v, -0.3), weights = 1 / n ** exp(-(b * s)), normalize = group)"
