@@ -92,6 +92,7 @@ UNITS: dict[str, dict[str, tuple[float, float]]] = {  # where a model is the sam
        for kind in ("block", "block known", "block by group", "softmax, group", "block without effects", "var", "cov", "E")},
     **{kind: {"v": (2.0, 3.0), "x": (-5.0, 100.0)} for kind in ("block with an edge", "block signed")},
     **{kind: {**SCALED, "x": (5.0, 100.0)} for kind in ("max", "min")},
+    **{kind: {"v": (2.0, 3.0), "x": (-5.0, 100.0)} for kind in ("block with an edge", "block signed")},
 }  # fmt: skip
 
 
