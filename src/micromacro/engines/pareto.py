@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from scipy.special import logsumexp
@@ -61,8 +62,9 @@ def power_scaled(log: np.ndarray, alpha: float) -> np.ndarray:
     """
     from arviz_stats.base.array import array_stats  # slow to import; the same on both of ArviZ's lines
 
+    stats: Any = array_stats  # its annotations are narrower than what it takes
     try:
-        return np.asarray(array_stats.power_scale_lw(log, alpha=alpha, axis=[-2, -1]))
+        return np.asarray(stats.power_scale_lw(log, alpha=alpha, axis=[-2, -1]))
     except ValueError:  # the tail is one value, many times
         raw = (alpha - 1.0) * log
         return raw - logsumexp(raw)
