@@ -35,7 +35,7 @@ def pareto_smoothed(log_weight: np.ndarray, r_eff: float = 1.0, equal: float = E
     finite = np.where(np.isfinite(log_weight), log_weight, -1e10)
     if np.ptp(finite) < equal:
         return np.full(len(finite), -math.log(len(finite))), 0.0
-    raw = finite - logsumexp(finite)
+    raw = finite - np.asarray(logsumexp(finite))
     try:
         with np.errstate(divide="ignore", invalid="ignore"):
             # it takes minus the logarithms; its annotation of r_eff is too narrow
@@ -67,4 +67,4 @@ def power_scaled(log: np.ndarray, alpha: float) -> np.ndarray:
         return np.asarray(stats.power_scale_lw(log, alpha=alpha, axis=[-2, -1]))
     except ValueError:  # the tail is one value, many times
         raw = (alpha - 1.0) * log
-        return raw - logsumexp(raw)
+        return raw - np.asarray(logsumexp(raw))
