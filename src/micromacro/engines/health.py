@@ -53,6 +53,11 @@ class Health:
         return tuple(n for n in self.notes if n.severity == "trouble")
 
     @property
+    def doubtful(self) -> frozenset[str]:
+        """Parameters whose numbers should not be read as they stand; tables mark them."""
+        return frozenset(name for note in self.troubles for name in note.about)
+
+    @property
     def remarks(self) -> tuple[Note, ...]:
         """What else to know: zero variances, weakly identified parameters, notes of the engine; cautions too."""
         return tuple(n for n in self.notes if n.severity != "trouble")

@@ -13,6 +13,8 @@ from ..labels import percent
 from ..tables.sections import SECTIONS
 from .words import counts, weight_lines
 
+MARK = " !"  # beside a parameter that a trouble of the verdict, which begins with the same sign, is about
+
 
 @dataclass(frozen=True, eq=False)
 class Piece:
@@ -67,6 +69,7 @@ def tables(fit: Fitted, ci: float) -> list[tuple[str, pd.DataFrame]]:
     """The tables with their titles: parameters by section, then shares of the variance."""
     table = fit.summary(ci)
     found = {p.name: p for p in fit.specification.parameters}
+    doubtful = fit.health.doubtful
     out = []
     for section in SECTIONS:
         inside = [section.has(found[name].kind) for name in table.index]
@@ -74,7 +77,8 @@ def tables(fit: Fitted, ci: float) -> list[tuple[str, pd.DataFrame]]:
         if "fixed" in table and not np.any(part["fixed"]):
             part = part.drop(columns="fixed")
         if len(part):
-            out.append((section.title, part.dropna(axis=1, how="all")))
+            part = part.dropna(axis=1, how="all")
+            out.append((section.title, part.rename(lambda name: name + MARK if name in doubtful else name)))
     if fit.specification.system.n_effects:
         components = fit.variance_components(ci).drop(columns="sd").dropna(axis=1, how="all")
         out.append(("Share of the variance, given the covariates", components))

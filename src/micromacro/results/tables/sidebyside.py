@@ -108,7 +108,7 @@ def assemble_cells(fits: Mapping[str, Fitted], layout: Arrangement) -> pd.DataFr
     sections = _sections(fits)
     for section in (s.short for s in SECTIONS):
         for name in (n for n in known if sections[n] == section):
-            pairs = [_cell(summaries[key], name, layout) for key in fits]
+            pairs = [_cell(summaries[key], name, layout, fit.health.doubtful) for key, fit in fits.items()]
             rows.append((section, str(labels.get(name, name))))
             cells.append([top for top, _ in pairs])
             if layout.below != "none":
@@ -131,8 +131,8 @@ def _sections(fits: Mapping[str, Fitted]) -> dict[str, str]:
     return out
 
 
-def _cell(summary: pd.DataFrame, name: str, layout: Arrangement) -> tuple[str, str]:
-    """An estimate and what stands below it."""
+def _cell(summary: pd.DataFrame, name: str, layout: Arrangement, doubtful: frozenset[str]) -> tuple[str, str]:
+    """An estimate, marked where it should not be read as it stands, and what stands below it."""
     if name not in summary.index:
         return "", ""
     row = summary.loc[name]
@@ -140,7 +140,7 @@ def _cell(summary: pd.DataFrame, name: str, layout: Arrangement) -> tuple[str, s
     star = ""
     if layout.stars and "p" in summary and np.isfinite(row["p"]):
         star = next((s for level, s in LEVELS if row["p"] < level), "")
-    top = number(value, layout.digits) + star
+    top = number(value, layout.digits) + star + (MARK if name in doubtful else "")
     if layout.below == "interval":
         ends = [float(row["lower"]), float(row["upper"])]
         return top, "" if not np.all(np.isfinite(ends)) else "[" + ", ".join(
@@ -242,6 +242,7 @@ STATISTICS: dict[str, Callable[[Fitted], Any]] = {
     "Largest R-hat": _r_hat,
     "ELPD": _elpd,
 }
+MARK = " !"
 UNASKED = tuple(name for name in STATISTICS if name != "ELPD")
 
 
@@ -256,6 +257,8 @@ def remarks(fits: Mapping[str, Fitted], layout: Arrangement) -> list[str]:
         "none": "",
     }
     out = [f"{point}{below[layout.below]}."]
+    if any(fit.health.doubtful for fit in fits.values()):
+        out.append(f"{MARK.strip()} not to be read as it stands: see the verdict in the report of its fit.")
     if layout.stars:
         out.append("*** p < 0.001, ** p < 0.01, * p < 0.05 (ml and reml).")
     return out
