@@ -338,9 +338,14 @@ WIDE = (
 OFTEN = ("gaussian", "poisson", "ordinal", "weibull", "cox")
 
 
+def rare(kind: str) -> bool:
+    """Whether what is asked of a kind with one family is left to the long run."""
+    return kind not in WIDE and KINDS[kind].families is None
+
+
 def waits(kind: str, family: str) -> bool:
     """Whether a pair is left to the long run of the tests."""
-    return KINDS[kind].families is None and kind not in WIDE and family not in OFTEN
+    return rare(kind) and family not in OFTEN
 
 
 def pairs() -> list[tuple[str, str]]:

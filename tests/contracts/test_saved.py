@@ -10,7 +10,7 @@ import micromacro as mm
 
 from .failing import marked
 from .subjects import quietly, subject
-from .tables import KINDS, waits
+from .tables import KINDS, rare
 from .verbs import ENGINE_ROWS, VERBS, same
 
 #: Verbs that a loaded fit must answer to the last digit, but for those that take long.
@@ -78,14 +78,14 @@ def in_part(s, engine, path, contents, data):
 def rows():
     for kind, row in KINDS.items():
         family = "gaussian" if row.families is None else row.families[0]
-        yield marked("whole", kind, family, "ml", slow=waits(kind, "beta"))
+        yield marked("whole", kind, family, "ml", slow=rare(kind))
     for kind, families in CLOSER.items():
         yield from (marked("whole", kind, family, engine) for family in families for engine in ("laplace", "mcmc"))
     for kind, families in CLOSER.items():
         for engine in ("ml", "laplace"):
             for contents, data in KEPT:
-                rare = kind not in ("two blocks and a unit", "shared, total", "walking baseline", "offset and fix")
-                yield marked("in_part", kind, families[0], engine, contents, data, slow=rare)
+                seldom = kind not in ("two blocks and a unit", "shared, total", "walking baseline", "offset and fix")
+                yield marked("in_part", kind, families[0], engine, contents, data, slow=seldom)
 
 
 @pytest.mark.parametrize(("claim", "kind", "family", "engine"), [row for row in rows() if row.values[0] == "whole"])

@@ -12,7 +12,7 @@ import micromacro as mm
 
 from .failing import marked
 from .subjects import Subject, point, quietly, subject
-from .tables import KINDS, SOUND
+from .tables import KINDS, SOUND, rare
 
 #: Kinds of which draws are compared, too.
 DRAWN = ("fixed", "unit", "block", "softmax, group", "shared", "smax", "baseline alone")
@@ -127,7 +127,7 @@ CLAIMS = {
 def rows():
     for kind, row in KINDS.items():
         family = "gaussian" if row.families is None else row.families[0]
-        yield from (marked(name, kind, family) for name in CLAIMS)
+        yield from (marked(name, kind, family, slow=rare(kind)) for name in CLAIMS)
 
 
 @pytest.mark.parametrize(("claim", "kind", "family"), list(rows()))

@@ -14,7 +14,7 @@ import micromacro as mm
 
 from .failing import FAILING, marked
 from .subjects import quietly, subject
-from .tables import FAMILIES, KINDS
+from .tables import FAMILIES, KINDS, PLAIN, rare
 from .verbs import ENGINE_ROWS, PICTURE_ROWS, VERBS
 
 ALL = {**VERBS, **{f"plot.{name}": row for name, row in PICTURE_ROWS.items()}}
@@ -40,12 +40,12 @@ WAITS = dict.fromkeys(OFTEN, ("laplace",))
 def rows():
     for kind, row in KINDS.items():
         family = "gaussian" if row.families is None else row.families[0]
-        yield marked("verbs", kind, family, "ml", kind in CLOSER)
+        yield marked("verbs", kind, family, "ml", kind in CLOSER, slow=rare(kind))
         yield marked("verbs", kind, family, "laplace", kind in CLOSER, slow=kind not in (*CLOSER, *DRAWN))
     for family in FAMILIES:
         if family != "gaussian":
             yield marked("verbs", SEVERAL, family, "ml", family in OFTEN)
-            yield marked("verbs", SEVERAL, family, "laplace", False)
+            yield marked("verbs", SEVERAL, family, "laplace", False, slow=family not in PLAIN)
             for engine in WAITS.get(family, ("ml", "laplace")):
                 yield marked("verbs", SEVERAL, family, engine, True, slow=True)
     yield from (marked("verbs", SEVERAL, "gaussian", engine, True) for engine in ("reml", "mcmc"))
