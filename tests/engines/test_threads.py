@@ -8,6 +8,7 @@ import pytest
 from threadpoolctl import threadpool_info
 
 from micromacro.engines import registry as choose
+from micromacro.engines.base import Settings
 from micromacro.engines.threads import one_blas_thread
 
 
@@ -32,7 +33,7 @@ def test_an_engine_runs_with_one_thread_and_gives_them_back_when_it_fails(monkey
     before = blas_threads()
     monkeypatch.setitem(choose.ENGINES, "ml", replace(choose.ENGINES["ml"], run=engine))
     with pytest.raises(np.linalg.LinAlgError):
-        choose.run_engine("ml", None, None)  # pyright: ignore[reportArgumentType]
+        choose.run_engine("ml", None, Settings())  # pyright: ignore[reportArgumentType]
     assert set(seen) == {1}
     assert blas_threads() == before
 
