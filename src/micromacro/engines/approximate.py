@@ -38,12 +38,11 @@ from .mcmc.engine import check_proper, posterior_peaks
 from .mcmc.lines import mode_and_shift
 from .mcmc.tuned import Fitter
 from .mixtures import Mixture, Reference
-from .pareto import EQUAL, pareto_smoothed
+from .pareto import pareto_smoothed
 from .search import Peak
 
 WIDEN = 1.1
 TRIES = 1000  # draws among which one must have weights that are not negative
-LEAST = 25  # draws of which a fifth is a tail of five
 POOR = 0.7  # a Pareto k of theta's weights above which they cannot be trusted
 LITTLE = 0.5  # effective share of the draws below which the t's are refitted
 ROUNDS = 3  # of refitting the t's where they are poor
@@ -151,16 +150,8 @@ def _verdict(found: Found, accuracy: Accuracy) -> list[Note]:
     return notes
 
 
-def check_tail(draws: int) -> None:
-    """Refuse fewer draws than have a tail to which a Pareto distribution can be fitted."""
-    if draws < LEAST:
-        raise EngineError(f"Pareto smoothing needs {LEAST} draws or more (of all chains), not {draws}: raise draws=")
-
-
 def smoothed(log_weight: np.ndarray) -> tuple[np.ndarray, float]:
     """Pareto-smoothed normalised weights and the shape k of their tail (0 for equal weights)."""
-    if np.ptp(np.where(np.isfinite(log_weight), log_weight, -1e10)) >= EQUAL:
-        check_tail(len(log_weight))
     smooth, k = pareto_smoothed(log_weight)
     w = np.exp(smooth)
     return w / w.sum(), k

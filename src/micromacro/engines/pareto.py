@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 from scipy.special import logsumexp
 
+from ..errors import EngineError
+
 EQUAL = 1e-6  # spread of log weights that are equal but for rounding
+LEAST = 25  # draws of which a fifth is a tail of five
 
 
 def pareto_smoothed(log_weight: np.ndarray, r_eff: float = 1.0, equal: float = EQUAL) -> tuple[np.ndarray, float]:
@@ -29,12 +32,21 @@ def pareto_smoothed(log_weight: np.ndarray, r_eff: float = 1.0, equal: float = E
         Normalised: their exponentials sum to one.
     k : float
         0 for equal weights; infinite where the largest ones are all the same draw, so that their tail has no shape.
+
+    Raises
+    ------
+    EngineError
+        For fewer draws than have a tail to which a Pareto distribution can be fitted.
     """
     from arviz_stats.base.array import array_stats  # slow to import; the same on both of ArviZ's lines
 
     finite = np.where(np.isfinite(log_weight), log_weight, -1e10)
     if np.ptp(finite) < equal:
         return np.full(len(finite), -math.log(len(finite))), 0.0
+    if len(finite) < LEAST:
+        raise EngineError(
+            f"Pareto smoothing needs {LEAST} draws or more (of all chains), not {len(finite)}: raise draws="
+        )
     raw = finite - np.asarray(logsumexp(finite))
     try:
         with np.errstate(divide="ignore", invalid="ignore"):

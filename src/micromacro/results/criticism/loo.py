@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 from scipy.special import logsumexp
 
-from ...engines.approximate import check_tail
 from ...engines.marginals import has_exact_marginal
 from ...engines.pareto import pareto_smoothed
 from ...errors import ModelError, warn
@@ -118,29 +117,23 @@ def approximate_note(posterior: Posterior) -> tuple[str, ...]:
     return ("the draws are from the Laplace approximation: see fit.health for its accuracy",)
 
 
-def _array_stats() -> Any:
-    from arviz_stats.base.array import array_stats  # slow to import; the same on both of ArviZ's lines
-
-    return array_stats
-
-
 def smoothed_weights(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Log importance weights (chain * draw, k), normalised, of leaving each of k out, and their Pareto k."""
     chains, draws, count = values.shape
     flat = values.reshape(chains * draws, count)
     weights, shapes = np.empty_like(flat), np.empty(count)
     for i in range(count):
-        if np.ptp(flat[:, i]) >= EQUAL:  # else the draws disagree about nothing
-            check_tail(chains * draws)
         weights[:, i], shapes[i] = pareto_smoothed(-flat[:, i], relative_size(values[..., i]), EQUAL)
     return weights, shapes
 
 
 def relative_size(values: np.ndarray) -> float:
     """Effective sample size of the likelihoods over the number of draws, from log-likelihoods (chain, draw)."""
+    from arviz_stats.base.array import array_stats  # slow to import; the same on both of ArviZ's lines
+
     if values.shape[1] < 4:
         return 1.0
-    size = _array_stats().ess(np.exp(values - values.max()), chain_axis=0, draw_axis=1, method="mean", relative=True)
+    size: Any = array_stats.ess(np.exp(values - values.max()), chain_axis=0, draw_axis=1, method="mean", relative=True)
     return min(1.0, float(size)) if np.isfinite(size) else 1.0
 
 
