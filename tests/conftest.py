@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 
@@ -9,6 +10,9 @@ import numpy as np
 import pytest
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+_spec = importlib.util.spec_from_file_location("cpu", Path(__file__).with_name("cpu.py"))
+_cpu = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(_cpu)
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +33,9 @@ def reference(shared):
 def rng() -> np.random.Generator:
     """A generator with a fixed seed."""
     return np.random.default_rng(20240229)
+
+
+@pytest.fixture(scope="session")
+def least_seconds():
+    """(action, bound) to the CPU seconds that the action takes: see ``cpu.py``."""
+    return _cpu.least_seconds

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import time
 from pathlib import Path
 
 import numpy as np
@@ -32,13 +31,16 @@ def test_the_factor_grows_in_proportion(bench):
     assert each[1] < 40
 
 
-def test_a_ring_of_4000_groups(bench):
+def test_a_ring_of_4000_groups(bench, least_seconds):
     """16,000 memberships: the truth is found in seconds of CPU, tables and errors of effects included."""
-    data = bench.ring(4_000, text=True)
-    began = time.process_time()
-    fit = mm.fit(bench.FORMULA, data, engine="ml")
-    effects, weights = fit.random_effects(), fit.weights()
-    assert time.process_time() - began < 30  # about one, and compiling
+    data, found = bench.ring(4_000, text=True), []
+
+    def work():
+        fit = mm.fit(bench.FORMULA, data, engine="ml")
+        found[:] = fit, fit.random_effects(), fit.weights()
+
+    assert least_seconds(work, 10.0) < 10.0  # about one
+    fit, effects, weights = found
     assert len(effects) > 1_590 and len(weights) == 16_000  # a member or two may be in no group
     for name, value in {"Intercept": 1.0, "member.w.x": bench.TRUTH, "member.sd": 1.0, "sigma": 0.5}.items():
         assert abs(fit.params[name] - value) < 4 * fit.bse[name]
