@@ -232,7 +232,10 @@ def aggregations(
         ``"mean"`` (weights 1/n), ``"sum"`` (weights 1, not normalised), ``"max"`` and ``"min"`` (the covariates'
         largest and least values in the group; effects keep the block's weights), ``"largest(x)"`` (all weight on the
         member with the largest x, ties shared), ``"power(x + z)"`` (weights 1 / n ** exp(-(...)), estimated),
-        ``"smax"`` (a smooth maximum with estimated kappa, from the least over the mean to the largest).
+        ``"smax"`` (a smooth maximum with estimated kappa, from the least over the mean to the largest). Options as in
+        ``mm()``: ``"aggregate = var"`` (a feature of each covariate; effects keep the block's weights),
+        ``"weights = exp(b * x), normalize = none"``. Anything else is an expression of weights: ``"softmax(x)"``,
+        ``"exp(b * x)"``, a column; it is normalised as the block is (in the group, if the block's weights are not).
     block : str, optional
         Which member block, where the model has several.
     engine : {"ml", "laplace", "mcmc"}
@@ -246,7 +249,8 @@ def aggregations(
     Returns
     -------
     Aggregations
-        ``.table``, ``.plot()``, ``.preferred``, ``.verdict``, ``.fits``, ``.formulas``.
+        ``.table``, ``.plot()``, ``.preferred``, ``.verdict``, ``.fits``, ``.formulas``; its length is the number of
+        links.
 
     Raises
     ------
@@ -267,17 +271,21 @@ def aggregations(
         raise ModelError(
             f"aggregations() compares coefficients and weights, which {engine} does not: use ml, laplace or mcmc"
         )
-    formulas = {link: rival.write_link(formula, call, link) for link in map(rival.tidy, links)}
+    columns = model._draft.columns
+    asked = {link: rival.read_link(link, columns) for link in map(rival.tidy, links)}
+    formulas = {text: rival.write_link(formula, call, link) for text, link in asked.items()}
     if len(formulas) < 2:
         raise ModelError("aggregations() compares links: name two or more")
     most = max(50, draws // 4) if engine_of(engine).chains else draws
     settings = Settings(draws=most, random_seed=random_seed, progress=False)
     fits = {}
     for link, text in formulas.items():
-        given = {key: rival.carried(getattr(model._draft.arguments, key), name, link) for key in ("priors", "fixed")}
+        given = {
+            key: rival.carried(getattr(model._draft.arguments, key), name, asked[link]) for key in ("priors", "fixed")
+        }
         fits[link] = model._changed({"formula": text, **given})._run(engine, settings, partial=False)
     own = {link: rival.shape_text(fit, name) for link, fit in fits.items()}
-    return rival.judge(fits, formulas, own)
+    return rival.judge(fits, formulas, own, rival.nesting(fits, name))
 
 
 def table(

@@ -12,7 +12,7 @@ import micromacro as mm
 from micromacro.language.parse import parse_formula
 from micromacro.language.printing import member_text
 from micromacro.posterior.leaveout.integrated import Cavities
-from micromacro.results.verbs.aggregations import judge, member_block, write_link
+from micromacro.results.verbs.aggregations import judge, member_block, nesting, read_link, write_link
 
 FORMULA = "y ~ 1 + mm(member, group, x, weights = 1/n, normalize = group)"
 LINKS = ["mean", "sum", "max", "min", "largest(s)", "power(s)"]
@@ -119,7 +119,7 @@ def test_a_wider_link_is_taken_only_for_a_clear_gain(monkeypatch):
     noise -= noise.mean()
     for gain, spread, expected in ((2.0, 0.01, {"mean"}), (6.0, 0.5, {"mean", "power(s)"}), (6.0, 0.01, {"power(s)"})):
         fits = {"mean": Drawn(base), "power(s)": Drawn(base + gain / 100 + spread * noise)}
-        out = judge(fits, dict.fromkeys(fits, ""), dict.fromkeys(fits, ""))
+        out = judge(fits, dict.fromkeys(fits, ""), dict.fromkeys(fits, ""), {"power(s)": ("mean",)})
         assert set(out.preferred) == expected, (gain, spread)
         assert out.decided == (len(expected) == 1)
 
@@ -127,7 +127,7 @@ def test_a_wider_link_is_taken_only_for_a_clear_gain(monkeypatch):
 def test_how_links_are_written():
     formula = parse_formula("y ~ z + mm(m, g, x, weights = power(s), normalize = total, effects = iid) + (1 | c)")
     call = member_block(formula, None)
-    written = {link: write_link(formula, call, link) for link in [*LINKS, "smax"]}
+    written = {link: write_link(formula, call, read_link(link)) for link in [*LINKS, "smax"]}
     assert written["mean"] == "y ~ z + mm(m, g, x, weights = 1 / n, normalize = total) + (1 | c)"
     assert written["sum"] == "y ~ z + mm(m, g, x, weights = 1, normalize = none) + (1 | c)"
     assert written["max"] == (
@@ -187,4 +187,47 @@ def test_the_picture_has_a_point_for_each_link():
     out = found(simulate("mean", seed=3, groups=60, members=20, equal=True), ["mean", "sum", "max"])
     ax = out.plot()
     assert [t.get_text() for t in ax.get_yticklabels()] == list(out.table.index[::-1])
-    assert judge(out.fits, out.formulas, dict.fromkeys(out.fits, "")).preferred == out.preferred
+    assert judge(out.fits, out.formulas, dict.fromkeys(out.fits, ""), {}).preferred == out.preferred
+
+
+def test_links_take_options_and_expressions_of_weights():
+    formula = parse_formula("y ~ mm(m, g, x + z, weights = 1/n, normalize = total) + (1 | c)")
+    call = member_block(formula, None)
+    written = {link: write_link(formula, call, read_link(link, ["s"])) for link in [
+        "softmax(s)", "exp(b*s)", "s", "weights = exp(b * s), normalize = none", "aggregate = var", "aggregate=hhi",
+        "aggregate = smax(kappa), weights = s",
+    ]}  # fmt: skip
+    assert written["softmax(s)"] == "y ~ mm(m, g, x + z, weights = softmax(s), normalize = group) + (1 | c)"
+    assert written["exp(b*s)"] == "y ~ mm(m, g, x + z, weights = exp(b * s), normalize = total) + (1 | c)"
+    assert "weights = s, normalize = total" in written["s"]
+    assert "weights = exp(b * s), normalize = none" in written["weights = exp(b * s), normalize = none"]
+    assert written["aggregate = var"] == (
+        "y ~ mm(m, g, x, aggregate = var, effects = none, name = m_x)"
+        " + mm(m, g, z, aggregate = var, effects = none, name = m_z)"
+        " + mm(m, g, weights = 1 / n, normalize = total, name = m_effects) + (1 | c)"
+    )
+    assert written["aggregate=hhi"].startswith(
+        "y ~ mm(m, g, weights = 1 / n, aggregate = hhi, effects = none, name = m)"
+    )
+    assert "weights = s, aggregate = smax(kappa)" in written["aggregate = smax(kappa), weights = s"]
+
+
+@pytest.mark.parametrize(
+    "link",
+    ["b", "median", "exp(", "x ~ y", "effects = none", "name = q", "softmax(x), z", "weights = 1/n, weights = 1"],
+)
+def test_what_is_no_link_is_refused_by_its_text(link):
+    with pytest.raises(mm.ModelError, match="is not a link"):
+        read_link(link, ["x"])
+
+
+def test_a_link_contains_those_whose_weights_it_has_at_zero():
+    data = simulate("mean", seed=8, groups=120, members=25)
+    out = found(data, ["mean", "softmax(s)", "exp(b*s)", "aggregate = smax(kappa)", "s ** 4"])
+    assert len(out) == len(out.fits) == 5
+    assert out.preferred == ("mean",)
+    row = next(names for names in out.table.index if "softmax(s)" in names.split(" = "))
+    assert out.table.loc[row, "verdict"] in ("contains mean", "worse")
+    inside = nesting(out.fits, "member")
+    assert inside["softmax(s)"] == inside["exp(b*s)"] == ("mean",)
+    assert "s ** 4" not in inside

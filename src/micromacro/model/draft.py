@@ -55,6 +55,11 @@ class Draft:
     tables: Tables | None
     stored: bool = False
 
+    @property
+    def columns(self) -> Sequence[str]:
+        """Columns of all tables that it was given."""
+        return available_columns(self.arguments.data, self.arguments.memberships, self.arguments.members)
+
 
 def read_draft(arguments: Arguments, columns: Sequence[str] | None = None) -> Draft:
     """Read the formula and the tables; `columns` are those of the user's tables, if more than there are here."""

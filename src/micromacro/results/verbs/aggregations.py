@@ -10,13 +10,15 @@ by less than :data:`CLEAR`, the simpler one is preferred.
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ...errors import ModelError
+from ...errors import FormulaError, ModelError
 from ...language.nodes import Binary, Call, Formula, MemberCall, Name, Node, Number
 from ...language.parse import parse_formula
 from ...language.printing import member_text
@@ -29,8 +31,20 @@ from .compare import stacking
 CLEAR = 4.0
 SAME = 0.05  # elpd and its error below which two links are one model on these data
 NONE, ONE = Name("none"), Number(1.0, "1")
-#: What each link contains as a special or a limiting case.
-CONTAINS = {"power": ("mean",), "smax": ("mean", "max", "min")}
+SUM = Name("sum")
+#: What a link contains as a limiting case; what it contains at zero parameters is seen from its weights.
+CONTAINS = {"smax": ("mean", "max", "min"), "aggregate=smax(kappa)": ("mean", "max", "min")}
+#: Plain words, and whether a column in parentheses follows.
+PLAIN = {"mean": False, "sum": False, "max": False, "min": False, "largest": True, "power": True, "smax": False}
+#: Options of ``mm()`` that a link may change.
+ASKED = ("weights", "normalize", "aggregate", "signed", "parameters")
+OPTION = re.compile(rf"\s*({'|'.join(ASKED)})\s*=(?!=)")
+OF_WEIGHTS = ("hhi", "effn", "entropy")  # aggregates of weights alone
+DEFAULT = parse_formula("y ~ mm(a, b)").members[0]
+KINDS = (
+    "links are mean, sum, max, min, largest(x), power(x + z), smax, options as in mm() ('aggregate = var'), or an "
+    "expression of weights ('softmax(x)', 'exp(b * x)', 'x')"
+)
 
 
 # -- writing links -----------------------------------------------------------------------------------------------------
@@ -49,14 +63,56 @@ def member_block(formula: Formula, block: str | None) -> MemberCall:
     return calls[block]
 
 
-def read_link(text: str) -> tuple[str, str | None]:
-    """The word of a link and its column."""
+@dataclass(frozen=True)
+class Rival:
+    """A link as it was asked for.
+
+    Attributes
+    ----------
+    text : str
+    word : str
+        One of the plain words, or empty for options of ``mm()``.
+    column : str or None
+        Of ``largest(x)`` and ``power(x + z)``.
+    options : MemberCall or None
+        ``weights =``, ``aggregate =``, ``normalize =``, ``signed =``, as they were written.
+    """
+
+    text: str
+    word: str = ""
+    column: str | None = None
+    options: MemberCall | None = None
+
+    @property
+    def moves(self) -> bool:
+        """Whether effects get a block of their own."""
+        return self.word in ("max", "min", "smax") or (self.options is not None and self.options.aggregate != SUM)
+
+
+def read_link(text: str, columns: Collection[str] = ()) -> Rival:
+    """A plain word, options as in ``mm()``, or an expression of weights.
+
+    Parameters
+    ----------
+    text : str
+    columns : collection of str
+        Columns of the data: one alone is a weight.
+    """
     word, _, rest = text.replace(" ", "").partition("(")
     column = rest.removesuffix(")") or None
-    needs = word in ("largest", "power")
-    if word not in ("mean", "sum", "max", "min", "largest", "power", "smax") or needs != (column is not None):
-        raise ModelError(f"{text!r} is not a link: they are mean, sum, max, min, largest(x), power(x + z), smax")
-    return word, column
+    if word in PLAIN and PLAIN[word] == (column is not None):
+        return Rival(text, word, column)
+    options = text if OPTION.match(text) else f"weights = {text}"
+    try:
+        call = parse_formula(f"y ~ mm(a, b, {options})").members[0]
+    except FormulaError as error:
+        raise ModelError(f"{text!r} is not a link: {KINDS}") from error
+    if call != replace(DEFAULT, **{key: getattr(call, key) for key in ASKED}):
+        raise ModelError(f"{text!r} is not a link, which changes {', '.join(ASKED)} and nothing else: {KINDS}")
+    bare = call.weights if isinstance(call.weights, Name) else None
+    if options != text and bare is not None and bare.name not in columns:
+        raise ModelError(f"{text!r} is not a link: {KINDS}")
+    return Rival(text, options=call)
 
 
 def tidy(text: str) -> str:
@@ -64,22 +120,51 @@ def tidy(text: str) -> str:
     return " ".join(text.split()).replace(" (", "(").replace("( ", "(").replace(" )", ")")
 
 
-def write_link(formula: Formula, call: MemberCall, text: str) -> str:
+def write_link(formula: Formula, call: MemberCall, link: Rival) -> str:
     """The formula with one block rewritten to a link."""
-    word, column = read_link(text)
     rule = call.normalize if call.normalize in ("total", "group") else "group"
-    weights = {
-        "mean": Binary("/", ONE, Name("n")),
-        "sum": ONE,
-        "largest": Binary("==", Name(column or ""), Call("max", (Name(column or ""),))),
-        "power": Call("power", tuple(_sum_of(column or ""))),
-    }
-    if word in weights:
-        rule = {"sum": "none", "largest": "group"}.get(word, rule)
-        call_text = member_text(replace(call, weights=weights[word], normalize=rule, parameters=None))
+    if link.options is not None:
+        blocks = _with_options(call, link, rule)
+    elif link.word in ("max", "min", "smax"):
+        blocks = _features(call, link.word)
     else:
-        call_text = " + ".join(member_text(c) for c in _features(call, word))
+        column = Name(link.column or "")
+        weights = {
+            "mean": Binary("/", ONE, Name("n")),
+            "sum": ONE,
+            "largest": Binary("==", column, Call("max", (column,))),
+        }
+        chosen = weights[link.word] if link.word in weights else Call("power", tuple(_sum_of(link.column or "")))
+        rule = {"sum": "none", "largest": "group"}.get(link.word, rule)
+        blocks = [replace(call, weights=chosen, normalize=rule, parameters=None)]
+    call_text = " + ".join(member_text(c) for c in blocks)
     return formula.text[: call.span.start] + call_text + formula.text[call.span.stop :]
+
+
+def _with_options(call: MemberCall, link: Rival, rule: str) -> list[MemberCall]:
+    """The block with options of ``mm()`` in place of its own."""
+    asked = link.options
+    assert asked is not None
+    if not link.moves:
+        weights = call.weights if asked.weights is None else asked.weights
+        if isinstance(weights, Call) and weights.function == "softmax":
+            rule = "group"
+        aggregate = SUM if "aggregate" in link.text else call.aggregate
+        new = replace(call, weights=weights, normalize=asked.normalize or rule, aggregate=aggregate)
+        return [replace(new, signed=asked.signed, parameters=asked.parameters)]
+    aggregate = asked.aggregate
+    word = aggregate.function if isinstance(aggregate, Call) else aggregate.name if isinstance(aggregate, Name) else ""
+    own = replace(
+        call, weights=asked.weights, normalize=asked.normalize, aggregate=asked.aggregate, signed=asked.signed
+    )
+    if word in OF_WEIGHTS:
+        own = replace(own, covariates=(), weights=asked.weights or call.weights)
+    if word in OF_WEIGHTS or word == "cov":
+        name = call.name or call.member.name
+        feature = replace(own, effects=NONE, name=name, parameters=None)
+        rest = [] if call.effects == NONE else [replace(call, covariates=(), name=f"{name}_effects")]
+        return [feature, *rest]
+    return _features(call, word, own)
 
 
 def _sum_of(column: str) -> list[Node]:
@@ -89,8 +174,11 @@ def _sum_of(column: str) -> list[Node]:
     return list(weights.args)
 
 
-def _features(call: MemberCall, word: str) -> list[MemberCall]:
-    """A block for the feature of each covariate, and one with the effects, whose weights stay what they were."""
+def _features(call: MemberCall, word: str, like: MemberCall | None = None) -> list[MemberCall]:
+    """A block for the feature of each covariate, and one with the effects, whose weights stay what they were.
+
+    `like` has the features' weights and aggregate, if they are not those of a plain word.
+    """
     name = call.name or call.member.name
     if not call.covariates or call.intercept or call.fixes or any(sign == "-" for sign, _ in call.covariates):
         raise ModelError(
@@ -100,8 +188,10 @@ def _features(call: MemberCall, word: str) -> list[MemberCall]:
     out = []
     for k, (sign, node) in enumerate(call.covariates):
         own = name if len(call.covariates) == 1 else f"{name}_{node.name if isinstance(node, Name) else k + 1}"
-        base = replace(call, covariates=((sign, node),), effects=NONE, name=own, parameters=None)
-        if word == "smax":
+        base = replace(like or call, covariates=((sign, node),), effects=NONE, name=own, parameters=None)
+        if like is not None:
+            out.append(base)
+        elif word == "smax":
             out.append(
                 replace(base, weights=None, normalize=None, signed=False, aggregate=Call("smax", (Name("kappa"),)))
             )
@@ -112,14 +202,13 @@ def _features(call: MemberCall, word: str) -> list[MemberCall]:
     return out
 
 
-def carried(given: Any, name: str, text: str) -> Any:
+def carried(given: Any, name: str, link: Rival) -> Any:
     """Priors (or fixed values) by parameter name, as far as the rewritten block has the parameters."""
     if not isinstance(given, dict):
         return given
     out = {}
-    moved = read_link(text)[0] in ("max", "min", "smax")
     for key, value in given.items():
-        if moved and (key == f"{name}.sd" or key.startswith(f"{name}.w.")):
+        if link.moves and (key == f"{name}.sd" or key.startswith(f"{name}.w.")):
             out[f"{name}_effects{key[len(name) :]}"] = value
         elif not key.startswith(f"{name}.w."):  # the weights of other links have other parameters
             out[key] = value
@@ -166,6 +255,10 @@ class Aggregations:
     formulas: dict[str, str] = field(repr=False)
     fits: dict[str, Fitted] = field(repr=False)
 
+    def __len__(self) -> int:
+        """The number of links."""
+        return len(self.fits)
+
     @property
     def decided(self) -> bool:
         """Whether the data prefer one link."""
@@ -200,13 +293,38 @@ class Aggregations:
         return finish(ax)
 
 
-def judge(fits: dict[str, Fitted], formulas: dict[str, str], own: dict[str, str]) -> Aggregations:
+def nesting(fits: dict[str, Fitted], name: str) -> dict[str, tuple[str, ...]]:
+    """For each link those that it contains: whose weights, all known, it has where its own parameters are zero.
+
+    Links whose block has another aggregate, or other covariates, are not compared.
+    """
+    at_zero, known = {}, {}
+    for link, fit in fits.items():
+        block = fit.specification.members.get(name)
+        if block is None or any(p.kind == "aggregate" for p in block.hypers):
+            continue
+        theta = np.zeros(len(block.hypers))
+        with np.errstate(all="ignore"):
+            weights = block.weights(theta, block.weighing.scratch(gradient=False)).copy()
+        key = (tuple(p.name for p in block.written), bool(block.structure), len(weights))
+        (at_zero if block.weight_parameters else known)[link] = (key, weights)
+    return {
+        wide: tuple(link for link, (k, w) in known.items() if k == key and np.allclose(w, weights, rtol=1e-12, atol=0))
+        for wide, (key, weights) in at_zero.items()
+    }
+
+
+def judge(
+    fits: dict[str, Fitted], formulas: dict[str, str], own: dict[str, str], inside: Mapping[str, tuple[str, ...]]
+) -> Aggregations:
     """Table and verdict.
 
     Parameters
     ----------
     own : dict of str
         The shape parameters of each link, as text.
+    inside : dict of tuples
+        The links that each contains (:func:`nesting`).
     """
     values = {name: pointwise(fit) for name, fit in fits.items()}
     groups = _coinciding(values)
@@ -219,7 +337,7 @@ def judge(fits: dict[str, Fitted], formulas: dict[str, str], own: dict[str, str]
     value = dict(zip(order, stacked.sum(axis=1), strict=True))
     simplest = [
         names for names in near
-        if all(names is o or (_contains(o, names) and value[o] - value[names] < CLEAR) for o in near)
+        if all(names is o or (_contains(o, names, inside) and value[o] - value[names] < CLEAR) for o in near)
     ]  # fmt: skip
     best = simplest[:1] or near
     preferred = tuple(name for names in best for name in names)
@@ -249,9 +367,9 @@ def _coinciding(values: dict[str, np.ndarray]) -> list[tuple[str, ...]]:
     return [tuple(group) for group in out]
 
 
-def _contains(wide: tuple[str, ...], narrow: tuple[str, ...]) -> bool:
+def _contains(wide: tuple[str, ...], narrow: tuple[str, ...], inside: Mapping[str, tuple[str, ...]]) -> bool:
     """Whether a link contains another as a special case."""
-    return any(n in CONTAINS.get(w.partition("(")[0], ()) for w in wide for n in narrow)
+    return any(n in inside.get(w, ()) + CONTAINS.get(w.replace(" ", ""), ()) for w in wide for n in narrow)
 
 
 def _words(
