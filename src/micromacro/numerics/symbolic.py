@@ -23,6 +23,12 @@ from numba import njit
 from scipy import sparse
 from scipy.sparse.linalg import splu
 
+from .ordering import minimum_degree
+
+LITTLE = 20_000  # entries of a pattern up to which SuperLU orders it, in no time: seeded draws depend on the order
+MUCH = 3e6  # operations of a factorisation from which it goes through products of blocks
+WIDEST = 128  # columns of a supernode in such a factorisation
+
 
 class Layout(NamedTuple):
     """Where everything is in the panels: a tuple of arrays, so that it can be handed to Numba whole.
@@ -67,6 +73,8 @@ class Symbolic:
         Panel place of the product of every two entries of a row, row by row, (0,0), (1,0), (1,1), (2,0) ...
     d_place, d_row, d_column : int arrays
         Panel place and (ordered) indices of every entry of the lower triangle of D.
+    blocked : bool
+        Whether the factorisation goes through products of dense blocks.
     """
 
     order: np.ndarray
@@ -80,6 +88,7 @@ class Symbolic:
     d_place: np.ndarray
     d_row: np.ndarray
     d_column: np.ndarray
+    blocked: bool
 
     @property
     def size(self) -> int:
@@ -130,8 +139,10 @@ def analyse(
     order = np.concatenate([_minimum_degree(h_leading), np.arange(leading, size)]).astype(np.int64)
     h = (a.T @ a + d + d.T).tocsc()
     order, parent, upper = _postordered(h, order, leading)
-    first, row_start, stored_rows = _supernodes(upper.indptr, upper.indices, parent, leading)
-    layout = _layout(first, row_start, stored_rows)
+    start, below = _column_structures(upper.indptr, upper.indices, parent)
+    blocked = bool(np.sum((np.diff(start) + 1.0) ** 2) > MUCH)
+    supernodes = _supernodes(start, below, parent, leading, blocked)
+    layout = _layout(*(_split(*supernodes) if blocked else supernodes))
 
     position = np.empty(size, dtype=np.int64)
     position[order] = np.arange(size)
@@ -146,14 +157,17 @@ def analyse(
         np.maximum(position[d_row], position[d_column]),
     )
     d_place = _places(high, low, layout.first, layout.row_start, layout.rows, layout.panel_start)
-    return Symbolic(order, position, leading, layout, a_start, a_columns, entry, pair, d_place, high, low)
+    return Symbolic(order, position, leading, layout, a_start, a_columns, entry, pair, d_place, high, low, blocked)
 
 
 def _minimum_degree(h: sparse.csc_matrix) -> np.ndarray:
-    """A fill-reducing order of a symmetric pattern: SuperLU's multiple minimum degree on H + H'."""
+    """A fill-reducing order of a symmetric pattern."""
     n = len(h.indptr) - 1
     if n < 3:
         return np.arange(n)
+    if h.nnz > LITTLE:
+        h.sort_indices()
+        return minimum_degree(h.indptr, h.indices)
     pattern = h.copy()
     pattern.data = np.ones(len(pattern.indices))
     # A dominant diagonal keeps SuperLU from pivoting, so that its column order is the symmetric one.
@@ -268,12 +282,11 @@ def _column_structures(indptr, indices, parent):
 
 
 @njit(cache=True)
-def _supernodes(indptr, indices, parent, leading):
-    """Fundamental supernodes, then merged with the next one where that stores few zeros.
+def _supernodes(start, below, parent, leading, blocked):
+    """Fundamental supernodes, then merged with the next one where that stores few zeros (for products more may be).
 
     Returns the first column of each supernode, the start of its rows and its rows.
     """
-    start, below = _column_structures(indptr, indices, parent)
     n = len(parent)
     first = np.empty(n + 1, np.int64)
     s = 0
@@ -297,7 +310,11 @@ def _supernodes(indptr, indices, parent, leading):
             will = new + (start[first[k + 1]] - start[first[k + 1] - 1])  # rows below after merging, from `last`
             more = zeros + wide * (will - reach)
             total = (wide + new) * (wide + new + 1) // 2 + (wide + new) * (will - new)
-            if more <= 8 or (more * 5 <= total and wide + new <= 48) or more * 20 <= total:
+            both = wide + new
+            merge = more <= 8 or (more * 5 <= total and both <= 48) or more * 20 <= total
+            if blocked:
+                merge = merge or both <= 4 or (both <= 16 and more * 5 <= 4 * total)
+            if merge:
                 zeros = more
                 continue
         merged[m] = first[k]
@@ -319,6 +336,19 @@ def _supernodes(indptr, indices, parent, leading):
             rows[q] = below[p]
             q += 1
     return merged[: m + 1].copy(), row_start, rows
+
+
+def _split(first: np.ndarray, row_start: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Supernodes of at most WIDEST columns: one that is wider becomes a chain of several."""
+    wide = np.diff(first)
+    pieces = -(-wide // WIDEST)
+    of = np.repeat(np.arange(len(wide)), pieces)
+    piece = np.arange(len(of)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+    begin = piece * wide[of] // pieces[of]
+    tall = np.diff(row_start)[of] - begin
+    new_start = np.concatenate([[0], np.cumsum(tall)])
+    source = np.arange(new_start[-1]) + np.repeat(row_start[:-1][of] + begin - new_start[:-1], tall)
+    return np.append(first[:-1][of] + begin, first[-1]), new_start, rows[source]
 
 
 def _layout(first: np.ndarray, row_start: np.ndarray, rows: np.ndarray) -> Layout:
