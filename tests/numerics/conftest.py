@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from micromacro.numerics.blocks import factorise_blocks, room_of
 from micromacro.numerics.cholesky import factorise
 from micromacro.numerics.rows import assemble
 from micromacro.numerics.symbolic import Symbolic, analyse
@@ -41,9 +42,12 @@ class Problem:
         assemble(s.row_start, s.pair, self.values, self.weight, s.d_place, self.d_value, panel)
         return panel
 
-    def factor(self) -> np.ndarray:
-        panel = self.assembled()
-        assert factorise(self.symbolic.layout, panel, np.empty(max(self.symbolic.size, 1))) == -1
+    def factor(self, blocks: bool = False) -> np.ndarray:
+        panel, layout = self.assembled(), self.symbolic.layout
+        if blocks:
+            assert factorise_blocks(layout, panel, np.full(room_of(layout), np.nan)) == -1
+        else:
+            assert factorise(layout, panel, np.empty(max(self.symbolic.size, 1))) == -1
         return panel
 
     def dense(self, panel: np.ndarray) -> np.ndarray:

@@ -11,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from micromacro.numerics.blocks import factorise_blocks, room_of, selected_inverse_blocks
 from micromacro.numerics.cholesky import factorise, log_determinant, selected_inverse, solve_lower, solve_upper
 
 EPS = np.finfo(float).eps
+KERNELS = pytest.mark.parametrize("blocks", [False, True], ids=["loops", "blocks"])
 PATTERNS = settings(max_examples=40, deadline=None, derandomize=True, database=None)
 
 
@@ -75,10 +77,10 @@ AWKWARD = {
 }
 
 
-def check_all(p, rng) -> None:
+def check_all(p, rng, blocks: bool) -> None:
     """Every contract of the kernels on one problem."""
     s, H = p.symbolic, p.H
-    panel = p.factor()
+    panel = p.factor(blocks)
     L = p.dense(panel)
     n, tolerance = s.size, p.rounding(H)
     np.testing.assert_allclose(L @ L.T, H, rtol=0, atol=10 * EPS * n * np.abs(H).max())
@@ -86,7 +88,7 @@ def check_all(p, rng) -> None:
         block = H[:leading, :leading]
         expected = np.linalg.slogdet(block)[1] if leading else 0.0
         assert abs(log_determinant(s.layout, panel, leading) - expected) <= n * p.rounding(block)
-        check_selected_inverse(p, panel, leading)
+        check_selected_inverse(p, panel, leading, blocks)
     b = rng.standard_normal(n)
     x = b.copy()
     solve_lower(s.layout, panel, x)
@@ -96,13 +98,16 @@ def check_all(p, rng) -> None:
     np.testing.assert_allclose(x, expected, atol=tolerance * np.abs(expected).max(), rtol=0)
 
 
-def check_selected_inverse(p, panel, leading: int) -> None:
+def check_selected_inverse(p, panel, leading: int, blocks: bool) -> None:
     """The inverse of the leading block on the pattern of the factor, zero elsewhere; work space is written over."""
     layout, n = p.symbolic.layout, p.symbolic.size
     widest, longest = np.diff(layout.first).max(), np.diff(layout.row_start).max()
     inverse = np.full(len(panel), np.nan)
     y = np.full(int(np.diff(layout.panel_start).max()), np.nan)
-    selected_inverse(layout, panel, leading, inverse, y, np.full(widest * widest + longest, np.nan))
+    if blocks:
+        selected_inverse_blocks(layout, panel, leading, inverse, np.full(room_of(layout), np.nan))
+    else:
+        selected_inverse(layout, panel, leading, inverse, y, np.full(widest * widest + longest, np.nan))
     expected = np.zeros((n, n))
     block = p.H[:leading, :leading]
     expected[:leading, :leading] = np.linalg.inv(block)
@@ -112,18 +117,32 @@ def check_selected_inverse(p, panel, leading: int) -> None:
     assert not got[leading:].any()
 
 
+@KERNELS
 @PATTERNS
 @given(drawn=patterns())
-def test_kernels_agree_with_dense_algebra_on_random_patterns(problem, drawn):
+def test_kernels_agree_with_dense_algebra_on_random_patterns(problem, blocks, drawn):
     of_a, of_d, leading, seed = drawn
     rng = np.random.default_rng(seed)
-    check_all(problem(of_a, of_d, leading, rng), rng)
+    check_all(problem(of_a, of_d, leading, rng), rng, blocks)
 
 
+@KERNELS
 @pytest.mark.parametrize("name", AWKWARD)
-def test_kernels_agree_with_dense_algebra_on_awkward_patterns(problem, rng, name):
+def test_kernels_agree_with_dense_algebra_on_awkward_patterns(problem, rng, name, blocks):
     of_a, leading = AWKWARD[name]
-    check_all(problem(of_a, np.zeros((of_a.shape[1],) * 2, bool), leading, rng), rng)
+    check_all(problem(of_a, np.zeros((of_a.shape[1],) * 2, bool), leading, rng), rng, blocks)
+
+
+@pytest.mark.parametrize("name", ["one group of 300", "grid of 1,600"])
+def test_large_patterns_go_through_blocks_and_agree_with_dense_algebra(problem, rng, name):
+    """Supernodes wider than one block, split and merged, ordered by minimum degree."""
+    of_a, leading = {
+        "one group of 300": (np.vstack([np.ones((1, 300), bool), memberships(60, 298, 4, 2)]), 298),
+        "grid of 1,600": (np.hstack([grid(40), np.ones((3120, 2), bool)]), 1600),
+    }[name]
+    p = problem(of_a, np.zeros((of_a.shape[1],) * 2, bool), leading, rng)
+    assert p.symbolic.blocked == (name == "one group of 300") and np.diff(p.symbolic.layout.first).max() <= 128
+    check_all(p, rng, True)
 
 
 @PATTERNS
@@ -161,7 +180,9 @@ def test_a_matrix_that_is_not_positive_definite_names_the_column(problem, rng, v
     p = problem(AWKWARD["memberships"][0], np.zeros((93, 93), bool), 90, rng)
     panel = p.assembled()
     panel[p.symbolic.layout.diagonal[column]] = value
+    again = panel.copy()
     assert factorise(p.symbolic.layout, panel, np.empty(93)) == column
+    assert factorise_blocks(p.symbolic.layout, again, np.empty(room_of(p.symbolic.layout))) == column
 
 
 def test_the_factor_stays_sparse_where_little_fill_is_needed(problem, rng):

@@ -16,7 +16,8 @@ from scipy.sparse.csgraph import connected_components
 
 from ..errors import DataError, FormulaError
 from ..language.nodes import Name, Text
-from ..numerics.cholesky import factorise, log_determinant, solve_lower, solve_upper
+from ..numerics.blocks import factorised
+from ..numerics.cholesky import log_determinant, solve_lower, solve_upper
 from ..numerics.rows import assemble
 from ..numerics.symbolic import Symbolic, analyse
 from ..table.levels import Levels
@@ -152,8 +153,7 @@ class Factor:
         s = analyse(0, n, empty, empty, row, column, n)
         panel = np.empty(s.panel_size)
         assemble(s.row_start, s.pair, np.empty(0), np.empty(0), s.d_place, np.ascontiguousarray(value), panel)
-        longest = int(np.diff(s.layout.row_start).max(initial=1))
-        if factorise(s.layout, panel, np.empty(max(longest, n, 1))) >= 0:
+        if not factorised(s, panel):
             raise np.linalg.LinAlgError
         return cls(s, panel, float(log_determinant(s.layout, panel, n)))
 

@@ -11,7 +11,7 @@ import math
 import numpy as np
 from scipy import special
 
-from ..latent.system import Workspace
+from ..latent.workspace import Workspace
 from ..model.specification import Specification
 from ..priors import Normal
 

@@ -13,9 +13,11 @@ from typing import Protocol
 
 import numpy as np
 
-from ..numerics.modes import factor_at, newton_step, predictor
+from ..numerics.modes import predictor
 from ..numerics.rows import quadratic, times
-from .system import System, Workspace
+from .representation.base import Representation
+from .system import System
+from .workspace import Workspace
 
 CLOSE = 1e-19  # squared length of the last Newton step, in posterior sds
 SETTLED = 1e-16  # and of one so short that the Hessian before it serves after it
@@ -87,6 +89,8 @@ class LatentPosterior:
     held : bool
         Whether the coefficients are held: x is the effects alone, and the coefficients' part of the linear predictor
         goes into the offset (:meth:`fill`).
+    factor : Representation, optional
+        What is factorised; H itself by default.
     """
 
     def __init__(
@@ -96,8 +100,10 @@ class LatentPosterior:
         values: np.ndarray,
         weight: np.ndarray | None = None,
         held: bool = False,
+        factor: Representation | None = None,
     ):
         self.system = system
+        self.factor = factor or system.direct
         self.likelihood = likelihood
         self.values = np.ascontiguousarray(values, dtype=float)
         self.weight = weight if weight is not None and np.any(weight != 1.0) else None
@@ -117,6 +123,7 @@ class LatentPosterior:
         """Fresh work space for one thread; a search begins at the system's own start."""
         n, size = self.system.rows, self.system.size
         base = self.system.workspace(gradient)
+        self.factor.prepare(base, gradient)
         if self.held:
             base.d_value = base.d_value.copy()
             base.d_value[len(base.d_value) - len(self.system.coefficients) :] = 1.0
@@ -176,19 +183,11 @@ class LatentPosterior:
 
     def newton(self, room: ModeRoom, x: np.ndarray, curvature: np.ndarray) -> tuple[int, float]:
         """Factorise and solve for one Newton step at the slopes in the work space."""
-        s, base = self.system.symbolic, room.base
-        return newton_step(
-            s.layout, s.row_start, s.columns, s.pair, base.values, room.slopes[1], curvature, s.d_place, s.d_row,
-            s.d_column, base.d_value, self.center, x, base.panel, room.gradient, room.step, base.buffer,
-        )  # fmt: skip
+        return self.factor.newton_step(room.base, room.slopes[1], curvature, self.center, x, room.gradient, room.step)
 
-    def factor(self, room: ModeRoom, curvature: np.ndarray) -> bool:
+    def factorise(self, room: ModeRoom, curvature: np.ndarray) -> bool:
         """Factorise H at the values in the work space and some curvatures; False where it is not positive definite."""
-        s, base = self.system.symbolic, room.base
-        bad = factor_at(
-            s.layout, s.row_start, s.pair, base.values, curvature, s.d_place, base.d_value, base.panel, base.buffer
-        )
-        return bad < 0
+        return self.factor.factorise(room.base, curvature) < 0
 
     def direction(self, room: ModeRoom) -> float:
         """A Newton step at ``room.x``, by the true curvature if that works; returns its squared length."""

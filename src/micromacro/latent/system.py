@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from copy import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -22,7 +22,6 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from ..numerics.aggregation import ROUNDING
-from ..numerics.modes import leverages
 from ..numerics.rows import times
 from ..numerics.symbolic import Symbolic, analyse
 from ..parameters import Parameter
@@ -30,42 +29,9 @@ from ..priors import Normal
 from .expansion import Expansion, Repeats, repeat
 from .part import Part
 from .places import Places
-
-
-@dataclass
-class Workspace:
-    """Everything that one thread writes while it evaluates a system; the system itself is never written to.
-
-    ``d_value`` are the values of D and ``log_det`` is log|D| of the effects, at the theta last filled; where D does not
-    depend on theta the values are the system's own. ``theta``, ``log_det_h`` (log|H| of what is integrated) and
-    ``misfit`` (r'Wr + (m - m0)'D(m - m0)) are those of a Gaussian outcome.
-    """
-
-    values: np.ndarray
-    offset: np.ndarray
-    group_values: np.ndarray
-    group_offset: np.ndarray
-    scratch: list[Any]
-    panel: np.ndarray
-    mean: np.ndarray
-    residual: np.ndarray
-    row: np.ndarray
-    target: np.ndarray
-    buffer: np.ndarray
-    weight: np.ndarray
-    d_value: np.ndarray
-    log_det: float
-    inverse: np.ndarray = field(default_factory=lambda: np.empty(0))
-    slope: np.ndarray = field(default_factory=lambda: np.empty(0))
-    leverage: np.ndarray = field(default_factory=lambda: np.empty(0))
-    d_weight: np.ndarray = field(default_factory=lambda: np.empty(0))
-    d_offset: np.ndarray = field(default_factory=lambda: np.empty(0))
-    d_entry: np.ndarray = field(default_factory=lambda: np.empty(0))
-    y: np.ndarray = field(default_factory=lambda: np.empty(0))
-    small: np.ndarray = field(default_factory=lambda: np.empty(0))
-    theta: np.ndarray = field(default_factory=lambda: np.empty(0))
-    log_det_h: float = 0.0
-    misfit: float = 0.0
+from .representation.base import Representation
+from .representation.direct import direct
+from .workspace import Workspace
 
 
 class System:
@@ -108,6 +74,8 @@ class System:
         Whether D depends on theta.
     edges : tuple of int
         Parts beyond whose edge theta is impossible.
+    direct : Representation
+        The factor of H itself, whose panels are in the work space.
     """
 
     def __init__(
@@ -151,6 +119,7 @@ class System:
             all_rows = np.concatenate([self._repeats.row, rows[-1]])
             all_columns = np.concatenate([self._repeats.column[self._repeats.source], columns[-1]])
         self.symbolic = analyse(self.rows, self.size, all_rows, all_columns, d_row, d_column, self.n_effects)
+        self.direct: Representation = direct(self.symbolic)
         ends = np.cumsum([0, *lengths])
         if self._repeats is None:
             self._slots = [self.symbolic.entry[a:b] for a, b in pairwise(ends)]
@@ -247,13 +216,11 @@ class System:
             log_det=self.log_det,
         )
         if gradient:
-            widest = int(np.diff(s.layout.first).max(initial=1))
             room.inverse = np.empty(s.panel_size)
             room.slope = np.empty(len(s.columns))
             room.leverage, room.d_weight, room.d_offset = np.empty(n), np.empty(n), np.empty(n)
             room.d_entry = np.empty(len(s.d_place))
-            room.y = np.empty(int(np.diff(s.layout.panel_start).max(initial=1)))
-            room.small = np.empty(widest * widest + longest)
+        self.direct.prepare(room, gradient)
         return room
 
     def fill(self, theta: np.ndarray, room: Workspace) -> bool:
@@ -375,11 +342,7 @@ class System:
 
     def leverages(self, room: Workspace) -> np.ndarray:
         """a_i' H^-1 a_i of each row (rows,), and H^-1 A' into ``room.slope``, at the factor in the work space."""
-        s = self.symbolic
-        leverages(
-            s.layout, s.row_start, s.pair, room.values, room.panel, room.inverse, room.y, room.small, room.slope,
-            room.leverage,
-        )  # fmt: skip
+        self.direct.slopes(room, self.size)
         return room.leverage
 
     def natural_order(self, x: np.ndarray) -> np.ndarray:

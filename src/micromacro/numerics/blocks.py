@@ -12,7 +12,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from .cholesky import _factor_panel, _update
+from .cholesky import _factor_panel, _update, factorise
+from .symbolic import Layout, Symbolic
 
 NARROW = 4  # columns below which loops are faster than products
 STEP = 32  # columns of a panel that are factorised together
@@ -21,13 +22,21 @@ _kernel = njit(cache=True, nogil=True, error_model="numpy", boundscheck=False)
 _at = np.uint64  # a place that is never negative: Numba need not ask
 
 
-def room_of(layout) -> int:
+def room_of(layout: Layout) -> int:
     """Length of the work space of both kernels for a layout."""
     wide, tall = np.diff(layout.first), np.diff(layout.row_start)
     below = tall - wide
     factor = tall * np.maximum(wide, STEP) * 2 + CHUNK * tall + 2 * STEP * STEP
     inverse = below * below + 3 * wide * below + 2 * wide * wide
     return int(max(factor.max(initial=1), inverse.max(initial=1), tall.max(initial=1)))
+
+
+def factorised(symbolic: Symbolic, panel: np.ndarray) -> bool:
+    """Factorise the matrix in the panels in place, by whichever kernels are faster; False where that fails."""
+    layout = symbolic.layout
+    if symbolic.blocked:
+        return factorise_blocks(layout, panel, np.empty(room_of(layout))) < 0
+    return factorise(layout, panel, np.empty(max(int(np.diff(layout.row_start).max(initial=1)), symbolic.size))) < 0
 
 
 @_kernel

@@ -25,6 +25,7 @@ import numpy as np
 from numba import njit
 
 _VARIABLE, _ELEMENT, _GONE = 0, 1, 2
+SPARE = 8  # times the number of variables: room for new lists, before gaps are closed; at least 1
 DENSE = 10.0  # times the root of the number of variables: neighbours from which one is left for the end
 
 _kernel = njit(cache=True, nogil=True, boundscheck=False)
@@ -51,7 +52,7 @@ def minimum_degree(start: np.ndarray, neighbours: np.ndarray) -> np.ndarray:
     size = np.bincount(row[beside], minlength=n)
     at = np.cumsum(size) - size
     free = int(size.sum())
-    room = np.empty(free + free // 5 + 8 * n + 16, dtype=np.int64)
+    room = np.empty(free + SPARE * n + 16, dtype=np.int64)
     room[:free] = neighbours[beside]
     few = size <= max(16.0, DENSE * np.sqrt(n))
     last = np.flatnonzero(~few)
@@ -202,7 +203,7 @@ def _surround(graph, p, free):
 
     Returns the end of the list and the sum of the weights.
     """
-    (at, size, elements, weight, degree, kind, _mark, _bucket, head, after, before, _member, last, room) = graph
+    (at, size, elements, weight, degree, kind, _mark, _bucket, head, after, before, _member, _last, room) = graph
     total, middle = 0, at[p] + elements[p]
     for k in range(at[p], middle + 1):
         if k < middle:  # one of its elements; last its own variables

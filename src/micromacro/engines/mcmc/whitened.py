@@ -112,7 +112,7 @@ class WhitenedTarget:
         if not math.isfinite(posterior.climb(theta, room)):
             return False
         white.mean[:] = room.x
-        return posterior.factor(room, room.slopes[3])
+        return posterior.factorise(room, room.slopes[3])
 
     # -- the density -------------------------------------------------------------------------------------------------
 

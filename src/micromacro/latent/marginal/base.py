@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from ...numerics.cholesky import selected_inverse, solve_lower, solve_upper
+from ...numerics.cholesky import solve_upper
 from ...parameters import Parameter
-from ..system import System, Workspace
+from ..representation.base import Representation
+from ..system import System
+from ..workspace import Workspace
 
 
 class Marginal:
@@ -21,6 +23,7 @@ class Marginal:
     Attributes
     ----------
     system : System
+    factor : Representation
     exact : bool
         Whether the integral has no error.
     arguments : tuple of Parameter
@@ -28,6 +31,7 @@ class Marginal:
     """
 
     system: System
+    factor: Representation
     exact: bool
     arguments: tuple[Parameter, ...]
 
@@ -97,7 +101,7 @@ class Marginal:
 
     def panel(self, room: Any) -> np.ndarray:
         """Panels of L, the factor of H at the point last evaluated."""
-        return self.base(room).panel
+        return self.factor.panel(self.base(room))
 
     def draw(self, room: Any, z: np.ndarray) -> np.ndarray:
         """x (natural order) from its normal conditional at the point last evaluated; z (elimination order) is lost."""
@@ -111,16 +115,15 @@ class Marginal:
 
     def conditional_variance(self, room: Any) -> np.ndarray:
         """Diagonal of H^-1 (size,) in natural order; zero for coefficients that are arguments."""
-        system, s, base = self.system, self.system.symbolic, self.base(room)
-        selected_inverse(s.layout, base.panel, system.size, base.inverse, base.y, base.small)
-        out = system.natural_order(base.inverse[s.layout.diagonal])
+        system = self.system
+        out = system.natural_order(self.factor.variances(self.base(room)))
         if len(self.arguments) > len(system.hypers):
             out[system.n_effects :] = 0.0
         return out
 
     def coefficient_covariance(self, room: Any) -> np.ndarray:
         """The coefficients' block (c, c) of H^-1; zero where they are arguments."""
-        system, s, panel = self.system, self.system.symbolic, self.panel(room)
+        system, s, base = self.system, self.system.symbolic, self.base(room)
         c = len(system.coefficients)
         out = np.zeros((c, c))
         if len(self.arguments) > len(system.hypers):
@@ -128,7 +131,6 @@ class Marginal:
         for k in range(c):
             column = np.zeros(system.size)
             column[s.position[system.n_effects + k]] = 1.0
-            solve_lower(s.layout, panel, column)
-            solve_upper(s.layout, panel, column)
+            self.factor.solve(base, column)
             out[:, k] = system.natural_order(column)[system.n_effects :]
         return 0.5 * (out + out.T)

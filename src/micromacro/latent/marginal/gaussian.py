@@ -12,9 +12,10 @@ import math
 
 import numpy as np
 
-from ...numerics.gaussian import gaussian_slopes, solve_gaussian
 from ...parameters import Parameter
-from ..system import System, Workspace
+from ..representation.base import Representation
+from ..system import System
+from ..workspace import Workspace
 from .base import Marginal
 
 LOG_2PI = math.log(2.0 * math.pi)
@@ -32,12 +33,22 @@ class GaussianMarginal(Marginal):
         Maximise over the coefficients instead of integrating them.
     weight : (groups,) array, optional
         Powers of the likelihood (observation weights); ones by default.
+    factor : Representation, optional
+        What is factorised; H itself by default.
     """
 
     exact = True
 
-    def __init__(self, system: System, outcome: np.ndarray, profile: bool = False, weight: np.ndarray | None = None):
+    def __init__(
+        self,
+        system: System,
+        outcome: np.ndarray,
+        profile: bool = False,
+        weight: np.ndarray | None = None,
+        factor: Representation | None = None,
+    ):
         self.system = system
+        self.factor = factor or system.direct
         self.arguments: tuple[Parameter, ...] = system.hypers
         self.outcome = np.ascontiguousarray(outcome, dtype=float)
         self.profile = profile
@@ -52,7 +63,9 @@ class GaussianMarginal(Marginal):
 
     def workspace(self, gradient: bool = True) -> Workspace:
         """Fresh work space for one thread."""
-        return self.system.workspace(gradient)
+        room = self.system.workspace(gradient)
+        self.factor.prepare(room, gradient)
+        return room
 
     def base(self, room: Workspace) -> Workspace:
         return room
@@ -66,12 +79,7 @@ class GaussianMarginal(Marginal):
         return True
 
     def update_factor(self, room: Workspace) -> bool:
-        system, s = self.system, self.system.symbolic
-        bad, room.log_det_h, rows, prior = solve_gaussian(
-            s.layout, s.row_start, s.columns, s.pair, room.values, room.weight, room.target, s.d_place, s.d_row,
-            s.d_column, room.d_value, system.center, self._leading,
-            room.panel, room.mean, room.residual, room.row, room.buffer,
-        )  # fmt: skip
+        bad, room.log_det_h, rows, prior = self.factor.solve_gaussian(room, self.system.center, self._leading)
         room.misfit = rows + prior
         return bad < 0
 
@@ -83,13 +91,8 @@ class GaussianMarginal(Marginal):
 
     def read_slope(self, room: Workspace) -> np.ndarray:
         theta = room.theta
-        system, s = self.system, self.system.symbolic
-        gaussian_slopes(
-            s.layout, s.row_start, s.columns, s.pair, room.values, room.weight, s.d_place, s.d_row, s.d_column,
-            system.center, self._leading, room.panel, room.mean, room.residual, room.inverse, room.y, room.small,
-            room.buffer, room.slope, room.leverage, room.d_weight, room.d_offset, room.d_entry,
-        )  # fmt: skip
-        out = system.pull(theta, room)
+        self.factor.gaussian_slopes(room, self.system.center, self._leading)
+        out = self.system.pull(theta, room)
         out[-1] += float(room.d_weight @ self.weight) * -2.0 * theta[-1] ** -3.0 - self.count / theta[-1]
         return out
 

@@ -14,12 +14,13 @@ import math
 
 import numpy as np
 
-from ...numerics.cholesky import log_determinant, solve_lower, solve_upper
 from ...numerics.differences import central
-from ...numerics.modes import adjoint, laplace_slopes, latent_gradient, precision_slopes
+from ...numerics.modes import laplace_slopes, latent_gradient, precision_slopes
 from ...numerics.rows import quadratic, times
 from ..mode import LatentPosterior, Likelihood, ModeRoom
-from ..system import System, Workspace
+from ..representation.base import Representation
+from ..system import System
+from ..workspace import Workspace
 from .base import Marginal
 
 LOG_2PI = math.log(2.0 * math.pi)
@@ -41,8 +42,9 @@ class LaplaceMarginal(LatentPosterior, Marginal):
         values: np.ndarray,
         weight: np.ndarray | None = None,
         held: bool = False,
+        factor: Representation | None = None,
     ):
-        super().__init__(system, likelihood, values, weight, held)
+        super().__init__(system, likelihood, values, weight, held, factor)
         self.arguments = (*system.hypers, *(system.coefficients if held else ()))
 
     def base(self, room: ModeRoom) -> Workspace:
@@ -71,7 +73,7 @@ class LaplaceMarginal(LatentPosterior, Marginal):
     def read_value(self, room: ModeRoom) -> float:
         system = self.system
         constant = 0.0 if self.held else 0.5 * (system.log_det_coefficients + system.flat * LOG_2PI)
-        return room.top + constant - 0.5 * log_determinant(system.symbolic.layout, room.base.panel, system.size)
+        return room.top + constant - 0.5 * self.factor.log_determinant(room.base, system.size)
 
     def x(self, room: ModeRoom) -> np.ndarray:
         out = self.system.natural_order(room.x)
@@ -84,7 +86,7 @@ class LaplaceMarginal(LatentPosterior, Marginal):
         if room.settled:
             return True
         np.negative(room.slopes[2], out=room.curvature)
-        return self.factor(room, room.curvature)
+        return self.factorise(room, room.curvature)
 
     def back(self, theta: np.ndarray, mode: np.ndarray, room: ModeRoom) -> None:
         """Put mode, slopes and factor of a theta into the work space again, from the mode that :meth:`value` found."""
@@ -124,8 +126,8 @@ class LaplaceMarginal(LatentPosterior, Marginal):
 
         Fills leverages, H^-1 A' on the pattern of A, and the third derivatives.
         """
-        s, base = self.system.symbolic, room.base
-        self.system.leverages(base)
+        base = room.base
+        self.factor.slopes(base, self.system.size)
 
         def second(h: float) -> np.ndarray:
             self.rows(room.eta + h, theta, room.trial_slopes)
@@ -133,10 +135,7 @@ class LaplaceMarginal(LatentPosterior, Marginal):
 
         with np.errstate(all="ignore"):
             room.third[:] = central(second, 1e-4)
-        adjoint(
-            s.layout, s.row_start, s.columns, base.values, base.panel, base.leverage, room.third, room.lift,
-            room.step, base.row,
-        )  # fmt: skip
+        self.factor.adjoint(base, room.third, room.lift, room.step, base.row)
         return room.step, base.row
 
     def _own_slopes(self, theta: np.ndarray, room: ModeRoom, row: np.ndarray) -> np.ndarray:
@@ -193,8 +192,7 @@ class LaplaceMarginal(LatentPosterior, Marginal):
                 s.row_start, s.columns, base.values, s.d_row, s.d_column, base.d_value, self.center, x, expected[0],
                 room.step, out,
             )  # fmt: skip
-            solve_lower(s.layout, base.panel, out)
-            solve_upper(s.layout, base.panel, out)
+            self.factor.solve(base, out)
             x += out
             if float(np.abs(out).max(initial=0.0)) < 1e-8:
                 break

@@ -1,0 +1,134 @@
+r"""What a representation of :math:`H = A'WA + D` answers, whatever it factorises to do so.
+
+Everybody who needs H asks here: its log-determinant, :math:`H^{-1}v`, and :math:`H^{-1}A'` on the pattern of A. Vectors
+of x are in elimination order.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...numerics.modes import latent_gradient
+from ...numerics.rows import (
+    finish_slopes,
+    quadratic,
+    symmetric_gradient,
+    symmetric_times,
+    times,
+    transposed_times,
+    weighted_square,
+)
+from ...numerics.symbolic import Symbolic
+from ..workspace import Workspace
+
+
+class Representation:
+    """A factor of H at the values of A and D in a work space.
+
+    Attributes
+    ----------
+    symbolic : Symbolic
+        The pattern of A and D, and that of the factor of H itself.
+    work : float
+        Operations of one factorisation and all slopes, about.
+    """
+
+    symbolic: Symbolic
+    work: float
+
+    # -- what a representation supplies ------------------------------------------------------------------------------
+
+    def prepare(self, room: Workspace, gradient: bool) -> None:
+        """Give a work space the room that its methods need."""
+        raise NotImplementedError
+
+    def factorise(self, room: Workspace, weight: np.ndarray) -> int:
+        """Factorise at the diagonal (rows,) of W; -1, or a number of what is not positive definite."""
+        raise NotImplementedError
+
+    def log_determinant(self, room: Workspace, leading: int) -> float:
+        """log|H| of the first `leading` entries of x: all of them, or the effects."""
+        raise NotImplementedError
+
+    def solve(self, room: Workspace, x: np.ndarray) -> None:
+        """x becomes H^-1 x."""
+        raise NotImplementedError
+
+    def slopes(self, room: Workspace, leading: int) -> None:
+        """``room.slope`` becomes S A' on the pattern of A and ``room.leverage`` a_i' S a_i.
+
+        S is the inverse of the leading block of H, zero elsewhere; where D depends on theta its entries on the pattern
+        of D are in ``room.inverse``.
+        """
+        raise NotImplementedError
+
+    def panel(self, room: Workspace) -> np.ndarray:
+        """Panels of L, the factor of H itself, at what was last factorised."""
+        raise NotImplementedError
+
+    def variances(self, room: Workspace) -> np.ndarray:
+        """Diagonal of H^-1 (size,)."""
+        raise NotImplementedError
+
+    # -- what follows from it ----------------------------------------------------------------------------------------
+
+    def gaussian_mean(self, room: Workspace, center: np.ndarray) -> None:
+        """``room.mean`` becomes H^-1 (A'W target + D center), W being ``room.weight``."""
+        s = self.symbolic
+        np.multiply(room.weight, room.target, out=room.row)
+        room.mean[:] = 0.0
+        transposed_times(s.row_start, s.columns, room.values, room.row, room.mean)
+        symmetric_times(s.d_row, s.d_column, room.d_value, center, room.mean)
+        self.solve(room, room.mean)
+
+    def solve_gaussian(self, room: Workspace, center: np.ndarray, leading: int) -> tuple[int, float, float, float]:
+        """Mean and residuals of a Gaussian outcome, see :func:`~micromacro.numerics.gaussian.solve_gaussian`."""
+        s = self.symbolic
+        bad = self.factorise(room, room.weight)
+        if bad >= 0:
+            return bad, 0.0, 0.0, 0.0
+        self.gaussian_mean(room, center)
+        times(s.row_start, s.columns, room.values, room.mean, room.residual)
+        np.subtract(room.target, room.residual, out=room.residual)
+        prior = quadratic(s.d_row, s.d_column, room.d_value, room.mean - center)
+        return -1, self.log_determinant(room, leading), weighted_square(room.weight, room.residual), prior
+
+    def gaussian_slopes(self, room: Workspace, center: np.ndarray, leading: int) -> None:
+        """Derivatives of the log marginal, see :func:`~micromacro.numerics.gaussian.gaussian_slopes`."""
+        s = self.symbolic
+        self.slopes(room, leading)
+        finish_slopes(
+            s.row_start, s.columns, room.slope, room.weight, room.residual, room.mean, room.leverage, room.d_weight
+        )
+        np.multiply(room.weight, room.residual, out=room.d_offset)
+        self.precision_slopes(room, room.mean - center)
+
+    def precision_slopes(self, room: Workspace, deviation: np.ndarray) -> None:
+        """Derivatives in the entries of D, see :func:`~micromacro.numerics.rows.symmetric_gradient`."""
+        s = self.symbolic
+        symmetric_gradient(s.d_row, s.d_column, s.d_place, room.inverse, deviation, room.d_entry)
+
+    def newton_step(
+        self, room: Workspace, slope: np.ndarray, curvature: np.ndarray, center: np.ndarray, x: np.ndarray,
+        gradient: np.ndarray, step: np.ndarray,
+    ) -> tuple[int, float]:  # fmt: skip
+        """Newton's step at x, see :func:`~micromacro.numerics.modes.newton_step`."""
+        s = self.symbolic
+        bad = self.factorise(room, curvature)
+        if bad >= 0:
+            return bad, 0.0
+        latent_gradient(
+            s.row_start, s.columns, room.values, s.d_row, s.d_column, room.d_value, center, x, slope, step, gradient
+        )
+        step[:] = gradient
+        self.solve(room, step)
+        return -1, float(step @ gradient)
+
+    def adjoint(self, room: Workspace, third: np.ndarray, work: np.ndarray, shift: np.ndarray, row: np.ndarray) -> None:
+        """First-order skewness correction of the mean, see :func:`~micromacro.numerics.modes.adjoint`."""
+        s = self.symbolic
+        np.multiply(0.5 * room.leverage, third, out=work)
+        shift[:] = 0.0
+        transposed_times(s.row_start, s.columns, room.values, work, shift)
+        self.solve(room, shift)
+        times(s.row_start, s.columns, room.values, shift, row)
