@@ -156,7 +156,7 @@ def fit(
             if out is not None:
                 fitted.save(out)
         finally:
-            click.echo(fitted.report(ci))
+            click.echo(fitted.report(ci=ci))
         if out is not None:
             click.echo(f"\nSaved to {out}")
 

@@ -179,6 +179,9 @@ VERBS: dict[str, Verb] = {
     "save": Verb(lambda fit, s: None, of_fit=False),  # test_saved.py
     "plot": Verb(pictures),
     "report": Verb(lambda fit, s: fit.report()),
+    "interpret": Verb(lambda fit, s: fit.interpret()),
+    "tidy": Verb(lambda fit, s: fit.tidy()),
+    "glance": Verb(lambda fit, s: fit.glance()),
 }  # fmt: skip
 
 

@@ -36,6 +36,7 @@ from ..notes import Note
 from ..numerics.roots import falling_root
 from ..parameters import Parameter, PriorBook
 from .response import Limits, Raw, Response
+from .words import OF_MEANS, Change
 
 FAR = 100.0  # how far from eta its likeliest value is searched for; on links other than the identity
 
@@ -177,6 +178,8 @@ class Family:
     limits : mapping
         Classes of its parameters that may diverge, the distribution becoming a simpler one: the value at which that is
         reached, and what to say of it (``{name}`` stands for the parameter).
+    changes : mapping
+        What a unit of the linear predictor does to an outcome, by link.
     stable : bool
         Whether the model of another outcome of the same groups has the same parameters.
     """
@@ -192,6 +195,7 @@ class Family:
     residuals: tuple[str, ...] = ("response", "pearson", "deviance", "quantile")
     ratios: tuple[str, ...] = ()
     expands: bool = False
+    changes: ClassVar[Mapping[str, Change]] = OF_MEANS
 
     @property
     def stable(self) -> bool:
@@ -431,6 +435,11 @@ class Family:
         raise NotImplementedError(f"family {self.name} has one row per group")
 
     # -- words -------------------------------------------------------------------------------------------------------
+
+    @property
+    def change(self) -> Change:
+        """What one more unit of the linear predictor does to an outcome."""
+        return self.changes.get(self.link, Change("the linear predictor of {y}", False))
 
     def sentences(self, outcome: str, own: Sequence[str], expanded: Expanded | None) -> list[str]:
         """The distribution of the outcome in words, for ``explain()``; `own` are names of the family's parameters."""

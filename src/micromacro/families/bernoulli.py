@@ -11,6 +11,7 @@ from scipy import special as scipy_special
 from . import binary
 from .base import Family, Recession
 from .response import Raw, Response, made, need_form, need_numbers
+from .words import OF_EVENTS
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Bernoulli(Family):
     name: str = "bernoulli"
     discrete = True
     quantities = ("mean", "probability")
+    changes = OF_EVENTS
 
     def __post_init__(self):
         binary.check_link(self.link, self.name)

@@ -12,6 +12,7 @@ from ..errors import DataError, ModelError
 from . import binary
 from .base import Family, Recession
 from .response import Limits, Raw, Response, made, need_form, need_numbers
+from .words import OF_SUCCESSES
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Binomial(Family):
     name: str = "binomial"
     discrete = True
     quantities = ("mean", "probability")
+    changes = OF_SUCCESSES
 
     def __post_init__(self):
         binary.check_link(self.link, self.name)

@@ -14,6 +14,7 @@ from ..errors import EngineError
 from ..numerics.roots import falling_root
 from .base import Family, Recession
 from .response import EVENT, INTERVAL, LEFT, RIGHT, Limits, Raw, Response, survival
+from .words import TIMES
 
 NO_RISK = 1e-7  # cumulative hazard of a censored group that says that its likelihood has run off
 
@@ -30,6 +31,7 @@ class Duration(Family):
     quantities = ("mean", "median")
     residuals = ("response", "pearson", "deviance", "quantile", "martingale")
     ratios: tuple[str, ...] = ("time_ratio",)
+    changes = TIMES
 
     def read(self, raw: Raw) -> Response:
         return survival(raw, self.name)

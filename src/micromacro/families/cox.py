@@ -23,6 +23,7 @@ from .base import Expanded, Intervals, Recession
 from .censoring import Duration
 from .poisson import check_log
 from .response import EVENT, Limits, Raw, Response, made, need_form, survival
+from .words import HAZARDS
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -55,6 +56,7 @@ class Cox(Duration):
     link: str = "log"
     name: str = field(default="cox", init=False)
     ratios = ("hazard_ratio",)
+    changes = HAZARDS
     expands = True
     no_intercept = "the baseline takes the place of the intercept"
     # Once the outcome is known: where intervals end, and where the last one does if there is one an event time.

@@ -21,6 +21,7 @@ from ..priors import Student
 from . import binary
 from .base import Family, Recession
 from .response import AS_ORDERED, Raw, Response, made, need_form, shown
+from .words import OF_ORDERED
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -55,6 +56,7 @@ class Ordinal(Family):
     name: str = "ordinal"
     discrete = True
     quantities = ("mean", "probability")
+    changes = OF_ORDERED
     no_intercept = "the cuts take the place of the intercept"
 
     def __post_init__(self):

@@ -21,6 +21,7 @@ from ..priors import Gamma, HalfStudent
 from .base import Family
 from .gaussian import Gaussian, plain
 from .response import Raw, Response
+from .words import CENTRES
 
 FAR = 1e70  # distance from the centre, in scales, beyond which powers are taken apart
 
@@ -55,6 +56,7 @@ class Student(Family):
     link: str = "identity"
     name: str = "student"
     quantities = ("mean", "median")
+    changes = CENTRES
     limits: ClassVar[Mapping[str, tuple[float, str]]] = {"nu": (1e7, NORMAL)}
 
     def __post_init__(self):

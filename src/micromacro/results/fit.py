@@ -29,7 +29,9 @@ from .verbs import effects, hypotheses, margins, nested, parameters, partition
 from .verbs import predict as forecast
 from .verbs import residuals as leftover
 from .verbs import survival as curves
+from .verbs.interpret import interpret
 from .verbs.members import members
+from .verbs.tidy import glance, tidy
 
 if TYPE_CHECKING:
     from .plots import Plots
@@ -154,6 +156,12 @@ class Fit(Fitted):
     contraction = verbs.contraction
     sensitivity = verbs.sensitivity
     log_evidence = verbs.log_evidence
+
+    # -- in words ----------------------------------------------------------------------------------------------------
+
+    interpret = interpret
+    tidy = tidy
+    glance = glance
 
     # -- effects and weights -----------------------------------------------------------------------------------------
 
@@ -334,19 +342,34 @@ class Fit(Fitted):
 
         return Plots(self)
 
-    def report(self, ci: float = 0.95) -> str:
-        """The report as text: the model in words, coefficients, weights, spread, health.
+    def report(self, path: Any = None, *, ci: float = 0.95) -> Any:
+        """The report: as text, or as one HTML file that needs no network and no script to be read.
+
+        The text has the model in words, coefficients, weights, spread and health. The file has the equations, what
+        each estimate says (:meth:`interpret`), pictures (extra ``[plots]``) and the numbers behind them too.
 
         Parameters
         ----------
+        path : str or Path, optional
+            Where to write the file, which ends in .html.
         ci : float
             Probability of the intervals.
 
         Returns
         -------
-        str
+        str or Path
+            The text; the path of the file.
+
+        Raises
+        ------
+        FileError
+            For another ending, and where the file cannot be written.
         """
-        return text_report(self, ci)
+        if path is None:
+            return text_report(self, ci)
+        from .report.page import write_page
+
+        return write_page(self, path, ci)
 
     def __repr__(self) -> str:
         return self.report()
