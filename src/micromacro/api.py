@@ -58,7 +58,8 @@ def fit(
     data : pandas, polars or pyarrow table, or dict of arrays
         One row per membership (long), or one row per group where `memberships` is given.
     family : str or Family
-        Distribution of the outcome: gaussian, student, bernoulli, binomial, poisson, negative_binomial, gamma, beta,
+        Distribution of the outcome: gaussian, student, bernoulli, binomial, beta_binomial, poisson, negative_binomial,
+        zero_inflated_poisson, zero_inflated_negative_binomial, hurdle_poisson, hurdle_negative_binomial, gamma, beta,
         ordinal, weibull, exponential, lognormal, cox; or an object of :mod:`micromacro.families` with options.
     engine : {"mcmc", "laplace", "ml", "reml", "nuts"}
         Draws from the exact posterior, a fast approximation of it, maximum likelihood, restricted maximum likelihood

@@ -16,7 +16,7 @@ from numbers import Real
 from typing import Any
 
 from .errors import ModelError
-from .priors import FLAT, Exponential, Fixed, Flat, HalfCauchy, Lkj, Normal, Prior, Uniform
+from .priors import FLAT, Beta, Exponential, Fixed, Flat, HalfCauchy, Lkj, Normal, Prior, Uniform
 
 #: The classes that a key of ``priors=`` may name, and what each holds.
 CLASSES = {
@@ -31,6 +31,8 @@ CLASSES = {
     "shape": "shape of a family",
     "phi": "dispersion of a family",
     "nu": "degrees of freedom of a family",
+    "zi": "probability of a certain zero",
+    "hu": "probability of a zero (hurdle)",
     "cut": "cuts between ordered categories",
     "baseline": "log hazards of the baseline (cox), per unit of time, at mean covariates; a gamma prior applies to "
     "the hazards",
@@ -51,10 +53,13 @@ _VAGUE: dict[str, Prior] = {
     "shape": Exponential(0.001),
     "phi": Exponential(0.001),
     "nu": Exponential(0.001),
+    "zi": Beta(1.0, 1.0),
+    "hu": Beta(1.0, 1.0),
     "cut": Normal(0.0, 100.0),
     "baseline": Normal(0.0, 100.0),
 }
 _POSITIVE = ("sd", "sigma", "shape", "phi", "nu")
+_SHARES = ("zi", "hu")
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,11 @@ class Parameter:
     def positive(self) -> bool:
         """Whether the parameter lives on the positive numbers."""
         return self.kind in _POSITIVE or self.above_zero
+
+    @property
+    def share(self) -> bool:
+        """Whether the parameter is a probability."""
+        return self.kind in _SHARES
 
     @property
     def fixed(self) -> bool:
@@ -209,6 +219,10 @@ class PriorBook:
             )
         if kind == "cor" and prior.proper and (prior.support[0] < -1 or prior.support[1] > 1):
             raise ModelError(f"the prior {prior} of the correlation {name!r} must lie in [-1, 1]: use mm.prior.lkj(1)")
+        if kind in _SHARES and prior.proper and (prior.support[0] < 0 or prior.support[1] > 1):
+            raise ModelError(
+                f"the prior {prior} of {name!r} must lie in [0, 1]: use mm.prior.beta(1, 1) or mm.prior.uniform(0, 1)"
+            )
         if kind == "rho" and prior.proper and (prior.support[0] < 0 or prior.support[1] > 1):
             raise ModelError(f"the prior {prior} of {name!r} must lie in [0, 1]: use mm.prior.uniform(0, 1) or beta")
 
@@ -310,6 +324,8 @@ def check_value(name: str, kind: str, value: float, verb: str, positive: bool = 
         raise ModelError(f"{name!r} {verb} {value:g}, but it must be {what}")
     if kind == "cor" and not -1.0 <= value <= 1.0:
         raise ModelError(f"the correlation {name!r} {verb} {value:g}, but it must lie in [-1, 1]")
+    if kind in _SHARES and not 0.0 <= value < 1.0:
+        raise ModelError(f"{name!r} {verb} {value:g}, but it must lie in [0, 1)")
     if kind == "rho" and not 0.0 <= value <= HIGHEST:
         raise ModelError(f"{name!r} {verb} {value:g}, but it must lie in [0, 1)")
 

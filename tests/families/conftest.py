@@ -145,6 +145,27 @@ def chance(link):
     return special.ndtr if link == "probit" else lambda eta: -np.expm1(-np.exp(eta))
 
 
+def beta_binomial_variance(eta, own):
+    return TRIALS * squared(special.expit(eta)) * (1.0 + (TRIALS - 1.0) / (own[0] + 1.0))
+
+
+def spread_counts(own):
+    """1 / phi of the counts, zero for Poisson's."""
+    return 1.0 / own[0] if len(own) == 2 else 0.0
+
+
+def inflated_variance(eta, own):
+    mu, zi = np.exp(eta), own[-1]
+    return (1 - zi) * (mu + mu**2 * spread_counts(own) + zi * mu**2)
+
+
+def hurdle_variance(eta, own):
+    mu, hu = np.exp(eta), own[-1]
+    none = np.exp(-mu) if len(own) == 1 else (own[0] / (own[0] + mu)) ** own[0]
+    share = (1 - hu) / (1 - none)
+    return share * (mu + mu**2 * (1 + spread_counts(own))) - (share * mu) ** 2
+
+
 def ordinal_variance(link):
     def variance(eta, own):
         ends = np.vstack([np.zeros_like(eta), chance(link)(np.asarray(own)[:, None] - eta), np.ones_like(eta)])
@@ -188,6 +209,17 @@ CASES = [
     *(Case("binomial", k, ((),), "trials", lambda eta, own, k=k: TRIALS * squared(chance(k)(eta)), "trials",
            observe=trials, etas=NEAR)
       for k in LINKS),
+    Case(
+        "beta_binomial", "logit", ((3.0,), (40.0,)), "trials", beta_binomial_variance, "trials", observe=trials,
+        etas=NEAR,
+    ),
+    *(Case(name, "log", own, "count", variance)
+      for name, variance, own in (
+          ("zero_inflated_poisson", inflated_variance, ((0.3,), (0.02,))),
+          ("zero_inflated_negative_binomial", inflated_variance, ((0.7, 0.4), (4.0, 0.1))),
+          ("hurdle_poisson", hurdle_variance, ((0.3,), (0.02,))),
+          ("hurdle_negative_binomial", hurdle_variance, ((0.7, 0.4), (4.0, 0.1))),
+      )),
     Case("poisson", "log", ((),), "count", lambda eta, own: np.exp(eta)),
     Case(
         "negative_binomial", "log", ((0.7,), (4.0,)), "count",

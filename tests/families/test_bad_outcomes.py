@@ -126,14 +126,14 @@ REFUSED = {
     # wrong forms and kinds
     **{f"{family} with {form}": (family, f"{form} ~ x", {"t": Y, "e": BINARY, "k": BINARY, "n": np.full(N, 3)},
                                  mm.ModelError, [f"family {family}", "a plain outcome", form])
-       for family in FAMILIES if family not in ("binomial", "weibull", "exponential", "lognormal", "cox")
+       for family in FAMILIES if family not in ("binomial", "beta_binomial", "weibull", "exponential", "lognormal", "cox")
        for form in ("trials(k, n)", "surv(t, e)")},
     **{f"{family} with trials": (family, "trials(k, n) ~ x", {"k": BINARY, "n": np.full(N, 3)}, mm.ModelError,
                                  [f"family {family}", "surv(time, event)", "trials(k, n)"])
        for family in ("weibull", "exponential", "lognormal", "cox")},
     **{f"{family} of words": (family, "y ~ x", {"y": pd.Categorical(np.where(BINARY, "b", "a"))}, mm.DataError,
                               ["outcome y", "text", "needs numbers", f"family {family}"])
-       for family in FAMILIES if family not in ("ordinal", "binomial")},
+       for family in FAMILIES if family not in ("ordinal", "binomial", "beta_binomial")},
     "a missing outcome": ("poisson", "y ~ x", {"y": at(np.arange(N), [5], np.nan)}, mm.DataError, ["y", "missing"]),
     "an infinite outcome":
         ("poisson", "y ~ x", {"y": at(np.arange(N), [5], np.inf)}, mm.DataError, ["y", "finite", "5"]),

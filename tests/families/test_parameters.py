@@ -18,7 +18,12 @@ OWN = {
     "bernoulli": {},
     "binomial": {},
     "poisson": {},
+    "beta_binomial": {"phi": "phi"},
     "negative_binomial": {"phi": "phi"},
+    "zero_inflated_poisson": {"zi": "zi"},
+    "zero_inflated_negative_binomial": {"phi": "phi", "zi": "zi"},
+    "hurdle_poisson": {"hu": "hu"},
+    "hurdle_negative_binomial": {"phi": "phi", "hu": "hu"},
     "gamma": {"shape": "shape"},
     "beta": {"phi": "phi"},
     "ordinal": {"cut.1": "cut", "cut.2": "cut", "cut.3": "cut"},
@@ -31,6 +36,8 @@ NO_INTERCEPT = ("ordinal", "cox")
 VAGUE = {
     "sigma": mm.prior.half_cauchy(25),
     "cut": mm.prior.normal(0, 100),
+    "zi": mm.prior.beta(1, 1),
+    "hu": mm.prior.beta(1, 1),
     "baseline": mm.prior.normal(0, 100),
     **{kind: mm.prior.exponential(0.001) for kind in ("nu", "phi", "shape")},
 }
@@ -110,6 +117,8 @@ CENTRES = {
     "student": np.median,
     "poisson": lambda y: np.log(np.mean(y)),
     "negative_binomial": lambda y: np.log(np.mean(y)),
+    **{f"zero_inflated_{k}": lambda y: np.log(np.mean(y)) for k in ("poisson", "negative_binomial")},
+    **{f"hurdle_{k}": lambda y: np.log(np.mean(y[y > 0])) for k in ("poisson", "negative_binomial")},
     "gamma": lambda y: np.log(np.mean(y)),
     "beta": lambda y: special.logit(np.mean(y)),
     **{k: lambda y: np.mean(np.log(y)) for k in ("weibull", "exponential", "lognormal")},
@@ -121,7 +130,7 @@ def test_the_centre_is_the_outcome_on_the_link_scale(family_case):
     specification = model(family_case).specification
     y = specification.outcome
     centre = specification.family.scale(specification.response, np.zeros(len(y)))[1]
-    if family_case.name in ("bernoulli", "binomial"):
+    if family_case.name in ("bernoulli", "binomial", "beta_binomial"):
         expected = QUANTILES[family_case.link](y.mean())  # every group has as many trials
     else:
         expected = 0.0 if family_case.name in NO_INTERCEPT else CENTRES[family_case.name](y)
@@ -160,6 +169,10 @@ IMPOSSIBLE = {
     "gaussian": [[0.0], [-1.0], [np.nan]],
     "student": [[0.0, 5.0], [1.0, 0.0], [1.0, -2.0], [np.nan, 3.0], [1.0, np.nan]],
     "negative_binomial": [[0.0], [-1.0], [np.nan]],
+    "beta_binomial": [[0.0], [-1.0], [np.nan]],
+    **{k: [[-0.1], [1.0], [np.nan]] for k in ("zero_inflated_poisson", "hurdle_poisson")},
+    "zero_inflated_negative_binomial": [[0.0, 0.2], [1.0, 1.0], [1.0, np.nan]],
+    "hurdle_negative_binomial": [[0.0, 0.2], [1.0, 1.0], [1.0, np.nan]],
     "gamma": [[0.0], [-1.0], [np.nan]],
     "beta": [[0.0], [-1.0], [np.nan]],
     "weibull": [[0.0], [-1.0], [np.nan]],

@@ -10,9 +10,9 @@ a vague prior does not squeeze the posterior into a corner.
 
 *Ratios* (ml, reml; Gaussian): sds relative to sigma, and log sigma, in which the profile likelihood is close to
 quadratic; a sigma that goes to zero lets the sds be (they are relative to :math:`\sqrt{\sigma^2 + c^2}`, c small).
-*Steps* (ml; other outcomes): sds as they are, logarithms of the family's positive parameters, and coefficients in units
-of their standard errors at the start. In both a (partial) correlation is the sine of its coordinate: the likelihood is
-then smooth, and even, at the ends -1 and 1 as it is in an sd at zero.
+*Steps* (ml; other outcomes): sds as they are, logarithms of the family's positive parameters, logits of its
+probabilities, and coefficients in units of their standard errors at the start. In both a (partial) correlation is the
+sine of its coordinate: the likelihood is then smooth, and even, at the ends -1 and 1 as it is in an sd at zero.
 """
 
 from __future__ import annotations
@@ -27,12 +27,18 @@ from ..priors import Normal, Prior
 
 _ROOT_2_OVER_PI = math.sqrt(2.0 / math.pi)
 QUARTER = 0.5 * math.pi
+LOGIT = 25.0  # size of the logit of a probability beyond which no search goes
 SMALL = 0.1  # of the starting sigma: below it sds are measured as they are rather than relative to sigma
 
 
 def correlations(hypers: tuple[Parameter, ...]) -> np.ndarray:
     """Which entries of theta are correlations (q,)."""
     return np.array([p.kind == "cor" for p in hypers], dtype=bool)
+
+
+def shares(hypers: tuple[Parameter, ...]) -> np.ndarray:
+    """Which entries of theta are probabilities (q,)."""
+    return np.array([p.share for p in hypers], dtype=bool)
 
 
 def roots(hypers: tuple[Parameter, ...]) -> np.ndarray:
@@ -287,6 +293,7 @@ class Steps(Free):
         self.q = len(self.hypers)
         self.sd = np.array([p.kind == "sd" for p in self.hypers] + [False] * len(center), dtype=bool)
         self.cor = correlations(self.hypers)
+        self.share = shares(self.hypers)
         self.folded = self.sd.copy()
         # cuts as the first and the logarithms of their gaps; a fixed cut is not a coordinate: the next starts from it
         cuts = [k for k, p in enumerate(every) if p.kind == "cut"]
@@ -299,6 +306,7 @@ class Steps(Free):
         own[self.log] = np.exp(u[: self.q][self.log])
         own[self.sd[: self.q]] = np.abs(own[self.sd[: self.q]])
         own[self.cor] = np.sin(own[self.cor])
+        own[self.share] = special.expit(u[: self.q][self.share])
         theta = self.complete(own)
         for j, k in self._rising:
             theta[k] = theta[k - 1] + math.exp(u[j])
@@ -309,6 +317,7 @@ class Steps(Free):
         own = (point[self.free] - self.middle) / self.spread
         own[self.log] = np.log(point[self.free][self.log])
         own[self.cor] = np.arcsin(np.clip(own[self.cor], -1.0, 1.0))
+        own[self.share] = np.clip(special.logit(point[self.free][self.share]), -LOGIT, LOGIT)
         for j, k in self._rising:
             own[j] = math.log(max(point[k] - point[k - 1], 1e-8))
         return np.concatenate([own, np.linalg.solve(self.root, point[len(self.every) :] - self.center)])
@@ -321,6 +330,8 @@ class Steps(Free):
         own[logs, logs] = np.exp(u[logs])
         cors = np.flatnonzero(self.cor)
         own[cors, cors] = np.cos(u[cors])
+        share = np.flatnonzero(self.share)
+        own[share, share] = special.expit(u[share]) * special.expit(-u[share])
         own[self.sd, self.sd] *= np.where(u[self.sd] < 0, -1.0, 1.0)
         every = len(self.every)
         out = np.zeros((every + len(self.center), len(u)))
@@ -339,6 +350,8 @@ class Steps(Free):
                 out.append((0.0, None))
             elif self.log[k] or k in self.rising:
                 out.append((-18.0, 18.0))
+            elif self.share[k]:
+                out.append((-LOGIT, LOGIT))
             else:
                 out.append(self.support(k))
         return out + [(None, None)] * len(self.center)

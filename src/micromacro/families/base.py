@@ -167,7 +167,7 @@ class Family:
     durations : bool
         Whether outcomes are durations: ``cumulative_hazard`` is there, and outcomes may be censored and enter late.
     quantities : tuple of str
-        What can be said of an outcome beside its linear predictor: ``mean``, ``median``, ``probability``.
+        What can be said of an outcome beside its linear predictor: ``mean``, ``median``, ``probability``, ``zero``.
     residuals : tuple of str
         Kinds of residuals: ``response``, ``pearson``, ``deviance``, ``quantile``, ``martingale``.
     ratios : tuple of str
@@ -286,6 +286,10 @@ class Family:
         """
         return self.median(np.tensordot(weight, eta, axes=1), own)
 
+    def zero(self, eta: np.ndarray, own: np.ndarray) -> np.ndarray:
+        """Probability that an outcome is zero, at eta (..., groups)."""
+        raise NotImplementedError(f"family {self.name} has no zero()")
+
     def probabilities(self, eta: np.ndarray, own: np.ndarray) -> np.ndarray:
         """Probability of each category (categories, ...) at eta (...); one row is that of a success."""
         return self.mean(eta, own, None)[None]
@@ -308,6 +312,8 @@ class Family:
                 kind, lambda eta, own: self.median(eta, own)[None], scale=self.mean_scale,
                 together=lambda eta, weight, own: self.median_of(eta, weight, own)[None],
             )  # fmt: skip
+        if kind == "zero":
+            return Quantity(kind, lambda eta, own: self.zero(eta, own)[None], scale="logit")
         if kind == "probability":
             return Quantity(kind, self.probabilities, response.categories, "logit")
         return Quantity(kind, lambda eta, own: self.mean(eta, own, None)[None], scale=self.mean_scale)

@@ -19,7 +19,7 @@ from ..numerics.special import log1p_exp, log_gamma_ratio, logistic
 from ..parameters import Parameter, PriorBook
 from ..priors import Exponential
 from .base import Family, Recession
-from .poisson import Poisson, check_log, counts, log_mean
+from .poisson import Poisson, check_log, counts, first_event, log_mean
 from .response import Raw, Response
 
 POISSON = (
@@ -48,6 +48,7 @@ class NegativeBinomial(Family):
     link: str = "log"
     name: str = "negative_binomial"
     discrete = True
+    quantities = ("mean", "zero")
     limits: ClassVar[Mapping[str, tuple[float, str]]] = {"phi": (1e7, POISSON)}
 
     def __post_init__(self):
@@ -83,8 +84,17 @@ class NegativeBinomial(Family):
     def variance(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
         return np.exp(eta) + np.exp(2.0 * eta) / own[0]
 
+    def log_zero(self, eta: np.ndarray, own: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Log probability of a zero at eta, and its two derivatives."""
+        phi, t = own[0], eta - np.log(own[0])
+        p, none = scipy_special.expit(t), scipy_special.expit(-t)
+        return -phi * np.logaddexp(0.0, t), -phi * p, -phi * p * none
+
+    def zero(self, eta: np.ndarray, own: np.ndarray) -> np.ndarray:
+        return np.exp(self.log_zero(eta, own)[0])
+
     def tails(self, response: Response, eta: np.ndarray, own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        y, t = response.observed, eta - math.log(own[0])
+        y, t = response.observed, eta - np.log(own[0])
         below = scipy_special.betainc(own[0], np.maximum(y, 1.0), scipy_special.expit(-t))
         return np.where(y > 0.0, below, 0.0), scipy_special.betainc(y + 1.0, own[0], scipy_special.expit(t))
 
@@ -100,3 +110,11 @@ class NegativeBinomial(Family):
     ) -> np.ndarray:
         rate = np.exp(np.minimum(eta, 40.0)) * rng.gamma(own[0], 1.0 / own[0], eta.shape)
         return rng.poisson(np.minimum(rate, 1e18)).astype(float)
+
+    def simulate_above(self, eta: np.ndarray, own: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Draw counts above zero: clusters come as a Poisson process, their sizes are logarithmic (Quenouille 1949)."""
+        phi, t = own[0], np.minimum(eta, 40.0) - np.log(own[0])
+        first = first_event(phi * np.logaddexp(0.0, t), rng)
+        size = rng.logseries(np.minimum(scipy_special.expit(t), 1.0 - 1e-12))
+        rate = rng.gamma(np.maximum(phi * (1.0 - first), 1e-300), np.exp(t))
+        return size + rng.poisson(np.minimum(rate, 1e18)).astype(float)

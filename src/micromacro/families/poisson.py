@@ -61,6 +61,7 @@ class Poisson(Family):
     link: str = "log"
     name: str = "poisson"
     discrete = True
+    quantities = ("mean", "zero")
 
     def __post_init__(self):
         check_log(self.link, self.name)
@@ -86,6 +87,14 @@ class Poisson(Family):
     def variance(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
         return np.exp(eta)
 
+    def log_zero(self, eta: np.ndarray, own: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Log probability of a zero at eta, and its two derivatives."""
+        mean = np.exp(eta)
+        return -mean, -mean, -mean
+
+    def zero(self, eta: np.ndarray, own: np.ndarray) -> np.ndarray:
+        return np.exp(self.log_zero(eta, own)[0])
+
     def tails(self, response: Response, eta: np.ndarray, own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         y, mean = response.observed, np.exp(eta)
         below = scipy_special.gammaincc(np.maximum(y, 1.0), mean)
@@ -98,3 +107,15 @@ class Poisson(Family):
         self, eta: np.ndarray, own: np.ndarray, rng: np.random.Generator, values: np.ndarray | None
     ) -> np.ndarray:
         return rng.poisson(np.exp(np.minimum(eta, 40.0))).astype(float)
+
+    def simulate_above(self, eta: np.ndarray, own: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Draw counts above zero: one event, the first of a process in [0, 1], and what comes after it."""
+        mean = np.exp(np.minimum(eta, 40.0))
+        return 1.0 + rng.poisson(mean * (1.0 - first_event(mean, rng)))
+
+
+def first_event(rate: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Time of the first event of a Poisson process in [0, 1] that has one."""
+    some = -np.expm1(-rate)
+    time = -np.log1p(-rng.random(rate.shape) * some) / np.where(rate > 0.0, rate, 1.0)
+    return np.clip(time, 0.0, 1.0)

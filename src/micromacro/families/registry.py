@@ -11,25 +11,33 @@ from ..errors import ModelError
 from .base import Family
 from .bernoulli import Bernoulli
 from .beta import Beta
+from .beta_binomial import BetaBinomial
 from .binomial import Binomial
 from .cox import Cox
 from .exponential import Exponential
 from .gamma import Gamma
 from .gaussian import Gaussian
+from .hurdle import HurdleNegativeBinomial, HurdlePoisson
 from .lognormal import Lognormal
 from .negative_binomial import NegativeBinomial
 from .ordinal import Ordinal
 from .poisson import Poisson
 from .student import Student
 from .weibull import Weibull
+from .zero_inflated import ZeroInflatedNegativeBinomial, ZeroInflatedPoisson
 
 FAMILIES: dict[str, Callable[..., Family]] = {
     "gaussian": Gaussian,
     "student": Student,
     "bernoulli": Bernoulli,
     "binomial": Binomial,
+    "beta_binomial": BetaBinomial,
     "poisson": Poisson,
     "negative_binomial": NegativeBinomial,
+    "zero_inflated_poisson": ZeroInflatedPoisson,
+    "zero_inflated_negative_binomial": ZeroInflatedNegativeBinomial,
+    "hurdle_poisson": HurdlePoisson,
+    "hurdle_negative_binomial": HurdleNegativeBinomial,
     "gamma": Gamma,
     "beta": Beta,
     "ordinal": Ordinal,

@@ -18,7 +18,7 @@ from ..latent.system import System
 from ..numerics.differences import slopes
 from ..parameters import CLASSES, Parameter
 
-ORDER = ("w", "aggregate", "sd", "cor", "rho", "scale", "sigma", "shape", "phi", "nu", "cut")
+ORDER = ("w", "aggregate", "sd", "cor", "rho", "scale", "sigma", "shape", "phi", "nu", "zi", "hu", "cut")
 """Classes of entries of theta in the order of the tables; what is not among them comes last."""
 
 

@@ -16,7 +16,7 @@ from ..model.specification import Specification
 from ..priors import Normal
 from .statements import Statement, evaluated, linear_form
 
-_ENDS = {"cor": (-1.0, 1.0), "rho": (0.0, 1.0)}
+_ENDS = {"cor": (-1.0, 1.0), "rho": (0.0, 1.0), "zi": (0.0, 1.0), "hu": (0.0, 1.0)}
 
 
 def at_the_end(specification: Specification, statement: Statement, estimate: np.ndarray) -> str:

@@ -162,9 +162,10 @@ class Maximum(OfCoefficients):
         return "converged" if self.health.ok else "see below"
 
     def parameters(self, ci: float) -> Numbers:
-        """All parameters, with Wald intervals: on the log scale for positive ones, Fisher's for correlations.
+        """All parameters, with Wald intervals on the log scale for positive ones, Fisher's for correlations.
 
-        An sd that is below its standard error has a plain one from zero.
+        Those of probabilities are made on the logit scale. An sd that is below its standard error has a plain one from
+        zero.
         """
         z = normal_quantile(ci)
         estimate, se = self.estimate, self.sd
@@ -179,6 +180,9 @@ class Maximum(OfCoefficients):
             if p.kind == "cor" and abs(estimate[k]) < 1.0:  # Fisher's z
                 at, width = np.arctanh(estimate[k]), z * se[k] / (1.0 - estimate[k] ** 2)
                 low[k], high[k] = np.tanh(at - width), np.tanh(at + width)
+            if p.share and 0.0 < estimate[k] < 1.0:  # on the logit scale
+                at, width = special.logit(estimate[k]), z * se[k] / (estimate[k] * (1.0 - estimate[k]))
+                low[k], high[k] = special.expit(at - width), special.expit(at + width)
             if p.kind == "rho":
                 low[k], high[k] = max(low[k], 0.0), min(high[k], 1.0)
         return Numbers(estimate, se, low, high)
@@ -188,7 +192,7 @@ class Maximum(OfCoefficients):
         numbers = self.parameters(ci)
         with np.errstate(divide="ignore", invalid="ignore"):
             z = numbers.point / numbers.spread
-        untested = [p.positive or p.fixed or p.kind == "rho" for p in self.specification.parameters]
+        untested = [p.positive or p.share or p.fixed or p.kind == "rho" for p in self.specification.parameters]
         z[np.array(untested, dtype=bool)] = np.nan
         return {
             "estimate": numbers.point, "se": numbers.spread, "z": z, "p": 2.0 * special.ndtr(-np.abs(z)),

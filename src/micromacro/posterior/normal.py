@@ -16,7 +16,7 @@ u = sd x, not x, so that a linear predictor which the data know well keeps its s
 from __future__ import annotations
 
 import numpy as np
-from scipy import sparse
+from scipy import sparse, special
 from scipy.sparse.linalg import splu
 
 from ..effects.base import Effects
@@ -98,7 +98,7 @@ class _Scale:
 
 
 def _moved(specification: Specification, optimum: Optimum, delta: np.ndarray) -> np.ndarray:
-    """Theta moved by `delta` (natural scale), positive entries on the log scale, correlations on Fisher's."""
+    """Theta moved by `delta` (natural scale), each entry on the scale of its intervals: log, Fisher's, logit."""
     out = optimum.theta + delta
     for k, p in enumerate(specification.system.hypers):
         at = optimum.theta[k]
@@ -110,6 +110,8 @@ def _moved(specification: Specification, optimum: Optimum, delta: np.ndarray) ->
         elif p.kind == "cor" and abs(at) < 1.0:
             drawn = np.tanh(np.arctanh(at) + delta[k] / (1.0 - at * at))
             out[k] = min(max(drawn, -HIGHEST), HIGHEST)
+        elif p.share and 0.0 < at < 1.0:
+            out[k] = special.expit(special.logit(at) + delta[k] / (at * (1.0 - at)))
         elif p.kind == "rho":
             out[k] = min(max(out[k], 0.0), HIGHEST)
         else:

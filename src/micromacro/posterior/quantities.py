@@ -1,4 +1,4 @@
-r"""Quantities of an outcome given the linear predictor: its mean, its median, the probabilities of its categories."""
+r"""Quantities of an outcome given the linear predictor: its mean, its median, probabilities of categories, of zero."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..model.specification import Specification
 from ..table.columns import Table
 from ..terms.expression import evaluate
 
-KINDS = ("linear", "mean", "probability", "median")
+KINDS = ("linear", "mean", "probability", "median", "zero")
 
 
 def find_quantity(specification: Specification, kind: str) -> Quantity:

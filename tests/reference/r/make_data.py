@@ -108,6 +108,28 @@ def durations():
     )
 
 
+def predictors():
+    """Outcomes with a second linear predictor: of zeros, of the spread."""
+    rng = np.random.default_rng(110)
+    n, units = 360, 30
+    unit = np.sort(rng.integers(0, units, n))
+    c = covariates(rng, n)
+    eta = 0.8 + 0.4 * c["x"] - 0.5 * c["z"] + 0.5 * rng.standard_normal(units)[unit]
+    certain = rng.random(n) < 1.0 / (1.0 + np.exp(1.0 - 0.6 * c["x"] - 0.9 * rng.standard_normal(units)[unit]))
+    phi = np.exp(0.4 + 0.7 * c["z"])
+    spread = rng.poisson(np.exp(eta) * rng.gamma(phi, 1.0 / phi))
+    mean = 1.0 / (1.0 + np.exp(0.5 - eta))
+    chance = rng.beta(6.0 * mean, 6.0 * (1.0 - mean))
+    write(
+        "predictors",
+        **c, unit=unit + 1, certain=np.where(certain, 0, rng.poisson(np.exp(eta))), both=np.where(certain, 0, spread),
+        spread=spread, k=rng.binomial(9, chance), n=np.full(n, 9),
+        y=eta + np.exp(-0.2 + 0.4 * c["x"]) * rng.standard_normal(n),
+        positive=np.exp(eta) * rng.gamma(2.0 * phi, 0.5 / phi),
+        share=np.clip(rng.beta(4.0 * phi * mean, 4.0 * phi * (1.0 - mean)), 1e-3, 1.0 - 1e-3),
+    )  # fmt: skip
+
+
 if __name__ == "__main__":
-    for make in (linear, binary, counts, ordinal, continuous, durations):
+    for make in (linear, binary, counts, ordinal, continuous, durations, predictors):
         make()

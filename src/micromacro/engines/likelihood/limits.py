@@ -6,8 +6,6 @@ nothing. Such a parameter is held where its family says that the limit is reache
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from ...model.specification import Specification
@@ -16,7 +14,7 @@ from ..search import Bounds, Peak, sharpen
 from .problem import Problem
 
 LOST = 1e-4  # of the log-likelihood, that may be lost at the limit
-FAR = 50.0  # times its start: from there on it is asked whether a parameter is at its limit
+FAR = 50.0  # times its start (or its inverse): from there on it is asked whether a parameter is at its limit
 SMALL = 2e-5  # of its start: a sigma that counts as zero
 NEAR_ZERO = 0.02  # of its start: a sigma at which it is asked whether it is zero
 
@@ -34,7 +32,9 @@ def at_limits(specification: Specification, problem: Problem, peak: Peak) -> tup
     for k, value, text in _candidates(specification, problem, peak):
         at = problem.coordinates.place(k)
         trial = peak.u.copy()
-        trial[at] = math.log(value)
+        point = problem.coordinates.theta(peak.u)
+        point[k] = value
+        trial[at] = problem.coordinates.from_theta(point)[at]
         if not problem.objective(trial)[0] > peak.value - LOST:
             continue
         bounds[at] = (float(trial[at]), float(trial[at]))
@@ -54,7 +54,7 @@ def _candidates(specification: Specification, problem: Problem, peak: Peak) -> l
             continue
         if p.kind in specification.family.limits:
             value, text = specification.family.limits[p.kind]
-            if theta[k] > FAR * p.start:
+            if theta[k] > FAR * p.start if value > p.start else theta[k] < p.start / FAR:
                 out.append((k, value, text))
         elif p.kind == "sigma" and problem.marginal.exact and theta[k] < NEAR_ZERO * p.start:
             out.append((k, SMALL * p.start, ZERO))

@@ -208,7 +208,8 @@ def limits(hypers: tuple[Parameter, ...]) -> list[tuple[float, float]]:
     ceiling = math.inf
     for p in reversed(hypers):
         low, high = p.prior.support
-        low = max(low, 0.0) if p.positive else low
+        low = max(low, 0.0) if p.positive or p.share else low
+        high = min(high, 1.0) if p.share else high
         if p.kind == "cut":
             high = ceiling = min(high, ceiling)
         out.append((low, high))

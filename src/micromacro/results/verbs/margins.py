@@ -77,7 +77,7 @@ def predictions(
     ----------
     data, memberships, members : tables, optional
         As in :func:`micromacro.fit`, without the outcome; the groups of the fit without them.
-    kind : {"mean", "linear", "median", "probability"}
+    kind : {"mean", "linear", "median", "probability", "zero"}
         As in :meth:`predict`.
     at : dict, optional
         Columns (of groups or of memberships) to a value, or to a list of values: every combination is predicted with

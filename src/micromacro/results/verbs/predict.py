@@ -27,7 +27,7 @@ MOST = 2000
 def predict(
     fit: Fitted,
     data: Any = None,
-    kind: Literal["linear", "mean", "median", "probability", "response"] = "mean",
+    kind: Literal["linear", "mean", "median", "probability", "zero", "response"] = "mean",
     *,
     memberships: Any = None,
     members: Any = None,
@@ -44,7 +44,7 @@ def predict(
     data, memberships, members : tables, optional
         As in :func:`micromacro.fit`, without the outcome (but with the number of trials, where outcomes of
         ``trials(k, n)`` are predicted); the groups of the fit without them.
-    kind : {"linear", "mean", "median", "probability", "response"}
+    kind : {"linear", "mean", "median", "probability", "zero", "response"}
         Linear predictor, expected outcome (of ``trials(k, n)`` the share of successes, of an ordinal outcome the
         mean number of the category), its median (durations), the probability of each category (ordinal; of
         a success for binary outcomes), or the outcome itself, with its own spread (of ``trials`` the count; a
