@@ -62,9 +62,9 @@ def test_icar_likelihood_is_that_of_effects_that_sum_to_zero():
     w, m = matrices(graph)
     k = np.linalg.pinv(m - w)  # zero along the constants of both components
     value = dense_loglik(data, k, p["place.sd"], p["sigma"], (p["Intercept"], p["x"]))
-    assert fit.loglik == pytest.approx(value, abs=3e-4)  # the mean of a component has an sd of 1e-3, not 0
+    assert fit.loglik == pytest.approx(value, abs=1e-8)
     effects = fit.random_effects("place")["estimate"]
-    assert abs(effects.loc[:15].sum()) < 1e-3 and abs(effects.loc[16:].sum()) < 1e-3
+    assert abs(effects.loc[:15].sum()) < 1e-12 and abs(effects.loc[16:].sum()) < 1e-12
 
 
 def test_recovers_dependence_and_scale():

@@ -8,8 +8,8 @@ With W the weights of the edges and M their sums by node, the effects are :math:
 
 so that given its neighbours an effect has mean rho times their (weighted) mean and standard deviation
 ``sd / sqrt(m_i)``: ``B.sd`` is not the sd of an effect at a place. All nodes of the graph have an effect, those
-too that the data do not show. The sum-to-zero constraint is a pseudo-observation with sd 1e-3 of each
-component's mean; it makes H dense among the nodes of a component.
+too that the data do not show. To sum to zero exactly, one node of each component has no entry in x: its effect is
+minus the sum of the others'. This makes H dense among the nodes of a component.
 """
 
 from __future__ import annotations
@@ -127,30 +127,82 @@ class Proper(Field):
 
 @dataclass(frozen=True, eq=False)
 class Intrinsic(Field):
-    """An intrinsic conditional autoregression, its effects summing to zero in each component."""
+    """An intrinsic conditional autoregression, its effects summing to zero in each component.
+
+    Attributes
+    ----------
+    left_out : (components,) int array
+        One node of each component, whose effect is minus the sum of the others'.
+    """
+
+    left_out: np.ndarray = None  # type: ignore[assignment]  # always given: the fields before it have defaults
+
+    @property
+    def latents(self) -> int:
+        """An entry for each node that is not left out."""
+        return self.graph.size - len(self.left_out)
 
     @cached_property
-    def _dense(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-        g = self.graph
-        return precision.intrinsic(g.size, g.low, g.high, g.weight, g.components()[1])
+    def _basis(self) -> sparse.csr_array:
+        """Standardised effects of all nodes as a matrix times the entries (nodes, latents)."""
+        size, component = self.graph.size, self.graph.components()[1]
+        kept = np.setdiff1d(np.arange(size), self.left_out)
+        minus = self.left_out[component[kept]] if len(kept) else kept  # components are numbered as in left_out
+        entry = np.arange(len(kept))
+        rows, values = np.concatenate([kept, minus]), np.repeat([1.0, -1.0], len(kept))
+        return sparse.csr_array((values, (rows, np.concatenate([entry, entry]))), shape=(size, len(kept)))
+
+    @cached_property
+    def _pieces(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Membership, latent entry and sign of each piece."""
+        basis, level = self._basis, self.rows.level
+        count = np.diff(basis.indptr)[level]
+        membership = np.repeat(np.arange(len(level)), count)
+        within = np.arange(len(membership)) - np.repeat(np.cumsum(count) - count, count)
+        at = basis.indptr[level[membership]] + within
+        return membership, basis.indices[at].astype(np.int64), basis.data[at]
+
+    @cached_property
+    def _dense(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, float]:
+        """Pattern of the precision of the entries, its values there and as a matrix, and its log-determinant."""
+        g, basis = self.graph, self._basis
+        laplacian = precision.laplacian(g.size, g.low, g.high, g.weight)
+        dense = basis.T @ (basis.T @ laplacian).T
+        component = g.components()[1][np.setdiff1d(np.arange(g.size), self.left_out)]
+        rows, columns = np.nonzero(np.tril(component[:, None] == component[None, :]))
+        return rows, columns, dense[rows, columns], dense, float(np.linalg.slogdet(dense)[1])
 
     @cached_property
     def _root(self) -> np.ndarray:
-        row, column, value, _ = self._dense
-        dense = np.zeros((self.graph.size, self.graph.size))
-        dense[row, column] = dense[column, row] = value
-        values, vectors = np.linalg.eigh(dense)
-        return vectors / np.sqrt(values)
+        """R (latents, latents) with R R' the covariance of the entries."""
+        lower = np.linalg.cholesky(self._dense[3])
+        return np.linalg.inv(lower).T
+
+    def pattern(self) -> tuple[np.ndarray, np.ndarray]:
+        return self._pieces[:2]
+
+    def loads(self, theta: np.ndarray, out: np.ndarray) -> None:
+        out[:] = theta[0] * self._pieces[2]
+
+    def pull_loads(self, theta: np.ndarray, d_load: np.ndarray) -> np.ndarray:
+        return np.array([self._pieces[2] @ d_load])
+
+    def natural(self, theta: np.ndarray) -> sparse.csr_array:
+        return theta[0] * self._basis
 
     def precision_pattern(self) -> tuple[np.ndarray, np.ndarray]:
         return self._dense[0], self._dense[1]
 
     def precision(self, theta: np.ndarray, out: np.ndarray) -> float:
         out[:] = self._dense[2]
-        return self._dense[3]
+        return self._dense[4]
 
-    def root(self, theta: np.ndarray) -> np.ndarray:
-        return self._root
+    def variance(self, theta: np.ndarray, row: np.ndarray, latent: np.ndarray, value: np.ndarray) -> np.ndarray:
+        a = sparse.csr_array((value, (row, latent)), shape=(self.rows.groups, self.latents))
+        return ((a @ self._root) ** 2).sum(axis=1)
+
+    def sample(self, theta: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return self._root @ rng.standard_normal(self.latents)
 
     def on(self, rows: Rows) -> Effects:
         out = super().on(rows)
@@ -218,4 +270,13 @@ def make_icar(setting: Setting) -> Intrinsic:
             "autoregression does not define their effects: remove them, connect them, or fit effects = car"
         )
     sd = setting.priors.sd(f"{setting.name}.sd", setting.effective)
-    return Intrinsic(setting.name, _on_graph(setting, graph), (sd,), (), graph)
+    rows = _on_graph(setting, graph)
+    return Intrinsic(setting.name, rows, (sd,), (), graph, _fewest(graph, rows.level))
+
+
+def _fewest(graph: Graph, level: np.ndarray) -> np.ndarray:
+    """The node of each component that has the fewest memberships (components,), the last one of several."""
+    count, component = graph.components()
+    seen = np.bincount(level, minlength=graph.size)
+    order = np.lexsort((-np.arange(graph.size), seen, component))
+    return order[np.searchsorted(component[order], np.arange(count))]

@@ -15,8 +15,6 @@ from __future__ import annotations
 
 import numpy as np
 
-SUM_SD = 1e-3  # sd of the mean of a component of an intrinsic autoregression: zero, for all purposes
-
 
 def path_pattern(first: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Rows and columns of the lower triangle of D: the diagonal, then the entry before it of every later state."""
@@ -70,27 +68,9 @@ def graph_log_determinant(degree: np.ndarray, eigenvalues: np.ndarray, rho: floa
     return value, float(-(eigenvalues / rest).sum())
 
 
-def intrinsic(
-    size: int, low: np.ndarray, high: np.ndarray, weight: np.ndarray, component: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-    r"""Lower triangle of :math:`M - W + \sum_c \kappa_c 1_c 1_c'` and its log-determinant.
-
-    :math:`\kappa_c = (s\,n_c)^{-2}` gives the mean of component c the standard deviation s = SUM_SD, independently of
-    everything else; the rest has the intrinsic density on the effects that sum to zero.
-
-    Returns
-    -------
-    rows, columns, values : arrays
-    log_determinant : float
-        Of the whole matrix, which is what a proper density needs.
-    """
-    dense = np.zeros((size, size))
-    dense[high, low] = dense[low, high] = -weight
-    dense[np.arange(size), np.arange(size)] = -dense.sum(axis=1)
-    inside = component[:, None] == component[None, :]
-    count = np.bincount(component)[component].astype(float)
-    dense += inside * (SUM_SD * count[:, None]) ** -2.0
-    rows, columns = np.nonzero(np.tril(inside))
-    sign, value = np.linalg.slogdet(dense)
-    assert sign > 0
-    return rows, columns, dense[rows, columns], float(value)
+def laplacian(size: int, low: np.ndarray, high: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    r""":math:`M - W` of a graph by its edges, dense (size, size)."""
+    out = np.zeros((size, size))
+    out[high, low] = out[low, high] = -weight
+    out[np.arange(size), np.arange(size)] = -out.sum(axis=1)
+    return out

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...model.specification import Specification
-from ...notes import Note, remark
+from ...notes import Note, remark, trouble
 from ..search import Bounds, Peak, sharpen
 from .problem import Problem
 
@@ -24,6 +24,14 @@ ZERO = (
     "is known of the measurement, give it a prior, or leave the effects out"
 )
 
+UNBOUNDED = (
+    "the likelihood rises without limit as {name} goes to zero, because coefficients and effects fit the outcome "
+    "exactly, as those of an intrinsic autoregression do where each level has one observation: {name} is held next to "
+    "zero, and the log-likelihood means nothing (the other estimates do, given that); fix {name} at what is known of "
+    "the measurement, give it a prior, or leave the effects out"
+)
+MOST_EXACT = 0.5  # of the groups, in whose direction the fit is exact: beyond it the outcome itself is exact
+
 
 def at_limits(specification: Specification, problem: Problem, peak: Peak) -> tuple[Peak, list[Note]]:
     """A maximum with the parameters at their limit that lose nothing there, and what to say of them."""
@@ -35,13 +43,18 @@ def at_limits(specification: Specification, problem: Problem, peak: Peak) -> tup
         point = problem.coordinates.theta(peak.u)
         point[k] = value
         trial[at] = problem.coordinates.from_theta(point)[at]
-        if not problem.objective(trial)[0] > peak.value - LOST:
+        beyond = text is ZERO and trial[at] > peak.u[at]
+        reached = problem.objective(trial)
+        if beyond and not -reached[1][at] < MOST_EXACT * specification.groups:
+            continue
+        if not beyond and not reached[0] > peak.value - LOST:
             continue
         bounds[at] = (float(trial[at]), float(trial[at]))
         held = sharpen(problem.objective, trial, bounds)
-        if held.value > peak.value - LOST and np.all(np.isfinite(held.hessian)):
+        if (beyond or held.value > peak.value - LOST) and np.all(np.isfinite(held.hessian)):
             name = specification.system.hypers[k].name
-            peak, notes = held, [*notes, remark("limit", text.format(name=name), name)]
+            note = trouble("unbounded", UNBOUNDED.format(name=name), name) if beyond else None
+            peak, notes = held, [*notes, note or remark("limit", text.format(name=name), name)]
     return peak, notes
 
 

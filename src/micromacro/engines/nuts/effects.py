@@ -24,7 +24,6 @@ from ...effects.known import Known
 from ...effects.paths import Autoregression, Path, Walk
 from ...effects.shared import Shared
 from ...errors import EngineError
-from ...numerics.precision import SUM_SD
 
 Array = Any
 LOG_ROOT_2PI = 0.5 * math.log(2.0 * math.pi)
@@ -148,23 +147,31 @@ def car_density(effects: Proper, theta: Array, x: Array) -> Array:
     return 0.5 * (jnp.linalg.slogdet(d)[1] - x @ d @ x) - g.size * LOG_ROOT_2PI
 
 
+def sums_to_zero(effects: Intrinsic, x: Array) -> Array:
+    """Standardised effects of all nodes: that of a node left out is minus the sum of its component's entries."""
+    jnp, label = _jnp(), effects.graph.components()[1]
+    kept = np.array([i for i in range(effects.graph.size) if i not in set(effects.left_out.tolist())])
+    out = jnp.zeros(effects.graph.size).at[kept].set(x)
+    for node in effects.left_out:
+        out = out.at[node].set(-jnp.sum(x[np.flatnonzero(label[kept] == label[node])]))
+    return out
+
+
+def icar_nodes(effects: Intrinsic, theta: Array, x: Array) -> Array:
+    """sd times the effect of each membership's node."""
+    return theta[0] * sums_to_zero(effects, x)[effects.rows.level]
+
+
 def icar_density(effects: Intrinsic, _theta: Array, x: Array) -> Array:
-    """Differences along edges, and the mean of each component at zero with sd SUM_SD."""
+    """Differences along edges; the determinant of a component of n nodes is n times the product of its eigenvalues."""
     jnp, g = _jnp(), effects.graph
     count, label = g.components()
-    laplacian = np.zeros((g.size, g.size))
-    np.add.at(laplacian, (g.low, g.low), g.weight)
-    np.add.at(laplacian, (g.high, g.high), g.weight)
-    laplacian[g.low, g.high] = laplacian[g.high, g.low] = -g.weight
-    values = np.linalg.eigvalsh(laplacian)[count:]
-    value = 0.5 * np.log(values).sum() - 0.5 * jnp.sum(g.weight * (x[g.low] - x[g.high]) ** 2)
-    value = value - (g.size - count) * LOG_ROOT_2PI
-    for c in range(count):
-        own = np.flatnonzero(label == c)
-        scaled = jnp.mean(x[own]) / SUM_SD
-        # the direction of equal entries has length sqrt(n) for a mean of one
-        value = value - 0.5 * scaled**2 - math.log(SUM_SD * math.sqrt(len(own))) - LOG_ROOT_2PI
-    return value
+    w = np.zeros((g.size, g.size))
+    w[g.low, g.high] = w[g.high, g.low] = g.weight
+    values = np.linalg.eigvalsh(np.diag(w.sum(axis=1)) - w)[count:]
+    log_det = np.log(values).sum() + np.log(np.bincount(label)).sum()
+    s = sums_to_zero(effects, x)
+    return 0.5 * (log_det - jnp.sum(g.weight * (s[g.low] - s[g.high]) ** 2)) - len(x) * LOG_ROOT_2PI
 
 
 def known(effects: Known, theta: Array, x: Array) -> Array:
@@ -206,7 +213,7 @@ EFFECTS: dict[type[Effects], JointEffects] = {
     Walk: JointEffects(states, walk_density),
     Autoregression: JointEffects(states, ar1_density),
     Proper: JointEffects(nodes, car_density),
-    Intrinsic: JointEffects(nodes, icar_density),
+    Intrinsic: JointEffects(icar_nodes, icar_density),
     Known: JointEffects(known, known_prior),
     NoPooling: JointEffects(no_pooling),
 }

@@ -1,0 +1,1 @@
+"""Long tests of the engines: against references written apart, and by simulation."""

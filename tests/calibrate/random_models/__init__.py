@@ -1,0 +1,1 @@
+"""Random models, and a dense reference for each that shares no code with the package."""
