@@ -15,6 +15,12 @@ _cpu = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(_cpu)
 
 
+def pytest_itemcollected(item):
+    """Each file stays on one worker, so that what its module fits is fitted once; contracts stay together by kind."""
+    if item.get_closest_marker("xdist_group") is None:
+        item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of reference data; tests that need it are skipped where it is absent."""

@@ -21,7 +21,7 @@ def own_tables_are_fitted(s: Subject) -> None:
     fit = s.fit()
     anew = fit.predict(s.covariates)
     np.testing.assert_allclose(point(anew), fit.fitted().to_numpy(), **CLOSE)
-    pd.testing.assert_frame_equal(anew, fit.predict(), check_exact=False, **CLOSE)
+    pd.testing.assert_frame_equal(anew, s.predicted, check_exact=False, **CLOSE)
 
 
 def some(s: Subject) -> np.ndarray:
@@ -32,7 +32,7 @@ def some(s: Subject) -> np.ndarray:
 def a_subset_is_the_subset_of_the_whole(s: Subject) -> None:
     """Some groups alone are predicted as they are among all, whatever the order of their rows."""
     fit, chosen = s.fit(), some(s)
-    whole = point(fit.predict())[chosen]
+    whole = point(s.predicted)[chosen]
     part = s.covariates[s.covariates["g"].isin(chosen)]
     np.testing.assert_allclose(point(fit.predict(part)), whole, **CLOSE)
     if s.kind.has_members:
@@ -44,7 +44,7 @@ def other_group_ids_predict_alike(s: Subject) -> None:
     fit, chosen = s.fit(), some(s)
     part = s.covariates[s.covariates["g"].isin(chosen)]
     part = part.assign(g=part["g"] + 1000)
-    np.testing.assert_allclose(point(fit.predict(part)), point(fit.predict())[chosen], **CLOSE)
+    np.testing.assert_allclose(point(fit.predict(part)), point(s.predicted)[chosen], **CLOSE)
 
 
 def a_contrast_is_the_difference_of_predictions(s: Subject) -> None:
@@ -52,7 +52,7 @@ def a_contrast_is_the_difference_of_predictions(s: Subject) -> None:
     fit, name = s.fit(), s.kind.moved
     step = 0.25
     up = s.covariates.assign(**{name: s.covariates[name] + step})
-    change = point(fit.predict(up)) - point(fit.predict())
+    change = point(fit.predict(up)) - point(s.predicted)
     np.testing.assert_allclose(point(fit.comparisons({name: step})), change[s.reached].mean(), **CLOSE)
 
 

@@ -6,13 +6,15 @@ from fnmatch import fnmatch
 
 import pytest
 
+from .tables import waits
+
 FAILING: dict[tuple[str, str, str], str] = {}
 
 
-def marked(contract: str, kind: str, family: str = "-", *more: object, slow: bool = False) -> object:
-    """A parameter set: kept on one worker by its kind, and marked where it is known to fail."""
+def marked(contract: str, kind: str, family: str = "-", *more: object, engine: str = "ml") -> object:
+    """A parameter set: kept on one worker by its kind, marked where it is known to fail, and where it waits."""
     marks = [pytest.mark.xdist_group(f"kind {kind}")]
-    if slow:
+    if waits(contract, kind, family, engine):
         marks.append(pytest.mark.slow)
     for (c, k, f), reason in FAILING.items():
         if c == contract and fnmatch(kind, k) and fnmatch(family, f):

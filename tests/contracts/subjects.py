@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -101,6 +101,11 @@ class Subject:
             self.fits[key] = quietly(self.model.fit, engine, **{**RUN, **run})
         return self.fits[key]
 
+    @cached_property
+    def predicted(self) -> pd.DataFrame:
+        """What the maximum predicts for its own groups."""
+        return self.fit().predict()
+
     def smaller(self, engine: str = "ml") -> Any:
         """The fit of a model that is nested in it, on the same data."""
         key = ("smaller", engine)
@@ -124,7 +129,7 @@ def quietly(call: Any, *args: Any, **options: Any) -> Any:
         return call(*args, **options)
 
 
-@cache
+@lru_cache(maxsize=24)  # one kind with all families: the contracts of a kind come one after another
 def subject(kind: str, family: str, size: Size = SMALL) -> Subject:
     return Subject(kind, family, size)
 

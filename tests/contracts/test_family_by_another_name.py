@@ -14,21 +14,26 @@ from micromacro.errors import MicromacroError
 from micromacro.families.registry import find_family
 
 from .subjects import Subject, quietly
-from .tables import FAMILIES, PLAIN
+from .tables import FAMILIES, waits
 from .verbs import ENGINE_ROWS, PICTURE_ROWS, SEED, VERBS, plain
 
 NAME = "another_name"
 KIND = "power, total"
 #: Of a maximum: what a family has a say in. Draws are asked everything that does not fit again.
 OF_MAXIMUM = (
-    "health", "notes", "model", "summary", "loglik", "lr_test", "bootstrap", "fitted", "residuals", "predict",
-    "baseline", "report",
+    "health", "notes", "model", "summary", "loglik", "fitted", "residuals", "predict", "baseline", "report",
 )  # fmt: skip
-OFTEN = ("bernoulli", "negative_binomial", "ordinal", "weibull", "cox")  # of chains; the others wait for test-all
-ROWS = [
-    *(pytest.param("ml", f, marks=[] if f in PLAIN else [pytest.mark.slow]) for f in FAMILIES),
-    *(pytest.param("mcmc", f, marks=[] if f in OFTEN else [pytest.mark.slow]) for f in PLAIN),
-]
+
+
+def rows(contract, families, *engines):
+    """Parameter sets, those that wait for the long run marked."""
+    for engine in engines:
+        for family in families:
+            marks = [pytest.mark.slow] if waits(contract, KIND, family, engine) else []
+            yield pytest.param(*([engine] if len(engines) > 1 else []), family, marks=marks)
+
+
+PICTURED = ("poisson", "ordinal", "binomial", "weibull", "weibull entry", "cox")
 #: Verbs that say what the family is called, or how long something took.
 NAMES_IT = ("family", "seconds", "save")
 MORE = {
@@ -63,13 +68,16 @@ def both(family):
     return Subject(KIND, family), Renamed(KIND, family)
 
 
-def answers(subject, engine):
-    """Everything that can be asked of a fit, as plain values; a refusal is its text."""
-    fit = subject.fit(engine, **ENGINE_ROWS[engine])
-    names = OF_MAXIMUM if engine == "ml" else [n for n, v in VERBS.items() if n not in NAMES_IT and not v.costly]
-    asked = {name: VERBS[name].ask for name in names}
-    out = {}
-    for name, ask in {**asked, **MORE}.items():
+OF_DRAWS = tuple(name for name, verb in VERBS.items() if name not in NAMES_IT and not verb.costly)
+ASKED = {"ml": {**{name: VERBS[name].ask for name in OF_MAXIMUM}, **MORE},
+         "mcmc": {**{name: VERBS[name].ask for name in OF_DRAWS}, **MORE}}  # fmt: skip
+ANEW = {name: VERBS[name].ask for name in ("lr_test", "bootstrap")}
+
+
+def answers(subject, engine, asked):
+    """What is asked of a fit, as plain values; a refusal is its text."""
+    fit, out = subject.fit(engine, **ENGINE_ROWS[engine]), {}
+    for name, ask in asked.items():
         try:
             out[name] = plain(quietly(ask, fit, subject))
         except MicromacroError as error:
@@ -96,15 +104,23 @@ def agree(one, other, what):
         assert one == other, what
 
 
-@pytest.mark.parametrize(("engine", "family"), ROWS)
+@pytest.mark.parametrize(("engine", "family"), list(rows("another name", FAMILIES, "ml", "mcmc")))
 def test_every_verb_gives_the_same(engine, family):
-    of_ours, of_another = both(family)
-    ours, others = answers(of_ours, engine), answers(of_another, engine)
+    compare(family, engine, ASKED[engine])
+
+
+@pytest.mark.parametrize("family", list(rows("another name, anew", FAMILIES, "ml")))
+def test_what_fits_anew_gives_the_same(family):
+    compare(family, "ml", ANEW)
+
+
+def compare(family, engine, asked):
+    ours, others = (answers(subject, engine, asked) for subject in both(family))
     for verb in ours:
         agree(told(ours[verb], FAMILIES[family].word), told(others[verb], FAMILIES[family].word), verb)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", list(rows("another name, files", FAMILIES, "ml")))
 def test_the_model_and_its_file(family, tmp_path):
     ours, other = both(family)
     for draw in (lambda m: m.simulate(ours.truth, random_seed=1), lambda m: m.prior_predictive(3, random_seed=1)):
@@ -117,7 +133,7 @@ def test_the_model_and_its_file(family, tmp_path):
     np.testing.assert_array_equal(plain(back.predict())[2], plain(fit.predict())[2])
 
 
-@pytest.mark.parametrize("family", ["poisson", "ordinal", "binomial", "weibull", "weibull entry", "cox"])
+@pytest.mark.parametrize("family", list(rows("another name, pictures", PICTURED, "ml")))
 def test_pictures_show_the_same(family):
     ours, other = (s.fit("ml") for s in both(family))
     for name in ("predictive", "survival"):

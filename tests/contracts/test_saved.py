@@ -10,7 +10,7 @@ import micromacro as mm
 
 from .failing import marked
 from .subjects import quietly, subject
-from .tables import KINDS, rare
+from .tables import KINDS, SEVERAL
 from .verbs import ENGINE_ROWS, VERBS, same
 
 #: Verbs that a loaded fit must answer to the last digit, but for those that take long.
@@ -18,7 +18,7 @@ ASKED = tuple(
     name for name, verb in VERBS.items() if verb.of_fit and not verb.costly and not verb.slow and name != "seconds"
 )
 CLOSER = {
-    "two blocks and a unit": ("gaussian", "poisson", "weibull entry", "ordinal", "cox"),
+    SEVERAL: ("gaussian", "poisson", "weibull entry", "ordinal", "cox"),
     "shared, total": ("gaussian",),
     "correlated roles": ("gaussian",),
     "unit icar": ("gaussian",),
@@ -78,14 +78,13 @@ def in_part(s, engine, path, contents, data):
 def rows():
     for kind, row in KINDS.items():
         family = "gaussian" if row.families is None else row.families[0]
-        yield marked("whole", kind, family, "ml", slow=rare(kind))
+        yield marked("whole", kind, family, "ml")
     for kind, families in CLOSER.items():
-        yield from (marked("whole", kind, family, engine) for family in families for engine in ("laplace", "mcmc"))
+        for engine in ("laplace", "mcmc"):
+            yield from (marked("whole", kind, family, engine, engine=engine) for family in families)
     for kind, families in CLOSER.items():
         for engine in ("ml", "laplace"):
-            for contents, data in KEPT:
-                seldom = kind not in ("two blocks and a unit", "shared, total", "walking baseline", "offset and fix")
-                yield marked("in_part", kind, families[0], engine, contents, data, slow=seldom)
+            yield from (marked("in_part", kind, families[0], engine, *kept, engine=engine) for kept in KEPT)
 
 
 @pytest.mark.parametrize(("claim", "kind", "family", "engine"), [row for row in rows() if row.values[0] == "whole"])

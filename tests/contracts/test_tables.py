@@ -9,7 +9,8 @@ from micromacro.results.fit import Fit
 from micromacro.results.plots.registry import PICTURES
 from micromacro.terms.member.aggregate import AGGREGATES, MEAN
 
-from .tables import ABOUT, FAMILIES, KINDS, PLAIN, pairs
+from . import claims, test_renamed, test_sound
+from .tables import ABOUT, FAMILIES, KINDS, LATER, OFTEN, PLAIN, WAITS, pairs, waits
 from .verbs import ENGINE_ROWS, PICTURE_ROWS, VERBS
 
 
@@ -52,5 +53,25 @@ def test_every_picture_has_a_row():
     assert set(PICTURE_ROWS) == set(PICTURES)
 
 
-def test_there_are_enough_kinds():
-    assert len(KINDS) >= 25
+CORE = (
+    "own_tables_are_fitted", "a_subset_is_the_subset_of_the_whole", "a_contrast_is_the_difference_of_predictions",
+    "gradients_are_differences",
+)  # fmt: skip
+
+
+def test_each_run_asks_enough_kinds_with_all_families():
+    met, all_but_late = pairs(), [f for f in PLAIN if f not in LATER]
+    assert len(all_but_late) >= 13
+    for contract in CORE:
+        wide = [k for k in KINDS if all((k, f) in met and not waits(contract, k, f) for f in all_but_late)]
+        assert len(wide) >= 25, contract
+        for kind, row in KINDS.items():  # and no kind is left out, nor a form of outcome
+            assert any(not waits(contract, kind, f) for f in (row.families or OFTEN)), kind
+        assert all(any(not waits(contract, k, f) for k, f in met if f == form) for form in FAMILIES)
+
+
+def test_what_waits_is_a_contract():
+    asked = set(claims.OF_PAIRS) | set(test_sound.CLAIMS) | set(test_renamed.CLAIMS)
+    asked |= {"verbs", "costly verbs", "whole", "in_part"}
+    asked |= {f"another name{what}" for what in ("", ", anew", ", pictures", ", files")}
+    assert set(WAITS) <= asked

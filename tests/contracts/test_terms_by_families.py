@@ -7,7 +7,7 @@ import pytest
 from . import claims
 from .failing import marked
 from .subjects import subject
-from .tables import FORMS_MEET, KINDS, OFTEN, pairs, waits
+from .tables import FORMS_MEET, KINDS, pairs
 
 ALIKE = "other_group_ids_predict_alike"
 
@@ -24,7 +24,7 @@ def rows():
                 continue  # another group is another step of the walk
             if name == "nuts_has_the_same_density" and not shows_more(kind, family):
                 continue
-            yield marked(name, kind, family, slow=waits(kind, family) or (name == ALIKE and family not in OFTEN))
+            yield marked(name, kind, family)
 
 
 @pytest.mark.parametrize(("claim", "kind", "family"), list(rows()))

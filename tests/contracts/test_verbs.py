@@ -14,18 +14,13 @@ import micromacro as mm
 
 from .failing import FAILING, marked
 from .subjects import quietly, subject
-from .tables import FAMILIES, KINDS, PLAIN, rare
+from .tables import FAMILIES, KINDS, SEVERAL
 from .verbs import ENGINE_ROWS, PICTURE_ROWS, VERBS
 
 ALL = {**VERBS, **{f"plot.{name}": row for name, row in PICTURE_ROWS.items()}}
-SEVERAL = "two blocks and a unit"
-#: Families of which the costly verbs are asked on every run, and those that wait for `make test-all`.
-OFTEN = ("gaussian", "poisson", "weibull entry")
-DRAWN = (
-    "fixed", "unit slopes", "crossed", "unit fixed", "block", "block correlated", "block walk", "block car",
-    "correlated roles", "threshold", "block by block", "walking baseline", "baseline alone",
-)  # fmt: skip
-CLOSER = (SEVERAL, "shared, total")  # kinds of which the costly verbs are asked, too
+#: Families of which the costly verbs are asked, and kinds.
+COSTLY_OF = ("gaussian", "poisson", "weibull entry")
+CLOSER = (SEVERAL, "shared, total")
 
 
 def known(kind: str, family: str, engine: str) -> set[str]:
@@ -34,33 +29,36 @@ def known(kind: str, family: str, engine: str) -> set[str]:
     return {c[5:] for c, k, f in rows if fnmatch(kind, k) and (fnmatch(family, f) or f == engine)}
 
 
-WAITS = dict.fromkeys(OFTEN, ("laplace",))
-
-
 def rows():
-    for kind, row in KINDS.items():
-        family = "gaussian" if row.families is None else row.families[0]
-        yield marked("verbs", kind, family, "ml", kind in CLOSER, slow=rare(kind))
-        yield marked("verbs", kind, family, "laplace", kind in CLOSER, slow=kind not in (*CLOSER, *DRAWN))
+    def row(kind, family, engine, closer):
+        return marked("costly verbs" if closer else "verbs", kind, family, engine, engine=engine)
+
+    for kind, about in KINDS.items():
+        family = "gaussian" if about.families is None else about.families[0]
+        yield from (
+            row(kind, family, engine, closer) for engine in ("ml", "laplace") for closer in _both(kind in CLOSER)
+        )
     for family in FAMILIES:
         if family != "gaussian":
-            yield marked("verbs", SEVERAL, family, "ml", family in OFTEN)
-            yield marked("verbs", SEVERAL, family, "laplace", False, slow=family not in PLAIN)
-            for engine in WAITS.get(family, ("ml", "laplace")):
-                yield marked("verbs", SEVERAL, family, engine, True, slow=True)
-    yield from (marked("verbs", SEVERAL, "gaussian", engine, True) for engine in ("reml", "mcmc"))
-    yield marked("verbs", SEVERAL, "poisson", "mcmc", True)
+            closer = _both(family in COSTLY_OF)
+            yield from (row(SEVERAL, family, engine, c) for engine in ("ml", "laplace") for c in closer)
+    for family, engine in (("gaussian", "reml"), ("gaussian", "mcmc"), ("poisson", "mcmc")):
+        yield from (row(SEVERAL, family, engine, closer) for closer in (False, True))
 
 
-@pytest.mark.parametrize(("claim", "kind", "family", "engine", "closer"), list(rows()))
-def test_every_verb_answers_or_refuses_by_name(claim, kind, family, engine, closer):
+def _both(more):
+    return (False, True) if more else (False,)
+
+
+@pytest.mark.parametrize(("claim", "kind", "family", "engine"), list(rows()))
+def test_every_verb_answers_or_refuses_by_name(claim, kind, family, engine):
     import matplotlib.pyplot as plt
 
     s = subject(kind, family)
     fit = s.fit(engine, **ENGINE_ROWS[engine])
     wrong = {}
     for name, verb in ALL.items():
-        if not closer and (verb.costly or (verb.slow and engine == "ml")):
+        if (verb.costly or (verb.slow and engine == "ml")) != (claim == "costly verbs"):
             continue
         try:
             quietly(verb.outcome, fit, s)
@@ -73,7 +71,7 @@ def test_every_verb_answers_or_refuses_by_name(claim, kind, family, engine, clos
 
 def test_nuts_is_an_engine_like_the_others():
     """One short run, which compiles once."""
-    s = subject("two blocks and a unit", "gaussian")
+    s = subject(SEVERAL, "gaussian")
     fit = s.fit("nuts", **ENGINE_ROWS["nuts"])
     for name in ("summary", "predict", "weights", "random_effects", "variance_components", "loo", "report"):
         quietly(ALL[name].outcome, fit, s)

@@ -126,7 +126,8 @@ REFUSED = {
     # wrong forms and kinds
     **{f"{family} with {form}": (family, f"{form} ~ x", {"t": Y, "e": BINARY, "k": BINARY, "n": np.full(N, 3)},
                                  mm.ModelError, [f"family {family}", "a plain outcome", form])
-       for family in FAMILIES if family not in ("binomial", "beta_binomial", "weibull", "exponential", "lognormal", "cox")
+       for family in FAMILIES
+       if family not in ("binomial", "beta_binomial", "weibull", "exponential", "lognormal", "cox")
        for form in ("trials(k, n)", "surv(t, e)")},
     **{f"{family} with trials": (family, "trials(k, n) ~ x", {"k": BINARY, "n": np.full(N, 3)}, mm.ModelError,
                                  [f"family {family}", "surv(time, event)", "trials(k, n)"])
