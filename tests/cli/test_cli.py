@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -149,3 +152,119 @@ def test_our_warnings_are_text(csv, table, tmp_path):
 
 def test_the_version():
     assert mm.__version__ in run("--version").stdout
+
+
+# -- fits that were saved, and options from a file ---------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def saved(csv, tmp_path_factory):
+    """The same fit as the command line and as Python make it."""
+    out = tmp_path_factory.mktemp("saved") / "fit.nc"
+    assert run("fit", csv, FORMULA, "--engine", "ml", "--out", out).exit_code == 0
+    return out, mm.fit(FORMULA, pd.read_csv(csv), engine="ml")
+
+
+def test_a_fit_is_written_by_the_endings_of_its_files(csv, tmp_path):
+    pytest.importorskip("matplotlib")
+    files = [tmp_path / f"fit{ending}" for ending in (".nc", ".html", ".csv", ".json")]
+    result = run("fit", csv, FORMULA, "--engine", "ml", *(a for f in files for a in ("--out", f)))
+    assert result.exit_code == 0, result.output
+    fit = mm.load(files[0])
+    assert files[1].read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    pd.testing.assert_frame_equal(pd.read_csv(files[2], index_col="parameter"), fit.summary())
+    read = json.loads(files[3].read_text())
+    assert read["fit"]["engine"] == "ml"
+    assert [p["term"] for p in read["parameters"]] == list(fit.params.index)
+
+
+@pytest.mark.parametrize("command", ["fit", "report"])
+def test_an_unknown_ending_is_refused_before_fitting(csv, tmp_path, monkeypatch, command):
+    monkeypatch.setattr("micromacro.api.fit", lambda *_, **__: pytest.fail("it was fitted"))
+    result = run(command, csv, FORMULA, "--engine", "ml", "--out", tmp_path / "fit.pdf")
+    assert result.exit_code == 2
+    assert "ends in one of" in result.stderr
+
+
+def test_predictions_are_those_of_the_fit(saved, csv, tmp_path):
+    path, fit = saved
+    printed = pd.read_csv(io.StringIO(run("predict", path, csv, "--ci", 0.9).stdout), index_col="group")
+    expected = fit.predict(pd.read_csv(csv), kind="mean", ci=0.9)
+    np.testing.assert_allclose(printed["estimate"], expected["estimate"])
+    out = tmp_path / "p.json"
+    assert run("predict", path, csv, "--kind", "linear", "--out", out).exit_code == 0
+    assert len(json.loads(out.read_text())) == len(expected)
+
+
+def test_fits_are_compared_by_their_files(saved, csv, tmp_path):
+    path, _ = saved
+    other = tmp_path / "plain.nc"
+    assert run("fit", csv, "y ~ x + mm(member, group)", "--engine", "ml", "--out", other).exit_code == 0
+    table = pd.read_csv(io.StringIO(run("compare", path, other).stdout), index_col=0)
+    assert set(table.index) == {"fit", "plain"}
+    assert "aic" in table
+
+
+def test_a_saved_fit_is_shown(saved):
+    path, _ = saved
+    assert "Weight parameters" in run("show", path).stdout
+    for what in ("summary", "interpret", "weights", "random_effects", "variance_components", "residuals"):
+        result = run("show", path, what)
+        assert result.exit_code == 0, result.output
+        assert len(pd.read_csv(io.StringIO(result.stdout))) > 0
+    assert "not one of" in run("show", path, "nothing").stderr
+
+
+def test_a_report_is_made_of_a_table_and_of_a_fit(saved, csv, tmp_path):
+    pytest.importorskip("matplotlib")
+    for source in ((csv, FORMULA, "--engine", "ml"), (saved[0],)):
+        out = tmp_path / "r.html"
+        result = run("report", *source, "--out", out)
+        assert result.exit_code == 0, result.output
+        assert "What the estimates say" in out.read_text(encoding="utf-8")
+    assert "leave out" in run("report", saved[0], FORMULA, "--out", tmp_path / "r.html").stderr
+
+
+def test_a_file_of_options_says_what_the_command_line_does_not(csv, tmp_path):
+    toml = tmp_path / "model.toml"
+    toml.write_text(
+        f'data = "{csv}"\nformula = "{FORMULA}"\nengine = "ml"\n'
+        '[priors]\n"member.w.z" = "normal(0, 0.5)"\n[fixed]\nsigma = 0.5\n'
+    )
+    result = run("fit", "--options", toml)
+    assert result.exit_code == 0, result.output
+    priors = {"member.w.z": mm.prior.normal(0, 0.5)}
+    expected = mm.fit(FORMULA, pd.read_csv(csv), engine="ml", priors=priors, fixed={"sigma": 0.5})
+    assert estimates(result.stdout) == estimates(expected.report() + "\n")
+    assert "laplace" in run("fit", "--options", toml, "--engine", "laplace", "--draws", 200, "--seed", 1).stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("engine = ", "cannot be read as TOML"),
+        ("enginee = 'ml'", "no option 'enginee'"),
+        ("[priors]\nsd = 'normal'", "is not a prior"),
+        ("[priors]\nsd = 'normal(a)'", "takes numbers"),
+        ("[priors]\nsd = '__import__(1)'", "is not a prior"),
+        ("fixed = 3", "is a section"),
+        ("engine = 'ml'", "no formula was given"),
+    ],
+)
+def test_files_of_options_that_cannot_be_read(csv, tmp_path, text, says):
+    toml = tmp_path / "m.toml"
+    toml.write_text(text)
+    result = run("fit", csv, "--options", toml)
+    assert result.exit_code == 2
+    assert says in result.stderr
+
+
+def test_compiling_is_announced_once(tmp_path, monkeypatch, capsys):
+    from micromacro.cli import announce_compiling
+
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    announce_compiling()
+    assert "Compiling" in capsys.readouterr().err
+    (tmp_path / "kernel.nbi").touch()
+    announce_compiling()
+    assert capsys.readouterr().err == ""
