@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from scipy import special
 
-from micromacro.families.baseline import at_risk
 from micromacro.families.cox import Cox
 from micromacro.families.registry import FAMILIES
 from micromacro.families.response import Raw
+from micromacro.families.runs import make_pairs, runs
 
 Columns = tuple[np.ndarray, ...]
 TRIALS = 12
@@ -30,11 +30,10 @@ class CoxOfGroups(Cox):
         object.__setattr__(self, "cuts", tuple(cuts))
 
     def slopes(self, values, eta, own, out):
-        risk = at_risk(*values, np.array(self.cuts))
-        rows = np.empty((4, len(risk.group)))
-        data = np.stack([risk.event, risk.exposure, 0.0 * risk.event])
-        super().slopes(data, eta[risk.group] + own[risk.interval], np.empty(0), rows)
-        out[:] = [np.bincount(risk.group, row, len(eta)) for row in rows]
+        _, data = make_pairs(runs(*values, np.array(self.cuts)), (), None, len(own))
+        rows = np.empty((4, data.shape[1]))
+        super().slopes(data, np.concatenate([eta, own]), np.empty(0), rows)
+        out[:] = rows[:, : len(eta)]
 
     def log_density(self, values, eta, own, xp=np, special=None):
         return self.group_density(values, eta, own, xp)

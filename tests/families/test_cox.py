@@ -75,11 +75,14 @@ def test_the_rows_add_up_to_the_density_of_a_group(intervals):
     family, s = bound(intervals, priors="flat")
     rng = np.random.default_rng(4)
     eta, own = rng.standard_normal(N), rng.standard_normal(len(family.cuts) + 1)
-    rows, part = s.expanded.rows, s.expanded.rows.part
-    out = np.empty((4, len(rows.group)))
-    family.slopes(s.row_values, eta[rows.group] + own[part.interval], np.empty(0), out)
-    expected = family.group_density(s.response.values, eta, own)
+    out, expected = np.empty((4, s.system.rows)), family.group_density(s.response.values, eta, own)
+    family.slopes(s.row_values, np.concatenate([eta, own]), np.empty(0), out)
     np.testing.assert_allclose(s.system.gather(out[0]), expected, rtol=1e-11, atol=1e-12)
+    plain = s.by_rows
+    rows, part = plain.expanded.rows, plain.expanded.rows.part
+    out = np.empty((4, len(rows.group)))
+    plain.family.slopes(plain.row_values, eta[rows.group] + own[part.interval], np.empty(0), out)
+    np.testing.assert_allclose(plain.system.gather(out[0]), expected, rtol=1e-11, atol=1e-12)
 
 
 @pytest.mark.parametrize("eta", [-2.0, 0.0, 1.5])

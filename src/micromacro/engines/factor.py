@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..latent.marginal.base import Marginal
+from ..numerics.symbolic import Symbolic
 from .base import Outcome
 from .marginals import marginal_of
 from .registry import engine_of
@@ -22,10 +23,10 @@ def value_at_maximum(outcome: Outcome) -> float:
     return marginal.value(marginal.point(optimum.theta, optimum.x), marginal.workspace())
 
 
-def conditional_factor(outcome: Outcome) -> np.ndarray:
-    """Panels of L at the maximum; where the coefficients are arguments of the likelihood, of the effects alone."""
+def conditional_factor(outcome: Outcome) -> tuple[Symbolic, np.ndarray]:
+    """Pattern and panels of L at the maximum; of the effects alone where the coefficients are arguments."""
     optimum, marginal = outcome.optimum, maximised_marginal(outcome)
     assert optimum is not None
     room = marginal.workspace()
     marginal.value(marginal.point(optimum.theta, optimum.x), room)
-    return marginal.panel(room)
+    return marginal.system.symbolic, marginal.panel(room)

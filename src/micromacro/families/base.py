@@ -8,8 +8,9 @@ Rows and groups
 ---------------
 Most families have one row of the linear predictor per group. A family that needs others (``expands``) lays them out in
 ``expand``: which group each row repeats, what its kernel reads there, and a part of its own with entries of rows.
-``cox`` has a row for each group and interval in which it is at risk. Everything below the families (modes, Laplace,
-the sampler) works on rows; what is asked of a group (means, simulated outcomes) gets the family's numbers as ``own``.
+``cox`` has a row for each group and then one for each interval, whose curvatures meet in pairs. Everything below the
+families (modes, Laplace, the sampler) works on rows; what is asked of a group (means, simulated outcomes) gets the
+family's numbers as ``own``.
 
 Room for a second linear predictor
 ----------------------------------
@@ -33,6 +34,7 @@ import numpy as np
 from ..errors import EngineError
 from ..latent.expansion import Expansion
 from ..notes import Note
+from ..numerics.exposure import Exposure
 from ..numerics.roots import falling_root
 from ..parameters import Parameter, PriorBook
 from .response import Limits, Raw, Response
@@ -138,6 +140,10 @@ class Expanded:
         Remarks for `explain()`.
     intervals : Intervals or None
         Of a baseline hazard.
+    plain : function or None
+        Makes the same with rows that stand for themselves, where the likelihood of a row of a group reads others too.
+    pairs : int
+        How many rows these would be.
     """
 
     family: Family
@@ -145,6 +151,8 @@ class Expanded:
     values: np.ndarray
     notes: tuple[Note, ...] = ()
     intervals: Intervals | None = None
+    plain: Callable[[], Expanded] | None = None
+    pairs: int = 0
 
 
 class Family:
@@ -247,6 +255,14 @@ class Family:
     def group_density(self, values: Any, eta: Any, own: Any, xp: Any = np, special: Any = None) -> Any:
         """Log density of each group (groups,), plainly; eta (groups,) is the sum of the formula's terms."""
         return self.log_density(values, eta, own, xp, special)
+
+    def weighed(self, values: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
+        """What the kernel reads, powers of the rows put in where it has to know them; and what is left of these."""
+        return values, weight
+
+    def exposure(self, values: np.ndarray) -> Exposure | None:
+        """Who is at risk when, where curvatures are of pairs of rows (see ``latent.coupling.Coupled``)."""
+        return None
 
     def recession(self, values: np.ndarray, own: int) -> Recession:
         """What changes of the linear predictor take nothing from a row, however large; see :class:`Recession`.

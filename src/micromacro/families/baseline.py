@@ -128,12 +128,15 @@ class BaselinePart(Term):
         Standard deviation of a step of the random walk.
     count : int
         Number of intervals.
+    begin : int
+        Its first row.
     """
 
     interval: np.ndarray
     log_hazards: tuple[Parameter, ...]
     sd: Parameter | None
     count: int
+    begin: int = 0
     name: str = "baseline"
     structure: None = None  # the steps of its walk are independent standard normal, and belong to no member or unit
 
@@ -153,11 +156,11 @@ class BaselinePart(Term):
         return self.count - 1 if self.sd else 0
 
     def entries(self) -> tuple[np.ndarray, np.ndarray]:
-        rows = np.arange(len(self.interval))
+        rows = self.begin + np.arange(len(self.interval))
         if not self.sd:
             return rows, self.interval
         walked, step = _runs(np.zeros(len(rows), dtype=np.int64), self.interval - 1)
-        return np.concatenate([rows, walked]), np.concatenate([0 * rows, 1 + step])
+        return np.concatenate([rows, self.begin + walked]), np.concatenate([0 * rows, 1 + step])
 
     def scratch(self, gradient: bool = True) -> None:
         return None
@@ -258,16 +261,22 @@ def check_events(events: np.ndarray, parameters: Sequence[Parameter], edges: np.
 def make_rows(risk: Risk, parameters: Sequence[Parameter], sd: Parameter | None, count: int) -> tuple[
     Expansion, np.ndarray
 ]:  # fmt: skip
-    """Rows of the linear predictor with what the kernel reads of each: events, time at risk, constant.
+    """A row for each group and interval, with what the kernel reads of each: events, time at risk, constant.
 
     Rows of groups come first, then one for each hazard with a gamma prior.
     """
-    gammas = [(k, p.prior) for k, p in enumerate(parameters) if isinstance(p.prior, LogGamma)]
-    interval = np.concatenate([risk.interval, [k for k, _ in gammas]]).astype(np.int64)
-    group = np.concatenate([risk.group, np.full(len(gammas), -1)]).astype(np.int64)
+    priors = gammas(parameters)
+    interval = np.concatenate([risk.interval, [k for k, *_ in priors]]).astype(np.int64)
+    group = np.concatenate([risk.group, np.full(len(priors), -1)]).astype(np.int64)
     values = np.zeros((3, len(interval)))
     n = len(risk.group)
     values[0, :n], values[1, :n] = risk.event, risk.exposure
-    for at, (_, prior) in enumerate(gammas, start=n):
-        values[:, at] = prior.shape, prior.rate, prior.log_density(0.0) + prior.rate
+    for at, (_, *prior) in enumerate(priors, start=n):
+        values[:, at] = prior
     return Expansion(group, BaselinePart(interval, tuple(parameters), sd, count)), values
+
+
+def gammas(parameters: Sequence[Parameter]) -> list[tuple[int, float, float, float]]:
+    """Gamma priors of hazards as pseudo-observations: number of the interval, events, time at risk, constant."""
+    found = [(k, p.prior) for k, p in enumerate(parameters) if isinstance(p.prior, LogGamma)]
+    return [(k, p.shape, p.rate, p.log_density(0.0) + p.rate) for k, p in found]

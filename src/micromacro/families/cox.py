@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from numbers import Integral, Number
 from typing import Any
 
@@ -17,23 +18,15 @@ from numba import njit
 
 from ..errors import ModelError
 from ..notes import Note, remark
+from ..numerics.exposure import Exposure
 from ..parameters import Parameter, PriorBook
 from . import baseline as base
 from .base import Expanded, Intervals, Recession
 from .censoring import Duration
 from .poisson import check_log
 from .response import EVENT, Limits, Raw, Response, made, need_form, survival
+from .runs import WEIGHT, expectation, exposure_of, fill_slopes, log_density, make_pairs, runs, runs_by_event_times
 from .words import HAZARDS
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _slopes(values, eta, out):  # noqa: ANN001, ANN202
-    for i in range(len(eta)):
-        mean = values[1, i] * math.exp(eta[i])
-        out[0, i] = values[0, i] * eta[i] - mean + values[2, i]
-        out[1, i] = values[0, i] - mean
-        out[2, i] = -mean
-        out[3, i] = mean
 
 
 @dataclass(frozen=True)
@@ -95,9 +88,6 @@ class Cox(Duration):
     def parameters(self, book: PriorBook, scale: float, flat: bool, response: Response) -> tuple[Parameter, ...]:
         return ()
 
-    def recession(self, values: np.ndarray, own: int) -> Recession:
-        return Recession.of_ends(np.zeros(values.shape[1], dtype=bool), values[0] == 0.0, own)
-
     def expand(self, response: Response, offset: np.ndarray, book: PriorBook, flat: bool, what: str) -> Expanded:
         event, time, entry = response.values
         seen = (event == 1.0) & (response.weight > 0)
@@ -110,9 +100,9 @@ class Cox(Duration):
         object.__setattr__(bound, "cuts", tuple(cuts.tolist()))
         if self.intervals == "all":
             object.__setattr__(bound, "last", float(time[seen].max()))
-            risk = base.at_risk_by_event_times(event, time, entry, np.append(cuts, bound.last))
+            risk = runs_by_event_times(event, time, entry, np.append(cuts, bound.last))
         else:
-            risk = base.at_risk(event, time, entry, cuts)
+            risk = runs(event, time, entry, cuts)
         k = len(cuts) + 1
         walk = self.baseline == "random_walk"
         if walk and k > base.MOST_WALK:
@@ -120,20 +110,37 @@ class Cox(Duration):
                 f"a random walk over {k} intervals is too long: give intervals= (at most {base.MOST_WALK}), or "
                 'baseline="gamma"'
             )
-        weight = response.weight[risk.group]
-        events = risk.sums(weight * risk.event, k)
-        at_risk = risk.sums(weight * risk.exposure * np.exp(offset[risk.group]), k)
+        weight = response.weight
+        events, at_risk = risk.events(weight), risk.time(weight * np.exp(offset))
         if np.any(at_risk == 0):
             raise ModelError(
                 f"nobody is at risk in interval {int(np.argmin(at_risk)) + 1} of the baseline: give other cut points "
                 f"than {', '.join(f'{c:g}' for c in cuts)}"
             )
-        exposure = risk.sums(weight * risk.exposure, k)
+        exposure = risk.time(weight)
         parameters, sd = base.log_hazards(book, events, at_risk, walk, flat)
         notes = base.check_events(events, parameters if not walk else (), cuts, what)
-        rows, values = base.make_rows(risk, parameters, sd, k)
+        rows, values = make_pairs(risk, parameters, sd, k)
         intervals = Intervals(np.append(0.0, cuts), np.append(cuts, bound.last), events, exposure)
-        return Expanded(bound, rows, values, (_describe(cuts, self.intervals), *notes), intervals)
+        told = (_describe(cuts, self.intervals), *notes)
+        plain = partial(bound.by_rows, response, parameters, sd, told, intervals)
+        return Expanded(bound, rows, values, told, intervals, plain, risk.pairs)
+
+    def by_rows(
+        self, response: Response, parameters: tuple[Parameter, ...], sd: Parameter | None, told: tuple[Note, ...],
+        intervals: Intervals,
+    ) -> Expanded:  # fmt: skip
+        """The layout with a row for each group and interval in which it is at risk."""
+        of_rows = CoxRows(self.intervals, self.baseline, self.link)
+        object.__setattr__(of_rows, "cuts", self.cuts)
+        object.__setattr__(of_rows, "last", self.last)
+        cuts, (event, time, entry) = np.array(self.cuts), response.values
+        if self.intervals == "all":
+            risk = base.at_risk_by_event_times(event, time, entry, np.append(cuts, self.last))
+        else:
+            risk = base.at_risk(event, time, entry, cuts)
+        rows, values = base.make_rows(risk, parameters, sd, len(cuts) + 1)
+        return Expanded(of_rows, rows, values, told, intervals)
 
     @property
     def stable(self) -> bool:
@@ -158,16 +165,37 @@ class Cox(Duration):
         )
         return [first, means, base.in_words(expanded.rows.part)]
 
-    # -- the kernel: rows, not groups --------------------------------------------------------------------------------
+    # -- the kernel: rows, which are the groups and then the intervals -----------------------------------------------
 
     def possible(self, own: np.ndarray) -> bool:
         return True
 
+    def weighed(self, values: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
+        if weight is None:
+            return values, None
+        out = values.copy()
+        out[WEIGHT] *= weight
+        return out, None
+
+    def exposure(self, values: np.ndarray) -> Exposure | None:
+        return exposure_of(values, len(self.cuts) + 1)
+
+    def factors(self, values: np.ndarray, eta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Of the curvatures of pairs (:class:`micromacro.latent.coupling.Coupled`)."""
+        n = len(eta) - len(self.cuts) - 1
+        weight, each = values[WEIGHT, :n], np.exp(eta)
+        return np.where(weight > 0.0, weight * each[:n], 0.0), each[n:]
+
+    def expectation(self, values: np.ndarray, eta: np.ndarray, variance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Weights of the groups, and what expected slopes have beside the pairs."""
+        count = len(self.cuts) + 1
+        return values[WEIGHT, : len(eta) - count], expectation(values, count, eta, variance)
+
     def slopes(self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, out: np.ndarray) -> None:
-        _slopes(values, eta, out)
+        fill_slopes(values, exposure_of(values, len(self.cuts) + 1), eta, out)
 
     def log_density(self, values: Any, eta: Any, own: Any, xp: Any = np, special: Any = None) -> Any:
-        return values[0] * eta - values[1] * xp.exp(eta) + values[2]
+        return log_density(values, len(self.cuts) + 1, eta, xp)
 
     # -- groups: `own` are the log hazards of the intervals ----------------------------------------------------------
 
@@ -270,6 +298,36 @@ class Cox(Duration):
         length = np.append(np.diff(self.cuts, prepend=0.0), np.inf)
         spent = np.clip(entry[:, None] - np.append(0.0, self.cuts), 0.0, length) @ np.exp(own)
         return self._time(spent + rng.exponential(1.0, eta.shape) * np.exp(-eta), own)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _slopes(values, eta, out):  # noqa: ANN001, ANN202
+    for i in range(len(eta)):
+        mean = values[1, i] * math.exp(eta[i])
+        out[0, i] = values[0, i] * eta[i] - mean + values[2, i]
+        out[1, i] = values[0, i] - mean
+        out[2, i] = -mean
+        out[3, i] = mean
+
+
+@dataclass(frozen=True)
+class CoxRows(Cox):
+    """The same with a row for each group and interval: where rows leave one by one, and to hold the sums to."""
+
+    def recession(self, values: np.ndarray, own: int) -> Recession:
+        return Recession.of_ends(np.zeros(values.shape[1], dtype=bool), values[0] == 0.0, own)
+
+    def weighed(self, values: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
+        return values, weight
+
+    def exposure(self, values: np.ndarray) -> Exposure | None:
+        return None
+
+    def slopes(self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, out: np.ndarray) -> None:
+        _slopes(values, eta, out)
+
+    def log_density(self, values: Any, eta: Any, own: Any, xp: Any = np, special: Any = None) -> Any:
+        return values[0] * eta - values[1] * xp.exp(eta) + values[2]
 
 
 def _checked(intervals: Any) -> int | str | tuple[float, ...] | None:

@@ -28,11 +28,15 @@ class Expansion:
     predictor : (rows,) int array or None
         The linear predictor that a row is of, where there are several: it repeats the entries of the parts with that
         number in their attribute ``predictor`` (0 where a part has none).
+    coupled : bool
+        Whether the log-likelihood of a group depends on the own rows too: the first rows are then those of the groups
+        in turn, the others those of the part (:mod:`micromacro.latent.coupling`).
     """
 
     group: np.ndarray
     part: Part
     predictor: np.ndarray | None = None
+    coupled: bool = False
 
     @property
     def rows(self) -> int:

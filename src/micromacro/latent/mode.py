@@ -13,8 +13,10 @@ from typing import Protocol
 
 import numpy as np
 
+from ..numerics.exposure import Exposure
 from ..numerics.modes import predictor
 from ..numerics.rows import quadratic, times
+from .coupling import Coupling
 from .representation.base import Representation
 from .system import System
 from .workspace import Workspace
@@ -30,6 +32,10 @@ class Likelihood(Protocol):
 
     def slopes(self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, out: np.ndarray) -> None: ...
 
+    def weighed(self, values: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]: ...
+
+    def exposure(self, values: np.ndarray) -> Exposure | None: ...
+
 
 @dataclass
 class ModeRoom:
@@ -43,8 +49,6 @@ class ModeRoom:
     eta, trial_eta : (rows,) arrays
     slopes, trial_slopes : (4, rows) arrays
         Log density, first and second derivative, positive curvature of each row.
-    border : array
-        Entries of A of held coefficients.
     theta : (q,) array
         Theta last set, and the height of the penalised log-likelihood at the mode found there (``top``).
     coefficients : (c,) array or None
@@ -53,6 +57,8 @@ class ModeRoom:
         Newton steps of the last search.
     settled : bool
         Whether the factor in the work space is that of the true Hessian at the mode.
+    pairs : Coupling or None
+        Curvatures of pairs of rows, at the predictor of the factor.
     """
 
     base: Workspace
@@ -65,13 +71,13 @@ class ModeRoom:
     gradient: np.ndarray
     step: np.ndarray
     curvature: np.ndarray
-    third: np.ndarray
-    border: np.ndarray
+    pull: np.ndarray
     theta: np.ndarray
     coefficients: np.ndarray | None = None
     top: float = math.nan
     iterations: int = 0
     settled: bool = False
+    pairs: Coupling | None = None
 
 
 class LatentPosterior:
@@ -102,10 +108,11 @@ class LatentPosterior:
         held: bool = False,
         factor: Representation | None = None,
     ):
-        self.system = system
+        self.system = system = system.held() if held else system
         self.factor = factor or system.direct
         self.likelihood = likelihood
-        self.values = np.ascontiguousarray(values, dtype=float)
+        values, weight = likelihood.weighed(np.ascontiguousarray(values, dtype=float), weight)
+        self.values = values
         self.weight = weight if weight is not None and np.any(weight != 1.0) else None
         self.left_out = np.flatnonzero(weight == 0.0) if weight is not None else np.empty(0, dtype=np.int64)
         self.close = CLOSE
@@ -114,10 +121,7 @@ class LatentPosterior:
         self.center, self.start = system.center, system.start
         if held:  # an identity block for the coefficients, which then stay at zero
             self.center, self.start = np.zeros(system.size), np.zeros(system.size)
-        columns = system.symbolic.columns
-        self.border = np.flatnonzero(columns >= system.n_effects)
-        self.border_row = np.repeat(np.arange(system.rows), np.diff(system.symbolic.row_start))[self.border]
-        self.border_column = system.symbolic.order[columns[self.border]] - system.n_effects
+        self.border, self.border_row, self.border_column = system.border, system.border_row, system.border_column
 
     def workspace(self, gradient: bool = True) -> ModeRoom:
         """Fresh work space for one thread; a search begins at the system's own start."""
@@ -127,6 +131,9 @@ class LatentPosterior:
         if self.held:
             base.d_value = base.d_value.copy()
             base.d_value[len(base.d_value) - len(self.system.coefficients) :] = 1.0
+        pairs = self._pairs()
+        if pairs is not None:
+            base.side = pairs
         return ModeRoom(
             base=base,
             x=self.start.copy(),
@@ -138,26 +145,27 @@ class LatentPosterior:
             gradient=np.empty(size),
             step=np.empty(size),
             curvature=np.empty(n),
-            third=np.empty(n),
-            border=np.empty(len(self.border)),
+            pull=np.empty(n),
             theta=np.empty(len(self.system.hypers)),
+            pairs=pairs,
         )
+
+    def _pairs(self) -> Coupling | None:
+        """Work space for curvatures of pairs of rows, where there are any."""
+        exposure, cross = self.likelihood.exposure(self.values), self.system.cross
+        return None if exposure is None or cross is None else Coupling(self.likelihood, self.values, exposure, cross)
 
     def fill(self, theta: np.ndarray, room: ModeRoom, coefficients: np.ndarray | None = None) -> bool:
         """Values of A and the offset at theta (and at held coefficients); False where theta is impossible."""
         if not self.likelihood.possible(theta[self.own]) or not np.all(np.isfinite(theta)):
             return False
         base = room.base
-        if self.held:  # entries that never change are written once only: put them back first
-            base.values[self.border] = room.border
         if not self.system.fill(theta, base):
             return False
         if self.held:
             assert coefficients is not None
-            room.border[:] = base.values[self.border]
-            part = room.border * coefficients[self.border_column]
+            part = base.values[self.border] * coefficients[self.border_column]
             base.offset += np.bincount(self.border_row, part, self.system.rows)
-            base.values[self.border] = 0.0
         return True
 
     def rows(self, eta: np.ndarray, theta: np.ndarray, out: np.ndarray) -> float:
@@ -183,11 +191,20 @@ class LatentPosterior:
 
     def newton(self, room: ModeRoom, x: np.ndarray, curvature: np.ndarray) -> tuple[int, float]:
         """Factorise and solve for one Newton step at the slopes in the work space."""
+        if room.pairs is not None:  # those of pairs of rows are at the predictor in the work space
+            room.pairs.at(room.eta)
         return self.factor.newton_step(room.base, room.slopes[1], curvature, self.center, x, room.gradient, room.step)
 
     def factorise(self, room: ModeRoom, curvature: np.ndarray) -> bool:
         """Factorise H at the values in the work space and some curvatures; False where it is not positive definite."""
+        if room.pairs is not None:
+            room.pairs.at(room.eta)
         return self.factor.factorise(room.base, curvature) < 0
+
+    def curved(self, room: ModeRoom, curvature: np.ndarray, v: np.ndarray) -> np.ndarray:
+        """W v for numbers of the rows, W having some curvatures and those of pairs of rows at the last factor."""
+        out = curvature * v
+        return out if room.pairs is None else out + room.pairs.times(v)
 
     def direction(self, room: ModeRoom) -> float:
         """A Newton step at ``room.x``, by the true curvature if that works; returns its squared length."""

@@ -22,15 +22,18 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from ..numerics.aggregation import ROUNDING
+from ..numerics.exposure import Cross
 from ..numerics.rows import times
 from ..numerics.symbolic import Symbolic, analyse
 from ..parameters import Parameter
 from ..priors import Normal
+from .coupling import cross_of, cross_pairs
 from .expansion import Expansion, Repeats, repeat
 from .part import Part
 from .places import Places
 from .representation.base import Representation
 from .representation.direct import direct
+from .representation.paired import paired
 from .workspace import Workspace
 
 
@@ -76,6 +79,10 @@ class System:
         Parts beyond whose edge theta is impossible.
     direct : Representation
         The factor of H itself, whose panels are in the work space.
+    border, border_row, border_column : int arrays
+        Where held coefficients have their entries among the values of A, and the row and coefficient of each.
+    cross : Cross or None
+        Where pairs of columns meet of which no row has both.
     """
 
     def __init__(
@@ -97,11 +104,24 @@ class System:
         self.edges = tuple(k for k in every if self.parts[k].edge)
         self._structure_theta = [self.places.effect_theta(k) for k in every]
         self.symbolic: Symbolic
+        self.cross: Cross | None = None
         self._slots: list[np.ndarray]
+        self._held: System | None = None
         self._analyse()
         self._prior()
 
-    def _analyse(self) -> None:
+    def held(self) -> System:
+        """The same system for coefficients that are held: its factor is that of the effects alone.
+
+        H has an identity block for the coefficients, whose entries of A stand after those of the rows, in ``border``.
+        """
+        if self._held is None:
+            self._held = copy(self)
+            self._held._analyse(held=True)
+            self._held._prior()
+        return self._held
+
+    def _analyse(self, held: bool = False) -> None:
         """Fix the pattern of A and D, and hand each part the places of its entries."""
         rows, columns, lengths = [], [], []
         for k, part in enumerate(self.parts):
@@ -118,15 +138,38 @@ class System:
         if self._repeats is not None:  # repeated entries of groups, then those of the rows' own part
             all_rows = np.concatenate([self._repeats.row, rows[-1]])
             all_columns = np.concatenate([self._repeats.column[self._repeats.source], columns[-1]])
-        self.symbolic = analyse(self.rows, self.size, all_rows, all_columns, d_row, d_column, self.n_effects)
-        self.direct: Representation = direct(self.symbolic)
+        inside = all_columns < (self.n_effects if held else self.size)
+        self.border_row, self.border_column = all_rows[~inside], all_columns[~inside] - self.n_effects
+        group, own = self._coupled(columns, held)
+        more_row, more_column = cross_pairs(group, own)
+        made = analyse(
+            self.rows, self.size, all_rows[inside], all_columns[inside], np.concatenate([d_row, more_row]),
+            np.concatenate([d_column, more_column]), self.size if len(own) and not held else self.n_effects,
+        )  # fmt: skip
+        n_d, place = len(d_row), made.d_place
+        self.symbolic = replace(made, d_place=place[:n_d], d_row=made.d_row[:n_d], d_column=made.d_column[:n_d])
+        if self.expansion is not None and self.expansion.coupled:
+            self.cross = cross_of(self.symbolic, self.groups, group, own, place[n_d:])
+        self.direct: Representation = paired(self.symbolic) if len(own) else direct(self.symbolic)
+        entry = np.empty(len(inside), dtype=np.int64)
+        entry[inside] = made.entry
+        self.border = np.arange(len(made.columns), len(inside))
+        entry[~inside] = self.border
         ends = np.cumsum([0, *lengths])
         if self._repeats is None:
-            self._slots = [self.symbolic.entry[a:b] for a, b in pairwise(ends)]
+            self._slots = [entry[a:b] for a, b in pairwise(ends)]
         else:  # parts of groups write to values of their own, which are then repeated
             repeated = len(self._repeats.source)
-            self._slots = [np.arange(a, b) for a, b in pairwise(ends[:-1])] + [self.symbolic.entry[repeated:]]
-            self._repeats = replace(self._repeats, into=self.symbolic.entry[:repeated])
+            self._slots = [np.arange(a, b) for a, b in pairwise(ends[:-1])] + [entry[repeated:]]
+            self._repeats = replace(self._repeats, into=entry[:repeated])
+
+    def _coupled(self, columns: list[np.ndarray], held: bool) -> tuple[np.ndarray, np.ndarray]:
+        """Columns of groups and of own rows that meet in pairs (natural order); none where rows stand alone."""
+        if self.expansion is None or not self.expansion.coupled:
+            return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
+        below = self.n_effects if held else self.size
+        group, own = np.unique(np.concatenate([np.empty(0, dtype=np.int64), *columns[:-1]])), np.unique(columns[-1])
+        return group[group < below], own[own < below]
 
     def _repeat(self, rows: list[np.ndarray], columns: list[np.ndarray]) -> Repeats | None:
         """How entries of groups are repeated on the rows; None where the rows are the groups."""
@@ -184,6 +227,7 @@ class System:
     def with_parts(self, parts: Sequence[Part]) -> System:
         """The same system with other parts in the places of these, of the same pattern."""
         out = copy(self)
+        out._held = None
         out.parts = tuple(parts)
         out.hypers = tuple(h for p in out.parts for h in p.hypers) + self.hypers[self.places.family]
         out.places = Places(out.parts, len(self.hypers[self.places.family]), self.expansion is not None)
@@ -200,7 +244,7 @@ class System:
         repeats = self._repeats
         longest = int(np.diff(s.layout.row_start).max(initial=1))
         room = Workspace(
-            values=np.zeros(len(s.columns)),
+            values=np.zeros(len(s.columns) + len(self.border)),
             offset=np.zeros(n),
             group_values=np.zeros(0 if repeats is None else len(repeats.group)),
             group_offset=np.zeros((self.expansion.predictors if self.expansion else 0, self.groups)),
@@ -217,7 +261,7 @@ class System:
         )
         if gradient:
             room.inverse = np.empty(s.panel_size)
-            room.slope = np.empty(len(s.columns))
+            room.slope = np.empty(len(room.values))
             room.leverage, room.d_weight, room.d_offset = np.empty(n), np.empty(n), np.empty(n)
             room.d_entry = np.empty(len(s.d_place))
         self.direct.prepare(room, gradient)
@@ -244,7 +288,7 @@ class System:
     def lifted(self) -> System:
         """The same system without edges, for whoever minds them himself."""
         out = copy(self)
-        out.edges = ()
+        out._held, out.edges = None, ()
         return out
 
     def _fill_rows(self, theta: np.ndarray, room: Workspace) -> bool:
@@ -329,7 +373,12 @@ class System:
         """
         s, repeats = self.symbolic, self._repeats
         if repeats is None or not of_groups:
-            return csr_array((room.values.copy(), s.order[s.columns], s.row_start), shape=(self.rows, self.size))
+            inner = room.values[: len(s.columns)]
+            inner = csr_array((inner.copy(), s.order[s.columns], s.row_start), shape=(self.rows, self.size))
+            where = (self.border_row, self.border_column + self.n_effects)
+            if len(self.border):
+                inner += csr_array((room.values[self.border], where), shape=inner.shape)
+            return inner
         return csr_array((room.group_values, (repeats.group, repeats.column)), shape=(self.groups, self.size))
 
     def coefficient_columns(self, room: Workspace, of_groups: bool = False) -> np.ndarray:

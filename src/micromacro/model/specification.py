@@ -117,6 +117,18 @@ class Specification:
             return self.response.weight
         return np.append(self.response.weight, 1.0 if prior else 0.0)[self.expanded.rows.group]
 
+    @cached_property
+    def by_rows(self) -> Specification:
+        """The same model with a row of the linear predictor for each term of the likelihood, if its rows are fewer."""
+        if self.expanded is None or self.expanded.plain is None:
+            return self
+        expanded, old = self.expanded.plain(), self.system
+        own = old.hypers[old.places.family]
+        parts = [*old.parts[:-1]]
+        system = System(parts, self.groups, own, self.offset, expanded.rows)
+        system.hypers = old.hypers
+        return replace(self, family=expanded.family, system=system, expanded=expanded)
+
     def groups_of(self, rows: np.ndarray) -> np.ndarray:
         """The group of some rows of the linear predictor."""
         return rows if self.expanded is None else self.expanded.rows.group[rows]

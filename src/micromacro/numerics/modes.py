@@ -49,6 +49,16 @@ def newton_step(
     bad = factor_at(layout, row_start, pair, values, curvature, d_place, d_value, panel, buffer)
     if bad >= 0:
         return bad, 0.0
+    return -1, newton_solve(
+        layout, row_start, columns, values, slope, d_row, d_column, d_value, center, x, panel, gradient, step
+    )
+
+
+@_kernel
+def newton_solve(
+    layout, row_start, columns, values, slope, d_row, d_column, d_value, center, x, panel, gradient, step
+):  # fmt: skip
+    """The Newton step by the factor in `panel`; returns gradient' H^-1 gradient."""
     latent_gradient(row_start, columns, values, d_row, d_column, d_value, center, x, slope, step, gradient)
     for k in range(len(x)):
         step[k] = gradient[k]
@@ -57,7 +67,7 @@ def newton_step(
     for k in range(len(x)):
         decrement += step[k] * step[k]
     solve_upper(layout, panel, step)
-    return -1, decrement
+    return decrement
 
 
 @_kernel
@@ -129,13 +139,11 @@ def leverages(layout, row_start, pair, values, panel, inverse, y, small, slope, 
 
 
 @_kernel
-def adjoint(layout, row_start, columns, values, panel, leverage, third, work, shift, row):
-    """shift = H^-1 A' (leverage * third / 2), the first-order skewness correction of the mean; row = A shift."""
+def adjoint(layout, row_start, columns, values, panel, pull, shift, row):
+    """shift = H^-1 A' pull, the first-order skewness correction of the mean; row = A shift."""
     for k in range(len(shift)):
         shift[k] = 0.0
-    for i in range(len(leverage)):
-        work[i] = 0.5 * leverage[i] * third[i]
-    transposed_times(row_start, columns, values, work, shift)
+    transposed_times(row_start, columns, values, pull, shift)
     solve_lower(layout, panel, shift)
     solve_upper(layout, panel, shift)
     times(row_start, columns, values, shift, row)
@@ -156,10 +164,13 @@ def precision_slopes(d_row, d_column, d_place, inverse, deviation, shift, out):
 
 
 @_kernel
-def laplace_slopes(row_start, columns, x, shift, row, leverage, first, second, third, slope, d_offset):
-    """In place: `slope` from H^-1 A' to the derivative of F in the entries of A; fills `d_offset`."""
+def laplace_slopes(row_start, columns, x, shift, row, first, second, pull, slope, d_offset):
+    """In place: `slope` from H^-1 A' to the derivative of F in the entries of A; fills `d_offset`.
+
+    `pull` (rows,) is half the leverage times the third derivative.
+    """
     for i in range(len(row_start) - 1):
-        d = first[i] + 0.5 * leverage[i] * third[i] + second[i] * row[i]
+        d = first[i] + pull[i] + second[i] * row[i]
         d_offset[i] = d
         for a in range(row_start[i], row_start[i + 1]):
             k = columns[a]

@@ -219,7 +219,8 @@ class Integrand:
         here = self.marginal.rows(room.trial_eta, theta, room.trial_slopes) - self.marginal.penalty(x, base)
         d = x - center
         times(s.row_start, s.columns, base.values, d, room.lift)
-        square = float(room.curvature @ room.lift**2) + quadratic(s.d_row, s.d_column, base.d_value, d)
+        square = float(room.lift @ self.marginal.curved(room, room.curvature, room.lift))
+        square += quadratic(s.d_row, s.d_column, base.d_value, d)
         return here - top + 0.5 * square
 
 

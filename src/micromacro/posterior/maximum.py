@@ -230,15 +230,15 @@ class Maximum(OfCoefficients):
             slope = optimum.x_slope[place]
             conditional = optimum.x_variance[place] - np.einsum("ik,kl,il->i", slope, covariance, slope)
             return matrix.power(2) @ conditional
-        system, panel = self.specification.system, conditional_factor(self.outcome)
+        system, (s, panel) = self.specification.system, conditional_factor(self.outcome)
         out = np.zeros(matrix.shape[0])
         if self._held and place.start >= system.n_effects:
             return out
         for i in range(len(out)):
             a = np.zeros(system.size)
             own = slice(matrix.indptr[i], matrix.indptr[i + 1])
-            a[system.symbolic.position[matrix.indices[own] + place.start]] = matrix.data[own]
-            solve_lower(system.symbolic.layout, panel, a)
+            a[s.position[matrix.indices[own] + place.start]] = matrix.data[own]
+            solve_lower(s.layout, panel, a)
             out[i] = a @ a
         return out
 
@@ -295,12 +295,12 @@ class Maximum(OfCoefficients):
         """Variances of an estimand (categories * rows,) given theta: through seen effects, and through unseen ones."""
         slope = estimand.slope_in_x(self.optimum.theta, self.optimum.x)
         system = self.specification.system
-        s = system.symbolic
+        s, panel = conditional_factor(self.outcome)
         known = slope[:, : system.n_effects if self._held else system.size].tocsr()
         out = np.zeros(slope.shape[0])
         inverse_quadratics(
-            s.layout, conditional_factor(self.outcome), known.indptr.astype(np.int64), s.position[known.indices],
-            known.data, np.empty(system.size), out,
+            s.layout, panel, known.indptr.astype(np.int64), s.position[known.indices], known.data,
+            np.empty(system.size), out,
         )  # fmt: skip
         unseen = slope[:, system.size :]
         return out, np.asarray(unseen.multiply(unseen).sum(axis=1)).ravel()

@@ -34,7 +34,7 @@ def normal_draws(outcome: Outcome, optimum: Optimum, draws: int, rng: np.random.
     specification = outcome.specification
     system, p = specification.system, optimum.x_slope.shape[1]
     root = _root(optimum.covariance[:p, :p])
-    panel, s = conditional_factor(outcome), system.symbolic
+    s, panel = conditional_factor(outcome)
     q = len(optimum.theta)
     parts = [(k, structure) for k, structure in specification.structures.values() if system.parts[k].effects]
     scaled = [_Scale(specification, optimum, k, structure) for k, structure in parts]

@@ -69,7 +69,7 @@ def maximise(specification: Specification, settings: Settings, engine: str, rest
     notes += undetermined(problem, optimum)
     extra = {}
     if isinstance(problem.marginal, LaplaceMarginal):
-        notes += separation(specification, problem, optimum)
+        notes += separation(specification, optimum)
         point = problem.marginal.point(optimum.theta, optimum.x)
         notes += several_modes(problem.marginal, problem.room, point)
         if specification.nodes == 1:

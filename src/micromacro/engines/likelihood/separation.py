@@ -32,23 +32,28 @@ from ...notes import Note, trouble
 from ...parameters import Parameter
 from ...table.screen import counted
 from ..base import Optimum
-from .problem import Problem
 
 ROUNDING = 1e-8  # relative, of columns whose largest entry is one
 LARGE = 3.0  # sds on the link scale from which it is asked whether they run off
 MOST = 2_000_000  # entries of the programme for effects, beyond which it is not asked
+LARGEST = 200_000_000  # numbers in the columns of coefficients, pair by pair, beyond which nothing is asked
 REMEDY = "give priors (normal(0, 2.5) for b, half_normal(2.5) for sd), or use mcmc"
 
 
-def separation(specification: Specification, problem: Problem, optimum: Optimum) -> list[Note]:
+def separation(specification: Specification, optimum: Optimum) -> list[Note]:
     """What is to be said of directions in which the likelihood has no maximum."""
+    made = specification.expanded
+    if made is not None and made.pairs * len(specification.system.coefficients) > LARGEST:
+        return []
+    specification = specification.by_rows
     recession = specification.family.recession(specification.row_values, len(_own(specification)))
     live = (specification.row_weight(prior=False) > 0.0)[recession.row] & recession.counts
     recession = recession.of(live)
     if recession.interior.all():
         return []
-    room = problem.marginal.system.workspace(gradient=False)
-    if not problem.marginal.system.fill(optimum.theta, room):
+    system = specification.system.lifted()
+    room = system.workspace(gradient=False)
+    if not system.fill(optimum.theta, room):
         return []
     direction, rows = _coefficients(specification, recession, room)
     if direction is not None:

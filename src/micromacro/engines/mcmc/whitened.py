@@ -221,7 +221,7 @@ class WhitenedTarget:
         room, base = white.room, white.room.base
         away = x - white.mean
         times(s.row_start, s.columns, base.values, away, room.lift)
-        room.lift *= room.slopes[3]
+        room.lift[:] = self.posterior.curved(room, room.slopes[3], room.lift)
         z = np.empty_like(away)
         whitened_gradient(
             s.layout, base.panel, s.row_start, s.columns, base.values, s.d_row, s.d_column, base.d_value, center,

@@ -102,9 +102,11 @@ class LaplaceMarginal(LatentPosterior, Marginal):
         s, base = self.system.symbolic, room.base
         shift, row = self.skewness(theta, room)
         laplace_slopes(
-            s.row_start, s.columns, room.x, shift, row, base.leverage, room.slopes[1], room.slopes[2],
-            room.third, base.slope, base.d_offset,
+            s.row_start, s.columns, room.x, shift, row, room.slopes[1], room.slopes[2], room.pull, base.slope,
+            base.d_offset,
         )  # fmt: skip
+        if room.pairs is not None:
+            self._pair_slopes(room, row)
         if self.system.varies:
             np.subtract(room.x, self.center, out=base.buffer[: self.system.size])
             precision_slopes(
@@ -117,14 +119,14 @@ class LaplaceMarginal(LatentPosterior, Marginal):
         out[:q] = self.system.pull(theta, base)
         out[self.own] = self._own_slopes(theta, room, row)
         if coefficients is not None:
-            by_entry = room.border * base.d_offset[self.border_row]
+            by_entry = base.values[self.border] * base.d_offset[self.border_row]
             out[q:] = np.bincount(self.border_column, by_entry, len(coefficients))
         return out
 
     def skewness(self, theta: np.ndarray, room: ModeRoom) -> tuple[np.ndarray, np.ndarray]:
         """lambda = H^-1 A'(h l''' / 2), how far the mean lies from the mode to first order, and A lambda.
 
-        Fills leverages, H^-1 A' on the pattern of A, and the third derivatives.
+        Fills leverages, H^-1 A' on the pattern of A, and ``room.pull`` (h l''' / 2).
         """
         base = room.base
         self.factor.slopes(base, self.system.size)
@@ -133,10 +135,26 @@ class LaplaceMarginal(LatentPosterior, Marginal):
             self.rows(room.eta + h, theta, room.trial_slopes)
             return room.trial_slopes[2].copy()
 
-        with np.errstate(all="ignore"):
-            room.third[:] = central(second, 1e-4)
-        self.factor.adjoint(base, room.third, room.lift, room.step, base.row)
+        if room.pairs is None:
+            with np.errstate(all="ignore"):
+                np.multiply(0.5 * base.leverage, central(second, 1e-4), out=room.pull)
+        else:  # the terms are exponentials: third derivatives are the second ones
+            room.pairs.skew(base.values, base.leverage, base.inverse)
+            np.multiply(0.5 * base.leverage, room.slopes[2], out=room.pull)
+            room.pull += room.pairs.pull
+        self.factor.adjoint(base, room.pull, room.step, base.row)
         return room.step, base.row
+
+    def _pair_slopes(self, room: ModeRoom, row: np.ndarray) -> None:
+        """What pairs of rows add to the derivatives in the entries of A and in the offset."""
+        assert room.pairs is not None
+        s, base, pairs = self.system.symbolic, room.base, room.pairs
+        more = pairs.times(row)
+        base.d_offset -= more
+        inner = base.slope[: len(s.columns)]
+        inner -= np.repeat(more, np.diff(s.row_start)) * room.x[s.columns]
+        inner[pairs.cross.at] -= pairs.of_groups
+        inner[pairs.cross.own_at] -= pairs.of_own
 
     def _own_slopes(self, theta: np.ndarray, room: ModeRoom, row: np.ndarray) -> np.ndarray:
         """Derivatives in the family's own parameters."""
@@ -180,16 +198,13 @@ class LaplaceMarginal(LatentPosterior, Marginal):
         self.skewness(theta, room)
         root = np.sqrt(np.maximum(base.leverage, 0.0))
         x, eta = room.x.copy(), np.empty_like(room.eta)
-        expected = np.empty((2, len(eta)))
         out = np.empty_like(x)
+        pairs = None if room.pairs is None else room.pairs.expected(s, base.values, base.inverse, base.leverage)
         for _ in range(rounds):
             self.predict(room, x, eta)
-            expected[:] = 0.0
-            for node, weight in zip(_NODES, _WEIGHTS, strict=True):
-                self.rows(eta + root * node, theta, room.trial_slopes)
-                expected += weight * room.trial_slopes[1:3]
+            expected = self._expected(theta, eta, root, room) if pairs is None else pairs.at(eta)
             latent_gradient(
-                s.row_start, s.columns, base.values, s.d_row, s.d_column, base.d_value, self.center, x, expected[0],
+                s.row_start, s.columns, base.values, s.d_row, s.d_column, base.d_value, self.center, x, expected,
                 room.step, out,
             )  # fmt: skip
             self.factor.solve(base, out)
@@ -198,11 +213,20 @@ class LaplaceMarginal(LatentPosterior, Marginal):
                 break
         return x
 
+    def _expected(self, theta: np.ndarray, eta: np.ndarray, root: np.ndarray, room: ModeRoom) -> np.ndarray:
+        """Means of the first derivatives of the rows, each at a normal predictor of its own."""
+        out = np.zeros(len(eta))
+        for node, weight in zip(_NODES, _WEIGHTS, strict=True):
+            self.rows(eta + root * node, theta, room.trial_slopes)
+            out += weight * room.trial_slopes[1]
+        return out
+
     def length(self, step: np.ndarray, room: ModeRoom) -> float:
         """Length of a step of x from the mode, in posterior sds; after :meth:`value`."""
         s = self.system.symbolic
         times(s.row_start, s.columns, room.base.values, step, room.lift)
-        square = -room.slopes[2] @ (room.lift * room.lift) + quadratic(s.d_row, s.d_column, room.base.d_value, step)
+        square = room.lift @ self.curved(room, -room.slopes[2], room.lift)
+        square += quadratic(s.d_row, s.d_column, room.base.d_value, step)
         return math.sqrt(square) if square >= 0.0 else math.nan
 
 

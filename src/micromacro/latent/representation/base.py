@@ -124,11 +124,10 @@ class Representation:
         self.solve(room, step)
         return -1, float(step @ gradient)
 
-    def adjoint(self, room: Workspace, third: np.ndarray, work: np.ndarray, shift: np.ndarray, row: np.ndarray) -> None:
+    def adjoint(self, room: Workspace, pull: np.ndarray, shift: np.ndarray, row: np.ndarray) -> None:
         """First-order skewness correction of the mean, see :func:`~micromacro.numerics.modes.adjoint`."""
         s = self.symbolic
-        np.multiply(0.5 * room.leverage, third, out=work)
         shift[:] = 0.0
-        transposed_times(s.row_start, s.columns, room.values, work, shift)
+        transposed_times(s.row_start, s.columns, room.values, pull, shift)
         self.solve(room, shift)
         times(s.row_start, s.columns, room.values, shift, row)

@@ -111,8 +111,6 @@ class Loops(Products):
             room.d_value, center, x, room.panel, gradient, step, room.buffer,
         )  # fmt: skip
 
-    def adjoint(self, room: Workspace, third: np.ndarray, work: np.ndarray, shift: np.ndarray, row: np.ndarray) -> None:
+    def adjoint(self, room: Workspace, pull: np.ndarray, shift: np.ndarray, row: np.ndarray) -> None:
         s = self.symbolic
-        adjoint(
-            s.layout, s.row_start, s.columns, room.values, room.panel, room.leverage, third, work, shift, row
-        )  # fmt: skip
+        adjoint(s.layout, s.row_start, s.columns, room.values, room.panel, pull, shift, row)

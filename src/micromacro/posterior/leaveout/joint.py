@@ -30,7 +30,7 @@ class LeaveSetsOut:
     """log p(y_G | y_-G, theta) of sets G of groups, theta by theta."""
 
     def __init__(self, specification: Specification, sets: list[np.ndarray]):
-        self.specification = specification
+        self.specification = specification = specification.by_rows
         self.sets = [specification.rows_of(groups) for groups in sets]
         self.propagation = Propagation(specification)
         self.exact = has_exact_marginal(specification)  # then Laplace's formula has no error
