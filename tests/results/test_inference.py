@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
+from scipy import special, stats
 
 import micromacro as mm
 from micromacro.results.verbs.inference import _upper
+from micromacro.results.verbs.profiles import entry_of, mean_statistic
 
 THETA = ("member.w.b1", "member.sd", "unit.sd", "sigma")
 
@@ -91,6 +93,52 @@ def test_profile_intervals_of_reml_use_the_restricted_likelihood(oracle, reml):
     for end in (low, high):
         _, value, _ = oracle.maximise(True, {3: end}, tuple(reml.params[list(THETA)]))
         assert 2 * (reml.loglik - value) == pytest.approx(stats.chi2.ppf(0.95, 1), abs=5e-3)
+
+
+@pytest.fixture(scope="module")
+def ten(quick):
+    """Ten independent observations."""
+    return quick("y ~ 1", pd.DataFrame({"y": np.random.default_rng(3).normal(size=10)}))
+
+
+def test_the_mean_of_the_statistic_is_that_of_independent_normal_numbers(ten):
+    """For sigma W = n (r - 1 - log r) with n r chi-squared(n - 1)."""
+    entry = entry_of(ten.posterior, "sigma")
+    found = mean_statistic(entry, 1.3, 200, np.random.SeedSequence(1))
+    mean = 10.0 * (0.9 - 1.0 - special.digamma(4.5) - math.log(2.0 / 10.0))
+    assert mean == pytest.approx(1.205, abs=1e-3)
+    assert found == pytest.approx(mean, abs=4 * 1.75 / math.sqrt(200))
+
+
+def test_corrected_profile_intervals_are_wider_in_small_samples_whoever_simulates(ten):
+    low, high = ten.profile("sigma", 0.9)
+    with ThreadPoolExecutor(2) as pool:
+        wide = ten.profile("sigma", 0.9, bootstrap=60, random_seed=1, executor=pool)
+    assert wide[0] < low
+    assert wide[1] > high
+    assert wide == ten.profile("sigma", 0.9, bootstrap=60, random_seed=1)
+
+
+def test_a_profile_has_no_end_where_the_weights_can_no_longer_be_computed(quick):
+    """The likelihood tends to a limit above the level as one member comes to count alone; b beyond 424 overflows."""
+    r = np.random.default_rng(10_000)
+    rows = [(g, m) for g in range(150) for m in r.choice(40, r.integers(2, 7), replace=False)]
+    d = pd.DataFrame(rows, columns=["g", "m"])
+    d["x"], d["z"] = r.normal(size=(2, len(d)))
+    n = d.groupby("g")["m"].transform("size")
+    raw = n ** -np.exp(-0.8 * d["z"])
+    u = 0.4 * r.normal(size=40)
+    eta = (raw / raw.groupby(d["g"]).transform("sum") * (0.4 * d["x"] + u[d["m"]])).groupby(d["g"]).sum()
+    d["y"] = (eta.to_numpy() + 0.8 * r.normal(size=150))[d["g"]]
+    low, high = quick("y ~ 1 + mm(m, g, x, weights = power(z), normalize = group)", d).profile("m.w.z", 0.9)
+    assert high == math.inf
+    assert low == pytest.approx(0.346, abs=2e-3)
+
+
+@pytest.mark.parametrize("number", [1, 2.5, True])
+def test_numbers_of_data_sets_that_are_none_are_refused(ten, number):
+    with pytest.raises(mm.EngineError, match="whole number from 2"):
+        ten.profile("sigma", bootstrap=number)
 
 
 @pytest.mark.parametrize(("method", "name"), [("profile", "x"), ("profile", "nothing")])

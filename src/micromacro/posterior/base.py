@@ -321,6 +321,10 @@ class Maximised(Posterior):
     def free(self) -> int:
         """How many parameters are estimated."""
 
+    @abstractmethod
+    def moved_to(self, theta: np.ndarray, x: np.ndarray) -> Maximised:
+        """The same fit as if its maximum were elsewhere, to simulate there; its covariance stays what it was."""
+
     # -- small samples ------------------------------------------------------------------------------------------------
 
     @property

@@ -385,6 +385,10 @@ class Maximum(OfCoefficients):
         made = normal_draws(self.outcome, self.optimum, draws, rng)
         return Sampled(replace(self.outcome, draws=made), made)
 
+    def moved_to(self, theta: np.ndarray, x: np.ndarray) -> Maximum:
+        """The same fit as if its maximum were elsewhere, to simulate there; its covariance stays what it was."""
+        return Maximum(self.outcome, replace(self.optimum, theta=theta, x=x))
+
     def drawn(self, refusal: str) -> Never:
         """An EngineError."""
         raise EngineError(refusal)

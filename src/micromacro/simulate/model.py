@@ -55,6 +55,13 @@ def simulate(
     specification: Specification, values: dict[str, float], draws: int, rng: np.random.Generator
 ) -> Simulation:
     """Simulate; see ``Model.simulate``. Draws whose weights are not finite are drawn again."""
+    return labelled(specification, *simulated(specification, values, draws, rng))
+
+
+def simulated(
+    specification: Specification, values: dict[str, float], draws: int, rng: np.random.Generator
+) -> tuple[Simulated, int]:
+    """What :func:`simulate` puts labels on, and how many draws of the parameters had to be drawn again."""
     check_values(specification, values)
     system = specification.system
     room = system.workspace(gradient=False)
@@ -85,7 +92,7 @@ def simulate(
             for name, block in part.blocks.items():
                 weights[name].append(block.weights(thetas[d][system.places.theta(k)], room.scratch[k]).copy())
     stacked = {name: np.stack(w) for name, w in weights.items()}
-    return _pack(specification, Simulated(outcome, etas, table, thetas, x_draws, stacked), skipped)
+    return Simulated(outcome, etas, table, thetas, x_draws, stacked), skipped
 
 
 def check_values(specification: Specification, values: dict[str, float]) -> None:
@@ -160,7 +167,7 @@ class Simulated(NamedTuple):
     weights: dict[str, np.ndarray]
 
 
-def _pack(specification: Specification, drawn: Simulated, skipped: int) -> Simulation:
+def labelled(specification: Specification, drawn: Simulated, skipped: int) -> Simulation:
     """Labels on the arrays; rows that are groups go back to the user's order."""
     system, tables = specification.system, specification.tables
     outcome, etas = drawn.outcome, drawn.eta

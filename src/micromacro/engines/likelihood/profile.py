@@ -31,15 +31,17 @@ class Profile:
         The point at which the likelihood is highest.
     k : int
         Which entry of theta is held.
+    others : list of arrays, optional
+        Further starts in the coordinates; those of a fit, if they are not given.
     """
 
-    def __init__(self, problem: Problem, best: np.ndarray, k: int):
+    def __init__(self, problem: Problem, best: np.ndarray, k: int, others: list[np.ndarray] | None = None):
         self.problem, self.best, self.k = problem, best, k
         self.coordinates = problem.coordinates
         self.at = self.coordinates.place(k)
         self.positive = np.array([p.positive and not p.fixed for p in self.coordinates.every], dtype=bool)
         self.sds = np.array([p.kind == "sd" and not p.fixed for p in self.coordinates.every], dtype=bool)
-        self._others = starting_points(problem)
+        self._others = starting_points(problem) if others is None else others
         self._known: dict[float, tuple[float, np.ndarray]] = {}
 
     def _starts(self, value: float) -> list[np.ndarray]:
@@ -117,7 +119,8 @@ class Profile:
         -------
         float
             `limit` where the profile stays above the level up to there, or infinity: also where it has become flat
-            above the level, as that of weights which can hardly be more unequal.
+            above the level, as that of weights which can hardly be more unequal, or stays above it up to where weights
+            are too small to be computed.
         """
         at = float(self.best[self.k])
         inner, outer = at, at + 2.0 * step
@@ -126,11 +129,21 @@ class Profile:
             if inner != at and self._flat(inner, outer):
                 break
             if self.height(outer) < level:
-                return _crossing(lambda value: self.height(value) - level, inner, outer, at, 1e-5 * abs(step))
+                found = _crossing(lambda value: self.height(value) - level, inner, outer, at, 1e-5 * abs(step))
+                if self._breaks_off(found, step, level):
+                    break
+                return found
             if abs(outer - limit) < 2e-9:
                 return limit
             inner, outer = outer, at + 2.0 * (outer - at)
         return math.inf if step > 0 else -math.inf
+
+    def _breaks_off(self, value: float, step: float, level: float) -> bool:
+        """Whether the profile is above the level before a value and cannot be computed beyond it, without an edge."""
+        if self.problem.edge is not None:
+            return False
+        before, beyond = self.height(value - 1e-3 * step), self.height(value + 1e-3 * step)
+        return beyond == -math.inf and before > level + FLAT
 
     def _flat(self, inner: float, outer: float) -> bool:
         """Whether the profile no longer changes between two values, or beyond the first cannot be computed."""

@@ -114,11 +114,16 @@ def bootstrap(
 def _check(fit: Fitted, n: int) -> Maximised:
     """The maximum of a fit whose outcome can be simulated."""
     best = fit.posterior.maximised('the parametric bootstrap is for ml and reml: fit with engine="ml"')
-    if fit.specification.response.weighted:
+    check_simulable(best, n)
+    return best
+
+
+def check_simulable(best: Maximised, n: int) -> None:
+    """Refuse outcomes that cannot be simulated, and numbers of data sets that are none."""
+    if best.specification.response.weighted:
         raise EngineError("outcomes with observation weights cannot be simulated: no bootstrap")
     if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 2:
         raise EngineError(f"the number of bootstrap data sets must be a whole number from 2, not {n!r}")
-    return best
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from ...engines.likelihood.problem import problem_of
-from ...engines.likelihood.profile import Profile
 from ...errors import EngineError, ModelError
 from ...model.specification import Specification
 from ...notes import Note, caution, remark
@@ -232,38 +230,3 @@ def _unidentified(larger: Specification, smaller: Specification) -> list[Note]:
         "block), so the chi-squared reference is not valid: use a parametric bootstrap"
     )
     return [caution("not-identified", text, *lost)]
-
-
-def profiled(posterior: Posterior) -> list[str]:
-    """Parameters that have a profile interval: those that are one entry of theta on their own, and are estimated."""
-    specification = posterior.specification
-    hypers = specification.system.hypers
-    slope = specification.layout.reported_slope(posterior.theta)
-    alone = np.all(slope == np.eye(len(hypers)), axis=1)
-    return [p.name for p, own in zip(hypers, alone, strict=True) if own and p.kind != "cut" and not p.fixed]
-
-
-def profile_interval(posterior: Posterior, name: str, ci: float) -> tuple[float, float]:
-    """Profile-likelihood interval of an entry of theta: weight parameters, sds, sigma.
-
-    An end that the likelihood does not reach is infinite (or zero for an sd).
-    """
-    best = posterior.maximised("profile intervals are for ml and reml; intervals of draws are quantiles")
-    specification = best.specification
-    hypers = specification.system.hypers
-    names = profiled(best)
-    if name not in names:
-        raise ModelError(f"profile intervals are for {', '.join(names) or 'no parameter of this model'}, not {name!r}")
-    k = [p.name for p in hypers].index(name)
-    drop = 0.5 * float(special.chdtri(1, 1.0 - ci))
-    problem = problem_of(specification, best.kind.restricted)
-    profile = Profile(problem, problem.marginal.point(best.theta, best.x), k)
-    level = best.objective - drop
-    se = float(best.theta_error[k])
-    se = se if se > 0 else 0.25 * (abs(best.theta[k]) + 1.0)
-    low, high = hypers[k].prior.support
-    if hypers[k].positive:
-        low = 0.0
-    if hypers[k].kind == "cor":
-        low, high = max(low, -1.0), min(high, 1.0)
-    return profile.end(level, -se, low), profile.end(level, se, high)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
 from typing import Literal
 
 import numpy as np
@@ -12,7 +13,7 @@ from ...posterior.intervals import check_level
 from ...posterior.smallsample import CORRECTIONS
 from ..fitted import Fitted
 from ..tables.summary import summary_table
-from .inference import profile_interval, profiled
+from .profiles import corrected_interval, profile_interval, profiled
 
 
 def summary(fit: Fitted, ci: float = 0.95, df: bool = False) -> pd.DataFrame:
@@ -82,13 +83,30 @@ def conf_int(
     return out
 
 
-def profile(fit: Fitted, name: str, ci: float = 0.95) -> tuple[float, float]:
+def profile(
+    fit: Fitted,
+    name: str,
+    ci: float = 0.95,
+    *,
+    bootstrap: int = 0,
+    random_seed: int | None = None,
+    executor: Executor | None = None,
+) -> tuple[float, float]:
     """Profile-likelihood interval of a weight parameter, an sd or sigma (ml, reml).
+
+    Where the data say little of weights these intervals are too short. With ``bootstrap=100`` the level is corrected at
+    each end (Bartlett): data sets are simulated there, and the test statistic is divided by its mean over them.
 
     Parameters
     ----------
     name : str
     ci : float
+    bootstrap : int
+        Number of data sets for each end; 0 for the chi-squared level.
+    random_seed : int, optional
+        Of the data sets.
+    executor : concurrent.futures.Executor, optional
+        Where they are fitted.
 
     Returns
     -------
@@ -98,8 +116,10 @@ def profile(fit: Fitted, name: str, ci: float = 0.95) -> tuple[float, float]:
     Raises
     ------
     EngineError, ModelError
-        For fits with draws, and for parameters without a profile interval.
+        For fits with draws, parameters without a profile interval, and outcomes that cannot be simulated.
     """
+    if bootstrap:
+        return corrected_interval(fit.posterior, name, check_level(ci), bootstrap, random_seed, executor)
     return profile_interval(fit.posterior, name, check_level(ci))
 
 
