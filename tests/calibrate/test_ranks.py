@@ -40,7 +40,7 @@ def collected(name, sets):
     return {q: (np.array([r[q] for r in rows]) + even.random(len(rows))) / (KEPT + 1) for q in rows[0]}
 
 
-def tests_of(name, sets):
+def found_for(name, sets):
     """p-values of the quantities of a kind."""
     return {q: p_value(u) for q, u in collected(name, sets).items()}
 
@@ -87,13 +87,13 @@ def test_few_ranks_are_not_absurd(name):
 @pytest.mark.calibrate
 @pytest.mark.parametrize("name", KINDS)
 def test_ranks_of_truths_are_uniform(name):
-    found = tests_of(name, wanted(name))
+    found = found_for(name, wanted(name))
     assert min(found.values()) > WORST, found
 
 
 @pytest.mark.calibrate
 def test_p_values_are_uniform_over_the_kinds():
-    each = [tests_of(name, wanted(name)) for name in KINDS]
+    each = [found_for(name, wanted(name)) for name in KINDS]
     assert p_value(np.array([found[LIKELIHOOD] for found in each])) > 0.01
     own = [combined(np.array([p for q, p in found.items() if q != LIKELIHOOD])) for found in each]
     assert p_value(np.array(own)) > 0.01
