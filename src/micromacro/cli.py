@@ -263,7 +263,7 @@ def _fit(data: Path | None, formula: str | None, toml: Path | None, given: dict[
     asked = read_options(toml)
     asked |= {key: value for key, value in given.items() if value is not None}
     ci = check_level(asked.pop("ci", 0.95))
-    asked |= {key: read_table(asked[key]) for key in ("memberships", "members") if isinstance(asked.get(key), Path)}
+    asked |= {key: read_table(given[key]) for key in ("memberships", "members") if given[key] is not None}
     if data is not None:
         asked["data"] = read_table(data)
     if formula is not None:

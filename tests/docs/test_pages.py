@@ -42,8 +42,11 @@ def test_draws_on_a_page_have_a_seed(page):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_each_family_has_a_section_with_an_example(family):
-    sections = re.split(r"^## ", (DOCS / "families.md").read_text(), flags=re.MULTILINE)
-    (section,) = [s for s in sections if s.startswith(f"{family}\n")]
+    text = (DOCS / "families.md").read_text()
+    (anchor,) = re.findall(rf"^\| \[`{family}`\]\(#([a-z-]+)\)", text, flags=re.MULTILINE)
+    sections = re.split(r"^## ", text, flags=re.MULTILINE)
+    (section,) = [s for s in sections if re.sub(r"[ _]+", "-", s.partition("\n")[0].lower()) == anchor]
+    assert family in section
     assert CELL.search(section)
     assert "**When.**" in section
     assert "**Scale" in section

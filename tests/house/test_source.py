@@ -64,7 +64,6 @@ FAMILY_NAMES: dict[tuple[str, str], str] = {
     ("api.py", "gaussian"): "the default of a keyword",
     ("model/draft.py", "gaussian"): "the default of a keyword",
     ("model/public.py", "gaussian"): "the default of a keyword",
-    ("cli.py", "gaussian"): "the default of an option",
     ("simulate/coalitions.py", "gaussian"): "the family of the outcomes that it draws",
 }
 
@@ -81,7 +80,6 @@ def test_no_family_is_named_outside_the_families():
 ENGINE_NAMES: dict[tuple[str, str], str] = {
     ("api.py", "mcmc"): "the default of a keyword",
     ("model/public.py", "mcmc"): "the default of a keyword",
-    ("cli.py", "mcmc"): "the default of an option",
     ("demo.py", "ml"): "the demonstration shows two engines",
     ("demo.py", "mcmc"): "the demonstration shows two engines",
     ("api.py", "ml"): "the default of aggregations()",
