@@ -23,6 +23,7 @@ from .base import Family, Recession
 from .negative_binomial import NegativeBinomial
 from .poisson import Poisson, check_log, counts, log_mean
 from .response import Raw, Response
+from .words import BEFORE_ZEROS
 
 TINY = 1e-290  # probability of a count above zero that is the mean itself
 FAR = 300.0  # size of eta beyond which a count above zero is certain, or its probability is the mean
@@ -46,6 +47,7 @@ class Hurdle(Family):
     counts: ClassVar[Poisson | NegativeBinomial]
     discrete = True
     quantities = ("mean", "zero")
+    changes = BEFORE_ZEROS
 
     def __post_init__(self):
         check_log(self.link, self.name)

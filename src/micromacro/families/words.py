@@ -64,3 +64,5 @@ TIMES = {"log": Change("every quantile of {y}", True), "identity": Change("every
 HAZARDS = {"log": Change("the hazard of {y}", True)}
 #: Outcomes around a centre that need not be their mean.
 CENTRES = {"identity": Change("the centre of {y}", False)}
+#: Counts whose zeros are apart from the others.
+BEFORE_ZEROS = {"log": Change("the mean of {y} before its zeros are cut off", True)}
