@@ -145,10 +145,10 @@ def fill_slopes(values, e, eta, out):  # noqa: ANN001, ANN201
         f[i] = values[2, i] * math.exp(eta[i]) if values[2, i] > 0.0 else 0.0
     over_groups(e, f, spent)
     for k in range(count):
-        own, mean = values[:, n + k], h[k] * spent[k]
-        out[0, n + k] = own[2] * (own[0] * eta[n + k] - own[1] * h[k] + own[3]) if own[2] > 0.0 else 0.0
-        out[1, n + k] = own[2] * (own[0] - own[1] * h[k]) - mean
-        out[3, n + k] = mean + own[2] * own[1] * h[k]
+        shape, rate, weight, mean = values[0, n + k], values[1, n + k], values[2, n + k], h[k] * spent[k]
+        out[0, n + k] = weight * (shape * eta[n + k] - rate * h[k] + values[3, n + k]) if weight > 0.0 else 0.0
+        out[1, n + k] = weight * (shape - rate * h[k]) - mean
+        out[3, n + k] = mean + weight * rate * h[k]
     for i in range(n):
         mean = f[i] * reached[i] if f[i] > 0.0 else 0.0
         event, at = values[2, i] * values[0, i], n + int(values[1, i])

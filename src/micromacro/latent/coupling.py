@@ -19,10 +19,11 @@ from ..numerics.exposure import (
     expected_pairs,
     over_groups,
     over_intervals,
-    own_slopes,
     pair_slopes,
 )
 from ..numerics.symbolic import Symbolic
+
+TOGETHER = 8  # columns that are summed at once
 
 
 class Coupled(Protocol):
@@ -81,14 +82,18 @@ def cross_of(symbolic: Symbolic, groups: int, group: np.ndarray, own: np.ndarray
 
 
 class Coupling:
-    """The pairs of one likelihood on one system, with work space of one thread."""
+    """The pairs of one likelihood on one system, with work space of one thread.
 
-    def __init__(self, likelihood: Any, values: np.ndarray, exposure: Exposure, cross: Cross):
+    `vary` says whether the entries of own rows depend on theta.
+    """
+
+    def __init__(self, likelihood: Any, values: np.ndarray, exposure: Exposure, cross: Cross, vary: bool):
         self.likelihood, self.values = likelihood, values
         self.exposure, self.cross = exposure, cross
         self.groups, intervals = len(exposure.low), len(exposure.length)
+        self.vary = vary
         self.meet = cross.place.size > 0  # whether own rows have entries of A
-        self.pulled, self.reached, self.cumulative = np.empty(intervals), np.empty(intervals), np.empty(intervals + 1)
+        self.pulled, self.cumulative = np.empty((TOGETHER, intervals)), np.empty(intervals + 1)
         self.f, self.h, self.pull = np.empty(0), np.empty(0), np.empty(0)
         self.of_groups, self.of_own = np.empty(0), np.empty(0)
 
@@ -114,19 +119,19 @@ class Coupling:
     def skew(self, entries: np.ndarray, leverage: np.ndarray, inverse: np.ndarray) -> None:
         """What pairs bring to the slopes of -log|H| / 2: ``pull`` in the rows' predictors, the others in A.
 
-        ``of_groups`` and ``of_own`` (MCS, M'BS) are at the places of the groups' and of the own entries.
+        ``of_groups`` and ``of_own`` (MCS, M'BS) are at the places of the groups' and of the own entries, the latter
+        only where these vary.
         """
         cross, n = self.cross, self.groups
         self.pull = -0.5 * self.times(leverage)
-        self.of_groups, self.of_own = np.zeros(len(cross.row)), np.zeros(len(cross.own_at))
+        self.of_groups, self.of_own = np.zeros(len(cross.row)), np.zeros(len(cross.own_at) if self.vary else 0)
         if not self.meet:
             return
         across_groups, across_own = np.empty(n), np.empty(len(self.h))
         pair_slopes(
-            self.exposure, cross, entries, self.f, self.h, inverse, self.pulled, self.reached, self.cumulative,
-            self.of_groups, across_groups, across_own,
+            self.exposure, cross, entries, self.f, self.h, inverse, self.pulled, self.of_groups, across_groups,
+            across_own, self.of_own,
         )  # fmt: skip
-        own_slopes(self.exposure, cross, entries, self.f, self.h, inverse, self.pulled, self.of_own)
         self.pull[:n] -= across_groups
         self.pull[n:] -= across_own
 
@@ -155,6 +160,6 @@ class Expected:
         weight, fixed = c.likelihood.expectation(c.values, eta, self.leverage)
         expected_pairs(
             c.exposure, s.row_start, s.columns, self.local, self.entries, weight, eta, self.leverage, self.across,
-            c.pulled, out,
+            c.pulled[0], out,
         )  # fmt: skip
         return out + fixed

@@ -152,8 +152,10 @@ class LatentPosterior:
 
     def _pairs(self) -> Coupling | None:
         """Work space for curvatures of pairs of rows, where there are any."""
-        exposure, cross = self.likelihood.exposure(self.values), self.system.cross
-        return None if exposure is None or cross is None else Coupling(self.likelihood, self.values, exposure, cross)
+        exposure, system = self.likelihood.exposure(self.values), self.system
+        if exposure is None or system.cross is None:
+            return None
+        return Coupling(self.likelihood, self.values, exposure, system.cross, bool(system.parts[-1].hypers))
 
     def fill(self, theta: np.ndarray, room: ModeRoom, coefficients: np.ndarray | None = None) -> bool:
         """Values of A and the offset at theta (and at held coefficients); False where theta is impossible."""

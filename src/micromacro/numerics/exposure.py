@@ -55,135 +55,137 @@ class Cross(NamedTuple):
 @_kernel
 def over_intervals(e, v, cumulative, out):
     """out = E v (groups,); `cumulative` (intervals + 1,) is work space."""
+    low, high, first, first_time, last, last_time, length = e
     cumulative[0] = 0.0
     for k in range(len(v)):
-        cumulative[k + 1] = cumulative[k] + e.length[k] * v[k]
+        cumulative[k + 1] = cumulative[k] + length[k] * v[k]
     for i in range(len(out)):
-        out[i] = _along(e, i, v, cumulative)
-
-
-@_kernel
-def _along(e, i, v, cumulative):
-    """Row i of E v."""
-    total = 0.0
-    if e.high[i] > e.low[i]:
-        total = cumulative[int(e.high[i])] - cumulative[int(e.low[i])]
-    if e.first_time[i] > 0.0:
-        total += e.first_time[i] * v[int(e.first[i])]
-    if e.last_time[i] > 0.0:
-        total += e.last_time[i] * v[int(e.last[i])]
-    return total
+        total = 0.0
+        if high[i] > low[i]:
+            total = cumulative[int(high[i])] - cumulative[int(low[i])]
+        if first_time[i] > 0.0:
+            total += first_time[i] * v[int(first[i])]
+        if last_time[i] > 0.0:
+            total += last_time[i] * v[int(last[i])]
+        out[i] = total
 
 
 @_kernel
 def over_groups(e, u, out):
     """out = E'u (intervals,)."""
-    for k in range(len(out)):
-        out[k] = 0.0
+    low, high, first, first_time, last, last_time, length = e
+    marks = np.zeros(len(out))  # where runs of full intervals end and begin
+    out[:] = 0.0
     for i in range(len(u)):
-        _enter(e, i, u[i], out)
-    _sum_up(e, out)
-    for i in range(len(u)):
-        _add_parts(e, i, u[i], out)
-
-
-@_kernel
-def _enter(e, i, u, out):
-    """Mark where a group's run of full intervals ends, and where it begins."""
-    if e.high[i] > e.low[i]:
-        out[int(e.high[i]) - 1] += u
-        if e.low[i] > 0.0:
-            out[int(e.low[i]) - 1] -= u
-
-
-@_kernel
-def _sum_up(e, out):
-    """From marks to sums over the groups that are at risk throughout, times the length."""
+        if high[i] > low[i]:
+            marks[int(high[i]) - 1] += u[i]
+            if low[i] > 0.0:
+                marks[int(low[i]) - 1] -= u[i]
+        if first_time[i] > 0.0:
+            out[int(first[i])] += u[i] * first_time[i]
+        if last_time[i] > 0.0:
+            out[int(last[i])] += u[i] * last_time[i]
     running = 0.0
     for k in range(len(out) - 1, -1, -1):
-        running += out[k]
-        out[k] = running * e.length[k]
+        running += marks[k]
+        out[k] += running * length[k]
 
 
 @_kernel
-def _add_parts(e, i, u, out):
-    if e.first_time[i] > 0.0:
-        out[int(e.first[i])] += u * e.first_time[i]
-    if e.last_time[i] > 0.0:
-        out[int(e.last[i])] += u * e.last_time[i]
-
-
-@_kernel
-def _column(e, cross, j, values, f, h, out):
-    """out = column j of B'M (intervals,)."""
-    for k in range(len(out)):
-        out[k] = 0.0
-    for b in range(cross.start[j], cross.start[j + 1]):
-        _enter(e, cross.row[b], f[cross.row[b]] * values[cross.at[b]], out)
-    _sum_up(e, out)
-    for b in range(cross.start[j], cross.start[j + 1]):
-        _add_parts(e, cross.row[b], f[cross.row[b]] * values[cross.at[b]], out)
-    for k in range(len(out)):
-        out[k] *= h[k]
+def pull_columns(e, cross, values, f, h, begin, pulled):
+    """Some columns of B'M, from number `begin` on: (columns, intervals)."""
+    low, high, first, first_time, last, last_time, length = e
+    start, row, at = cross[1], cross[2], cross[3]
+    count = len(h)
+    marks = np.empty(count)
+    for c in range(pulled.shape[0]):
+        out = pulled[c]
+        out[:] = 0.0
+        marks[:] = 0.0
+        for b in range(start[begin + c], start[begin + c + 1]):
+            i = row[b]
+            u = f[i] * values[at[b]]
+            if high[i] > low[i]:
+                marks[int(high[i]) - 1] += u
+                if low[i] > 0.0:
+                    marks[int(low[i]) - 1] -= u
+            if first_time[i] > 0.0:
+                out[int(first[i])] += u * first_time[i]
+            if last_time[i] > 0.0:
+                out[int(last[i])] += u * last_time[i]
+        running = 0.0
+        for k in range(count - 1, -1, -1):
+            running += marks[k]
+            out[k] = (out[k] + running * length[k]) * h[k]
 
 
 @_kernel
 def add_pairs(e, cross, values, f, h, pulled, panel):
-    """Add B'MC to the panels of H; `pulled` (intervals,) is work space."""
-    for j in range(len(cross.column)):
-        _column(e, cross, j, values, f, h, pulled)
-        for k in range(len(pulled)):
-            if pulled[k] == 0.0:
-                continue
-            for c in range(cross.own_start[k], cross.own_start[k + 1]):
-                panel[cross.place[j, cross.own_local[c]]] += pulled[k] * values[cross.own_at[c]]
+    """Add B'MC to the panels of H; `pulled` (some columns, intervals) is work space."""
+    own_start, own_at, own_local, place = cross[4], cross[5], cross[6], cross[7]
+    columns, some = place.shape[0], pulled.shape[0]
+    for begin in range(0, columns, some):
+        n = min(some, columns - begin)
+        pull_columns(e, cross, values, f, h, begin, pulled[:n])
+        for j in range(n):
+            for k in range(len(h)):
+                p = pulled[j, k]
+                if p != 0.0:
+                    for c in range(own_start[k], own_start[k + 1]):
+                        panel[place[begin + j, own_local[c]]] += p * values[own_at[c]]
 
 
 @_kernel
-def pair_slopes(e, cross, values, f, h, inverse, pulled, reached, cumulative, slope, of_groups, of_own):
+def pair_slopes(e, cross, values, f, h, inverse, pulled, slope, of_groups, of_own, own_slope):
     r"""What the pairs add to derivatives of :math:`\log|H|`, with S the selected inverse of H.
 
-    `slope` (entries of B) is filled with :math:`(M C S)` at the places of B, `of_groups` with the sums over k of
-    :math:`m_{ik}\,\mathrm{cov}(g_i, a_k)`, `of_own` with those over i. `pulled`, `reached`, `cumulative` are
-    work space.
+    `slope` (entries of B) is filled with :math:`(M C S)` at the places of B, `own_slope` (entries of C, or none) with
+    :math:`(M'BS)` at those of C, `of_groups` with the sums over k of :math:`m_{ik}\,\mathrm{cov}(g_i, a_k)`, `of_own`
+    with those over i. `pulled` (some columns, intervals) is work space.
     """
+    low, high, first, first_time, last, last_time, length = e
+    _, start, row, at, own_start, own_at, own_local, place = cross
+    columns, some, count = place.shape[0], pulled.shape[0], len(h)
+    reached, cumulative = np.empty(count), np.zeros(count + 1)
     of_groups[:] = 0.0
     of_own[:] = 0.0
-    for j in range(len(cross.column)):
-        _column(e, cross, j, values, f, h, pulled)
-        cumulative[0] = 0.0
-        for k in range(len(pulled)):
-            reach = 0.0
-            for c in range(cross.own_start[k], cross.own_start[k + 1]):
-                reach += values[cross.own_at[c]] * inverse[cross.place[j, cross.own_local[c]]]
-            of_own[k] += reach * pulled[k]
-            reached[k] = reach * h[k]
-            cumulative[k + 1] = cumulative[k] + e.length[k] * reached[k]
-        for b in range(cross.start[j], cross.start[j + 1]):
-            i = cross.row[b]
-            slope[b] = f[i] * _along(e, i, reached, cumulative)
-            of_groups[i] += values[cross.at[b]] * slope[b]
-
-
-@_kernel
-def own_slopes(e, cross, values, f, h, inverse, pulled, out):
-    """M'BS at the places of C (c,)."""
-    out[:] = 0.0
-    for j in range(len(cross.column)):
-        _column(e, cross, j, values, f, h, pulled)
-        for k in range(len(pulled)):
-            for c in range(cross.own_start[k], cross.own_start[k + 1]):
-                out[c] += pulled[k] * inverse[cross.place[j, cross.own_local[c]]]
+    own_slope[:] = 0.0
+    for begin in range(0, columns, some):
+        n = min(some, columns - begin)
+        pull_columns(e, cross, values, f, h, begin, pulled[:n])
+        for j in range(begin, begin + n):
+            for k in range(count):
+                reach, p = 0.0, pulled[j - begin, k]
+                for c in range(own_start[k], own_start[k + 1]):
+                    inner = inverse[place[j, own_local[c]]]
+                    reach += values[own_at[c]] * inner
+                    if len(own_slope):
+                        own_slope[c] += p * inner
+                of_own[k] += reach * p
+                reached[k] = reach * h[k]
+                cumulative[k + 1] = cumulative[k] + length[k] * reached[k]
+            for b in range(start[j], start[j + 1]):
+                i = row[b]
+                total = 0.0
+                if high[i] > low[i]:
+                    total = cumulative[int(high[i])] - cumulative[int(low[i])]
+                if first_time[i] > 0.0:
+                    total += first_time[i] * reached[int(first[i])]
+                if last_time[i] > 0.0:
+                    total += last_time[i] * reached[int(last[i])]
+                slope[b] = f[i] * total
+                of_groups[i] += values[at[b]] * slope[b]
 
 
 @_kernel
 def covariances(cross, values, inverse, out):
     """CS at the columns of B: (columns of B, intervals)."""
+    own_start, own_at, own_local, place = cross[4], cross[5], cross[6], cross[7]
     for j in range(out.shape[0]):
         for k in range(out.shape[1]):
             total = 0.0
-            for c in range(cross.own_start[k], cross.own_start[k + 1]):
-                total += values[cross.own_at[c]] * inverse[cross.place[j, cross.own_local[c]]]
+            for c in range(own_start[k], own_start[k + 1]):
+                total += values[own_at[c]] * inverse[place[j, own_local[c]]]
             out[j, k] = total
 
 
@@ -194,16 +196,17 @@ def expected_pairs(e, row_start, columns, local, values, weight, eta, variance, 
     `eta` and `variance` (rows,) are of the groups, then of the intervals; `across` as :func:`covariances` gives it,
     `local` the number of a column of A among its rows. `weight` (groups,); `work` (intervals,) is overwritten.
     """
+    low, high, first, first_time, last, last_time, length = e
     out[:] = 0.0
     n, count = len(weight), len(work)
     for i in range(n):
         if weight[i] == 0.0:
             continue
-        begin, end = int(e.low[i]), int(e.high[i])
-        if e.first_time[i] > 0.0:
-            begin, end = min(begin, int(e.first[i])), max(end, int(e.first[i]) + 1)
-        if e.last_time[i] > 0.0:
-            begin, end = min(begin, int(e.last[i])), max(end, int(e.last[i]) + 1)
+        begin, end = int(low[i]), int(high[i])
+        if first_time[i] > 0.0:
+            begin, end = min(begin, int(first[i])), max(end, int(first[i]) + 1)
+        if last_time[i] > 0.0:
+            begin, end = min(begin, int(last[i])), max(end, int(last[i]) + 1)
         begin, end = max(begin, 0), min(end, count)
         for k in range(begin, end):
             work[k] = eta[n + k] + 0.5 * variance[n + k]
@@ -213,11 +216,11 @@ def expected_pairs(e, row_start, columns, local, values, weight, eta, variance, 
                 work[k] += value * across[j, k]
         own = eta[i] + 0.5 * variance[i]
         for k in range(begin, end):
-            time = e.length[k] if e.low[i] <= k < e.high[i] else 0.0
-            if e.first_time[i] > 0.0 and k == int(e.first[i]):
-                time += e.first_time[i]
-            if e.last_time[i] > 0.0 and k == int(e.last[i]):
-                time += e.last_time[i]
+            time = length[k] if low[i] <= k < high[i] else 0.0
+            if first_time[i] > 0.0 and k == int(first[i]):
+                time += first_time[i]
+            if last_time[i] > 0.0 and k == int(last[i]):
+                time += last_time[i]
             mean = weight[i] * time * np.exp(own + work[k])
             out[i] -= mean
             out[n + k] -= mean

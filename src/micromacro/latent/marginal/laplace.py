@@ -154,7 +154,8 @@ class LaplaceMarginal(LatentPosterior, Marginal):
         inner = base.slope[: len(s.columns)]
         inner -= np.repeat(more, np.diff(s.row_start)) * room.x[s.columns]
         inner[pairs.cross.at] -= pairs.of_groups
-        inner[pairs.cross.own_at] -= pairs.of_own
+        if pairs.vary:
+            inner[pairs.cross.own_at] -= pairs.of_own
 
     def _own_slopes(self, theta: np.ndarray, room: ModeRoom, row: np.ndarray) -> np.ndarray:
         """Derivatives in the family's own parameters."""
