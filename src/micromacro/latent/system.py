@@ -281,7 +281,7 @@ class System:
     def lifted(self) -> System:
         """The same system without edges, for whoever minds them himself."""
         out = copy(self)
-        out._held, out.edges = None, ()
+        out.edges, out._held = (), None if self._held is None else self._held.lifted()
         return out
 
     def _fill_rows(self, theta: np.ndarray, room: Workspace) -> bool:
