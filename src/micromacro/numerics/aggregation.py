@@ -110,7 +110,7 @@ def normalise(raw, d_raw, given, rule, start, filled, fixed_scale, w, d_w, scale
                 _normalise_run(raw, d_raw, given, start[g], start[g + 1], 1.0, w, d_w)
     elif rule == TOTAL and math.isnan(fixed_scale):
         if m > 0:
-            scale[0] = _normalise_run(raw, d_raw, given, 0, m, float(filled), w, d_w)
+            scale[0] = _normalise_run(raw, d_raw, given, start[0], m, float(filled), w, d_w)
     else:
         f = fixed_scale if rule == TOTAL else 1.0
         scale[0] = f

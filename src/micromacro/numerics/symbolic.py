@@ -409,6 +409,19 @@ def _updates(first, row_start, rows, of_column):
 
 
 @njit(cache=True)
+def _supernode(column, first):
+    """The supernode that a column is in."""
+    low, high = 0, len(first) - 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        if first[middle] <= column:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+@njit(cache=True)
 def _find(row, k, row_start, rows):
     """Position of `row` among the rising rows of supernode k."""
     low, high = row_start[k], row_start[k + 1] - 1
@@ -426,7 +439,7 @@ def _places(high, low, first, row_start, rows, panel_start):
     """Panel place of the entries (high[i], low[i]) of the lower triangle."""
     place = np.empty(len(high), np.int64)
     for i in range(len(high)):
-        k = np.searchsorted(first, low[i], side="right") - 1
+        k = _supernode(low[i], first)
         tall = row_start[k + 1] - row_start[k]
         place[i] = panel_start[k] + (low[i] - first[k]) * tall + _find(high[i], k, row_start, rows)
     return place
@@ -444,9 +457,9 @@ def _pair_places(a_start, a_columns, first, row_start, rows, panel_start):
     for i in range(len(a_start) - 1):
         for a in range(a_start[i], a_start[i + 1]):
             for b in range(a_start[i], a + 1):
-                k = np.searchsorted(first, a_columns[b], side="right") - 1
+                column, row = np.int64(a_columns[b]), np.int64(a_columns[a])
+                k = _supernode(column, first)
                 tall = row_start[k + 1] - row_start[k]
-                inside = a_columns[b] - first[k]
-                pair[p] = panel_start[k] + inside * tall + _find(a_columns[a], k, row_start, rows)
+                pair[p] = panel_start[k] + (column - first[k]) * tall + _find(row, k, row_start, rows)
                 p += 1
     return pair
