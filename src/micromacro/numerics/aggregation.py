@@ -18,7 +18,9 @@ import math
 import numpy as np
 from numba import njit
 
-_kernel = njit(cache=True, nogil=True, error_model="numpy")
+from .compiling import KERNEL
+
+_kernel = njit(**KERNEL)
 
 TOTAL, GROUP, NONE = 0, 1, 2
 ROUNDING = 1e-12  # raw weights that are negative by less, relative to the largest, count as zero

@@ -23,6 +23,7 @@ from numba import njit
 from scipy import sparse
 from scipy.sparse.linalg import splu
 
+from .compiling import KERNEL
 from .ordering import minimum_degree
 
 LITTLE = 20_000  # entries of a pattern up to which SuperLU orders it, in no time: seeded draws depend on the order
@@ -196,7 +197,7 @@ def _postordered(
     return order, _elimination_tree(upper.indptr, upper.indices), upper
 
 
-@njit(cache=True)
+@njit(**KERNEL)
 def _elimination_tree(indptr, indices):
     """Parent of each column (-1 for a root) from the strict upper triangle by columns (Liu's algorithm)."""
     n = len(indptr) - 1
@@ -214,7 +215,7 @@ def _elimination_tree(indptr, indices):
     return parent
 
 
-@njit(cache=True)
+@njit(**KERNEL)
 def _postorder(parent):
     """Columns in an order in which children directly precede their parents; stable among siblings."""
     n = len(parent)
@@ -246,7 +247,7 @@ def _postorder(parent):
     return post
 
 
-@njit(cache=True)
+@njit(**KERNEL)
 def _column_structures(indptr, indices, parent):
     """Rows below the diagonal of every column of L, rising: (start, rows).
 
@@ -281,7 +282,7 @@ def _column_structures(indptr, indices, parent):
     return start, rows
 
 
-@njit(cache=True)
+@njit(**KERNEL)
 def _supernodes(start, below, parent, leading, blocked):
     """Fundamental supernodes, then merged with the next one where that stores few zeros (for products more may be).
 
@@ -367,7 +368,7 @@ def _layout(first: np.ndarray, row_start: np.ndarray, rows: np.ndarray) -> Layou
     )  # fmt: skip
 
 
-@njit(cache=True)
+@njit(**KERNEL)
 def _updates(first, row_start, rows, of_column):
     """For each supernode the ancestors that its rows reach, and the places of its rows in their panels."""
     s = len(first) - 1
@@ -408,7 +409,7 @@ def _updates(first, row_start, rows, of_column):
     return by_source, target, source, local, relative_start, relative
 
 
-@njit(cache=True)
+@njit(**KERNEL)
 def _supernode(column, first):
     """The supernode that a column is in."""
     low, high = 0, len(first) - 1
@@ -421,7 +422,7 @@ def _supernode(column, first):
     return low
 
 
-@njit(cache=True)
+@njit(**KERNEL)
 def _find(row, k, row_start, rows):
     """Position of `row` among the rising rows of supernode k."""
     low, high = row_start[k], row_start[k + 1] - 1
@@ -434,7 +435,7 @@ def _find(row, k, row_start, rows):
     return low - row_start[k]
 
 
-@njit(cache=True)
+@njit(**KERNEL)
 def _places(high, low, first, row_start, rows, panel_start):
     """Panel place of the entries (high[i], low[i]) of the lower triangle."""
     place = np.empty(len(high), np.int64)
@@ -445,7 +446,7 @@ def _places(high, low, first, row_start, rows, panel_start):
     return place
 
 
-@njit(cache=True)
+@njit(**KERNEL)
 def _pair_places(a_start, a_columns, first, row_start, rows, panel_start):
     """Panel place of each product of two entries of a row of A, (0,0), (1,0), (1,1), ... in each row."""
     total = 0
