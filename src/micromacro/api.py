@@ -38,6 +38,12 @@ def fit(
     members: Any = None,
     missing: str = "error",
     observation_weights: str | None = None,
+    sigma: str | None = None,
+    phi: str | None = None,
+    shape: str | None = None,
+    nu: str | None = None,
+    zi: str | None = None,
+    hu: str | None = None,
     known: Mapping[str, Any] | None = None,
     start: Mapping[str, float] | pd.Series | None = None,
     draws: int = 1000,
@@ -47,7 +53,6 @@ def fit(
     progress: bool = True,
     executor: Executor | None = None,
     nAGQ: int = 1,
-    factor: Literal["effects", "groups"] | None = None,
 ) -> Fit:
     r"""Fit a multiple-membership model with (estimated) weights.
 
@@ -83,6 +88,10 @@ def fit(
     observation_weights : str, optional
         Column of the groups by which their log-likelihoods are multiplied: 2 counts a group twice. The number of
         groups, and what depends on it (BIC), stays what it is.
+    sigma, phi, shape, nu, zi, hu : str, optional
+        One-sided formulas of further linear predictors, as in ``sigma="~ x + mm(member, group, z, effects = none)"``:
+        of parameters of the family, on the log scale (`zi` and `hu` on the logit scale). Their parameters are called
+        ``sigma.x``, ``sigma.member.z``, ``sigma.member.w.b``.
     known : dict, optional
         Covariances of levels by the name that ``effects = known(K)`` uses: a square DataFrame labelled by ids, a pair
         (matrix, ids), a dict of dicts, or :func:`micromacro.pedigree`.
@@ -100,9 +109,6 @@ def fit(
     nAGQ : int
         For ml of outcomes that are not Gaussian, with one term ``(1 | unit)`` and no effects of members: points of the
         adaptive Gauss-Hermite quadrature over each effect, as in glmer. 1 is Laplace's formula.
-    factor : {"effects", "groups"}, optional
-        For ml and reml: factorise a matrix of the effects or one of the groups. Without it the one that takes fewer
-        operations; ``Model.explain()`` says which. The numbers are the same to rounding.
 
     Returns
     -------
@@ -122,10 +128,10 @@ def fit(
     """
     asked = Arguments(
         formula, data, family=family, priors=priors, fixed=fixed, graphs=graphs, known=known, memberships=memberships,
-        members=members, missing=missing, observation_weights=observation_weights,
+        members=members, missing=missing, observation_weights=observation_weights, sigma=sigma, phi=phi, shape=shape,
+        nu=nu, zi=zi, hu=hu,
     )  # fmt: skip
-    begin = by_name(start, "start", "1")
-    settings = Settings(draws, tune, chains, random_seed, progress, executor, begin, nAGQ, factor)
+    settings = Settings(draws, tune, chains, random_seed, progress, executor, by_name(start, "start", "1"), nAGQ)
     return Model(read_draft(asked))._run(engine, settings, partial=True)
 
 

@@ -81,6 +81,8 @@ class Parameter:
         The prior scaled by the data: where the parameter's own is flat, further starts are drawn from it.
     above_zero : bool
         Whether it is positive though its class as a whole is not.
+    aside : bool
+        Whether it is an entry of theta whatever its prior: a coefficient of a parameter of the family.
     """
 
     name: str
@@ -90,6 +92,7 @@ class Parameter:
     default: bool = True
     guess: Prior = FLAT
     above_zero: bool = False
+    aside: bool = False
 
     @property
     def positive(self) -> bool:
@@ -105,6 +108,11 @@ class Parameter:
     def fixed(self) -> bool:
         """Whether its value is given and nothing is estimated."""
         return isinstance(self.prior, Fixed)
+
+    @property
+    def inside(self) -> bool:
+        """Whether, as a coefficient, it can sit in the latent Gaussian vector."""
+        return not self.aside and is_conjugate(self.prior)
 
     @property
     def linear(self) -> bool:
@@ -204,6 +212,10 @@ class PriorBook:
         if not low <= start <= high or (start in (low, high) and kind != "sd"):
             start = prior.from_score(0.0)
         return Parameter(name, kind, prior, float(start), not chosen, default, positive)
+
+    def forget(self, name: str) -> None:
+        """A parameter that was made is not one of the model after all."""
+        self._known = [known for known in self._known if known != name]
 
     @staticmethod
     def _check_support(name: str, kind: str, prior: Prior, positive: bool) -> None:

@@ -39,7 +39,7 @@ class Subject:
 
     @property
     def options(self) -> dict[str, Any]:
-        return {"family": self.row.family, **self.kind.sources(self.size)}
+        return {"family": self.row.family, **self.kind.sources(self.size), **self.row.others}
 
     @cached_property
     def covariates(self) -> pd.DataFrame:

@@ -265,6 +265,8 @@ class FamilyRow:
     make : callable
         The family as users give it.
     truth : dict
+    others : dict
+        Formulas of other linear predictors.
     """
 
     word: str
@@ -273,6 +275,7 @@ class FamilyRow:
     columns: Callable[[np.random.Generator, np.ndarray], dict[str, np.ndarray]] = lambda rng, y: {"y": y}
     make: Callable[[], Any] | None = None
     truth: Mapping[str, float] = field(default_factory=dict)
+    others: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def family(self) -> Any:
@@ -323,6 +326,10 @@ FAMILIES: dict[str, FamilyRow] = {
     "weibull entry": FamilyRow("weibull", "surv(since, y, event)", columns=entered),
     "lognormal interval": FamilyRow("lognormal", "surv(y, upper, type = 'interval')", columns=in_interval),
     "log y": FamilyRow("gaussian", "log(y)", columns=lambda rng, y: {"y": np.exp(y)}),
+    "gaussian sigma": FamilyRow("gaussian", others={"sigma": "~ v"}, truth={"sigma.Intercept": -0.5}),
+    "negative_binomial phi": FamilyRow("negative_binomial", others={"phi": "~ v"}, truth={"phi.Intercept": 1.5}),
+    "zero_inflated_poisson zi": FamilyRow("zero_inflated_poisson", others={"zi": "~ v"}, truth={"zi.Intercept": -1.5}),
+    "weibull shape": FamilyRow("weibull", SURV, columns=censored, others={"shape": "~ v"}),
     "cox entry": FamilyRow("cox", "surv(since, y, event)", columns=entered, make=lambda: mm.families.cox(STEPS)),
     "cox walk": FamilyRow("cox", SURV, columns=censored, make=lambda: mm.families.cox(STEPS, baseline="random_walk"),
                           truth={"baseline.sd": 0.3}),

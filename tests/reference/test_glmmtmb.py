@@ -25,6 +25,16 @@ CASES = {
     "hurdle_poisson": ("certain", "hurdle_poisson", {}, "ml"),
     "hurdle_nb": ("both", "hurdle_negative_binomial", {}, "ml"),
     "beta_binomial": ("trials(k, n)", "beta_binomial", {}, "ml"),
+    "gaussian_sigma": ("y", "gaussian", {"sigma": "~ x + z"}, "ml"),
+    "gaussian_sigma_reml": ("y", "gaussian", {"sigma": "~ x + z"}, "reml"),
+    "nb_phi": ("spread", "negative_binomial", {"phi": "~ z"}, "ml"),
+    "gamma_shape": ("positive", "gamma", {"shape": "~ z"}, "ml"),
+    "beta_phi": ("share", "beta", {"phi": "~ z"}, "ml"),
+    "beta_binomial_phi": ("trials(k, n)", "beta_binomial", {"phi": "~ z"}, "ml"),
+    "zip_zi": ("certain", "zero_inflated_poisson", {"zi": "~ x"}, "ml"),
+    "zinb_phi_zi": ("both", "zero_inflated_negative_binomial", {"phi": "~ z", "zi": "~ x"}, "ml"),
+    "hurdle_poisson_hu": ("certain", "hurdle_poisson", {"hu": "~ x"}, "ml"),
+    "hurdle_nb_phi_hu": ("both", "hurdle_negative_binomial", {"phi": "~ z", "hu": "~ x"}, "ml"),
 }
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from scipy import sparse
 
 from ..errors import DataError, ModelError
-from ..parameters import Parameter, is_conjugate
+from ..parameters import Parameter
 from .base import Effects, Rows, Setting
 
 
@@ -88,7 +88,7 @@ def make_fixed(setting: Setting) -> NoPooling:
             f"effects = fixed of {setting.name!r} has one level only, which cannot be distinguished from the "
             "intercept: leave it out"
         )
-    if not all(is_conjugate(p.prior) for p in own):
+    if not all(p.inside for p in own):
         raise ModelError(
             f"the coefficients of {setting.name!r} (effects = fixed) take normal or flat priors only, and no fixed "
             "values: put known effects into an offset()"

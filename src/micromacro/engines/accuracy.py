@@ -71,17 +71,17 @@ class Pairs:
     def draw(self, z: np.ndarray) -> tuple[float, float]:
         """Log weights of center + s L^-T z and of center - s L^-T z; ``x`` (elimination order) is the former."""
         room, marginal, s = self.room, self.marginal, self.marginal.system.symbolic
-        base, panel = room.base, marginal.panel(room)
+        base = room.base
         own, other, _ = mirror(
-            s.layout, panel, self.center, s.row_start, s.columns, base.values, base.offset, self.scale * z,
+            s.layout, base.panel, self.center, s.row_start, s.columns, base.values, base.offset, self.scale * z,
             s.d_row, s.d_column, base.d_value, marginal.center, self.x, self.work, room.lift, room.trial_eta,
         )  # fmt: skip
         constant = 0.5 * base.log_det - room.top + 0.5 * float(z @ z) + self.dimensions * math.log(self.scale)
         if marginal.held:  # coefficients stand still in an identity block
             still = z[s.position[marginal.system.n_effects :]]
             constant += 0.5 * float(still @ still) * (self.scale**2 - 1.0)
-        away = marginal.rows(room.trial_eta, self.theta, room.trial_slopes) - other + constant
-        here = marginal.rows(room.lift, self.theta, room.trial_slopes) - own + constant
+        away = marginal.rows(room.trial_eta, room.own, room.trial_slopes) - other + constant
+        here = marginal.rows(room.lift, room.own, room.trial_slopes) - own + constant
         return here if math.isfinite(here) else -math.inf, away if math.isfinite(away) else -math.inf
 
     def one(self, pairs: int, rng: np.random.Generator) -> tuple[float, np.ndarray]:

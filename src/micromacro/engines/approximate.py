@@ -249,7 +249,7 @@ class _Approximation:
             s.layout, base.panel, mean, s.row_start, s.columns, base.values, base.offset, z, self.at,
             self.room.trial_eta,
         )  # fmt: skip
-        exact = self.marginal.rows(self.room.trial_eta, self.theta, self.room.trial_slopes)
+        exact = self.marginal.rows(self.room.trial_eta, self.room.own, self.room.trial_slopes)
         exact -= self.marginal.penalty(self.at, base)
         half = 0.5 * log_determinant(s.layout, base.panel, size)
         # theta is resampled in proportion to its approximate marginal, so that cancels

@@ -249,16 +249,17 @@ def _perfect(specification: Specification, theta: np.ndarray) -> list[Note]:
     """An outcome that the model fits without residual; one whose digits are mostly a constant."""
     if not specification.family.conjugate:
         return []
-    y, sigma = specification.outcome, float(theta[-1])
+    y = specification.outcome
+    sigma = float(specification.own(theta, np.empty(0))[0].max())
     size = float(np.std(y))
-    hypers = specification.system.hypers
-    if sigma < PERFECT * size and not hypers[-1].fixed:
+    name = specification.own_names[0]
+    if sigma < PERFECT * size and not specification.system.hypers[-1].fixed:
         text = (
-            f"the residual is zero up to rounding ({hypers[-1].name} = {sigma:.2g}, the outcome's sd {size:.2g}): "
+            f"the residual is zero up to rounding ({name} = {sigma:.2g}, the outcome's sd {size:.2g}): "
             "the outcome is a function of the covariates and effects, and standard errors are meaningless; check if "
             f"the outcome was made from them, or whether each {specification.tables.noun} has an effect of its own"
         )
-        return [trouble("perfect-fit", text, hypers[-1].name)]
+        return [trouble("perfect-fit", text, specification.system.hypers[-1].name)]
     if abs(float(np.mean(y))) > UNCENTRED * size:
         text = (
             f"the outcome's mean is {abs(float(np.mean(y))) / max(size, 1e-300):.1g} times its sd, so that few of its "

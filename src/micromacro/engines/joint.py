@@ -11,6 +11,7 @@ import math
 import numpy as np
 from scipy import special
 
+from ..latent.beside import ends
 from ..latent.workspace import Workspace
 from ..model.specification import Specification
 from ..priors import Normal
@@ -31,9 +32,8 @@ def log_joint(specification: Specification, theta: np.ndarray, x: np.ndarray, ro
         Work space of the system, to save making one.
     """
     s = specification
-    own = theta[s.system.places.family]
     prior = log_prior_theta(s, theta)
-    if not math.isfinite(prior) or not s.family.possible(own):
+    if not math.isfinite(prior):
         return -math.inf
     each = _rows(s, theta, x, room)
     if each is None:
@@ -50,7 +50,9 @@ def _rows(
     room = room if room is not None else s.system.workspace(gradient=False)
     if not s.system.fill(theta, room):
         return None
-    eta, own = s.system.row_predictor(room, x), theta[s.system.places.family]
+    eta, own = s.system.row_predictor(room, x), s.system.own(theta, room)
+    if not all(s.family.possible(end) for end in ends(own)):
+        return None
     with np.errstate(all="ignore"):  # the branch that a family does not take may overflow
         return s.family.log_density(s.row_values, eta, own, np, special)
 

@@ -183,6 +183,9 @@ class Family:
     expands : bool
         Whether rows of the linear predictor are not the groups: ``expand`` is there, and the parameters that it
         brings stand at mean covariates.
+    predictors : mapping
+        Parameters that may have a linear predictor of their own, and its link (``log``, ``logit``). Wherever a method
+        takes the parameters as `own`, those of such a model are an array (parameters, groups).
     limits : mapping
         Classes of its parameters that may diverge, the distribution becoming a simpler one: the value at which that is
         reached, and what to say of it (``{name}`` stands for the parameter).
@@ -204,6 +207,7 @@ class Family:
     ratios: tuple[str, ...] = ()
     expands: bool = False
     changes: ClassVar[Mapping[str, Change]] = OF_MEANS
+    predictors: ClassVar[Mapping[str, str]] = {}
 
     @property
     def stable(self) -> bool:
@@ -287,7 +291,7 @@ class Family:
         """Variance of an outcome around :meth:`mean` (response scale), at eta (..., groups); as `mean` otherwise."""
         raise EngineError(f"the variance of an outcome of family {self.name} is not known")
 
-    def link_variance(self, own: np.ndarray, mean: float) -> float | None:
+    def link_variance(self, own: np.ndarray, mean: float) -> np.ndarray | float | None:
         """Variance of the outcome around eta on the link scale, at a mean outcome; None where none is agreed on."""
         return None
 
@@ -377,7 +381,7 @@ class Family:
         """The eta (groups,) at which each outcome is likeliest, where it is known; else it is searched for."""
         return None
 
-    def dispersion(self, own: np.ndarray) -> float:
+    def dispersion(self, own: np.ndarray) -> np.ndarray | float:
         """What scales log densities apart from their mean: sigma squared, 1 / shape."""
         return 1.0
 

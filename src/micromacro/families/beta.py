@@ -7,26 +7,27 @@ The density need not be log-concave in eta; where a positive curvature is needed
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numba import njit
 from scipy import special as scipy_special
 
 from ..errors import ModelError
-from ..numerics.compiling import KERNEL
 from ..numerics.special import digamma, logistic, trigamma
 from ..parameters import Parameter, PriorBook
 from ..priors import Exponential
 from . import binary
 from .base import Family
+from .each import each
 from .response import Raw, Response, made, need_form, need_numbers, need_variety
 
 FAR = 200.0  # size of eta from which 1 / Gamma(a) is a, a being the smaller of the two parameters
 
 
-@njit(**KERNEL)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _slopes(values, eta, phi, out):  # noqa: ANN001, ANN202
     constant = math.lgamma(phi)
     for i in range(len(eta)):
@@ -48,12 +49,16 @@ def _slopes(values, eta, phi, out):  # noqa: ANN001, ANN202
         out[3, i] = information
 
 
+_each = each(_slopes)
+
+
 @dataclass(frozen=True)
 class Beta(Family):
     """Beta family with the logit link; its parameter `phi` is the precision."""
 
     link: str = "logit"
     name: str = "beta"
+    predictors: ClassVar[Mapping[str, str]] = {"phi": "log"}
 
     def __post_init__(self):
         if self.link != "logit":
@@ -77,7 +82,10 @@ class Beta(Family):
         return bool(0.0 < own[0] < 1e10)
 
     def slopes(self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, out: np.ndarray) -> None:
-        _slopes(values, eta, own[0], out)
+        if own.ndim > 1:
+            _each(values, eta, own, out)
+        else:
+            _slopes(values, eta, own[0], out)
 
     def log_density(self, values: Any, eta: Any, own: Any, xp: Any = np, special: Any = None) -> Any:
         phi, far = own[0], abs(eta) > FAR

@@ -20,13 +20,13 @@ import numpy as np
 from numba import njit
 
 from ..errors import ModelError
-from ..numerics.compiling import KERNEL
 from ..numerics.special import digamma, log1p_exp, log_gamma_ratio, logistic, trigamma
 from ..parameters import Parameter, PriorBook
 from ..priors import Exponential
 from . import binary
 from .base import Family
 from .binomial import Binomial
+from .each import each
 from .response import Response
 
 FEW = 64  # successes up to which the sums are taken term by term
@@ -37,7 +37,7 @@ BINOMIAL = (
 )
 
 
-@njit(**KERNEL)
+@njit(cache=True, nogil=True, error_model="numpy")
 def rising(log_a, k):  # noqa: ANN001, ANN201
     """Log of Gamma(a + k) / Gamma(a) for a count k, and its first and second derivative in log a, less the first.
 
@@ -59,7 +59,7 @@ def rising(log_a, k):  # noqa: ANN001, ANN201
     return value, first, second
 
 
-@njit(**KERNEL)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _slopes(values, eta, phi, out):  # noqa: ANN001, ANN202
     log_phi = math.log(phi)
     for i in range(len(eta)):
@@ -74,7 +74,7 @@ def _slopes(values, eta, phi, out):  # noqa: ANN001, ANN202
         out[3, i] = information
 
 
-@njit(**KERNEL)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _tails(values, eta, phi, log_density, below, above):  # noqa: ANN001, ANN202
     """Sums of probabilities from the outcome on in both directions, each from the one before it."""
     for i in range(len(eta)):
@@ -93,12 +93,16 @@ def _tails(values, eta, phi, log_density, below, above):  # noqa: ANN001, ANN202
             above[i] += term
 
 
+_each = each(_slopes)
+
+
 @dataclass(frozen=True)
 class BetaBinomial(Binomial):
     """Beta-binomial family with the logit link; `phi` is the precision of the chances of a success."""
 
     link: str = "logit"
     name: str = "beta_binomial"
+    predictors: ClassVar[Mapping[str, str]] = {"phi": "log"}
     limits: ClassVar[Mapping[str, tuple[float, str]]] = {"phi": (1e7, BINOMIAL)}
 
     def __post_init__(self):
@@ -112,7 +116,10 @@ class BetaBinomial(Binomial):
         return bool(0.0 < own[0] < 1e10)
 
     def slopes(self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, out: np.ndarray) -> None:
-        _slopes(values, eta, own[0], out)
+        if own.ndim > 1:
+            _each(values, eta, own, out)
+        else:
+            _slopes(values, eta, own[0], out)
 
     def log_density(self, values: Any, eta: Any, own: Any, xp: Any = np, special: Any = None) -> Any:
         k, m, phi = values[0], values[1] - values[0], own[0]

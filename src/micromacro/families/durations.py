@@ -16,7 +16,6 @@ from numba import njit
 from scipy.special import gamma, gammaincc, log_ndtr, ndtri_exp
 
 from ..errors import DataError
-from ..numerics.compiling import KERNEL
 from ..numerics.special import log_cloglog, log_difference, log_normal_cdf
 from ..table.screen import counted
 from .binary import plain_log_cloglog
@@ -28,7 +27,7 @@ FAR_ABOVE = 1e5  # z above which digits of its square are missing in differences
 _LOG_ROOT_2PI = 0.5 * math.log(2.0 * math.pi)
 
 
-@njit(**KERNEL)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _log_survival(standard, z):  # noqa: ANN001, ANN202
     if standard == WEIBULL:
         t = math.exp(z)
@@ -37,7 +36,7 @@ def _log_survival(standard, z):  # noqa: ANN001, ANN202
     return value, -d, dd
 
 
-@njit(**KERNEL)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _after_far(code, z, start, gap):  # noqa: ANN001, ANN202
     """Log of f(z) or S(z) over S(start) of a standard normal, far out: S(z) is f(z) / z, so their squares cancel."""
     value = -0.5 * gap * (z + start) + math.log(start)
@@ -46,7 +45,7 @@ def _after_far(code, z, start, gap):  # noqa: ANN001, ANN202
     return value - math.log(z), 1.0 / start - 1.0 / z - gap, 1.0 / (z * z) - 1.0 / (start * start)
 
 
-@njit(**KERNEL)
+@njit(cache=True, nogil=True, error_model="numpy")
 def slopes(standard, values, eta, factor, out):  # noqa: ANN001, ANN201
     """Log density of durations and its derivatives in eta; `factor` is a, one over the scale of the log time."""
     log_factor = math.log(factor)
@@ -86,6 +85,17 @@ def slopes(standard, values, eta, factor, out):  # noqa: ANN001, ANN201
         out[1, i] = -factor * d
         out[2, i] = factor * factor * dd
         out[3, i] = max(-out[2, i], 0.0)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _each(standard, values, eta, factor, out):  # noqa: ANN001, ANN202
+    for i in range(len(eta)):
+        slopes(standard, values[:, i : i + 1], eta[i : i + 1], factor[i], out[:, i : i + 1])
+
+
+def slopes_at(standard: int, values: np.ndarray, eta: np.ndarray, factor: Any, out: np.ndarray) -> None:
+    """:func:`slopes` at one factor, or at one for each group (groups,)."""
+    (_each if np.ndim(factor) else slopes)(standard, values, eta, factor, out)
 
 
 def log_density(standard: int, values: Any, eta: Any, factor: Any, xp: Any, special: Any) -> Any:
@@ -131,9 +141,10 @@ def _plain_between(standard: int, inside: Any, z: Any, upper: Any, log_survival:
     return xp.where(far, high + xp.log(-xp.expm1(gap)), between)
 
 
-def cumulative_hazard(standard: int, times: np.ndarray, eta: np.ndarray, factor: float) -> np.ndarray:
+def cumulative_hazard(standard: int, times: np.ndarray, eta: np.ndarray, factor: Any) -> np.ndarray:
     """Minus log survival (..., times) at times (times,) from zero on and eta (...,)."""
     with np.errstate(divide="ignore"):
+        factor = np.asarray(factor)[..., None] if np.ndim(factor) else factor
         z = factor * (np.log(times) - np.asarray(eta)[..., None])
     return np.exp(z) if standard == WEIBULL else -log_ndtr(-z)
 

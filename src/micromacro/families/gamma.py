@@ -3,22 +3,23 @@ r"""Positive outcomes: gamma with mean :math:`\mu_i = e^{\eta_i}` and shape a, v
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numba import njit
 from scipy import special as scipy_special
 
-from ..numerics.compiling import KERNEL
 from ..parameters import Parameter, PriorBook
 from ..priors import Exponential
 from .base import Family
+from .each import each
 from .poisson import check_log, log_mean
 from .response import Raw, Response, made, need_form, need_numbers, need_variety
 
 
-@njit(**KERNEL)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _slopes(values, eta, shape, out):  # noqa: ANN001, ANN202
     constant = shape * math.log(shape) - math.lgamma(shape)
     for i in range(len(eta)):
@@ -29,12 +30,16 @@ def _slopes(values, eta, shape, out):  # noqa: ANN001, ANN202
         out[3, i] = shape * ratio
 
 
+_each = each(_slopes)
+
+
 @dataclass(frozen=True)
 class Gamma(Family):
     """Gamma family with the log link; its parameter is `shape`."""
 
     link: str = "log"
     name: str = "gamma"
+    predictors: ClassVar[Mapping[str, str]] = {"shape": "log"}
 
     def __post_init__(self):
         check_log(self.link, self.name)
@@ -57,7 +62,10 @@ class Gamma(Family):
         return bool(0.0 < own[0] < 1e10)
 
     def slopes(self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, out: np.ndarray) -> None:
-        _slopes(values, eta, own[0], out)
+        if own.ndim > 1:
+            _each(values, eta, own, out)
+        else:
+            _slopes(values, eta, own[0], out)
 
     def log_density(self, values: Any, eta: Any, own: Any, xp: Any = np, special: Any = None) -> Any:
         shape = own[0]
@@ -70,15 +78,15 @@ class Gamma(Family):
     def variance(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
         return np.exp(2.0 * eta) / own[0]
 
-    def dispersion(self, own: np.ndarray) -> float:
-        return float(1.0 / own[0])
+    def dispersion(self, own: np.ndarray) -> np.ndarray | float:
+        return 1.0 / own[0]
 
     def tails(self, response: Response, eta: np.ndarray, own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         at = own[0] * response.observed * np.exp(-eta)
         return scipy_special.gammainc(own[0], at), scipy_special.gammaincc(own[0], at)
 
-    def link_variance(self, own: np.ndarray, mean: float) -> float | None:
-        return float(scipy_special.polygamma(1, own[0]))
+    def link_variance(self, own: np.ndarray, mean: float) -> np.ndarray | float | None:
+        return scipy_special.polygamma(1, own[0])
 
     def simulate(
         self, eta: np.ndarray, own: np.ndarray, rng: np.random.Generator, values: np.ndarray | None

@@ -3,24 +3,25 @@ r"""Gaussian outcomes: :math:`y_i = \eta_i + e_i`, :math:`e_i \sim N(0, \sigma^2
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numba import njit
 from scipy import special as scipy_special
 
 from ..errors import ModelError
-from ..numerics.compiling import KERNEL
 from ..parameters import Parameter, PriorBook
 from ..priors import HalfStudent
 from .base import Family
+from .each import each
 from .response import Raw, Response, made, need_form, need_numbers, need_variety
 
 _LOG_ROOT_2PI = 0.5 * math.log(2.0 * math.pi)
 
 
-@njit(**KERNEL)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _slopes(values, eta, sigma, out):  # noqa: ANN001, ANN202
     for i in range(len(eta)):
         u = (values[0, i] - eta[i]) / sigma
@@ -39,12 +40,16 @@ def plain(raw: Raw, family: str) -> Response:
     return made(y)
 
 
+_each = each(_slopes)
+
+
 @dataclass(frozen=True)
 class Gaussian(Family):
     """Gaussian family with the identity link; its parameter is `sigma`, the residual standard deviation."""
 
     link: str = "identity"
     name: str = "gaussian"
+    predictors: ClassVar[Mapping[str, str]] = {"sigma": "log"}
     quantities = ("mean", "median")
     conjugate = True
 
@@ -65,7 +70,10 @@ class Gaussian(Family):
         return bool(own[0] > 0.0)
 
     def slopes(self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, out: np.ndarray) -> None:
-        _slopes(values, eta, own[0], out)
+        if own.ndim > 1:
+            _each(values, eta, own, out)
+        else:
+            _slopes(values, eta, own[0], out)
 
     def log_density(self, values: Any, eta: Any, own: Any, xp: Any = np, special: Any = None) -> Any:
         u = (values[0] - eta) / own[0]
@@ -75,13 +83,13 @@ class Gaussian(Family):
         return eta
 
     def variance(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
-        return np.full(np.shape(eta), own[0] ** 2)
+        return np.zeros(np.shape(eta)) + own[0] ** 2
 
     def likeliest(self, values: np.ndarray) -> np.ndarray:
         return values[0]
 
-    def dispersion(self, own: np.ndarray) -> float:
-        return float(own[0] ** 2)
+    def dispersion(self, own: np.ndarray) -> np.ndarray | float:
+        return own[0] ** 2
 
     def tails(self, response: Response, eta: np.ndarray, own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         z = (response.observed - eta) / own[0]
@@ -90,8 +98,8 @@ class Gaussian(Family):
     def median(self, eta: np.ndarray, own: np.ndarray) -> np.ndarray:
         return eta
 
-    def link_variance(self, own: np.ndarray, mean: float) -> float | None:
-        return float(own[0] ** 2)
+    def link_variance(self, own: np.ndarray, mean: float) -> np.ndarray | float | None:
+        return own[0] ** 2
 
     def simulate(
         self, eta: np.ndarray, own: np.ndarray, rng: np.random.Generator, values: np.ndarray | None

@@ -140,6 +140,7 @@ class HurdlePoisson(Hurdle):
 
     link: str = "log"
     name: str = "hurdle_poisson"
+    predictors: ClassVar[Mapping[str, str]] = {"hu": "logit"}
     counts = Poisson()
     limits: ClassVar[Mapping[str, tuple[float, str]]] = {"hu": (1e-9, NO_ZEROS)}
 
@@ -150,6 +151,7 @@ class HurdleNegativeBinomial(Hurdle):
 
     link: str = "log"
     name: str = "hurdle_negative_binomial"
+    predictors: ClassVar[Mapping[str, str]] = {"phi": "log", "hu": "logit"}
     counts = NegativeBinomial()
     limits: ClassVar[Mapping[str, tuple[float, str]]] = {
         "phi": (1e7, NO_SPREAD),

@@ -5,8 +5,9 @@ The density is that of t, not of log t: it differs from a Gaussian model of ``lo
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -24,6 +25,7 @@ class Lognormal(Duration):
 
     link: str = "identity"
     name: str = "lognormal"
+    predictors: ClassVar[Mapping[str, str]] = {"sigma": "log"}
 
     def __post_init__(self):
         if self.link != "identity":
@@ -42,7 +44,7 @@ class Lognormal(Duration):
         return bool(own[0] > 0.0)
 
     def slopes(self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, out: np.ndarray) -> None:
-        durations.slopes(durations.LOGNORMAL, values, eta, 1.0 / own[0], out)
+        durations.slopes_at(durations.LOGNORMAL, values, eta, 1.0 / own[0], out)
 
     def log_density(self, values: Any, eta: Any, own: Any, xp: Any = np, special: Any = None) -> Any:
         return durations.log_density(durations.LOGNORMAL, values, eta, 1.0 / own[0], xp, special)
@@ -63,8 +65,8 @@ class Lognormal(Duration):
     def cumulative_hazard(self, times: np.ndarray, eta: np.ndarray, own: np.ndarray) -> np.ndarray:
         return durations.cumulative_hazard(durations.LOGNORMAL, times, eta, 1.0 / own[0])
 
-    def link_variance(self, own: np.ndarray, mean: float) -> float | None:
-        return float(own[0] ** 2)
+    def link_variance(self, own: np.ndarray, mean: float) -> np.ndarray | float | None:
+        return own[0] ** 2
 
     def simulate(
         self, eta: np.ndarray, own: np.ndarray, rng: np.random.Generator, values: np.ndarray | None

@@ -15,11 +15,11 @@ import numpy as np
 from numba import njit
 from scipy import special as scipy_special
 
-from ..numerics.compiling import KERNEL
 from ..numerics.special import log1p_exp, log_gamma_ratio, logistic
 from ..parameters import Parameter, PriorBook
 from ..priors import Exponential
 from .base import Family, Recession
+from .each import each
 from .poisson import Poisson, check_log, counts, first_event, log_mean
 from .response import Raw, Response
 
@@ -29,7 +29,7 @@ POISSON = (
 )
 
 
-@njit(**KERNEL)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _slopes(values, eta, phi, out):  # noqa: ANN001, ANN202
     log_phi, base = math.log(phi), math.lgamma(phi)
     for i in range(len(eta)):
@@ -42,12 +42,16 @@ def _slopes(values, eta, phi, out):  # noqa: ANN001, ANN202
         out[3, i] = -out[2, i]
 
 
+_each = each(_slopes)
+
+
 @dataclass(frozen=True)
 class NegativeBinomial(Family):
     """Negative binomial family with the log link; its parameter `phi` is the dispersion: var = mu + mu^2 / phi."""
 
     link: str = "log"
     name: str = "negative_binomial"
+    predictors: ClassVar[Mapping[str, str]] = {"phi": "log"}
     discrete = True
     quantities = ("mean", "zero")
     limits: ClassVar[Mapping[str, tuple[float, str]]] = {"phi": (1e7, POISSON)}
@@ -68,7 +72,10 @@ class NegativeBinomial(Family):
         return bool(0.0 < own[0] < 1e10)
 
     def slopes(self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, out: np.ndarray) -> None:
-        _slopes(values, eta, own[0], out)
+        if own.ndim > 1:
+            _each(values, eta, own, out)
+        else:
+            _slopes(values, eta, own[0], out)
 
     def log_density(self, values: Any, eta: Any, own: Any, xp: Any = np, special: Any = None) -> Any:
         y, phi = values[0], own[0]
@@ -103,8 +110,8 @@ class NegativeBinomial(Family):
         within = isinstance(smaller, Poisson) and self.link == smaller.link
         return "phi" if within else super().nests(smaller)
 
-    def link_variance(self, own: np.ndarray, mean: float) -> float | None:
-        return math.log1p(1.0 / mean + 1.0 / own[0])
+    def link_variance(self, own: np.ndarray, mean: float) -> np.ndarray | float | None:
+        return np.log1p(1.0 / mean + 1.0 / own[0])
 
     def simulate(
         self, eta: np.ndarray, own: np.ndarray, rng: np.random.Generator, values: np.ndarray | None

@@ -16,10 +16,10 @@ from numba import njit
 from scipy import special as scipy_special
 
 from ..errors import ModelError
-from ..numerics.compiling import KERNEL
 from ..parameters import Parameter, PriorBook
 from ..priors import Gamma, HalfStudent
 from .base import Family
+from .each import each_of_two
 from .gaussian import Gaussian, plain
 from .response import Raw, Response
 from .words import CENTRES
@@ -33,7 +33,7 @@ NORMAL = (
 )
 
 
-@njit(**KERNEL)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _slopes(values, eta, sigma, nu, out):  # noqa: ANN001, ANN202
     constant = math.lgamma(0.5 * (nu + 1.0)) - math.lgamma(0.5 * nu) - 0.5 * math.log(nu * math.pi) - math.log(sigma)
     information = (nu + 1.0) / ((nu + 3.0) * sigma * sigma)
@@ -50,12 +50,16 @@ def _slopes(values, eta, sigma, nu, out):  # noqa: ANN001, ANN202
         out[2, i] = (nu + 1.0) * (r * r - nu * sigma * sigma) / (q * q)
 
 
+_each = each_of_two(_slopes)
+
+
 @dataclass(frozen=True)
 class Student(Family):
     """Student's t family with the identity link; parameters `sigma` (scale) and `nu` (degrees of freedom)."""
 
     link: str = "identity"
     name: str = "student"
+    predictors: ClassVar[Mapping[str, str]] = {"sigma": "log", "nu": "log"}
     quantities = ("mean", "median")
     changes = CENTRES
     limits: ClassVar[Mapping[str, tuple[float, str]]] = {"nu": (1e7, NORMAL)}
@@ -83,7 +87,10 @@ class Student(Family):
         return bool(own[0] > 0.0 and 0.0 < own[1] < 1e8)
 
     def slopes(self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, out: np.ndarray) -> None:
-        _slopes(values, eta, own[0], own[1], out)
+        if own.ndim > 1:
+            _each(values, eta, own, out)
+        else:
+            _slopes(values, eta, own[0], own[1], out)
 
     def log_density(self, values: Any, eta: Any, own: Any, xp: Any = np, special: Any = None) -> Any:
         sigma, nu = own[0], own[1]
@@ -98,7 +105,7 @@ class Student(Family):
         return eta
 
     def variance(self, eta: np.ndarray, own: np.ndarray, values: np.ndarray | None) -> np.ndarray:
-        return np.full(np.shape(eta), own[0] ** 2 * own[1] / (own[1] - 2.0) if own[1] > 2.0 else math.inf)
+        return np.zeros(np.shape(eta)) + self.link_variance(own, 0.0)
 
     def likeliest(self, values: np.ndarray) -> np.ndarray:
         return values[0]
@@ -114,8 +121,10 @@ class Student(Family):
         within = isinstance(smaller, Gaussian) and self.link == smaller.link
         return "nu" if within else super().nests(smaller)
 
-    def link_variance(self, own: np.ndarray, mean: float) -> float | None:
-        return float(own[0] ** 2 * own[1] / (own[1] - 2.0)) if own[1] > 2.0 else math.inf
+    def link_variance(self, own: np.ndarray, mean: float) -> np.ndarray | float:
+        sigma, nu = own
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(nu > 2.0, sigma**2 * nu / (nu - 2.0), math.inf)
 
     def simulate(
         self, eta: np.ndarray, own: np.ndarray, rng: np.random.Generator, values: np.ndarray | None

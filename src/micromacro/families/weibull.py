@@ -7,8 +7,9 @@ means a hazard that rises with time.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy import special as scipy_special
@@ -29,6 +30,7 @@ class Weibull(Duration):
 
     link: str = "log"
     name: str = "weibull"
+    predictors: ClassVar[Mapping[str, str]] = {"shape": "log"}
     ratios = ("hazard_ratio", "time_ratio")
 
     def __post_init__(self):
@@ -48,7 +50,7 @@ class Weibull(Duration):
         return bool(0.0 < own[0] < 1e8)
 
     def slopes(self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, out: np.ndarray) -> None:
-        durations.slopes(durations.WEIBULL, values, eta, own[0], out)
+        durations.slopes_at(durations.WEIBULL, values, eta, own[0], out)
 
     def log_density(self, values: Any, eta: Any, own: Any, xp: Any = np, special: Any = None) -> Any:
         return durations.log_density(durations.WEIBULL, values, eta, own[0], xp, special)
@@ -73,7 +75,7 @@ class Weibull(Duration):
         within = isinstance(smaller, Exponential) and self.link == smaller.link
         return "" if within else super().nests(smaller)
 
-    def link_variance(self, own: np.ndarray, mean: float) -> float | None:
+    def link_variance(self, own: np.ndarray, mean: float) -> np.ndarray | float | None:
         return math.pi**2 / (6.0 * own[0] ** 2)
 
     def simulate(

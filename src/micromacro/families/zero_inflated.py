@@ -120,6 +120,7 @@ class ZeroInflatedPoisson(ZeroInflated):
 
     link: str = "log"
     name: str = "zero_inflated_poisson"
+    predictors: ClassVar[Mapping[str, str]] = {"zi": "logit"}
     counts = Poisson()
     limits: ClassVar[Mapping[str, tuple[float, str]]] = {"zi": (1e-9, NO_EXCESS % "poisson")}
 
@@ -130,6 +131,7 @@ class ZeroInflatedNegativeBinomial(ZeroInflated):
 
     link: str = "log"
     name: str = "zero_inflated_negative_binomial"
+    predictors: ClassVar[Mapping[str, str]] = {"phi": "log", "zi": "logit"}
     counts = NegativeBinomial()
     limits: ClassVar[Mapping[str, tuple[float, str]]] = {
         "phi": (1e7, NO_SPREAD),

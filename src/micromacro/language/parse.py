@@ -52,6 +52,24 @@ def _formula(parser: _Parser) -> Formula:
     return sort_terms(text, outcome, terms)
 
 
+def parse_one_sided(text: str, keyword: str) -> Formula:
+    """Parse ``~ terms``, the formula of another linear predictor; `keyword` is the argument that it was given to."""
+    if not isinstance(text, str):
+        raise FormulaError(f"{keyword}= is a one-sided formula as text, '~ terms', not {type(text).__name__}")
+    try:
+        parser = _Parser(text)
+        if not parser.is_op("~"):
+            raise parser.error(f"{keyword}= is a one-sided formula, which begins with ~, as in {keyword}='~ x'")
+        parser.take()
+        terms = parser.signed_terms()
+        parser.end()
+        for node in _nodes_of(terms):
+            _check_height(node, text)
+        return sort_terms(text, Number(0.0, "0"), terms)
+    except RecursionError:
+        raise FormulaError("this formula is nested too deeply for the calls that are under way already") from None
+
+
 def parse_expression(text: str) -> Node:
     """Parse one expression; the whole text must be used."""
     parser = _Parser(text)

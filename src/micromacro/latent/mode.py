@@ -16,6 +16,7 @@ import numpy as np
 from ..numerics.exposure import Exposure
 from ..numerics.modes import predictor
 from ..numerics.rows import quadratic, times
+from .beside import ends
 from .coupling import Coupling
 from .representation.base import Representation
 from .system import System
@@ -51,6 +52,8 @@ class ModeRoom:
         Log density, first and second derivative, positive curvature of each row.
     theta : (q,) array
         Theta last set, and the height of the penalised log-likelihood at the mode found there (``top``).
+    own : (k,) or (k, groups) array
+        The family's own numbers at the theta last filled.
     coefficients : (c,) array or None
         Held coefficients last set.
     iterations : int
@@ -73,6 +76,7 @@ class ModeRoom:
     curvature: np.ndarray
     pull: np.ndarray
     theta: np.ndarray
+    own: np.ndarray
     coefficients: np.ndarray | None = None
     top: float = math.nan
     iterations: int = 0
@@ -147,6 +151,7 @@ class LatentPosterior:
             curvature=np.empty(n),
             pull=np.empty(n),
             theta=np.empty(len(self.system.hypers)),
+            own=np.empty(0),
             pairs=pairs,
         )
 
@@ -159,10 +164,15 @@ class LatentPosterior:
 
     def fill(self, theta: np.ndarray, room: ModeRoom, coefficients: np.ndarray | None = None) -> bool:
         """Values of A and the offset at theta (and at held coefficients); False where theta is impossible."""
-        if not self.likelihood.possible(theta[self.own]) or not np.all(np.isfinite(theta)):
+        if not np.all(np.isfinite(theta)):
             return False
-        base = room.base
+        base, plain = room.base, self.system.beside is None
+        if plain and not self.possible(theta[self.own]):
+            return False
         if not self.system.fill(theta, base):
+            return False
+        room.own = self.system.own(theta, base)
+        if not plain and not self.possible(room.own):
             return False
         if self.held:
             assert coefficients is not None
@@ -170,9 +180,13 @@ class LatentPosterior:
             base.offset += np.bincount(self.border_row, part, self.system.rows)
         return True
 
-    def rows(self, eta: np.ndarray, theta: np.ndarray, out: np.ndarray) -> float:
-        """Fill `out` (4, rows) at a linear predictor; returns the log-likelihood."""
-        self.likelihood.slopes(self.values, eta, theta[self.own], out)
+    def possible(self, own: np.ndarray) -> bool:
+        """Whether the family's own numbers, those of all groups, are in their domain."""
+        return all(self.likelihood.possible(end) for end in ends(own))
+
+    def rows(self, eta: np.ndarray, own: np.ndarray, out: np.ndarray) -> float:
+        """Fill `out` (4, rows) at a linear predictor and the family's own numbers; returns the log-likelihood."""
+        self.likelihood.slopes(self.values, eta, own, out)
         with np.errstate(all="ignore"):  # what is not finite is seen by whoever asked
             if self.weight is not None:
                 out[:, self.left_out] = 0.0  # whatever it is there, infinite perhaps
@@ -223,11 +237,11 @@ class LatentPosterior:
         Returns the penalised log-likelihood there; nan where no step worked.
         """
         self.predict(room, room.x, room.eta)
-        value = self.rows(room.eta, theta, room.slopes) - self.penalty(room.x, room.base)
+        value = self.rows(room.eta, room.own, room.slopes) - self.penalty(room.x, room.base)
         if not math.isfinite(value):
             room.x[:] = self.start
             self.predict(room, room.x, room.eta)
-            value = self.rows(room.eta, theta, room.slopes) - self.penalty(room.x, room.base)
+            value = self.rows(room.eta, room.own, room.slopes) - self.penalty(room.x, room.base)
         for iteration in range(most):
             room.iterations = iteration + 1
             decrement = self.direction(room)
@@ -251,7 +265,7 @@ class LatentPosterior:
             np.multiply(room.lift, size, out=room.trial_eta)
             room.trial_eta += room.eta
             trial = start + size * room.step
-            new = self.rows(room.trial_eta, theta, room.trial_slopes) - self.penalty(trial, base)
+            new = self.rows(room.trial_eta, room.own, room.trial_slopes) - self.penalty(trial, base)
             if new >= value + 1e-4 * size * decrement - 1e-11 * (1.0 + abs(value)):
                 room.x[:] = trial
                 room.eta, room.trial_eta = room.trial_eta, room.eta

@@ -27,15 +27,15 @@ from ..numerics.rows import times
 from ..numerics.symbolic import Symbolic, analyse
 from ..parameters import Parameter
 from ..priors import Normal
+from .beside import Beside
 from .coupling import cross_of, cross_pairs
 from .expansion import Expansion, Repeats, repeat
 from .part import Part
 from .places import Places
 from .representation.base import Representation
-from .representation.choice import Side, choose
 from .representation.direct import direct
 from .representation.paired import paired
-from .workspace import Workspace, new_workspace
+from .workspace import Workspace
 
 
 class System:
@@ -52,6 +52,8 @@ class System:
         Known part of the linear predictor.
     expansion : Expansion, optional
         Rows of A that repeat groups, with a part of their own (the last one).
+    beside : Beside, optional
+        Parameters of the family with a linear predictor of their own: parts without entries of A, whose offsets it is.
 
     Attributes
     ----------
@@ -88,9 +90,9 @@ class System:
 
     def __init__(
         self, parts: list[Part], groups: int, family: tuple[Parameter, ...], base_offset: np.ndarray,
-        expansion: Expansion | None = None,
+        expansion: Expansion | None = None, beside: Beside | None = None,
     ):  # fmt: skip
-        self.expansion = expansion
+        self.expansion, self.beside = expansion, beside
         self.parts = (*parts, expansion.part) if expansion else tuple(parts)
         self.groups = groups
         self.rows = expansion.rows if expansion else groups
@@ -100,6 +102,7 @@ class System:
         self.places = Places(self.parts, len(family), expansion is not None)
         self.n_effects, self.size = self.places.n_effects, self.places.size
         self._predictor = [part.predictor for part in self.parts]
+        self._aside = beside.part if beside else (0,) * len(self.parts)
         every = range(len(self.parts))
         self._reads = [self.places.reads(k) for k in every]
         self.edges = tuple(k for k in every if self.parts[k].edge)
@@ -152,7 +155,6 @@ class System:
         if self.expansion is not None and self.expansion.coupled:
             self.cross = cross_of(self.symbolic, self.groups, group, own, place[n_d:])
         self.direct: Representation = paired(self.symbolic) if len(own) else direct(self.symbolic)
-        self._representations: dict[Side | None, Representation] = {}
         entry = np.empty(len(inside), dtype=np.int64)
         entry[inside] = made.entry
         self.border = np.arange(len(made.columns), len(inside))
@@ -226,14 +228,6 @@ class System:
         self.start = start[self.symbolic.order]
         self.d_value = np.concatenate([values, precision[self.n_effects :]])
 
-    def representation(self, side: Side | None = None) -> Representation:
-        """What is factorised to maximise a likelihood: what was asked for, or what takes the fewest operations."""
-        if side not in self._representations:
-            self._representations[side] = choose(
-                self.direct, self.n_effects, self.varies or self.cross is not None, side
-            )
-        return self._representations[side]
-
     def with_parts(self, parts: Sequence[Part]) -> System:
         """The same system with other parts in the places of these, of the same pattern."""
         out = copy(self)
@@ -250,13 +244,32 @@ class System:
 
     def workspace(self, gradient: bool = True) -> Workspace:
         """Fresh work space for one thread."""
+        s, n = self.symbolic, self.rows
         repeats = self._repeats
-        room = new_workspace(
-            self.symbolic, self.rows, self.d_value.copy() if self.varies else self.d_value, gradient,
+        longest = int(np.diff(s.layout.row_start).max(initial=1))
+        room = Workspace(
+            values=np.zeros(len(s.columns) + len(self.border)),
+            offset=np.zeros(n),
             group_values=np.zeros(0 if repeats is None else len(repeats.group)),
             group_offset=np.zeros((self.expansion.predictors if self.expansion else 0, self.groups)),
-            scratch=[p.scratch(gradient) for p in self.parts], log_det=self.log_det, border=len(self.border),
-        )  # fmt: skip
+            scratch=[p.scratch(gradient) for p in self.parts],
+            panel=np.empty(s.panel_size),
+            mean=np.empty(self.size),
+            residual=np.empty(n),
+            row=np.empty(n),
+            target=np.empty(n),
+            buffer=np.empty(max(longest, self.size, 1)),
+            weight=np.ones(n),
+            d_value=self.d_value.copy() if self.varies else self.d_value,
+            log_det=self.log_det,
+            beside=np.zeros((0 if self.beside is None else len(self.beside.rows), self.groups)),
+        )
+        if gradient:
+            room.inverse = np.empty(s.panel_size)
+            room.slope = np.empty(len(room.values))
+            room.leverage, room.d_weight, room.d_offset = np.empty(n), np.empty(n), np.empty(n)
+            room.d_entry = np.empty(len(s.d_place))
+            room.d_beside = np.zeros_like(room.beside)
         self.direct.prepare(room, gradient)
         return room
 
@@ -281,7 +294,7 @@ class System:
     def lifted(self) -> System:
         """The same system without edges, for whoever minds them himself."""
         out = copy(self)
-        out.edges, out._held = (), None if self._held is None else self._held.lifted()
+        out._held, out.edges = None, ()
         return out
 
     def _fill_rows(self, theta: np.ndarray, room: Workspace) -> bool:
@@ -289,7 +302,11 @@ class System:
         repeats = self._repeats
         if repeats is None:
             room.offset[:] = self.base_offset
-            return all(self._fill(k, theta, room, room.values, room.offset) for k in range(len(self.parts)))
+            if self.beside is not None:
+                room.beside[:] = self.beside.offset
+            to = [room.offset, *room.beside]
+            every = enumerate(self._aside)
+            return all(self._fill(k, theta, room, room.values, to[number]) for k, number in every)
         assert self.expansion is not None
         room.group_offset[:] = 0.0
         room.group_offset[0] = self.base_offset
@@ -303,6 +320,11 @@ class System:
     def _fill(self, k: int, theta: np.ndarray, room: Workspace, values: np.ndarray, offset: np.ndarray) -> bool:
         """Let a part write its entries."""
         return self.parts[k].fill(theta[self._reads[k]], room.scratch[k], self._slots[k], values, offset)
+
+    def own(self, theta: np.ndarray, room: Workspace) -> np.ndarray:
+        """The family's own numbers at the theta that the work space was filled with (see :class:`.beside.Beside`)."""
+        constant = theta[self.places.family].copy()
+        return constant if self.beside is None else self.beside.own(constant, room.beside)
 
     def gather(self, of_row: np.ndarray) -> np.ndarray:
         """Sums of numbers of the rows (rows,) over each group (groups,)."""
@@ -333,6 +355,8 @@ class System:
                 continue
             of_rows = offsets is None or k == len(self.parts) - 1
             d_offset = room.d_offset if of_rows or offsets is None else offsets[self._predictor[k]]
+            if self._aside[k]:
+                d_offset = room.d_beside[self._aside[k] - 1]
             entries = room.slope if of_rows else slope
             out[where] += part.pull(theta[where], room.scratch[k], self._slots[k], entries, d_offset)
         if self.varies:

@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from ..numerics.symbolic import Symbolic
-
 
 @dataclass
 class Workspace:
@@ -16,8 +14,9 @@ class Workspace:
 
     ``d_value`` are the values of D and ``log_det`` is log|D| of the effects, at the theta last filled; where D does not
     depend on theta the values are the system's own. ``theta``, ``log_det_h`` (log|H| of what is integrated) and
-    ``misfit`` (r'Wr + (m - m0)'D(m - m0)) are those of a Gaussian outcome. ``side`` is what a representation
-    keeps of its own.
+    ``misfit`` (r'Wr + (m - m0)'D(m - m0)) are those of a Gaussian outcome. ``beside`` are the linear predictors of
+    parameters of the family, ``d_beside`` the derivatives in them (predictors, groups). ``side`` is what a
+    representation keeps of its own.
     """
 
     values: np.ndarray
@@ -34,12 +33,14 @@ class Workspace:
     weight: np.ndarray
     d_value: np.ndarray
     log_det: float
+    beside: np.ndarray
     inverse: np.ndarray = field(default_factory=lambda: np.empty(0))
     slope: np.ndarray = field(default_factory=lambda: np.empty(0))
     leverage: np.ndarray = field(default_factory=lambda: np.empty(0))
     d_weight: np.ndarray = field(default_factory=lambda: np.empty(0))
     d_offset: np.ndarray = field(default_factory=lambda: np.empty(0))
     d_entry: np.ndarray = field(default_factory=lambda: np.empty(0))
+    d_beside: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
     y: np.ndarray = field(default_factory=lambda: np.empty(0))
     small: np.ndarray = field(default_factory=lambda: np.empty(0))
     work: np.ndarray = field(default_factory=lambda: np.empty(0))
@@ -47,35 +48,3 @@ class Workspace:
     theta: np.ndarray = field(default_factory=lambda: np.empty(0))
     log_det_h: float = 0.0
     misfit: float = 0.0
-
-
-def new_workspace(
-    symbolic: Symbolic, rows: int, d_value: np.ndarray, gradient: bool, border: int = 0, **more: Any
-) -> Workspace:
-    """Fresh work space for A (rows, size) and D of an analysed pattern.
-
-    Parameters
-    ----------
-    d_value : array
-        Values of D on its pattern.
-    gradient : bool
-        Whether derivatives are wanted.
-    border : int
-        Entries of A beside those of its pattern.
-    more : arrays and numbers
-        What is not empty.
-    """
-    s, n = symbolic, rows
-    longest = int(np.diff(s.layout.row_start).max(initial=1))
-    room = Workspace(**{
-        "values": np.zeros(len(s.columns) + border), "offset": np.zeros(n), "group_values": np.empty(0),
-        "group_offset": np.empty((0, 0)), "scratch": [], "panel": np.empty(s.panel_size), "mean": np.empty(s.size),
-        "residual": np.empty(n), "row": np.empty(n), "target": np.empty(n),
-        "buffer": np.empty(max(longest, s.size, 1)), "weight": np.ones(n), "d_value": d_value, "log_det": 0.0,
-    } | more)  # fmt: skip
-    if gradient:
-        room.inverse = np.empty(s.panel_size)
-        room.slope = np.empty(len(room.values))
-        room.leverage, room.d_weight, room.d_offset = np.empty(n), np.empty(n), np.empty(n)
-        room.d_entry = np.empty(len(s.d_place))
-    return room

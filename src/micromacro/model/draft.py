@@ -12,6 +12,7 @@ from ..families.base import Family
 from ..families.registry import find_family
 from ..priors import Prior
 from ..table.memberships import Tables, assemble, available_columns
+from .others import KEYWORDS, given_formulas
 from .reading import Reading, read
 
 Priors = Mapping[str, "Prior | str"] | Any | str | None
@@ -32,6 +33,17 @@ class Arguments:
     missing: str = "error"
     observation_weights: str | None = None
     known: Mapping[str, Any] | None = None
+    sigma: str | None = None
+    phi: str | None = None
+    shape: str | None = None
+    nu: str | None = None
+    zi: str | None = None
+    hu: str | None = None
+
+    @property
+    def others(self) -> dict[str, str]:
+        """Formulas of other linear predictors by the parameter that they predict."""
+        return given_formulas(**{name: getattr(self, name) for name in KEYWORDS})
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +79,7 @@ def read_draft(arguments: Arguments, columns: Sequence[str] | None = None) -> Dr
     family = find_family(a.family)
     there = available_columns(a.data, a.memberships, a.members) if columns is None else columns
     sources = read_sources(a.known, a.graphs)
-    reading = read(a.formula, there, a.observation_weights, sources)
+    reading = read(a.formula, there, a.observation_weights, sources, a.others)
     tables = assemble(reading.request, a.data, a.memberships, a.members, a.missing)
     for note in tables.notes:
         if note.severity == "caution":
@@ -79,6 +91,6 @@ def on_data(draft: Draft, data: Any, memberships: Any, members: Any, missing: st
     """The draft on the user's tables instead of those of a file."""
     given = replace(draft.arguments, data=data, memberships=memberships, members=members, missing=missing)
     columns = available_columns(data, memberships, members)
-    reading = read(given.formula, columns, given.observation_weights, draft.reading.sources)
+    reading = read(given.formula, columns, given.observation_weights, draft.reading.sources, given.others)
     tables = assemble(reading.request, data, memberships, members, missing)
     return Draft(given, draft.family, reading, tables)

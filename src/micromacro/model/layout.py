@@ -34,6 +34,7 @@ class ModelLayout(Places):
         family = system.places.family
         super().__init__(system.parts, family.stop - family.start, system.places.rows_part is not None)
         self._hypers = system.hypers
+        self._aside = system.beside.part if system.beside else ()
         self._linear = system.coefficients
 
     # -- terms by name -----------------------------------------------------------------------------------------------
@@ -86,12 +87,19 @@ class ModelLayout(Places):
         out = np.zeros((len(self.names), len(have)))
         for row, name in enumerate(self.names):
             out[row, have.index(name)] = 1.0
-        if "Intercept" in self.names:
-            row = self.names.index("Intercept")
-            for name, center in zip(self.names, self.centers, strict=True):
+        for parts in self._by_predictor:
+            intercept = [p.name for part in parts for p in part.reported if p.kind == "Intercept"]
+            for name, center in centers_of(parts).items() if intercept else ():
                 if center:
-                    out[row, have.index(name)] -= center
+                    out[self.names.index(intercept[0]), have.index(name)] -= center
         return out
+
+    @property
+    def _by_predictor(self) -> list[tuple]:
+        """The terms of each linear predictor."""
+        numbers = self._aside or (0,) * len(self.parts)
+        each = sorted({numbers[k] for k in self.terms})
+        return [tuple(self.parts[k] for k in self.terms if numbers[k] == n) for n in each]
 
     def collect(self, theta: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
         """All parameters on their natural scale, the intercept at zero covariates.

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -59,6 +59,12 @@ class Model:
         missing: str = "error",
         observation_weights: str | None = None,
         known: Mapping[str, Any] | None = None,
+        sigma: str | None = None,
+        phi: str | None = None,
+        shape: str | None = None,
+        nu: str | None = None,
+        zi: str | None = None,
+        hu: str | None = None,
     ):
         self._specifications: dict[bool, Specification] = {}
         if isinstance(formula, Draft):  # read already, and built when it is known for which engine
@@ -67,7 +73,8 @@ class Model:
         self._draft = read_draft(
             Arguments(
                 formula, data, family=family, priors=priors, fixed=fixed, graphs=graphs, memberships=memberships,
-                members=members, missing=missing, observation_weights=observation_weights, known=known,
+                members=members, missing=missing, observation_weights=observation_weights, known=known, sigma=sigma,
+                phi=phi, shape=shape, nu=nu, zi=zi, hu=hu,
             )
         )  # fmt: skip
         self._specified(priors=True)  # errors of terms, weights and priors come now
@@ -147,7 +154,6 @@ class Model:
         progress: bool = True,
         executor: Executor | None = None,
         nAGQ: int = 1,
-        factor: Literal["effects", "groups"] | None = None,
     ) -> Fit:
         """Fit the model; the arguments are those of :func:`fit`.
 
@@ -160,7 +166,6 @@ class Model:
         progress : bool
         executor : concurrent.futures.Executor, optional
         nAGQ : int
-        factor : {"effects", "groups"}, optional
 
         Returns
         -------
@@ -171,8 +176,7 @@ class Model:
         MicromacroError
             If the model cannot be built from the tables, or the engine cannot fit it.
         """
-        begin = by_name(start, "start", "1")
-        settings = Settings(draws, tune, chains, random_seed, progress, executor, begin, nAGQ, factor)
+        settings = Settings(draws, tune, chains, random_seed, progress, executor, by_name(start, "start", "1"), nAGQ)
         return self._run(engine, settings, partial=True)
 
     def _run(self, engine: str, settings: Settings, partial: bool) -> Fit:
@@ -213,7 +217,7 @@ class Model:
         tables, arguments = old.tables, replace(old.arguments, **changes)
         assert tables is not None
         columns = old.reading.columns
-        reading = read(arguments.formula, columns, arguments.observation_weights, old.reading.sources)
+        reading = read(arguments.formula, columns, arguments.observation_weights, old.reading.sources, arguments.others)
         data, edges = as_data(tables, old.reading.request)
         blocks = {b.block: edges[b.block] for b in reading.request.blocks if b.block in edges}
         arguments = replace(
@@ -297,9 +301,9 @@ def stored_model(
     arguments = Arguments(
         about["formula"], None, family=stored.family(family), priors=stored.priors, fixed=about["fixed"],
         observation_weights=about["observation_weights"],
-        **by_keyword(stored.sources),
+        **by_keyword(stored.sources), **about.get("predictors", {}),
     )  # fmt: skip
-    reading = read(arguments.formula, about["columns"], arguments.observation_weights, stored.sources)
+    reading = read(arguments.formula, about["columns"], arguments.observation_weights, stored.sources, arguments.others)
     draft = Draft(arguments, stored.family(family), reading, tables, stored=tables is not None)
     if given is not None:
         draft = on_data(draft, **given)

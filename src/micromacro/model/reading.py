@@ -20,6 +20,7 @@ from ..terms.expression import evaluate
 from ..terms.member.aggregate import read_aggregate
 from ..terms.member.call import block_name
 from ..terms.member.weights import WeightExpression, read_weights
+from .others import Other, read_others
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,12 @@ class Reading:
     columns: tuple[str, ...]
     observation_weights: str | None = None
     sources: Mapping[str, Any] = field(default_factory=dict)
+    others: tuple[Other, ...] = ()
+
+    @property
+    def formulas(self) -> tuple[Formula, ...]:
+        """The formula of the outcome, and those of other linear predictors."""
+        return (self.formula, *(o.formula for o in self.others))
 
 
 def read(
@@ -39,6 +46,7 @@ def read(
     columns: Sequence[str],
     observation_weights: str | None = None,
     sources: Mapping[str, Any] | None = None,
+    others: Mapping[str, str] | None = None,
 ) -> Reading:
     """Parse a formula and find which columns it needs.
 
@@ -50,6 +58,8 @@ def read(
         A column of the groups: powers of the likelihood.
     sources : mapping, optional
         Covariances (and graphs) by the names that ``effects=`` uses; one that is not used is an error.
+    others : mapping, optional
+        One-sided formulas of other linear predictors by the parameter that they predict.
     """
     if observation_weights is not None and not isinstance(observation_weights, str):
         raise ModelError(
@@ -59,7 +69,8 @@ def read(
     known = tuple(columns)
     formula = parse_formula(text)
     formula = split_interactions(formula, {block_name(c): c.member.name for c in formula.members}, known)
-    group = _one_group_column(formula)
+    beside = read_others(others or {}, known)
+    group = _one_group_column(formula, *(o.formula for o in beside))
     weights, blocks = {}, []
     for call in formula.members:
         name = block_name(call)
@@ -71,6 +82,10 @@ def read(
         weights[name] = read_weights(call.weights, text, known, call.parameters)
         needed = _block_columns(call, weights[name], known, text)
         blocks.append(BlockRequest(name, call.member.name, needed))
+    for other in beside:
+        for call in other.formula.members:
+            needed = _block_columns(call, other.weights[block_name(call)], known, other.formula.text)
+            blocks.append(BlockRequest(block_name(call), call.member.name, needed))
     form, kind = outcome_form(formula)
     outcome_node = formula.outcome
     of_outcome = names_of(outcome_node)
@@ -78,14 +93,16 @@ def read(
     if form != "plain" and isinstance(outcome_node, Call):
         of_outcome = tuple(dict.fromkeys(n for a in outcome_node.args for n in names_of(a)))
         endless = names_of(outcome_node.args[1]) if kind == "interval" else ()
-    needed_of_groups = tuple(dict.fromkeys((*names_of(outcome_node), *columns_of_terms(formula))))
+    needed_of_groups = tuple(
+        dict.fromkeys((*names_of(outcome_node), *columns_of_terms(formula, *(o.formula for o in beside))))
+    )
     if observation_weights is not None and observation_weights not in needed_of_groups:
         needed_of_groups += (observation_weights,)
     outcome = of_outcome + ((observation_weights,) if observation_weights else ())
     ends = _interval_ends(formula) if kind == "interval" else None
     request = TableRequest(group, needed_of_groups, tuple(blocks), outcome, endless, ends=ends)
     _check_sources(formula, sources or {})
-    return Reading(formula, weights, request, known, observation_weights, sources or {})
+    return Reading(formula, weights, request, known, observation_weights, sources or {}, beside)
 
 
 def _check_sources(formula: Formula, sources: Mapping[str, Any]) -> None:
@@ -100,15 +117,16 @@ def _check_sources(formula: Formula, sources: Mapping[str, Any]) -> None:
             )
 
 
-def _one_group_column(formula: Formula) -> str | None:
-    if not formula.members:
+def _one_group_column(*formulas: Formula) -> str | None:
+    calls = [(call, formula.text) for formula in formulas for call in formula.members]
+    if not calls:
         return None
-    first = formula.members[0].group.name
-    for call in formula.members[1:]:
+    first = calls[0][0].group.name
+    for call, text in calls[1:]:
         if call.group.name != first:
             raise FormulaError(
                 f"all mm() terms must name the same group column, but here are {first!r} and {call.group.name!r}",
-                formula.text, call.group.span.start, call.group.span.stop,
+                text, call.group.span.start, call.group.span.stop,
             )  # fmt: skip
     return first
 
@@ -128,8 +146,12 @@ def names_of(node: Node) -> tuple[str, ...]:
     return tuple(dict.fromkeys(n.name for n in names_in(node)))
 
 
-def columns_of_terms(formula: Formula) -> tuple[str, ...]:
+def columns_of_terms(*formulas: Formula) -> tuple[str, ...]:
     """Columns of the groups that anything but the outcome reads."""
+    return tuple(dict.fromkeys(name for formula in formulas for name in _columns_of_terms(formula)))
+
+
+def _columns_of_terms(formula: Formula) -> tuple[str, ...]:
     nodes = [*(n for _, n in formula.fixed), *formula.offsets, *(f.term for f in formula.fixes)]
     nodes += [u.unit for u in formula.units]
     nodes += [n for u in formula.units for _, n in u.slopes]

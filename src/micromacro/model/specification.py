@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -31,6 +31,7 @@ from ..terms.expression import evaluate
 from ..terms.member.weighing import Block
 from ..terms.registry import build_parts
 from .layout import ModelLayout, centers_of
+from .others import build_others
 from .reading import Reading, columns_of_terms, read_outcome
 
 
@@ -56,8 +57,6 @@ class Specification:
         Rows of the linear predictor, where they are not the groups (cox).
     nodes : int
         Points of the quadrature over an effect, where the likelihood is maximised; 1 is Laplace's formula.
-    factor : {"effects", "groups", "least"} or None
-        What is factorised where the likelihood is maximised: one side, or the one that takes least work.
     """
 
     formula: Formula
@@ -72,12 +71,11 @@ class Specification:
     notes: tuple[Note, ...] = field(default=())
     expanded: Expanded | None = None
     nodes: int = 1
-    factor: Literal["effects", "groups", "least"] | None = None
 
     @cached_property
     def used(self) -> frozenset[str]:
         """Group columns that anything but the outcome uses."""
-        return frozenset(columns_of_terms(self.formula))
+        return frozenset(columns_of_terms(*self.reading.formulas))
 
     @property
     def outcome(self) -> np.ndarray:
@@ -145,6 +143,8 @@ class Specification:
     def own(self, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
         """The family's own numbers (..., k), those in x included: log hazards of a baseline.
 
+        Where a parameter has a linear predictor they are those of each group of the fit, (..., k, groups).
+
         Parameters
         ----------
         theta : (..., q) array
@@ -152,11 +152,33 @@ class Specification:
             In natural order.
         """
         where = self.layout
+        if self.system.beside is not None:
+            return self._own_of_groups(theta)
         if where.rows_part is None:
             return theta[..., where.family]
         last = where.rows_part
         part: Any = self.system.parts[last]
         return part.own(theta[..., where.theta(last)], x[..., where.coefficients(last)], x[..., where.effects(last)])
+
+    @property
+    def own_names(self) -> tuple[str, ...]:
+        """Names of the family's own parameters, those with a linear predictor among them."""
+        left = [p.name for p in self.system.hypers[self.layout.family]]
+        if self.system.beside is None:
+            return tuple(left)
+        found = dict(zip(self.system.beside.rows, (o.name for o in self.reading.others), strict=True))
+        rest = iter(left)
+        return tuple(found[k] if k in found else next(rest) for k in range(self.system.beside.count))
+
+    def _own_of_groups(self, theta: np.ndarray) -> np.ndarray:
+        """The family's own numbers of each group (..., k, groups), at theta (..., q)."""
+        room = self.system.workspace(gradient=False)
+        flat = theta.reshape(-1, theta.shape[-1])
+        out = []
+        for at in flat:
+            self.system.fill(at, room)
+            out.append(self.system.own(at, room))
+        return np.stack(out).reshape(*theta.shape[:-1], *out[0].shape)
 
     @cached_property
     def layout(self) -> ModelLayout:
@@ -221,11 +243,13 @@ def specify(reading: Reading, tables: Tables, family: Family, book: PriorBook, f
     context = Context(formula.text, tables, book, scale, location, reading.columns, flat, sources=reading.sources)
     parts = build_parts(formula, reading.weights, context, family.no_intercept, centred=family.expands)
     own = family.parameters(book, scale, flat, response)
+    built = build_others(reading.others, family, own, context, len(parts))
+    parts, own = [*parts, *built.parts], built.own
     expanded = None
     if family.expands:
         expanded = family.expand(response, offset, book, flat, to_text(formula.outcome))
         family = expanded.family
-    system = System(parts, tables.groups.n_rows, own, offset, expanded.rows if expanded else None)
+    system = System(parts, tables.groups.n_rows, own, offset, expanded.rows if expanded else None, built.beside)
     _check_enough(system, tables)
     check_collinear(system, centers_of(system.parts))
     specification = Specification(

@@ -18,9 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from .compiling import KERNEL
-
-_kernel = njit(**KERNEL)
+_kernel = njit(cache=True, nogil=True, error_model="numpy")
 
 
 class Exposure(NamedTuple):

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from numba import njit
 
-from .compiling import KERNEL
-
-_kernel = njit(**KERNEL)
+_kernel = njit(cache=True, nogil=True, error_model="numpy")
 
 
 @_kernel

@@ -10,9 +10,7 @@ import math
 
 from numba import njit
 
-from .compiling import KERNEL
-
-_kernel = njit(**KERNEL)
+_kernel = njit(cache=True, nogil=True, error_model="numpy")
 _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 
 

@@ -17,6 +17,7 @@ from scipy import sparse
 from ..errors import DataError, warn
 from ..latent.part import Part
 from ..latent.system import System
+from ..model.others import offset_of
 from ..model.specification import Specification
 from ..numerics.aggregation import ROUNDING
 from ..table.memberships import TableRequest, Tables, assemble
@@ -42,6 +43,7 @@ class Scenario:
     groups: int
     unseen: tuple[tuple, ...]
     offset: np.ndarray
+    beside: np.ndarray
 
     @property
     def fresh(self) -> int:
@@ -86,7 +88,9 @@ def scenario_of(specification: Specification, tables: Tables | None) -> Scenario
     offset = np.zeros(n)
     for node in specification.formula.offsets:
         offset += evaluate(node, on.groups, specification.formula.text, "offset", on)
-    return Scenario(tuple(parts), tuple(rows), tuple(columns), n, tuple(unseen), offset)
+    others = [offset_of(o, on) for o in specification.reading.others]
+    beside = np.stack(others) if others else np.empty((0, n))
+    return Scenario(tuple(parts), tuple(rows), tuple(columns), n, tuple(unseen), offset, beside)
 
 
 class Predictor:
@@ -99,17 +103,20 @@ class Predictor:
         self.values = [np.zeros(len(r)) for r in where.rows]
         self.slots = [np.arange(len(r)) for r in where.rows]
         self.new = where.parts != system.parts[: len(where.parts)]
-        self.theta = np.empty(0)
+        self.theta, self.beside = np.empty(0), where.beside
 
     def entries(self, theta: np.ndarray) -> np.ndarray:
         """Fill the design at theta; returns the offset (groups,)."""
         self.theta = theta
         offset = self.where.offset.copy()
+        self.beside = self.where.beside.copy()
+        to = [offset, *self.beside]
+        numbers = self.system.beside.part if self.system.beside else (0,) * len(self.where.parts)
         for k, part in enumerate(self.where.parts):
             own = theta[self.system.places.reads(k)]
             if self.new:
                 part = part.held(self.system.parts[k], own)
-            if not part.fill(own, self.scratch[k], self.slots[k], self.values[k], offset):
+            if not part.fill(own, self.scratch[k], self.slots[k], self.values[k], to[numbers[k]]):
                 raise DataError(
                     f"the weights of {part.name} are not finite on these data: look at the columns that they are "
                     "made from"
@@ -122,6 +129,12 @@ class Predictor:
         for rows, columns, values in zip(self.where.rows, self.where.columns, self.values, strict=True):
             out += np.bincount(rows, values * x[columns], self.where.groups)
         return out
+
+    def own(self, specification: Specification, x: np.ndarray) -> np.ndarray:
+        """The family's own numbers at the theta last filled: (k,), or (k, groups) of these groups."""
+        if self.system.beside is None:
+            return specification.own(self.theta, x)
+        return self.system.beside.own(self.theta[self.system.places.family], self.beside)
 
     def matrix(self, width: int) -> Any:
         """The design as last filled: sparse (groups, width), columns as in an extended x."""

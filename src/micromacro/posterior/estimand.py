@@ -25,6 +25,7 @@ import numpy as np
 from scipy import sparse
 
 from ..families.base import Quantity
+from ..latent.beside import place
 from ..model.specification import Specification
 from ..numerics.differences import central
 from ..numerics.mixture import mixed
@@ -179,7 +180,7 @@ class Estimand:
         some = spread > 0.0
         if some.any():
             out = np.array(out)
-            out[:, some] = self._mixed(eta[some], spread[some], own)
+            out[:, some] = self._mixed(eta[some], spread[some], place(own, some))
         return out
 
     def _mixed(self, eta: np.ndarray, spread: np.ndarray, own: np.ndarray) -> np.ndarray:
@@ -206,10 +207,9 @@ class Estimand:
         """Averages (scenarios, categories, rows); unseen effects integrated out unless they are given."""
         self._prepare(theta)
         extended = self._extended(theta, x, unseen)
-        own = self.specification.own(theta, x)
         out = []
         for predictor in self.predictors:
-            eta = predictor.eta(theta, extended)
+            eta, own = predictor.eta(theta, extended), predictor.own(self.specification, x)
             values = self._read(eta, self._spreads(predictor, unseen is None), own)
             out.append((self.average @ values.T).T)
         return np.stack(out)
@@ -243,11 +243,11 @@ class Estimand:
     def slope_in_x(self, theta: np.ndarray, x: np.ndarray) -> Any:
         """Derivative of the value in the extended x: sparse (categories * rows, size + fresh)."""
         outer = self.contrast.of(self.averages(theta, x))[1]
-        extended, own = self._extended(theta, x, None), self.specification.own(theta, x)
+        extended = self._extended(theta, x, None)
         width = self.system.size + self.fresh
         total: Any = None
         for predictor, outer_slope in zip(self.predictors, outer, strict=True):
-            eta = predictor.eta(theta, extended)
+            eta, own = predictor.eta(theta, extended), predictor.own(self.specification, x)
             matrix = predictor.matrix(width) @ sparse.diags_array(self.reads)
             inner = self._slope_in_eta(eta, self._spreads(predictor), own)
             rows = [
@@ -271,8 +271,9 @@ class Estimand:
 
         Of one scenario. A row's variance is that of its groups' means, whose covariances are those of first order.
         """
-        predictor, own = self.predictors[0], self.specification.own(theta, x)
+        predictor = self.predictors[0]
         eta = predictor.eta(theta, self._extended(theta, x, None))
+        own = predictor.own(self.specification, x)
         spreads = self._spreads(predictor)
         given = self._given_unseen(spreads[0], own)
         middle = mixed(given, eta, spreads[1])
@@ -302,7 +303,8 @@ def of_groups(
 
 
 def group_estimand(
-    specification: Specification, tables: Tables | None, kind: str, treatment: Treatment = AS_ESTIMATED
-) -> Estimand:
+    specification: Specification, tables: Tables | None, kind: str, treatment: Treatment = AS_ESTIMATED,
+    dpar: str | None = None,
+) -> Estimand:  # fmt: skip
     """The same by the word for the quantity."""
-    return of_groups(specification, tables, find_quantity(specification, kind), treatment)
+    return of_groups(specification, tables, find_quantity(specification, kind, dpar), treatment)

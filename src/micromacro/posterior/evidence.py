@@ -216,7 +216,7 @@ class Integrand:
         room, base, s = self.room, self.room.base, self.system.symbolic
         top = float(room.slopes[0].sum()) - self.marginal.penalty(room.x, base)
         self.marginal.predict(room, x, room.trial_eta)
-        here = self.marginal.rows(room.trial_eta, theta, room.trial_slopes) - self.marginal.penalty(x, base)
+        here = self.marginal.rows(room.trial_eta, room.own, room.trial_slopes) - self.marginal.penalty(x, base)
         d = x - center
         times(s.row_start, s.columns, base.values, d, room.lift)
         square = float(room.lift @ self.marginal.curved(room, room.curvature, room.lift))

@@ -325,7 +325,7 @@ class Maximum(OfCoefficients):
             return of_draws(made, ci)
         numbers = self.estimand(mean, ci, np.random.default_rng(0), len(made))
         if has_exact_marginal(self.specification):
-            sigma = self.optimum.theta[self.specification.layout.family.start]
+            sigma = mean.predictors[0].own(self.specification, self.optimum.x)[0]
             return of_normal(numbers.point, np.sqrt(numbers.spread**2 + sigma**2), ci)
         low, high = quantiles(made, ci)
         return Numbers(numbers.point * trials, made.std(axis=0, ddof=1), low, high, made)

@@ -23,6 +23,7 @@ from ..effects.base import Effects
 from ..engines.base import Draws, Optimum, Outcome, split
 from ..engines.factor import conditional_factor
 from ..errors import EngineError
+from ..latent.beside import ends
 from ..model.specification import Specification
 from ..numerics.cholesky import solve_upper
 from ..numerics.differences import relative_step, slopes
@@ -44,7 +45,8 @@ def normal_draws(outcome: Outcome, optimum: Optimum, draws: int, rng: np.random.
         for attempt in range(200):
             delta = root @ rng.standard_normal(root.shape[1])
             thetas[d] = _moved(specification, optimum, delta[:q])
-            if specification.family.possible(thetas[d][system.places.family]) and system.inside(thetas[d]):
+            own = specification.own(thetas[d], optimum.x)
+            if all(specification.family.possible(end) for end in ends(own)) and system.inside(thetas[d]):
                 break
             if attempt == 199:
                 raise EngineError(

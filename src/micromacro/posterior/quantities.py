@@ -3,6 +3,7 @@ r"""Quantities of an outcome given the linear predictor: its mean, its median, p
 from __future__ import annotations
 
 import numpy as np
+from scipy import special
 
 from ..errors import EngineError, ModelError
 from ..families.base import Quantity
@@ -13,12 +14,21 @@ from ..model.specification import Specification
 from ..table.columns import Table
 from ..terms.expression import evaluate
 
+_LINKS = {"log": np.log, "logit": special.logit}
 KINDS = ("linear", "mean", "probability", "median", "zero")
 
 
-def find_quantity(specification: Specification, kind: str) -> Quantity:
-    """The quantity of that name for a model's family; EngineError for an unknown word or one without meaning here."""
+def find_quantity(specification: Specification, kind: str, dpar: str | None = None) -> Quantity:
+    """The quantity of that name for a model's family, or (`dpar`) a parameter of the family.
+
+    Raises
+    ------
+    EngineError
+        For an unknown word or one without meaning here.
+    """
     family = specification.family
+    if dpar is not None:
+        return _parameter(specification, kind, dpar)
     if kind not in KINDS:
         raise EngineError(f"kind= is one of {', '.join(KINDS)}, not {kind!r}")
     found = family.quantity(kind, specification.response)
@@ -26,6 +36,20 @@ def find_quantity(specification: Specification, kind: str) -> Quantity:
         those = names_where(lambda f: kind in f.quantities)
         raise EngineError(f'kind="{kind}" is for {those}, not {family.name}')
     return found
+
+
+def _parameter(specification: Specification, kind: str, dpar: str) -> Quantity:
+    """A parameter of the family (``kind="mean"``), or its linear predictor (``"linear"``)."""
+    family = specification.family
+    there = [name for name in specification.own_names if name in family.predictors]
+    if dpar not in there:
+        raise EngineError(f"dpar= is one of {', '.join(there) or 'no parameter of this model'}, not {dpar!r}")
+    if kind not in ("mean", "linear"):
+        raise EngineError(f'dpar={dpar!r} is predicted as kind="mean" or "linear", not {kind!r}')
+    link, row = family.predictors[dpar], specification.own_names.index(dpar)
+    shown = _LINKS[link] if kind == "linear" else lambda p: p
+    scale = "plain" if kind == "linear" else link
+    return Quantity(kind, lambda eta, own: (np.zeros(np.shape(eta)) + shown(own[row]))[None], scale=scale)
 
 
 def trial_columns(specification: Specification) -> tuple[str, ...]:

@@ -29,8 +29,8 @@ def simulated(posterior: Maximised, rng: np.random.Generator) -> Response:
     if system.expansion is not None:  # the steps of a baseline are not a population
         steps = system.places.effects(len(system.parts) - 1)
         x[steps] = best[steps]
-    eta = Predictor(scenario_of(specification, None), system).eta(theta, x)
-    own = specification.own(theta, x)
+    predictor = Predictor(scenario_of(specification, None), system)
+    eta, own = predictor.eta(theta, x), predictor.own(specification, x)
     return family.redraw(specification.response, eta, own, rng)
 
 

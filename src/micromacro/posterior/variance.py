@@ -11,6 +11,8 @@ share is 1.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ..effects.base import Effects
@@ -47,11 +49,15 @@ def random_parts(specification: Specification) -> list[tuple[int, Effects]]:
     return list(specification.layout.pooled.values())
 
 
-def link_variance(specification: Specification, theta: np.ndarray) -> float | None:
-    """Variance of the outcome given the linear predictor, on the link scale; None where none is agreed on."""
+def link_variance(specification: Specification, theta: np.ndarray, each: bool = False) -> Any:
+    """Variance of the outcome given the linear predictor, on the link scale; None where none is agreed on.
+
+    The mean over the groups, or (`each`) that of each group (groups,) where they differ.
+    """
     s = specification
-    own = theta[s.system.places.family]
-    return s.family.link_variance(own, float(np.mean(s.outcome)))
+    own = theta[s.system.places.family] if s.system.beside is None else s.own(theta, np.empty(0))
+    found = s.family.link_variance(own, float(np.mean(s.outcome)))
+    return found if found is None or each else float(np.mean(found))
 
 
 def levels(specification: Specification) -> list[str]:

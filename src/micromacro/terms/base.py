@@ -11,7 +11,7 @@ import numpy as np
 from ..effects.base import Effects
 from ..errors import ModelError, warn
 from ..notes import Note, caution
-from ..parameters import Parameter, PriorBook, is_conjugate
+from ..parameters import Parameter, PriorBook
 from ..priors import HalfStudent, Lkj, Normal, Prior
 from ..table.memberships import Tables
 
@@ -40,6 +40,8 @@ class Context:
         Graphs and covariances that the user gave by name.
     others : dict
         Effects of the terms built so far, by the name of the term.
+    prefix : str
+        ``sigma.`` for terms of the linear predictor of sigma, whose coefficients are entries of theta.
     """
 
     text: str
@@ -53,16 +55,22 @@ class Context:
     named: dict[str, str] = field(default_factory=dict)
     sources: Mapping[str, Any] = field(default_factory=dict)
     others: dict[str, Effects] = field(default_factory=dict)
+    prefix: str = ""
 
     def coefficient(self, name: str, spread: float) -> Parameter:
         """A coefficient whose column has standard deviation `spread`."""
         default: Prior = Normal(0.0, 2.5 * self.scale / spread if spread > 0 else 2.5 * self.scale)
-        return self.book.parameter(name, "b", default, flat=self.flat)
+        return self._placed(self.book.parameter(name, "b", default, flat=self.flat))
 
     def intercept(self) -> Parameter:
         """The intercept, at mean covariates."""
         default: Prior = Normal(self.location, 2.5 * self.scale)
-        return self.book.parameter("Intercept", "Intercept", default, start=self.location, flat=self.flat)
+        name = f"{self.prefix}Intercept"
+        return self._placed(self.book.parameter(name, "Intercept", default, start=self.location, flat=self.flat))
+
+    def _placed(self, coefficient: Parameter) -> Parameter:
+        """A coefficient where those of this linear predictor are: in x, or in theta."""
+        return replace(coefficient, aside=True) if self.prefix else coefficient
 
     def sd(self, name: str, effective: float = 1.0, spread: float = 1.0) -> Parameter:
         """The sd of effects of which `effective` reach a group together; of slopes on a covariate with a `spread`."""
@@ -140,8 +148,8 @@ class Columns:
 
 def sort_columns(parameters: list[Parameter], known: list[float]) -> Columns:
     """Sort a design's columns: first those with a coefficient to estimate, then those with a known one."""
-    inside = [k for k, p in enumerate(parameters) if is_conjugate(p.prior)]
-    outside = [k for k, p in enumerate(parameters) if not is_conjugate(p.prior)]
+    inside = [k for k, p in enumerate(parameters) if p.inside]
+    outside = [k for k, p in enumerate(parameters) if not p.inside]
     return Columns(
         tuple(parameters[k] for k in inside),
         np.array(inside, dtype=np.int64),

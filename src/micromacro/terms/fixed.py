@@ -14,7 +14,7 @@ from ..errors import ModelError
 from ..language.nodes import Fix, Formula
 from ..language.printing import to_text
 from ..latent.part import Equations, Term
-from ..parameters import Parameter, is_conjugate
+from ..parameters import Parameter
 from ..table.columns import Table
 from ..table.memberships import Tables
 from .base import Columns, Context, sort_columns, spread
@@ -52,7 +52,7 @@ class FixedPart(Term):
     @property
     def loose_intercept(self) -> bool:
         """Whether the intercept is an entry of theta: its prior is not normal, or it is fixed."""
-        return self.intercept is not None and not is_conjugate(self.intercept.prior)
+        return self.intercept is not None and not self.intercept.inside
 
     @property
     def hypers(self) -> tuple[Parameter, ...]:
@@ -145,7 +145,9 @@ def build_fixed(
     tells = formula.intercept and not (start and start.fixed)
     check_constant(matrix, design.names, tells, f"the {context.tables.noun}s")
     center = matrix.mean(axis=0) if moves and len(matrix) else np.zeros(matrix.shape[1])
-    parameters = [context.coefficient(n, spread(c)) for n, c in zip(design.names, matrix.T, strict=True)]
+    parameters = [
+        context.coefficient(context.prefix + n, spread(c)) for n, c in zip(design.names, matrix.T, strict=True)
+    ]
     center = np.concatenate([center, np.zeros(given.shape[1])])
     return FixedPart(
         design,
@@ -156,6 +158,7 @@ def build_fixed(
         np.ascontiguousarray(np.column_stack([matrix, given]) - center),
         center,
         formula.fixes,
+        name=f"{context.prefix}fixed",
         replaced=replaced,
     )
 

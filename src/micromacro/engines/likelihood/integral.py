@@ -14,6 +14,7 @@ import numpy as np
 from ...latent.marginal.laplace import LaplaceMarginal
 from ...latent.mode import ModeRoom
 from ...notes import Note, remark
+from ...numerics.cholesky import solve_lower, solve_upper
 from ..accuracy import LaplaceError, error_at
 
 TELL = 0.1  # error of a log-likelihood from which it is reported
@@ -59,11 +60,11 @@ def other_modes(marginal: LaplaceMarginal, room: ModeRoom, point: np.ndarray) ->
     top = marginal.value(point, room)
     if not math.isfinite(top):
         return []
-    first, theta = room.x.copy(), point[: len(marginal.system.hypers)]
+    first = room.x.copy()
     convex = room.slopes[2] > 1e-9 * np.abs(room.slopes[2]).max(initial=0.0)
     if not convex.any():
         return []
-    starts = _starts(marginal, room, theta, np.flatnonzero(convex))
+    starts = _starts(marginal, room, np.flatnonzero(convex))
     found, gaps = [first], []
     for start in starts:
         room.x[:] = start
@@ -77,7 +78,7 @@ def other_modes(marginal: LaplaceMarginal, room: ModeRoom, point: np.ndarray) ->
     return sorted(gaps, reverse=True)
 
 
-def _starts(marginal: LaplaceMarginal, room: ModeRoom, theta: np.ndarray, rows: np.ndarray) -> list[np.ndarray]:
+def _starts(marginal: LaplaceMarginal, room: ModeRoom, rows: np.ndarray) -> list[np.ndarray]:
     """x moved so that each of some rows is at its own optimum, and all of them at once; and the fixed start."""
     system, s, base = marginal.system, marginal.system.symbolic, room.base
     eta, side = room.eta.copy(), np.sign(room.slopes[1])
@@ -85,7 +86,7 @@ def _starts(marginal: LaplaceMarginal, room: ModeRoom, theta: np.ndarray, rows: 
     unit = float(np.std(eta)) + 1.0
     with np.errstate(all="ignore"):
         for step in unit * np.geomspace(0.05, 50.0, 31):
-            marginal.rows(eta + side * step, theta, room.trial_slopes)
+            marginal.rows(eta + side * step, room.own, room.trial_slopes)
             higher = room.trial_slopes[0] > best
             best[higher], distance[higher] = room.trial_slopes[0][higher], step
     rows = rows[np.argsort(-distance[rows], kind="stable")][:TRIES]
@@ -94,7 +95,8 @@ def _starts(marginal: LaplaceMarginal, room: ModeRoom, theta: np.ndarray, rows: 
         entries = slice(s.row_start[i], s.row_start[i + 1])
         ahead = np.bincount(s.columns[entries], base.values[entries], system.size)
         way = ahead.copy()
-        marginal.factor.solve(base, way)
+        solve_lower(s.layout, base.panel, way)
+        solve_upper(s.layout, base.panel, way)
         leverage = float(ahead @ way)
         if leverage > 0.0:
             move = way * (side[i] * distance[i] / leverage)

@@ -12,6 +12,7 @@ import numpy as np
 from ...latent.marginal.base import Marginal
 from ...model.specification import Specification
 from ...parameters import Parameter
+from ...priors import Normal
 from ..coordinates import Ratios, Steps
 from ..edges import Edge, Edged
 from ..marginals import laplace_marginal, marginal_of, without_edges
@@ -67,15 +68,26 @@ def problem_of(specification: Specification, restricted: bool, start: Mapping[st
     """The (restricted) likelihood of a specification, searched from its usual start or from the user's."""
     given = np.concatenate(starting_point(specification, start or {}))
     edged, specification = specification.system, without_edges(specification)
-    marginal = marginal_of(specification, maximised=not restricted, searched=True)
+    marginal = marginal_of(specification, maximised=not restricted)
     room = marginal.workspace()
-    coordinates, usual = ratios(specification) if marginal.exact else steps(specification)
+    coordinates, usual = _coordinates(specification, marginal)
     given = given[: len(usual)]  # coefficients are arguments of some likelihoods only
     point = np.where(np.isnan(given), usual, given)
     smooth = penalised_objective(marginal, marginal.arguments, coordinates, room)
     edge = Edge(edged, coordinates.theta, coordinates.jacobian) if edged.edges else None
     made = Problem(marginal, room, coordinates, point, usual, smooth, edge)
     return replace(made, objective=made.within(smooth))
+
+
+def _coordinates(specification: Specification, marginal: Marginal) -> tuple[Ratios | Steps, np.ndarray]:
+    """Where the search moves, and where it begins."""
+    if not marginal.exact:
+        return steps(specification)
+    if specification.system.beside is None:
+        return ratios(specification)
+    hypers = specification.system.hypers  # there is no one sigma that sds could be relative to
+    scale = specification.family.scale(specification.response, specification.offset)[0]
+    return Steps(hypers, np.empty(0), np.eye(0), units(specification, scale)), np.array([p.start for p in hypers])
 
 
 def penalised_objective(
@@ -114,6 +126,9 @@ def units(specification: Specification, scale: float) -> np.ndarray:
     """
     hypers = specification.system.hypers
     out = np.array([p.start / (0.5 * scale) if p.kind == "sd" and p.start > 0.0 else 1.0 for p in hypers])
+    for k, p in enumerate(hypers):
+        if p.aside and isinstance(p.guess, Normal) and p.kind == "b":
+            out[k] = p.guess.sd / 2.5
     place = {p.name: k for k, p in enumerate(hypers)}
     for block in specification.members.values():
         names = [p.name for p in block.weight_parameters]

@@ -94,7 +94,7 @@ class WhitenedTarget:
             room.x[:] = mode.at(u)
             for _ in range(3):
                 posterior.predict(room, room.x, room.eta)
-                if not math.isfinite(posterior.rows(room.eta, theta, room.slopes)):
+                if not math.isfinite(posterior.rows(room.eta, room.own, room.slopes)):
                     break
                 bad, decrement = posterior.newton(room, room.x, room.slopes[3])
                 if bad >= 0 or not decrement < 1e4:
@@ -134,8 +134,8 @@ class WhitenedTarget:
             s.d_column, base.d_value, posterior.center, white.x, room.step, room.eta, room.trial_eta,
         )  # fmt: skip
         constant = 0.5 * base.log_det - white.half_log_det
-        away = posterior.rows(room.trial_eta, white.theta, room.trial_slopes) - other + constant
-        there = posterior.rows(room.eta, white.theta, room.slopes) - own + constant
+        away = posterior.rows(room.trial_eta, room.own, room.trial_slopes) - other + constant
+        there = posterior.rows(room.eta, room.own, room.slopes) - own + constant
         return there if math.isfinite(there) else -math.inf, away if math.isfinite(away) else -math.inf
 
     def _joint(self, z: np.ndarray) -> float:
@@ -145,7 +145,7 @@ class WhitenedTarget:
         unwhiten(
             s.layout, base.panel, white.mean, s.row_start, s.columns, base.values, base.offset, z, white.x, room.eta
         )  # fmt: skip
-        value = self.posterior.rows(room.eta, white.theta, room.slopes)
+        value = self.posterior.rows(room.eta, room.own, room.slopes)
         value -= self.posterior.penalty(white.x, base) + white.half_log_det
         return value if math.isfinite(value) else -math.inf
 
@@ -204,7 +204,7 @@ class WhitenedTarget:
             if not posterior.fill(theta, room):
                 return -math.inf
             posterior.predict(room, x, room.eta)
-            value = posterior.rows(room.eta, theta, room.slopes) - posterior.penalty(x, room.base)
+            value = posterior.rows(room.eta, room.own, room.slopes) - posterior.penalty(x, room.base)
             return value if math.isfinite(value) else -math.inf
 
         return log

@@ -87,7 +87,7 @@ class Joint:
         s, jnp = self.specification, _jnp()
         eta = self.linear_predictor(theta, x)
         if not s.expanded:
-            own = theta[self.system.places.family]
+            own = self.own(theta, x)
             return s.family.log_density(s.response.values, eta, own, jnp, _special())
         part: Any = self.system.parts[-1]
         hazards = x[self.system.size - len(part.coefficients) :]
@@ -110,11 +110,29 @@ class Joint:
                 value = value + joint_effects.log_prior(self.specification.structures[part.name][1], own, x_own)
         return value
 
-    def linear_predictor(self, theta: Array, x: Array) -> Array:
-        """Sum of what the parts bring to each group (groups,)."""
+    def own(self, theta: Array, x: Array) -> Array:
+        """The family's own numbers: (k,), or (k, groups) where any has a linear predictor."""
+        beside, constant, jnp = self.system.beside, theta[self.system.places.family], _jnp()
+        if beside is None:
+            return constant
+        inverse = {"log": jnp.exp, "logit": _special().expit}
+        out: list[Any] = [None] * beside.count
+        for number, (row, link) in enumerate(zip(beside.rows, beside.links, strict=True), start=1):
+            out[row] = inverse[link](self.linear_predictor(theta, x, number))
+        left = iter(range(beside.count))
+        for k in range(beside.count):
+            if out[k] is None:
+                out[k] = jnp.full(self.system.groups, constant[next(left)])
+        return jnp.stack(out)
+
+    def linear_predictor(self, theta: Array, x: Array, number: int = 0) -> Array:
+        """Sum of what the parts of a linear predictor bring to each group (groups,)."""
         system, where = self.system, self.specification.layout
-        eta = _jnp().asarray(system.base_offset)
+        numbers = system.beside.part if system.beside else (0,) * len(system.parts)
+        eta = _jnp().asarray(system.beside.offset[number - 1] if number and system.beside else system.base_offset)
         for k in where.terms:
+            if numbers[k] != number:
+                continue
             part, structure, reach = system.parts[k], system.parts[k].structure, 0.0
             if structure is not None:
                 reach = joint_effects.reach(structure, theta[where.effect_theta(k)], x[where.latents(k)])

@@ -27,7 +27,7 @@ class GaussianMarginal(Marginal):
     Parameters
     ----------
     system : System
-        Its last hyper parameter must be sigma, the residual standard deviation.
+        Its last hyper parameter must be sigma, the residual standard deviation, unless that has a linear predictor.
     outcome : (groups,) array
     profile : bool
         Maximise over the coefficients instead of integrating them.
@@ -71,12 +71,19 @@ class GaussianMarginal(Marginal):
         return room
 
     def set_theta(self, point: np.ndarray, room: Workspace) -> bool:
-        room.theta, sigma = point, point[-1]
-        if not (1e-100 < sigma < 1e100 and np.isfinite(point).all() and self.system.fill(point, room)):
+        room.theta = point
+        if not (np.isfinite(point).all() and self.system.fill(point, room)):
+            return False
+        sigma = self.sigma(room)
+        if not (np.min(sigma) > 1e-100 and np.max(sigma) < 1e100):
             return False
         np.multiply(self.weight, sigma**-2.0, out=room.weight)
         np.subtract(self.outcome, room.offset, out=room.target)
         return True
+
+    def sigma(self, room: Workspace) -> np.ndarray:
+        """The residual standard deviation at the theta that was set: one number, or that of each group."""
+        return self.system.own(room.theta, room)[0]
 
     def update_factor(self, room: Workspace) -> bool:
         bad, room.log_det_h, rows, prior = self.factor.solve_gaussian(room, self.system.center, self._leading)
@@ -85,13 +92,19 @@ class GaussianMarginal(Marginal):
 
     def read_value(self, room: Workspace) -> float:
         """The log marginal likelihood, with the log prior of profiled coefficients."""
-        total = self._constant - self.count * math.log(room.theta[-1])
+        sigma = self.sigma(room)
+        total = self._constant - (
+            self.count * math.log(sigma) if sigma.ndim == 0 else float(self.weight @ np.log(sigma))
+        )
         total -= 0.5 * (room.misfit + room.log_det_h - room.log_det)
         return total if math.isfinite(total) else -math.inf
 
     def read_slope(self, room: Workspace) -> np.ndarray:
         theta = room.theta
         self.factor.gaussian_slopes(room, self.system.center, self._leading)
+        if self.system.beside is not None:  # through the logarithm of sigma
+            room.d_beside[0] = -2.0 * room.d_weight * room.weight - self.weight
+            return self.system.pull(theta, room)
         out = self.system.pull(theta, room)
         out[-1] += float(room.d_weight @ self.weight) * -2.0 * theta[-1] ** -3.0 - self.count / theta[-1]
         return out

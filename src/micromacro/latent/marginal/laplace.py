@@ -93,7 +93,7 @@ class LaplaceMarginal(LatentPosterior, Marginal):
         self.fill(theta, room)
         room.x[:] = mode
         self.predict(room, room.x, room.eta)
-        self.rows(room.eta, theta, room.slopes)
+        self.rows(room.eta, room.own, room.slopes)
         room.settled = False
         self.settle(room)
 
@@ -116,6 +116,7 @@ class LaplaceMarginal(LatentPosterior, Marginal):
             base.slope[self.border] = coefficients[self.border_column] * base.d_offset[self.border_row]
         q = len(theta)
         out = np.zeros(len(self.arguments))
+        self._beside_slopes(theta, room, row)
         out[:q] = self.system.pull(theta, base)
         out[self.own] = self._own_slopes(theta, room, row)
         if coefficients is not None:
@@ -132,7 +133,7 @@ class LaplaceMarginal(LatentPosterior, Marginal):
         self.factor.slopes(base, self.system.size)
 
         def second(h: float) -> np.ndarray:
-            self.rows(room.eta + h, theta, room.trial_slopes)
+            self.rows(room.eta + h, room.own, room.trial_slopes)
             return room.trial_slopes[2].copy()
 
         if room.pairs is None:
@@ -165,7 +166,7 @@ class LaplaceMarginal(LatentPosterior, Marginal):
 
             def along(h: float, k: int = k) -> np.ndarray:
                 moved[k] = theta[k] + h
-                self.rows(room.eta, moved, room.trial_slopes)
+                self.rows(room.eta, self.system.own(moved, room.base), room.trial_slopes)
                 return room.trial_slopes[:3].copy()
 
             with np.errstate(all="ignore"):  # a slope that is not finite is nan, and seen
@@ -173,6 +174,22 @@ class LaplaceMarginal(LatentPosterior, Marginal):
                 out[j] = float(d[0].sum() + 0.5 * room.base.leverage @ d[2] + row @ d[1])
             moved[k] = theta[k]
         return out
+
+    def _beside_slopes(self, theta: np.ndarray, room: ModeRoom, row: np.ndarray) -> None:
+        """Derivatives in the linear predictors of the family's parameters, group by group."""
+        base = room.base
+        for j, eta in enumerate(base.beside):
+            at = eta.copy()
+
+            def along(h: float, eta: np.ndarray = eta, at: np.ndarray = at) -> np.ndarray:
+                eta[:] = at + h
+                self.rows(room.eta, self.system.own(theta, base), room.trial_slopes)
+                return room.trial_slopes[:3].copy()
+
+            with np.errstate(all="ignore"):
+                d = central(along, 1e-4)
+            eta[:] = at
+            base.d_beside[j] = d[0] + 0.5 * base.leverage * d[2] + row * d[1]
 
     def _own_step(self, theta: np.ndarray, k: int) -> float:
         """A step in one of the family's parameters that leaves it in its domain on both sides (cuts keep rising)."""
@@ -203,7 +220,7 @@ class LaplaceMarginal(LatentPosterior, Marginal):
         pairs = None if room.pairs is None else room.pairs.expected(s, base.values, base.inverse, base.leverage)
         for _ in range(rounds):
             self.predict(room, x, eta)
-            expected = self._expected(theta, eta, root, room) if pairs is None else pairs.at(eta)
+            expected = self._expected(eta, root, room) if pairs is None else pairs.at(eta)
             latent_gradient(
                 s.row_start, s.columns, base.values, s.d_row, s.d_column, base.d_value, self.center, x, expected,
                 room.step, out,
@@ -214,11 +231,11 @@ class LaplaceMarginal(LatentPosterior, Marginal):
                 break
         return x
 
-    def _expected(self, theta: np.ndarray, eta: np.ndarray, root: np.ndarray, room: ModeRoom) -> np.ndarray:
+    def _expected(self, eta: np.ndarray, root: np.ndarray, room: ModeRoom) -> np.ndarray:
         """Means of the first derivatives of the rows, each at a normal predictor of its own."""
         out = np.zeros(len(eta))
         for node, weight in zip(_NODES, _WEIGHTS, strict=True):
-            self.rows(eta + root * node, theta, room.trial_slopes)
+            self.rows(eta + root * node, room.own, room.trial_slopes)
             out += weight * room.trial_slopes[1]
         return out
 

@@ -76,7 +76,7 @@ class QuadratureMarginal(LaplaceMarginal):
             step = t * width
             room.trial_eta[:] = room.eta
             room.trial_eta[self.row] += loading * step[self.column]
-            self.rows(room.trial_eta, room.theta, room.trial_slopes)
+            self.rows(room.trial_eta, room.own, room.trial_slopes)
             gain = np.bincount(self.column, (room.trial_slopes[0] - room.slopes[0])[self.row], size)
             gain -= precision * step * (room.x - self.center + 0.5 * step)
             out[k] = (gain + 0.5 * t * t)[self.of_effects] + self.log_weights[k]

@@ -69,7 +69,8 @@ class Cavities:
     def _gaussian(self, theta: np.ndarray) -> Cavity:
         if not math.isfinite(self.gaussian.value(theta, self.room)):
             raise EngineError("the likelihood cannot be evaluated at one of the draws; please report this")
-        room, sigma2 = self.room, theta[-1] ** 2
+        room = self.room
+        sigma2 = self.gaussian.sigma(room) ** 2
         count = self.gaussian.weight
         h = self.specification.system.leverages(room).copy()
         remains = 1.0 - count / sigma2 * h
@@ -80,7 +81,7 @@ class Cavities:
         some = count > 0.0
         own = sigma2 / np.where(some, count, 1.0)  # `count` outcomes as one, with its constant
         density = -0.5 * (LOG_2PI + np.log(variance + own) + (y - mean) ** 2 / (variance + own))
-        density += 0.5 * (LOG_2PI + np.log(own)) - 0.5 * count * (LOG_2PI + math.log(sigma2))
+        density += 0.5 * (LOG_2PI + np.log(own)) - 0.5 * count * (LOG_2PI + np.log(sigma2))
         return Cavity(mean, variance, np.where(some, density, 0.0))
 
     def _check(self, good: np.ndarray) -> None:

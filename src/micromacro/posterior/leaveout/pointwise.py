@@ -49,6 +49,6 @@ def log_likelihood(specification: Specification, draws: Sample, weighted: bool =
         theta = draws.theta[chain, draw]
         density.fill(theta, room)
         density.predict(room, np.ascontiguousarray(draws.at((chain, draw))[order]), room.eta)
-        density.rows(room.eta, theta, room.slopes)
+        density.rows(room.eta, room.own, room.slopes)
         out[chain, draw] = group_values(s, room.slopes[0])
     return out

@@ -141,7 +141,7 @@ class Propagation:
         terms = np.empty((NODES, len(h)))
         for k, node in enumerate(self.nodes):
             at = room.eta + root * node
-            self.laplace.rows(at, theta, room.trial_slopes)
+            self.laplace.rows(at, room.own, room.trial_slopes)
             terms[k] = room.trial_slopes[0] - 0.5 * (at - mean) ** 2 / variance + self.log_weights[k]
         top = terms.max(axis=0)
         weight = np.exp(terms - top)

@@ -38,7 +38,6 @@ def loo_pit(posterior: Posterior, integrated: bool, random_seed: int | None) -> 
     made = np.empty_like(values)
     conditional = log_likelihood(s, draws) if not integrated else None
     cavities = Cavities(s)
-    own = s.system.places.family
     for chain, draw in np.ndindex(draws.shape):
         theta = draws.theta[chain, draw]
         if conditional is None:
@@ -47,7 +46,8 @@ def loo_pit(posterior: Posterior, integrated: bool, random_seed: int | None) -> 
             eta = cavity.mean + np.sqrt(cavity.variance) * rng.standard_normal(s.groups)
         else:
             eta = conditional_predictor(s, theta, draws.at((chain, draw)))
-        made[chain, draw] = s.family.simulate(eta, theta[own], rng, s.response.values)
+        own = s.own(theta, draws.at((chain, draw)))
+        made[chain, draw] = s.family.simulate(eta, own, rng, s.response.values)
     values = values if conditional is None else conditional
     weights = np.exp(smoothed_weights(values)[0])
     known = s.family.known(s.response)

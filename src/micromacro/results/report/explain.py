@@ -6,7 +6,7 @@ import pandas as pd
 
 from ...language.printing import to_text
 from ...model.specification import Specification
-from .words import counts, factor_line, weight_lines
+from .words import counts, weight_lines
 
 MOST = 12  # intervals of a baseline that are listed
 
@@ -34,17 +34,31 @@ def parameter_table(s: Specification) -> pd.DataFrame:
 
 def equations(s: Specification) -> list[str]:
     """The model as equations in plain text."""
-    words = [s.system.parts[k].words() for k in s.layout.terms]
+    numbers = s.system.beside.part if s.system.beside else (0,) * len(s.system.parts)
+    words = [s.system.parts[k].words() for k in s.layout.terms if not numbers[k]]
     terms = [term for part in words for term in part.terms]
     below = [line for part in words for line in part.below]
     terms += [f"offset {to_text(n)}" for n in s.formula.offsets]
     eta = "\n         + ".join(terms) or "0"
-    own = [p.name for p in s.system.hypers[s.layout.family]]
+    predicted = {o.name for o in s.reading.others}
+    own = [f"{name}[i]" if name in predicted else name for name in s.own_names]
     density = s.family.sentences(s.outcome_name, own, s.expanded)
     moving = [name for name, block in s.members.items() if block.written and block.weight_parameters]
     if s.family.expands and moving:
         density.append(f"  (features of {', '.join(moving)} less their means under the starting weights)")
-    return [*density, f"eta[i] = {eta}", *below]
+    return [*density, f"eta[i] = {eta}", *below, *_others(s, numbers)]
+
+
+def _others(s: Specification, numbers: tuple[int, ...]) -> list[str]:
+    """The equations of other linear predictors."""
+    out = []
+    for number, other in enumerate(s.reading.others, start=1):
+        words = [s.system.parts[k].words() for k in s.layout.terms if numbers[k] == number]
+        terms = [term for part in words for term in part.terms]
+        terms += [f"offset {to_text(n)}" for n in other.formula.offsets]
+        out.append(f"{s.family.predictors[other.name]} {other.name}[i] = {' + '.join(terms) or '0'}")
+        out += [line for part in words for line in part.below]
+    return out
 
 
 def interval_table(s: Specification) -> pd.DataFrame:
@@ -80,10 +94,11 @@ def explain(s: Specification) -> str:
         f"micromacro: {s.family.name} model, {s.family.link} link",
         "",
         f"  {' '.join(s.formula.text.split())}",
+        *(f"  {o.name}: {' '.join(o.formula.text.split())}" for o in s.reading.others),
         "",
     ]
     lines += [f"  {line}" for line in equations(s)]
-    lines += ["", *(f"  {line}" for line in counts(s) + weight_lines(s) + factor_line(s)), ""]
+    lines += ["", *(f"  {line}" for line in counts(s) + weight_lines(s)), ""]
     if s.expanded and s.expanded.intervals:
         lines += [*(f"  {line}" for line in _interval_lines(s)), ""]
     lines += ["Parameters and priors (the prior of Intercept is on the intercept at mean covariates)"]

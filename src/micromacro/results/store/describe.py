@@ -21,7 +21,7 @@ PACKAGES = (
     "arviz-base", "arviz-stats",
 )  # fmt: skip
 
-_SETTINGS = ("draws", "tune", "chains", "random_seed", "progress", "nAGQ", "factor")
+_SETTINGS = ("draws", "tune", "chains", "random_seed", "progress", "nAGQ")
 
 
 def description_of(outcome: Outcome) -> dict[str, Any]:
@@ -29,6 +29,7 @@ def description_of(outcome: Outcome) -> dict[str, Any]:
     s = outcome.specification
     return {
         "formula": s.formula.text,
+        "predictors": {o.name: o.formula.text for o in s.reading.others},
         "family": family_to_plain(s.family),
         "priors": priors_to_plain(s.book),
         "fixed": s.book.fixed,

@@ -60,6 +60,7 @@ def predictions(
     data: Any = None,
     *,
     kind: str = "mean",
+    dpar: str | None = None,
     at: Mapping[str, Any] | None = None,
     by: str | Sequence[str] | None = None,
     where: Where = None,
@@ -79,6 +80,9 @@ def predictions(
         As in :func:`micromacro.fit`, without the outcome; the groups of the fit without them.
     kind : {"mean", "linear", "median", "probability", "zero"}
         As in :meth:`predict`.
+    dpar : str, optional
+        A parameter of the family, ``"sigma"`` or ``"zi"``, that is read instead of the outcome: itself, or
+        (``kind="linear"``) its linear predictor.
     at : dict, optional
         Columns (of groups or of memberships) to a value, or to a list of values: every combination is predicted with
         the columns set to it in all groups. ``"mean"``, ``"median"``, ``"min"``, ``"max"`` mean those of the column.
@@ -106,7 +110,7 @@ def predictions(
         estimate, se, lower, upper, and ``groups`` (``observations`` where there are no members), the number averaged
         over. Indexed by group for ``by="group"``.
     """
-    task = _Task(fit, data, memberships, members, kind, effects, new_effects, by, ci, random_seed, where)
+    task = _Task(fit, data, memberships, members, kind, dpar, effects, new_effects, by, ci, random_seed, where)
     base, _ = _leave(task.tables, without)
     rows = []
     for labels, tables in task.settings(at, base, where):
@@ -122,6 +126,7 @@ def comparisons(
     *,
     contrast: str = "difference",
     kind: str = "mean",
+    dpar: str | None = None,
     at: Mapping[str, Any] | None = None,
     by: str | Sequence[str] | None = None,
     where: Where = None,
@@ -147,6 +152,8 @@ def comparisons(
     contrast : str
         Of the two averages: ``difference``, ``ratio``, ``log_ratio``, ``odds_ratio``, ``log_odds_ratio``; for durations
         also ``hazard_ratio`` and ``time_ratio``, which are of average linear predictors (geometric means over groups).
+    dpar : str, optional
+        As in :meth:`predict`: a parameter of the family instead of the outcome.
     where : str, dict or function, optional
         Memberships in which the variable changes; see :meth:`predictions`.
     without : id, list or dict, optional
@@ -169,7 +176,7 @@ def comparisons(
     """
     if contrast not in CONTRASTS:
         raise EngineError(f"contrast= is one of {', '.join(CONTRASTS)}, not {contrast!r}")
-    task = _Task(fit, data, memberships, members, kind, effects, new_effects, by, ci, random_seed, where)
+    task = _Task(fit, data, memberships, members, kind, dpar, effects, new_effects, by, ci, random_seed, where)
     task.quantity, made = _contrast(task, contrast)
     asked = _asked(task, variables, without is not None)
     rows = []
@@ -193,6 +200,7 @@ def slopes(
     data: Any = None,
     *,
     kind: str = "mean",
+    dpar: str | None = None,
     at: Mapping[str, Any] | None = None,
     by: str | Sequence[str] | None = None,
     where: Where = None,
@@ -212,7 +220,7 @@ def slopes(
     ----------
     variables : str or list of str, optional
         All numeric covariates without it, but those in ``C()``, which have none.
-    data, memberships, members, kind, at, by, where, effects, new_effects, ci, random_seed
+    data, memberships, members, kind, dpar, at, by, where, effects, new_effects, ci, random_seed
         As in :meth:`predictions`; `where` selects the memberships in which the variable changes.
 
     Returns
@@ -225,7 +233,7 @@ def slopes(
     ModelError
         For columns that are not numeric covariates.
     """
-    task = _Task(fit, data, memberships, members, kind, effects, new_effects, by, ci, random_seed, where)
+    task = _Task(fit, data, memberships, members, kind, dpar, effects, new_effects, by, ci, random_seed, where)
     specification = task.posterior.specification
     if variables is None:
         steps = stepped(specification)
@@ -265,6 +273,7 @@ class _Task:
         memberships: Any,
         members: Any,
         kind: str,
+        dpar: str | None,
         effects: str | Mapping[str, str],
         new_effects: str,
         by: str | Sequence[str] | None,
@@ -275,7 +284,7 @@ class _Task:
         self.posterior: Posterior = fit.posterior
         specification = self.posterior.specification
         self.treatment = treatment_of(specification, effects, new_effects)
-        self.quantity = find_quantity(specification, kind)
+        self.quantity = find_quantity(specification, kind, dpar)
         self.ci, self.random_seed = ci, random_seed
         self.by = [by] if isinstance(by, str) else list(by or [])
         self.own = data is None

@@ -70,17 +70,17 @@ class LevelVariances:
     def link(self, theta: np.ndarray) -> np.ndarray:
         """Variance (levels + 1, groups) on the link scale, the residual last."""
         self.predictor.entries(theta)
-        rest = link_variance(self.specification, theta)
+        rest = link_variance(self.specification, theta, each=True)
         if rest is None:
             raise EngineError(
                 f'family {self.family.name} has no agreed variance on the link scale: ask for scale="response"'
             )
         v = self.predictor.level_variances()
-        return np.concatenate([v, np.full((1, v.shape[1]), rest)])
+        return np.concatenate([v, np.zeros((1, v.shape[1])) + rest])
 
     def response(self, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
         """Variance (levels + 2, groups) on the outcome's scale: of each level, their interaction, the residual."""
-        f, parameters = self.fixed(theta, x), self.specification.own(theta, x)
+        f, parameters = self.fixed(theta, x), self.predictor.own(self.specification, x)
         v = self.predictor.level_variances()
         total = v.sum(axis=0)
         eta = f + np.multiply.outer(_NODES, np.sqrt(total))
@@ -305,7 +305,7 @@ def r2(fit: Fitted, method: str | None = None, *, ci: float = 0.95, random_seed:
     levels = LevelVariances(posterior)
 
     def bayes(theta: np.ndarray, x: np.ndarray) -> np.ndarray:
-        eta, own = levels.predictor.eta(theta, x), fit.specification.own(theta, x)
+        eta, own = levels.predictor.eta(theta, x), levels.predictor.own(fit.specification, x)
         fitted, noise = np.var(levels.mean(eta, own), ddof=1), np.mean(levels.outcome_variance(eta, own))
         f = levels.fixed(theta, x)
         around = f + np.multiply.outer(_NODES, np.sqrt(levels.predictor.level_variances().sum(axis=0)))

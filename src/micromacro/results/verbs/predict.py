@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from ...errors import EngineError
+from ...model.specification import Specification
 from ...posterior.base import Posterior
-from ...posterior.design import new_tables
+from ...posterior.design import Predictor, new_tables, scenario_of
 from ...posterior.estimand import group_estimand, of_groups
 from ...posterior.intervals import check_level
 from ...posterior.quantities import KINDS, find_quantity, response_values
@@ -35,6 +36,7 @@ def predict(
     new_effects: Literal["draw", "zero"] = "draw",
     ci: float = 0.95,
     draws: bool = False,
+    dpar: str | None = None,
     random_seed: int | None = None,
 ) -> Any:
     """Predictions for the groups of the fit, or for the groups of other tables.
@@ -49,6 +51,9 @@ def predict(
         mean number of the category), its median (durations), the probability of each category (ordinal; of
         a success for binary outcomes), or the outcome itself, with its own spread (of ``trials`` the count; a
         duration that entered late lasts until its entry at least, and starts at zero in other tables).
+    dpar : str, optional
+        A parameter of the family, ``"sigma"`` or ``"zi"``, that is read instead of the outcome: itself, or
+        (``kind="linear"``) its linear predictor.
     effects : {"conditional", "marginal", "zero"} or dict
         Effects of members and units as estimated, integrated out over their population (as of new members in new
         units), or at zero; or a dict from names of terms to these words, in which terms left out are conditional.
@@ -81,7 +86,9 @@ def predict(
     specification = posterior.specification
     check_level(ci)
     if kind != "response":
-        find_quantity(specification, kind if kind in KINDS else _unknown(kind))
+        find_quantity(specification, kind if kind in KINDS else _unknown(kind), dpar)
+    elif dpar is not None:
+        raise EngineError(f'dpar={dpar!r} is predicted as kind="mean" or "linear", not "response"')
     treatment = treatment_of(specification, effects, new_effects)
     rng = np.random.default_rng(random_seed)
     tables = (
@@ -95,7 +102,7 @@ def predict(
         if draws:
             return _labelled(made[:, None], index, (), kind, order)
         return _response_table(posterior, tables, treatment, made, ci, index).iloc[order]
-    estimand = group_estimand(specification, tables, kind, treatment)
+    estimand = group_estimand(specification, tables, kind, treatment, dpar)
     categories = estimand.quantity.categories
     if draws:
         made = posterior.as_sampled(MOST, rng).estimand_draws(estimand, rng, MOST)
@@ -144,10 +151,22 @@ def _responses(
     values = response_values(specification, None if tables is None else tables.groups)
     sampled = posterior.as_sampled(MOST, rng)
     eta = sampled.populated(group_estimand(specification, tables, "linear", treatment), rng, MOST)
-    own = zip(eta, specification.own(*sampled.thinned(MOST)), strict=True)
+    thetas, xs = sampled.thinned(MOST)
+    if specification.system.beside is None:
+        every = specification.own(thetas, xs)
+    else:
+        predictor = Predictor(scenario_of(specification, tables), specification.system)
+        every = [_own_at(predictor, specification, theta) for theta in thetas]
+    own = zip(eta, every, strict=True)
     if tables is None:
         return np.stack([specification.outcomes(e, o, rng) for e, o in own])
     return np.stack([specification.family.simulate(e, o, rng, values) for e, o in own])
+
+
+def _own_at(predictor: Predictor, specification: Specification, theta: np.ndarray) -> np.ndarray:
+    """The family's own numbers of each group at a theta."""
+    predictor.entries(theta)
+    return predictor.own(specification, np.empty(0))
 
 
 def _response_table(

@@ -90,7 +90,7 @@ def _of_kind(posterior: Posterior, kind: str, random_seed: int | None) -> np.nda
     }[kind]  # fmt: skip
 
     def statistic(theta: np.ndarray, x: np.ndarray) -> np.ndarray:
-        return np.asarray(of(specification.response, predictor.eta(theta, x), specification.own(theta, x)))
+        return np.asarray(of(specification.response, predictor.eta(theta, x), predictor.own(specification, x)))
 
     made = posterior.average(statistic, MOST)
     return _scores(specification, made, random_seed) if kind == "quantile" else made

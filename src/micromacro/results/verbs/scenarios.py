@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ...errors import DataError, ModelError
-from ...language.nodes import Call, Node, walk
+from ...language.nodes import Call, Formula, Node, walk
 from ...language.parse import parse_expression
 from ...language.printing import names_in
 from ...model.specification import Specification
@@ -39,16 +39,27 @@ class Pair:
 
 def covariates(specification: Specification) -> tuple[str, ...]:
     """Columns of fixed terms, then those that member blocks read (covariates and weights)."""
-    f = specification.formula
-    names = [n.name for node in (*(node for _, node in f.fixed), *f.calls) for n in names_in(node)]
+    names = [
+        n.name
+        for f in specification.reading.formulas
+        for node in (*(node for _, node in f.fixed), *f.calls)
+        for n in names_in(node)
+    ]
     names += [c for b in specification.request.blocks for c in b.columns if c != "n"]
     return tuple(dict.fromkeys(names))
 
 
 def term_nodes(specification: Specification) -> list[Node]:
     """Every term of the formula that makes columns: fixed, of units, of blocks, of interactions, and the weights."""
-    f = specification.formula
-    nodes = [*(n for _, n in f.fixed), *(x.term for x in f.fixes), *(n for i in f.interactions for n in i.terms)]
+    return [node for f in specification.reading.formulas for node in _term_nodes(f)]
+
+
+def _term_nodes(f: Formula) -> list[Node]:
+    nodes: list[Node] = [
+        *(n for _, n in f.fixed),
+        *(x.term for x in f.fixes),
+        *(n for i in f.interactions for n in i.terms),
+    ]
     nodes += [*f.calls, *(n for u in f.units for n in (u.effects, *(term for _, term in u.slopes)))]
     for call in f.members:
         nodes += [call.effects, *(n for _, n in call.covariates), *(x.term for x in call.fixes)]

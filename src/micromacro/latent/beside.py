@@ -1,0 +1,73 @@
+r"""Further linear predictors, of parameters of the family: :math:`\sigma_i = \exp(\eta_{1i})`, and the like.
+
+Their coefficients and weights are entries of theta, so given theta each is a known number per group, and everything
+that is known of the likelihood given theta (that it is exact, how x is integrated out) stays as it is. The family's own
+numbers are then an array (parameters, groups) where they are (parameters,) in a model with one linear predictor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import special
+
+INVERSE = {"log": np.exp, "logit": special.expit}
+STEEPEST = 600.0  # size of a linear predictor beyond which its parameter is not a number any more
+
+
+@dataclass(frozen=True, eq=False)
+class Beside:
+    """Parameters of the family that have a linear predictor of their own.
+
+    Attributes
+    ----------
+    rows : tuple of int
+        The place of each among the family's parameters; their linear predictors are numbered from 1 in this order.
+    links : tuple of str
+        ``log`` or ``logit``.
+    count : int
+        How many parameters the family has in all.
+    part : tuple of int
+        The linear predictor that each part of the model is a term of; 0 is that of the outcome.
+    offset : (predictors, groups) array
+        Known parts of these linear predictors.
+    """
+
+    rows: tuple[int, ...]
+    links: tuple[str, ...]
+    count: int
+    part: tuple[int, ...]
+    offset: np.ndarray
+
+    def own(self, constant: np.ndarray, eta: np.ndarray) -> np.ndarray:
+        """The family's own numbers (count, ..., groups) from those without a predictor (..., m) and the predictors.
+
+        Parameters
+        ----------
+        eta : (predictors, ..., groups) array
+        """
+        out = np.empty((self.count, *eta.shape[1:]))
+        others = [k for k in range(self.count) if k not in self.rows]
+        for j, k in enumerate(others):
+            out[k] = constant[..., j, None]
+        with np.errstate(over="ignore"):
+            for row, link, at in zip(self.rows, self.links, eta, strict=True):
+                out[row] = INVERSE[link](at)
+        return out
+
+
+def place(own: np.ndarray, groups: np.ndarray | slice | int) -> np.ndarray:
+    """The family's own numbers of some groups: the same ones, unless they vary over groups."""
+    return own if own.ndim == 1 else own[..., groups]
+
+
+def ends(own: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The smallest and the largest of the family's own numbers over the groups."""
+    return (own,) if own.ndim == 1 else (own.min(axis=-1), own.max(axis=-1))
+
+
+def numbers(parts: Sequence[int], which: int) -> list[int]:
+    """Numbers of the parts of one linear predictor."""
+    return [k for k, number in enumerate(parts) if number == which]
