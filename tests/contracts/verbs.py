@@ -212,6 +212,10 @@ PICTURE_ROWS: dict[str, Verb] = {
     ),
     "survival": Verb(lambda fit, s: fit.plot.survival(), {"no durations": "durations|times"}),
     "residuals": Verb(lambda fit, s: fit.plot.residuals(random_seed=SEED)),
+    "predictions": Verb(lambda fit, s: fit.plot.predictions(s.kind.moved, random_seed=SEED)),
+    "comparisons": Verb(lambda fit, s: fit.plot.comparisons(s.kind.moved, random_seed=SEED)),
+    "slopes": Verb(lambda fit, s: fit.plot.slopes(s.kind.moved, random_seed=SEED)),
+    "loo": Verb(lambda fit, s: fit.plot.loo(), DRAWS_ONLY),
 }
 
 

@@ -56,7 +56,12 @@ def test_every_picture_is_drawn_on_the_axes_given_and_to_a_file(name, mcmc, live
     from matplotlib.image import imread
 
     fit = lives[0] if name == "survival" else mcmc
-    one = {"trace": {"names": "sigma"}, "rank": {"names": "sigma"}, "prior": {"names": "member.w.b1"}}.get(name, {})
+    one = {
+        "trace": {"names": "sigma"},
+        "rank": {"names": "sigma"},
+        "prior": {"names": "member.w.b1"},
+        "predictions": {"variable": "s"},
+    }.get(name, {})
     figure, ax = plt.subplots(figsize=(5, 4), layout="constrained")
     assert getattr(fit.plot, name)(ax=ax, **one) is ax
     assert name in repr(fit.plot)
@@ -326,3 +331,55 @@ def test_residuals_stand_above_their_linear_predictors(lives, kind, lines):
     assert y == pytest.approx(fit.residuals(kind, random_seed=3).to_numpy())
     assert x == pytest.approx(fit.predict(kind="linear")["estimate"].to_numpy())
     assert len(ax.lines) == lines and ax.get_ylabel() == f"{kind} residual"
+
+
+# -- averages over groups ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def poisson(quick, counted):
+    return quick("y ~ x * kind", counted, family="poisson")
+
+
+def test_a_line_of_predictions_is_that_of_the_table(poisson):
+    ax = poisson.plot.predictions("x", by="kind", ci=0.9)
+    lines = [line for line in ax.get_lines() if len(line.get_xdata()) > 10]
+    assert len(lines) == 3
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["kind a", "kind b", "kind c"]
+    x = lines[1].get_xdata()
+    table = poisson.predictions(at={"x": list(x)}, by="kind", ci=0.9)
+    np.testing.assert_allclose(lines[1].get_ydata(), table.loc[table["kind"] == "b", "estimate"])
+    assert "90% interval" in ax.get_ylabel()
+
+
+def test_few_values_are_points(poisson):
+    ax = poisson.plot.predictions("kind")
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["a", "b", "c"]
+    with pytest.raises(mm.MicromacroError, match="'nothing' is not a column"):
+        poisson.plot.predictions("nothing")
+
+
+@pytest.mark.parametrize("name", ["comparisons", "slopes"])
+def test_points_are_the_rows_of_the_table(poisson, name):
+    ax = getattr(poisson.plot, name)(by="kind")
+    table = getattr(poisson, name)(by="kind")
+    (dots,) = [line for line in ax.get_lines() if line.get_marker() == "o"]
+    np.testing.assert_allclose(dots.get_xdata(), table["estimate"])
+    assert len(ax.get_yticklabels()) == len(table)
+
+
+def test_ratios_are_held_against_one(poisson):
+    ax = poisson.plot.comparisons("x", contrast="ratio")
+    assert ax.get_lines()[0].get_xdata()[0] == 1.0
+
+
+@pytest.mark.parametrize("what", ["pareto_k", "elpd", "pit"])
+def test_leaving_groups_out_is_drawn_as_it_is_computed(mcmc, what):
+    ax = mcmc.plot.loo(what, random_seed=1)
+    if what == "pit":
+        assert sum(p.get_height() for p in ax.patches if p.get_width() < 0.5) == mcmc.nobs
+    else:
+        drawn = np.concatenate([line.get_ydata() for line in ax.get_lines() if line.get_marker() in "o^"])
+        np.testing.assert_allclose(np.sort(drawn), np.sort(mcmc.loo().column(what)))
+    with pytest.raises(mm.MicromacroError, match="pareto_k"):
+        mcmc.plot.loo("nothing")

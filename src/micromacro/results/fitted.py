@@ -115,6 +115,31 @@ class Fitted(Protocol):
         """Predictions of every group."""
         ...
 
+    def predictions(self, /, data: Any = None, **options: Any) -> pd.DataFrame:
+        """Average predictions."""
+        ...
+
+    def comparisons(self, /, variables: Any = None, data: Any = None, **options: Any) -> pd.DataFrame:
+        """How the outcome changes when a variable changes."""
+        ...
+
+    def slopes(self, /, variables: Any = None, data: Any = None, **options: Any) -> pd.DataFrame:
+        """Derivatives of the outcome."""
+        ...
+
+    def interpret(self, /, ci: float = 0.95) -> pd.DataFrame:
+        """Every estimate read in a sentence."""
+        ...
+
+    def loo_pit(self, /, *, integrated: bool = True, random_seed: int | None = None) -> pd.Series:
+        """Probability integral transforms of groups left out."""
+        ...
+
+    @property
+    def plot(self) -> Any:
+        """Plots of this fit."""
+        ...
+
     def loo(self, /, integrated: bool = False) -> Any:
         """Leave-one-out cross-validation."""
         ...
@@ -135,8 +160,8 @@ class Fitted(Protocol):
         """What is left of each outcome."""
         ...
 
-    def report(self, /, ci: float = 0.95) -> str:
-        """The report as text."""
+    def report(self, /, path: Any = None, *, ci: float = 0.95) -> Any:
+        """The report as text, or as a file."""
         ...
 
     def update(self, /, **changes: Any) -> Any:

@@ -9,6 +9,8 @@ from .chains import rank, trace
 from .coefficients import coefficients
 from .effects import effects
 from .heatmap import heatmap
+from .left_out import loo
+from .margins import comparisons, predictions, slopes
 from .network import network
 from .predictive import predictive
 from .prior import prior
@@ -31,4 +33,8 @@ PICTURES: dict[str, Callable[..., Any]] = {
     "network": network,
     "survival": survival,
     "residuals": residuals,
+    "predictions": predictions,
+    "comparisons": comparisons,
+    "slopes": slopes,
+    "loo": loo,
 }

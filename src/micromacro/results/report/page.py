@@ -136,7 +136,7 @@ def _model(fit: Fitted) -> Iterator[str]:
 
 
 def _sentences(fit: Fitted, ci: float) -> Iterator[str]:
-    table = fit.interpret(ci)  # type: ignore[attr-defined]
+    table = fit.interpret(ci)
     if len(table) == 0:
         return
     yield "<h2>What the estimates say</h2>\n<dl>"
@@ -188,7 +188,7 @@ def _rows(picture: Picture) -> str:
 
 def pictures(fit: Fitted, ci: float) -> Iterator[Picture]:
     """Coefficients, weights, effects and residuals, as far as the model has them."""
-    s, plot, level = fit.specification, fit.plot, percent(ci)  # type: ignore[attr-defined]
+    s, plot, level = fit.specification, fit.plot, percent(ci)
     table = fit.summary(ci)
     point = fit.posterior.words.point
     inner = [p.name for p in s.parameters if p.kind == "b" and np.isfinite(table.loc[p.name, "lower"])]
@@ -210,10 +210,10 @@ def pictures(fit: Fitted, ci: float) -> Iterator[Picture]:
         yield Picture(
             f"Weights of {name} against {covariate}, with the weight function and its {level} interval",
             f"Dots: weights of all memberships of {name} against {covariate}. A line with a band: the weight function.",
-            _svg(drawn), fit.weights(name, ci).reset_index(drop=True),  # type: ignore[attr-defined]
+            _svg(drawn), fit.weights(name, ci).reset_index(drop=True),
         )  # fmt: skip
     for name in s.structures:
-        effects = fit.random_effects(name, ci)  # type: ignore[attr-defined]
+        effects = fit.random_effects(name, ci)
         values = effects[point].to_numpy(dtype=float)
         if not np.any(values):
             continue  # an sd of zero leaves nothing to draw
@@ -225,7 +225,7 @@ def pictures(fit: Fitted, ci: float) -> Iterator[Picture]:
         )  # fmt: skip
     try:
         kind = "quantile"
-        residuals = fit.residuals(kind)  # type: ignore[attr-defined]
+        residuals = fit.residuals(kind)
         drawn = _first(plot.residuals())
     except MicromacroError:
         return
