@@ -181,7 +181,7 @@ VERBS: dict[str, Verb] = {
     "report": Verb(lambda fit, s: fit.report()),
     "interpret": Verb(lambda fit, s: fit.interpret()),
     "tidy": Verb(lambda fit, s: fit.tidy()),
-    "glance": Verb(lambda fit, s: fit.glance()),
+    "glance": Verb(lambda fit, s: fit.glance().drop(columns="seconds")),
 }  # fmt: skip
 
 

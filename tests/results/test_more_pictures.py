@@ -57,11 +57,9 @@ def test_every_picture_is_drawn_on_the_axes_given_and_to_a_file(name, mcmc, live
 
     fit = lives[0] if name == "survival" else mcmc
     one = {
-        "trace": {"names": "sigma"},
-        "rank": {"names": "sigma"},
-        "prior": {"names": "member.w.b1"},
-        "predictions": {"variable": "s"},
-    }.get(name, {})
+        "trace": {"names": "sigma"}, "rank": {"names": "sigma"}, "prior": {"names": "member.w.b1"},
+        "predictions": {"variable": "s"}, "loo": {"integrated": True},
+    }.get(name, {})  # fmt: skip
     figure, ax = plt.subplots(figsize=(5, 4), layout="constrained")
     assert getattr(fit.plot, name)(ax=ax, **one) is ax
     assert name in repr(fit.plot)
@@ -375,11 +373,11 @@ def test_ratios_are_held_against_one(poisson):
 
 @pytest.mark.parametrize("what", ["pareto_k", "elpd", "pit"])
 def test_leaving_groups_out_is_drawn_as_it_is_computed(mcmc, what):
-    ax = mcmc.plot.loo(what, random_seed=1)
+    ax = mcmc.plot.loo(what, integrated=True, random_seed=1)
     if what == "pit":
         assert sum(p.get_height() for p in ax.patches if p.get_width() < 0.5) == mcmc.nobs
     else:
         drawn = np.concatenate([line.get_ydata() for line in ax.get_lines() if line.get_marker() in "o^"])
-        np.testing.assert_allclose(np.sort(drawn), np.sort(mcmc.loo().column(what)))
+        np.testing.assert_allclose(np.sort(drawn), np.sort(mcmc.loo(integrated=True).column(what)))
     with pytest.raises(mm.MicromacroError, match="pareto_k"):
         mcmc.plot.loo("nothing")

@@ -53,6 +53,7 @@ class QuadratureMarginal(LaplaceMarginal):
         self, system: System, likelihood: Likelihood, values: np.ndarray, weight: np.ndarray | None, nodes: int
     ):
         super().__init__(system, likelihood, values, weight, held=True)
+        system = self.system  # that of the effects alone
         self.nodes, weights = np.polynomial.hermite_e.hermegauss(nodes)
         self.log_weights = np.log(weights / weights.sum())
         s = system.symbolic

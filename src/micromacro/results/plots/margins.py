@@ -167,13 +167,11 @@ def _values(fit: Fitted, variable: str) -> tuple[np.ndarray, bool]:
     """Values of a column at which to predict, and whether a line joins them."""
     tables = fit.specification.tables
     found: list[Column] = [
-        table[variable] for table in (tables.groups, *(rows.table for rows in tables.memberships.values()))
+        table[variable] for table in (tables.groups, *(rows.table for rows in tables.blocks.values()))
         if variable in table
     ]  # fmt: skip
     if not found:
-        known = sorted(
-            {*tables.groups.columns, *(c for rows in tables.memberships.values() for c in rows.table.columns)}
-        )
+        known = sorted({*tables.groups.columns, *(c for rows in tables.blocks.values() for c in rows.table.columns)})
         raise DataError(f"{variable!r} is not a column that the model uses; it uses {', '.join(known)}")
     values = np.unique(np.concatenate([np.asarray(c.values) for c in found]))
     if values.dtype.kind in "fiu" and len(values) > FEW:
