@@ -15,10 +15,30 @@ _cpu = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(_cpu)
 
 
-def pytest_itemcollected(item):
-    """Each file stays on one worker, so that what its module fits is fitted once; contracts stay together by kind."""
-    if item.get_closest_marker("xdist_group") is None:
-        item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+#: Contracts of a kind of terms, whose tests are named [contract-kind-...], share the fits of the kind.
+BY_KIND = {"by_hand", "renamed", "saved", "sound", "terms_by_families", "verbs"}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Each file stays on one worker, so that what its module fits is fitted once; contracts stay together by kind.
+
+    The groups of xdist 3.8 have no effect under pytest 9.2, which no longer reads the names that xdist gives to tests.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            file, _, test = nodeid.partition("::")
+            _, _, parts = test.partition("[")
+            if parts and "contracts/" in file and Path(file).stem.removeprefix("test_") in BY_KIND:
+                return f"kind {parts.split('-')[1]}"
+            return file
+
+    if config.getoption("dist") not in ("loadgroup", "loadfile", "loadscope"):
+        return None
+    config.option.loadscopereorder = False  # files of few tests that take long would come last
+    return ByFile(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -70,6 +70,10 @@ def test_each_run_asks_enough_kinds_with_all_families():
         assert all(any(not waits(contract, k, f) for k, f in met if f == form) for form in FAMILIES)
 
 
+def test_kinds_can_be_read_from_the_names_of_tests():
+    assert not any("-" in kind for kind in KINDS)
+
+
 def test_what_waits_is_a_contract():
     asked = set(claims.OF_PAIRS) | set(test_sound.CLAIMS) | set(test_renamed.CLAIMS)
     asked |= {"verbs", "costly verbs", "whole", "in_part"}
