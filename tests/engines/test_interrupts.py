@@ -81,7 +81,9 @@ class Hook:
 
 
 @pytest.mark.filterwarnings("ignore::micromacro.errors.MicromacroWarning")
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize(
+    "verb", [pytest.param(v, marks=pytest.mark.slow) if v == "aggregations, mcmc" else v for v in VERBS]
+)
 def test_an_interrupted_verb_has_no_result(verb, fits, monkeypatch):
     hook = Hook(monkeypatch)
     VERBS[verb](fits)

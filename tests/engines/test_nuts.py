@@ -28,8 +28,8 @@ RUNS = [name if name == "gaussian" else pytest.param(name, marks=pytest.mark.slo
 
 
 def outcomes(family: str):
-    """150 simulated governments with an outcome of the family."""
-    data = mm.simulate.coalitions(150, 50, 8, random_seed=4).data
+    """80 simulated governments with an outcome of the family."""
+    data = mm.simulate.coalitions(80, 30, 6, random_seed=4).data
     left, own = CASES[family]
     data = data.assign(y=data["gid"] % 2 + (family in SURVIVAL), event=1)
     chosen = mm.families.cox((0.4, 0.9, 1.6)) if family == "cox" else family
@@ -50,8 +50,8 @@ def outcomes(family: str):
 def both(request):
     """The same model by mcmc and by nuts."""
     model = outcomes(request.param)
-    exact = model.fit("mcmc", draws=2000, random_seed=1, progress=False)
-    nuts = model.fit("nuts", draws=1500, tune=800, chains=2, random_seed=1, progress=False)
+    exact = model.fit("mcmc", draws=1000, random_seed=1, progress=False)
+    nuts = model.fit("nuts", draws=800, tune=500, chains=2, random_seed=1, progress=False)
     return exact.summary(), nuts.summary(), nuts
 
 
@@ -72,7 +72,7 @@ def test_its_results_are_those_of_any_draws(both):
     assert {"lp", "diverging", "n_steps", "accept"} <= set(tree["sample_stats"].data_vars)
     assert dict(tree["posterior"].sizes)["chain"] == 2
     assert "engine nuts" in repr(fit)
-    assert len(fit.predict()) == 150
+    assert len(fit.predict()) == 80
 
 
 def test_without_the_extra_it_says_what_to_install(monkeypatch):

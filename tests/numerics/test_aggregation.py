@@ -20,7 +20,7 @@ def normalised(raw, d_raw, logarithm, rule, start, fixed=NAN):
     """The kernel's weights, derivatives, constant and verdict."""
     w, d_w, scale = np.full(len(raw), NAN), np.full(d_raw.shape, NAN), np.full(1, NAN)
     filled = int(np.count_nonzero(np.diff(start)))
-    good = aggregation.normalise(raw, d_raw, logarithm, RULES[rule], start, filled, fixed, w, d_w, scale)
+    good = aggregation.normalise(raw, d_raw, int(logarithm), RULES[rule], start, filled, fixed, w, d_w, scale)
     return w, d_w, float(scale[0]), good
 
 

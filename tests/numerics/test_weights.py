@@ -100,7 +100,7 @@ def weighed(text: str, parameters: dict[str, float], rule: int = NONE):
     """Weights with their derivatives, and whether they are finite."""
     tape, raw, d_raw = ran(text, parameters)
     w, d_w = np.empty(len(raw)), np.empty(d_raw.shape)
-    good = normalise(raw, d_raw, tape.logarithm, rule, START, np.count_nonzero(SIZES), np.nan, w, d_w, np.empty(1))
+    good = normalise(raw, d_raw, int(tape.logarithm), rule, START, np.count_nonzero(SIZES), np.nan, w, d_w, np.empty(1))
     return w, d_w, good
 
 

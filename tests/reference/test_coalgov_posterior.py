@@ -22,7 +22,11 @@ MODELS = {
 }
 
 
-@pytest.fixture(scope="module", params=list(MODELS))
+#: Runs at default settings take a quarter of a minute; each family's likelihood has references of its own.
+WAIT = ("coalgov_gaussian_equal", "coalgov_bernoulli_equal")
+
+
+@pytest.fixture(scope="module", params=[pytest.param(m, marks=pytest.mark.slow) if m in WAIT else m for m in MODELS])
 def case(request, reference, shared):
     """A reference's parameters and our fit at default settings."""
     data = pd.read_csv(shared / "data" / "coalgov.csv")

@@ -40,8 +40,8 @@ def gaussian_evidence(frame):
     np.add.at(W, (frame["group"], frame["member"]), 1.0 / n[frame["group"]])
     X = np.column_stack([np.ones(30), x - x.mean()])
     prior = X @ np.diag([4.0, 1.0]) @ X.T
-    sds, d_sd = np.linspace(0.0, 8.0, 321, retstep=True)
-    logs, d_log = np.linspace(np.log(0.15), np.log(3.0), 121, retstep=True)
+    sds, d_sd = np.linspace(0.0, 8.0, 161, retstep=True)
+    logs, d_log = np.linspace(np.log(0.15), np.log(3.0), 61, retstep=True)
     values = np.empty((len(sds), len(logs)))
     for i, sd in enumerate(sds):
         for j, sigma in enumerate(np.exp(logs)):
@@ -50,7 +50,7 @@ def gaussian_evidence(frame):
             r = np.linalg.solve(L, y - 0.5)
             value = -0.5 * r @ r - np.log(np.diag(L)).sum() - 15 * np.log(2 * np.pi)
             value += math.log(2) + stats.t.logpdf(sd, 3) + stats.expon.logpdf(sigma) + math.log(sigma)
-            values[i, j] = value + math.log((d_sd if 0 < i < 320 else d_sd / 2) * d_log)
+            values[i, j] = value + math.log((d_sd if 0 < i < 160 else d_sd / 2) * d_log)
     return special.logsumexp(values)
 
 
@@ -80,7 +80,7 @@ def test_evidence_of_a_bernoulli_model_agrees_with_quadrature(quick):
     formula = "y ~ 1 + mm(member, group, weights = share, normalize = none)"
     fit = quick(formula, frame, "mcmc", family="bernoulli", priors=priors, draws=1000, tune=500, chains=2,
                 random_seed=3)  # fmt: skip
-    node = np.linspace(-5, 5, 41)
+    node = np.linspace(-5, 5, 25)
     x = np.stack(np.meshgrid(node, node, node, indexing="ij"), axis=-1).reshape(-1, 3)
     log_w = stats.norm.logpdf(x).sum(axis=1) + 3 * math.log(node[1] - node[0])
     both = np.column_stack([share, 1 - share]).T

@@ -104,7 +104,7 @@ def test_a_group_left_out_agrees_with_quadrature_given_theta(family):
     s = model_of(family, data).specification
     theta = np.array([p.start for p in s.system.hypers])
     theta[0] = 0.8
-    node = np.linspace(-4.5, 4.5, 81)
+    node = np.linspace(-4.5, 4.5, 41)
     share = data["share"].to_numpy().reshape(-1, 2)
     x = np.stack(np.meshgrid(node, node, node, indexing="ij"), axis=-1).reshape(-1, 3)
     log_w = -0.5 * np.square(x).sum(axis=1)

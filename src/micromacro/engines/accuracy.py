@@ -71,9 +71,9 @@ class Pairs:
     def draw(self, z: np.ndarray) -> tuple[float, float]:
         """Log weights of center + s L^-T z and of center - s L^-T z; ``x`` (elimination order) is the former."""
         room, marginal, s = self.room, self.marginal, self.marginal.system.symbolic
-        base = room.base
+        base, panel = room.base, marginal.panel(room)
         own, other, _ = mirror(
-            s.layout, base.panel, self.center, s.row_start, s.columns, base.values, base.offset, self.scale * z,
+            s.layout, panel, self.center, s.row_start, s.columns, base.values, base.offset, self.scale * z,
             s.d_row, s.d_column, base.d_value, marginal.center, self.x, self.work, room.lift, room.trial_eta,
         )  # fmt: skip
         constant = 0.5 * base.log_det - room.top + 0.5 * float(z @ z) + self.dimensions * math.log(self.scale)

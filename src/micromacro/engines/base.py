@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import EngineError
+from ..latent.representation.choice import Side
 from ..model.specification import Specification
 from ..notes import Note
 
@@ -33,6 +34,8 @@ class Settings:
         values.
     nAGQ : int
         Points of the quadrature over each effect (ml with one term (1 | unit)); 1 is Laplace's formula.
+    factor : {"effects", "groups"} or None
+        The side on which ml and reml factorise; None takes the one with fewer operations.
     """
 
     draws: int = 1000
@@ -43,6 +46,7 @@ class Settings:
     executor: Executor | None = None
     start: Mapping[str, Any] = field(default_factory=dict)
     nAGQ: int = 1  # noqa: N815 (as glmer calls it)
+    factor: Side | None = None
 
 
 MOVED = 4e-4  # (of a standard error)^2, by which a step along a flat direction may move a number that is determined

@@ -13,7 +13,7 @@ from .registry import engine_of
 
 def maximised_marginal(outcome: Outcome) -> Marginal:
     """The (restricted) likelihood of a fit by maximum likelihood, as a function of its points."""
-    return marginal_of(outcome.specification, maximised=not engine_of(outcome.engine).restricted)
+    return marginal_of(outcome.specification, maximised=not engine_of(outcome.engine).restricted, searched=True)
 
 
 def value_at_maximum(outcome: Outcome) -> float:

@@ -10,6 +10,8 @@ from ..latent.marginal.base import Marginal
 from ..latent.marginal.gaussian import GaussianMarginal
 from ..latent.marginal.laplace import LaplaceMarginal
 from ..latent.marginal.quadrature import QuadratureMarginal, one_effect_a_row
+from ..latent.representation.base import Representation
+from ..latent.representation.choice import Side, check_side
 from ..model.specification import Specification
 
 MOST_NODES = 100
@@ -26,7 +28,7 @@ def without_edges(specification: Specification) -> Specification:
     return replace(specification, system=system.lifted()) if system.edges else specification
 
 
-def marginal_of(specification: Specification, maximised: bool = False) -> Marginal:
+def marginal_of(specification: Specification, maximised: bool = False, searched: bool = False) -> Marginal:
     """The marginal likelihood of theta: exact where it can be, else by Laplace's formula.
 
     Parameters
@@ -34,13 +36,40 @@ def marginal_of(specification: Specification, maximised: bool = False) -> Margin
     maximised : bool
         Whether the coefficients are to be maximised over instead of integrated: profiled out where the marginal is
         exact, else arguments beside theta, whose priors are then added by whoever maximises.
+    searched : bool
+        Whether many values are wanted, and the specification's side of the factor (``factor``) serves; else H itself
+        is factorised.
     """
     s = specification
+    held = maximised and not has_exact_marginal(s)
+    factor = factor_of(s, held) if searched else None
     if has_exact_marginal(s):
-        return GaussianMarginal(s.system, s.outcome, maximised, s.response.weight)
+        return GaussianMarginal(s.system, s.outcome, maximised, s.response.weight, factor)
     if maximised and s.nodes > 1:
         return QuadratureMarginal(s.system, s.family, s.row_values, s.row_weight(prior=False), s.nodes)
-    return laplace_marginal(s, maximised)
+    return laplace_marginal(s, maximised, factor)
+
+
+def factor_of(specification: Specification, held: bool) -> Representation | None:
+    """What is factorised, of `held` coefficients the effects' part; None is H itself, which draws need."""
+    asked = specification.factor
+    if asked is None:
+        return None
+    system = specification.system.held() if held else specification.system
+    return system.representation(None if asked == "least" else asked)
+
+
+def with_factor(specification: Specification, side: Side | None) -> Specification:
+    """The same model, its likelihood to be maximised on one side, or (None) on the one that takes least work.
+
+    Raises
+    ------
+    EngineError
+        Where the side is unknown or cannot be had.
+    """
+    out = replace(specification, factor=check_side(side) or "least")
+    factor_of(out, held=not has_exact_marginal(out))
+    return out
 
 
 def with_quadrature(specification: Specification, nodes: int) -> Specification:
@@ -67,10 +96,12 @@ def with_quadrature(specification: Specification, nodes: int) -> Specification:
     return replace(specification, nodes=int(nodes))
 
 
-def laplace_marginal(specification: Specification, held: bool = False) -> LaplaceMarginal:
+def laplace_marginal(
+    specification: Specification, held: bool = False, factor: Representation | None = None
+) -> LaplaceMarginal:
     """Laplace's formula and the mode of x, whatever the outcome; `held` coefficients are arguments beside theta.
 
     Where they are held their priors are added by whoever maximises, those that are pseudo-observations too.
     """
     s = specification
-    return LaplaceMarginal(s.system, s.family, s.row_values, s.row_weight(prior=not held), held)
+    return LaplaceMarginal(s.system, s.family, s.row_values, s.row_weight(prior=not held), held, factor)

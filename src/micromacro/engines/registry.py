@@ -18,7 +18,7 @@ from ..numerics.memory import available, check_memory, size
 from .approximate import fit_laplace
 from .base import Engine, Outcome, Settings
 from .likelihood.engine import fit_ml, fit_reml
-from .marginals import with_quadrature
+from .marginals import with_factor, with_quadrature
 from .mcmc.engine import fit_mcmc
 from .nuts.engine import fit_nuts
 from .threads import one_blas_thread
@@ -112,6 +112,13 @@ def _whole(value: object) -> bool:
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
+def set_up(engine: str, specification: Specification, settings: Settings) -> Specification:
+    """The model with what an engine's settings say about its likelihood."""
+    if engine_of(engine).draws:
+        return specification
+    return with_factor(with_quadrature(specification, settings.nAGQ), settings.factor)
+
+
 def run_engine(engine: str, specification: Specification, settings: Settings, partial: bool = False) -> Outcome:
     """Fit a specification by the engine of that name.
 
@@ -131,8 +138,9 @@ def run_engine(engine: str, specification: Specification, settings: Settings, pa
     row = engine_of(engine)
     if settings.nAGQ != 1 and (row.draws or row.restricted):
         raise EngineError(f'nAGQ= is for engine="ml", not for {engine}: leave it out')
-    if not row.draws:
-        specification = with_quadrature(specification, settings.nAGQ)
+    if settings.factor is not None and row.draws:
+        raise EngineError(f'factor= is for engine="ml" and "reml", not for {engine}: leave it out')
+    specification = set_up(engine, specification, settings)
     if row.draws:
         _check_memory(specification, settings, settings.chains if row.chains else 1)
     try:

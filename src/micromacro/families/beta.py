@@ -16,6 +16,7 @@ from numba import njit
 from scipy import special as scipy_special
 
 from ..errors import ModelError
+from ..numerics.compiling import KERNEL
 from ..numerics.special import digamma, logistic, trigamma
 from ..parameters import Parameter, PriorBook
 from ..priors import Exponential
@@ -27,7 +28,7 @@ from .response import Raw, Response, made, need_form, need_numbers, need_variety
 FAR = 200.0  # size of eta from which 1 / Gamma(a) is a, a being the smaller of the two parameters
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**KERNEL)
 def _slopes(values, eta, phi, out):  # noqa: ANN001, ANN202
     constant = math.lgamma(phi)
     for i in range(len(eta)):

@@ -20,6 +20,7 @@ import numpy as np
 from numba import njit
 
 from ..errors import ModelError
+from ..numerics.compiling import KERNEL
 from ..numerics.special import digamma, log1p_exp, log_gamma_ratio, logistic, trigamma
 from ..parameters import Parameter, PriorBook
 from ..priors import Exponential
@@ -37,7 +38,7 @@ BINOMIAL = (
 )
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**KERNEL)
 def rising(log_a, k):  # noqa: ANN001, ANN201
     """Log of Gamma(a + k) / Gamma(a) for a count k, and its first and second derivative in log a, less the first.
 
@@ -59,7 +60,7 @@ def rising(log_a, k):  # noqa: ANN001, ANN201
     return value, first, second
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**KERNEL)
 def _slopes(values, eta, phi, out):  # noqa: ANN001, ANN202
     log_phi = math.log(phi)
     for i in range(len(eta)):
@@ -74,7 +75,7 @@ def _slopes(values, eta, phi, out):  # noqa: ANN001, ANN202
         out[3, i] = information
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**KERNEL)
 def _tails(values, eta, phi, log_density, below, above):  # noqa: ANN001, ANN202
     """Sums of probabilities from the outcome on in both directions, each from the one before it."""
     for i in range(len(eta)):

@@ -11,6 +11,7 @@ from numba import njit
 from scipy import special as scipy_special
 
 from ..errors import ModelError
+from ..numerics.compiling import KERNEL
 from ..numerics.special import log1p_exp, log_cloglog, log_normal_cdf, logistic
 
 LINKS = {"logit": 0, "probit": 1, "cloglog": 2}
@@ -26,7 +27,7 @@ def check_link(link: str, family: str) -> None:
         raise ModelError(f"family {family} has the links {', '.join(LINKS)}, not {link!r}{hint}")
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**KERNEL)
 def log_below(link, x):  # noqa: ANN001, ANN201
     """Log of the link's distribution function F at x, with two derivatives."""
     if link == 0:
@@ -37,7 +38,7 @@ def log_below(link, x):  # noqa: ANN001, ANN201
     return log_cloglog(x)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**KERNEL)
 def log_above(link, x):  # noqa: ANN001, ANN201
     """Log of 1 - F at x, with two derivatives."""
     if link == 0:
@@ -50,7 +51,7 @@ def log_above(link, x):  # noqa: ANN001, ANN201
     return -t, -t, -t
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**KERNEL)
 def slopes(link, successes, trials, eta, out):  # noqa: ANN001, ANN201
     """Log density of successes among trials (the binomial coefficient left out) and its derivatives in eta."""
     for i in range(len(eta)):

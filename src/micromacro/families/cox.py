@@ -18,6 +18,7 @@ from numba import njit
 
 from ..errors import ModelError
 from ..notes import Note, remark
+from ..numerics.compiling import KERNEL
 from ..numerics.exposure import Exposure
 from ..parameters import Parameter, PriorBook
 from . import baseline as base
@@ -300,7 +301,7 @@ class Cox(Duration):
         return self._time(spent + rng.exponential(1.0, eta.shape) * np.exp(-eta), own)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**KERNEL)
 def _slopes(values, eta, out):  # noqa: ANN001, ANN202
     for i in range(len(eta)):
         mean = values[1, i] * math.exp(eta[i])

@@ -11,6 +11,7 @@ import numpy as np
 from numba import njit
 from scipy import special as scipy_special
 
+from ..numerics.compiling import KERNEL
 from ..parameters import Parameter, PriorBook
 from ..priors import Exponential
 from .base import Family
@@ -19,7 +20,7 @@ from .poisson import check_log, log_mean
 from .response import Raw, Response, made, need_form, need_numbers, need_variety
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**KERNEL)
 def _slopes(values, eta, shape, out):  # noqa: ANN001, ANN202
     constant = shape * math.log(shape) - math.lgamma(shape)
     for i in range(len(eta)):

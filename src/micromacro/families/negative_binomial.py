@@ -15,6 +15,7 @@ import numpy as np
 from numba import njit
 from scipy import special as scipy_special
 
+from ..numerics.compiling import KERNEL
 from ..numerics.special import log1p_exp, log_gamma_ratio, logistic
 from ..parameters import Parameter, PriorBook
 from ..priors import Exponential
@@ -29,7 +30,7 @@ POISSON = (
 )
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**KERNEL)
 def _slopes(values, eta, phi, out):  # noqa: ANN001, ANN202
     log_phi, base = math.log(phi), math.lgamma(phi)
     for i in range(len(eta)):

@@ -15,6 +15,7 @@ from numba import njit
 from scipy import special as scipy_special
 
 from ..errors import DataError
+from ..numerics.compiling import KERNEL
 from ..numerics.special import log_difference
 from ..parameters import Parameter, PriorBook
 from ..priors import Student
@@ -24,7 +25,7 @@ from .response import AS_ORDERED, Raw, Response, made, need_form, shown
 from .words import OF_ORDERED
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**KERNEL)
 def _slopes(link, values, eta, cuts, out):  # noqa: ANN001, ANN202
     last = len(cuts)
     for i in range(len(eta)):

@@ -11,13 +11,14 @@ from numba import njit
 from scipy import special as scipy_special
 
 from ..errors import ModelError
+from ..numerics.compiling import KERNEL
 from .base import Family, Recession
 from .response import Raw, Response, made, need_form, need_numbers
 
 LARGE = 1e4  # a count from which sums of large terms of opposite signs are avoided
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**KERNEL)
 def _slopes(values, eta, out):  # noqa: ANN001, ANN202
     for i in range(len(eta)):
         mean = math.exp(eta[i])

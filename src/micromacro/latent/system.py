@@ -33,9 +33,10 @@ from .expansion import Expansion, Repeats, repeat
 from .part import Part
 from .places import Places
 from .representation.base import Representation
+from .representation.choice import Side, choose
 from .representation.direct import direct
 from .representation.paired import paired
-from .workspace import Workspace
+from .workspace import Workspace, new_workspace
 
 
 class System:
@@ -155,6 +156,7 @@ class System:
         if self.expansion is not None and self.expansion.coupled:
             self.cross = cross_of(self.symbolic, self.groups, group, own, place[n_d:])
         self.direct: Representation = paired(self.symbolic) if len(own) else direct(self.symbolic)
+        self._representations: dict[Side | None, Representation] = {}
         entry = np.empty(len(inside), dtype=np.int64)
         entry[inside] = made.entry
         self.border = np.arange(len(made.columns), len(inside))
@@ -228,6 +230,14 @@ class System:
         self.start = start[self.symbolic.order]
         self.d_value = np.concatenate([values, precision[self.n_effects :]])
 
+    def representation(self, side: Side | None = None) -> Representation:
+        """What is factorised to maximise a likelihood: what was asked for, or what takes the fewest operations."""
+        if side not in self._representations:
+            self._representations[side] = choose(
+                self.direct, self.n_effects, self.varies or self.cross is not None, side
+            )
+        return self._representations[side]
+
     def with_parts(self, parts: Sequence[Part]) -> System:
         """The same system with other parts in the places of these, of the same pattern."""
         out = copy(self)
@@ -244,31 +254,15 @@ class System:
 
     def workspace(self, gradient: bool = True) -> Workspace:
         """Fresh work space for one thread."""
-        s, n = self.symbolic, self.rows
         repeats = self._repeats
-        longest = int(np.diff(s.layout.row_start).max(initial=1))
-        room = Workspace(
-            values=np.zeros(len(s.columns) + len(self.border)),
-            offset=np.zeros(n),
+        room = new_workspace(
+            self.symbolic, self.rows, self.d_value.copy() if self.varies else self.d_value, gradient,
             group_values=np.zeros(0 if repeats is None else len(repeats.group)),
             group_offset=np.zeros((self.expansion.predictors if self.expansion else 0, self.groups)),
-            scratch=[p.scratch(gradient) for p in self.parts],
-            panel=np.empty(s.panel_size),
-            mean=np.empty(self.size),
-            residual=np.empty(n),
-            row=np.empty(n),
-            target=np.empty(n),
-            buffer=np.empty(max(longest, self.size, 1)),
-            weight=np.ones(n),
-            d_value=self.d_value.copy() if self.varies else self.d_value,
-            log_det=self.log_det,
+            scratch=[p.scratch(gradient) for p in self.parts], log_det=self.log_det, border=len(self.border),
             beside=np.zeros((0 if self.beside is None else len(self.beside.rows), self.groups)),
-        )
+        )  # fmt: skip
         if gradient:
-            room.inverse = np.empty(s.panel_size)
-            room.slope = np.empty(len(room.values))
-            room.leverage, room.d_weight, room.d_offset = np.empty(n), np.empty(n), np.empty(n)
-            room.d_entry = np.empty(len(s.d_place))
             room.d_beside = np.zeros_like(room.beside)
         self.direct.prepare(room, gradient)
         return room
@@ -294,7 +288,7 @@ class System:
     def lifted(self) -> System:
         """The same system without edges, for whoever minds them himself."""
         out = copy(self)
-        out._held, out.edges = None, ()
+        out.edges, out._held = (), None if self._held is None else self._held.lifted()
         return out
 
     def _fill_rows(self, theta: np.ndarray, room: Workspace) -> bool:

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ..numerics.symbolic import Symbolic
+
 
 @dataclass
 class Workspace:
@@ -48,3 +50,35 @@ class Workspace:
     theta: np.ndarray = field(default_factory=lambda: np.empty(0))
     log_det_h: float = 0.0
     misfit: float = 0.0
+
+
+def new_workspace(
+    symbolic: Symbolic, rows: int, d_value: np.ndarray, gradient: bool, border: int = 0, **more: Any
+) -> Workspace:
+    """Fresh work space for A (rows, size) and D of an analysed pattern.
+
+    Parameters
+    ----------
+    d_value : array
+        Values of D on its pattern.
+    gradient : bool
+        Whether derivatives are wanted.
+    border : int
+        Entries of A beside those of its pattern.
+    more : arrays and numbers
+        What is not empty.
+    """
+    s, n = symbolic, rows
+    longest = int(np.diff(s.layout.row_start).max(initial=1))
+    room = Workspace(**{
+        "values": np.zeros(len(s.columns) + border), "offset": np.zeros(n), "group_values": np.empty(0),
+        "group_offset": np.empty((0, 0)), "beside": np.empty((0, 0)), "scratch": [], "panel": np.empty(s.panel_size), "mean": np.empty(s.size),
+        "residual": np.empty(n), "row": np.empty(n), "target": np.empty(n),
+        "buffer": np.empty(max(longest, s.size, 1)), "weight": np.ones(n), "d_value": d_value, "log_det": 0.0,
+    } | more)  # fmt: skip
+    if gradient:
+        room.inverse = np.empty(s.panel_size)
+        room.slope = np.empty(len(room.values))
+        room.leverage, room.d_weight, room.d_offset = np.empty(n), np.empty(n), np.empty(n)
+        room.d_entry = np.empty(len(s.d_place))
+    return room

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Mapping
 from concurrent.futures import Executor
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -154,6 +154,7 @@ class Model:
         progress: bool = True,
         executor: Executor | None = None,
         nAGQ: int = 1,
+        factor: Literal["effects", "groups"] | None = None,
     ) -> Fit:
         """Fit the model; the arguments are those of :func:`fit`.
 
@@ -166,6 +167,7 @@ class Model:
         progress : bool
         executor : concurrent.futures.Executor, optional
         nAGQ : int
+        factor : {"effects", "groups"}, optional
 
         Returns
         -------
@@ -176,7 +178,8 @@ class Model:
         MicromacroError
             If the model cannot be built from the tables, or the engine cannot fit it.
         """
-        settings = Settings(draws, tune, chains, random_seed, progress, executor, by_name(start, "start", "1"), nAGQ)
+        begin = by_name(start, "start", "1")
+        settings = Settings(draws, tune, chains, random_seed, progress, executor, begin, nAGQ, factor)
         return self._run(engine, settings, partial=True)
 
     def _run(self, engine: str, settings: Settings, partial: bool) -> Fit:

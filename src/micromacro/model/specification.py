@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -57,6 +57,8 @@ class Specification:
         Rows of the linear predictor, where they are not the groups (cox).
     nodes : int
         Points of the quadrature over an effect, where the likelihood is maximised; 1 is Laplace's formula.
+    factor : {"effects", "groups", "least"} or None
+        What is factorised where the likelihood is maximised: one side, or the one that takes least work.
     """
 
     formula: Formula
@@ -71,6 +73,7 @@ class Specification:
     notes: tuple[Note, ...] = field(default=())
     expanded: Expanded | None = None
     nodes: int = 1
+    factor: Literal["effects", "groups", "least"] | None = None
 
     @cached_property
     def used(self) -> frozenset[str]:

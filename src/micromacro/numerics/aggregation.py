@@ -18,7 +18,9 @@ import math
 import numpy as np
 from numba import njit
 
-_kernel = njit(cache=True, nogil=True, error_model="numpy")
+from .compiling import KERNEL
+
+_kernel = njit(**KERNEL)
 
 TOTAL, GROUP, NONE = 0, 1, 2
 ROUNDING = 1e-12  # raw weights that are negative by less, relative to the largest, count as zero
@@ -110,7 +112,7 @@ def normalise(raw, d_raw, given, rule, start, filled, fixed_scale, w, d_w, scale
                 _normalise_run(raw, d_raw, given, start[g], start[g + 1], 1.0, w, d_w)
     elif rule == TOTAL and math.isnan(fixed_scale):
         if m > 0:
-            scale[0] = _normalise_run(raw, d_raw, given, 0, m, float(filled), w, d_w)
+            scale[0] = _normalise_run(raw, d_raw, given, start[0], m, float(filled), w, d_w)
     else:
         f = fixed_scale if rule == TOTAL else 1.0
         scale[0] = f

@@ -13,12 +13,13 @@ import numpy as np
 from numba import njit
 
 from .cholesky import _factor_panel, _update, factorise
+from .compiling import KERNEL
 from .symbolic import Layout, Symbolic
 
 NARROW = 4  # columns below which loops are faster than products
 STEP = 32  # columns of a panel that are factorised together
 CHUNK = 96  # columns that are subtracted from ancestors together
-_kernel = njit(cache=True, nogil=True, error_model="numpy", boundscheck=False)
+_kernel = njit(boundscheck=False, **KERNEL)
 _at = np.uint64  # a place that is never negative: Numba need not ask
 
 

@@ -20,7 +20,9 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-_kernel = njit(cache=True, nogil=True, error_model="numpy", boundscheck=False)
+from .compiling import KERNEL
+
+_kernel = njit(boundscheck=False, **KERNEL)
 _at = np.uint64  # a place that is never negative: Numba need not ask, which saves a quarter of the time
 
 

@@ -18,7 +18,9 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-_kernel = njit(cache=True, nogil=True, error_model="numpy")
+from .compiling import KERNEL
+
+_kernel = njit(**KERNEL)
 
 
 class Exposure(NamedTuple):

@@ -27,9 +27,11 @@ import math
 import numpy as np
 from numba import njit
 
+from .compiling import KERNEL
+
 SUM, MOMENT, COV, HHI, EFFN, ENTROPY, THRESHOLD, SMAX, GMEAN, MAX, MIN = range(11)
 
-_kernel = njit(cache=True, nogil=True, error_model="numpy")
+_kernel = njit(**KERNEL)
 _LEAST = 1e-300  # a weight below it counts as this where it is divided by or its logarithm taken
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 from numba import njit
 
 from .cholesky import factorise, log_determinant, selected_inverse, solve_lower, solve_upper
+from .compiling import KERNEL
 from .rows import (
     assemble,
     finish_slopes,
@@ -25,7 +26,7 @@ from .rows import (
     weighted_square,
 )
 
-_kernel = njit(cache=True, nogil=True, error_model="numpy")
+_kernel = njit(**KERNEL)
 
 
 @_kernel

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from numba import njit
 
-_kernel = njit(cache=True, nogil=True, error_model="numpy")
+from .compiling import KERNEL
+
+_kernel = njit(**KERNEL)
 
 
 @_kernel

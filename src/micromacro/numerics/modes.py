@@ -15,9 +15,10 @@ from __future__ import annotations
 from numba import njit
 
 from .cholesky import factorise, log_determinant, selected_inverse, solve_lower, solve_upper
+from .compiling import KERNEL
 from .rows import assemble, pair_products, quadratic, symmetric_times, times, transposed_times
 
-_kernel = njit(cache=True, nogil=True, error_model="numpy")
+_kernel = njit(**KERNEL)
 
 
 @_kernel

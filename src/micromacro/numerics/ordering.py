@@ -24,11 +24,13 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from .compiling import KERNEL
+
 _VARIABLE, _ELEMENT, _GONE = 0, 1, 2
 SPARE = 8  # times the number of variables: room for new lists, before gaps are closed; at least 1
 DENSE = 10.0  # times the root of the number of variables: neighbours from which one is left for the end
 
-_kernel = njit(cache=True, nogil=True, boundscheck=False)
+_kernel = njit(boundscheck=False, **KERNEL)
 
 
 def minimum_degree(start: np.ndarray, neighbours: np.ndarray) -> np.ndarray:

@@ -10,7 +10,9 @@ import math
 
 from numba import njit
 
-_kernel = njit(cache=True, nogil=True, error_model="numpy")
+from .compiling import KERNEL
+
+_kernel = njit(**KERNEL)
 _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 
 

@@ -23,6 +23,7 @@ from numba import njit
 from scipy import sparse
 from scipy.sparse.linalg import splu
 
+from .compiling import KERNEL
 from .ordering import minimum_degree
 
 LITTLE = 20_000  # entries of a pattern up to which SuperLU orders it, in no time: seeded draws depend on the order
@@ -196,7 +197,7 @@ def _postordered(
     return order, _elimination_tree(upper.indptr, upper.indices), upper
 
 
-@njit(cache=True)
+@njit(**KERNEL)
 def _elimination_tree(indptr, indices):
     """Parent of each column (-1 for a root) from the strict upper triangle by columns (Liu's algorithm)."""
     n = len(indptr) - 1
@@ -214,7 +215,7 @@ def _elimination_tree(indptr, indices):
     return parent
 
 
-@njit(cache=True)
+@njit(**KERNEL)
 def _postorder(parent):
     """Columns in an order in which children directly precede their parents; stable among siblings."""
     n = len(parent)
@@ -246,7 +247,7 @@ def _postorder(parent):
     return post
 
 
-@njit(cache=True)
+@njit(**KERNEL)
 def _column_structures(indptr, indices, parent):
     """Rows below the diagonal of every column of L, rising: (start, rows).
 
@@ -281,7 +282,7 @@ def _column_structures(indptr, indices, parent):
     return start, rows
 
 
-@njit(cache=True)
+@njit(**KERNEL)
 def _supernodes(start, below, parent, leading, blocked):
     """Fundamental supernodes, then merged with the next one where that stores few zeros (for products more may be).
 
@@ -367,7 +368,7 @@ def _layout(first: np.ndarray, row_start: np.ndarray, rows: np.ndarray) -> Layou
     )  # fmt: skip
 
 
-@njit(cache=True)
+@njit(**KERNEL)
 def _updates(first, row_start, rows, of_column):
     """For each supernode the ancestors that its rows reach, and the places of its rows in their panels."""
     s = len(first) - 1
@@ -408,7 +409,20 @@ def _updates(first, row_start, rows, of_column):
     return by_source, target, source, local, relative_start, relative
 
 
-@njit(cache=True)
+@njit(**KERNEL)
+def _supernode(column, first):
+    """The supernode that a column is in."""
+    low, high = 0, len(first) - 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        if first[middle] <= column:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+@njit(**KERNEL)
 def _find(row, k, row_start, rows):
     """Position of `row` among the rising rows of supernode k."""
     low, high = row_start[k], row_start[k + 1] - 1
@@ -421,18 +435,18 @@ def _find(row, k, row_start, rows):
     return low - row_start[k]
 
 
-@njit(cache=True)
+@njit(**KERNEL)
 def _places(high, low, first, row_start, rows, panel_start):
     """Panel place of the entries (high[i], low[i]) of the lower triangle."""
     place = np.empty(len(high), np.int64)
     for i in range(len(high)):
-        k = np.searchsorted(first, low[i], side="right") - 1
+        k = _supernode(low[i], first)
         tall = row_start[k + 1] - row_start[k]
         place[i] = panel_start[k] + (low[i] - first[k]) * tall + _find(high[i], k, row_start, rows)
     return place
 
 
-@njit(cache=True)
+@njit(**KERNEL)
 def _pair_places(a_start, a_columns, first, row_start, rows, panel_start):
     """Panel place of each product of two entries of a row of A, (0,0), (1,0), (1,1), ... in each row."""
     total = 0
@@ -444,9 +458,9 @@ def _pair_places(a_start, a_columns, first, row_start, rows, panel_start):
     for i in range(len(a_start) - 1):
         for a in range(a_start[i], a_start[i + 1]):
             for b in range(a_start[i], a + 1):
-                k = np.searchsorted(first, a_columns[b], side="right") - 1
+                column, row = np.int64(a_columns[b]), np.int64(a_columns[a])
+                k = _supernode(column, first)
                 tall = row_start[k + 1] - row_start[k]
-                inside = a_columns[b] - first[k]
-                pair[p] = panel_start[k] + inside * tall + _find(a_columns[a], k, row_start, rows)
+                pair[p] = panel_start[k] + (column - first[k]) * tall + _find(row, k, row_start, rows)
                 p += 1
     return pair

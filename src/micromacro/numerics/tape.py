@@ -13,6 +13,8 @@ import math
 import numpy as np
 from numba import njit
 
+from .compiling import KERNEL
+
 (
     PARAMETER, SCALE, ADD, SUBTRACT, MULTIPLY, DIVIDE, POWER, NEGATE, EXP, LOG, LOG1P, EXPM1, SQRT, ABS, LOGIT, ILOGIT,
     PROBIT, IPROBIT, CLOGLOG, TANH, LOG2, LOG10, SIN, COS, ROUND, FLOOR, CEIL, SOFTPLUS, WHERE, MINIMUM, MAXIMUM, LESS,
@@ -20,7 +22,7 @@ from numba import njit
     GROUP_MAX, GROUP_RANGE, GROUP_RANK, GROUP_QUANTILE, GROUP_MODE,
 ) = range(47)  # fmt: skip
 
-_kernel = njit(cache=True, nogil=True, error_model="numpy")
+_kernel = njit(**KERNEL)
 _ROOT_2PI = math.sqrt(2.0 * math.pi)
 _LN_2, _LN_10 = math.log(2.0), math.log(10.0)
 

@@ -14,7 +14,6 @@ import numpy as np
 from ...latent.marginal.laplace import LaplaceMarginal
 from ...latent.mode import ModeRoom
 from ...notes import Note, remark
-from ...numerics.cholesky import solve_lower, solve_upper
 from ..accuracy import LaplaceError, error_at
 
 TELL = 0.1  # error of a log-likelihood from which it is reported
@@ -95,8 +94,7 @@ def _starts(marginal: LaplaceMarginal, room: ModeRoom, rows: np.ndarray) -> list
         entries = slice(s.row_start[i], s.row_start[i + 1])
         ahead = np.bincount(s.columns[entries], base.values[entries], system.size)
         way = ahead.copy()
-        solve_lower(s.layout, base.panel, way)
-        solve_upper(s.layout, base.panel, way)
+        marginal.factor.solve(base, way)
         leverage = float(ahead @ way)
         if leverage > 0.0:
             move = way * (side[i] * distance[i] / leverage)

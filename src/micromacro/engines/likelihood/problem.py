@@ -68,7 +68,7 @@ def problem_of(specification: Specification, restricted: bool, start: Mapping[st
     """The (restricted) likelihood of a specification, searched from its usual start or from the user's."""
     given = np.concatenate(starting_point(specification, start or {}))
     edged, specification = specification.system, without_edges(specification)
-    marginal = marginal_of(specification, maximised=not restricted)
+    marginal = marginal_of(specification, maximised=not restricted, searched=True)
     room = marginal.workspace()
     coordinates, usual = _coordinates(specification, marginal)
     given = given[: len(usual)]  # coefficients are arguments of some likelihoods only

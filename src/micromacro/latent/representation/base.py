@@ -6,6 +6,8 @@ of x are in elimination order.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 
 from ...numerics.modes import latent_gradient
@@ -31,10 +33,17 @@ class Representation:
         The pattern of A and D, and that of the factor of H itself.
     work : float
         Operations of one factorisation and all slopes, about.
+    side : {"effects", "groups"}
+        What the rows of the matrix stand for that is factorised; ``dimension`` is how many there are.
+    instead : Representation or None
+        What would be factorised without it.
     """
 
     symbolic: Symbolic
     work: float
+    side: Literal["effects", "groups"]
+    dimension: int
+    instead: Representation | None = None
 
     # -- what a representation supplies ------------------------------------------------------------------------------
 

@@ -22,9 +22,11 @@ def direct(symbolic: Symbolic) -> Representation:
 class Products(Representation):
     """Panels of the factor of H in ``room.panel``, through products of dense blocks."""
 
+    side = "effects"
+
     def __init__(self, symbolic: Symbolic):
         self.symbolic = symbolic
-        self.work = symbolic.work
+        self.work, self.dimension = symbolic.work, symbolic.leading
 
     def prepare(self, room: Workspace, gradient: bool) -> None:
         room.work = np.empty(room_of(self.symbolic.layout))

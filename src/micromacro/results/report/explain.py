@@ -6,7 +6,7 @@ import pandas as pd
 
 from ...language.printing import to_text
 from ...model.specification import Specification
-from .words import counts, weight_lines
+from .words import counts, factor_line, weight_lines
 
 MOST = 12  # intervals of a baseline that are listed
 
@@ -98,7 +98,7 @@ def explain(s: Specification) -> str:
         "",
     ]
     lines += [f"  {line}" for line in equations(s)]
-    lines += ["", *(f"  {line}" for line in counts(s) + weight_lines(s)), ""]
+    lines += ["", *(f"  {line}" for line in counts(s) + weight_lines(s) + factor_line(s)), ""]
     if s.expanded and s.expanded.intervals:
         lines += [*(f"  {line}" for line in _interval_lines(s)), ""]
     lines += ["Parameters and priors (the prior of Intercept is on the intercept at mean covariates)"]

@@ -32,6 +32,25 @@ def counts(s: Specification) -> list[str]:
     return lines
 
 
+def factor_line(s: Specification) -> list[str]:
+    """What is factorised to maximise the likelihood; nothing where nothing is."""
+    chosen = s.system.representation()
+    if not s.system.n_effects:
+        return []
+    words = f"{chosen.dimension:,} {chosen.side}, {_operations(chosen.work)} per evaluation"
+    other = chosen.instead
+    instead = f" (that of the {other.dimension:,} {other.side} would take {_operations(other.work)})" if other else ""
+    return [f"ml and reml factorise a matrix of the {words}{instead}"]
+
+
+def _operations(count: float) -> str:
+    """A number of operations in words."""
+    for unit, one in (("billion", 1e9), ("million", 1e6), ("thousand", 1e3)):
+        if count >= one:
+            return f"{count / one:,.{int(count < 10 * one)}f} {unit} operations"
+    return f"{count:.0f} operations"
+
+
 def weight_lines(s: Specification) -> list[str]:
     """The weight function of each block."""
     out = []

@@ -21,7 +21,7 @@ PACKAGES = (
     "arviz-base", "arviz-stats",
 )  # fmt: skip
 
-_SETTINGS = ("draws", "tune", "chains", "random_seed", "progress", "nAGQ")
+_SETTINGS = ("draws", "tune", "chains", "random_seed", "progress", "nAGQ", "factor")
 
 
 def description_of(outcome: Outcome) -> dict[str, Any]:

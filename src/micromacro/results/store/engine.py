@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ...engines.base import Draws, Optimum, Outcome
+from ...engines.registry import set_up
 from ...errors import EngineError
 from ...model.specification import Specification
 from ...notes import Note
@@ -120,9 +121,10 @@ def outcome_from_plain(plain: dict[str, Any], description: dict[str, Any], speci
         effects = values.pop("effects")
         draws = Draws(effects=None if effects is None else effects.astype(float, copy=False), **values)
     settings = settings_from_plain(description["settings"])
+    specification = set_up(description["engine"], specification, settings)
     return Outcome(
         description["engine"],
-        replace(specification, nodes=settings.nAGQ),
+        specification,
         settings,
         plain["seconds"],
         optimum,
