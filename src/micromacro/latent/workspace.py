@@ -72,7 +72,8 @@ def new_workspace(
     longest = int(np.diff(s.layout.row_start).max(initial=1))
     room = Workspace(**{
         "values": np.zeros(len(s.columns) + border), "offset": np.zeros(n), "group_values": np.empty(0),
-        "group_offset": np.empty((0, 0)), "beside": np.empty((0, 0)), "scratch": [], "panel": np.empty(s.panel_size), "mean": np.empty(s.size),
+        "group_offset": np.empty((0, 0)), "beside": np.empty((0, 0)), "scratch": [],
+        "panel": np.empty(s.panel_size), "mean": np.empty(s.size),
         "residual": np.empty(n), "row": np.empty(n), "target": np.empty(n),
         "buffer": np.empty(max(longest, s.size, 1)), "weight": np.ones(n), "d_value": d_value, "log_det": 0.0,
     } | more)  # fmt: skip
