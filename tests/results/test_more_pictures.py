@@ -66,7 +66,7 @@ def test_every_picture_is_drawn_on_the_axes_given_and_to_a_file(name, mcmc, live
     figure.savefig(tmp_path / "one.png", dpi=60)
     ink = imread(tmp_path / "one.png")[..., :3].min(axis=-1)
     assert 0.005 < np.mean(ink < 0.95) < 0.95
-    made = axes_of(getattr(fit.plot, name)())
+    made = axes_of(getattr(fit.plot, name)(**(one if name == "loo" else {})))
     assert all(hasattr(a, "plot") for a in made) and made[0] is not ax
 
 

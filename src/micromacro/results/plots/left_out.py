@@ -34,6 +34,11 @@ def loo(
     Returns
     -------
     matplotlib Axes
+
+    Raises
+    ------
+    EngineError
+        For an unknown `what`, and for fits without draws.
     """
     if what not in ("pareto_k", "pit", "elpd"):
         raise EngineError(f'what= is "pareto_k", "pit" or "elpd", not {what!r}')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,16 +22,16 @@ MOST = 40  # rows of a picture of comparisons
 
 
 def predictions(
-    fit: Fitted, variable: str, *, by: str | None = None, kind: str = "mean", ci: float = 0.95, ax: Any = None,
-    **options: Any,
+    fit: Fitted, variable: str | None = None, *, by: str | None = None, kind: str = "mean", ci: float = 0.95,
+    ax: Any = None, **options: Any,
 ) -> Any:  # fmt: skip
     """Average predictions along a covariate: a line with a band, or points where it has few values.
 
     Parameters
     ----------
-    variable : str
+    variable : str, optional
         A column of groups or of memberships, set to each of its values in all groups at once; a line runs over the
-        range of the data.
+        range of the data. The first numeric one that the model uses without it.
     by : str, optional
         A column of groups: a line for each of its values.
     kind : str
@@ -50,6 +51,7 @@ def predictions(
         For columns that the model does not use.
     """
     level = percent(check_level(ci))
+    variable = _first(fit) if variable is None else variable
     values, line = _values(fit, variable)
     table = fit.predictions(at={variable: list(values)}, by=by, kind=kind, ci=ci, **options)
     point = fit.posterior.words.point
@@ -161,6 +163,16 @@ def _curves(table: pd.DataFrame, names: list[str]) -> list[tuple[str, pd.DataFra
     return [
         (", ".join(f"{n} {v}" for n, v in zip(names, np.atleast_1d(key), strict=True)), rows) for key, rows in parts
     ]
+
+
+def _first(fit: Fitted) -> str:
+    """The first numeric column that the model uses, those of groups before those of memberships."""
+    tables, outcome = fit.specification.tables, re.findall(r"\w+", fit.specification.outcome_name)
+    for table in (tables.groups, *(rows.table for rows in tables.blocks.values())):
+        for name, column in table.columns.items():
+            if column.kind in ("number", "integer") and name not in outcome:
+                return name
+    raise ModelError("the model uses no numeric column: name one, as in plot.predictions('region')")
 
 
 def _values(fit: Fitted, variable: str) -> tuple[np.ndarray, bool]:
