@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import json
 from pathlib import Path
@@ -13,6 +14,22 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 _spec = importlib.util.spec_from_file_location("cpu", Path(__file__).with_name("cpu.py"))
 _cpu = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(_cpu)
+
+
+#: Begins on one worker while kernels are compiled for the tests of the other: mostly JAX.
+FIRST = "tests/families/test_slopes.py"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    """The second file of a fresh clone needs few of the kernels that the first one compiles."""
+    items.sort(key=lambda item: not item.nodeid.startswith(FIRST))
+
+
+def pytest_collection_finish():
+    """Tests, modules and tables stay to the end, so that no collection of garbage need look at them."""
+    gc.collect()
+    gc.freeze()
 
 
 #: Contracts of a kind of terms, whose tests are named [contract-kind-...], share the fits of the kind.
