@@ -88,7 +88,7 @@ def slopes(standard, values, eta, factor, out):  # noqa: ANN001, ANN201
         out[3, i] = max(-out[2, i], 0.0)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(**KERNEL)
 def _each(standard, values, eta, factor, out):  # noqa: ANN001, ANN202
     for i in range(len(eta)):
         slopes(standard, values[:, i : i + 1], eta[i : i + 1], factor[i], out[:, i : i + 1])

@@ -7,13 +7,15 @@ from typing import Any
 
 from numba import njit
 
+from ..numerics.compiling import KERNEL
+
 Kernel = Callable[..., None]
 
 
 def each(kernel: Any) -> Kernel:
     """The kernel(values, eta, parameter, out) of a family with one parameter, for own (1, groups) in its place."""
 
-    @njit(cache=True, nogil=True, error_model="numpy")
+    @njit(**KERNEL)
     def rows(values, eta, own, out):  # noqa: ANN001, ANN202
         for i in range(len(eta)):
             kernel(values[:, i : i + 1], eta[i : i + 1], own[0, i], out[:, i : i + 1])
@@ -24,7 +26,7 @@ def each(kernel: Any) -> Kernel:
 def each_of_two(kernel: Any) -> Kernel:
     """The same of a family with two parameters."""
 
-    @njit(cache=True, nogil=True, error_model="numpy")
+    @njit(**KERNEL)
     def rows(values, eta, own, out):  # noqa: ANN001, ANN202
         for i in range(len(eta)):
             kernel(values[:, i : i + 1], eta[i : i + 1], own[0, i], own[1, i], out[:, i : i + 1])
