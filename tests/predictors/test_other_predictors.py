@@ -118,3 +118,22 @@ def test_an_unknown_parameter_is_not_predicted(teams):
         fit.predict(dpar="phi")
     with pytest.raises(mm.EngineError, match="response"):
         fit.predict(dpar="sigma", kind="response")
+
+
+def test_a_constant_parameter_is_nested_in_one_with_a_predictor(teams):
+    data = teams.drop_duplicates("g")
+    larger, smaller = mm.fit("y ~ v", data, sigma="~ v", engine="ml"), mm.fit("y ~ v", data, engine="ml")
+    test = larger.lr_test(smaller)
+    assert test.df == 1 and test.statistic == pytest.approx(2 * (larger.loglik - smaller.loglik))
+
+
+def test_coefficients_of_a_parameter_are_read_as_its_factors(teams):
+    said = mm.fit("y ~ v", teams.drop_duplicates("g"), sigma="~ v", engine="ml").interpret()["sentence"]
+    assert "sigma is multiplied by" in said["sigma.v"] and "Where v is one higher" in said["sigma.v"]
+    assert "expected value" not in said["sigma.Intercept"] and "sigma is" in said["sigma.Intercept"]
+
+
+def test_corrections_for_one_sigma_are_refused(teams):
+    fit = mm.fit("y ~ v + (1 | c)", teams.drop_duplicates("g"), sigma="~ v", engine="ml")
+    with pytest.raises(mm.EngineError, match="one sigma"):
+        fit.summary(df=True)

@@ -250,7 +250,7 @@ def _perfect(specification: Specification, theta: np.ndarray) -> list[Note]:
     if not specification.family.conjugate:
         return []
     y = specification.outcome
-    sigma = float(specification.own(theta, np.empty(0))[0].max())
+    sigma = float(specification.own(theta, np.empty(0))[0].min())
     size = float(np.std(y))
     name = specification.own_names[0]
     if sigma < PERFECT * size and not specification.system.hypers[-1].fixed:

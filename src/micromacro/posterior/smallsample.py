@@ -76,6 +76,11 @@ class Covariances:
     """
 
     def __init__(self, specification: Specification):
+        if specification.system.beside is not None:
+            raise EngineError(
+                "small-sample corrections and sandwich covariances are for one sigma, not for sigma=: use "
+                "bootstrap(), or leave df= and the sandwich out"
+            )
         self.specification = specification
         self.system = specification.system
         self.predictor = Predictor(scenario_of(specification, None), self.system)

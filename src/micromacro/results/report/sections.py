@@ -39,7 +39,7 @@ def pieces(fit: Fitted, ci: float) -> list[Piece]:
     s = fit.specification
     out = [
         Piece("heading", (heading(fit),)),
-        Piece("formula", (fit.formula,)),
+        Piece("formula", (fit.formula, *(f"{o.name}: {o.formula.text}" for o in fit.specification.reading.others))),
         Piece("facts", (*counts(s), *weight_lines(s))),
     ]
     out += [Piece("table", (f"{title}  ({percent(ci)} intervals)",), table) for title, table in tables(fit, ci)]

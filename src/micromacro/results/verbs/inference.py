@@ -77,6 +77,9 @@ def likelihood_ratio(large: Posterior, small: Posterior) -> LikelihoodRatio:
     big = {p.name: p for p in a.parameters if not p.fixed}
     few = {p.name: p for p in b.parameters if not p.fixed}
     _check_fixed(a, b)
+    for other in a.reading.others:  # one number for all groups is an intercept alone
+        if other.name in few and f"{other.name}.Intercept" in big:
+            few[f"{other.name}.Intercept"] = few.pop(other.name)
     extra = [n for n in few if n not in big]
     if larger.kind.restricted and not same_columns(a, b):
         raise EngineError(
@@ -99,7 +102,8 @@ def likelihood_ratio(large: Posterior, small: Posterior) -> LikelihoodRatio:
     boundary = sum((p.kind == "sd" and held.get(p.name, 0.0) == 0.0) or p.name == limit for p in dropped)
     notes = []
     if limit:
-        text = f"under the smaller model {limit} is infinite, so the reference is a mixture as for an sd at zero"
+        end = "zero" if limit in big and big[limit].share else "infinite"
+        text = f"under the smaller model {limit} is {end}, so the reference is a mixture as for an sd at zero"
         notes.append(remark("at-a-limit", text, limit))
     notes += [*_unidentified(a, b), *_other_weights(a, b), *_at_edges(larger, smaller)]
     if statistic < -1e-6:

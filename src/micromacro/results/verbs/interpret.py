@@ -118,6 +118,9 @@ def _caution(fit: Fitted, about: str) -> str:
 
 def _sentence(fit: Fitted, e: Estimate) -> Sentence:
     """The sentence about a parameter that is no weight."""
+    for other in fit.specification.reading.others:
+        if e.parameter.name.startswith(f"{other.name}.") and e.parameter.linear:
+            return _of_other(fit, e, other.name)
     if e.parameter.kind == "Intercept":
         return _change(fit, e, "Where every covariate is zero, {what} {verb} {value}", "{what}", settled=True)
     if e.parameter.kind == "b":
@@ -127,6 +130,20 @@ def _sentence(fit: Fitted, e: Estimate) -> Sentence:
     what = WORDS.get(e.parameter.kind, CLASSES[e.parameter.kind].partition(",")[0])
     text = f"{e.parameter.name}, {what}, is {shown(e.point)}"
     return Sentence(e.parameter.name, what, e.point, e.lower, e.upper, _ended(text, e, (e.lower, e.upper)))
+
+
+def _of_other(fit: Fitted, e: Estimate, name: str) -> Sentence:
+    """What a coefficient in the linear predictor of a parameter of the family does to that parameter."""
+    odds = fit.family.predictors[name] == "logit"
+    what = f"the odds of {name}" if odds else name
+    point, lower, upper = e.through(np.exp)
+    if e.parameter.kind == "Intercept":
+        text, quantity = f"Where every covariate is zero, {what} {'are' if odds else 'is'} {shown(point)}", what
+    else:
+        does = f"{what} {'are' if odds else 'is'} multiplied by {shown(point)}"
+        text, quantity = f"{_moved(fit, e.parameter.name, f'{name}.')}, {does}", f"factor of {what}"
+    nothing = None if e.parameter.kind == "Intercept" else 1.0
+    return Sentence(e.parameter.name, quantity, point, lower, upper, _ended(text, e, (lower, upper), nothing))
 
 
 def _change(fit: Fitted, e: Estimate, text: str, quantity: str, settled: bool = False, size: float = 1.0) -> Sentence:
@@ -158,9 +175,9 @@ def _ended(text: str, e: Estimate, ends: tuple[float, float], nothing: float | N
     return f"{out}."
 
 
-def _moved(fit: Fitted, name: str) -> str:
-    """What moves with a coefficient."""
-    for call in fit.specification.formula.members:
+def _moved(fit: Fitted, name: str, prefix: str = "") -> str:
+    """What moves with a coefficient; `prefix` is that of the names of another linear predictor."""
+    for call in (call for formula in fit.specification.reading.formulas for call in formula.members):
         block, inside = block_name(call), name.removeprefix(f"{block_name(call)}.")
         if inside == name or block not in fit.specification.members:
             continue
@@ -171,6 +188,7 @@ def _moved(fit: Fitted, name: str) -> str:
         rule = fit.specification.members[block].rule
         kind = "weighted mean" if rule == "group" else "weighted sum"
         return f"Where the {kind} of {inside} over the members ({block}) of a group is one higher"
+    name = name.removeprefix(prefix)
     if ":" in name:
         return f"Where the product {name} is one higher"
     if match := LEVEL.fullmatch(name):
