@@ -224,3 +224,21 @@ def test_equations_keep_their_names():
     assert "<msub><mi>η</mi><mrow><mi>i</mi></mrow></msub>" in made
     assert "<msub><mi>w</mi><mrow><mi>m</mi><mo>,</mo><mi>i</mi><mo>,</mo><mi>j</mi></mrow></msub>" in made
     assert "&lt;" in made
+
+
+def test_coefficients_of_other_predictors_move_their_parameter(teams):
+    rng = np.random.default_rng(2)
+    data = teams.assign(rate=rng.standard_normal(90)[teams["team"]] + teams["home"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", mm.MicromacroWarning)
+        fit = mm.fit("rate ~ home", data.drop_duplicates("team"), engine="ml", sigma="~ home")
+        zeros = mm.fit(
+            "goals ~ 1", data.drop_duplicates("team"), engine="ml", family="hurdle_poisson", hu="~ home"
+        )  # fmt: skip
+    said = fit.interpret()
+    assert said.loc["sigma.home", "estimate"] == pytest.approx(np.exp(fit.params["sigma.home"]))
+    assert "Where home is one higher, the residual standard deviation (sigma)" in said.loc["sigma.home", "sentence"]
+    assert said.loc["sigma.Intercept", "estimate"] == pytest.approx(np.exp(fit.params["sigma.Intercept"]))
+    odds_of = zeros.interpret().loc["hu.home"]
+    assert odds_of["estimate"] == pytest.approx(np.exp(zeros.params["hu.home"]))
+    assert "the odds of hu, the probability of a zero, are multiplied by" in odds_of["sentence"]

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ...language.nodes import Name
+from ...families.words import Change
 from ...parameters import CLASSES, Parameter
 from ...posterior.intervals import check_level
-from ...terms.member.call import block_name
 from ...terms.member.weighing import Block
 from ..fitted import Fitted
 from ..labels import percent
@@ -26,6 +25,7 @@ WORDS = {
     "cut": "a cut between ordered categories on the scale of the linear predictor",
     "baseline": "a log hazard of the baseline", "aggregate": "the shape of a feature of members",
 }  # fmt: skip
+PROBABILITIES = {"zi": "the probability of a certain zero", "hu": "the probability of a zero"}
 LEVEL = re.compile(r"(?:C\()?(.+?)\)?\[T\.(.+)\]")
 LOG = re.compile(r"log\((.+)\)")
 
@@ -118,9 +118,6 @@ def _caution(fit: Fitted, about: str) -> str:
 
 def _sentence(fit: Fitted, e: Estimate) -> Sentence:
     """The sentence about a parameter that is no weight."""
-    for other in fit.specification.reading.others:
-        if e.parameter.name.startswith(f"{other.name}.") and e.parameter.linear:
-            return _of_other(fit, e, other.name)
     if e.parameter.kind == "Intercept":
         return _change(fit, e, "Where every covariate is zero, {what} {verb} {value}", "{what}", settled=True)
     if e.parameter.kind == "b":
@@ -132,23 +129,9 @@ def _sentence(fit: Fitted, e: Estimate) -> Sentence:
     return Sentence(e.parameter.name, what, e.point, e.lower, e.upper, _ended(text, e, (e.lower, e.upper)))
 
 
-def _of_other(fit: Fitted, e: Estimate, name: str) -> Sentence:
-    """What a coefficient in the linear predictor of a parameter of the family does to that parameter."""
-    odds = fit.family.predictors[name] == "logit"
-    what = f"the odds of {name}" if odds else name
-    point, lower, upper = e.through(np.exp)
-    if e.parameter.kind == "Intercept":
-        text, quantity = f"Where every covariate is zero, {what} {'are' if odds else 'is'} {shown(point)}", what
-    else:
-        does = f"{what} {'are' if odds else 'is'} multiplied by {shown(point)}"
-        text, quantity = f"{_moved(fit, e.parameter.name, f'{name}.')}, {does}", f"factor of {what}"
-    nothing = None if e.parameter.kind == "Intercept" else 1.0
-    return Sentence(e.parameter.name, quantity, point, lower, upper, _ended(text, e, (lower, upper), nothing))
-
-
 def _change(fit: Fitted, e: Estimate, text: str, quantity: str, settled: bool = False, size: float = 1.0) -> Sentence:
     """What a coefficient does to the outcome, of `size` units of its column; `settled`: it has no sign to doubt."""
-    change = fit.family.change
+    change = _change_in(fit, e.parameter.name)
     what = change.of(fit.specification.outcome_name)
     point, lower, upper = e.through(lambda value: change.value(size * value))
     if change.factor:
@@ -175,20 +158,20 @@ def _ended(text: str, e: Estimate, ends: tuple[float, float], nothing: float | N
     return f"{out}."
 
 
-def _moved(fit: Fitted, name: str, prefix: str = "") -> str:
-    """What moves with a coefficient; `prefix` is that of the names of another linear predictor."""
-    for call in (call for formula in fit.specification.reading.formulas for call in formula.members):
-        block, inside = block_name(call), name.removeprefix(f"{block_name(call)}.")
-        if inside == name or block not in fit.specification.members:
+def _moved(fit: Fitted, name: str) -> str:
+    """What moves with a coefficient."""
+    for block, part in fit.specification.members.items():
+        inside = name.removeprefix(f"{block}.")
+        if inside == name:
             continue
-        if call.aggregate != Name("sum"):
-            return f"Where {name}, a feature of the members of a group, is one higher"
         if inside == "Intercept":
             return f"Where the sum of the weights of {block} in a group is one higher"
-        rule = fit.specification.members[block].rule
-        kind = "weighted mean" if rule == "group" else "weighted sum"
+        none = np.zeros((1, len(part.hypers))), np.zeros((1, len(part.coefficients)))
+        if part.covariates_of_memberships(*none) is None:
+            return f"Where {name}, a feature of the members of a group, is one higher"
+        kind = "weighted mean" if part.rule == "group" else "weighted sum"
         return f"Where the {kind} of {inside} over the members ({block}) of a group is one higher"
-    name = name.removeprefix(prefix)
+    _, name = _own(fit, name)
     if ":" in name:
         return f"Where the product {name} is one higher"
     if match := LEVEL.fullmatch(name):
@@ -198,20 +181,38 @@ def _moved(fit: Fitted, name: str, prefix: str = "") -> str:
     return f"Where {name} is one higher"
 
 
+def _own(fit: Fitted, name: str) -> tuple[str | None, str]:
+    """The parameter of the family whose predictor a coefficient is in, and its name there."""
+    first, _, rest = name.partition(".")
+    there = first in fit.family.predictors and first in fit.specification.own_names
+    return (first, rest) if there and rest else (None, name)
+
+
+def _change_in(fit: Fitted, name: str) -> Change:
+    """What the linear predictor that a parameter is in does."""
+    own, _ = _own(fit, name)
+    if own is None:
+        return fit.family.change
+    if fit.family.predictors[own] == "logit":
+        return Change(f"the odds of {own}, {PROBABILITIES.get(own, 'a probability')},", True, "are")
+    return Change(WORDS.get(own, own) + (f" ({own})"), True)
+
+
 def _of_sd(fit: Fitted, e: Estimate) -> Sentence:
     """What a level one standard deviation above the average does, where effects are those of levels."""
     s, name = fit.specification, e.parameter.name
     term = name.removesuffix(".sd")
+    word = term.rpartition(".")[2]
     if e.point == 0.0 and term in {*s.members, *s.units}:
         text = f"The levels of {term} do not differ beyond their covariates: {name} is zero"
         return Sentence(name, "standard deviation", 0.0, e.lower, e.upper, _ended(text, e, (e.lower, e.upper)))
     if term in s.members and name.endswith(".sd") and s.members[term].rule != "none":
         sizes = np.diff(s.members[term].memberships.start)
         size = int(np.median(sizes[sizes > 0]))
-        who = f"A {term} one standard deviation above the average, with an equal share in a group of {size}"
+        who = f"A {word} one standard deviation above the average, with an equal share in a group of {size}"
         return _change(fit, e, f"{who}: {{change}}", "{effect}, one sd of a member's effect", True, 1.0 / size)
     if term in s.units and name.endswith(".sd"):
-        who = f"A {term} one standard deviation above the average"
+        who = f"A {word} one standard deviation above the average"
         return _change(fit, e, f"{who}: {{change}}", "{effect}, one sd of a unit's effect", True)
     text = f"{name}, a standard deviation on the scale of the linear predictor, is {shown(e.point)}"
     return Sentence(name, "standard deviation", e.point, e.lower, e.upper, _ended(text, e, (e.lower, e.upper)))
@@ -237,7 +238,7 @@ def _of_weights(fit: Fitted, name: str, block: Block, ci: float) -> Iterator[Sen
         at_mean = f"whose {column} is one higher than the mean ({shown(low)}) {times} at the mean"
         against = f"with {column} = 1 {times} with {column} = 0" if binary else at_mean
         by_size = block.expression.uses_n or block.expression.ready in ("power", "logistic")
-        text = f"{f'In a group of {size}, a' if by_size else 'A'} {name} {against}"
+        text = f"{f'In a group of {size}, a' if by_size else 'A'} {name.rpartition('.')[2]} {against}"
         own = [p for p in free if p.name == f"{name}.w.{column}"] or (free if len(free) == 1 else [])
         about = own[0].name if own else f"{name} along {column}"
         e = Estimate(free[0], point, lower, upper, percent(ci))
