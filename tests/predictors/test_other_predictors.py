@@ -129,8 +129,8 @@ def test_a_constant_parameter_is_nested_in_one_with_a_predictor(teams):
 
 def test_coefficients_of_a_parameter_are_read_as_its_factors(teams):
     said = mm.fit("y ~ v", teams.drop_duplicates("g"), sigma="~ v", engine="ml").interpret()["sentence"]
-    assert "sigma is multiplied by" in said["sigma.v"] and "Where v is one higher" in said["sigma.v"]
-    assert "expected value" not in said["sigma.Intercept"] and "sigma is" in said["sigma.Intercept"]
+    assert "(sigma) is multiplied by" in said["sigma.v"] and "Where v is one higher" in said["sigma.v"]
+    assert "expected value" not in said["sigma.Intercept"] and "(sigma) is" in said["sigma.Intercept"]
 
 
 def test_corrections_for_one_sigma_are_refused(teams):
