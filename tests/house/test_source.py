@@ -136,6 +136,16 @@ def test_no_function_has_more_than_60_lines():
     assert not found
 
 
+def test_no_kernel_is_made_inside_a_function():
+    """Numba keeps a kernel of a closure on disk anew in every process, and never finds it again."""
+    import ast
+
+    for path, tree in source.files().items():
+        outer = set(map(id, tree.body))
+        inner = [f for f in ast.walk(tree) if isinstance(f, ast.FunctionDef) and id(f) not in outer]
+        assert not [f.name for f in inner if any("njit" in ast.unparse(d) for d in f.decorator_list)], path
+
+
 # -- the readings themselves -------------------------------------------------------------------------------------------
 
 

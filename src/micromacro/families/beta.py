@@ -22,7 +22,6 @@ from ..parameters import Parameter, PriorBook
 from ..priors import Exponential
 from . import binary
 from .base import Family
-from .each import each
 from .response import Raw, Response, made, need_form, need_numbers, need_variety
 
 FAR = 200.0  # size of eta from which 1 / Gamma(a) is a, a being the smaller of the two parameters
@@ -50,7 +49,11 @@ def _slopes(values, eta, phi, out):  # noqa: ANN001, ANN202
         out[3, i] = information
 
 
-_each = each(_slopes)
+@njit(**KERNEL)
+def _each(values, eta, own, out):  # noqa: ANN001, ANN202
+    """The kernel at a parameter for each group, own (1, groups)."""
+    for i in range(len(eta)):
+        _slopes(values[:, i : i + 1], eta[i : i + 1], own[0, i], out[:, i : i + 1])
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,6 @@ from ..priors import Exponential
 from . import binary
 from .base import Family
 from .binomial import Binomial
-from .each import each
 from .response import Response
 
 FEW = 64  # successes up to which the sums are taken term by term
@@ -94,7 +93,11 @@ def _tails(values, eta, phi, log_density, below, above):  # noqa: ANN001, ANN202
             above[i] += term
 
 
-_each = each(_slopes)
+@njit(**KERNEL)
+def _each(values, eta, own, out):  # noqa: ANN001, ANN202
+    """The kernel at a parameter for each group, own (1, groups)."""
+    for i in range(len(eta)):
+        _slopes(values[:, i : i + 1], eta[i : i + 1], own[0, i], out[:, i : i + 1])
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ from ..numerics.compiling import KERNEL
 from ..parameters import Parameter, PriorBook
 from ..priors import Exponential
 from .base import Family
-from .each import each
 from .poisson import check_log, log_mean
 from .response import Raw, Response, made, need_form, need_numbers, need_variety
 
@@ -31,7 +30,11 @@ def _slopes(values, eta, shape, out):  # noqa: ANN001, ANN202
         out[3, i] = shape * ratio
 
 
-_each = each(_slopes)
+@njit(**KERNEL)
+def _each(values, eta, own, out):  # noqa: ANN001, ANN202
+    """The kernel at a parameter for each group, own (1, groups)."""
+    for i in range(len(eta)):
+        _slopes(values[:, i : i + 1], eta[i : i + 1], own[0, i], out[:, i : i + 1])
 
 
 @dataclass(frozen=True)

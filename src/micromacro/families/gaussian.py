@@ -16,7 +16,6 @@ from ..numerics.compiling import KERNEL
 from ..parameters import Parameter, PriorBook
 from ..priors import HalfStudent
 from .base import Family
-from .each import each
 from .response import Raw, Response, made, need_form, need_numbers, need_variety
 
 _LOG_ROOT_2PI = 0.5 * math.log(2.0 * math.pi)
@@ -41,7 +40,11 @@ def plain(raw: Raw, family: str) -> Response:
     return made(y)
 
 
-_each = each(_slopes)
+@njit(**KERNEL)
+def _each(values, eta, own, out):  # noqa: ANN001, ANN202
+    """The kernel at a parameter for each group, own (1, groups)."""
+    for i in range(len(eta)):
+        _slopes(values[:, i : i + 1], eta[i : i + 1], own[0, i], out[:, i : i + 1])
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,6 @@ from ..numerics.special import log1p_exp, log_gamma_ratio, logistic
 from ..parameters import Parameter, PriorBook
 from ..priors import Exponential
 from .base import Family, Recession
-from .each import each
 from .poisson import Poisson, check_log, counts, first_event, log_mean
 from .response import Raw, Response
 
@@ -43,7 +42,11 @@ def _slopes(values, eta, phi, out):  # noqa: ANN001, ANN202
         out[3, i] = -out[2, i]
 
 
-_each = each(_slopes)
+@njit(**KERNEL)
+def _each(values, eta, own, out):  # noqa: ANN001, ANN202
+    """The kernel at a parameter for each group, own (1, groups)."""
+    for i in range(len(eta)):
+        _slopes(values[:, i : i + 1], eta[i : i + 1], own[0, i], out[:, i : i + 1])
 
 
 @dataclass(frozen=True)

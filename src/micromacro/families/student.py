@@ -20,7 +20,6 @@ from ..numerics.compiling import KERNEL
 from ..parameters import Parameter, PriorBook
 from ..priors import Gamma, HalfStudent
 from .base import Family
-from .each import each_of_two
 from .gaussian import Gaussian, plain
 from .response import Raw, Response
 from .words import CENTRES
@@ -51,7 +50,11 @@ def _slopes(values, eta, sigma, nu, out):  # noqa: ANN001, ANN202
         out[2, i] = (nu + 1.0) * (r * r - nu * sigma * sigma) / (q * q)
 
 
-_each = each_of_two(_slopes)
+@njit(**KERNEL)
+def _each(values, eta, own, out):  # noqa: ANN001, ANN202
+    """The kernel at parameters for each group, own (2, groups)."""
+    for i in range(len(eta)):
+        _slopes(values[:, i : i + 1], eta[i : i + 1], own[0, i], own[1, i], out[:, i : i + 1])
 
 
 @dataclass(frozen=True)
