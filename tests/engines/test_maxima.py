@@ -7,6 +7,7 @@ minimum: a search that is projected onto the bound must look at the curvature th
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import micromacro as mm
@@ -104,3 +105,14 @@ def test_a_function_that_ends_at_its_top_is_no_crash():
 
     (peak,) = find_peaks(objective, [np.array([0.0])], [(None, None)])
     assert 0.9 < peak.u[0] < 1.0
+
+
+@pytest.mark.parametrize("seed", [0, 3, 5])
+def test_a_dependence_of_effects_that_are_zero_has_no_standard_error(quick, seed):
+    """Rounding leaves some curvature of it, of either sign and any size."""
+    rng = np.random.default_rng(seed)
+    data = pd.DataFrame({"c": np.arange(64) % 8, "t": np.cumsum(rng.integers(1, 4, 64)), "x": rng.normal(size=64)})
+    data["y"] = 3 + np.arange(64) // 8 % 2  # counts that vary less than Poisson ones
+    fit = quick("y ~ x + hm(c, effects = ar1(t))", data, "ml", family="poisson")
+    assert fit.params["c.sd"] == 0.0 and fit.health.ok
+    assert np.isnan(fit.bse["c.rho"]) and np.all(np.isfinite(fit.bse[["Intercept", "x"]]))

@@ -338,3 +338,23 @@ def test_separated_outcomes_are_in_no_good_health(quick):
     frame = pd.DataFrame({"x": np.linspace(-1.0, 1.0, 40)})
     fit = quick("y ~ x", frame.assign(y=(frame["x"] > 0).astype(int)), family="bernoulli")
     assert "Health: PROBLEMS" in fit.report()
+
+
+def test_intervals_of_normalised_weights_are_made_where_they_have_no_ends(quick):
+    """With two members the logit of a softmax weight is a coefficient times a difference, and its interval that of it."""
+    rng = np.random.default_rng(3)
+    frame = pd.DataFrame({"g": np.repeat(np.arange(60), 2), "m": np.arange(120), "s": rng.normal(size=120)})
+    w = np.exp(1.5 * frame["s"]) / np.exp(1.5 * frame["s"]).groupby(frame["g"]).transform("sum")
+    frame["x"] = rng.normal(size=120)
+    frame["y"] = (w * frame["x"]).groupby(frame["g"]).transform("sum") + 0.6 * rng.normal(size=60)[frame["g"]]
+    for rule in ("group", "total"):
+        fit = quick(f"y ~ mm(m, g, x, weights = exp(b * s), normalize = {rule}, effects = none)", frame)
+        table = fit.weights()
+        inside = table["weight"].between(1e-12, 1.0 if rule == "group" else np.inf, inclusive="neither")
+        assert inside.all() and (table["lower"] > 0.0).mean() > 0.8
+        if rule == "group":
+            low, high = fit.conf_int().loc["m.w.b"]
+            apart = table["weight"].map(lambda v: np.log(v / (1 - v))) / fit.params["m.w.b"]
+            ends = 1 / (1 + np.exp(-np.outer([low, high], apart)))
+            np.testing.assert_allclose(table["lower"], ends.min(axis=0), rtol=1e-6)
+            np.testing.assert_allclose(table["upper"], ends.max(axis=0), rtol=1e-6)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from typing import Any
 
@@ -78,6 +78,20 @@ def of_draws(draws: np.ndarray, ci: float) -> Numbers:
 def of_normal(value: np.ndarray, se: np.ndarray, ci: float, scale: str = "plain") -> Numbers:
     """Estimates with standard errors and Wald intervals, made on a scale."""
     return Numbers(value, se, *wald(value, se, ci, scale))
+
+
+def of_share(value: np.ndarray, se: np.ndarray, ci: float) -> Numbers:
+    """Numbers between 0 and 1 with Wald intervals on the logit scale; one at an end has a plain one, cut there."""
+    inside = (value > 0.0) & (value < 1.0)
+    plain, out = of_normal(value, se, ci).bounded(0.0, 1.0), of_normal(value, se, ci, "logit")
+    return replace(out, lower=np.where(inside, out.lower, plain.lower), upper=np.where(inside, out.upper, plain.upper))
+
+
+def of_positive(value: np.ndarray, se: np.ndarray, ci: float) -> Numbers:
+    """Positive numbers with Wald intervals on the log scale; one below its standard error has a plain one from zero."""
+    known = (value > 0.0) & ~(se > value)
+    plain, out = of_normal(value, se, ci).bounded(0.0), of_normal(value, se, ci, "log")
+    return replace(out, lower=np.where(known, out.lower, plain.lower), upper=np.where(known, out.upper, plain.upper))
 
 
 Moments = tuple[np.ndarray, np.ndarray, np.ndarray]

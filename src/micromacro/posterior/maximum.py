@@ -31,7 +31,9 @@ from ..terms.member.weighing import Block
 from .base import OfTheta, Statistic, weights_there
 from .coefficients import OfCoefficients
 from .estimand import Estimand
-from .intervals import Numbers, Words, normal_quantile, of_draws, of_mixture, of_normal, quantiles, spread
+from .intervals import (
+    Numbers, Words, normal_quantile, of_draws, of_mixture, of_normal, of_positive, of_share, quantiles, spread,
+)  # fmt: skip
 from .normal import normal_draws
 from .sampled import Sampled
 from .statements import Statement
@@ -248,7 +250,7 @@ class Maximum(OfCoefficients):
         return self.optimum.x_slope.shape[1] > len(self.optimum.theta)
 
     def weights(self, name: str, ci: float, other: Block | None = None) -> Numbers:
-        """Weights of a block at the maximum, those that cannot be negative with intervals from zero."""
+        """Weights of a block at the maximum: shares with intervals on the logit scale, positive ones on the log scale."""
         index, part = self.block(name)
         where = self.specification.system.places.theta(index)
         theta, p = self.optimum.theta[where], len(part.weight_parameters)
@@ -260,10 +262,10 @@ class Maximum(OfCoefficients):
             slope = slopes(
                 lambda t: weights_there(part, other, t), theta, np.full(len(theta), 1e-5), range(p)
             )[:, :p]  # fmt: skip
-        out = of_normal(w, np.sqrt(self.optimum.variance(slope, slice(where.start, where.start + p))), ci)
+        se = np.sqrt(self.optimum.variance(slope, slice(where.start, where.start + p)))
         if part.rule == "none" or part.weighing.signed:
-            return out
-        return out.bounded(0.0, 1.0 if part.rule == "group" else math.inf)
+            return of_normal(w, se, ci)
+        return of_share(w, se, ci) if part.rule == "group" else of_positive(w, se, ci)
 
     # -- anything else -------------------------------------------------------------------------------------------------
 

@@ -24,6 +24,7 @@ UNITS = ("none", "none", "iid", "crossed", "nested", "slopes", "slopes apart", "
 PLACES = ("ordinary", "ordinary", "ordinary", "zero sds", "few groups", "strong weights")
 ENGINES = {"gaussian": ("ml", "reml", "mcmc", "laplace", "ml")}
 MOST_OF_THETA = 5  # for a posterior to be integrated
+MANY_EFFECTS, MOST_EFFECTS = 60, 130  # for it to be sampled in seconds, and to be integrated
 
 
 @dataclass
@@ -178,8 +179,11 @@ def make(seed: int) -> Case:
     case = Case(seed, family, terms, long, {}, v, truth, engine, {})
     case.words = {"family": family_word, "units": unit_word, **words, "place": place}
     thetas = [n for n, kind in case.theta.items() if kind != "own"]
-    if len(thetas) > MOST_OF_THETA and engine in ("mcmc", "laplace"):
+    many = case.effects(truth).shape[1]
+    if (len(thetas) > MOST_OF_THETA or many > MOST_EFFECTS) and engine in ("mcmc", "laplace"):
         case.engine = "ml"
+    elif many > MANY_EFFECTS and engine == "mcmc":
+        case.engine = "laplace"
     _draw(case, rng, long, each)
     return case
 

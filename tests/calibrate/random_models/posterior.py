@@ -20,7 +20,7 @@ from scipy.optimize import minimize
 import micromacro as mm
 
 from .dense import LOG_2PI, Dense, curvature, inner_root
-from .generator import Case
+from .generator import MANY_EFFECTS, Case
 from .terms import psd_root
 
 ROUNDS, PILOT, PAIRS = 3, 350, 6
@@ -264,7 +264,8 @@ class Posterior:
             logs = np.array([self.at(row, 0)[0] for row in u]) - self.log_proposal(mixture, u)
             seen.append((u, logs))
             mixture = self.fitted(np.vstack([s[0] for s in seen]), np.concatenate([s[1] for s in seen]), first)
-        for count in DRAWS:
+        dear = self.case.effects(self.case.truth).shape[1] > MANY_EFFECTS
+        for count in DRAWS[:1] if dear else DRAWS:
             u = self.draw(mixture, count)
             made = [self.at(row, PAIRS) for row in u]
             base = np.array([m[0] for m in made]) - self.log_proposal(mixture, u)

@@ -27,7 +27,7 @@ from ..search import Peak, find_peaks
 from .determined import undetermined
 from .integral import formula_error, several_modes
 from .limits import at_limits
-from .maxima import distinct, remarks, several, starting_points
+from .maxima import blind_to_idle, distinct, remarks, several, starting_points
 from .problem import Problem, problem_of
 from .separation import separation
 from .signed import begin_at_signed_maxima
@@ -63,7 +63,7 @@ def maximise(specification: Specification, settings: Settings, engine: str, rest
         )
     peaks = distinct(specification, coordinates, peaks)
     best, limits = at_limits(specification, problem, peaks[0])
-    peaks = [best, *peaks[1:]]
+    peaks = [blind_to_idle(specification, coordinates, best), *peaks[1:]]
     optimum = describe(problem, peaks)
     notes = several(specification, coordinates, peaks) + remarks(specification, optimum, restricted, limits)
     notes += undetermined(problem, optimum)

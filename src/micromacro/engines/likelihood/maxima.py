@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ...model.specification import Specification
@@ -122,6 +124,22 @@ def distinct(specification: Specification, coordinates: Ratios | Steps, peaks: l
         if not any(same):
             out.append(k)
     return [peaks[k] for k in out]
+
+
+def blind_to_idle(specification: Specification, coordinates: Ratios | Steps, peak: Peak) -> Peak:
+    """A peak whose curvature is exactly zero in correlations that have no meaning, an sd being zero.
+
+    Rounding leaves a little of it, of which standard errors of any size are made.
+    """
+    hypers = specification.system.hypers
+    theta = coordinates.theta(peak.u)[: len(hypers)]
+    without = idle(specification, zero_sds(specification, theta))
+    if not without:
+        return peak
+    hessian = peak.hessian.copy()
+    at = [coordinates.place(k) for k, p in enumerate(hypers) if p.name in without]
+    hessian[at] = hessian[:, at] = 0.0
+    return replace(peak, hessian=hessian)
 
 
 def several(specification: Specification, coordinates: Ratios | Steps, peaks: list[Peak]) -> list[Note]:
