@@ -10,13 +10,13 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from numbers import Real
 from typing import Any
 
 from .errors import ModelError
-from .priors import FLAT, Beta, Exponential, Fixed, Flat, HalfCauchy, Lkj, Normal, Prior, Uniform
+from .priors import FLAT, Beta, Exponential, Fixed, Flat, HalfCauchy, Held, Lkj, Normal, Prior, Uniform
 
 #: The classes that a key of ``priors=`` may name, and what each holds.
 CLASSES = {
@@ -39,6 +39,7 @@ CLASSES = {
     "aggregate": "shapes of aggregation features",
 }
 
+NARROW = 1e-6  # sd of a coefficient that is held: its variance is nothing, and rounding still small beside it
 HIGHEST = 1.0 - 1e-6  # of a rho: at 1 its effects are one, and their precision does not exist
 
 _VAGUE: dict[str, Prior] = {
@@ -107,7 +108,14 @@ class Parameter:
     @property
     def fixed(self) -> bool:
         """Whether its value is given and nothing is estimated."""
-        return isinstance(self.prior, Fixed)
+        return isinstance(self.prior, (Fixed, Held))
+
+    @property
+    def held(self) -> float:
+        """The value at which it is fixed, as tables report it; nan where it is estimated."""
+        if isinstance(self.prior, Fixed):
+            return self.prior.value if self.prior.told is None else self.prior.told
+        return self.prior.mean if isinstance(self.prior, Held) else math.nan
 
     @property
     def inside(self) -> bool:
@@ -340,6 +348,14 @@ def check_value(name: str, kind: str, value: float, verb: str, positive: bool = 
         raise ModelError(f"{name!r} {verb} {value:g}, but it must lie in [0, 1)")
     if kind == "rho" and not 0.0 <= value <= HIGHEST:
         raise ModelError(f"{name!r} {verb} {value:g}, but it must lie in [0, 1)")
+
+
+def kept_in_x(p: Parameter) -> Parameter:
+    """A coefficient that stays in x: where it is fixed, with a prior that holds it there."""
+    if not isinstance(p.prior, Fixed):
+        return p
+    value = p.prior.value
+    return replace(p, prior=Held(value, NARROW * max(1.0, abs(value))), start=value)
 
 
 def is_conjugate(prior: Prior) -> bool:

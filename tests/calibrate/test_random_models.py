@@ -21,6 +21,8 @@ from .random_models.kept import kept_row
 
 #: Quick ones, of many families and kinds of terms.
 FEW = (6, 12, 13, 14, 16, 19)
+#: By `laplace`, with a plateau of the likelihood far from its maximum.
+PLATEAU = 84
 
 
 def told(row: dict) -> str:
@@ -34,6 +36,12 @@ def told(row: dict) -> str:
 def test_quick_random_models_agree_with_dense_algebra(seed):
     row = record(seed)
     assert row["verdict"] in ("agrees", "warned"), told(row)
+
+
+@pytest.mark.slow
+def test_laplace_finds_a_plateau_far_from_the_maximum():
+    row = record(PLATEAU)
+    assert row["engine"] == "laplace" and row["verdict"] in ("agrees", "warned"), told(row)
 
 
 @pytest.mark.calibrate

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import micromacro as mm
@@ -288,3 +289,57 @@ def test_nuts_agrees(quick, data):
 def test_errors(data, options, message):
     with pytest.raises(mm.ModelError, match=f"(?s){message}"):
         mm.Model(FORMULA, data, **options)
+
+
+@pytest.fixture(scope="module")
+def slopes():
+    """Three correlated effects of 20 units, durations, and four parts."""
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame({"c": np.repeat(np.arange(20), 8), "x": rng.normal(size=160), "z": rng.normal(size=160)})
+    u = rng.normal(size=(20, 3))
+    frame["y"] = u[frame["c"], 0] + u[frame["c"], 1] * frame["x"] + u[frame["c"], 2] * frame["z"]
+    frame["y"] += 0.5 * rng.normal(size=160)
+    frame["t"], frame["seen"] = (
+        np.exp(0.3 * frame["x"]) * rng.exponential(size=160),
+        (rng.random(160) < 0.8).astype(int),
+    )
+    return frame.assign(part=frame["c"] % 4)
+
+
+CORRELATED = "y ~ x + (1 + x + z | c)"
+HELD = {
+    "c.cor.1.z": (CORRELATED, "gaussian"),
+    "c.cor.x.z": (CORRELATED, "gaussian"),
+    "baseline.2": ("surv(t, seen) ~ x + (1 | c)", mm.families.cox(intervals=3)),
+    "part[2]": ("y ~ x + hm(part, effects = fixed)", "gaussian"),
+}
+
+
+@pytest.mark.parametrize("name", HELD)
+def test_what_x_or_a_joint_prior_holds_can_be_fixed_too(quick, slopes, name):
+    """At its estimate nothing changes but the count of parameters; elsewhere it stays where it is, in every engine."""
+    formula, family = HELD[name]
+    free = quick(formula, slopes, "ml", family=family)
+    held = quick(formula, slopes, "ml", family=family, fixed={name: free.params[name]})
+    assert held.loglik == pytest.approx(free.loglik, abs=1e-8) and held.bse[name] == 0.0
+    assert held.aic == pytest.approx(free.aic - 2.0)
+    np.testing.assert_allclose(held.params, free.params, atol=1e-6)
+    moved = quick(formula, slopes, "ml", family=family, fixed={name: 0.1})
+    assert moved.params[name] == pytest.approx(0.1, abs=1e-14) and moved.loglik < free.loglik
+    for engine in ("laplace", "mcmc"):
+        drawn = quick(
+            formula, slopes, engine, family=family, fixed={name: 0.1}, draws=60, tune=60, chains=2, random_seed=1
+        )
+        assert drawn.params[name] == pytest.approx(0.1, abs=1e-12) and drawn.bse[name] < 1e-12
+
+
+def test_correlations_that_are_held_together(quick, slopes):
+    free = quick(CORRELATED, slopes, "ml")
+    names = [n for n in free.params.index if ".cor." in n]
+    held = quick(CORRELATED, slopes, "ml", fixed=free.params[names])
+    assert held.loglik == pytest.approx(free.loglik, abs=1e-8)
+    assert f"{names[1]} = {free.params[names[1]]:g}" in held.report()
+    with pytest.raises(mm.ModelError, match="not positive definite"):
+        quick(CORRELATED, slopes, "ml", fixed=dict(zip(names, (0.9, 0.9, -0.9), strict=True)))
+    with pytest.raises(mm.ModelError, match="no term in common"):
+        quick("y ~ (1 + x + z + t | c)", slopes, "ml", fixed={"c.cor.1.x": 0.1, "c.cor.z.t": 0.1})

@@ -341,7 +341,7 @@ def test_separated_outcomes_are_in_no_good_health(quick):
 
 
 def test_intervals_of_normalised_weights_are_made_where_they_have_no_ends(quick):
-    """With two members the logit of a softmax weight is a coefficient times a difference, and its interval that of it."""
+    """With two members the logit of a weight is a coefficient times a difference, and its interval that of it."""
     rng = np.random.default_rng(3)
     frame = pd.DataFrame({"g": np.repeat(np.arange(60), 2), "m": np.arange(120), "s": rng.normal(size=120)})
     w = np.exp(1.5 * frame["s"]) / np.exp(1.5 * frame["s"]).groupby(frame["g"]).transform("sum")

@@ -8,13 +8,14 @@ between -1 and 1:
 
 Under the LKJ prior they are independent, each a beta stretched to (-1, 1) (Lewandowski, Kurowicka and Joe 2009), for
 which :class:`~micromacro.priors.Lkj` is given `terms` and `given`. Tables report the correlations themselves; with two
-terms, or beside the first one, they are the same numbers.
+terms, or beside the first one, they are the same numbers. Where a correlation is held at a value, one of its terms is
+therefore made the first (:class:`Order`).
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -29,17 +30,29 @@ LEAST = 1e-8  # of sqrt(1 - p^2) where it divides: the derivative in p has a pol
 
 @dataclass(frozen=True, eq=False)
 class Correlated(Independent):
-    """Effects of a level that are correlated with each other."""
+    """Effects of a level that are correlated with each other.
+
+    Attributes
+    ----------
+    order : Order
+        In which the terms are given to each other.
+    """
+
+    order: Order = field(default_factory=lambda: Order(()))
+
+    def correlation_root(self, theta: np.ndarray) -> np.ndarray:
+        """A root (k, k) of the correlation matrix, lower triangular in the order of the terms."""
+        k = len(self.terms)
+        return self.order.back(cholesky(self.order.into(theta[k:], k), k))
 
     def root(self, theta: np.ndarray) -> np.ndarray:
-        k = len(self.terms)
-        return theta[:k, None] * cholesky(theta[k:], k)
+        return theta[: len(self.terms), None] * self.correlation_root(theta)
 
     def pull_root(self, theta: np.ndarray, d_root: np.ndarray) -> np.ndarray:
         k = len(self.terms)
-        c = cholesky(theta[k:], k)
-        d_sd = np.einsum("ij,ij->i", np.tril(d_root), c)
-        return np.concatenate([d_sd, pull_cholesky(theta[k:], theta[:k, None] * d_root)])
+        d_sd = np.einsum("ij,ij->i", d_root, self.correlation_root(theta))
+        d = self.order.rows(theta[:k, None] * d_root)
+        return np.concatenate([d_sd, self.order.out_of(pull_cholesky(self.order.into(theta[k:], k), d), k)])
 
     def reported(self, theta: np.ndarray) -> np.ndarray:
         k = len(self.terms)
@@ -49,7 +62,7 @@ class Correlated(Independent):
         low = np.tril_indices(k, -1)
         out = flat.copy()
         for row, own in zip(out, flat, strict=True):
-            c = cholesky(own[k:], k)
+            c = self.correlation_root(own)
             row[k:] = (c @ c.T)[low]
         return out.reshape(theta.shape)
 
@@ -57,14 +70,7 @@ class Correlated(Independent):
         k = len(self.terms)
         if k < 3:
             return reported
-        r = np.eye(k)
-        r[np.tril_indices(k, -1)] = reported[k:]
-        try:
-            c = np.linalg.cholesky(r + np.tril(r, -1).T)
-        except np.linalg.LinAlgError:
-            return np.full_like(reported, np.nan)
-        rest = np.sqrt(np.cumsum((c * c)[:, ::-1], axis=1)[:, ::-1])  # what is left of each row from column j on
-        return np.concatenate([reported[:k], (c / np.where(rest > 0, rest, 1.0))[np.tril_indices(k, -1)]])
+        return np.concatenate([reported[:k], self.order.out_of(partial(self.order.into(reported[k:], k), k), k)])
 
     def smooth(self) -> Smooth | None:
         """The signed root, unless a prior is on standard deviations or correlations, or one is fixed."""
@@ -135,6 +141,75 @@ class SignedRoot(Correlated):
     def unsigned(self, theta: np.ndarray) -> np.ndarray:
         """The theta of :class:`Correlated`."""
         return from_root(_lower(self.root(theta)))
+
+
+@dataclass(frozen=True)
+class Order:
+    """The order in which terms are given to each other: the partial correlation of two is given those before both.
+
+    Attributes
+    ----------
+    terms : tuple of int
+        Numbers of the terms in that order; empty: as they are written.
+    """
+
+    terms: tuple[int, ...]
+
+    def _slots(self, k: int) -> np.ndarray:
+        """Number of the written pair, row by row, of each pair of terms in this order."""
+        pairs = [(self.terms[i], self.terms[j]) for i in range(k) for j in range(i)]
+        return np.array([max(p) * (max(p) - 1) // 2 + min(p) for p in pairs], dtype=np.int64)
+
+    def into(self, pairs: np.ndarray, k: int) -> np.ndarray:
+        """Numbers of pairs of terms, from the order in which they are written to this one."""
+        return pairs[self._slots(k)] if self.terms else pairs
+
+    def out_of(self, pairs: np.ndarray, k: int) -> np.ndarray:
+        """The inverse of :meth:`into`."""
+        if not self.terms:
+            return pairs
+        out = np.empty_like(pairs)
+        out[self._slots(k)] = pairs
+        return out
+
+    def rows(self, matrix: np.ndarray) -> np.ndarray:
+        """Rows of a matrix, one per term, from the order in which they are written to this one."""
+        return matrix[list(self.terms)] if self.terms else matrix
+
+    def back(self, matrix: np.ndarray) -> np.ndarray:
+        """The inverse of :meth:`rows`."""
+        return matrix[np.argsort(self.terms)] if self.terms else matrix
+
+    def given(self, k: int) -> list[int]:
+        """How many terms each written pair is given."""
+        return self.out_of(np.array([j for i in range(k) for j in range(i)]), k).tolist()
+
+
+def order_for(held: list[bool], k: int) -> Order | None:
+    """An order in which the correlations that are held are partial ones given nothing: their common term first.
+
+    None where they have no term in common.
+    """
+    pairs = [(i, j) for i in range(k) for j in range(i)]
+    common = set(range(k)).intersection(*(set(pair) for pair, known in zip(pairs, held, strict=True) if known))
+    if not any(held) or 0 in common:
+        return Order(())
+    if not common:
+        return None
+    first = min(common)
+    return Order((first, *(t for t in range(k) if t != first)))
+
+
+def partial(correlations: np.ndarray, k: int) -> np.ndarray:
+    """Partial correlations row by row from correlations; nan where no distribution has them."""
+    r = np.eye(k)
+    r[np.tril_indices(k, -1)] = correlations
+    try:
+        c = np.linalg.cholesky(r + np.tril(r, -1).T)
+    except np.linalg.LinAlgError:
+        return np.full_like(correlations, np.nan)
+    rest = np.sqrt(np.cumsum((c * c)[:, ::-1], axis=1)[:, ::-1])  # what is left of each row from column j on
+    return (c / np.where(rest > 0, rest, 1.0))[np.tril_indices(k, -1)]
 
 
 def triangular(theta: np.ndarray, k: int) -> np.ndarray:
@@ -209,5 +284,5 @@ def make_correlated(setting: Setting) -> Independent:
             setting.text, setting.node.span.start, setting.node.span.stop,
         )  # fmt: skip
     names = [f"{setting.name}.cor.{terms[j]}.{terms[i]}" for i in range(len(terms)) for j in range(i)]
-    cors = setting.priors.correlations(names, len(terms))
-    return Correlated(setting.name, setting.rows, sd_parameters(setting) + cors)
+    cors, order = setting.priors.correlations(names, len(terms))
+    return Correlated(setting.name, setting.rows, sd_parameters(setting) + cors, order=order)

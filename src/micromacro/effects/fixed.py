@@ -12,7 +12,7 @@ import numpy as np
 from scipy import sparse
 
 from ..errors import DataError, ModelError
-from ..parameters import Parameter
+from ..parameters import Parameter, kept_in_x
 from .base import Effects, Rows, Setting
 
 
@@ -80,9 +80,8 @@ def make_fixed(setting: Setting) -> NoPooling:
     for code in range(int(reference), len(rows.levels)):
         member = rows.level == code
         column = np.bincount(rows.group[member], w[member], rows.groups)
-        own.append(
-            setting.priors.coefficient(f"{setting.name}[{rows.levels.values[code]}]", float(np.std(column, ddof=1)))
-        )
+        name = f"{setting.name}[{rows.levels.values[code]}]"
+        own.append(kept_in_x(setting.priors.coefficient(name, float(np.std(column, ddof=1)))))
     if not own:
         raise ModelError(
             f"effects = fixed of {setting.name!r} has one level only, which cannot be distinguished from the "
@@ -90,7 +89,6 @@ def make_fixed(setting: Setting) -> NoPooling:
         )
     if not all(p.inside for p in own):
         raise ModelError(
-            f"the coefficients of {setting.name!r} (effects = fixed) take normal or flat priors only, and no fixed "
-            "values: put known effects into an offset()"
+            f"the coefficients of {setting.name!r} (effects = fixed) take normal or flat priors, or fixed values, only"
         )
     return NoPooling(setting.name, rows, (), (), tuple(own), reference)

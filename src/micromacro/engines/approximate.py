@@ -4,7 +4,7 @@ Theta is drawn from t-distributions at the maxima of its approximate marginal po
 resampled by Pareto-smoothed importance weights (Vehtari et al. 2024). Given theta, x is normal with the Hessian's
 inverse as covariance, around a mean that is better than the mode
 (:meth:`~micromacro.latent.marginal.laplace.LaplaceMarginal.corrected_mean`); the correction is worked out at the
-highest maximum and taken to be linear in the scores of theta around it.
+highest maximum and taken to be linear in the scores of theta around it, as long as it is not much longer than there.
 
 How far to trust the result is measured: by the Pareto k of theta's weights, and by what importance sampling of x at
 some of the draws says of Laplace's formula and of the coefficients (:mod:`.accuracy`). Where that is poor, the t's are
@@ -35,6 +35,7 @@ from .likelihood.integral import several_modes
 from .marginals import has_exact_marginal, laplace_marginal, without_edges
 from .mcmc.chain import peak_scale
 from .mcmc.engine import check_proper, posterior_peaks
+from .mcmc.lines import FAR as FARTHEST
 from .mcmc.lines import mode_and_shift
 from .mcmc.tuned import Fitter
 from .mixtures import Mixture, Reference
@@ -46,7 +47,9 @@ TRIES = 1000  # draws among which one must have weights that are not negative
 POOR = 0.7  # a Pareto k of theta's weights above which they cannot be trusted
 LITTLE = 0.5  # effective share of the draws below which the t's are refitted
 ROUNDS = 3  # of refitting the t's where they are poor
+MOVED = 0.2  # of a posterior sd: how much a mean or a sd may change in the last round
 MORE = 2  # proposals for each draw then
+LONGER, SHORT = 2.0, 0.25  # times its length at the maximum (0.25 at least) that a shift by its line is believed
 PAIRS, FEWEST = 16, 4  # pairs of draws of x at each proposal, and so many at least
 BUDGET = 1e8  # rows of the likelihood evaluated in a round, at most
 
@@ -163,6 +166,18 @@ def resample(weight: np.ndarray, count: int, rng: np.random.Generator) -> np.nda
     return rng.permutation(np.minimum(np.searchsorted(np.cumsum(weight), at), len(weight) - 1))
 
 
+def _moments(scores: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weighted means and standard deviations of the columns."""
+    mean = weight @ scores
+    return mean, np.sqrt(weight @ (scores - mean) ** 2)
+
+
+def _moved(before: tuple[np.ndarray, np.ndarray], after: tuple[np.ndarray, np.ndarray]) -> bool:
+    """Whether a posterior looks another one than it did, so that its t's were fitted to the wrong one."""
+    (mean, sd), (again, spread) = before, after
+    return bool(np.any(np.abs(again - mean) > MOVED * spread) or np.any(spread > (1.0 + MOVED) * sd))
+
+
 @dataclass(frozen=True, eq=False)
 class Proposals:
     """Proposed scores of theta and what was found at each.
@@ -198,16 +213,19 @@ class _Approximation:
         self.exact = has_exact_marginal(specification)
         self.coordinates = Scores(self.system.hypers)
         self.marginal: LaplaceMarginal = laplace_marginal(specification)
-        self.room: ModeRoom = self.marginal.workspace(gradient=False)
+        self.room: ModeRoom = self.marginal.workspace()
+        self.room.base.scratch = [part.scratch(False) for part in self.system.parts]  # no derivatives in theta here
         self.wide = 1.0 / self.coordinates.unit
         parts = [Reference.fit(p.u, peak_scale(p), self.coordinates.folded, WIDEN, self.wide) for p in peaks]
-        self.mixture = Mixture.of_peaks(parts, [p.value for p in peaks])
+        self.mixture = Mixture.of_peaks(parts, [p.value for p in peaks]).reaching(self.wide)
         lines = mode_and_shift(laplace_marginal(without_edges(specification)), self.coordinates, peaks[0].u)
         if lines is None:
             raise EngineError("the Laplace approximation does not exist near its own maximum: use mcmc")
         self.mode, self.shift = lines
         self.at = np.empty(self.system.size)
         self.theta = np.empty(len(self.system.hypers))
+        self.value(peaks[0].u, self.mode.at(peaks[0].u))
+        self.near = LONGER * max(self.marginal.length(self.shift.at(peaks[0].u), self.room), SHORT)
         self.marginal.close = 1e-3  # moves log weights by less than 1e-4: the step that follows squares it
 
     def proposal(self, rng: np.random.Generator) -> np.ndarray:
@@ -223,6 +241,14 @@ class _Approximation:
         self.room.x[:] = start
         self.theta = self.coordinates.theta(u)
         return self.marginal.value(self.theta, self.room) + self.coordinates.log_prior(u)
+
+    def shift_at(self, u: np.ndarray) -> np.ndarray:
+        """How far the mean of x lies from its mode at the scores last evaluated: by the line, unless that leads far."""
+        shift = self.shift.at(u)
+        if self.marginal.length(shift, self.room) <= self.near:
+            return shift
+        shift = self.marginal.corrected_mean(self.theta, self.room) - self.room.x
+        return shift if self.marginal.length(shift, self.room) < FARTHEST else np.zeros_like(shift)
 
     def propose(self, count: int, rng: np.random.Generator) -> Proposals:
         """Scores from the mixture, with all that the work space knows there."""
@@ -244,7 +270,7 @@ class _Approximation:
         """x (natural order) given the scores last evaluated, and the log weight of both against the exact posterior."""
         s, base, size = self.system.symbolic, self.room.base, self.system.size
         z = rng.standard_normal(size)
-        mean = self.room.x + self.shift.at(u)
+        mean = self.room.x + self.shift_at(u)
         unwhiten(
             s.layout, base.panel, mean, s.row_start, s.columns, base.values, base.offset, z, self.at,
             self.room.trial_eta,
@@ -285,7 +311,10 @@ class _Approximation:
             return Accuracy(0.0, 0.0)
         rows = np.unique(np.linspace(0, len(found.theta) - 1, POINTS).astype(int))
         scores = [self.coordinates.from_theta(t) for t in found.theta[rows]]
-        lines = [(self.mode.at(u), self.shift.at(u)) for u in scores]
+        lines = []
+        for u in scores:
+            self.value(u, self.mode.at(u))
+            lines.append((self.mode.at(u), self.shift_at(u)))
         sd = np.maximum(found.x[:, self.system.n_effects :].std(axis=0), 1e-300)
         with np.errstate(all="ignore"):
             return accuracy_at(self.marginal, self.room, found.theta[rows], lines, sd)
@@ -305,13 +334,15 @@ class _Approximation:
         fitter = Fitter(self.coordinates.folded, self.wide)
         mixture = fitter.at_peaks([(p.u, peak_scale(p), p.value) for p in self.peaks])
         scores, value, weight = first.scores, first.value, smoothed(first.weight)[0]
-        for _ in range(ROUNDS):
+        for left in reversed(range(ROUNDS)):
             seen = resample(weight, count, rng)
+            before = _moments(scores, weight)
             mixture = fitter.to_seen(mixture, scores[seen], value[seen])
-            scores = np.array([mixture.draw(rng) for _ in range(proposals)])
+            wide = mixture.reaching(self.wide)
+            scores = np.array([wide.draw(rng) for _ in range(proposals)])
             theta, x, value = self._weighed(scores, pairs, rng)
-            weight, k = smoothed(value - np.array([mixture.log_density(u) for u in scores]))
-            if k <= POOR:
+            weight, k = smoothed(value - np.array([wide.log_density(u) for u in scores]))
+            if k <= POOR and not (left and _moved(before, _moments(scores, weight))):
                 picked = resample(weight, count, rng)
                 zero = np.zeros(count)  # of the weights against the exact posterior nothing is left
                 return Found(theta[picked], x[picked], value[picked], zero, k, k, float(1.0 / (weight @ weight)))
@@ -329,7 +360,7 @@ class _Approximation:
                 value[i] = self.value(u, self.mode.at(u))
                 theta[i] = self.theta
                 if math.isfinite(value[i]):
-                    draws.at(self.theta, self.shift.at(u))
+                    draws.at(self.theta, self.shift_at(u))
                     more, at = draws.one(pairs, rng)
                     value[i] += more
                     x[i] = self.system.natural_order(at)

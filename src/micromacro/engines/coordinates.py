@@ -277,8 +277,8 @@ class Steps(Free):
         All of theta.
     center : (c,) array
         Coefficients at u = 0.
-    root : (c, c) array
-        Coefficients are center + root u.
+    root : (c, f) array
+        Coefficients are center + root u; rows of fixed ones are zero, and f are not fixed.
     units : (q,) array, optional
         Units of the coordinates of sds and weight parameters, for all of theta.
     """
@@ -291,7 +291,8 @@ class Steps(Free):
         super().__init__(every, units)
         self.center, self.root = center, root
         self.q = len(self.hypers)
-        self.sd = np.array([p.kind == "sd" for p in self.hypers] + [False] * len(center), dtype=bool)
+        self.moving = np.any(root != 0.0, axis=1)
+        self.sd = np.array([p.kind == "sd" for p in self.hypers] + [False] * root.shape[1], dtype=bool)
         self.cor = correlations(self.hypers)
         self.share = shares(self.hypers)
         self.folded = self.sd.copy()
@@ -320,7 +321,8 @@ class Steps(Free):
         own[self.share] = np.clip(special.logit(point[self.free][self.share]), -LOGIT, LOGIT)
         for j, k in self._rising:
             own[j] = math.log(max(point[k] - point[k - 1], 1e-8))
-        return np.concatenate([own, np.linalg.solve(self.root, point[len(self.every) :] - self.center)])
+        away = (point[len(self.every) :] - self.center)[self.moving]
+        return np.concatenate([own, np.linalg.solve(self.root[self.moving], away)])
 
     def jacobian(self, u: np.ndarray) -> np.ndarray:
         """d point / d u (all of theta and the coefficients, q + c)."""
@@ -354,4 +356,4 @@ class Steps(Free):
                 out.append((-LOGIT, LOGIT))
             else:
                 out.append(self.support(k))
-        return out + [(None, None)] * len(self.center)
+        return out + [(None, None)] * self.root.shape[1]

@@ -336,7 +336,7 @@ def _judge_draws(outcome: Outcome, draws: np.ndarray, diagnostics: Diagnostics) 
     contraction = contractions(specification, draws)
     remarks = list(outcome.notes)
     if given.any():
-        values = ", ".join(f"{p.name} = {p.start:g}" for p in specification.parameters if p.fixed)
+        values = ", ".join(f"{p.name} = {p.held:g}" for p in specification.parameters if p.fixed)
         held = [p.name for p in specification.parameters if p.fixed]
         remarks.append(remark("fixed", f"fixed, not estimated: {values}", *held))
     for name, value in contraction.items():

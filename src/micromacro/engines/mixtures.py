@@ -17,6 +17,9 @@ from itertools import product
 import numpy as np
 
 DF = 8.0
+FAR_OUT = 0.12  # share of draws that look for tails along single coordinates
+NARROW = 0.7  # of the prior's sd: a coordinate that is known less well than that needs no such draws
+LONG_DF = 4.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,3 +210,21 @@ class Mixture:
     def draw_folded(self, rng: np.random.Generator) -> np.ndarray:
         """A draw from the mixture of folded t-distributions."""
         return self._at(rng.random()).draw_folded(rng)
+
+    def reaching(self, prior_sd: np.ndarray) -> Mixture:
+        """The same with parts that reach as far as the prior along one coordinate, and along what goes with it.
+
+        T's around a maximum do not see a plateau of the likelihood far from it, nor do the weights of their draws.
+        """
+        middle = self.parts[int(np.argmax(self.share))]
+        covariance = middle.root @ middle.root.T
+        parts = []
+        for k in np.flatnonzero(np.sqrt(np.diag(covariance)) < NARROW * prior_sd):
+            along = covariance[:, k] / covariance[k, k]
+            longer = covariance + (prior_sd[k] ** 2 - covariance[k, k]) * np.outer(along, along)
+            folded = np.isin(np.arange(len(covariance)), middle.folded)
+            parts.append(Reference.fit(middle.center, longer, folded, 1.0, prior_sd, LONG_DF))
+        if not parts:
+            return self
+        share = np.concatenate([(1.0 - FAR_OUT) * self.share, np.full(len(parts), FAR_OUT / len(parts))])
+        return Mixture((*self.parts, *parts), share)

@@ -21,7 +21,7 @@ from ..errors import DataError, ModelError
 from ..latent.expansion import Expansion
 from ..latent.part import Term
 from ..notes import Note, remark
-from ..parameters import Parameter, PriorBook
+from ..parameters import Parameter, PriorBook, kept_in_x
 from ..priors import Exponential, Flat, Gamma, HalfStudent, LogGamma, Normal, Prior
 from ..table.memberships import Tables
 
@@ -225,6 +225,8 @@ def in_words(part: Any) -> str:
 def _log_hazard(book: PriorBook, number: int, default: Prior, start: float, flat: bool) -> Parameter:
     """One log hazard; a gamma prior of the user's is one on the hazard itself."""
     made = book.parameter(f"baseline.{number}", "baseline", default, start=float(start), flat=flat)
+    if made.fixed:
+        return kept_in_x(made)
     prior = made.prior
     if isinstance(prior, Gamma):
         prior = LogGamma(prior.shape, prior.rate)
@@ -233,7 +235,7 @@ def _log_hazard(book: PriorBook, number: int, default: Prior, start: float, flat
     if not isinstance(prior, (LogGamma, Normal, Flat)):
         raise ModelError(
             f"the prior {prior} of {made.name!r} is not possible: the baseline takes gamma or exponential (of the "
-            "hazard), normal or log_gamma (of the log hazard), or 'flat', and no fixed values"
+            "hazard), normal or log_gamma (of the log hazard), 'flat' or a fixed value"
         )
     return replace(made, prior=prior, start=float(start))
 

@@ -114,7 +114,15 @@ class ModelLayout(Places):
         (..., parameters) array
             In the order of `names`.
         """
-        return np.concatenate([self.reported(theta), coefficients], axis=-1) @ self.collector.T
+        out = np.concatenate([self.reported(theta), coefficients], axis=-1) @ self.collector.T
+        out[..., self._held_in_x] = [self.parameters[k].held for k in self._held_in_x]
+        return out
+
+    @cached_property
+    def _held_in_x(self) -> list[int]:
+        """Places of fixed parameters whose entry of x is theirs up to rounding only."""
+        known = {p.name for p in self._linear if p.fixed}
+        return [k for k, name in enumerate(self.names) if name in known]
 
     def inner(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The inverse of :meth:`collect` for one (parameters,) array; theta is nan where there is none."""

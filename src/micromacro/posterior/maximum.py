@@ -32,7 +32,16 @@ from .base import OfTheta, Statistic, weights_there
 from .coefficients import OfCoefficients
 from .estimand import Estimand
 from .intervals import (
-    Numbers, Words, normal_quantile, of_draws, of_mixture, of_normal, of_positive, of_share, quantiles, spread,
+    Numbers,
+    Words,
+    normal_quantile,
+    of_draws,
+    of_mixture,
+    of_normal,
+    of_positive,
+    of_share,
+    quantiles,
+    spread,
 )  # fmt: skip
 from .normal import normal_draws
 from .sampled import Sampled
@@ -87,6 +96,8 @@ class Maximum(OfCoefficients):
         missing = np.isnan(optimum.variance(collector)) | self.ended
         out[missing] = np.nan
         out[:, missing] = np.nan
+        known = [p.fixed for p in self.specification.parameters]
+        out[known] = out[:, known] = 0.0
         return out
 
     @cached_property
@@ -250,7 +261,7 @@ class Maximum(OfCoefficients):
         return self.optimum.x_slope.shape[1] > len(self.optimum.theta)
 
     def weights(self, name: str, ci: float, other: Block | None = None) -> Numbers:
-        """Weights of a block at the maximum: shares with intervals on the logit scale, positive ones on the log scale."""
+        """Weights of a block at the maximum: intervals on the logit scale, or on the log scale."""
         index, part = self.block(name)
         where = self.specification.system.places.theta(index)
         theta, p = self.optimum.theta[where], len(part.weight_parameters)

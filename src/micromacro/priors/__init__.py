@@ -23,6 +23,9 @@ from .distributions import (
     Student,
     Uniform,
 )
+from .distributions import (
+    Held as Held,
+)
 
 __all__ = [
     "beta",

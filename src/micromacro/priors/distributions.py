@@ -433,13 +433,31 @@ class Lkj(Prior):
 
 
 @dataclass(frozen=True)
+class Held(Normal):
+    """A coefficient that stays in x and is known: normal with an sd that is nothing beside it.
+
+    For coefficients that cannot be handed over to theta, where :class:`Fixed` holds the others.
+    """
+
+    def __str__(self) -> str:
+        return f"fixed({self.mean:.4g})"
+
+
+@dataclass(frozen=True)
 class Fixed(Prior):
-    """All the mass at one value: the parameter is known and leaves what is estimated."""
+    """All the mass at one value: the parameter is known and leaves what is estimated.
+
+    Where tables report another number in its place (a correlation instead of a partial one), that is `told`.
+    """
 
     value: float
+    told: float | None = None
 
     def __post_init__(self):
         check_finite("fixed", value=self.value)
+
+    def __str__(self) -> str:
+        return f"fixed({self.value if self.told is None else self.told:.4g})"
 
     @property
     def support(self) -> tuple[float, float]:

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from ..effects.base import Effects
+from ..effects.correlated import Order, order_for, partial
 from ..errors import ModelError, warn
 from ..notes import Note, caution
 from ..parameters import Parameter, PriorBook
-from ..priors import HalfStudent, Lkj, Normal, Prior
+from ..priors import Fixed, HalfStudent, Lkj, Normal, Prior
 from ..table.memberships import Tables
 
 
@@ -78,22 +79,46 @@ class Context:
         default: Prior = HalfStudent(3.0, 0.0, 2.5 * unit * float(np.sqrt(effective)))
         return self.book.parameter(name, "sd", default, start=0.5 * unit, flat=self.flat)
 
-    def correlations(self, names: Sequence[str], terms: int) -> tuple[Parameter, ...]:
-        """Partial correlations of `terms` effects row by row, under one LKJ prior for all."""
-        places = [j for i in range(terms) for j in range(i)]
+    def correlations(self, names: Sequence[str], terms: int) -> tuple[tuple[Parameter, ...], Order]:
+        """Partial correlations of `terms` effects row by row, under one LKJ prior for all, and the terms' order.
+
+        Some may be held: all of them, or such as have a term in common.
+        """
         made = [self.book.parameter(n, "cor", Lkj(1.0), flat=self.flat) for n in names]
         if terms == 2:
-            return tuple(made)
-        priors = {p.prior for p in made}
+            return tuple(made), Order(())
+        held = [p.fixed for p in made]
+        if all(held):
+            return self._all_held(made, terms), Order(())
+        priors = {p.prior for p in made if not p.fixed}
         if len(priors) > 1 or not all(isinstance(p, Lkj) or not p.proper for p in priors):
             raise ModelError(
                 f"the correlations {', '.join(names)} have one joint prior: give it for the class, as in "
-                "priors={'cor': mm.prior.lkj(2)}; a single correlation cannot be given a prior or a fixed value"
+                "priors={'cor': mm.prior.lkj(2)}; a single correlation cannot be given a prior"
             )
-        prior = made[0].prior
-        if not isinstance(prior, Lkj):
-            return tuple(made)
-        return tuple(replace(p, prior=Lkj(prior.eta, terms, given)) for p, given in zip(made, places, strict=True))
+        order = order_for(held, terms)
+        if order is None:
+            shown = ", ".join(p.name for p in made if p.fixed)
+            raise ModelError(
+                f"fixed= holds correlations that have no term in common ({shown}): the others could then not move "
+                "freely; hold those of one term, or all of them"
+            )
+        out = []
+        for p, given in zip(made, order.given(terms), strict=True):
+            out.append(replace(p, prior=Lkj(p.prior.eta, terms, given)) if isinstance(p.prior, Lkj) else p)
+        return tuple(out), order
+
+    @staticmethod
+    def _all_held(made: list[Parameter], terms: int) -> tuple[Parameter, ...]:
+        """Correlations that are all fixed: theta has the partial ones that make them."""
+        found = partial(np.array([p.held for p in made]), terms)
+        if not np.all(np.isfinite(found)):
+            shown = ", ".join(f"{p.name} = {p.held:g}" for p in made)
+            raise ModelError(f"fixed=: no distribution has these correlations ({shown}): their matrix is not "
+                             "positive definite")  # fmt: skip
+        return tuple(
+            replace(p, start=float(v), prior=Fixed(float(v), p.held)) for p, v in zip(made, found, strict=True)
+        )
 
     def hyper(self, name: str, kind: str, default: Prior, start: float) -> Parameter:
         """Any other entry of theta."""

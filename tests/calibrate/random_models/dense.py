@@ -231,6 +231,10 @@ class Dense:
 
         start = np.array([p[n] for n in names])
         steps = np.array([self._step(n, p[n], scale[n]) for n in names])
+        alone = np.diag(curvature(at, start, 0.3 * steps))  # the sds given the others, which a ridge makes small
+        steps = np.array(
+            [self._step(n, p[n], 0.5 * max(-v, scale[n] ** -2.0) ** -0.5) for n, v in zip(names, alone, strict=True)]
+        )
         hessian = curvature(at, start, steps)
         cov = np.linalg.inv(-hessian)
         out = dict(zip(names, np.sqrt(np.maximum(np.diag(cov), 0.0)), strict=True))

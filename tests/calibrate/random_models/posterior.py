@@ -101,7 +101,8 @@ class Posterior:
         prior = fit.model.parameters["prior"].astype(str)
         self.names = self.dense.theta
         self.priors = {n: log_prior(prior[n]) for n in self.names}
-        centers = self.dense.centers()
+        centered = case.family.intercept or case.family.word == "cox"  # cuts are those at zero covariates
+        centers = self.dense.centers() if centered else {}
         self.center = np.array([centers.get(n, 0.0) for n in self.dense.coefficients])
         normal = [re.fullmatch(r"normal\((.*), (.*)\)", prior[n]).groups() for n in self.dense.coefficients]  # type: ignore[union-attr]
         self.b_mean, self.b_sd = (np.array([float(v[k]) for v in normal]) for k in (0, 1))

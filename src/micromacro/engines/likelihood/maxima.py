@@ -192,11 +192,11 @@ def remarks(specification: Specification, optimum: Optimum, restricted: bool, li
             "BIC or likelihood-ratio test from this fit"
         )
         notes.append(caution("reml-weights", text, *(p.name for p in specification.weight_parameters)))
-    if restricted and any(p.prior.proper for p in specification.system.coefficients):
+    if restricted and any(p.prior.proper and not p.fixed for p in specification.system.coefficients):
         text = "coefficients with a prior are integrated under that prior, not under a flat one"
         notes.append(remark("reml-priors", text))
-    given = [p for p in hypers if p.fixed]
+    given = [p for p in specification.parameters if p.fixed]
     if given:
-        values = ", ".join(f"{p.name} = {p.start:g}" for p in given)
+        values = ", ".join(f"{p.name} = {p.held:g}" for p in given)
         notes.append(remark("fixed", f"fixed, not estimated: {values}", *(p.name for p in given)))
     return notes

@@ -151,12 +151,13 @@ def steps(specification: Specification) -> tuple[Steps, np.ndarray]:
     """
     system = specification.system
     theta = np.array([p.start for p in system.hypers])
-    center, root = np.array([p.start for p in system.coefficients]), np.eye(len(system.coefficients))
+    center, free = np.array([p.start for p in system.coefficients]), [not p.fixed for p in system.coefficients]
+    root = np.eye(len(center))[:, free]
     joint = laplace_marginal(specification)
     room = joint.workspace(gradient=False)
     if len(center) and np.isfinite(joint.value(theta, room)):
-        center = joint.x(room)[system.n_effects :]
-        block = joint.coefficient_covariance(room)
+        center = np.where(free, joint.x(room)[system.n_effects :], center)
+        block = joint.coefficient_covariance(room)[free][:, free]
         if np.all(np.isfinite(block)) and np.linalg.eigvalsh(block).min(initial=1.0) > 0.0:
-            root = np.linalg.cholesky(block)
+            root[free] = np.linalg.cholesky(block)
     return Steps(system.hypers, center, root, units(specification, 1.0)), np.concatenate([theta, center])

@@ -84,8 +84,9 @@ def correlated(effects: Correlated, theta: Array, x: Array) -> Array:
     """The same with the root of the covariance matrix, from correlations by the recursion of partial ones."""
     jnp = _jnp()
     rows, k = effects.rows, len(effects.terms)
-    r = correlation_matrix(theta[k:], k)
-    root = jnp.linalg.cholesky(theta[:k, None] * r * theta[:k])
+    order = np.array(effects.order.terms or range(k))
+    r = correlation_matrix(effects.order.into(theta[k:], k), k)
+    root = jnp.linalg.cholesky(theta[order][:, None] * r * theta[order])[np.argsort(order)]
     return jnp.sum(rows.z.T * (x.reshape(-1, k) @ root.T)[rows.level], axis=1)
 
 

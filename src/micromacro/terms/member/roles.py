@@ -237,7 +237,8 @@ def _joined(parts: list[Any], owner: str, wishes: list[Wish], context: Context) 
     else:
         sds = (sd, *(context.sd(f"{m.name}.sd", _effective(m)) for m in members[1:]))
         names = [f"{roles[i]}.cor.{roles[j]}" for i in range(len(roles)) for j in range(i)]
-        structure = Correlated(owner, rows, sds + context.correlations(names, len(roles)))
+        cors, order = context.correlations(names, len(roles))
+        structure = Correlated(owner, rows, sds + cors, order=order)
         shown = [f"u_{owner}[j,{role}]" for role in roles]
     _check_overlap(rows, roles, first.word)
     return RolesPart("+".join(roles), roles, tuple(m.weighing for m in members), structure, tuple(shown))
