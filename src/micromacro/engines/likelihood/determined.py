@@ -14,6 +14,7 @@ from .profile import Profile
 
 NOTHING = 0.05  # log-likelihood
 FAR = 4.0  # sds of the default prior
+OVERFLOW = 300.0  # size of a parameter from which on exponentials of it may be no numbers
 
 
 def undetermined(problem: Problem, optimum: Optimum) -> list[Note]:
@@ -51,7 +52,8 @@ def undetermined(problem: Problem, optimum: Optimum) -> list[Note]:
 def _scaled(problem: Problem, optimum: Optimum, profile: Profile, k: int, factor: float) -> bool:
     """Whether the likelihood is as high with entry k of theta multiplied: with its part's weights along, or refitted.
 
-    Weights may run off together, as those of a logistic curve that becomes a step, which stays where it is.
+    Weights may run off together, as those of a logistic curve that becomes a step, which stays where it is. So far out
+    that twice as far the weights are no numbers any more, nothing speaks against it there.
     """
     marginal = problem.marginal
     places, hypers = marginal.system.places, marginal.system.hypers
@@ -62,6 +64,8 @@ def _scaled(problem: Problem, optimum: Optimum, profile: Profile, k: int, factor
             along = [j for j in range(own.start, own.stop) if hypers[j].kind in ("w", "aggregate")]
             point[[j for j in along if not hypers[j].fixed]] *= factor
     together = problem.objective(problem.coordinates.from_theta(point))[0]
+    if factor > 1.0 and not math.isfinite(together) and abs(point[k]) > OVERFLOW:
+        return True
     return together > optimum.objective - NOTHING or _hold(profile, optimum, (factor * float(optimum.theta[k]),))
 
 
