@@ -67,6 +67,25 @@ def test_icar_likelihood_is_that_of_effects_that_sum_to_zero():
     assert abs(effects.loc[:15].sum()) < 1e-12 and abs(effects.loc[16:].sum()) < 1e-12
 
 
+@pytest.mark.parametrize("kind", ["car", "icar"])
+def test_a_map_that_is_cut_into_regions_has_the_dense_likelihood(kind):
+    """Above the sizes where eigenvalues are held and a map is one region."""
+    graph = lattice(18, 19)
+    data = places(graph, groups=150)
+    fit = mm.fit(f"y ~ x + mm(place, g, effects={kind}(map))", data, graphs={"map": graph}, engine="ml")
+    p, (w, m) = fit.params, matrices(graph)
+    k = np.linalg.pinv(m - w) if kind == "icar" else np.linalg.inv(m - p["place.rho"] * w)
+    value = dense_loglik(data, k, p["place.sd"], p["sigma"], (p["Intercept"], p["x"]))
+    assert fit.loglik == pytest.approx(value, abs=1e-8)
+    groups = data.drop_duplicates("g").sort_values("g")
+    z = np.zeros((150, len(k)))
+    np.add.at(z, (data["g"], data["place"]), 1 / data.groupby("g")["place"].transform("size"))
+    away = groups["y"] - p["Intercept"] - p["x"] * groups["x"]
+    v = p["place.sd"] ** 2 * z @ k @ z.T + p["sigma"] ** 2 * np.eye(150)
+    blup = p["place.sd"] ** 2 * k @ z.T @ np.linalg.solve(v, away)
+    np.testing.assert_allclose(fit.random_effects("place")["estimate"], blup, atol=1e-9)
+
+
 def test_recovers_dependence_and_scale():
     graph = lattice(14, 14)
     data = places(graph, seed=3, sd=1.5, rho=0.95, groups=1200)

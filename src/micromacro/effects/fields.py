@@ -8,8 +8,9 @@ With W the weights of the edges and M their sums by node, the effects are :math:
 
 so that given its neighbours an effect has mean rho times their (weighted) mean and standard deviation
 ``sd / sqrt(m_i)``: ``B.sd`` is not the sd of an effect at a place. All nodes of the graph have an effect, those
-too that the data do not show. To sum to zero exactly, one node of each component has no entry in x: its effect is
-minus the sum of the others'. This makes H dense among the nodes of a component.
+too that the data do not show. Everything is sparse, so a map may have 100,000 places: log|M - rho W| and its slope come
+from the factor of M - rho W and entries of its inverse, and effects of icar, which sum to zero exactly, are made of
+contrasts between regions of the map (:mod:`micromacro.numerics.regions`).
 """
 
 from __future__ import annotations
@@ -24,12 +25,14 @@ from scipy import sparse
 from ..errors import DataError, FormulaError, ModelError
 from ..language.nodes import Name, Text
 from ..numerics import precision
+from ..numerics.factored import Factor, Pattern
+from ..numerics.regions import contrasts
 from ..parameters import HIGHEST
 from ..priors import Uniform
 from ..table.graphs import Graph
 from .base import Effects, Rows, Setting
 
-MOST = 5000  # nodes, whose eigenvectors are held
+FEW = 300  # nodes up to which eigenvalues are quicker than a factor at each rho
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,21 +65,6 @@ class Field(Effects):
     def natural(self, theta: np.ndarray) -> sparse.csr_array:
         return sparse.csr_array(theta[0] * sparse.eye_array(self.graph.size, self.latents, format="csr"))
 
-    def root(self, theta: np.ndarray) -> np.ndarray:
-        """R (nodes, nodes) with R R' the covariance of the standardised effects."""
-        raise NotImplementedError
-
-    def variance(self, theta: np.ndarray, row: np.ndarray, latent: np.ndarray, value: np.ndarray) -> np.ndarray:
-        shape = (self.rows.groups, self.graph.size)
-        known = latent < self.graph.size
-        a = sparse.csr_array((value[known], (row[known], latent[known])), shape=shape)
-        out = ((a @ self.root(theta)) ** 2).sum(axis=1)
-        return out + np.bincount(row[~known], value[~known] ** 2, self.rows.groups)
-
-    def sample(self, theta: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        z = rng.standard_normal(self.latents)
-        return np.concatenate([self.root(theta) @ z[: self.graph.size], z[self.graph.size :]])
-
 
 @dataclass(frozen=True, eq=False)
 class Proper(Field):
@@ -89,13 +77,33 @@ class Proper(Field):
         return self.graph.degree()
 
     @cached_property
-    def _eigen(self) -> tuple[np.ndarray, np.ndarray]:
-        """Eigenvalues of M^-1/2 W M^-1/2, and M^-1/2 times its eigenvectors."""
+    def _eigenvalues(self) -> np.ndarray:
+        """Eigenvalues of M^-1/2 W M^-1/2; of small graphs alone."""
         g, root = self.graph, 1.0 / np.sqrt(np.where(self._degree > 0, self._degree, 1.0))
         dense = np.zeros((g.size, g.size))
         dense[g.low, g.high] = dense[g.high, g.low] = g.weight * root[g.low] * root[g.high]
-        values, vectors = np.linalg.eigh(dense)
-        return values, root[:, None] * vectors
+        return np.linalg.eigvalsh(dense)
+
+    @cached_property
+    def _pattern(self) -> Pattern:
+        """M - rho W without data, analysed."""
+        return Pattern.of(*precision.graph_pattern(self.graph.size, self.graph.low, self.graph.high), self.graph.size)
+
+    def _factor(self, rho: float) -> Factor:
+        """Of M - rho W; the last one is kept, since value and slope are asked for in turn."""
+        last: tuple[float, Factor] | None = self.__dict__.get("_last")
+        if last is None or last[0] != rho:
+            last = (rho, self._pattern.factor(precision.graph_precision(self._degree, self.graph.weight, rho)))
+            self.__dict__["_last"] = last
+        return last[1]
+
+    def _log_determinant(self, rho: float, slope: bool = False) -> tuple[float, float]:
+        """log|M - rho W| and, if asked for, its derivative in rho: minus the trace of (M - rho W)^-1 W."""
+        if self.graph.size <= FEW:
+            return precision.graph_log_determinant(self._degree, self._eigenvalues, rho)
+        factor = self._factor(rho)
+        edges = factor.inverse()[self.graph.size :] if slope else np.zeros(len(self.graph.weight))
+        return factor.log_det, -2.0 * float(self.graph.weight @ edges)
 
     def precision_pattern(self) -> tuple[np.ndarray, np.ndarray]:
         row, column = precision.graph_pattern(self.graph.size, self.graph.low, self.graph.high)
@@ -108,17 +116,23 @@ class Proper(Field):
         known = len(out) - len(self.fresh)
         out[:known] = precision.graph_precision(self._degree, self.graph.weight, theta[1])
         out[known:] = 1.0
-        return precision.graph_log_determinant(self._degree, self._eigen[0], theta[1])[0]
+        return self._log_determinant(theta[1])[0]
 
     def pull_precision(self, theta: np.ndarray, d_entry: np.ndarray) -> np.ndarray:
         n = self.graph.size
         edges = d_entry[n : n + len(self.graph.weight)]
-        slope = precision.graph_log_determinant(self._degree, self._eigen[0], theta[1])[1]
+        slope = self._log_determinant(theta[1], slope=True)[1]
         return np.array([0.0, 0.5 * slope - float(self.graph.weight @ edges)])
 
-    def root(self, theta: np.ndarray) -> np.ndarray:
-        values, vectors = self._eigen
-        return vectors / np.sqrt(1.0 - theta[1] * values)
+    def variance(self, theta: np.ndarray, row: np.ndarray, latent: np.ndarray, value: np.ndarray) -> np.ndarray:
+        shape = (self.rows.groups, self.graph.size)
+        known = latent < self.graph.size
+        a = sparse.csr_array((value[known], (row[known], latent[known])), shape=shape)
+        return self._factor(theta[1]).quadratics(a) + np.bincount(row[~known], value[~known] ** 2, self.rows.groups)
+
+    def sample(self, theta: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        z = rng.standard_normal(self.latents)
+        return np.concatenate([self._factor(theta[1]).draw(z[: self.graph.size]), z[self.graph.size :]])
 
     def sentences(self) -> list[str]:
         n = self.name
@@ -131,31 +145,21 @@ class Intrinsic(Field):
 
     Attributes
     ----------
-    left_out : (components,) int array
-        One node of each component, whose effect is minus the sum of the others'.
+    basis : sparse array (nodes, latents)
+        Standardised effects of all nodes as a matrix times the entries of x, its columns summing to zero.
     """
 
-    left_out: np.ndarray = None  # type: ignore[assignment]  # always given: the fields before it have defaults
+    basis: sparse.csr_array = None  # type: ignore[assignment]  # always given: the fields before it have defaults
 
     @property
     def latents(self) -> int:
-        """An entry for each node that is not left out."""
-        return self.graph.size - len(self.left_out)
-
-    @cached_property
-    def _basis(self) -> sparse.csr_array:
-        """Standardised effects of all nodes as a matrix times the entries (nodes, latents)."""
-        size, component = self.graph.size, self.graph.components()[1]
-        kept = np.setdiff1d(np.arange(size), self.left_out)
-        minus = self.left_out[component[kept]] if len(kept) else kept  # components are numbered as in left_out
-        entry = np.arange(len(kept))
-        rows, values = np.concatenate([kept, minus]), np.repeat([1.0, -1.0], len(kept))
-        return sparse.csr_array((values, (rows, np.concatenate([entry, entry]))), shape=(size, len(kept)))
+        """One less than nodes for each component."""
+        return self.basis.shape[1]  # type: ignore[index]
 
     @cached_property
     def _pieces(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Membership, latent entry and sign of each piece."""
-        basis, level = self._basis, self.rows.level
+        """Membership, latent entry and coefficient of each piece."""
+        basis, level = self.basis, self.rows.level
         count = np.diff(basis.indptr)[level]
         membership = np.repeat(np.arange(len(level)), count)
         within = np.arange(len(membership)) - np.repeat(np.cumsum(count) - count, count)
@@ -163,20 +167,17 @@ class Intrinsic(Field):
         return membership, basis.indices[at].astype(np.int64), basis.data[at]
 
     @cached_property
-    def _dense(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, float]:
-        """Pattern of the precision of the entries, its values there and as a matrix, and its log-determinant."""
-        g, basis = self.graph, self._basis
-        laplacian = precision.laplacian(g.size, g.low, g.high, g.weight)
-        dense = basis.T @ (basis.T @ laplacian).T
-        component = g.components()[1][np.setdiff1d(np.arange(g.size), self.left_out)]
-        rows, columns = np.nonzero(np.tril(component[:, None] == component[None, :]))
-        return rows, columns, dense[rows, columns], dense, float(np.linalg.slogdet(dense)[1])
+    def _lower(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Lower triangle of the precision of the entries: rows, columns, values."""
+        g, basis = self.graph, self.basis
+        of_entries = sparse.tril(basis.T @ (precision.laplacian(g.size, g.low, g.high, g.weight) @ basis)).tocoo()
+        rows, columns = of_entries.coords
+        return rows.astype(np.int64), columns.astype(np.int64), of_entries.data
 
     @cached_property
-    def _root(self) -> np.ndarray:
-        """R (latents, latents) with R R' the covariance of the entries."""
-        lower = np.linalg.cholesky(self._dense[3])
-        return np.linalg.inv(lower).T
+    def _factor(self) -> Factor:
+        """Of the precision of the entries."""
+        return Factor.of(*self._lower, self.latents)
 
     def pattern(self) -> tuple[np.ndarray, np.ndarray]:
         return self._pieces[:2]
@@ -188,21 +189,20 @@ class Intrinsic(Field):
         return np.array([self._pieces[2] @ d_load])
 
     def natural(self, theta: np.ndarray) -> sparse.csr_array:
-        return theta[0] * self._basis
+        return theta[0] * self.basis
 
     def precision_pattern(self) -> tuple[np.ndarray, np.ndarray]:
-        return self._dense[0], self._dense[1]
+        return self._lower[:2]
 
     def precision(self, theta: np.ndarray, out: np.ndarray) -> float:
-        out[:] = self._dense[2]
-        return self._dense[4]
+        out[:] = self._lower[2]
+        return self._factor.log_det
 
     def variance(self, theta: np.ndarray, row: np.ndarray, latent: np.ndarray, value: np.ndarray) -> np.ndarray:
-        a = sparse.csr_array((value, (row, latent)), shape=(self.rows.groups, self.latents))
-        return ((a @ self._root) ** 2).sum(axis=1)
+        return self._factor.quadratics(sparse.csr_array((value, (row, latent)), shape=(self.rows.groups, self.latents)))
 
     def sample(self, theta: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        return self._root @ rng.standard_normal(self.latents)
+        return self._factor.draw(rng.standard_normal(self.latents))
 
     def on(self, rows: Rows) -> Effects:
         out = super().on(rows)
@@ -239,11 +239,6 @@ def _graph(setting: Setting) -> Graph:
     graph = setting.sources[name]
     if not isinstance(graph, Graph):
         raise ModelError(f"{name!r} is a covariance, not a graph: effects = known({name}), or give it by graphs=")
-    if graph.size > MOST:
-        raise ModelError(
-            f"the graph {name!r} has {graph.size:,} nodes; {setting.word} holds its eigenvectors and is made for "
-            f"at most {MOST:,}: merge places, or write effects = iid"
-        )
     return graph
 
 
@@ -271,12 +266,11 @@ def make_icar(setting: Setting) -> Intrinsic:
         )
     sd = setting.priors.sd(f"{setting.name}.sd", setting.effective)
     rows = _on_graph(setting, graph)
-    return Intrinsic(setting.name, rows, (sd,), (), graph, _fewest(graph, rows.level))
+    return Intrinsic(setting.name, rows, (sd,), (), graph, _basis(graph, rows.level))
 
 
-def _fewest(graph: Graph, level: np.ndarray) -> np.ndarray:
-    """The node of each component that has the fewest memberships (components,), the last one of several."""
-    count, component = graph.components()
-    seen = np.bincount(level, minlength=graph.size)
-    order = np.lexsort((-np.arange(graph.size), seen, component))
-    return order[np.searchsorted(component[order], np.arange(count))]
+def _basis(graph: Graph, level: np.ndarray) -> sparse.csr_array:
+    """Contrasts between regions of a graph, where the data say least about those that are left out."""
+    ends, others = np.concatenate([graph.low, graph.high]), np.concatenate([graph.high, graph.low])
+    adjacency = sparse.csr_array((np.ones(len(ends)), (ends, others)), shape=(graph.size, graph.size))
+    return contrasts(adjacency, graph.components()[1], np.bincount(level, minlength=graph.size))

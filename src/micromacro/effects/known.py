@@ -16,10 +16,7 @@ from scipy.sparse.csgraph import connected_components
 
 from ..errors import DataError, FormulaError
 from ..language.nodes import Name, Text
-from ..numerics.blocks import factorised
-from ..numerics.cholesky import log_determinant, solve_lower, solve_upper
-from ..numerics.rows import assemble
-from ..numerics.symbolic import Symbolic, analyse
+from ..numerics.factored import Factor
 from ..table.levels import Levels
 from .base import Effects, Rows, Setting
 from .iid import sd_parameters
@@ -96,15 +93,8 @@ class Known(Effects):
         new = latent >= len(self._ids)  # independent standard normal
         out = np.bincount(row[new], value[new] ** 2, self.rows.groups)
         row, latent, value = row[~new], latent[~new], value[~new]
-        order = np.argsort(row, kind="stable")
-        row, latent, value = row[order], latent[order], value[order]
-        ends = np.searchsorted(row, np.arange(self.rows.groups + 1))
-        for i in np.flatnonzero(np.diff(ends)):
-            a = np.zeros(len(self._ids))
-            a[latent[ends[i] : ends[i + 1]]] = value[ends[i] : ends[i + 1]]
-            half = self._factor.half_solve(a)
-            out[i] = half @ half
-        return out
+        a = sparse.csr_array((value, (row, latent)), shape=(self.rows.groups, len(self._ids)))
+        return out + self._factor.quadratics(a)
 
     def sample(self, theta: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         return self._factor.draw(rng.standard_normal(len(self._ids)))
@@ -136,40 +126,6 @@ class Known(Effects):
     def sentences(self) -> list[str]:
         what = "inverse of " if self._relationship.inverse else ""
         return [f"u_{self.name} ~ multivariate normal(0, {self.hypers[0].name}^2 * {what}{self._relationship.name})"]
-
-
-@dataclass(frozen=True, eq=False)
-class Factor:
-    """Cholesky factor of a sparse precision."""
-
-    symbolic: Symbolic
-    panel: np.ndarray
-    log_det: float
-
-    @classmethod
-    def of(cls, row: np.ndarray, column: np.ndarray, value: np.ndarray, n: int) -> Factor:
-        """Factorise; a LinAlgError where it is not positive definite."""
-        empty = np.empty(0, dtype=np.int64)
-        s = analyse(0, n, empty, empty, row, column, n)
-        panel = np.empty(s.panel_size)
-        assemble(s.row_start, s.pair, np.empty(0), np.empty(0), s.d_place, np.ascontiguousarray(value), panel)
-        if not factorised(s, panel):
-            raise np.linalg.LinAlgError
-        return cls(s, panel, float(log_determinant(s.layout, panel, n)))
-
-    def half_solve(self, a: np.ndarray) -> np.ndarray:
-        """L^-1 a, whose square is a'D^-1 a."""
-        out = a[self.symbolic.order]
-        solve_lower(self.symbolic.layout, self.panel, out)
-        return out
-
-    def draw(self, z: np.ndarray) -> np.ndarray:
-        """A draw from N(0, D^-1)."""
-        z = z.copy()
-        solve_upper(self.symbolic.layout, self.panel, z)
-        out = np.empty_like(z)
-        out[self.symbolic.order] = z
-        return out
 
 
 def covered(relationship: Relationship, levels: Levels, name: str) -> np.ndarray:

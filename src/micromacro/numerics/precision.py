@@ -14,6 +14,7 @@ its effects as a pseudo-observation at zero.
 from __future__ import annotations
 
 import numpy as np
+from scipy import sparse
 
 
 def path_pattern(first: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -68,9 +69,9 @@ def graph_log_determinant(degree: np.ndarray, eigenvalues: np.ndarray, rho: floa
     return value, float(-(eigenvalues / rest).sum())
 
 
-def laplacian(size: int, low: np.ndarray, high: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    r""":math:`M - W` of a graph by its edges, dense (size, size)."""
-    out = np.zeros((size, size))
-    out[high, low] = out[low, high] = -weight
-    out[np.arange(size), np.arange(size)] = -out.sum(axis=1)
-    return out
+def laplacian(size: int, low: np.ndarray, high: np.ndarray, weight: np.ndarray) -> sparse.csr_array:
+    r""":math:`M - W` of a graph by its edges, sparse (size, size)."""
+    every = np.arange(size)
+    degree = np.bincount(low, weight, size) + np.bincount(high, weight, size)
+    rows, columns = np.concatenate([every, low, high]), np.concatenate([every, high, low])
+    return sparse.csr_array((np.concatenate([degree, -weight, -weight]), (rows, columns)), shape=(size, size))
