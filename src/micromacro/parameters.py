@@ -16,7 +16,7 @@ from numbers import Real
 from typing import Any
 
 from .errors import ModelError
-from .priors import FLAT, Beta, Exponential, Fixed, Flat, HalfCauchy, Held, Lkj, Normal, Prior, Uniform
+from .priors import FLAT, Beta, Exponential, Fixed, Flat, HalfCauchy, Lkj, Normal, Pinned, Prior, Uniform
 
 #: The classes that a key of ``priors=`` may name, and what each holds.
 CLASSES = {
@@ -108,14 +108,14 @@ class Parameter:
     @property
     def fixed(self) -> bool:
         """Whether its value is given and nothing is estimated."""
-        return isinstance(self.prior, (Fixed, Held))
+        return isinstance(self.prior, (Fixed, Pinned))
 
     @property
     def held(self) -> float:
         """The value at which it is fixed, as tables report it; nan where it is estimated."""
         if isinstance(self.prior, Fixed):
             return self.prior.value if self.prior.told is None else self.prior.told
-        return self.prior.mean if isinstance(self.prior, Held) else math.nan
+        return self.prior.mean if isinstance(self.prior, Pinned) else math.nan
 
     @property
     def inside(self) -> bool:
@@ -355,7 +355,7 @@ def kept_in_x(p: Parameter) -> Parameter:
     if not isinstance(p.prior, Fixed):
         return p
     value = p.prior.value
-    return replace(p, prior=Held(value, NARROW * max(1.0, abs(value))), start=value)
+    return replace(p, prior=Pinned(value, NARROW * max(1.0, abs(value))), start=value)
 
 
 def is_conjugate(prior: Prior) -> bool:

@@ -110,14 +110,15 @@ def test_residuals_far_out_keep_their_digits(quick):
 
 
 def test_late_entry_and_unknown_durations(quick):
-    """What entered late has no Pearson residual, what was seen from one side no martingale residual."""
+    """What entered late is compared with what lasts so long, what was seen from one side has no martingale residual."""
     rng = np.random.default_rng(5)
     entry = np.where(np.arange(400) % 2, 0.5, 0.0)
     time = entry + rng.exponential(1.0, 400)
     frame = pd.DataFrame({"a": entry, "t": time, "e": rng.random(400) < 0.8})
     fit = quick("surv(a, t, e) ~ 1", frame, family="exponential")
-    assert np.array_equal(np.isfinite(fit.residuals("pearson")), frame["e"] & (entry == 0.0))
-    rate = frame["e"].sum() / (time - entry).sum()
+    pearson, rate = fit.residuals("pearson").to_numpy(), frame["e"].sum() / (time - entry).sum()
+    assert np.array_equal(np.isfinite(pearson), frame["e"])
+    assert pearson[frame["e"]] == pytest.approx(rate * (time - entry)[frame["e"]] - 1.0, rel=1e-4, abs=1e-4)
     assert fit.residuals("martingale").to_numpy() == pytest.approx(frame["e"] - rate * (time - entry), rel=1e-4)
     assert stats.kstest(fit.residuals("quantile", random_seed=2), "norm").pvalue > 0.01
     frame = pd.DataFrame({"low": np.floor(time), "high": np.floor(time) + 1.0})

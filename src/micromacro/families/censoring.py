@@ -79,9 +79,20 @@ class Duration(Family):
             return self.hazard_until(log_time, eta, own) - self.hazard_until(np.log(self.entry(values)), eta, own)
 
     def pearson(self, response: Response, eta: np.ndarray, own: np.ndarray) -> np.ndarray:
-        """As for any outcome; nan of a duration that entered late, whose variance given its entry is not known."""
-        out = super().pearson(response, eta, own)
-        return np.where(self.entry(response.values) > 0.0, np.nan, out)
+        """As for any outcome; mean and variance of what entered late are those given that it lasted until then."""
+        entry, out = self.entry(response.values), super().pearson(response, eta, own)
+        late = (entry > 0.0) & self.known(response).exact
+        if not late.any():
+            return out
+        with np.errstate(all="ignore"):
+            mean = self.mean_after(eta, own, entry)
+            spread = np.sqrt(self.square_after(eta, own, entry) - mean**2)
+            given = np.sqrt(response.weight) * (response.observed - mean) / spread
+        return np.where(late, given, out)
+
+    def square_after(self, eta: np.ndarray, own: np.ndarray, entry: np.ndarray) -> np.ndarray:
+        """Expected squares of durations (groups,) that are known to last until `entry`; nan where nothing is known."""
+        return np.full(np.shape(eta), np.nan)
 
     def tails(self, response: Response, eta: np.ndarray, own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Below the earliest and above the latest time that each may have lasted, given that it lasted until entry."""

@@ -292,6 +292,20 @@ class Cox(Duration):
             survive = np.exp(-np.concatenate([np.zeros_like(rate[..., :1]), spent], axis=-1))
             return entry + (survive * -np.expm1(-rate * length) / rate).sum(axis=-1)
 
+    def square_after(self, eta: np.ndarray, own: np.ndarray, entry: np.ndarray) -> np.ndarray:
+        """Entry squared, and twice the integral of t S(t) beyond it, over what is left of each interval."""
+        rate = np.exp(eta)[..., None] * np.exp(own)
+        begins, ends = np.append(0.0, self.cuts), np.append(self.cuts, np.inf)
+        begins = np.maximum(begins, entry[:, None])
+        length = np.maximum(ends - begins, 0.0)
+        with np.errstate(over="ignore", invalid="ignore"):
+            spent = np.cumsum(rate[..., :-1] * length[..., :-1], axis=-1)
+            survive = np.exp(-np.concatenate([np.zeros_like(rate[..., :1]), spent], axis=-1))
+            gone = -np.expm1(-rate * length)
+            rest = np.where(np.isinf(length), 0.0, length) * (1.0 - gone)  # the last interval has no end
+            beyond = survive * (begins * gone / rate + gone / rate**2 - rest / rate)
+        return entry**2 + 2.0 * beyond.sum(axis=-1)
+
     def simulate_after(
         self, eta: np.ndarray, own: np.ndarray, rng: np.random.Generator, entry: np.ndarray
     ) -> np.ndarray:

@@ -78,5 +78,9 @@ class Lognormal(Duration):
     ) -> np.ndarray:
         return durations.draw_after(durations.LOGNORMAL, eta, 1.0 / own[0], rng, entry)
 
+    def square_after(self, eta: np.ndarray, own: np.ndarray, entry: np.ndarray) -> np.ndarray:
+        """The square of a duration is a duration of the same family."""
+        return durations.mean_after(durations.LOGNORMAL, 2.0 * eta, 0.5 / own[0], entry**2)
+
     def mean_after(self, eta: np.ndarray, own: np.ndarray, entry: np.ndarray) -> np.ndarray:
         return durations.mean_after(durations.LOGNORMAL, eta, 1.0 / own[0], entry)

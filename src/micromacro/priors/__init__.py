@@ -24,7 +24,7 @@ from .distributions import (
     Uniform,
 )
 from .distributions import (
-    Held as Held,
+    Pinned as Pinned,
 )
 
 __all__ = [

@@ -433,7 +433,7 @@ class Lkj(Prior):
 
 
 @dataclass(frozen=True)
-class Held(Normal):
+class Pinned(Normal):
     """A coefficient that stays in x and is known: normal with an sd that is nothing beside it.
 
     For coefficients that cannot be handed over to theta, where :class:`Fixed` holds the others.

@@ -35,7 +35,8 @@ def summary(fit: Fitted, ci: float = 0.95, df: bool = False) -> pd.DataFrame:
         Indexed by parameter: mean, sd, lower, upper, ess_bulk, ess_tail, r_hat, mcse_mean, mcse_lower, mcse_upper for
         draws (the last three are Monte Carlo standard errors of the mean and of the ends of the interval); estimate,
         se, z, p, lower, upper for ml and reml (no z and p for positive parameters); with ``df=True`` estimate, se, df,
-        t, p, lower, upper, df_method (infinite df of all but coefficients).
+        t, p, lower, upper, df_method (infinite df of all but coefficients). ``.attrs["doubtful"]`` lists the parameters
+        that a problem of the fit's health is about, which reports mark with ``!``: do not read them as they stand.
 
     Raises
     ------
@@ -43,7 +44,10 @@ def summary(fit: Fitted, ci: float = 0.95, df: bool = False) -> pd.DataFrame:
         For degrees of freedom of draws, of other families, of penalised fits, and of more than 4,000 groups that share
         effects.
     """
-    return summary_table(fit.posterior, ci, df)
+    out = summary_table(fit.posterior, ci, df)
+    doubtful = fit.health.doubtful
+    out.attrs["doubtful"] = [name for name in out.index if name in doubtful]
+    return out
 
 
 def conf_int(

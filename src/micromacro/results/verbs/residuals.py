@@ -49,9 +49,8 @@ def residuals(
     -------
     Series
         Indexed as :meth:`fitted`. An outcome that is known to lie in an interval only (a censored duration) has no
-        response and no Pearson residual: nan. Neither has a Pearson residual what entered late; the expectation in its
-        response residual is given that it lasts until then. Pearson and deviance residuals are multiplied by the root
-        of the observation weight.
+        response and no Pearson residual: nan. Expectation and standard deviation of what entered late are those given
+        that it lasts until then. Pearson and deviance residuals are multiplied by the root of the observation weight.
 
     Raises
     ------
