@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ._public import public_all
 from .engines.base import Settings
+from .engines.kept import as_keep
 from .engines.registry import check_engine, engine_of
 from .errors import MicromacroWarning, ModelError
 from .families.base import Family
@@ -54,6 +55,7 @@ def fit(
     executor: Executor | None = None,
     nAGQ: int = 1,
     factor: Literal["effects", "groups"] | None = None,
+    keep: Literal["all", "parameters"] | Sequence[str] = "all",
 ) -> Fit:
     r"""Fit a multiple-membership model with (estimated) weights.
 
@@ -113,6 +115,9 @@ def fit(
     factor : {"effects", "groups"}, optional
         For ml and reml: factorise a matrix of the effects or one of the groups. Without it the one that takes fewer
         operations; ``Model.explain()`` says which. The numbers are the same to rounding.
+    keep : "all", "parameters" or sequence of str
+        For mcmc: the effects whose draws are kept, which is what takes memory where there are many: all, none, or those
+        of the named terms. Parameters and coefficients always are. What needs draws that were not kept says so.
 
     Returns
     -------
@@ -136,7 +141,7 @@ def fit(
         nu=nu, zi=zi, hu=hu,
     )  # fmt: skip
     begin = by_name(start, "start", "1")
-    settings = Settings(draws, tune, chains, random_seed, progress, executor, begin, nAGQ, factor)
+    settings = Settings(draws, tune, chains, random_seed, progress, executor, begin, nAGQ, factor, as_keep(keep))
     return Model(read_draft(asked))._run(engine, settings, partial=True)
 
 

@@ -34,6 +34,8 @@ class Settings:
         values.
     nAGQ : int
         Points of the quadrature over each effect (ml with one term (1 | unit)); 1 is Laplace's formula.
+    keep : {"all", "parameters"} or tuple of str
+        The effects whose draws mcmc keeps: all, none, or those of some terms.
     factor : {"effects", "groups"} or None
         The side on which ml and reml factorise; None takes the one with fewer operations.
     """
@@ -47,6 +49,7 @@ class Settings:
     start: Mapping[str, Any] = field(default_factory=dict)
     nAGQ: int = 1  # noqa: N815 (as glmer calls it)
     factor: Side | None = None
+    keep: str | tuple[str, ...] = "all"
 
 
 MOVED = 4e-4  # (of a standard error)^2, by which a step along a flat direction may move a number that is determined
@@ -128,11 +131,14 @@ class Sample:
     effects : (..., effects) array or None
         Standardised effects; None where a file was written without them.
     coefficients : (..., coefficients) array
+    kept : (k,) int array or None
+        Which of the effects these are, where not all are kept (``keep=``).
     """
 
     theta: np.ndarray
     effects: np.ndarray | None
     coefficients: np.ndarray
+    kept: np.ndarray | None = field(default=None, kw_only=True)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -151,12 +157,29 @@ class Sample:
     @property
     def all_effects(self) -> np.ndarray:
         """The effects, or an EngineError where they were left out."""
+        if self.kept is not None:
+            raise EngineError(KEEP)
         if self.effects is None:
             raise EngineError(
                 'this fit was saved with contents="parameters", without the effects of members and units that this '
                 'needs: save the fit with contents="all"'
             )
         return self.effects
+
+    def effects_of(self, place: slice) -> np.ndarray:
+        """Some of the effects, or an EngineError where they are not kept."""
+        if self.kept is None or self.effects is None:
+            return self.all_effects[..., place]
+        wanted = np.arange(place.start, place.stop)
+        if not np.isin(wanted, self.kept).all():
+            raise EngineError(KEEP)
+        return self.effects[..., np.searchsorted(self.kept, wanted)]
+
+
+KEEP = (
+    "the draws of the effects that this needs were not kept, as keep= asked: fit again with keep='all', or name the "
+    "term in keep=[...] if its effects are all that is wanted"
+)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from ..model.specification import Specification
 from ..numerics.memory import available, check_memory, size
 from .approximate import fit_laplace
 from .base import Engine, Outcome, Settings
+from .kept import kept_effects
 from .likelihood.engine import fit_ml, fit_reml
 from .marginals import with_factor, with_quadrature
 from .mcmc.engine import fit_mcmc
@@ -138,6 +139,8 @@ def run_engine(engine: str, specification: Specification, settings: Settings, pa
     row = engine_of(engine)
     if settings.nAGQ != 1 and (row.draws or row.restricted):
         raise EngineError(f'nAGQ= is for engine="ml", not for {engine}: leave it out')
+    if settings.keep != "all" and not row.chains:
+        raise EngineError(f"keep= says which draws of effects mcmc keeps, and is not for {engine}: leave it out")
     if settings.factor is not None and row.draws:
         raise EngineError(f'factor= is for engine="ml" and "reml", not for {engine}: leave it out')
     specification = set_up(engine, specification, settings)
@@ -161,9 +164,11 @@ def run_engine(engine: str, specification: Specification, settings: Settings, pa
 
 def _check_memory(specification: Specification, settings: Settings, chains: int) -> None:
     """Refuse a run whose draws have no room, before hours are spent on it."""
-    each = specification.system.size + len(specification.system.hypers)
+    kept, system = kept_effects(specification, settings.keep), specification.system
+    each = system.size + len(system.hypers) - (0 if kept is None else system.n_effects - len(kept))
     check_memory(
         2.0 * chains * settings.draws * each,  # those of the chains, and together
         f"{chains} x {settings.draws:,} draws of {each:,} parameters and effects",
-        'ask for fewer draws (draws=, chains=), or use engine="ml", which has none',
+        'ask for fewer draws (draws=, chains=), keep fewer effects (keep="parameters" or keep=[terms]), or use '
+        'engine="ml", which has no draws',
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,6 +13,7 @@ import numpy as np
 from .._public import no_such_argument, public_class
 from ..effects.sources import by_keyword
 from ..engines.base import Settings
+from ..engines.kept import as_keep
 from ..engines.registry import check_engine, check_settings, engine_of, run_engine
 from ..errors import DataError, MicromacroWarning, ModelError, warn
 from ..families.base import Family
@@ -155,6 +156,7 @@ class Model:
         executor: Executor | None = None,
         nAGQ: int = 1,
         factor: Literal["effects", "groups"] | None = None,
+        keep: Literal["all", "parameters"] | Sequence[str] = "all",
     ) -> Fit:
         """Fit the model; the arguments are those of :func:`fit`.
 
@@ -168,6 +170,7 @@ class Model:
         executor : concurrent.futures.Executor, optional
         nAGQ : int
         factor : {"effects", "groups"}, optional
+        keep : "all", "parameters" or sequence of str
 
         Returns
         -------
@@ -179,7 +182,7 @@ class Model:
             If the model cannot be built from the tables, or the engine cannot fit it.
         """
         begin = by_name(start, "start", "1")
-        settings = Settings(draws, tune, chains, random_seed, progress, executor, begin, nAGQ, factor)
+        settings = Settings(draws, tune, chains, random_seed, progress, executor, begin, nAGQ, factor, as_keep(keep))
         return self._run(engine, settings, partial=True)
 
     def _run(self, engine: str, settings: Settings, partial: bool) -> Fit:

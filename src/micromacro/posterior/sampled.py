@@ -143,7 +143,7 @@ class Sampled(Drawn):
         if place.start >= before:  # without pooling they are coefficients
             x = self.made.coefficients[..., place.start - before : place.stop - before]
         else:
-            x = self.made.all_effects[..., place]
+            x = self.made.effects_of(place)
         theta = self.made.theta[..., self.specification.layout.effect_theta(part)]
         made = [structure.natural(t) @ v for t, v in zip(_flat(theta), _flat(x), strict=True)]
         return np.array(made).reshape(*x.shape[:2], -1)
@@ -279,14 +279,22 @@ class Sampled(Drawn):
         chains, length = self.made.shape
         at = np.unique(np.linspace(0, chains * length - 1, CHECKED).round().astype(int))
         chain, draw = at // length, at % length
-        return {"chain": chain, "draw": draw, "effects": self.made.all_effects[chain, draw]}
+        return {"chain": chain, "draw": draw, "effects": self._effects_at(chain, draw)}
+
+    def _effects_at(self, chain: np.ndarray, draw: np.ndarray) -> np.ndarray:
+        """Effects of some draws (draws, effects), zero where they were not kept."""
+        if self.made.kept is None or self.made.effects is None:
+            return self.made.all_effects[chain, draw]
+        out = np.zeros((len(chain), self.specification.system.n_effects))
+        out[:, self.made.kept] = self.made.effects[chain, draw]
+        return out
 
     def densities_at(self, points: dict[str, np.ndarray]) -> dict[str, float]:
         """Log joint density of outcomes, effects and parameters at these draws."""
         s, chain, draw = self.specification, points["chain"], points["draw"]
         effects = points["effects"]
         if effects is None:  # they are kept with the draws
-            effects = self.made.all_effects[chain, draw]
+            effects = self._effects_at(chain, draw)
         x = np.concatenate([effects, self.made.coefficients[chain, draw]], axis=-1)
         room = s.system.workspace(gradient=False)
         return {

@@ -32,6 +32,8 @@ class Task:
     ----------
     saved : dict of arrays or None
         The state of a chain to be taken up again (`tune` is 0 then); see :meth:`Sampler.keep`.
+    kept : (k,) int array or None
+        The entries of x whose draws are kept, if not all.
     """
 
     specification: Specification
@@ -41,6 +43,7 @@ class Task:
     tune: int
     chain: int
     saved: dict[str, np.ndarray] | None = None
+    kept: np.ndarray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +69,8 @@ def _run(task: Task, tick: Callable[[int], None] | None, stop: threading.Event |
     sampler = Sampler(task)
     made = 0
     theta = np.empty((task.draws, len(system.hypers)))
-    x = np.empty((task.draws, system.size))
+    kept = slice(None) if task.kept is None else task.kept
+    x = np.empty((task.draws, system.size if task.kept is None else len(task.kept)))
     value = np.empty(task.draws)
     stats = {"n_evaluations": np.zeros(task.draws), "accepted": np.zeros(task.draws)}
     for iteration in range(task.tune + task.draws):
@@ -78,7 +82,8 @@ def _run(task: Task, tick: Callable[[int], None] | None, stop: threading.Event |
             sampler.tune(iteration)
             continue
         spent, accepted = sampler.iterate()
-        theta[made], x[made] = sampler.draw()
+        theta[made], drawn = sampler.draw()
+        x[made] = drawn[kept]
         value[made] = sampler.state.value
         stats["n_evaluations"][made], stats["accepted"][made] = spent, accepted / (MOVES * sampler.sweeps)
         made += 1

@@ -24,6 +24,7 @@ from ...notes import Note, remark
 from ..base import Draws, Outcome, Settings, split
 from ..coordinates import Scores
 from ..edges import Edge, Edged
+from ..kept import kept_effects
 from ..marginals import marginal_of, without_edges
 from ..search import Bounds, Objective, Peak, find_peaks
 from ..starting import starting_point
@@ -39,10 +40,14 @@ def fit_mcmc(specification: Specification, settings: Settings) -> Outcome:
     check_proper(specification)
     peaks = posterior_peaks(specification, settings.start)
     seeds = np.random.SeedSequence(settings.random_seed).spawn(settings.chains)
-    tasks = [Task(specification, peaks, seed, settings.draws, settings.tune, chain) for chain, seed in enumerate(seeds)]
+    kept = kept_effects(specification, settings.keep)
+    entries = with_coefficients(specification, kept)
+    tasks = [
+        Task(specification, peaks, seed, settings.draws, settings.tune, chain, kept=entries)
+        for chain, seed in enumerate(seeds)
+    ]
     chains, failures, interrupted = run_chains(tasks, settings)
-    effects = specification.system.n_effects
-    draws = gather(chains, failures, tuple(p.value for p in peaks), interrupted, effects)
+    draws = gather(chains, failures, tuple(p.value for p in peaks), interrupted, specification.system.n_effects, kept)
     seconds = time.perf_counter() - began
     return Outcome("mcmc", specification, settings, seconds, draws=draws, notes=remarks(draws, settings))
 
@@ -90,18 +95,18 @@ def extend(outcome: Outcome, draws: int, progress: bool, executor: Executor | No
     seeds = np.random.SeedSequence(0).spawn(count)  # not drawn from: the state holds the generator
     states = [{name: value[k] for name, value in old.state.items()} for k in range(count)]
     tasks = [
-        Task(outcome.specification, [], seed, draws, 0, k, saved)
+        Task(outcome.specification, [], seed, draws, 0, k, saved, with_coefficients(outcome.specification, old.kept))
         for k, (seed, saved) in enumerate(zip(seeds, states, strict=True))
     ]
     with one_blas_thread():
         chains, failures, interrupted = run_chains(tasks, settings)
     chains = [c for c in chains if len(c.value)]
-    more = gather(chains, failures, old.peaks, interrupted, outcome.specification.system.n_effects)
+    more = gather(chains, failures, old.peaks, interrupted, outcome.specification.system.n_effects, old.kept)
     rows = [c.number for c in chains]
     joined = replace(
         more,
         theta=np.concatenate([old.theta[rows], more.theta], axis=1),
-        effects=np.concatenate([old.all_effects[rows], more.all_effects], axis=1),
+        effects=np.concatenate([every(old)[rows], every(more)], axis=1),
         coefficients=np.concatenate([old.coefficients[rows], more.coefficients], axis=1),
         log_posterior=np.concatenate([old.log_posterior[rows], more.log_posterior], axis=1),
         stats={k: np.concatenate([old.stats[k][rows], v], axis=1) for k, v in more.stats.items()},
@@ -110,6 +115,17 @@ def extend(outcome: Outcome, draws: int, progress: bool, executor: Executor | No
     seconds = outcome.seconds + time.perf_counter() - began
     notes = remarks(joined, settings)
     return replace(outcome, settings=settings, seconds=seconds, draws=joined, notes=notes)
+
+
+def every(draws: Draws) -> np.ndarray:
+    """Draws of all effects that are kept."""
+    return draws.all_effects if draws.kept is None or draws.effects is None else draws.effects
+
+
+def with_coefficients(specification: Specification, kept: np.ndarray | None) -> np.ndarray | None:
+    """The entries of x that are kept, by the effects that are: coefficients always are."""
+    system = specification.system
+    return None if kept is None else np.concatenate([kept, np.arange(system.n_effects, system.size)])
 
 
 def check_proper(specification: Specification) -> None:
@@ -250,11 +266,12 @@ def _collect(futures: list[Future], interrupted: bool) -> tuple[list[Chain], lis
 
 
 def gather(
-    chains: list[Chain], failures: list[str], peaks: tuple[float, ...], interrupted: bool, effects: int
-) -> Draws:
+    chains: list[Chain], failures: list[str], peaks: tuple[float, ...], interrupted: bool, effects: int,
+    kept: np.ndarray | None = None,
+) -> Draws:  # fmt: skip
     """Stack chains; if the run was stopped, those without a draw are left out and the others cut to the shortest.
 
-    The first `effects` entries of x are effects.
+    The first `effects` entries of x are effects, of which the `kept` ones are there (all of them without it).
     """
     chains = [c for c in chains if len(c.value)]
     if failures and not chains:
@@ -265,7 +282,8 @@ def gather(
     stats: dict[str, Any] = {k: np.stack([c.stats[k][:length] for c in chains]) for k in chains[0].stats}
     return Draws(
         np.stack([c.theta[:length] for c in chains]),
-        *split(np.stack([c.x[:length] for c in chains]), effects),
+        *split(np.stack([c.x[:length] for c in chains]), effects if kept is None else len(kept)),
+        kept=kept,
         log_posterior=np.stack([c.value[:length] for c in chains]),
         stats=stats,
         peaks=peaks,

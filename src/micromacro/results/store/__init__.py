@@ -89,6 +89,7 @@ def save(fit: Fitted, path: Any, keep: Keep) -> SavedFile:
         parts["engine"], left_out = outcome_to_plain(shrunk, keep)
         with_effects = keep.contents == "all"
         parts["check"] = check_to_plain(posterior_of(shrunk), with_effects=not with_effects)
+        with_effects = with_effects and (shrunk.draws is None or shrunk.draws.kept is None)
         parts["tables"] = tables_to_plain(tables) if keep.data else None
         groups = readable(shrunk, with_effects and keep.named, keep.data, keep.dtype)
         sources = outcome.specification.reading.sources

@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from ...engines.base import Outcome, Settings
+from ...engines.kept import as_keep
 from ...engines.registry import ENGINES
 from ...families.registry import FAMILIES, family_to_plain
 from ...language.printing import to_text
@@ -21,7 +22,7 @@ PACKAGES = (
     "arviz-base", "arviz-stats",
 )  # fmt: skip
 
-_SETTINGS = ("draws", "tune", "chains", "random_seed", "progress", "nAGQ", "factor")
+_SETTINGS = ("draws", "tune", "chains", "random_seed", "progress", "nAGQ", "factor", "keep")
 
 
 def description_of(outcome: Outcome) -> dict[str, Any]:
@@ -68,7 +69,7 @@ def versions() -> dict[str, str]:
 
 def settings_from_plain(plain: dict[str, Any]) -> Settings:
     """The settings of the run; an executor does not outlive its process."""
-    return Settings(**{name: plain[name] for name in _SETTINGS})
+    return Settings(**{name: as_keep(plain[name]) if name == "keep" else plain[name] for name in _SETTINGS})
 
 
 # -- priors ------------------------------------------------------------------------------------------------------

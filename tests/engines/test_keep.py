@@ -1,0 +1,57 @@
+"""keep=: which draws of effects a run of mcmc keeps; what needs the others says so, before and after a file."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import micromacro as mm
+
+from .test_cox import table
+
+FORMULA = "x ~ z2 + mm(member, g, z, weights = 1/n) + (1 | unit)"
+RUN = {"draws": 20, "tune": 30, "chains": 2, "random_seed": 1, "progress": False}
+
+
+def model():
+    data = table(30).assign(z2=lambda d: (d["g"] % 5).astype(float))
+    return mm.Model(FORMULA, data)
+
+
+@pytest.fixture(scope="module")
+def fits():
+    made = model()
+    return {str(keep): made.fit(keep=keep, **RUN) for keep in ("all", "parameters", ["unit"])}
+
+
+def test_draws_of_what_is_kept_are_the_same(fits):
+    whole = fits["all"]
+    for fit in fits.values():
+        np.testing.assert_array_equal(fit.params, whole.params)
+    np.testing.assert_array_equal(fits["['unit']"].random_effects("unit"), whole.random_effects("unit"))
+    assert fits["parameters"].weights().shape == whole.weights().shape
+    made = fits["parameters"].posterior.made
+    assert made.effects.shape[-1] == 0 and len(fits["['unit']"].posterior.made.kept) == 6
+
+
+@pytest.mark.parametrize("keep", ["parameters", "['unit']"])
+def test_what_is_not_kept_is_an_error_that_names_keep(fits, keep, tmp_path):
+    fit = fits[keep]
+    fit.save(tmp_path / "fit.nc")
+    for one in (fit, mm.load(tmp_path / "fit.nc")):
+        with pytest.raises(mm.EngineError, match="keep="):
+            one.random_effects("member")
+        with pytest.raises(mm.EngineError, match="keep="):
+            one.predict()
+        assert one.summary().shape == fits["all"].summary().shape
+    longer = fit.extend(draws=5)
+    assert longer.posterior.made.shape == (2, 25)
+
+
+def test_bad_settings_are_refused():
+    with pytest.raises(mm.EngineError, match="'units' is not such a term; did you mean 'unit'"):
+        model().fit(keep=["units"], **RUN)
+    with pytest.raises(mm.EngineError, match="keep= is 'all', 'parameters' or a list"):
+        model().fit(keep=3, **RUN)
+    with pytest.raises(mm.EngineError, match="not for ml"):
+        model().fit("ml", keep="parameters")
