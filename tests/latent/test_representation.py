@@ -11,6 +11,7 @@ import pytest
 import micromacro as mm
 from micromacro.engines.marginals import marginal_of, with_factor
 from micromacro.errors import EngineError
+from micromacro.numerics import symbolic
 
 OUTCOMES = {
     "gaussian": lambda eta, r: eta + 0.5 * r.standard_normal(len(eta)),
@@ -46,7 +47,7 @@ def specification(formula: str, family: str):
     return mm.Model(written, data(family), family=family, priors="flat").specification
 
 
-def everything(s, side: str, maximised: bool, theta_scale: float) -> dict[str, np.ndarray]:
+def everything(s, side: str | None, maximised: bool, theta_scale: float) -> dict[str, np.ndarray]:
     """What a likelihood says at a point."""
     marginal = marginal_of(with_factor(s, side), maximised, searched=True)
     s = replace(s, system=marginal.system)
@@ -65,6 +66,24 @@ def everything(s, side: str, maximised: bool, theta_scale: float) -> dict[str, n
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("family", ["gaussian", "bernoulli", "student"])
+@pytest.mark.parametrize("formula", ["few groups, many members", "units too"])
+def test_long_rows_as_a_border_give_the_same_numbers(monkeypatch, formula, family):
+    """The group of sixty members is a border of the matrix of the effects."""
+    whole = specification(FORMULAS[formula], family)
+    monkeypatch.setattr(symbolic, "HUGE", 20)
+    monkeypatch.setattr(symbolic, "DENSE", 0.1)
+    s = specification(FORMULAS[formula], family)
+    assert s.system.symbolic.short is not None and whole.system.symbolic.short is None
+    for maximised, scale in ((True, 1.0), (True, 0.1), (False, 1.5)):
+        expected, found = everything(whole, "effects", maximised, scale), everything(s, None, maximised, scale)
+        system = marginal_of(with_factor(s, None), maximised, searched=True).factor
+        assert system.work < 3e6 and type(system).__name__ == "Bordered"
+        for name in ("value", "gradient", "x", "variance", "coefficients"):
+            size = np.abs(expected[name]).max(initial=1.0)
+            np.testing.assert_allclose(found[name], expected[name], rtol=1e-9, atol=1e-9 * size, err_msg=name)
+
+
 @pytest.mark.parametrize("family", OUTCOMES)
 @pytest.mark.parametrize("formula", FORMULAS)
 def test_groups_and_effects_give_the_same_numbers(formula, family):
@@ -78,14 +97,18 @@ def test_groups_and_effects_give_the_same_numbers(formula, family):
 
 
 def test_the_side_with_fewer_operations_is_taken_and_said():
-    """A group of a thousand members is a matrix of 41 groups; many small groups are one of their members."""
+    """Few groups of many members are a matrix of groups, many small ones of members, a huge one a border of it."""
     r = np.random.default_rng(0)
-    rows = [(i, m) for i in range(40) for m in r.choice(1000, 4, replace=False)] + [(40, m) for m in range(1000)]
-    huge = pd.DataFrame(rows, columns=["g", "m"])
-    huge["x"], huge["y"] = r.normal(size=len(huge)), r.normal(size=41)[huge.g]
+    rows = [(i, m) for i in range(60) for m in r.choice(1000, 150, replace=False)]
+    wide = pd.DataFrame(rows, columns=["g", "m"])
+    wide["x"], wide["y"] = r.normal(size=len(wide)), r.normal(size=60)[wide.g]
     formula = "y ~ 1 + mm(m, g, weights = power(x), normalize = group)"
-    text = str(mm.Model(formula, huge).explain())
-    assert "ml and reml factorise a matrix of the 41 groups" in text and "of the 1,000 effects would take" in text
+    text = str(mm.Model(formula, wide).explain())
+    assert "ml and reml factorise a matrix of the 60 groups" in text and "of the 1,000 effects would take" in text
+    rows = [(i, m) for i in range(300) for m in r.choice(1000, 2, replace=False)] + [(300, m) for m in range(1000)]
+    long = pd.DataFrame(rows, columns=["g", "m"])
+    long["x"], long["y"] = r.normal(size=len(long)), r.normal(size=301)[long.g]
+    assert "1,000 effects (rows of very many effects kept aside: 1)" in str(mm.Model(formula, long).explain())
     small = data("gaussian")
     assert " effects, " in str(mm.Model(FORMULAS["few groups, many members"], small).explain()).split("factorise")[1]
     fits = [mm.fit(formula, small, engine="ml", factor=side) for side in (None, "effects", "groups")]

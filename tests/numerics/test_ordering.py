@@ -8,7 +8,8 @@ from scipy import sparse
 
 from micromacro.numerics import ordering
 from micromacro.numerics.ordering import minimum_degree
-from micromacro.numerics.symbolic import _column_structures, _elimination_tree, _upper
+from micromacro.numerics.supernodes import _column_structures
+from micromacro.numerics.symbolic import _upper, elimination_tree
 
 
 def cliques(*groups) -> sparse.csc_matrix:
@@ -44,8 +45,8 @@ def grid(side: int, reach: int = 1) -> sparse.csc_matrix:
 
 def fill(h, order) -> int:
     """Entries of the factor, its diagonal among them."""
-    upper = _upper(h, order)
-    start, _ = _column_structures(upper.indptr, upper.indices, _elimination_tree(upper.indptr, upper.indices))
+    upper = _upper(h[order][:, order])
+    start, _ = _column_structures(upper.indptr, upper.indices, elimination_tree(upper.indptr, upper.indices))
     return int(start[-1]) + len(order)
 
 

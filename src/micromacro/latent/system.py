@@ -81,8 +81,6 @@ class System:
         Whether D depends on theta.
     edges : tuple of int
         Parts beyond whose edge theta is impossible.
-    direct : Representation
-        The factor of H itself, whose panels are in the work space.
     border, border_row, border_column : int arrays
         Where held coefficients have their entries among the values of A, and the row and coefficient of each.
     cross : Cross or None
@@ -151,11 +149,11 @@ class System:
             self.rows, self.size, all_rows[inside], all_columns[inside], np.concatenate([d_row, more_row]),
             np.concatenate([d_column, more_column]), self.size if len(own) and not held else self.n_effects,
         )  # fmt: skip
-        n_d, place = len(d_row), made.d_place
-        self.symbolic = replace(made, d_place=place[:n_d], d_row=made.d_row[:n_d], d_column=made.d_column[:n_d])
+        n_d = len(d_row)
+        self.symbolic = replace(made, d_row=made.d_row[:n_d], d_column=made.d_column[:n_d])
         if self.expansion is not None and self.expansion.coupled:
-            self.cross = cross_of(self.symbolic, self.groups, group, own, place[n_d:])
-        self.direct: Representation = paired(self.symbolic) if len(own) else direct(self.symbolic)
+            self.cross = cross_of(self.symbolic, self.groups, group, own, made.d_place[n_d:])
+        self._direct = paired if len(own) else direct
         self._representations: dict[Side | None, Representation] = {}
         entry = np.empty(len(inside), dtype=np.int64)
         entry[inside] = made.entry
@@ -230,11 +228,17 @@ class System:
         self.start = start[self.symbolic.order]
         self.d_value = np.concatenate([values, precision[self.n_effects :]])
 
+    @property
+    def direct(self) -> Representation:
+        """The factor of H itself, whose panels are in the work space."""
+        return self.representation("effects")
+
     def representation(self, side: Side | None = None) -> Representation:
         """What is factorised to maximise a likelihood: what was asked for, or what takes the fewest operations."""
         if side not in self._representations:
+            bound = self.varies or self.cross is not None
             self._representations[side] = choose(
-                self.direct, self.n_effects, self.varies or self.cross is not None, side
+                self.symbolic, lambda: self._direct(self.symbolic), self.n_effects, bound, side
             )
         return self._representations[side]
 
@@ -264,7 +268,8 @@ class System:
         )  # fmt: skip
         if gradient:
             room.d_beside = np.zeros_like(room.beside)
-        self.direct.prepare(room, gradient)
+        if self.symbolic.short is None:
+            self.direct.prepare(room, gradient)
         return room
 
     def fill(self, theta: np.ndarray, room: Workspace) -> bool:

@@ -69,17 +69,15 @@ def new_workspace(
         What is not empty.
     """
     s, n = symbolic, rows
-    longest = int(np.diff(s.layout.row_start).max(initial=1))
     room = Workspace(**{
         "values": np.zeros(len(s.columns) + border), "offset": np.zeros(n), "group_values": np.empty(0),
         "group_offset": np.empty((0, 0)), "beside": np.empty((0, 0)), "scratch": [],
-        "panel": np.empty(s.panel_size), "mean": np.empty(s.size),
+        "panel": np.empty(0), "mean": np.empty(s.size),
         "residual": np.empty(n), "row": np.empty(n), "target": np.empty(n),
-        "buffer": np.empty(max(longest, s.size, 1)), "weight": np.ones(n), "d_value": d_value, "log_det": 0.0,
+        "buffer": np.empty(max(s.size, 1)), "weight": np.ones(n), "d_value": d_value, "log_det": 0.0,
     } | more)  # fmt: skip
     if gradient:
-        room.inverse = np.empty(s.panel_size)
         room.slope = np.empty(len(room.values))
         room.leverage, room.d_weight, room.d_offset = np.empty(n), np.empty(n), np.empty(n)
-        room.d_entry = np.empty(len(s.d_place))
+        room.d_entry = np.empty(len(s.d_row))
     return room

@@ -14,7 +14,8 @@ from numba import njit
 
 from .cholesky import _factor_panel, _update, factorise
 from .compiling import KERNEL
-from .symbolic import Layout, Symbolic
+from .supernodes import Layout
+from .symbolic import Symbolic
 
 NARROW = 4  # columns below which loops are faster than products
 STEP = 32  # columns of a panel that are factorised together

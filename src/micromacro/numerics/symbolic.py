@@ -15,8 +15,8 @@ sparse linear systems", chapters 4 and 7; the minimum degree order is SuperLU's 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numba import njit
@@ -24,33 +24,12 @@ from scipy import sparse
 from scipy.sparse.linalg import splu
 
 from .compiling import KERNEL
-from .ordering import minimum_degree
+from .ordering import DENSE, minimum_degree
+from .supernodes import Layout, Panels
 
 LITTLE = 20_000  # entries of a pattern up to which SuperLU orders it, in no time: seeded draws depend on the order
-MUCH = 3e6  # operations of a factorisation from which it goes through products of blocks
-WIDEST = 128  # columns of a supernode in such a factorisation
-
-
-class Layout(NamedTuple):
-    """Where everything is in the panels: a tuple of arrays, so that it can be handed to Numba whole.
-
-    Shapes: `n` latent entries, `s` supernodes, `u` updates (one for each pair of a supernode and an ancestor
-    that it reaches).
-    """
-
-    first: np.ndarray  #: (s + 1,) first column of each supernode
-    row_start: np.ndarray  #: (s + 1,) where its rows begin in `rows`
-    rows: np.ndarray  #: row numbers of all supernodes, its own columns first
-    panel_start: np.ndarray  #: (s + 1,) where its panel begins
-    by_source: np.ndarray  #: (s + 1,) updates that leave a supernode
-    target: np.ndarray  #: (u,) the supernode that an update goes to
-    source: np.ndarray  #: (u,) the supernode that an update comes from
-    local: np.ndarray  #: (u + 1, 2) the source's rows that are columns of the target: from, to
-    relative_start: np.ndarray  #: (u + 1,) where the update's positions begin in `relative`
-    relative: np.ndarray  #: position among the target's rows of each of the source's rows
-    by_target: np.ndarray  #: (s + 1,) where the updates that reach a supernode begin in `arriving`
-    arriving: np.ndarray  #: (u,) numbers of the updates in order of their target
-    diagonal: np.ndarray  #: (n,) place of each diagonal entry in the panels
+HUGE = 300  # effects of a row from which it may be too long to be multiplied out
+FEW = 100  # such rows
 
 
 @dataclass(frozen=True)
@@ -65,31 +44,48 @@ class Symbolic:
         The inverse of `order`.
     leading : int
         How many entries come before the border (the coefficients).
-    layout : Layout
     row_start, columns : int arrays
         A in compressed rows, with columns in elimination order and rising in each row.
     entry : int array
         ``entry[k]`` is where the k-th entry handed in has gone among the values of A.
-    pair : int array
-        Panel place of the product of every two entries of a row, row by row, (0,0), (1,0), (1,1), (2,0) ...
-    d_place, d_row, d_column : int arrays
-        Panel place and (ordered) indices of every entry of the lower triangle of D.
-    blocked : bool
-        Whether the factorisation goes through products of dense blocks.
+    d_row, d_column : int arrays
+        (Ordered) indices of every entry of the lower triangle of D.
+    pattern : Pattern
+        What the panels are made of.
+    short : Symbolic or None
+        The same, in the same order, without the few rows that have very many entries, if there are any.
     """
 
     order: np.ndarray
     position: np.ndarray
     leading: int
-    layout: Layout
     row_start: np.ndarray
     columns: np.ndarray
     entry: np.ndarray
-    pair: np.ndarray
-    d_place: np.ndarray
     d_row: np.ndarray
     d_column: np.ndarray
-    blocked: bool
+    pattern: Pattern
+    short: Symbolic | None = None
+
+    @property
+    def layout(self) -> Layout:
+        """Where everything is in the panels."""
+        return self.pattern.panels.layout
+
+    @property
+    def pair(self) -> np.ndarray:
+        """Panel place of the product of every two entries of a row, row by row, (0,0), (1,0), (1,1), (2,0) ..."""
+        return self.pattern.panels.pair
+
+    @property
+    def d_place(self) -> np.ndarray:
+        """Panel place of every entry of D."""
+        return self.pattern.panels.d_place[: len(self.d_row)]
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the factorisation goes through products of dense blocks."""
+        return self.pattern.panels.blocked
 
     @property
     def size(self) -> int:
@@ -107,6 +103,34 @@ class Symbolic:
     def panel_size(self) -> int:
         """Number of stored values of the factor, explicit zeros of merged supernodes included."""
         return int(self.layout.panel_start[-1])
+
+
+class Pattern:
+    """The pattern of H, and the panels of its factor, which are laid out when they are first asked for.
+
+    Parameters
+    ----------
+    size : int
+    a : sparse matrix (rows, size)
+        Pattern of A, in elimination order.
+    d_row, d_column : int arrays
+        Lower triangle of D, in elimination order.
+    leading : int
+    """
+
+    def __init__(self, size: int, a: sparse.csr_matrix, d_row: np.ndarray, d_column: np.ndarray, leading: int):
+        self.size, self.a, self.leading = size, a, leading
+        self.d_row, self.d_column = d_row, d_column
+
+    @cached_property
+    def panels(self) -> Panels:
+        """The panels."""
+        d = sparse.csr_matrix((np.ones(len(self.d_row)), (self.d_row, self.d_column)), shape=(self.size, self.size))
+        upper = _upper((self.a.T @ self.a + d + d.T).tocsc())
+        return Panels(
+            upper.indptr, upper.indices, elimination_tree(upper.indptr, upper.indices), self.leading,
+            self.a.indptr.astype(np.int64), self.a.indices, self.d_column, self.d_row,
+        )  # fmt: skip
 
 
 def analyse(
@@ -132,33 +156,50 @@ def analyse(
         Entries ``0 .. leading-1`` are ordered for little fill and come first; ``leading ..`` (the coefficients, dense)
         stay last in their own order, so that the leading block of the factor is that of the effects alone.
     """
-    ones = np.ones(len(rows))
-    a = sparse.csr_matrix((ones, (rows, columns)), shape=(n_rows, size))
+    every = np.ones(len(rows), dtype=bool)
+    long = _long_rows(n_rows, leading, rows[columns < leading])
+    kept = ~long[rows] if long.any() else every
+    a = sparse.csr_matrix((np.ones(kept.sum()), (rows[kept], columns[kept])), shape=(n_rows, size))
     d = sparse.csr_matrix((np.ones(len(d_row)), (d_row, d_column)), shape=(size, size))
     effects = a[:, :leading]
     h_leading = (effects.T @ effects + d[:leading, :leading] + d[:leading, :leading].T).tocsc()
     order = np.concatenate([_minimum_degree(h_leading), np.arange(leading, size)]).astype(np.int64)
-    h = (a.T @ a + d + d.T).tocsc()
-    order, parent, upper = _postordered(h, order, leading)
-    start, below = _column_structures(upper.indptr, upper.indices, parent)
-    blocked = bool(np.sum((np.diff(start) + 1.0) ** 2) > MUCH)
-    supernodes = _supernodes(start, below, parent, leading, blocked)
-    layout = _layout(*(_split(*supernodes) if blocked else supernodes))
+    order = _postordered((a.T @ a + d + d.T).tocsc(), order, leading)
+    whole = _ordered(n_rows, order, rows, columns, d_row, d_column, leading)
+    if not long.any():
+        return whole
+    return replace(whole, short=_ordered(n_rows, order, rows[kept], columns[kept], d_row, d_column, leading))
 
+
+def _long_rows(n_rows: int, leading: int, rows: np.ndarray) -> np.ndarray:
+    """Which rows (rows,) have so many effects that most products of two entries would be theirs; few rows or none."""
+    count = np.bincount(rows, minlength=n_rows).astype(float)
+    out = count > max(HUGE, DENSE * np.sqrt(leading))
+    pairs = count**2
+    if out.sum() > FEW or not pairs[out].sum() > pairs[~out].sum():
+        out[:] = False
+    return out
+
+
+def _ordered(
+    n_rows: int, order: np.ndarray, rows: np.ndarray, columns: np.ndarray, d_row: np.ndarray, d_column: np.ndarray,
+    leading: int,
+) -> Symbolic:  # fmt: skip
+    """Places of everything once the order is known."""
+    size = len(order)
     position = np.empty(size, dtype=np.int64)
     position[order] = np.arange(size)
     by_row = np.lexsort((position[columns], rows))
     entry = np.empty(len(rows), dtype=np.int64)
     entry[by_row] = np.arange(len(rows))
-    a_start = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=n_rows))]).astype(np.int64)
-    a_columns = position[columns][by_row].astype(np.int32)
-    pair = _pair_places(a_start, a_columns, layout.first, layout.row_start, layout.rows, layout.panel_start)
+    start = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=n_rows))]).astype(np.int64)
+    of_a = position[columns][by_row].astype(np.int32)
     low, high = (
         np.minimum(position[d_row], position[d_column]),
         np.maximum(position[d_row], position[d_column]),
     )
-    d_place = _places(high, low, layout.first, layout.row_start, layout.rows, layout.panel_start)
-    return Symbolic(order, position, leading, layout, a_start, a_columns, entry, pair, d_place, high, low, blocked)
+    a = sparse.csr_matrix((np.ones(len(rows)), of_a, start), shape=(n_rows, size))
+    return Symbolic(order, position, leading, start, of_a, entry, high, low, Pattern(size, a, high, low, leading))
 
 
 def _minimum_degree(h: sparse.csc_matrix) -> np.ndarray:
@@ -177,28 +218,24 @@ def _minimum_degree(h: sparse.csc_matrix) -> np.ndarray:
     return np.argsort(lu.perm_c)
 
 
-def _upper(h: sparse.csc_matrix, order: np.ndarray) -> sparse.csc_matrix:
-    """Strict upper triangle of a symmetric pattern in a new order, by columns."""
-    upper = sparse.csc_matrix(sparse.triu(h[order][:, order], k=1))
+def _upper(h: sparse.csc_matrix) -> sparse.csc_matrix:
+    """Strict upper triangle of a symmetric pattern, by columns."""
+    upper = sparse.csc_matrix(sparse.triu(h, k=1))
     upper.sort_indices()
     return upper
 
 
-def _postordered(
-    h: sparse.csc_matrix, order: np.ndarray, leading: int
-) -> tuple[np.ndarray, np.ndarray, sparse.csc_matrix]:
-    """Relabel `order` by a postorder of its elimination tree; return it, the tree and the upper pattern."""
-    upper = _upper(h, order)
-    post = _postorder(_elimination_tree(upper.indptr, upper.indices))
+def _postordered(h: sparse.csc_matrix, order: np.ndarray, leading: int) -> np.ndarray:
+    """Relabel `order` by a postorder of its elimination tree."""
+    upper = _upper(h[order][:, order])
+    post = _postorder(elimination_tree(upper.indptr, upper.indices))
     if np.any(post[leading:] < leading):  # the border is not connected to all: keep the order given
         post = np.arange(len(order))
-    order = order[post]
-    upper = _upper(h, order)
-    return order, _elimination_tree(upper.indptr, upper.indices), upper
+    return order[post]
 
 
 @njit(**KERNEL)
-def _elimination_tree(indptr, indices):
+def elimination_tree(indptr, indices):
     """Parent of each column (-1 for a root) from the strict upper triangle by columns (Liu's algorithm)."""
     n = len(indptr) - 1
     parent = np.full(n, -1, np.int64)
@@ -245,222 +282,3 @@ def _postorder(parent):
                 top += 1
                 stack[top] = child
     return post
-
-
-@njit(**KERNEL)
-def _column_structures(indptr, indices, parent):
-    """Rows below the diagonal of every column of L, rising: (start, rows).
-
-    The rows of row i of L are the nodes on the paths from the entries of row i of H up the tree to i.
-    """
-    n = len(parent)
-    count = np.zeros(n, np.int64)
-    mark = np.full(n, -1, np.int64)
-    for i in range(n):
-        mark[i] = i
-        for p in range(indptr[i], indptr[i + 1]):
-            j = indices[p]
-            while mark[j] != i:
-                count[j] += 1
-                mark[j] = i
-                j = parent[j]
-    start = np.zeros(n + 1, np.int64)
-    for j in range(n):
-        start[j + 1] = start[j] + count[j]
-    fill = start[:n].copy()
-    rows = np.empty(start[n], np.int64)
-    mark[:] = -1
-    for i in range(n):
-        mark[i] = i
-        for p in range(indptr[i], indptr[i + 1]):
-            j = indices[p]
-            while mark[j] != i:
-                rows[fill[j]] = i
-                fill[j] += 1
-                mark[j] = i
-                j = parent[j]
-    return start, rows
-
-
-@njit(**KERNEL)
-def _supernodes(start, below, parent, leading, blocked):
-    """Fundamental supernodes, then merged with the next one where that stores few zeros (for products more may be).
-
-    Returns the first column of each supernode, the start of its rows and its rows.
-    """
-    n = len(parent)
-    first = np.empty(n + 1, np.int64)
-    s = 0
-    for j in range(n):
-        joins = j > 0 and j != leading and parent[j - 1] == j and start[j] - start[j - 1] == start[j + 1] - start[j] + 1
-        if not joins:
-            first[s] = j
-            s += 1
-    first[s] = n
-    # Merge from the left: `open` is the supernode being grown; its rows below are those of its last column.
-    merged = np.empty(n + 1, np.int64)
-    m = 0
-    zeros = 0
-    for k in range(s):
-        if m > 0 and first[k] != leading and parent[first[k] - 1] == first[k]:
-            begin = merged[m - 1]
-            wide = first[k] - begin
-            new = first[k + 1] - first[k]
-            last = first[k] - 1
-            reach = start[last + 1] - start[last]  # rows below the grown one
-            will = new + (start[first[k + 1]] - start[first[k + 1] - 1])  # rows below after merging, from `last`
-            more = zeros + wide * (will - reach)
-            total = (wide + new) * (wide + new + 1) // 2 + (wide + new) * (will - new)
-            both = wide + new
-            merge = more <= 8 or (more * 5 <= total and both <= 48) or more * 20 <= total
-            if blocked:
-                merge = merge or both <= 4 or (both <= 16 and more * 5 <= 4 * total)
-            if merge:
-                zeros = more
-                continue
-        merged[m] = first[k]
-        m += 1
-        zeros = 0
-    merged[m] = n
-    row_start = np.zeros(m + 1, np.int64)
-    for k in range(m):
-        last = merged[k + 1] - 1
-        row_start[k + 1] = row_start[k] + (merged[k + 1] - merged[k]) + (start[last + 1] - start[last])
-    rows = np.empty(row_start[m], np.int64)
-    for k in range(m):
-        q = row_start[k]
-        for j in range(merged[k], merged[k + 1]):
-            rows[q] = j
-            q += 1
-        last = merged[k + 1] - 1
-        for p in range(start[last], start[last + 1]):
-            rows[q] = below[p]
-            q += 1
-    return merged[: m + 1].copy(), row_start, rows
-
-
-def _split(first: np.ndarray, row_start: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Supernodes of at most WIDEST columns: one that is wider becomes a chain of several."""
-    wide = np.diff(first)
-    pieces = -(-wide // WIDEST)
-    of = np.repeat(np.arange(len(wide)), pieces)
-    piece = np.arange(len(of)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
-    begin = piece * wide[of] // pieces[of]
-    tall = np.diff(row_start)[of] - begin
-    new_start = np.concatenate([[0], np.cumsum(tall)])
-    source = np.arange(new_start[-1]) + np.repeat(row_start[:-1][of] + begin - new_start[:-1], tall)
-    return np.append(first[:-1][of] + begin, first[-1]), new_start, rows[source]
-
-
-def _layout(first: np.ndarray, row_start: np.ndarray, rows: np.ndarray) -> Layout:
-    """Panel starts and the table of updates between supernodes."""
-    wide, high = np.diff(first), np.diff(row_start)
-    panel_start = np.concatenate([[0], np.cumsum(wide * high)]).astype(np.int64)
-    of_column = np.repeat(np.arange(len(wide)), wide)
-    by_source, target, source, local, relative_start, relative = _updates(first, row_start, rows, of_column)
-    arriving = np.argsort(target, kind="stable")
-    by_target = np.concatenate([[0], np.cumsum(np.bincount(target, minlength=len(wide)))]).astype(np.int64)
-    inside = np.arange(first[-1]) - first[of_column]
-    diagonal = panel_start[of_column] + inside * high[of_column] + inside
-    return Layout(
-        first, row_start, rows.astype(np.int32), panel_start, by_source, target, source, local, relative_start,
-        relative, by_target, arriving, diagonal,
-    )  # fmt: skip
-
-
-@njit(**KERNEL)
-def _updates(first, row_start, rows, of_column):
-    """For each supernode the ancestors that its rows reach, and the places of its rows in their panels."""
-    s = len(first) - 1
-    count, length = 0, 0
-    for k in range(s):
-        p = row_start[k] + first[k + 1] - first[k]
-        while p < row_start[k + 1]:
-            t = of_column[rows[p]]
-            count += 1
-            length += row_start[k + 1] - p
-            while p < row_start[k + 1] and of_column[rows[p]] == t:
-                p += 1
-    by_source = np.zeros(s + 1, np.int64)
-    target = np.empty(count, np.int64)
-    source = np.empty(count, np.int64)
-    local = np.empty((count, 2), np.int64)
-    relative_start = np.zeros(count + 1, np.int64)
-    relative = np.empty(length, np.int32)
-    u = 0
-    for k in range(s):
-        p = row_start[k] + first[k + 1] - first[k]
-        while p < row_start[k + 1]:
-            t = of_column[rows[p]]
-            target[u] = t
-            source[u] = k
-            local[u, 0] = p - row_start[k]
-            q = row_start[t]
-            for r in range(p, row_start[k + 1]):
-                while rows[q] != rows[r]:
-                    q += 1
-                relative[relative_start[u] + r - p] = q - row_start[t]
-            relative_start[u + 1] = relative_start[u] + row_start[k + 1] - p
-            while p < row_start[k + 1] and of_column[rows[p]] == t:
-                p += 1
-            local[u, 1] = p - row_start[k]
-            u += 1
-        by_source[k + 1] = u
-    return by_source, target, source, local, relative_start, relative
-
-
-@njit(**KERNEL)
-def _supernode(column, first):
-    """The supernode that a column is in."""
-    low, high = 0, len(first) - 1
-    while high - low > 1:
-        middle = (low + high) // 2
-        if first[middle] <= column:
-            low = middle
-        else:
-            high = middle
-    return low
-
-
-@njit(**KERNEL)
-def _find(row, k, row_start, rows):
-    """Position of `row` among the rising rows of supernode k."""
-    low, high = row_start[k], row_start[k + 1] - 1
-    while low < high:
-        middle = (low + high) // 2
-        if rows[middle] < row:
-            low = middle + 1
-        else:
-            high = middle
-    return low - row_start[k]
-
-
-@njit(**KERNEL)
-def _places(high, low, first, row_start, rows, panel_start):
-    """Panel place of the entries (high[i], low[i]) of the lower triangle."""
-    place = np.empty(len(high), np.int64)
-    for i in range(len(high)):
-        k = _supernode(low[i], first)
-        tall = row_start[k + 1] - row_start[k]
-        place[i] = panel_start[k] + (low[i] - first[k]) * tall + _find(high[i], k, row_start, rows)
-    return place
-
-
-@njit(**KERNEL)
-def _pair_places(a_start, a_columns, first, row_start, rows, panel_start):
-    """Panel place of each product of two entries of a row of A, (0,0), (1,0), (1,1), ... in each row."""
-    total = 0
-    for i in range(len(a_start) - 1):
-        m = a_start[i + 1] - a_start[i]
-        total += m * (m + 1) // 2
-    pair = np.empty(total, np.int32)
-    p = 0
-    for i in range(len(a_start) - 1):
-        for a in range(a_start[i], a_start[i + 1]):
-            for b in range(a_start[i], a + 1):
-                column, row = np.int64(a_columns[b]), np.int64(a_columns[a])
-                k = _supernode(column, first)
-                tall = row_start[k + 1] - row_start[k]
-                pair[p] = panel_start[k] + (column - first[k]) * tall + _find(row, k, row_start, rows)
-                p += 1
-    return pair

@@ -39,7 +39,7 @@ def starting_points(problem: Problem) -> list[np.ndarray]:
     coordinates = problem.coordinates
     first, usual = coordinates.from_theta(problem.start), coordinates.from_theta(problem.usual)
     free = [k for k, p in enumerate(coordinates.hypers) if p.kind in ("w", "aggregate")]
-    more = min(MORE, int(BUDGET / (SEARCH * problem.marginal.system.symbolic.work)))
+    more = min(MORE, int(BUDGET / (SEARCH * problem.marginal.factor.work)))
     if not free or not more:
         return [first]
     starts = _best(problem, first, _candidates(problem, free, usual), min(more, 1 + len(free)))

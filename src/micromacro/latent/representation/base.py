@@ -35,6 +35,8 @@ class Representation:
         Operations of one factorisation and all slopes, about.
     side : {"effects", "groups"}
         What the rows of the matrix stand for that is factorised; ``dimension`` is how many there are.
+    border : int
+        Rows of very many effects that are kept out of it.
     instead : Representation or None
         What would be factorised without it.
     """
@@ -43,6 +45,7 @@ class Representation:
     work: float
     side: Literal["effects", "groups"]
     dimension: int
+    border: int = 0
     instead: Representation | None = None
 
     # -- what a representation supplies ------------------------------------------------------------------------------

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, get_args
 
 import numpy as np
 
 from ...errors import EngineError
+from ...numerics.symbolic import Symbolic
 from .base import Representation
+from .bordered import Bordered
 from .groups import Groups
 
 Side = Literal["effects", "groups"]
@@ -28,13 +31,16 @@ def check_side(side: object) -> Side | None:
     raise EngineError(f'factor= is "effects" or "groups", or None (whichever takes fewer operations), not {side!r}')
 
 
-def choose(itself: Representation, effects: int, bound: bool, side: Side | None) -> Representation:
+def choose(
+    symbolic: Symbolic, itself: Callable[[], Representation], effects: int, bound: bool, side: Side | None
+) -> Representation:
     """The representation of a system.
 
     Parameters
     ----------
-    itself : Representation
-        The factor of H.
+    symbolic : Symbolic
+    itself : callable
+        Makes the factor of H.
     effects : int
         Entries of x before the coefficients.
     bound : bool
@@ -47,7 +53,7 @@ def choose(itself: Representation, effects: int, bound: bool, side: Side | None)
     EngineError
         Where the groups are asked for and cannot be had.
     """
-    s = itself.symbolic
+    s = symbolic
     possible = effects > 0 and not bound and bool(np.array_equal(s.d_row, s.d_column))
     if side == "groups" and not possible:
         raise EngineError(
@@ -55,11 +61,15 @@ def choose(itself: Representation, effects: int, bound: bool, side: Side | None)
             "known covariance), and an outcome per row: leave it out"
         )
     if side == "groups":
-        return Groups(itself, effects)
-    if side == "effects" or not possible or itself.work < SMALL:
-        return itself
+        return Groups(s, itself, effects)
+    if side == "effects" or not possible:
+        return itself()
+    usual = itself() if s.short is None else Bordered(s, itself)
+    if usual.work < SMALL:
+        return usual
     count = np.bincount(s.columns, minlength=s.size)[:effects].astype(float)
-    if 10.0 * float(count @ count) > BETTER * itself.work:
-        return itself  # making the matrix of groups would cost as much
-    other = Groups(itself, effects)
-    return other if other.work < BETTER * itself.work else itself
+    if 10.0 * float(count @ count) > BETTER * usual.work:
+        return usual  # making the matrix of groups would cost as much
+    other = Groups(s, itself, effects)
+    other.instead = usual
+    return other if other.work < BETTER * usual.work else usual

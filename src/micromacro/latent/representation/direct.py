@@ -26,43 +26,51 @@ class Products(Representation):
 
     def __init__(self, symbolic: Symbolic):
         self.symbolic = symbolic
+        self.layout, self.pair, self.d_place = symbolic.layout, symbolic.pair, symbolic.d_place
         self.work, self.dimension = symbolic.work, symbolic.leading
 
     def prepare(self, room: Workspace, gradient: bool) -> None:
-        room.work = np.empty(room_of(self.symbolic.layout))
+        self._panels(room, gradient)
+        room.work = np.empty(room_of(self.layout))
+
+    def _panels(self, room: Workspace, gradient: bool) -> None:
+        room.panel = np.empty(self.symbolic.panel_size)
+        if gradient:
+            room.inverse = np.empty(self.symbolic.panel_size)
 
     def factorise(self, room: Workspace, weight: np.ndarray) -> int:
         s = self.symbolic
-        assemble(s.row_start, s.pair, room.values, weight, s.d_place, room.d_value, room.panel)
-        return factorise_blocks(s.layout, room.panel, room.work)
+        assemble(s.row_start, self.pair, room.values, weight, self.d_place, room.d_value, room.panel)
+        return factorise_blocks(self.layout, room.panel, room.work)
 
     def log_determinant(self, room: Workspace, leading: int) -> float:
-        return log_determinant(self.symbolic.layout, room.panel, leading)
+        return log_determinant(self.layout, room.panel, leading)
 
     def solve(self, room: Workspace, x: np.ndarray) -> None:
-        solve_lower(self.symbolic.layout, room.panel, x)
-        solve_upper(self.symbolic.layout, room.panel, x)
+        solve_lower(self.layout, room.panel, x)
+        solve_upper(self.layout, room.panel, x)
 
     def slopes(self, room: Workspace, leading: int) -> None:
         s = self.symbolic
-        selected_inverse_blocks(s.layout, room.panel, leading, room.inverse, room.work)
+        selected_inverse_blocks(self.layout, room.panel, leading, room.inverse, room.work)
         room.slope[:] = 0.0
-        pair_products(s.row_start, s.pair, room.values, room.inverse, room.slope, room.leverage)
+        pair_products(s.row_start, self.pair, room.values, room.inverse, room.slope, room.leverage)
 
     def panel(self, room: Workspace) -> np.ndarray:
         return room.panel
 
     def variances(self, room: Workspace) -> np.ndarray:
         s = self.symbolic
-        selected_inverse_blocks(s.layout, room.panel, s.size, room.inverse, room.work)
-        return room.inverse[s.layout.diagonal]
+        selected_inverse_blocks(self.layout, room.panel, s.size, room.inverse, room.work)
+        return room.inverse[self.layout.diagonal]
 
 
 class Loops(Products):
     """The same by loops, which are faster where supernodes are narrow; what a small model does often is one kernel."""
 
     def prepare(self, room: Workspace, gradient: bool) -> None:
-        layout = self.symbolic.layout
+        layout = self.layout
+        self._panels(room, gradient)
         if gradient:
             widest = int(np.diff(layout.first).max(initial=1))
             longest = int(np.diff(layout.row_start).max(initial=1))
@@ -72,35 +80,48 @@ class Loops(Products):
     def factorise(self, room: Workspace, weight: np.ndarray) -> int:
         s = self.symbolic
         return factor_at(
-            s.layout, s.row_start, s.pair, room.values, weight, s.d_place, room.d_value, room.panel, room.buffer
+            self.layout,
+            s.row_start,
+            self.pair,
+            room.values,
+            weight,
+            self.d_place,
+            room.d_value,
+            room.panel,
+            room.buffer,
         )
 
     def slopes(self, room: Workspace, leading: int) -> None:
         s = self.symbolic
-        assert leading == s.size, "the leading block's are made by gaussian_slopes"
+        if leading < s.size:
+            selected_inverse(self.layout, room.panel, leading, room.inverse, room.y, room.small)
+            room.slope[:] = 0.0
+            pair_products(s.row_start, self.pair, room.values, room.inverse, room.slope, room.leverage)
+            return
         leverages(
-            s.layout, s.row_start, s.pair, room.values, room.panel, room.inverse, room.y, room.small, room.slope,
+            self.layout, s.row_start, self.pair, room.values, room.panel, room.inverse, room.y, room.small, room.slope,
             room.leverage,
         )  # fmt: skip
 
     def variances(self, room: Workspace) -> np.ndarray:
         s = self.symbolic
-        selected_inverse(s.layout, room.panel, s.size, room.inverse, room.y, room.small)
-        return room.inverse[s.layout.diagonal]
+        selected_inverse(self.layout, room.panel, s.size, room.inverse, room.y, room.small)
+        return room.inverse[self.layout.diagonal]
 
     def solve_gaussian(self, room: Workspace, center: np.ndarray, leading: int) -> tuple[int, float, float, float]:
         s = self.symbolic
         return solve_gaussian(
-            s.layout, s.row_start, s.columns, s.pair, room.values, room.weight, room.target, s.d_place, s.d_row,
-            s.d_column, room.d_value, center, leading, room.panel, room.mean, room.residual, room.row, room.buffer,
+            self.layout, s.row_start, s.columns, self.pair, room.values, room.weight, room.target, self.d_place,
+            s.d_row, s.d_column, room.d_value, center, leading, room.panel, room.mean, room.residual, room.row,
+            room.buffer,
         )  # fmt: skip
 
     def gaussian_slopes(self, room: Workspace, center: np.ndarray, leading: int) -> None:
         s = self.symbolic
         gaussian_slopes(
-            s.layout, s.row_start, s.columns, s.pair, room.values, room.weight, s.d_place, s.d_row, s.d_column,
-            center, leading, room.panel, room.mean, room.residual, room.inverse, room.y, room.small, room.buffer,
-            room.slope, room.leverage, room.d_weight, room.d_offset, room.d_entry,
+            self.layout, s.row_start, s.columns, self.pair, room.values, room.weight, self.d_place, s.d_row,
+            s.d_column, center, leading, room.panel, room.mean, room.residual, room.inverse, room.y, room.small,
+            room.buffer, room.slope, room.leverage, room.d_weight, room.d_offset, room.d_entry,
         )  # fmt: skip
 
     def newton_step(
@@ -109,10 +130,10 @@ class Loops(Products):
     ) -> tuple[int, float]:  # fmt: skip
         s = self.symbolic
         return newton_step(
-            s.layout, s.row_start, s.columns, s.pair, room.values, slope, curvature, s.d_place, s.d_row, s.d_column,
-            room.d_value, center, x, room.panel, gradient, step, room.buffer,
+            self.layout, s.row_start, s.columns, self.pair, room.values, slope, curvature, self.d_place, s.d_row,
+            s.d_column, room.d_value, center, x, room.panel, gradient, step, room.buffer,
         )  # fmt: skip
 
     def adjoint(self, room: Workspace, pull: np.ndarray, shift: np.ndarray, row: np.ndarray) -> None:
         s = self.symbolic
-        adjoint(s.layout, s.row_start, s.columns, room.values, room.panel, pull, shift, row)
+        adjoint(self.layout, s.row_start, s.columns, room.values, room.panel, pull, shift, row)

@@ -21,12 +21,14 @@ H itself is factorised.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from ...numerics.rows import times, transposed_times
-from ...numerics.symbolic import analyse
+from ...numerics.symbolic import Symbolic, analyse
 from ..workspace import Workspace, new_workspace
 from .base import Representation
 from .direct import direct
@@ -77,29 +79,41 @@ class Groups(Representation):
 
     Parameters
     ----------
-    itself : Representation
-        The factor of H; D must be diagonal and must not depend on theta.
+    symbolic : Symbolic
+        D must be diagonal and must not depend on theta.
+    itself : callable
+        Makes the factor of H, where that is asked for.
     effects : int
         Entries of x before the coefficients.
     """
 
     side = "groups"
 
-    def __init__(self, itself: Representation, effects: int):
-        s = itself.symbolic
-        self.itself, self.symbolic, self.effects = itself, s, effects
-        self.instead, self.rows = itself, len(s.row_start) - 1
+    def __init__(self, symbolic: Symbolic, itself: Callable[[], Representation], effects: int):
+        s = symbolic
+        self._make, self.symbolic, self.effects = itself, s, effects
+        self.rows = len(s.row_start) - 1
         self.dimension = self.rows
         row = np.repeat(np.arange(self.rows), np.diff(s.row_start))
         self.row_of_entry, self.count = row, len(row)
         of_effect = s.columns < effects
-        self.entry, self.border = np.flatnonzero(of_effect), np.flatnonzero(~of_effect)
+        self.entry, self.coefficient = np.flatnonzero(of_effect), np.flatnonzero(~of_effect)
         self.row, self.column = row[self.entry], s.columns[self.entry].astype(np.int64)
-        self.border_row, self.border_column = row[self.border], s.columns[self.border] - effects
+        self.coefficient_row, self.coefficient_column = row[self.coefficient], s.columns[self.coefficient] - effects
         every = np.arange(self.rows)
         self.inner = direct(analyse(effects, self.rows, self.column, self.row, every, every, self.rows))
         self.place = self.inner.symbolic.entry
         self.work = self.inner.work + 20.0 * len(s.columns) * (1 + s.size - effects)
+
+    @cached_property
+    def itself(self) -> Representation:
+        """The factor of H."""
+        return self._make()
+
+    def _prepare_itself(self, room: Workspace) -> None:
+        """Room for the factor of H and its inverse, where there is none yet."""
+        if len(room.panel) == 0 or len(room.inverse) == 0:
+            self.itself.prepare(room, gradient=True)
 
     def prepare(self, room: Workspace, gradient: bool) -> None:
         s, n, c = self.symbolic, self.rows, self.symbolic.size - self.effects
@@ -115,6 +129,7 @@ class Groups(Representation):
         side.weight[:] = weight
         side.panel = side.itself = bool((weight < 0.0).any())
         if side.itself:
+            self._prepare_itself(room)
             return self.itself.factorise(room, weight)
         np.sqrt(weight, out=side.root)
         side.vector[self.symbolic.d_row] = room.d_value
@@ -126,7 +141,9 @@ class Groups(Representation):
     def _border(self, room: Workspace) -> int:
         """The coefficients' Schur complement; -1, or the number of the first coefficient where it has no factor."""
         side: Side = room.side
-        side.x[self.border_row, self.border_column] = room.values[self.border] * side.root[self.border_row]
+        side.x[self.coefficient_row, self.coefficient_column] = (
+            room.values[self.coefficient] * side.root[self.coefficient_row]
+        )
         for j in range(side.x.shape[1]):
             side.k[:, j] = self._inner_solve(side, side.x[:, j])
             side.m[: self.effects, j] = self._pulled(room, side.k[:, j])
@@ -193,11 +210,11 @@ class Groups(Representation):
         self.inner.slopes(side.room, self.rows)
         inverse_root = np.divide(1.0, side.root, out=np.zeros(self.rows), where=side.root > 0.0)
         slope = side.room.slope[self.place] * side.spread[self.column] * inverse_root[self.row]
-        room.slope[self.border] = 0.0
+        room.slope[self.coefficient] = 0.0
         if leading > self.effects:
             q = self._inverse_t(side, (side.k * inverse_root[:, None]).T).T
             slope -= np.einsum("ec,ec->e", side.m[self.column], q[self.row])
-            room.slope[self.border] = q[self.border_row, self.border_column]
+            room.slope[self.coefficient] = q[self.coefficient_row, self.coefficient_column]
         room.slope[self.entry] = slope
         room.leverage[:] = np.bincount(
             self.row_of_entry, room.slope[: self.count] * room.values[: self.count], self.rows
@@ -209,6 +226,7 @@ class Groups(Representation):
     def panel(self, room: Workspace) -> np.ndarray:
         side: Side = room.side
         if not side.panel:
+            self._prepare_itself(room)
             self.itself.factorise(room, side.weight)
             side.panel = True
         return self.itself.panel(room)

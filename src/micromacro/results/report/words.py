@@ -37,7 +37,8 @@ def factor_line(s: Specification) -> list[str]:
     chosen = s.system.representation()
     if not s.system.n_effects:
         return []
-    words = f"{chosen.dimension:,} {chosen.side}, {_operations(chosen.work)} per evaluation"
+    aside = f" (rows of very many effects kept aside: {chosen.border})" if chosen.border else ""
+    words = f"{chosen.dimension:,} {chosen.side}{aside}, {_operations(chosen.work)} per evaluation"
     other = chosen.instead
     instead = f" (that of the {other.dimension:,} {other.side} would take {_operations(other.work)})" if other else ""
     return [f"ml and reml factorise a matrix of the {words}{instead}"]
