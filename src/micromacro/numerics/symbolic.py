@@ -116,17 +116,25 @@ class Pattern:
     d_row, d_column : int arrays
         Lower triangle of D, in elimination order.
     leading : int
+    upper : sparse matrix or None
+        Strict upper triangle of H by columns, where it is known.
     """
 
-    def __init__(self, size: int, a: sparse.csr_matrix, d_row: np.ndarray, d_column: np.ndarray, leading: int):
-        self.size, self.a, self.leading = size, a, leading
+    def __init__(
+        self, size: int, a: sparse.csr_matrix, d_row: np.ndarray, d_column: np.ndarray, leading: int,
+        upper: sparse.csc_matrix | None,
+    ):  # fmt: skip
+        self.size, self.a, self.leading, self._upper = size, a, leading, upper
         self.d_row, self.d_column = d_row, d_column
 
     @cached_property
     def panels(self) -> Panels:
         """The panels."""
-        d = sparse.csr_matrix((np.ones(len(self.d_row)), (self.d_row, self.d_column)), shape=(self.size, self.size))
-        upper = _upper((self.a.T @ self.a + d + d.T).tocsc())
+        upper, self._upper = self._upper, None
+        if upper is None:
+            n = self.size
+            d = sparse.csr_matrix((np.ones(len(self.d_row)), (self.d_row, self.d_column)), shape=(n, n))
+            upper = _upper((self.a.T @ self.a + d + d.T).tocsc())
         return Panels(
             upper.indptr, upper.indices, elimination_tree(upper.indptr, upper.indices), self.leading,
             self.a.indptr.astype(np.int64), self.a.indices, self.d_column, self.d_row,
@@ -164,11 +172,11 @@ def analyse(
     effects = a[:, :leading]
     h_leading = (effects.T @ effects + d[:leading, :leading] + d[:leading, :leading].T).tocsc()
     order = np.concatenate([_minimum_degree(h_leading), np.arange(leading, size)]).astype(np.int64)
-    order = _postordered((a.T @ a + d + d.T).tocsc(), order, leading)
-    whole = _ordered(n_rows, order, rows, columns, d_row, d_column, leading)
+    order, upper = _postordered((a.T @ a + d + d.T).tocsc(), order, leading)
+    short = _ordered(n_rows, order, rows[kept], columns[kept], d_row, d_column, leading, upper)
     if not long.any():
-        return whole
-    return replace(whole, short=_ordered(n_rows, order, rows[kept], columns[kept], d_row, d_column, leading))
+        return short
+    return replace(_ordered(n_rows, order, rows, columns, d_row, d_column, leading), short=short)
 
 
 def _long_rows(n_rows: int, leading: int, rows: np.ndarray) -> np.ndarray:
@@ -183,7 +191,7 @@ def _long_rows(n_rows: int, leading: int, rows: np.ndarray) -> np.ndarray:
 
 def _ordered(
     n_rows: int, order: np.ndarray, rows: np.ndarray, columns: np.ndarray, d_row: np.ndarray, d_column: np.ndarray,
-    leading: int,
+    leading: int, upper: sparse.csc_matrix | None = None,
 ) -> Symbolic:  # fmt: skip
     """Places of everything once the order is known."""
     size = len(order)
@@ -199,7 +207,9 @@ def _ordered(
         np.maximum(position[d_row], position[d_column]),
     )
     a = sparse.csr_matrix((np.ones(len(rows)), of_a, start), shape=(n_rows, size))
-    return Symbolic(order, position, leading, start, of_a, entry, high, low, Pattern(size, a, high, low, leading))
+    return Symbolic(
+        order, position, leading, start, of_a, entry, high, low, Pattern(size, a, high, low, leading, upper)
+    )
 
 
 def _minimum_degree(h: sparse.csc_matrix) -> np.ndarray:
@@ -225,13 +235,14 @@ def _upper(h: sparse.csc_matrix) -> sparse.csc_matrix:
     return upper
 
 
-def _postordered(h: sparse.csc_matrix, order: np.ndarray, leading: int) -> np.ndarray:
-    """Relabel `order` by a postorder of its elimination tree."""
+def _postordered(h: sparse.csc_matrix, order: np.ndarray, leading: int) -> tuple[np.ndarray, sparse.csc_matrix]:
+    """Relabel `order` by a postorder of its elimination tree; the strict upper triangle of H in that order."""
     upper = _upper(h[order][:, order])
     post = _postorder(elimination_tree(upper.indptr, upper.indices))
     if np.any(post[leading:] < leading):  # the border is not connected to all: keep the order given
         post = np.arange(len(order))
-    return order[post]
+    order = order[post]
+    return order, _upper(h[order][:, order])
 
 
 @njit(**KERNEL)
