@@ -50,7 +50,7 @@ class Symbolic:
         ``entry[k]`` is where the k-th entry handed in has gone among the values of A.
     d_row, d_column : int arrays
         (Ordered) indices of every entry of the lower triangle of D.
-    pattern : Pattern
+    pattern : FactorPattern
         What the panels are made of.
     short : Symbolic or None
         The same, in the same order, without the few rows that have very many entries, if there are any.
@@ -64,7 +64,7 @@ class Symbolic:
     entry: np.ndarray
     d_row: np.ndarray
     d_column: np.ndarray
-    pattern: Pattern
+    pattern: FactorPattern
     short: Symbolic | None = None
 
     @property
@@ -105,7 +105,7 @@ class Symbolic:
         return int(self.layout.panel_start[-1])
 
 
-class Pattern:
+class FactorPattern:
     """The pattern of H, and the panels of its factor, which are laid out when they are first asked for.
 
     Parameters
@@ -208,7 +208,7 @@ def _ordered(
     )
     a = sparse.csr_matrix((np.ones(len(rows)), of_a, start), shape=(n_rows, size))
     return Symbolic(
-        order, position, leading, start, of_a, entry, high, low, Pattern(size, a, high, low, leading, upper)
+        order, position, leading, start, of_a, entry, high, low, FactorPattern(size, a, high, low, leading, upper)
     )
 
 

@@ -11,7 +11,7 @@ from ...errors import EngineError
 from ...numerics.symbolic import Symbolic
 from .base import Representation
 from .bordered import Bordered
-from .groups import Groups
+from .groups import GroupSide
 
 Side = Literal["effects", "groups"]
 SMALL = 3e6  # operations up to which nobody looks for anything better
@@ -61,7 +61,7 @@ def choose(
             "known covariance), and an outcome per row: leave it out"
         )
     if side == "groups":
-        return Groups(s, itself, effects)
+        return GroupSide(s, itself, effects)
     if side == "effects" or not possible:
         return itself()
     usual = itself() if s.short is None else Bordered(s, itself)
@@ -70,6 +70,6 @@ def choose(
     count = np.bincount(s.columns, minlength=s.size)[:effects].astype(float)
     if 10.0 * float(count @ count) > BETTER * usual.work:
         return usual  # making the matrix of groups would cost as much
-    other = Groups(s, itself, effects)
+    other = GroupSide(s, itself, effects)
     other.instead = usual
     return other if other.work < BETTER * usual.work else usual

@@ -74,7 +74,7 @@ class Side:
     panel: bool = False
 
 
-class Groups(Representation):
+class GroupSide(Representation):
     """C = I + W^1/2 U D^-1 U' W^1/2 is factorised.
 
     Parameters
