@@ -30,7 +30,7 @@ TERMS = "{} ~ majority + mm(pid, gid, cohesion, weights = power(pseat), normaliz
 TRUTH = {"Intercept": 0.5, "majority": 0.5, "pid.cohesion": -0.5, "pid.w.pseat": 1.0, "pid.sd": 0.8, "cid.sd": 0.5}
 CUTS = (0.4, 0.9, 1.6)  # of cox: intervals that do not move with the data
 DURATIONS = ("weibull", "exponential", "lognormal", "cox")
-LEFT = {"binomial": "trials(y, nine)", **dict.fromkeys(DURATIONS, "surv(y, event)")}
+LEFT = {"binomial": "trials(y, nine)", "beta_binomial": "trials(y, nine)", **dict.fromkeys(DURATIONS, "surv(y, event)")}
 
 
 #: A family's own parameters at which its outcomes are drawn.
@@ -47,6 +47,11 @@ FAMILY_ROWS: dict[str, dict[str, float]] = {
     "weibull": {"shape": 1.5},
     "exponential": {},
     "lognormal": {"sigma": 0.6},
+    "beta_binomial": {"phi": 6.0},
+    "zero_inflated_poisson": {"zi": 0.25},
+    "zero_inflated_negative_binomial": {"phi": 2.0, "zi": 0.2},
+    "hurdle_poisson": {"hu": 0.3},
+    "hurdle_negative_binomial": {"phi": 2.0, "hu": 0.3},
     "cox": {"baseline.1": -1.0, "baseline.2": -0.3, "baseline.3": -0.6, "baseline.4": -0.2},
 }
 

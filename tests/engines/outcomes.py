@@ -68,6 +68,14 @@ def categories(rng, eta):
     return np.digitize(eta + rng.logistic(size=len(eta)), [-0.5, 0.8, 2.0])
 
 
+def varied(rng, eta):
+    return rng.poisson(np.exp(eta) * rng.gamma(2.0, 0.5, len(eta)))
+
+
+def some(rng, counts):
+    return counts * (rng.random(len(counts)) < 0.7)
+
+
 SURVIVAL = [
     "surv(t, event)", "surv(entry, t, event)", 'surv(early, seen, type="left")', 'surv(low, high, type="interval")',
 ]  # fmt: skip
@@ -82,6 +90,15 @@ ROWS = [
         Row("binomial", "trials(k, of)", lambda rng, eta: {"k": rng.binomial(9, chance(eta)), "of": 9 + 0 * eta}, link)
         for link in (None, "probit", "cloglog")
     ),
+    Row(
+        "beta_binomial",
+        "trials(k, of)",
+        lambda rng, eta: {"k": rng.binomial(9, rng.beta(4.0 * chance(eta), 4.0 * chance(-eta))), "of": 9 + 0 * eta},
+    ),
+    Row("zero_inflated_poisson", "y", plain(lambda rng, eta: some(rng, rng.poisson(np.exp(eta))))),
+    Row("zero_inflated_negative_binomial", "y", plain(lambda rng, eta: some(rng, varied(rng, eta)))),
+    Row("hurdle_poisson", "y", plain(lambda rng, eta: some(rng, 1 + rng.poisson(np.exp(eta))))),
+    Row("hurdle_negative_binomial", "y", plain(lambda rng, eta: some(rng, 1 + varied(rng, eta)))),
     Row("poisson", "y", plain(lambda rng, eta: rng.poisson(np.exp(eta)))),
     Row("negative_binomial", "y", plain(lambda rng, eta: rng.poisson(np.exp(eta) * rng.gamma(2.0, 0.5, len(eta))))),
     Row("gamma", "y", plain(lambda rng, eta: np.exp(eta) * rng.gamma(3.0, 1 / 3.0, len(eta)))),

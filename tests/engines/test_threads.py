@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info
 
+import micromacro as mm
 from micromacro.engines import registry as choose
 from micromacro.engines.base import Settings
 from micromacro.engines.threads import one_blas_thread
@@ -31,9 +32,10 @@ def test_an_engine_runs_with_one_thread_and_gives_them_back_when_it_fails(monkey
         np.linalg.cholesky(-np.eye(2))
 
     before = blas_threads()
+    specification = mm.Model("y ~ x", {"y": [0.1, 0.9, 0.4, 1.2], "x": [0.0, 1.0, 2.0, 3.5]}).specification
     monkeypatch.setitem(choose.ENGINES, "ml", replace(choose.ENGINES["ml"], run=engine))
     with pytest.raises(np.linalg.LinAlgError):
-        choose.run_engine("ml", None, Settings())  # pyright: ignore[reportArgumentType]
+        choose.run_engine("ml", specification, Settings())
     assert set(seen) == {1}
     assert blas_threads() == before
 

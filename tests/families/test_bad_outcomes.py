@@ -231,11 +231,13 @@ def test_an_unusual_but_good_outcome_is_taken(name):
     specification = mm.Model(formula, data, family=family).specification
     assert np.isfinite(specification.outcome).all()
     theta = np.array([p.start for p in specification.system.hypers])
-    out = np.empty((4, N))
+    expanded, rows = specification.expanded, specification.system.rows
+    values = specification.response.values if expanded is None else expanded.values
+    out = np.empty((4, rows))
     family = specification.family
     own = theta[specification.system.places.family]
     assert family.possible(own)
-    family.slopes(specification.response.values, np.zeros(N), own, out)
+    family.slopes(values, np.zeros(rows), own, out)
     assert np.isfinite(out).all()
 
 

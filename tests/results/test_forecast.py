@@ -148,11 +148,13 @@ def test_the_normal_approximation_has_the_covariance_of_the_fit(ml):
 @pytest.mark.parametrize("name", sorted(set(FAMILIES) - {"cox"}))
 def test_variances_and_medians_of_families_are_those_of_what_they_simulate(name):
     family = FAMILIES[name]()
-    own = np.array({"student": [0.8, 7.0], "ordinal": [-0.5, 0.7]}.get(name, [1.3]))
+    several = {"zero_inflated_negative_binomial": [0.9, 0.3], "hurdle_negative_binomial": [0.9, 0.3]}
+    single = {"zero_inflated_poisson": [0.3], "hurdle_poisson": [0.3]}
+    own = np.array({"student": [0.8, 7.0], "ordinal": [-0.5, 0.7], **several, **single}.get(name, [1.3]))
     eta, values = np.array([-0.4, 0.5]), np.stack([np.zeros(2), np.full(2, 6.0), np.zeros(2)])
     rng = np.random.default_rng(3)
     y = family.simulate(np.broadcast_to(eta, (40000, 2)), own, rng, values)
-    if name == "binomial":
+    if name in ("binomial", "beta_binomial"):
         y = y / 6.0
     v = family.variance(eta, own, values)
     fourth = ((y - y.mean(0)) ** 4).mean(0)
