@@ -34,7 +34,8 @@ def undetermined(problem: Problem, optimum: Optimum) -> list[Note]:
         if not far and 0.0 < variance < unit**2:  # it falls by half a unit and more
             continue
         profile = Profile(problem, problem.marginal.point(optimum.theta, optimum.x), k)
-        if far and all(_scaled(problem, optimum, profile, k, factor) for factor in (0.5, 2.0)):
+        lost = bool(optimum.lost[k]) and abs(at) > OVERFLOW  # exponentials of it are no numbers, nor is the profile
+        if far and (lost or all(_scaled(problem, optimum, profile, k, factor) for factor in (0.5, 2.0))):
             text = (
                 f"the likelihood does not determine {p.name}: it diverged to {at:.3g}, and beyond half of that the "
                 "weights no longer change noticeably; give it a prior, or fix it at a number"
@@ -52,8 +53,7 @@ def undetermined(problem: Problem, optimum: Optimum) -> list[Note]:
 def _scaled(problem: Problem, optimum: Optimum, profile: Profile, k: int, factor: float) -> bool:
     """Whether the likelihood is as high with entry k of theta multiplied: with its part's weights along, or refitted.
 
-    Weights may run off together, as those of a logistic curve that becomes a step, which stays where it is. So far out
-    that twice as far the weights are no numbers any more, nothing speaks against it there.
+    Weights may run off together, as those of a logistic curve that becomes a step, which stays where it is.
     """
     marginal = problem.marginal
     places, hypers = marginal.system.places, marginal.system.hypers
@@ -64,8 +64,6 @@ def _scaled(problem: Problem, optimum: Optimum, profile: Profile, k: int, factor
             along = [j for j in range(own.start, own.stop) if hypers[j].kind in ("w", "aggregate")]
             point[[j for j in along if not hypers[j].fixed]] *= factor
     together = problem.objective(problem.coordinates.from_theta(point))[0]
-    if factor > 1.0 and not math.isfinite(together) and abs(point[k]) > OVERFLOW:
-        return True
     return together > optimum.objective - NOTHING or _hold(profile, optimum, (factor * float(optimum.theta[k]),))
 
 
