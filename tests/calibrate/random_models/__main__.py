@@ -11,6 +11,7 @@ import pandas as pd
 
 import micromacro as mm
 
+from .compare import verdict
 from .generator import make
 from .kept import ROOT, kept_row, kept_rows
 
@@ -29,7 +30,7 @@ def say(*words: object) -> None:
 
 def table() -> pd.DataFrame:
     """The last row of each seed."""
-    rows = {row["seed"]: row for row in kept_rows()}
+    rows = {row["seed"]: row | ({"verdict": verdict(row)} if "faults" in row else {}) for row in kept_rows()}
     out = pd.DataFrame([rows[k] for k in sorted(rows)]).reindex(columns=COLUMNS)
     for name in ("codes", "faults"):
         out[name] = [" | ".join(v) if isinstance(v, list) else "" for v in out[name]]
