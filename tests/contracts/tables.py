@@ -329,6 +329,9 @@ FAMILIES: dict[str, FamilyRow] = {
     "gaussian sigma": FamilyRow("gaussian", others={"sigma": "~ v"}, truth={"sigma.Intercept": -0.5}),
     "negative_binomial phi": FamilyRow("negative_binomial", others={"phi": "~ v"}, truth={"phi.Intercept": 1.5}),
     "zero_inflated_poisson zi": FamilyRow("zero_inflated_poisson", others={"zi": "~ v"}, truth={"zi.Intercept": -1.5}),
+    "zero_inflated_negative_binomial zi": FamilyRow(
+        "zero_inflated_negative_binomial", others={"zi": "~ v"}, truth={"zi.Intercept": -1.5}
+    ),
     "weibull shape": FamilyRow("weibull", SURV, columns=censored, others={"shape": "~ v"}),
     "cox entry": FamilyRow("cox", "surv(since, y, event)", columns=entered, make=lambda: mm.families.cox(STEPS)),
     "cox walk": FamilyRow("cox", SURV, columns=censored, make=lambda: mm.families.cox(STEPS, baseline="random_walk"),

@@ -137,3 +137,41 @@ def test_corrections_for_one_sigma_are_refused(teams):
     fit = mm.fit("y ~ v + (1 | c)", teams.drop_duplicates("g"), sigma="~ v", engine="ml")
     with pytest.raises(mm.EngineError, match="one sigma"):
         fit.summary(df=True)
+
+
+def test_a_hazard_ratio_that_depends_on_time_is_refused(teams):
+    data = teams.drop_duplicates("g").assign(time=lambda d: np.exp(d["y"]))
+    fit = mm.fit("surv(time) ~ v", data, family="weibull", shape="~ v", engine="ml")
+    with pytest.raises(mm.EngineError, match="depends on time"):
+        fit.comparisons("v", contrast="hazard_ratio")
+    assert fit.comparisons("v", kind="median")["se"].iloc[0] > 0.0
+
+
+def test_a_parameter_that_runs_off_is_not_reported_as_sound(teams):
+    short = teams.drop_duplicates("g").assign(y=np.linspace(-1.0, 1.0, 90))
+    fit = mm.fit("y ~ 1", short, family="student", nu="~ 1", engine="ml")
+    assert not fit.health.ok or fit.health.notes
+    alone = teams.drop_duplicates("g").assign(one=lambda d: d["g"] == 0)
+    assert not mm.fit("y ~ one", alone, sigma="~ one", engine="ml").health.ok
+
+
+@pytest.mark.parametrize(
+    ("outcome", "family", "given"),
+    [
+        ("y", "student", {"nu": "~ v"}),
+        ("y", "student", {"sigma": "~ v"}),
+        ("k", "zero_inflated_negative_binomial", {"zi": "~ v"}),
+        ("k", "hurdle_negative_binomial", {"phi": "~ v"}),
+    ],
+)
+def test_gradients_beside_parameters_that_stay_the_same(teams, outcome, family, given):
+    from micromacro.engines.marginals import marginal_of
+
+    s = mm.Model(f"{outcome} ~ v + (1 | c)", teams.drop_duplicates("g"), family=family, **given).specification
+    marginal = marginal_of(s, maximised=True)
+    room = marginal.workspace()
+    point = np.concatenate([[p.start for p in s.system.hypers], [0.1] * len(s.system.coefficients)])
+    slope = marginal.gradient(point, room)[1]
+    for k in range(len(point)):
+        ends = [marginal.value(point + h * np.eye(len(point))[k], room) for h in (1e-5, -1e-5)]
+        assert slope[k] == pytest.approx((ends[0] - ends[1]) / 2e-5, rel=1e-4, abs=1e-4), k

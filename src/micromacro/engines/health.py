@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from ..model.specification import Specification
 from ..notes import Note, caution, remark, trouble
 from ..parameters import Parameter
+from ..table.screen import counted
 from .base import Outcome
 from .signs import of_signed
 
@@ -18,6 +20,7 @@ CONTRACTION = 0.5
 LEVEL, UNCERTAIN = 0.95, 0.1  # Monte Carlo error of an end of an interval, relative to its width, that is too large
 LEAST_DF = 5
 LEAST_LEVELS, FEW_LEVELS = 3, 6  # under an sd: below the first it cannot be told, below the second it is known poorly
+CERTAIN = 1e-7  # distance from 0 or 1 at which a probability has run off
 PERFECT = 1e-6  # of the outcome's sd: a residual that is zero but for rounding
 UNCENTRED = 1e6
 RIDGE = 1e-3  # log-likelihood by which maxima far apart must differ not to be one ridge
@@ -195,6 +198,7 @@ def _judge_optimum(outcome: Outcome) -> Health:
         )
         troubles.append(trouble("ridge", text))
     troubles += too_little(outcome.specification) + _perfect(outcome.specification, optimum.theta)
+    troubles += _run_off(outcome.specification, optimum.theta)
     q = len(optimum.theta)
     flat = optimum.lost[:q] & ~optimum.boundary
     variance = np.where(flat, np.nan, np.diag(optimum.covariance)[:q])
@@ -267,6 +271,27 @@ def _perfect(specification: Specification, theta: np.ndarray) -> list[Note]:
         )
         return [caution("uncentred", text)]
     return []
+
+
+def _run_off(specification: Specification, theta: np.ndarray) -> list[Note]:
+    """Parameters with a linear predictor that are at the end of their range in some groups."""
+    out, family = [], specification.family
+    own = specification.own(theta, np.empty(0)) if specification.reading.others else np.empty(0)
+    for other in specification.reading.others:
+        values = own[specification.own_names.index(other.name)]
+        if family.predictors[other.name] == "logit":
+            far = (values < CERTAIN) | (values > 1.0 - CERTAIN)
+        else:
+            far = values > 0.01 * family.limits[other.name][0] if other.name in family.limits else values > math.inf
+        if far.any():
+            names = [p.name for p in specification.parameters if p.name.startswith(f"{other.name}.")]
+            text = (
+                f"{other.name} has run off to the end of its range in "
+                f"{counted(int(far.sum()), specification.tables.noun)}, so the likelihood does not determine its "
+                f"coefficients: give them priors, or leave {other.name}= out"
+            )
+            out.append(trouble("run-off", text, *names))
+    return out
 
 
 def zero_sds(specification: Specification, theta: np.ndarray) -> np.ndarray:

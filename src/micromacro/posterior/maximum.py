@@ -338,6 +338,7 @@ class Maximum(OfCoefficients):
             return of_draws(made, ci)
         numbers = self.estimand(mean, ci, np.random.default_rng(0), len(made))
         if has_exact_marginal(self.specification):
+            mean.predictors[0].entries(self.optimum.theta)  # differences have moved it
             sigma = mean.predictors[0].own(self.specification, self.optimum.x)[0]
             return of_normal(numbers.point, np.sqrt(numbers.spread**2 + sigma**2), ci)
         low, high = quantiles(made, ci)

@@ -170,7 +170,7 @@ class LaplaceMarginal(LatentPosterior, Marginal):
                 return room.trial_slopes[:3].copy()
 
             with np.errstate(all="ignore"):  # a slope that is not finite is nan, and seen
-                d = central(along, self._own_step(theta, k))
+                d = central(along, self._own_step(theta, k, room))
                 out[j] = float(d[0].sum() + 0.5 * room.base.leverage @ d[2] + row @ d[1])
             moved[k] = theta[k]
         return out
@@ -191,15 +191,15 @@ class LaplaceMarginal(LatentPosterior, Marginal):
             eta[:] = at
             base.d_beside[j] = d[0] + 0.5 * base.leverage * d[2] + row * d[1]
 
-    def _own_step(self, theta: np.ndarray, k: int) -> float:
+    def _own_step(self, theta: np.ndarray, k: int, room: ModeRoom) -> float:
         """A step in one of the family's parameters that leaves it in its domain on both sides (cuts keep rising)."""
         h = 1e-5 * max(abs(theta[k]), 1e-3)
-        own, at = theta[self.own].copy(), k - self.own.start
+        moved = theta.copy()
         for _ in range(20):
             possible = True
             for side in (theta[k] + h, theta[k] - h):
-                own[at] = side
-                possible = possible and self.likelihood.possible(own)
+                moved[k] = side
+                possible = possible and self.possible(self.system.own(moved, room.base))
             if possible:
                 break
             h *= 0.25

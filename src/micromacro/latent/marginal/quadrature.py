@@ -96,6 +96,6 @@ class QuadratureMarginal(LaplaceMarginal):
         slope = super().read_slope(room)
         own = range(self.own.start, self.own.stop)
         steps = np.array(
-            [self._own_step(room.theta, k) if k in own else 1e-5 * max(1.0, abs(p)) for k, p in enumerate(point)]
+            [self._own_step(room.theta, k, room) if k in own else 1e-5 * max(1.0, abs(p)) for k, p in enumerate(point)]
         )
         return slope + slopes(added, point.copy(), steps)[0]

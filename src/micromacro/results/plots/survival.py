@@ -9,6 +9,7 @@ import numpy as np
 
 from ...errors import DataError, ModelError
 from ...families.registry import names_where
+from ...latent.beside import place
 from ...model.specification import Specification
 from ...posterior.estimand import group_estimand
 from ...posterior.intervals import quantiles
@@ -107,7 +108,9 @@ def _curves(
 ) -> np.ndarray:  # fmt: skip
     """Survival (draws, groups, times)."""
     family = fit.specification.family
-    return np.stack([np.exp(-family.cumulative_hazard(times, e[places], o)) for e, o in zip(eta, own, strict=True)])
+    return np.stack(
+        [np.exp(-family.cumulative_hazard(times, e[places], place(o, places))) for e, o in zip(eta, own, strict=True)]
+    )
 
 
 def _band(ax: Any, times: np.ndarray, curve: np.ndarray, ci: float, colour: str, line: str, label: str) -> None:

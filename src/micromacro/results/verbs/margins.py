@@ -284,7 +284,7 @@ class _Task:
         self.posterior: Posterior = fit.posterior
         specification = self.posterior.specification
         self.treatment = treatment_of(specification, effects, new_effects)
-        self.quantity = find_quantity(specification, kind, dpar)
+        self.quantity, self.dpar = find_quantity(specification, kind, dpar), dpar
         self.ci, self.random_seed = ci, random_seed
         self.by = [by] if isinstance(by, str) else list(by or [])
         self.own = data is None
@@ -400,6 +400,11 @@ def _contrast(task: _Task, word: str) -> tuple[Quantity, Contrast]:
         if word not in family.ratios:
             those = names_where(lambda f: word in f.ratios)
             raise EngineError(f'contrast="{word}" is for {those}, not {family.name}')
+        if task.dpar is not None or task.posterior.specification.system.beside is not None:
+            raise EngineError(
+                f'contrast="{word}" is one number where other parameters of the family are the same for all; with a '
+                'linear predictor of theirs it depends on time: compare survival() or kind="median"'
+            )
         of = Quantity("linear", lambda eta, own: family.log_ratio(word, eta, own)[None])
         return of, Contrast(_through("plain", True), "log")
     inner = {"difference": "plain", "ratio": "log", "log_ratio": "log"}.get(word, "logit")
