@@ -31,18 +31,16 @@ def wanted(name):
     return min(MANY if KINDS[name].often else FEW, int(os.environ.get("SETS", MANY)))
 
 
-def collected(name, sets):
+def made(name):
+    """The runs of a kind so far."""
+    return [row for (kind, _), row in Records("ranks", ("kind", "seed")).known.items() if kind == name]
+
+
+def uniform_of(name, rows):
     """Uniform numbers under calibration, by test quantity: ranks, spread evenly over their steps."""
-    records = Records("ranks", ("kind", "seed"))
-    rows = [records.get((name, seed), lambda seed=seed: ranks(KINDS[name], seed)) for seed in range(sets)]
     rows = [r["ranks"] for r in rows if "ranks" in r]
     even = np.random.default_rng([len(name), 5])
     return {q: (np.array([r[q] for r in rows]) + even.random(len(rows))) / (KEPT + 1) for q in rows[0]}
-
-
-def found_for(name, sets):
-    """p-values of the quantities of a kind."""
-    return {q: p_value(u) for q, u in collected(name, sets).items()}
 
 
 def test_the_p_value_of_uniform_numbers_is_uniform_and_of_others_small():
@@ -87,13 +85,18 @@ def test_few_ranks_are_not_absurd(name):
 @pytest.mark.calibrate
 @pytest.mark.parametrize("name", KINDS)
 def test_ranks_of_truths_are_uniform(name):
-    found = found_for(name, wanted(name))
+    records = Records("ranks", ("kind", "seed"))
+    rows = [records.get((name, seed), lambda seed=seed: ranks(KINDS[name], seed)) for seed in range(wanted(name))]
+    found = {q: p_value(u) for q, u in uniform_of(name, rows).items()}
     assert min(found.values()) > WORST, found
 
 
 @pytest.mark.calibrate
 def test_p_values_are_uniform_over_the_kinds():
-    each = [found_for(name, wanted(name)) for name in KINDS]
+    missing = {name: wanted(name) - len(made(name)) for name in KINDS if len(made(name)) < wanted(name)}
+    if missing:
+        pytest.skip(f"run it again when all data sets are made; these are missing: {missing}")
+    each = [{q: p_value(u) for q, u in uniform_of(name, made(name)).items()} for name in KINDS]
     assert p_value(np.array([found[LIKELIHOOD] for found in each])) > 0.01
     own = [combined(np.array([p for q, p in found.items() if q != LIKELIHOOD])) for found in each]
     assert p_value(np.array(own)) > 0.01
