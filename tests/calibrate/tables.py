@@ -1,12 +1,12 @@
 """The tables that the page on calibration shows: ``python -m tests.calibrate.tables`` writes them from the runs so far.
 
-Each begins with a line that says when, by which version and by which code its runs were made.
+Each begins with a line that says when it was written, and by which version of micromacro its runs were made.
 """
 
 from __future__ import annotations
 
 import datetime
-from collections import defaultdict
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,17 +20,23 @@ from .designs import DESIGNS
 from .hard import HARD
 from .kinds import KINDS
 from .ranks import LIKELIHOOD
-from .records import Records, digest
+from .records import FOLDER, lines
 from .references import STORED
 from .uniform import binomial_interval, combined, p_value
 
 
+def finished(name: str, keys: tuple[str, ...]) -> dict[tuple[Any, ...], dict[str, Any]]:
+    """All runs of a file by this version of micromacro, whichever state of the code made them; the last of a key."""
+    rows = [r for r in lines(FOLDER / f"{name}.jsonl") if r["version"] == mm.__version__]
+    return {tuple(r[k] for k in keys): r for r in rows}
+
+
 def of_ranks() -> pd.DataFrame:
     """One row per kind: data sets, p-values of its test quantities."""
-    out = []
+    known, out = finished("ranks", ("kind", "seed")), []
     for name, kind in KINDS.items():
-        rows = ranks.made(name)
-        if not rows:
+        rows = [row for (of, _), row in known.items() if of == name]
+        if len(rows) < 2:
             continue
         p = {q: p_value(u) for q, u in ranks.uniform_of(name, rows).items()}
         own = {q: v for q, v in p.items() if q != LIKELIHOOD}
@@ -38,36 +44,36 @@ def of_ranks() -> pd.DataFrame:
         out.append({
             "kind": name, "family": kind.family, "terms": kind.terms, "sets": len(rows),
             "refused": sum("ranks" not in r for r in rows), "parameters": len(own),
-            "p": combined(np.array([*own.values()])), "smallest": own[worst], "of": worst, "log_likelihood": p[LIKELIHOOD],
+            "p": combined(np.array([*own.values()])), "smallest": own[worst], "of": worst,
+            "log_likelihood": p[LIKELIHOOD],
         })  # fmt: skip
     return pd.DataFrame(out)
 
 
 def of_coverage() -> pd.DataFrame:
-    """One row per design and kind of interval, over all data sets and over those whose verdict is ok."""
-    records, out = Records("coverage", ("design", "seed")), []
-    by_design = defaultdict(list)
-    for (design, _), row in records.known.items():
-        by_design[design].append(row)
+    """One row per design and kind of interval, over all data sets and over those whose verdict by ml is ok."""
+    known = {name: finished(name, coverage.KEYS) for name in dict.fromkeys(coverage.FILES.values())}
+    out = []
     for design in DESIGNS:
-        rows = by_design[design]
-        good = [r for r in rows if r["ok"]]
-        for by in coverage.BY if rows else ():
-            count = sum(r[by] for r in rows)
-            low, high = binomial_interval(count, len(rows))
+        ok = {key for key, r in known["coverage_ml"].items() if r["ok"]}
+        for by in coverage.BY:
+            rows = {key: r[by] for key, r in known[coverage.FILES[by]].items() if key[0] == design}
+            if not rows:
+                continue
+            low, high = binomial_interval(sum(rows.values()), len(rows))
+            good = [v for key, v in rows.items() if key in ok]
             out.append({
-                "design": design, "interval": by, "sets": len(rows), "coverage": count / len(rows), "lower": low,
-                "upper": high, "ok_sets": len(good), "coverage_ok": np.mean([r[by] for r in good]),
-                "mean_w": np.mean([r["w"] for r in rows]),
+                "design": design, "interval": by, "sets": len(rows), "coverage": np.mean([*rows.values()]),
+                "lower": low, "upper": high, "ok_sets": len(good), "coverage_ok": np.mean(good),
             })  # fmt: skip
     return pd.DataFrame(out)
 
 
 def of_hard_posteriors() -> pd.DataFrame:
     """One row per model: the worst of its runs, and how far means are from the reference."""
-    records, known, out = Records("hard", ("model", "seed")), hard.stored(), []
+    runs, known, out = finished("hard", ("model", "seed")), hard.stored(), []
     for name in HARD:
-        rows = [r for (model, _), r in records.known.items() if model == name]
+        rows = [r for (model, _), r in runs.items() if model == name]
         if not rows:
             continue
         reference = known.get(name)
@@ -89,7 +95,7 @@ def of_hard_posteriors() -> pd.DataFrame:
 
 def main() -> None:
     """Write all tables of which there are runs."""
-    head = f"# {datetime.datetime.now(datetime.UTC).date()}, micromacro {mm.__version__}, code {digest()}\n"
+    head = f"# {datetime.datetime.now(datetime.UTC).date()}, micromacro {mm.__version__}\n"
     for name, table in (
         ("ranks", of_ranks()),
         ("coverage", of_coverage()),

@@ -110,13 +110,18 @@ def corrected_interval(
     entry, drop = entry_of(posterior, name), _drop(ci)
     check_simulable(entry.best, n)
     seeds = np.random.SeedSequence(random_seed).spawn(2)
-    ends = []
-    for side, seed in enumerate(seeds):
-        end = entry.end(side, drop)
-        if entry.inside(end):
-            end = entry.end(side, drop * mean_statistic(entry, end, n, seed, executor))
-        ends.append(end)
-    return ends[0], ends[1]
+    low, high = (corrected_end(entry, side, drop, n, seed, executor) for side, seed in enumerate(seeds))
+    return low, high
+
+
+def corrected_end(
+    entry: Entry, side: int, drop: float, n: int, seed: np.random.SeedSequence, executor: Executor | None = None
+) -> float:
+    """The lower (0) or upper (1) end."""
+    end = entry.end(side, drop)
+    if not entry.inside(end):
+        return end
+    return entry.end(side, drop * mean_statistic(entry, end, n, seed, executor))
 
 
 def mean_statistic(
