@@ -35,7 +35,8 @@ KEYS = ("design", "seed")
 
 def covers(interval):
     """Whether an interval holds the truth; one with nan ends does not."""
-    return bool(interval[0] <= TRUTH <= interval[1])
+    low, high = interval
+    return bool(low <= TRUTH <= high)
 
 
 def fitted(design, seed, **options):
