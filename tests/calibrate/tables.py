@@ -77,18 +77,20 @@ def of_hard_posteriors() -> pd.DataFrame:
         if not rows:
             continue
         reference = known.get(name)
+        compared = [r for r in rows if reference and r["mean"]]
         away = [
-            abs(r["mean"][p] - m) / np.hypot(r["mcse"][p], reference["mcse"][p])
-            for r in rows
-            for p, m in (reference["mean"].items() if reference else ())
+            abs(r["mean"][p] - reference["mean"][p]) / np.hypot(r["mcse"][p], reference["mcse"][p])
+            for r in compared
+            for p in r["mean"]
         ]
+        masses = [r["mass"] for r in compared if r["mass"] is not None]
         out.append({
-            "model": name, "parameters": len(rows[0]["mean"]), "seeds": len(rows),
+            "model": name, "seeds": len(rows),
             "good": sum(not hard.faults(name, r) for r in rows), "r_hat": max(r["r_hat"] for r in rows),
             "ess_bulk": min(r["bulk"] for r in rows), "ess_tail": min(r["tail"] for r in rows),
-            "reference": reference["way"] if reference else "", "furthest_mean": max(away, default=np.nan),
-            "mass": "" if rows[0]["mass"] is None else f"{min(r['mass'] for r in rows):.3f} to "
-            f"{max(r['mass'] for r in rows):.3f} ({reference['mass']:.3f})",
+            "reference": reference["way"] if reference else "",
+            "compared": len(compared), "furthest_mean": max(away, default=np.nan),
+            "mass": f"{min(masses):.3f} to {max(masses):.3f} ({reference['mass']:.3f})" if masses else "",
         })  # fmt: skip
     return pd.DataFrame(out)
 

@@ -55,12 +55,13 @@ def faults(name, row):
     known = stored().get(name)
     if known is None:
         return out
-    for p, mean in known["mean"].items():
+    for p in known["mean"].keys() & row["mean"].keys():
+        mean = known["mean"][p]
         error = math.hypot(row["mcse"][p], known["mcse"][p])
         away = (row["mean"][p] - mean) / error
         if not abs(away) < APART:
             out.append(f"the mean of {p} is {away:+.1f} Monte Carlo errors off")
-    if known["mass"] is not None and not abs(row["mass"] - known["mass"]) < MASS:
+    if known["mass"] is not None and row["mass"] is not None and not abs(row["mass"] - known["mass"]) < MASS:
         out.append(f"the mass above zero is {row['mass']:.3f}, not {known['mass']:.3f}")
     return out
 
