@@ -15,6 +15,7 @@ import math
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -238,7 +239,7 @@ class System:
         if side not in self._representations:
             bound = self.varies or self.cross is not None
             self._representations[side] = choose(
-                self.symbolic, lambda: self._direct(self.symbolic), self.n_effects, bound, side
+                self.symbolic, partial(self._direct, self.symbolic), self.n_effects, bound, side
             )
         return self._representations[side]
 
