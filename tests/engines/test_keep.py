@@ -48,6 +48,28 @@ def test_what_is_not_kept_is_an_error_that_names_keep(fits, keep, tmp_path):
     assert longer.posterior.made.shape == (2, 25)
 
 
+def test_a_long_run_is_forecast_in_words(monkeypatch, capsys):
+    from micromacro.engines.mcmc import engine
+    from micromacro.engines.mcmc.forecast import Forecast, duration
+
+    monkeypatch.setattr(engine, "forecast", lambda *_: Forecast(7260.0, 0.0123, 3.2e9))
+    model().fit(**{**RUN, "progress": True})
+    told = capsys.readouterr().err
+    assert "2 chains of 50 iterations take about 2 hours (one evaluation takes 12.3 ms), their draws 3.2 GB" in told
+    assert [duration(s) for s in (5, 100, 8000, 2e5)] == ["5 seconds", "2 minutes", "2 hours", "2 days"]
+
+
+def test_a_forecast_counts_what_is_kept():
+    from micromacro.engines.base import Settings
+    from micromacro.engines.mcmc.engine import posterior_peaks
+    from micromacro.engines.mcmc.forecast import forecast
+
+    s = model().specification
+    made = forecast(s, posterior_peaks(s)[0], Settings(draws=100, tune=100, chains=2), 10)
+    assert made.memory == 8 * 2 * 100 * (10 + len(s.system.hypers))
+    assert 0.0 < made.each < made.seconds < 60.0
+
+
 def test_bad_settings_are_refused():
     with pytest.raises(mm.EngineError, match="'units' is not such a term; did you mean 'unit'"):
         model().fit(keep=["units"], **RUN)

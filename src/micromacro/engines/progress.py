@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+
+
+def say(text: str) -> None:
+    """A line above the bars, on the stream of progress."""
+    from tqdm.auto import tqdm
+
+    tqdm.write(text, file=sys.stderr)
 
 
 class Progress:

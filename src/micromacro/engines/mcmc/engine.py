@@ -26,10 +26,12 @@ from ..coordinates import Scores
 from ..edges import Edge, Edged
 from ..kept import kept_effects
 from ..marginals import marginal_of, without_edges
+from ..progress import say
 from ..search import Bounds, Objective, Peak, find_peaks
 from ..starting import starting_point
 from ..threads import one_blas_thread
 from .chain import Chain, Task, run_chain
+from .forecast import WORTH, forecast
 
 GO_ON = "extend(draws=...) continues them"
 
@@ -46,6 +48,10 @@ def fit_mcmc(specification: Specification, settings: Settings) -> Outcome:
         Task(specification, peaks, seed, settings.draws, settings.tune, chain, kept=entries)
         for chain, seed in enumerate(seeds)
     ]
+    if settings.progress and settings.executor is None:
+        expected = forecast(specification, peaks[0], settings, specification.system.size if kept is None else len(kept))
+        if expected.seconds > WORTH:
+            say(expected.words(settings))
     chains, failures, interrupted = run_chains(tasks, settings)
     draws = gather(chains, failures, tuple(p.value for p in peaks), interrupted, specification.system.n_effects, kept)
     seconds = time.perf_counter() - began

@@ -1,0 +1,74 @@
+"""How long a run of chains will take and how much memory its draws, from one timed evaluation."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...model.specification import Specification
+from ...numerics.memory import size
+from ..base import Settings
+from ..coordinates import Scores
+from ..marginals import marginal_of
+from ..search import Peak
+
+EACH = 7.0  # evaluations in an iteration, about: moves of theta with what they try, and what goes along with them
+WORTH = 60.0  # seconds from which a forecast is told in words
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """A run to come.
+
+    Attributes
+    ----------
+    seconds : float
+        Until all chains are done, if a core each is free for as many as there are.
+    each : float
+        Seconds of one evaluation.
+    memory : float
+        Bytes of the draws.
+    """
+
+    seconds: float
+    each: float
+    memory: float
+
+    def words(self, settings: Settings) -> str:
+        """As it is told before a long run."""
+        many = settings.tune + settings.draws
+        return (
+            f"mcmc: {settings.chains} chains of {many:,} iterations take about {duration(self.seconds)} (one "
+            f"evaluation takes {1000.0 * self.each:.3g} ms), their draws {size(self.memory)}"
+        )
+
+
+def forecast(specification: Specification, peak: Peak, settings: Settings, kept: int) -> Forecast:
+    """What a run is expected to take; `kept` entries of x are kept of each draw."""
+    marginal, coordinates = marginal_of(specification), Scores(specification.system.hypers)
+    room, theta = marginal.workspace(gradient=False), coordinates.theta(peak.u)
+    with np.errstate(all="ignore"):
+        marginal.value(theta, room)  # the first one compiles, and finds the mode
+        began = time.perf_counter()
+        marginal.value(theta, room)
+        each = time.perf_counter() - began
+    rounds = math.ceil(settings.chains / max(1, cores()))
+    memory = 8.0 * settings.chains * settings.draws * (kept + len(specification.system.hypers))
+    return Forecast(EACH * each * rounds * (settings.tune + settings.draws), each, memory)
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def duration(seconds: float) -> str:
+    """So many seconds in words, roughly."""
+    for unit, one in (("days", 86400.0), ("hours", 3600.0), ("minutes", 60.0)):
+        if seconds >= 1.5 * one:
+            return f"{seconds / one:.0f} {unit}"
+    return f"{seconds:.0f} seconds"
