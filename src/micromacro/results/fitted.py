@@ -115,15 +115,15 @@ class Fitted(Protocol):
         """Predictions of every group."""
         ...
 
-    def predictions(self, /, data: Any = None, **options: Any) -> pd.DataFrame:
+    def predictions(self, /, *arguments: Any, **options: Any) -> pd.DataFrame:
         """Average predictions."""
         ...
 
-    def comparisons(self, /, variables: Any = None, data: Any = None, **options: Any) -> pd.DataFrame:
+    def comparisons(self, /, *arguments: Any, **options: Any) -> pd.DataFrame:
         """How the outcome changes when a variable changes."""
         ...
 
-    def slopes(self, /, variables: Any = None, data: Any = None, **options: Any) -> pd.DataFrame:
+    def slopes(self, /, *arguments: Any, **options: Any) -> pd.DataFrame:
         """Derivatives of the outcome."""
         ...
 

@@ -160,9 +160,11 @@ def _curves(table: pd.DataFrame, names: list[str]) -> list[tuple[str, pd.DataFra
     if not names:
         return [("", table)]
     parts = table.groupby(names, sort=False, observed=True)
-    return [
-        (", ".join(f"{n} {v}" for n, v in zip(names, np.atleast_1d(key), strict=True)), rows) for key, rows in parts
-    ]
+    out = []
+    for key, rows in parts:
+        values = key if isinstance(key, tuple) else (key,)
+        out.append((", ".join(f"{n} {v}" for n, v in zip(names, values, strict=True)), rows))
+    return out
 
 
 def _first(fit: Fitted) -> str:

@@ -69,7 +69,9 @@ def versions() -> dict[str, str]:
 
 def settings_from_plain(plain: dict[str, Any]) -> Settings:
     """The settings of the run; an executor does not outlive its process."""
-    return Settings(**{name: as_keep(plain[name]) if name == "keep" else plain[name] for name in _SETTINGS})
+    given: dict[str, Any] = {name: plain[name] for name in _SETTINGS}
+    given["keep"] = as_keep(given["keep"])
+    return Settings(**given)
 
 
 # -- priors ------------------------------------------------------------------------------------------------------
