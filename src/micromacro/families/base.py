@@ -15,8 +15,8 @@ family's numbers as ``own``.
 Several linear predictors
 -------------------------
 A model of the spread (``sigma="~ x"``) or of zeros has its coefficients in theta (:mod:`micromacro.latent.beside`):
-given theta the family's parameters are numbers, one for each group, and `own` is an array (parameters, groups). Families
-whose methods take such an array name the parameters in ``predictors``. *Effects* in a second predictor are not there
+given theta the family's parameters are numbers, one for each group, and `own` is an array (parameters, groups).
+Families whose methods take such an array name the parameters in ``predictors``. *Effects* in a second predictor are not there
 yet. They would be entries of x, and stack a second predictor under the first: 2 N rows, ``Expansion.predictor`` 0 and
 1, and the terms of the second formula as parts with ``predictor = 1``. The system carries that: each part's entries go
 to the rows of its predictor, derivatives come back (tests/latent/test_expansion.py). What
