@@ -80,7 +80,14 @@ def test_every_kind_has_its_case() -> None:
     assert set(KINDS) <= {case.word for case in CASES}
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.terms)
+SLOW = "effects = walk)"  # of members, with weights: the dearest search
+
+
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(c, marks=[pytest.mark.slow] if c.terms.endswith(SLOW) and "exp" in c.terms else []) for c in CASES],
+    ids=lambda case: case.terms,
+)
 def test_ml_recovers_the_truth(case: Case) -> None:
     data = table() if "mm(" in case.terms else table().drop_duplicates("g", ignore_index=True)
     options = {k: v for k, v in sources().items() if k in case.options}

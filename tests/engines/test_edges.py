@@ -179,6 +179,7 @@ def test_draws_agree_with_a_grid_that_ends_at_the_edge(engine):
     assert fit.weights()["weight"].min() >= 0.0 and fit.weights()["lower"].min() >= 0.0
 
 
+@pytest.mark.slow
 def test_the_joint_density_of_nuts_ends_at_the_edge_and_its_map_stays_inside():
     jax = pytest.importorskip("jax")
     with jax.enable_x64(True):

@@ -133,7 +133,7 @@ def test_kernels_agree_with_dense_algebra_on_awkward_patterns(problem, rng, name
     check_all(problem(of_a, np.zeros((of_a.shape[1],) * 2, bool), leading, rng), rng, blocks)
 
 
-@pytest.mark.parametrize("name", ["one group of 300", "grid of 1,600"])
+@pytest.mark.parametrize("name", ["one group of 300", pytest.param("grid of 1,600", marks=pytest.mark.slow)])
 def test_large_patterns_go_through_blocks_and_agree_with_dense_algebra(problem, rng, name):
     """Supernodes wider than one block, split and merged, ordered by minimum degree."""
     of_a, leading = {

@@ -23,7 +23,7 @@ MODELS = {
 
 
 #: Runs at default settings take a quarter of a minute; each family's likelihood has references of its own.
-WAIT = ("coalgov_gaussian_equal", "coalgov_bernoulli_equal")
+WAIT = ("coalgov_gaussian_equal", "coalgov_bernoulli_equal", "coalgov_weibull_equal")
 
 
 @pytest.fixture(scope="module", params=[pytest.param(m, marks=pytest.mark.slow) if m in WAIT else m for m in MODELS])

@@ -68,6 +68,7 @@ def test_evidence_of_a_gaussian_model_agrees_with_quadrature(small, quick):
         fit.log_evidence("harmonic")
 
 
+@pytest.mark.slow
 def test_evidence_of_a_bernoulli_model_agrees_with_quadrature(quick):
     """Three latent numbers and one sd, all on a grid: Laplace alone is off, and says so."""
     rng = np.random.default_rng(7)

@@ -58,7 +58,7 @@ def test_wald_intervals_are_symmetric_and_those_of_sds_on_the_log_scale(ml, ci):
 
 
 @pytest.mark.parametrize("ci", [pytest.param(0.8, marks=pytest.mark.slow), 0.95])
-@pytest.mark.parametrize("name", THETA)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[] if n == "sigma" else pytest.mark.slow) for n in THETA])
 def test_ends_of_a_profile_interval_lie_as_far_below_the_maximum_as_they_should(oracle, ml, name, ci):
     """Dense maximisation over the rest at each end."""
     k = THETA.index(name)

@@ -130,9 +130,12 @@ def test_weights_and_their_errors_are_those_of_the_formula(dense, oracle, ml):
     assert table["weight"].to_numpy() == pytest.approx(oracle.weights(b1), rel=1e-9)
     slope = dense.gradient(lambda b: oracle.weights(b[0]), [b1])[0]
     assert table["se"].to_numpy() == pytest.approx(np.abs(slope) * se, rel=1e-5, abs=1e-9)
-    z = stats.norm.ppf(0.975)
-    assert table["upper"].to_numpy() == pytest.approx((table["weight"] + z * table["se"]).to_numpy())
-    assert table["lower"].to_numpy() == pytest.approx((table["weight"] - z * table["se"]).clip(lower=0).to_numpy())
+    w, error = table["weight"].to_numpy(), stats.norm.ppf(0.975) * table["se"].to_numpy()
+    known = table["se"].to_numpy() <= w  # on the log scale; the others on their own, cut at zero
+    assert known.any() and not known.all()
+    upper, lower = np.where(known, w * np.exp(error / w), w + error), np.where(known, w * np.exp(-error / w), 0.0)
+    assert table["upper"].to_numpy() == pytest.approx(upper)
+    assert table["lower"].to_numpy() == pytest.approx(lower)
 
 
 def test_weights_of_draws_are_means_over_draws(oracle, mcmc):

@@ -16,7 +16,7 @@ from ..fitted import Fitted
 from ..labels import percent
 from .style import BLUE, COLOURS, GREY, LINES, axes, finish
 
-POINTS = 40  # of a line
+POINTS = 25  # of a line
 FEW = 6  # values of a column up to which each gets a point of its own
 MOST = 40  # rows of a picture of comparisons
 
