@@ -6,7 +6,9 @@ of x are in elimination order.
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any, Literal
 
 import numpy as np
 
@@ -143,3 +145,41 @@ class Representation:
         transposed_times(s.row_start, s.columns, room.values, pull, shift)
         self.solve(room, shift)
         times(s.row_start, s.columns, room.values, shift, row)
+
+
+class Indirect(Representation):
+    """Something else than H is factorised; H itself where that cannot be, or where its factor is asked for.
+
+    D must be diagonal and must not depend on theta. ``room.side`` has ``weight``, the diagonal of W, and ``panel``,
+    whether the panels in the work space are those of what was last factorised.
+
+    Parameters
+    ----------
+    symbolic : Symbolic
+    itself : callable
+        Makes the factor of H.
+    """
+
+    def __init__(self, symbolic: Symbolic, itself: Callable[[], Representation]):
+        self.symbolic, self._make = symbolic, itself
+
+    @cached_property
+    def itself(self) -> Representation:
+        """The factor of H."""
+        return self._make()
+
+    def _prepare_itself(self, room: Workspace) -> None:
+        """Room for the factor of H and its inverse, where there is none yet."""
+        if len(room.panel) == 0 or len(room.inverse) == 0:
+            self.itself.prepare(room, gradient=True)
+
+    def precision_slopes(self, room: Workspace, deviation: np.ndarray) -> None:
+        room.d_entry[:] = 0.0  # D does not depend on theta
+
+    def panel(self, room: Workspace) -> np.ndarray:
+        side: Any = room.side
+        if not side.panel:
+            self._prepare_itself(room)
+            self.itself.factorise(room, side.weight)
+            side.panel = True
+        return self.itself.panel(room)

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
@@ -22,7 +21,7 @@ from ...numerics.cholesky import solve_lower, solve_upper
 from ...numerics.rows import times
 from ...numerics.symbolic import Symbolic
 from ..workspace import Workspace, new_workspace
-from .base import Representation
+from .base import Indirect, Representation
 from .direct import direct
 
 
@@ -57,7 +56,7 @@ class Border:
     panel: bool = False
 
 
-class Bordered(Representation):
+class Bordered(Indirect):
     """H_0 is factorised, and a small matrix of the long rows.
 
     Parameters
@@ -72,7 +71,8 @@ class Bordered(Representation):
 
     def __init__(self, symbolic: Symbolic, itself: Callable[[], Representation]):
         assert symbolic.short is not None
-        self.symbolic, self._make, self.inner = symbolic, itself, direct(symbolic.short)
+        super().__init__(symbolic, itself)
+        self.inner = direct(symbolic.short)
         s, short = symbolic, symbolic.short
         self.rows, self.dimension = len(s.row_start) - 1, s.leading
         row = np.repeat(np.arange(self.rows), np.diff(s.row_start))
@@ -82,15 +82,6 @@ class Bordered(Representation):
         self.row, self.number = row, np.searchsorted(self.long, row[self.entry])
         r = self.border = len(self.long)
         self.work = self.inner.work + r * (16.0 * short.panel_size + 4.0 * r * s.size + 6.0 * len(s.columns))
-
-    @cached_property
-    def itself(self) -> Representation:
-        """The factor of H."""
-        return self._make()
-
-    def _prepare_itself(self, room: Workspace) -> None:
-        if len(room.panel) == 0 or len(room.inverse) == 0:
-            self.itself.prepare(room, gradient=True)
 
     def prepare(self, room: Workspace, gradient: bool) -> None:
         assert self.symbolic.short is not None
@@ -167,17 +158,6 @@ class Bordered(Representation):
         slope[self.entry] = weighed[s.columns[self.entry], self.number] * inverse[self.number]
         room.slope[: len(slope)] = slope
         room.leverage[:] = np.bincount(self.row, slope * room.values[: len(slope)], self.rows)
-
-    def precision_slopes(self, room: Workspace, deviation: np.ndarray) -> None:
-        room.d_entry[:] = 0.0  # D does not depend on theta
-
-    def panel(self, room: Workspace) -> np.ndarray:
-        side: Border = room.side
-        if not side.panel:
-            self._prepare_itself(room)
-            self.itself.factorise(room, side.weight)
-            side.panel = True
-        return self.itself.panel(room)
 
     def variances(self, room: Workspace) -> np.ndarray:
         side: Border = room.side

@@ -23,14 +23,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
 from ...numerics.rows import times, transposed_times
 from ...numerics.symbolic import Symbolic, analyse
 from ..workspace import Workspace, new_workspace
-from .base import Representation
+from .base import Indirect, Representation
 from .direct import direct
 
 CERTAIN = 1e-6  # posterior over prior variance of an effect below which 1 less its leverage has lost digits
@@ -74,7 +73,7 @@ class Side:
     panel: bool = False
 
 
-class GroupSide(Representation):
+class GroupSide(Indirect):
     """C = I + W^1/2 U D^-1 U' W^1/2 is factorised.
 
     Parameters
@@ -90,8 +89,8 @@ class GroupSide(Representation):
     side = "groups"
 
     def __init__(self, symbolic: Symbolic, itself: Callable[[], Representation], effects: int):
-        s = symbolic
-        self._make, self.symbolic, self.effects = itself, s, effects
+        super().__init__(symbolic, itself)
+        s, self.effects = symbolic, effects
         self.rows = len(s.row_start) - 1
         self.dimension = self.rows
         row = np.repeat(np.arange(self.rows), np.diff(s.row_start))
@@ -104,16 +103,6 @@ class GroupSide(Representation):
         self.inner = direct(analyse(effects, self.rows, self.column, self.row, every, every, self.rows))
         self.place = self.inner.symbolic.entry
         self.work = self.inner.work + 20.0 * len(s.columns) * (1 + s.size - effects)
-
-    @cached_property
-    def itself(self) -> Representation:
-        """The factor of H."""
-        return self._make()
-
-    def _prepare_itself(self, room: Workspace) -> None:
-        """Room for the factor of H and its inverse, where there is none yet."""
-        if len(room.panel) == 0 or len(room.inverse) == 0:
-            self.itself.prepare(room, gradient=True)
 
     def prepare(self, room: Workspace, gradient: bool) -> None:
         s, n, c = self.symbolic, self.rows, self.symbolic.size - self.effects
@@ -219,17 +208,6 @@ class GroupSide(Representation):
         room.leverage[:] = np.bincount(
             self.row_of_entry, room.slope[: self.count] * room.values[: self.count], self.rows
         )
-
-    def precision_slopes(self, room: Workspace, deviation: np.ndarray) -> None:
-        room.d_entry[:] = 0.0  # D does not depend on theta
-
-    def panel(self, room: Workspace) -> np.ndarray:
-        side: Side = room.side
-        if not side.panel:
-            self._prepare_itself(room)
-            self.itself.factorise(room, side.weight)
-            side.panel = True
-        return self.itself.panel(room)
 
     def variances(self, room: Workspace) -> np.ndarray:
         side: Side = room.side
