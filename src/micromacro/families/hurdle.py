@@ -21,9 +21,10 @@ from ..parameters import Parameter, PriorBook
 from ..priors import Beta
 from .base import Family, Recession
 from .negative_binomial import NegativeBinomial
-from .poisson import Poisson, check_log, counts, log_mean
-from .response import Raw, Response
+from .poisson import Poisson, log_mean
+from .response import Response
 from .words import BEFORE_ZEROS
+from .zeros import WithZeros, zeros_of
 
 TINY = 1e-290  # probability of a count above zero that is the mean itself
 FAR = 300.0  # size of eta beyond which a count above zero is certain, or its probability is the mean
@@ -34,7 +35,7 @@ NO_SPREAD = (
 NO_ZEROS = "{name} is estimated as zero (held at 1e-9, no standard error): no outcome is zero"
 
 
-class Hurdle(Family):
+class Hurdle(WithZeros):
     """What the hurdle families share; ``hu``, the probability of a zero, is their last parameter.
 
     Attributes
@@ -43,17 +44,7 @@ class Hurdle(Family):
         The distribution that is cut at zero; its parameters come before ``hu``.
     """
 
-    link: str
-    counts: ClassVar[Poisson | NegativeBinomial]
-    discrete = True
-    quantities = ("mean", "zero")
     changes = BEFORE_ZEROS
-
-    def __post_init__(self):
-        check_log(self.link, self.name)
-
-    def read(self, raw: Raw) -> Response:
-        return counts(raw, self.name)
 
     def scale(self, response: Response, offset: np.ndarray) -> tuple[float, float]:
         some = response.observed > 0.0
@@ -61,12 +52,9 @@ class Hurdle(Family):
         return 1.0, log_mean(above, offset[some])
 
     def parameters(self, book: PriorBook, scale: float, flat: bool, response: Response) -> tuple[Parameter, ...]:
-        zeros = float(response.counted((response.observed == 0.0).astype(float)).sum() / response.weight.sum())
+        zeros = zeros_of(response)
         hu = book.parameter("hu", "hu", Beta(1.0, 1.0), start=min(max(zeros, 0.02), 0.98), flat=flat)
         return (*self.counts.parameters(book, scale, flat, response), hu)
-
-    def possible(self, own: np.ndarray) -> bool:
-        return bool(0.0 <= own[-1] < 1.0) and self.counts.possible(own[:-1])
 
     def slopes(self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, out: np.ndarray) -> None:
         self.counts.slopes(values, eta, own[:-1], out)

@@ -21,8 +21,9 @@ from ..parameters import Parameter, PriorBook
 from ..priors import Beta
 from .base import Family, Recession
 from .negative_binomial import NegativeBinomial
-from .poisson import Poisson, check_log, counts, log_mean
-from .response import Raw, Response
+from .poisson import Poisson, log_mean
+from .response import Response
+from .zeros import WithZeros, zeros_of
 
 NO_EXCESS = (
     "{name} is estimated as zero (held at 1e-9, no standard error): the counts have no more zeros than the rest of the "
@@ -34,7 +35,7 @@ NO_SPREAD = (
 )
 
 
-class ZeroInflated(Family):
+class ZeroInflated(WithZeros):
     """What the zero-inflated families share; ``zi``, the probability of a certain zero, is their last parameter.
 
     Attributes
@@ -43,28 +44,14 @@ class ZeroInflated(Family):
         The distribution of the counts that are drawn; its parameters come before ``zi``.
     """
 
-    link: str
-    counts: ClassVar[Poisson | NegativeBinomial]
-    discrete = True
-    quantities = ("mean", "zero")
-
-    def __post_init__(self):
-        check_log(self.link, self.name)
-
-    def read(self, raw: Raw) -> Response:
-        return counts(raw, self.name)
-
     def scale(self, response: Response, offset: np.ndarray) -> tuple[float, float]:
         return 1.0, log_mean(response, offset)
 
     def parameters(self, book: PriorBook, scale: float, flat: bool, response: Response) -> tuple[Parameter, ...]:
-        zeros = float(response.counted((response.observed == 0.0).astype(float)).sum() / response.weight.sum())
+        zeros = zeros_of(response)
         start = min(max(0.5 * zeros, 0.02), 0.9)
         zi = book.parameter("zi", "zi", Beta(1.0, 1.0), start=start, flat=flat)
         return (*self.counts.parameters(book, scale, flat, response), zi)
-
-    def possible(self, own: np.ndarray) -> bool:
-        return bool(0.0 <= own[-1] < 1.0) and self.counts.possible(own[:-1])
 
     def slopes(self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, out: np.ndarray) -> None:
         self.counts.slopes(values, eta, own[:-1], out)
