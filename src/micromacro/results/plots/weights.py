@@ -64,8 +64,7 @@ def _one(fit: Fitted, index: int, part: Block, covariate: str, size: int | None,
     table = fit.weights(part.name, ci)
     values = np.asarray(part.memberships.table[covariate].values, dtype=float)
     ax.plot(values, table["weight"], "o", ms=3, alpha=0.35, mew=0, color=GREY, label="memberships")
-    sizes = np.diff(part.memberships.start)
-    size = int(size if size is not None else np.median(sizes[sizes > 0]))
+    size = int(size if size is not None else part.typical_size)
     grid = np.linspace(values.min(), values.max(), 60)
     line = _curve(fit, index, part, covariate, grid, size, level)
     ax.fill_between(grid, line.lower, line.upper, color=BLUE, alpha=0.25, lw=0, label=f"{percent(level)} interval")
@@ -109,8 +108,7 @@ def _covariate(part: Block, name: str | None) -> str:
 
 def _equal_weight(part: Block, size: int) -> tuple[float | None, str]:
     """The weight that all members would have if they counted the same, and how to call it."""
-    by_size = part.expression.uses_n or part.expression.ready in ("power", "logistic")
-    if part.rule == "group" or (part.rule == "total" and by_size):
+    if part.rule == "group" or (part.rule == "total" and part.expression.by_size):
         return 1.0 / size, f"equal weights (1/{size})"
     if part.rule == "total":
         sizes = np.diff(part.memberships.start)

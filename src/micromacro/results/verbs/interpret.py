@@ -207,8 +207,7 @@ def _of_sd(fit: Fitted, e: Estimate) -> Sentence:
         text = f"The levels of {term} do not differ beyond their covariates: {name} is zero"
         return Sentence(name, "standard deviation", 0.0, e.lower, e.upper, _ended(text, e, (e.lower, e.upper)))
     if term in s.members and name.endswith(".sd") and s.members[term].rule != "none":
-        sizes = np.diff(s.members[term].memberships.start)
-        size = int(np.median(sizes[sizes > 0]))
+        size = s.members[term].typical_size
         who = f"A {word} one standard deviation above the average, with an equal share in a group of {size}"
         return _change(fit, e, f"{who}: {{change}}", "{effect}, one sd of a member's effect", True, 1.0 / size)
     if term in s.units and name.endswith(".sd"):
@@ -225,8 +224,7 @@ def _of_weights(fit: Fitted, name: str, block: Block, ci: float) -> Iterator[Sen
     numeric = [c for c in columns if block.memberships.table[c].kind in ("number", "integer", "bool")]
     index, _ = fit.posterior.block(name)
     where = fit.specification.system.places.theta(index)
-    sizes = np.diff(block.memberships.start)
-    size = int(np.median(sizes[sizes > 0]))
+    size = block.typical_size
     for column in numeric if free else ():
         values = np.asarray(block.memberships.table[column].values, dtype=float)
         binary = set(np.unique(values)) <= {0.0, 1.0}
@@ -237,8 +235,7 @@ def _of_weights(fit: Fitted, name: str, block: Block, ci: float) -> Iterator[Sen
         times = f"counts {shown(point)} times as much as one"
         at_mean = f"whose {column} is one higher than the mean ({shown(low)}) {times} at the mean"
         against = f"with {column} = 1 {times} with {column} = 0" if binary else at_mean
-        by_size = block.expression.uses_n or block.expression.ready in ("power", "logistic")
-        text = f"{f'In a group of {size}, a' if by_size else 'A'} {name.rpartition('.')[2]} {against}"
+        text = f"{f'In a group of {size}, a' if block.expression.by_size else 'A'} {name.rpartition('.')[2]} {against}"
         own = [p for p in free if p.name == f"{name}.w.{column}"] or (free if len(free) == 1 else [])
         about = own[0].name if own else f"{name} along {column}"
         e = Estimate(free[0], point, lower, upper, percent(ci))

@@ -254,6 +254,12 @@ class Block(Term):
         return int(np.count_nonzero(np.diff(self.memberships.start)))
 
     @property
+    def typical_size(self) -> int:
+        """Median number of members of the groups that have any."""
+        sizes = np.diff(self.memberships.start)
+        return int(np.median(sizes[sizes > 0]))
+
+    @property
     def informed(self) -> bool:
         """Whether it has a covariate or a feature, with an estimated or a known coefficient."""
         return bool(self.written) or len(self.columns.known) > 0

@@ -49,6 +49,11 @@ class WeightExpression:
     intercept: bool = False
 
     @property
+    def by_size(self) -> bool:
+        """Whether weights depend on the number of members."""
+        return self.uses_n or self.ready in ("power", "logistic")
+
+    @property
     def free(self) -> bool:
         """Whether there is anything to estimate."""
         return bool(self.parameters)
