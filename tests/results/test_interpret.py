@@ -14,6 +14,7 @@ from scipy.special import expit, ndtr, ndtri
 import micromacro as mm
 from micromacro.families.base import Family
 from micromacro.results.report.mathml import to_mathml
+from micromacro.results.report.page import page
 from micromacro.results.verbs.interpret import shown
 
 ETA, STEP = np.array([-1.3, 0.2, 0.9]), 0.4
@@ -235,6 +236,7 @@ def test_coefficients_of_other_predictors_move_their_parameter(teams):
         zeros = mm.fit(
             "goals ~ 1", data.drop_duplicates("team"), engine="ml", family="hurdle_poisson", hu="~ home"
         )  # fmt: skip
+    assert "<pre>sigma: ~ home</pre>" in page(fit, 0.95)
     said = fit.interpret()
     assert said.loc["sigma.home", "estimate"] == pytest.approx(np.exp(fit.params["sigma.home"]))
     assert "Where home is one higher, the residual standard deviation (sigma)" in said.loc["sigma.home", "sentence"]

@@ -21,7 +21,7 @@ from ..fitted import Fitted
 from ..labels import percent
 from .explain import equations
 from .mathml import to_mathml
-from .sections import heading, health_lines, likelihood_line, tables
+from .sections import formulas, heading, health_lines, likelihood_line, tables
 from .text import formatter
 from .words import counts, weight_lines
 
@@ -126,7 +126,8 @@ def _verdict(fit: Fitted) -> Iterator[str]:
 
 def _model(fit: Fitted) -> Iterator[str]:
     s = fit.specification
-    yield f"<h2>Model</h2>\n<pre>{escape(' '.join(fit.formula.split()))}</pre>"
+    yield "<h2>Model</h2>"
+    yield from (f"<pre>{escape(' '.join(text.split()))}</pre>" for text in formulas(fit))
     for line in equations(s):
         plain = f'<p class="soft">{escape(line.strip())}</p>'
         yield f'<div class="wide">{to_mathml(line.strip())}</div>' if "=" in line or "~" in line else plain

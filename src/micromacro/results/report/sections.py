@@ -39,13 +39,18 @@ def pieces(fit: Fitted, ci: float) -> list[Piece]:
     s = fit.specification
     out = [
         Piece("heading", (heading(fit),)),
-        Piece("formula", (fit.formula, *(f"{o.name}: {o.formula.text}" for o in fit.specification.reading.others))),
+        Piece("formula", formulas(fit)),
         Piece("facts", (*counts(s), *weight_lines(s))),
     ]
     out += [Piece("table", (f"{title}  ({percent(ci)} intervals)",), table) for title, table in tables(fit, ci)]
     line = likelihood_line(fit)
     out += [Piece("figures", (line,))] if line else []
     return [*out, Piece("verdict", tuple(health_lines(fit)))]
+
+
+def formulas(fit: Fitted) -> tuple[str, ...]:
+    """The formula of the outcome, and those of other linear predictors."""
+    return (fit.formula, *(f"{o.name}: {o.formula.text}" for o in fit.specification.reading.others))
 
 
 def heading(fit: Fitted) -> str:
