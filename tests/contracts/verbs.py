@@ -111,6 +111,11 @@ def two(fit: Any) -> list[Any]:
     return list(fit.specification.group_ids[:2])
 
 
+def thirds(fit: Any) -> pd.Series:
+    """Units that every model has: three of them, by group."""
+    return pd.Series(np.arange(fit.specification.groups) % 3, index=fit.specification.group_ids)
+
+
 def pictures(fit: Any, s: Subject) -> list[str]:
     return sorted(name for name in dir(fit.plot) if not name.startswith("_"))
 
@@ -162,6 +167,8 @@ VERBS: dict[str, Verb] = {
     "group_correlation": Verb(lambda fit, s: fit.group_correlation(*two(fit), random_seed=SEED), {"no random effects": "no effects"}, slow=True),
     "r2": Verb(lambda fit, s: fit.r2(random_seed=SEED), {"no variance on the link scale": "no agreed variance"}, slow=True),
     "members": Verb(lambda fit, s: everything(fit.members(block(fit) if s.kind.has_members else None, random_seed=SEED)),
+                    {"no members": "no member block", "features": "not a weighted sum"}, slow=True),
+    "changes": Verb(lambda fit, s: fit.changes(thirds(fit), block=block(fit) if s.kind.has_members else None, random_seed=SEED),
                     {"no members": "no member block", "features": "not a weighted sum"}, slow=True),
     # predictions
     "predict": Verb(lambda fit, s: fit.predict(s.covariates, random_seed=SEED)),

@@ -12,18 +12,21 @@ the groups. Its columns are
 
 Empty slots give no row. With `keep`, a group without any member has one row with a missing member id, so that no group
 is lost.
+
+:func:`changes` and :func:`turnover` take a long table of groups that follow each other, and say what changed.
 """
 
 from __future__ import annotations
 
 from .._public import public_all
+from .changes import changes, turnover
 from .matrices import from_graph, from_libpysal, from_sparse
 from .slots import from_dyads, from_lists, from_wide, with_pairs
 from .spells import from_candidates, from_spells
 
 __all__ = [
-    "from_candidates", "from_dyads", "from_graph", "from_libpysal", "from_lists", "from_sparse", "from_spells",
-    "from_wide", "with_pairs",
+    "changes", "from_candidates", "from_dyads", "from_graph", "from_libpysal", "from_lists", "from_sparse",
+    "from_spells", "from_wide", "turnover", "with_pairs",
 ]  # fmt: skip
 
 

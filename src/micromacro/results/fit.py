@@ -29,6 +29,7 @@ from .verbs import effects, hypotheses, margins, nested, parameters, partition
 from .verbs import predict as forecast
 from .verbs import residuals as leftover
 from .verbs import survival as curves
+from .verbs.changes import changes
 from .verbs.interpret import interpret
 from .verbs.members import members
 from .verbs.tidy import glance, tidy
@@ -171,6 +172,7 @@ class Fit(Fitted):
     group_correlation = partition.group_correlation
     r2 = partition.r2
     members = members
+    changes = changes
 
     # -- predictions -------------------------------------------------------------------------------------------------
 

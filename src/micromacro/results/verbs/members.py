@@ -223,6 +223,10 @@ class Members:
 
     def _each_membership(self, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
         """Contributions (draws, memberships) at theta and x (draws, k)."""
+        return self._each_value(theta, x) * np.stack([self._weights(t) for t in theta])
+
+    def _each_value(self, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """Contributions before the weights (draws, memberships) at theta and x (draws, k)."""
         part, posterior = self._part, self._posterior
         where = posterior.specification.layout
         covariates = part.covariates_of_memberships(
@@ -232,7 +236,7 @@ class Members:
             raise ModelError(
                 f"block {self.name!r} is not a weighted sum, so its members have no contributions of their own"
             )
-        return (covariates + self._effects_there(theta, x)) * np.stack([self._weights(t) for t in theta])
+        return covariates + self._effects_there(theta, x)
 
     def _effects_there(self, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
         """What a member's effects amount to in each membership (draws, memberships), whatever their kind."""

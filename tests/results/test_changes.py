@@ -1,0 +1,117 @@
+"""Changes of aggregates with estimated weights: against the table, the weights and the effects of the fit."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import micromacro as mm
+
+PARTS = ["reallocation", "attributes", "entry", "exit", "total"]
+TERMS = "y ~ 1 + mm(member, group, z, weights = 1 / n ** exp(-b1 * s), normalize = {}) + (1 | unit)"
+
+
+@pytest.fixture(scope="module")
+def frame():
+    rng = np.random.default_rng(8)
+    rows = [(g, g % 5, m) for g in range(60) for m in rng.choice(12, rng.integers(2, 5), replace=False)]
+    out = pd.DataFrame(rows, columns=["group", "unit", "member"])
+    out["z"], out["s"] = rng.standard_normal(len(out)), rng.standard_normal(len(out))
+    out["when"] = -out["group"]
+    u = rng.standard_normal(12)
+    n = out.groupby("group")["z"].transform("size")
+    eta = np.bincount(out["group"], (out["z"] + u[out["member"]]) / n)
+    return out.assign(y=(eta + 0.3 * rng.standard_normal(60))[out["group"]])
+
+
+@pytest.fixture(scope="module")
+def fits(frame, quick):
+    return {
+        "group": quick(TERMS.format("group"), frame),
+        "total": quick(TERMS.format("total"), frame),
+        "draws": quick(TERMS.format("group"), frame, "mcmc", draws=60, tune=60, chains=2, random_seed=3),
+    }
+
+
+@pytest.mark.filterwarnings("ignore:the weights 'weight' sum to nearly 1")
+@pytest.mark.parametrize("which", ["group", "total"])
+def test_a_column_is_what_the_table_gives_at_the_estimated_weights(fits, frame, which):
+    fit = fits[which]
+    got = fit.changes("unit", "z", random_seed=1)
+    weights = fit.weights().reset_index(drop=True)[["group", "member", "weight"]]
+    want = mm.memberships.changes(frame.merge(weights), "member", "group", "z", "weight", unit="unit")
+    assert got.index.names == ["unit", "group"]
+    assert got.index.tolist() == list(zip(want["unit"], want["group"], strict=True))
+    np.testing.assert_array_equal(got["previous"], want["previous"])
+    np.testing.assert_allclose(got[PARTS], want[PARTS], atol=1e-12)
+    assert (got["total_lower"] <= got["total"]).all()
+    assert (got["reallocation_se"] >= 0).all()
+
+
+@pytest.mark.parametrize("which", ["group", "total", "draws"])
+@pytest.mark.parametrize("value", ["contributions", "effects", "z"])
+def test_the_parts_add_up(fits, which, value):
+    got = fits[which].changes("unit", value, random_seed=1)
+    np.testing.assert_allclose(got[PARTS[:4]].sum(axis=1), got["total"], atol=1e-12)
+
+
+@pytest.mark.parametrize("which", ["group", "draws"])
+def test_the_total_is_the_difference_of_what_members_contribute_to_the_groups(fits, which):
+    fit = fits[which]
+    by_group = fit.members(random_seed=1).contributions("group").iloc[:, 0]
+    got = fit.changes("unit", random_seed=1)
+    later, earlier = by_group[got.index.get_level_values("group")], by_group[got["previous"]]
+    np.testing.assert_allclose(got["total"], later.to_numpy() - earlier.to_numpy(), atol=1e-10)
+    assert f"total_{fit.posterior.words.spread}" in got
+
+
+def test_intervals_are_those_of_the_draws(fits):
+    fit = fits["draws"]
+    weights = fit.posterior.weight_draws("member")
+    rows = fit.specification.members["member"].memberships
+    a = np.stack([np.bincount(rows.group, w * rows.table["z"].values, 60) for w in weights])
+    got = fit.changes("unit", "z", ci=0.8)
+    change = a[:, got.index.get_level_values("group")] - a[:, got["previous"]]
+    np.testing.assert_allclose(got["total_sd"], change.std(axis=0, ddof=1), rtol=1e-10)
+    np.testing.assert_allclose(got["total_lower"], np.quantile(change, 0.1, axis=0), atol=1e-10)
+
+
+def test_series_for_what_the_model_does_not_use_and_the_other_spelling(fits, frame):
+    fit = fits["group"]
+    when = frame.groupby("group")["when"].first()
+    back = fit.changes("unit", "z", time=when, random_seed=1)
+    forth = mm.memberships.changes(fit, "member", value="z", unit="unit", random_seed=1)
+    pd.testing.assert_frame_equal(forth, fit.changes("unit", "z", random_seed=1))
+    one = forth.reset_index().set_index(["previous", "group"])["total"].sort_index()
+    other = back.reset_index().set_index(["group", "previous"])["total"].sort_index()
+    np.testing.assert_allclose(one, -other, atol=1e-12)
+    several = fit.changes("unit", ["z", "s"], random_seed=1)
+    assert several.index.names == ["value", "unit", "group"]
+    pd.testing.assert_frame_equal(several.loc["z"], forth)
+
+
+WRONG = {
+    "unknown column": (("nothing",), {}, "not a column of groups that the model uses"),
+    "unknown value": (("unit", "q"), {}, "not a numeric column of block 'member'"),
+    "no unit": ((None,), {}, "unit= says which groups belong together"),
+    "one time": (("unit",), {"time": "unit"}, "have the same unit"),
+    "short series": ((pd.Series([1, 2]),), {}, "has no value for 58 of 60 groups"),
+    "level": (("unit",), {"ci": 2.0}, "ci="),
+}
+
+
+@pytest.mark.parametrize("case", list(WRONG))
+def test_errors(fits, case):
+    arguments, options, words = WRONG[case]
+    with pytest.raises(mm.MicromacroError, match=words):
+        fits["group"].changes(*arguments, **options)
+
+
+def test_a_block_without_effects_has_no_changes_of_effects(frame, quick):
+    fit = quick("y ~ 1 + mm(member, group, z, effects = none)", frame)
+    with pytest.raises(mm.ModelError, match="has no effects"):
+        fit.changes(frame.groupby("group")["unit"].first(), "effects")
+    variance = quick("y ~ 1 + mm(member, group, z, aggregate = var, effects = none)", frame)
+    with pytest.raises(mm.ModelError, match="not a weighted sum"):
+        variance.changes(frame.groupby("group")["unit"].first())
