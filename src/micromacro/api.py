@@ -285,7 +285,7 @@ def aggregations(
         raise ModelError("aggregations() takes a Model: mm.aggregations(mm.Model(formula, data), [...])")
     formula = model._draft.reading.formula
     call = rival.member_block(formula, block)
-    name = call.name or call.member.name
+    name = call.name or call.member_name
     if isinstance(links, str):
         raise ModelError(f"links= takes a list of several, as in [{links!r}, 'max']")
     engine = check_engine(engine)

@@ -48,6 +48,7 @@ def memberships(size: Size) -> pd.DataFrame:
     long["q"] = np.exp(0.6 * rng.standard_normal(n))
     long["role"] = np.where(rng.random(n) < 0.4, "head", "other")
     long["part"] = long["m"] % 4
+    long["type"] = np.where(long["m"] % 2 == 0, "even", "odd")
     return long
 
 
@@ -62,6 +63,7 @@ def groups(size: Size) -> pd.DataFrame:
     table["k3"] = table["c"] // 2
     table["t"] = 1990.0 + np.cumsum(rng.integers(1, 4, n))
     table["five"] = 5
+    table["half"] = table["c"] % 2
     return table
 
 
@@ -147,6 +149,7 @@ KINDS: dict[str, Kind] = {
     "nested": Kind("v + (1 | k3 / c)", ("unit", "nested"), smaller="(1 | k3 / c)"),
     "crossed": Kind("v + (1 | c) + (1 | h)", ("unit", "crossed"), smaller="(1 | c) + (1 | h)"),
     "unit interaction": Kind("v + (1 | c:h)", ("unit", "unit interaction"), smaller="(1 | c:h)"),
+    "unit by type": Kind("v + (1 | c, by=half)", ("unit", "by type"), smaller="(1 | c, by=half)"),
     "unit fixed": Kind("v + hm(h, effects = fixed)", ("unit", "fixed"), smaller="v"),
     "unit known": Kind("v + hm(c, effects = known(K))", ("unit", "known"), source="units' K", smaller="hm(c, effects = known(K))"),
     "unit car": Kind("v + hm(c, effects = car(G))", ("unit", "car"), source="units' graph", truth={"c.sd": 1.5, "c.rho": 0.7},
@@ -161,6 +164,9 @@ KINDS: dict[str, Kind] = {
     "block slopes": Kind("v + mm(m, g, x, effects = iid(1 + z))", ("block", "iid"), moved="z", smaller="v + mm(m, g, effects = iid(1 + z))"),
     "block correlated": Kind("v + mm(m, g, x, effects = correlated(1 + z))", ("block", "correlated"), moved="z",
                              smaller="v + mm(m, g, effects = correlated(1 + z))"),
+    "block by type": Kind("v + mm(m, g, x, effects = correlated(1 + z), by = type)", ("block", "by type"), moved="z",
+                          smaller="v + mm(m, g, effects = correlated(1 + z), by = type)"),
+    "joined members": Kind("v + mm(part:type, g, x)", ("block", "joined"), moved="x", smaller="v + mm(part:type, g)"),
     "block walk": Kind("v + mm(m, g, x, effects = walk)", ("block", "walk"), moved="x", by_group=True, truth={"m.sd": 0.5},
                        smaller="v + mm(m, g, effects = walk)"),
     "block walk in time": Kind("v + mm(m, g, x, effects = walk(t))", ("block", "walk"), moved="x", truth={"m.sd": 0.5},
@@ -235,7 +241,7 @@ KINDS: dict[str, Kind] = {
 #: What a row of ``KINDS`` must be about, beside the words of the registries.
 ABOUT = {
     "fixed", "offset", "unit", "nested", "crossed", "unit interaction", "block", "feature", "interaction", "baseline",
-    "empty", "total", "group", "none normalised", "power", "logistic", "softmax",
+    "by type", "joined", "empty", "total", "group", "none normalised", "power", "logistic", "softmax",
 }  # fmt: skip
 
 #: Parameters at which outcomes are drawn, by class, where a row says nothing else.

@@ -26,7 +26,8 @@ GROUPS = pd.DataFrame(
         "g": np.arange(N), "y": np.sort(RNG.standard_normal(N)), "x": RNG.standard_normal(N),
         "v": RNG.standard_normal(N), "u": RNG.integers(0, 6, N), "s": RNG.integers(0, 3, N),
     }
-)  # fmt: skip
+).assign(h=lambda t: t["u"] % 2)  # fmt: skip
+LONG["k"] = LONG["m"] % 2
 DATA = LONG.merge(GROUPS, on="g")
 SIZE = np.bincount(ROWS)[ROWS]
 _ROOT = RNG.standard_normal((12, 12))
@@ -35,13 +36,13 @@ K = pd.DataFrame(_ROOT @ _ROOT.T / 12 + 0.3 * np.eye(12), index=range(12), colum
 Theta = dict[str, float]
 
 
-def covariance(t: Theta, name: str, terms: list[str], correlated: bool) -> np.ndarray:
+def covariance(t: Theta, name: str, terms: list[str], correlated: bool, end: str = "") -> np.ndarray:
     """Covariance matrix of a level's effects from sds and correlations."""
-    sd = np.array([t[f"{name}.sd" if k == "1" else f"{name}.sd.{k}"] for k in terms])
+    sd = np.array([t[(f"{name}.sd" if k == "1" else f"{name}.sd.{k}") + end] for k in terms])
     r = np.eye(len(terms))
     for i in range(len(terms)) if correlated else ():
         for j in range(i):
-            r[i, j] = r[j, i] = t[f"{name}.cor.{terms[j]}.{terms[i]}"]
+            r[i, j] = r[j, i] = t[f"{name}.cor.{terms[j]}.{terms[i]}{end}"]
     return sd[:, None] * r * sd
 
 
@@ -65,6 +66,22 @@ def block(terms: list[str], correlated: bool) -> Callable[[Theta], np.ndarray]:
     def of(t: Theta) -> np.ndarray:
         v = covariance(t, "m", terms, correlated)
         return a @ ((z.T @ v @ z) * (member[:, None] == member)) @ a.T
+
+    return of
+
+
+def by_type(name: str, column: np.ndarray, types: np.ndarray, terms: list[str], a: np.ndarray) -> Callable:
+    """The same with a covariance matrix for each type of level; `a` are the weights (groups, memberships)."""
+    table = GROUPS if len(column) == N else LONG
+    z = np.array([np.ones(len(column)) if k == "1" else table[k] for k in terms])
+
+    def of(t: Theta) -> np.ndarray:
+        out = np.zeros((N, N))
+        for value in (0, 1):
+            v = covariance(t, name, terms, len(terms) > 1, f"[{value}]")
+            same = (column[:, None] == column) & (types[:, None] == value)
+            out += a @ ((z.T @ v @ z) * same) @ a.T
+        return out
 
     return of
 
@@ -113,6 +130,12 @@ CASES = {
     "member slopes": Case("y ~ x + mm(m, g, effects = iid(1 + z))", (block(["1", "z"], False),), "iid"),
     "member correlated": Case(
         "y ~ x + mm(m, g, effects = correlated(1 + z))", (block(["1", "z"], True),), "correlated"
+    ),
+    "by": Case("y ~ x + (1 | u, by=h)", (by_type("u", U, U % 2, ["1"], np.eye(N)),), "iid"),
+    "slopes by": Case("y ~ x + (1 + v | u, by=h)", (by_type("u", U, U % 2, ["1", "v"], np.eye(N)),), "correlated"),
+    "members by": Case(
+        "y ~ x + mm(m, g, effects = correlated(1 + z), by=k)",
+        (by_type("m", LONG["m"].to_numpy(), LONG["k"].to_numpy(), ["1", "z"], np.eye(N)[ROWS].T / SIZE),), "correlated",
     ),
     "none": Case("y ~ x + mm(m, g, effects = none) + (1 | u)", (unit("u", U, ["1"], False),), "none"),
     "known": Case("y ~ x + hm(u, effects = known(K))", (known,), "known", {"K": K}),
@@ -224,10 +247,11 @@ def sleep() -> pd.DataFrame:
     root = np.linalg.cholesky(np.array([[600.0, 14.4], [14.4, 36.0]]))
     u = rng.standard_normal((18, 2)) @ root.T
     y = 250 + 10 * d + u[g, 0] + u[g, 1] * d + 25 * rng.standard_normal(180)
-    return pd.DataFrame({"y": y, "d": d, "s": g, "site": g % 4})
+    return pd.DataFrame({"y": y, "d": d, "s": g, "site": g % 4, "k": g % 2})
 
 
-#: logLik and VarCorr of lme4's lmer, ML then REML: sds, correlation, residual sd (its optimiser stops at 1e-4 or so).
+#: logLik and VarCorr of lme4's lmer, ML then REML: sds, correlation, residual sd (its optimiser stops at 1e-4 or so);
+#: for by=k of (0 + A + Ad | s) + (0 + B + Bd | s) with A, B the types as zero and one.
 LME4 = {
     "y ~ d + (1 + d | s)": [
         (-865.4452962, 25.32722, 4.514457, 0.456327, 24.272571),
@@ -238,6 +262,14 @@ LME4 = {
         (-862.2872507, 28.18124, 5.036027, 24.129066),
     ],
     "y ~ d + (1 | site / s)": [(-881.4181908, 0.0, 38.79481, 27.856435), (-877.6508973, 0.0, 39.97060, 27.942814)],
+    "y ~ d + (1 | s, by=k)": [
+        (-879.9399266, 48.615389, 25.713532, 27.856435),
+        (-876.335044838, 49.285716, 27.001660, 27.942811),
+    ],
+    "y ~ d + (1 + d | s, by=k)": [
+        (-861.705419109, 29.9094948, 4.2777864, 1.0, 21.7102162, 5.3318512, -0.356056, 23.9755017),
+        (-858.012290246, 30.1958939, 4.3535605, 1.0, 22.5963583, 5.4400540, -0.332023, 24.0344474),
+    ],
     "y ~ d + (0 + d | s) + (1 | site)": [
         (-882.3089658, 7.180979, 8.474343, 27.750339),
         (-878.0612704, 7.391510, 10.606316, 27.756580),

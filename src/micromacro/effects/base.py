@@ -182,6 +182,15 @@ class Effects:
         """Number of latent entries, those of fresh levels last."""
         raise NotImplementedError
 
+    @property
+    def covariances(self) -> tuple[slice, ...]:
+        """Where the sds and correlations of each covariance matrix are among `hypers`."""
+        return (slice(0, len(self.hypers)),)
+
+    def under(self, hyper: int) -> int:
+        """How many levels an entry of theta is about."""
+        return len(self.levels)
+
     # -- entries of A ------------------------------------------------------------------------------------------------
 
     def pattern(self) -> tuple[np.ndarray, np.ndarray]:

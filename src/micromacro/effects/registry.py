@@ -32,6 +32,8 @@ class EffectKind:
         ``"columns"`` (columns of the tables), ``"names"`` (of graphs, covariances or other terms).
     slopes : bool
         Whether slopes may vary, as in ``word(1 + x)`` or ``(1 + x | unit)``.
+    types : bool
+        Whether levels may be of several types, ``by=``, each with parameters of its own.
     """
 
     word: str
@@ -39,13 +41,14 @@ class EffectKind:
     make: Callable[[Setting], Effects] | None
     arguments: str = "nothing"
     slopes: bool = False
+    types: bool = False
 
 
 _ROWS = (
-    EffectKind("iid", "independent effects, normal around zero with a common sd", make_iid, "terms", slopes=True),
+    EffectKind("iid", "independent effects, normal around zero with a common sd", make_iid, "terms", True, True),
     EffectKind("none", "no effects: covariates only", None),
     EffectKind(
-        "correlated", "an intercept and slopes for each level, correlated", make_correlated, "terms", slopes=True
+        "correlated", "an intercept and slopes for each level, correlated", make_correlated, "terms", True, True
     ),
     EffectKind("walk", "a random walk over the participations of each level", make_walk, "columns"),
     EffectKind("ar1", "an autoregression in time for each level", make_ar1, "columns"),

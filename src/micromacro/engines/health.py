@@ -168,14 +168,15 @@ def idle(specification: Specification, zero: np.ndarray) -> dict[str, str]:
     """
     out = {}
     for k, structure in specification.structures.values():
-        at_zero = zero[specification.system.places.effect_theta(k)]
-        sds = [j for j, p in enumerate(structure.hypers) if p.kind == "sd"]
-        pairs = iter([(i, j) for row, i in enumerate(sds) for j in sds[:row]])  # the order of correlations
-        for p in structure.hypers:
-            of = next(pairs) if p.kind == "cor" else tuple(sds[:1]) if p.kind == "rho" else ()
-            gone = [j for j in of if at_zero[j]]
-            if gone and not p.fixed:
-                out[p.name] = structure.hypers[gone[0]].name
+        for own in structure.covariances:
+            at_zero, hypers = zero[specification.system.places.effect_theta(k)][own], structure.hypers[own]
+            sds = [j for j, p in enumerate(hypers) if p.kind == "sd"]
+            pairs = iter([(i, j) for row, i in enumerate(sds) for j in sds[:row]])  # the order of correlations
+            for p in hypers:
+                of = next(pairs) if p.kind == "cor" else tuple(sds[:1]) if p.kind == "rho" else ()
+                gone = [j for j in of if at_zero[j]]
+                if gone and not p.fixed:
+                    out[p.name] = hypers[gone[0]].name
     return out
 
 
@@ -234,8 +235,8 @@ def too_little(specification: Specification) -> list[Note]:
         )
         out.append(trouble("few-df", text))
     for _, structure in specification.structures.values():
-        count = len(structure.levels)
-        for p in structure.hypers:
+        for k, p in enumerate(structure.hypers):
+            count = structure.under(k)
             if p.kind != "sd" or p.fixed or count >= FEW_LEVELS:
                 continue
             few = f"{p.name} is the sd of {count} levels only"

@@ -95,11 +95,11 @@ class Fix:
 class MemberCall:
     """``mm(member, group, covariates, ...)``.
 
-    ``intercept`` is true only where the user wrote ``1 +`` among the covariates; ``normalize`` is None where it
-    was not written.
+    ``member`` is a column, or columns joined by ``:``; ``intercept`` is true only where the user wrote ``1 +`` among
+    the covariates; ``normalize`` is None where it was not written.
     """
 
-    member: Name
+    member: Node
     group: Name
     covariates: SignedTerms = ()
     intercept: bool = False
@@ -111,7 +111,18 @@ class MemberCall:
     name: str | None = None
     parameters: tuple[str, ...] | None = None
     signed: bool = False
+    by: Name | None = None
     span: Span = _span()
+
+    @property
+    def member_columns(self) -> tuple[str, ...]:
+        """The member column, or those of ``a:b``."""
+        return tuple(dict.fromkeys(n.name for n in names_in(self.member)))
+
+    @property
+    def member_name(self) -> str:
+        """What members are called: their column, or ``a:b``."""
+        return ":".join(self.member_columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +135,7 @@ class UnitCall:
     correlated: bool = True
     effects: Node = Name("iid")
     name: str | None = None
+    by: Name | None = None
     span: Span = _span()
 
 

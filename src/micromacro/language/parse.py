@@ -85,6 +85,7 @@ def _nodes_of(terms: list[tuple[str, Node | Bar]]) -> Iterator[Node]:
         if isinstance(term, Bar):
             yield from _nodes_of(term.terms)
             yield term.unit
+            yield from (node for _, node in term.keywords)
         else:
             yield term
 
@@ -187,9 +188,24 @@ class _Parser:
             raise self.error(f"expected a term or |, found {self.token.text!r}")
         double = self.take().text == "||"
         unit = self.comparison_free()
+        keywords = self._keywords()
         self.expect(")", "to close the unit term")
         self.depth -= 1
-        return Bar(terms, unit, double, self.span(start))
+        return Bar(terms, unit, double, keywords, self.span(start))
+
+    def _keywords(self) -> list[tuple[str, Node]]:
+        """``, key=value`` as often as there are any."""
+        out: list[tuple[str, Node]] = []
+        while self.is_op(","):
+            self.take()
+            key = self.take() if self.token.kind == "name" else self.token
+            if key.kind != "name" or not self.is_op("="):
+                raise self.error("after the unit stand keywords only, as in (1 | unit, by=type)", key)
+            self.take()
+            if key.text in dict(out):
+                raise self.error(f"{key.text}= is given twice", key)
+            out.append((key.text, self.expression()))
+        return out
 
     # -- expressions -------------------------------------------------------------------------------------------------
 

@@ -95,6 +95,8 @@ def member_text(call: MemberCall) -> str:
         parts.append(f"aggregate = {to_text(call.aggregate)}")
     if call.effects != Name("iid"):
         parts.append(f"effects = {to_text(call.effects)}")
+    if call.by is not None:
+        parts.append(f"by = {to_text(call.by)}")
     if call.signed:
         parts.append("signed = yes")
     if call.name is not None:

@@ -11,18 +11,20 @@ from .functions import TERM_CALLS
 from .nodes import Binary, Call, Fix, Formula, MemberCall, Name, Node, Number, Span, Text, Unary, UnitCall, walk
 from .whitelist import SPECIAL, check_size
 
-MEMBER_KEYWORDS = ("weights", "normalize", "aggregate", "effects", "name", "parameters", "signed")
-UNIT_KEYWORDS = ("effects", "name")
+MEMBER_KEYWORDS = ("weights", "normalize", "aggregate", "effects", "name", "parameters", "signed", "by")
+UNIT_KEYWORDS = ("effects", "name", "by")
 NORMALIZE = ("total", "group", "none")
 
 
 class Bar:
     """``(terms | unit)`` as a term, before it is turned into a UnitCall."""
 
-    __slots__ = ("double", "span", "terms", "unit")
+    __slots__ = ("double", "keywords", "span", "terms", "unit")
 
-    def __init__(self, terms: list[tuple[str, Any]], unit: Node, double: bool, span: Span):
-        self.terms, self.unit, self.double, self.span = terms, unit, double, span
+    def __init__(
+        self, terms: list[tuple[str, Any]], unit: Node, double: bool, keywords: list[tuple[str, Node]], span: Span
+    ):
+        self.terms, self.unit, self.double, self.keywords, self.span = terms, unit, double, keywords, span
 
 
 def sort_terms(text: str, outcome: Node, terms: list[tuple[str, Node | Bar]]) -> Formula:
@@ -117,13 +119,14 @@ def _is_sum(node: Node) -> bool:
     return isinstance(node, Binary) and node.op in ("+", "-")
 
 
-def _keyword(key: str, allowed: tuple[str, ...], call: Call, node: Node, text: str) -> None:
+def _keyword(key: str, allowed: tuple[str, ...], call: Call | Bar, node: Node, text: str) -> None:
     if key not in allowed:
         near = difflib.get_close_matches(key, allowed, n=1)
         hint = f"; did you mean {near[0]}=?" if near else ""
         start = text.rfind(key, call.span.start, node.span.start)
+        what = "a unit term" if isinstance(call, Bar) else f"{call.function}()"
         raise FormulaError(
-            f"{call.function}() has no argument {key}={hint} (it takes {', '.join(k + '=' for k in allowed)})", text,
+            f"{what} has no argument {key}={hint} (it takes {', '.join(k + '=' for k in allowed)})", text,
             start, start + len(key),
         )  # fmt: skip
 
@@ -169,7 +172,7 @@ def _member(call: Call, text: str) -> MemberCall:
                 node.span.stop,
             )
     return MemberCall(
-        member=_column(call.args[0], "the member of mm()", text),
+        member=_member_columns(call.args[0], text),
         group=_column(call.args[1], "the group of mm()", text),
         covariates=tuple(covariates),
         intercept=intercept,
@@ -181,8 +184,20 @@ def _member(call: Call, text: str) -> MemberCall:
         name=_word(given["name"], "name", text) if "name" in given else None,
         parameters=_parameters(given["parameters"], text) if "parameters" in given else None,
         signed="signed" in given and _yes(given["signed"], "signed", text),
+        by=_column(given["by"], "by=", text) if "by" in given else None,
         span=call.span,
     )
+
+
+def _member_columns(node: Node, text: str) -> Node:
+    """A column, or columns joined by a colon."""
+    for part in walk(node):
+        if not isinstance(part, Name) and not (isinstance(part, Binary) and part.op == ":"):
+            raise FormulaError(
+                "the member of mm() must be the name of a column, or columns joined by :", text, part.span.start,
+                part.span.stop,
+            )  # fmt: skip
+    return node
 
 
 def _yes(node: Node, key: str, text: str) -> bool:
@@ -239,7 +254,9 @@ def _unit_of_bar(bar: Bar, text: str) -> UnitCall:
     for _, term in bar.terms:
         if isinstance(term, Bar):
             raise FormulaError("a unit term cannot be inside another", text, term.span.start, term.span.stop)
-    return _unit(bar.unit, bar.terms, not bar.double, Name("iid"), None, bar.span, text)
+    for key, node in bar.keywords:
+        _keyword(key, UNIT_KEYWORDS, bar, node, text)
+    return _unit(bar.unit, bar.terms, not bar.double, dict(bar.keywords), bar.span, text)
 
 
 def _unit_of_call(call: Call, text: str) -> UnitCall:
@@ -250,21 +267,14 @@ def _unit_of_call(call: Call, text: str) -> UnitCall:
             "hm() needs a unit column, then the terms that vary over units if any: hm(unit, 1 + x)", text,
             call.span.start, call.span.stop,
         )  # fmt: skip
-    given = dict(call.keywords)
     terms = _split(call.args[1]) if len(call.args) == 2 else []
-    name = _word(given["name"], "name", text) if "name" in given else None
-    return _unit(call.args[0], terms, True, given.get("effects", Name("iid")), name, call.span, text)
+    return _unit(call.args[0], terms, True, dict(call.keywords), call.span, text)
 
 
 def _unit(
-    unit: Node,
-    terms: list[tuple[str, Node]],
-    correlated: bool,
-    effects: Node,
-    name: str | None,
-    span: Span,
-    text: str,
+    unit: Node, terms: list[tuple[str, Node]], correlated: bool, given: dict[str, Node], span: Span, text: str
 ) -> UnitCall:
+    """A unit term with the keywords that were given."""
     for part in walk(unit):
         if not isinstance(part, Name) and not (isinstance(part, Binary) and part.op in ("/", ":")):
             raise FormulaError("a unit is a column, or columns joined by / or :", text, part.span.start, part.span.stop)
@@ -278,7 +288,9 @@ def _unit(
             slopes.append((sign, term))
     if not intercept and not slopes:
         raise FormulaError("this unit term has nothing that varies: write (1 | unit)", text, span.start, span.stop)
-    return UnitCall(unit, intercept, tuple(slopes), correlated, effects, name, span)
+    name = _word(given["name"], "name", text) if "name" in given else None
+    by = _column(given["by"], "by=", text) if "by" in given else None
+    return UnitCall(unit, intercept, tuple(slopes), correlated, given.get("effects", Name("iid")), name, by, span)
 
 
 def _one_argument(call: Call, text: str) -> Node:

@@ -63,7 +63,7 @@ def read_others(formulas: Mapping[str, str], known: Sequence[str]) -> tuple[Othe
 
 def _read(name: str, text: str, known: Sequence[str]) -> Other:
     formula = parse_one_sided(text, name)
-    formula = split_interactions(formula, {block_name(c): c.member.name for c in formula.members}, known)
+    formula = split_interactions(formula, {block_name(c): c.member_name for c in formula.members}, known)
     for unit in formula.units:
         _no_effects(name, text, unit.span.start, unit.span.stop)
     members, weights = [], {}

@@ -68,7 +68,7 @@ def read(
         )
     known = tuple(columns)
     formula = parse_formula(text)
-    formula = split_interactions(formula, {block_name(c): c.member.name for c in formula.members}, known)
+    formula = split_interactions(formula, {block_name(c): c.member_name for c in formula.members}, known)
     beside = read_others(others or {}, known)
     group = _one_group_column(formula, *(o.formula for o in beside))
     weights, blocks = {}, []
@@ -76,16 +76,16 @@ def read(
         name = block_name(call)
         if name in weights:
             raise FormulaError(
-                f"two member blocks are called {name!r}; tell them apart with name=, as in mm({call.member.name}, "
+                f"two member blocks are called {name!r}; tell them apart with name=, as in mm({call.member_name}, "
                 f"{call.group.name}, ..., name={name}2)", text, call.span.start, call.span.stop,
             )  # fmt: skip
         weights[name] = read_weights(call.weights, text, known, call.parameters)
         needed = _block_columns(call, weights[name], known, text)
-        blocks.append(BlockRequest(name, call.member.name, needed))
+        blocks.append(_request(call, name, needed))
     for other in beside:
         for call in other.formula.members:
             needed = _block_columns(call, other.weights[block_name(call)], known, other.formula.text)
-            blocks.append(BlockRequest(block_name(call), call.member.name, needed))
+            blocks.append(_request(call, block_name(call), needed))
     form, kind = outcome_form(formula)
     outcome_node = formula.outcome
     of_outcome = names_of(outcome_node)
@@ -159,6 +159,7 @@ def _columns_of_terms(formula: Formula) -> tuple[str, ...]:
     nodes += formula.calls
     used = [name for node in nodes for name in names_of(node)]
     used += [name for u in formula.units for name in effect_columns(u.effects, formula.text)]
+    used += [u.by.name for u in formula.units if u.by is not None]
     return tuple(dict.fromkeys(used))
 
 
@@ -167,11 +168,20 @@ def _block_columns(call: MemberCall, weights: WeightExpression, known: tuple[str
     names += [n for f in call.fixes for n in names_of(f.term)]
     names += list(weights.columns)
     names += effect_columns(call.effects, text)
+    names += [call.by.name] if call.by is not None else []
     aggregate = read_aggregate(call, text, known)
     names += list(aggregate.columns) if aggregate else []
     if weights.uses_n and "n" in known:
         names.append("n")
     return tuple(dict.fromkeys(names))
+
+
+def _request(call: MemberCall, name: str, needed: tuple[str, ...]) -> BlockRequest:
+    """What a block asks of the tables; the columns of a member ``a:b`` are read like any other."""
+    columns = call.member_columns
+    if len(columns) == 1:
+        return BlockRequest(name, columns[0], needed)
+    return BlockRequest(name, call.member_name, tuple(dict.fromkeys((*needed, *columns))), columns)
 
 
 _TYPES = ("right", "left", "interval")

@@ -7,11 +7,20 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class BlockRequest:
-    """What a member block needs: its name, its member column, the columns that it reads."""
+    """What a member block needs: its name, its member column, the columns that it reads.
+
+    A member ``a:b`` is made of the columns `parts`, which are then among `columns` too.
+    """
 
     block: str
     member: str
     columns: tuple[str, ...]
+    parts: tuple[str, ...] = ()
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The columns that the ids of the members are made of."""
+        return self.parts or (self.member,)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import numpy as np
 from ..errors import DataError
 from ..notes import Note
 from .columns import Column, Table, column_names, did_you_mean, read_table, unknown_column
+from .joined import unit_column
 from .levels import Levels, encode
 from .request import BlockRequest, TableRequest
 from .screen import Screen, counted, listed, open_ends, refuse_infinite
@@ -66,7 +67,7 @@ def from_long(request: TableRequest, data: Any, missing: str) -> Shaped:
     assert request.group is not None
     needed = [request.group, *request.group_columns]
     for block in request.blocks:
-        needed += [block.member, *block.columns]
+        needed += [*block.keys, *block.columns]
     table = open_ends(read_table(data, "data", needed), request.ends)
     codes, levels = _group_codes(table[request.group], "data")
     screen = Screen(missing, np.ones(len(levels), dtype=bool), endless=request.endless, droppable=request.droppable)
@@ -75,7 +76,7 @@ def from_long(request: TableRequest, data: Any, missing: str) -> Shaped:
         screen.look(table[name], "data", everywhere, codes)
     edges = {}
     for block in request.blocks:
-        rows, member = _filled(table[block.member], "data")
+        rows, member = _filled(unit_column(block.keys, table)[0], "data")
         edge = Edges(codes[rows], member, table.select(block.columns).take(rows))
         for column in edge.table.columns.values():
             screen.look(column, "data", rows, edge.group)
@@ -248,13 +249,13 @@ def _edge_tables(request: TableRequest, memberships: Any) -> dict[str, tuple[str
 
 def _member_tables(request: TableRequest, members: Any) -> dict[str, tuple[str, Any]]:
     """The member table of each member column, where there is one."""
-    columns = list(dict.fromkeys(b.member for b in request.blocks))
+    columns = list(dict.fromkeys(b.member for b in request.blocks if not b.parts))
     named = named_tables(members, "members")
     if list(named) == ["members"]:
         have = column_names(members, "members")
         keys = [c for c in columns if c in have]
         if not keys:
-            raise unknown_column(columns[0], "members", have)
+            raise unknown_column(columns[0] if columns else request.blocks[0].member, "members", have)
         return dict.fromkeys(keys, ("members", members))
     if members is not None:
         _match_keys("members", [str(k) for k in members], columns, "member column", every=False)
@@ -297,13 +298,18 @@ def _join(
     assert sources.group is not None
     name, data = sources.edges[block.block]
     have = column_names(data, name)
-    edge = read_table(data, name, [sources.group, block.member, *(c for c in block.columns if c in have)])
-    rows, member = _filled(edge[block.member], name)
+    keys = [block.member] if not block.parts else [c for c in block.parts if c in have]
+    edge = read_table(data, name, [sources.group, *keys, *(c for c in block.columns if c in have)])
+    rows, member = _filled(unit_column(tuple(keys), edge)[0], name) if keys else (np.arange(edge.n_rows), None)
     edge = edge.take(rows)
     codes = _find(levels, edge[sources.group], name, "data", rows)
     # column, its table, its row there: one of each a membership
     found: dict[str, tuple[Column, str, np.ndarray]] = {c: (edge[c], name, rows) for c in edge.names}
     found |= {c: (groups[c].take(codes), "data", group_rows[codes]) for c in sources.joined}
+    if block.parts:
+        parts = Table(name, {c: found[c][0] for c in block.parts}, len(rows))
+        member = unit_column(block.parts, parts)[0]
+    assert member is not None
     if block.member in sources.members:
         found |= _member_columns(sources.members[block.member], block, member, name, rows)
     for column in block.columns:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..effects.base import Effects, Rows, Setting
+from ..effects.by import make_by
 from ..effects.registry import EffectKind, effect_kind
 from ..errors import FormulaError, ModelError
 from ..language.nodes import Call, Name, Node
@@ -47,13 +48,14 @@ def make_slopes(intercept: bool, terms: SignedTerms, table: Table, text: str) ->
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a call asks of its effects: the kind, its arguments, the terms that vary."""
+    """What a call asks of its effects: the kind, its arguments, the terms that vary, the column of types."""
 
     kind: EffectKind
     arguments: tuple[Node, ...]
     node: Node
     intercept: bool = True
     terms: SignedTerms = ()
+    by: Name | None = None
 
 
 def read_effects(node: Node, text: str) -> Wanted:
@@ -85,6 +87,7 @@ def build_effects(
     intercept : bool
         Whether the model has an intercept.
     """
+    _check_by(wanted, name, context.text)
     if wanted.kind.make is None:
         return None
     for term, column in zip(rows.terms, rows.z, strict=True):
@@ -108,9 +111,19 @@ def build_effects(
         sources=context.sources,
         others=context.others,
     )
-    effects = wanted.kind.make(setting)
+    effects = make_by(setting, wanted.by.name, wanted.kind.make) if wanted.by else wanted.kind.make(setting)
     context.others[name] = effects
     return effects
+
+
+def _check_by(wanted: Wanted, name: str, text: str) -> None:
+    """Types of levels are for kinds whose levels are independent of each other."""
+    if wanted.by is not None and not wanted.kind.types:
+        raise FormulaError(
+            f"by= makes a standard deviation for each value of {wanted.by.name!r}, which effects = {wanted.kind.word} "
+            f"of {name!r} cannot have: use iid or correlated, or leave by= out",
+            text, wanted.by.span.start, wanted.by.span.stop,
+        )  # fmt: skip
 
 
 def effective_number(group: np.ndarray, w: np.ndarray, groups: int) -> float:

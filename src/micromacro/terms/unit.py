@@ -138,7 +138,7 @@ def _build(call: UnitCall, context: Context, intercept: bool) -> UnitPart:
     columns = tuple(n.name for n in names_in(call.unit))
     name = call.name or ":".join(columns)
     context.claim(name, f"hm({name})")
-    wanted = of_unit(call.effects, call.slopes, call.intercept, context.text)
+    wanted = replace(of_unit(call.effects, call.slopes, call.intercept, context.text), by=call.by)
     slopes = make_slopes(wanted.intercept, wanted.terms, context.tables.groups, context.text)
     if call.correlated:
         wanted = correlated(wanted, slopes, context.text)

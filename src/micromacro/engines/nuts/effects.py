@@ -16,6 +16,7 @@ import numpy as np
 
 from ..._optional import require
 from ...effects.base import Effects
+from ...effects.by import ByType
 from ...effects.correlated import Correlated
 from ...effects.fields import Field, Intrinsic, Proper
 from ...effects.fixed import NoPooling
@@ -107,6 +108,16 @@ def correlation_matrix(p: Array, k: int) -> Array:
                 r = r * jnp.sqrt((1.0 - a**2) * (1.0 - b**2)) + a * b
             rows[i][j] = rows[j][i] = r
     return jnp.stack([jnp.stack(row) for row in rows])
+
+
+def by_type(effects: ByType, theta: Array, x: Array) -> Array:
+    """Each type as if every level were of it; a membership takes that of its level's type."""
+    jnp, at, out = _jnp(), 0, []
+    for kind in effects.kinds:
+        size = len(kind.hypers)
+        out.append(reach(kind, theta[at : at + size], x))
+        at += size
+    return jnp.stack(out)[effects.code[effects.rows.level], np.arange(len(effects.rows.level))]
 
 
 def states(effects: Path, theta: Array, x: Array) -> Array:
@@ -204,6 +215,7 @@ EFFECTS: dict[type[Effects], JointEffects] = {
     Independent: JointEffects(independent),
     Correlated: JointEffects(correlated),
     Shared: JointEffects(shared),
+    ByType: JointEffects(by_type),
     Walk: JointEffects(states, walk_density),
     Autoregression: JointEffects(states, ar1_density),
     Proper: JointEffects(nodes, car_density),

@@ -166,7 +166,8 @@ def as_data(tables: Tables, request: TableRequest) -> tuple[Table, dict[str, Tab
         rows = tables.blocks[block.block]
         own = {n: c for n, c in rows.table.columns.items() if n not in data}
         own[request.group] = key.take(rows.group)
-        own.setdefault(block.member, _id_column(block.member, rows.members.values[rows.member]))
+        if not block.parts:
+            own.setdefault(block.member, _id_column(block.member, rows.members.values[rows.member]))
         edges[block.block] = Table("memberships", own, len(rows.group))
     return data, edges
 

@@ -52,7 +52,7 @@ KINDS = (
 
 def member_block(formula: Formula, block: str | None) -> MemberCall:
     """The member block of that name, or the only one."""
-    calls = {call.name or call.member.name: call for call in formula.members}
+    calls = {call.name or call.member_name: call for call in formula.members}
     if block is None and len(calls) == 1:
         return next(iter(calls.values()))
     if block not in calls:
@@ -160,8 +160,8 @@ def _with_options(call: MemberCall, link: Rival, rule: str) -> list[MemberCall]:
     if word in OF_WEIGHTS:
         own = replace(own, covariates=(), weights=asked.weights or call.weights)
     if word in OF_WEIGHTS or word == "cov":
-        name = call.name or call.member.name
-        feature = replace(own, effects=NONE, name=name, parameters=None)
+        name = call.name or call.member_name
+        feature = replace(own, effects=NONE, by=None, name=name, parameters=None)
         rest = [] if call.effects == NONE else [replace(call, covariates=(), name=f"{name}_effects")]
         return [feature, *rest]
     return _features(call, word, own)
@@ -179,7 +179,7 @@ def _features(call: MemberCall, word: str, like: MemberCall | None = None) -> li
 
     `like` has the features' weights and aggregate, if they are not those of a plain word.
     """
-    name = call.name or call.member.name
+    name = call.name or call.member_name
     if not call.covariates or call.intercept or call.fixes or any(sign == "-" for sign, _ in call.covariates):
         raise ModelError(
             f"{word} applies to covariates, but block {name!r} has "
@@ -188,7 +188,7 @@ def _features(call: MemberCall, word: str, like: MemberCall | None = None) -> li
     out = []
     for k, (sign, node) in enumerate(call.covariates):
         own = name if len(call.covariates) == 1 else f"{name}_{node.name if isinstance(node, Name) else k + 1}"
-        base = replace(like or call, covariates=((sign, node),), effects=NONE, name=own, parameters=None)
+        base = replace(like or call, covariates=((sign, node),), effects=NONE, by=None, name=own, parameters=None)
         if like is not None:
             out.append(base)
         elif word == "smax":

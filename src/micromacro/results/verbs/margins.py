@@ -291,7 +291,7 @@ class _Task:
         if self.own:
             self.tables: Tables = specification.tables
         else:
-            keys = {specification.request.group, *(b.member for b in specification.request.blocks)}
+            keys = {specification.request.group, *(c for b in specification.request.blocks for c in b.keys)}
             more = tuple(n for n in names_of_where(where) if n not in keys)
             self.tables = new_tables(specification, data, memberships, members, self.posterior.theta, more=more)
 

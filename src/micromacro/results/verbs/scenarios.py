@@ -45,7 +45,7 @@ def covariates(specification: Specification) -> tuple[str, ...]:
         for node in (*(node for _, node in f.fixed), *f.calls)
         for n in names_in(node)
     ]
-    names += [c for b in specification.request.blocks for c in b.columns if c != "n"]
+    names += [c for b in specification.request.blocks for c in b.columns if c not in ("n", *b.parts)]
     return tuple(dict.fromkeys(names))
 
 
@@ -68,14 +68,16 @@ def _term_nodes(f: Formula) -> list[Node]:
 
 
 def unit_names(specification: Specification) -> frozenset[str]:
-    """Columns that say which unit a group is in."""
-    return frozenset(n.name for u in specification.formula.units for n in names_in(u.unit))
+    """Columns that say which unit a group is in, and of what type the unit is."""
+    units = specification.formula.units
+    of_types = (u.by.name for u in units if u.by is not None)
+    return frozenset((*(n.name for u in units for n in names_in(u.unit)), *of_types))
 
 
 def check_moves(specification: Specification, name: str, verb: str) -> None:
     """Refuse a column that the predictions do not depend on: the outcome, ids of groups and members, others."""
     s = specification
-    if name in s.used or any(name in b.columns for b in s.request.blocks):
+    if name in s.used or any(name in b.columns and name not in b.parts for b in s.request.blocks):
         return
     known = f"(there are {', '.join(covariates(s)) or 'none'})"
     if name in s.request.outcome_columns:
@@ -83,7 +85,7 @@ def check_moves(specification: Specification, name: str, verb: str) -> None:
         raise ModelError(f"{verb} {name!r}: it is {what} and not a covariate {known}")
     if name == s.request.group:
         raise ModelError(f"{verb} {name!r}: it contains the group ids and is not a covariate {known}")
-    if name in [b.member for b in s.request.blocks]:
+    if any(name in (b.member, *b.keys) for b in s.request.blocks):
         raise ModelError(
             f"{verb} {name!r}: it contains the member ids and is not a covariate {known}; what happens when a member "
             f"leaves is comparisons(without={{{name!r}: id}})"

@@ -11,6 +11,7 @@ from ...language.functions import GROUP_FUNCTIONS
 from ...language.nodes import Call, MemberCall, Name, Node, children
 from ...numerics import aggregation
 from ...table.columns import days
+from ...table.joined import unit_column
 from ..base import Context, constant, sort_columns, spread
 from ..design import make_design
 from ..slopes import Wanted, build_effects, make_slopes, read_effects
@@ -22,7 +23,7 @@ from .weights import WeightExpression, check_group_size_column, make_tape, near_
 
 def block_name(call: MemberCall) -> str:
     """The block's name: its ``name=``, else its member column."""
-    return call.name or call.member.name
+    return call.name or call.member_name
 
 
 def build_member(call: MemberCall, expression: WeightExpression, context: Context, intercept: bool) -> MemberPart:
@@ -38,7 +39,7 @@ def build_member(call: MemberCall, expression: WeightExpression, context: Contex
     name = block_name(call)
     weighing = make_weighing(call, expression, context, _rule(call, expression, context))
     rows = weighing.memberships
-    wanted = read_effects(call.effects, context.text)
+    wanted = replace(read_effects(call.effects, context.text), by=call.by)
     slopes = make_slopes(wanted.intercept, wanted.terms, rows.table, context.text)
     design, _ = make_design(call.covariates, rows.table, context.text)
     fixed = tuple(make_design([("+", f.term)], rows.table, context.text)[0] for f in call.fixes)
@@ -56,6 +57,7 @@ def build_member(call: MemberCall, expression: WeightExpression, context: Contex
         member=rows.member,
         levels=rows.members,
         with_intercept=call.intercept,
+        joined=unit_column(call.member_columns, rows.table)[1] if len(call.member_columns) > 1 else None,
     )
     w = check_weights(weighing, name, group_ids(context))
     return _with_priors(part, w, [f.value for f in call.fixes], wanted, context, intercept)
@@ -64,10 +66,10 @@ def build_member(call: MemberCall, expression: WeightExpression, context: Contex
 def make_weighing(call: MemberCall, expression: WeightExpression, context: Context, rule: str) -> Weighing:
     """Claim the block's name and make its weights, with their parameters."""
     name = block_name(call)
-    context.claim(name, f"mm({call.member.name}, {call.group.name})")
+    context.claim(name, f"mm({call.member_name}, {call.group.name})")
     rows = context.tables.blocks[name]
     if not len(rows.member):
-        raise DataError(f"block {name!r} has no member at all: column {call.member.name!r} is empty in every row")
+        raise DataError(f"block {name!r} has no member at all: column {call.member_name!r} is empty in every row")
     expression = prepare(expression, rows.table)
     if expression.uses_n and "n" in rows.table:
         ids = group_ids(context)[rows.group]

@@ -83,12 +83,17 @@ def _check_call(call: MemberCall, request: Request, context: Context) -> None:
             f"{what} does not exist for negative weights: leave out signed = yes", context.text, call.span.start,
             call.span.stop,
         )  # fmt: skip
+    if call.by is not None:
+        raise FormulaError(
+            f"{what} has no member effects, so by={call.by.name} has nothing to apply to: leave it out",
+            context.text, call.by.span.start, call.by.span.stop,
+        )  # fmt: skip
     effects = call.effects
     word = effects.name if isinstance(effects, Name) else effects.value if isinstance(effects, Text) else ""
     if effects.span.stop > 0 and word != "none":  # written, not the default
         raise FormulaError(
             f"{what} has no member effects, because effects enter through their weighted sum; add them as a second "
-            f"block, mm({call.member.name}, {call.group.name}, effects={to_text(effects)}, name={block_name(call)}2)",
+            f"block, mm({call.member_name}, {call.group.name}, effects={to_text(effects)}, name={block_name(call)}2)",
             context.text, effects.span.start, effects.span.stop,
         )  # fmt: skip
 
@@ -106,12 +111,12 @@ def _check_covariates(call: MemberCall, request: Request, design: Design, contex
         raise FormulaError(f"aggregate={to_text(request.node)} takes no covariates in mm(): {why}", *mark)
     if takes == 2 and (count != 2 or call.fixes):
         raise FormulaError(
-            f"aggregate=cov takes two covariates, as in mm({call.member.name}, {call.group.name}, x + z, "
+            f"aggregate=cov takes two covariates, as in mm({call.member_name}, {call.group.name}, x + z, "
             f"aggregate=cov); here are {count}", *mark,
         )  # fmt: skip
     if takes is None and not count:
         raise FormulaError(
-            f"aggregate={request.word} needs a covariate, as in mm({call.member.name}, {call.group.name}, x, "
+            f"aggregate={request.word} needs a covariate, as in mm({call.member_name}, {call.group.name}, x, "
             f"aggregate={to_text(request.node)})", *mark,
         )  # fmt: skip
 

@@ -19,6 +19,7 @@ from ...latent.part import Equations
 from ...numerics import aggregation
 from ...numerics.loadings import fill_pieces, pull_pieces
 from ...parameters import Parameter
+from ...table.joined import Joined, unit_column
 from ...table.levels import Levels
 from ...table.memberships import Memberships, Tables
 from ..base import Columns
@@ -45,6 +46,8 @@ class MemberPart(Block):
         None when the block has no effects.
     member : (m,) int array
         Effect of each membership; numbers from ``len(levels)`` on are members not seen before.
+    joined : Joined or None
+        How ids of several columns were joined.
     """
 
     name: str
@@ -60,6 +63,7 @@ class MemberPart(Block):
     member: np.ndarray
     levels: Levels
     with_intercept: bool = False
+    joined: Joined | None = None
 
     @property
     def hypers(self) -> tuple[Parameter, ...]:
@@ -157,6 +161,8 @@ class MemberPart(Block):
     def on(self, tables: Tables) -> MemberPart:
         """The same block on other memberships; unseen members get effects of their own after the known ones."""
         rows = tables.blocks[self.name]
+        if self.joined is not None and rows.table.n_rows:
+            unit_column(self.joined.names, rows.table, self.joined)  # ids of another kind are an error
         codes = self.levels.find(rows.members)[rows.member] if len(rows.member) else rows.member
         unseen = np.unique(rows.member[codes < 0])
         group_ids = tables.group_levels.values if tables.group_levels is not None else np.arange(tables.groups.n_rows)
