@@ -16,14 +16,13 @@ Several linear predictors
 -------------------------
 A model of the spread (``sigma="~ x"``) or of zeros has its coefficients in theta (:mod:`micromacro.latent.beside`):
 given theta the family's parameters are numbers, one for each group, and `own` is an array (parameters, groups).
-Families whose methods take such an array name the parameters in ``predictors``. *Effects* in a second predictor are
-not there yet. They would be entries of x, and stack a second predictor under the first: 2 N rows,
-``Expansion.predictor`` 0 and 1, and the terms of the second formula as parts with ``predictor = 1``. The system
-carries that: each part's entries go to the rows of its predictor, derivatives come back
-(tests/latent/test_expansion.py). What is still to be written is the curvature: the log density of group i depends on
-two rows at once, so -l'' is a 2 x 2 block, and ``numerics.rows.assemble`` (with ``pair_products`` for the leverages)
-must add the cross products of the two rows of a group. The sampler needs no more than some positive definite stand-in
-for it, which the diagonal is; Laplace's approximation needs it exactly.
+Families whose methods take such an array name the parameters in ``predictors``.
+
+Units that read several rows
+----------------------------
+Where the log density of a unit depends on several rows of the linear predictor, the expansion that ``expand`` returns
+says which (``blocks``), and ``slopes`` fills what belongs to rows and, after it, to pairs of rows of a unit: see
+``latent.blocks.Together``. Everything below the families takes it from there; tests/latent/test_blocks.py has examples.
 """
 
 from __future__ import annotations
@@ -270,6 +269,19 @@ class Family:
     def exposure(self, values: np.ndarray) -> Exposure | None:
         """Who is at risk when, where curvatures are of pairs of rows (see ``latent.coupling.Coupled``)."""
         return None
+
+    def skew(
+        self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, leverage: np.ndarray, out: np.ndarray
+    ) -> bool:  # fmt: skip
+        """Third derivatives where units read several rows (see ``latent.blocks.Together``); by default differences."""
+        return False
+
+    def number_slopes(
+        self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, leverage: np.ndarray, row: np.ndarray,
+        out: np.ndarray,
+    ) -> bool:  # fmt: skip
+        """Derivatives in the numbers that parts fill (see ``latent.blocks.Together``); by default differences."""
+        return False
 
     def recession(self, values: np.ndarray, own: int) -> Recession:
         """What changes of the linear predictor take nothing from a row, however large; see :class:`Recession`.

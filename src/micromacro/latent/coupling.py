@@ -7,6 +7,7 @@ are those of :mod:`micromacro.numerics.exposure`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -87,8 +88,10 @@ class Coupling:
     `vary` says whether the entries of own rows depend on theta.
     """
 
-    def __init__(self, likelihood: Any, values: np.ndarray, exposure: Exposure, cross: Cross, vary: bool):
-        self.likelihood, self.values = likelihood, values
+    def __init__(
+        self, likelihood: Any, values: np.ndarray, exposure: Exposure, cross: Cross, vary: bool, symbolic: Symbolic
+    ):
+        self.likelihood, self.values, self.symbolic = likelihood, values, symbolic
         self.exposure, self.cross = exposure, cross
         self.groups, intervals = len(exposure.low), len(exposure.length)
         self.vary = vary
@@ -101,13 +104,16 @@ class Coupling:
         """Take the curvatures at a linear predictor of the rows."""
         self.f, self.h = self.likelihood.factors(self.values, eta)
 
-    def add(self, entries: np.ndarray, panel: np.ndarray) -> None:
+    def add(self, entries: np.ndarray, panel: np.ndarray, weight: np.ndarray) -> None:
         """Add the block of pairs to the panels of H."""
         if not self.meet:
             return
         add_pairs(self.exposure, self.cross, entries, self.f, self.h, self.pulled, panel)
 
-    def times(self, v: np.ndarray) -> np.ndarray:
+    def reach(self, entries: np.ndarray, inverse: np.ndarray, leverage: np.ndarray) -> None:
+        """Leverages of pairs are never made."""
+
+    def times(self, v: np.ndarray, weight: np.ndarray | None = None) -> np.ndarray:
         """The mixed part of W times numbers of the rows (rows,)."""
         out, n = np.empty(len(v)), self.groups
         over_intervals(self.exposure, self.h * v[n:], self.cumulative, out[:n])
@@ -116,7 +122,14 @@ class Coupling:
         out[n:] *= self.h
         return out
 
-    def skew(self, entries: np.ndarray, leverage: np.ndarray, inverse: np.ndarray) -> None:
+    def skew(self, room: Any, rows: Any, weight: np.ndarray | None) -> None:
+        """Fill ``room.pull``: half the third derivatives, those of exponentials, times leverages."""
+        base = room.base
+        self._skew(base.values, base.leverage, base.inverse)
+        np.multiply(0.5 * base.leverage, room.slopes[2], out=room.pull)
+        room.pull += self.pull
+
+    def _skew(self, entries: np.ndarray, leverage: np.ndarray, inverse: np.ndarray) -> None:
         """What pairs bring to the slopes of -log|H| / 2: ``pull`` in the rows' predictors, the others in A.
 
         ``of_groups`` and ``of_own`` (MCS, M'BS) are at the places of the groups' and of the own entries, the latter
@@ -135,9 +148,16 @@ class Coupling:
         self.pull[:n] -= across_groups
         self.pull[n:] -= across_own
 
-    def expected(self, symbolic: Symbolic, entries: np.ndarray, inverse: np.ndarray, leverage: np.ndarray) -> Expected:
+    def settle(self, inner: np.ndarray) -> None:
+        """Take what pairs bring to -log|H| / 2 from derivatives in the entries of A."""
+        inner[self.cross.at] -= self.of_groups
+        if self.vary:
+            inner[self.cross.own_at] -= self.of_own
+
+    def expected(self, room: Any, rows: Any) -> Callable[[np.ndarray], np.ndarray]:
         """Means of the first derivatives where the rows' predictors are normal with the covariance of the factor."""
-        return Expected(self, symbolic, entries, inverse, leverage)
+        base = room.base
+        return Expected(self, self.symbolic, base.values, base.inverse, base.leverage).at
 
 
 class Expected:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .blocks import Blocks
 from .part import Part
 
 
@@ -31,12 +32,15 @@ class Expansion:
     coupled : bool
         Whether the log-likelihood of a group depends on the own rows too: the first rows are then those of the groups
         in turn, the others those of the part (:mod:`micromacro.latent.coupling`).
+    blocks : Blocks or None
+        Which rows the log density of each unit reads, where it reads several (:mod:`micromacro.latent.blocks`).
     """
 
     group: np.ndarray
     part: Part
     predictor: np.ndarray | None = None
     coupled: bool = False
+    blocks: Blocks | None = None
 
     @property
     def rows(self) -> int:

@@ -17,6 +17,7 @@ from ..numerics.exposure import Exposure
 from ..numerics.modes import predictor
 from ..numerics.rows import quadratic, times
 from .beside import ends
+from .blocks import BlockPairs
 from .coupling import Coupling
 from .representation.base import Representation
 from .system import System
@@ -48,8 +49,8 @@ class ModeRoom:
     x : (size,) array
         The mode last found, in elimination order; the next search may begin there.
     eta, trial_eta : (rows,) arrays
-    slopes, trial_slopes : (4, rows) arrays
-        Log density, first and second derivative, positive curvature of each row.
+    slopes, trial_slopes : (4, rows) or (4, rows + pairs) arrays
+        Log density, first and second derivative, positive curvature of each row, and of the pairs of rows of one unit.
     theta : (q,) array
         Theta last set, and the height of the penalised log-likelihood at the mode found there (``top``).
     own : (k,) or (k, groups) array
@@ -60,7 +61,7 @@ class ModeRoom:
         Newton steps of the last search.
     settled : bool
         Whether the factor in the work space is that of the true Hessian at the mode.
-    pairs : Coupling or None
+    pairs : Coupling, BlockPairs or None
         Curvatures of pairs of rows, at the predictor of the factor.
     """
 
@@ -81,7 +82,7 @@ class ModeRoom:
     top: float = math.nan
     iterations: int = 0
     settled: bool = False
-    pairs: Coupling | None = None
+    pairs: Coupling | BlockPairs | None = None
 
 
 class LatentPosterior:
@@ -117,6 +118,9 @@ class LatentPosterior:
         self.likelihood = likelihood
         values, weight = likelihood.weighed(np.ascontiguousarray(values, dtype=float), weight)
         self.values = values
+        meeting = system.meeting
+        if weight is not None and meeting is not None:
+            weight = meeting.blocks.with_pairs(weight)
         self.weight = weight if weight is not None and np.any(weight != 1.0) else None
         self.left_out = np.flatnonzero(weight == 0.0) if weight is not None else np.empty(0, dtype=np.int64)
         self.close = CLOSE
@@ -129,7 +133,7 @@ class LatentPosterior:
 
     def workspace(self, gradient: bool = True) -> ModeRoom:
         """Fresh work space for one thread; a search begins at the system's own start."""
-        n, size = self.system.rows, self.system.size
+        n, size, slots = self.system.rows, self.system.size, self.system.slots
         base = self.system.workspace(gradient)
         self.factor.prepare(base, gradient)
         if self.held:
@@ -144,29 +148,33 @@ class LatentPosterior:
             eta=np.empty(n),
             trial_eta=np.empty(n),
             lift=np.empty(n),
-            slopes=np.empty((4, n)),
-            trial_slopes=np.empty((4, n)),
+            slopes=np.empty((4, slots)),
+            trial_slopes=np.empty((4, slots)),
             gradient=np.empty(size),
             step=np.empty(size),
-            curvature=np.empty(n),
+            curvature=np.empty(slots),
             pull=np.empty(n),
             theta=np.empty(len(self.system.hypers)),
             own=np.empty(0),
             pairs=pairs,
         )
 
-    def _pairs(self) -> Coupling | None:
+    def _pairs(self) -> Coupling | BlockPairs | None:
         """Work space for curvatures of pairs of rows, where there are any."""
-        exposure, system = self.likelihood.exposure(self.values), self.system
+        system = self.system
+        if system.meeting is not None:
+            return BlockPairs(self.likelihood, self.values, system.meeting, system.symbolic)
+        exposure = self.likelihood.exposure(self.values)
         if exposure is None or system.cross is None:
             return None
-        return Coupling(self.likelihood, self.values, exposure, system.cross, bool(system.parts[-1].hypers))
+        vary = bool(system.parts[-1].hypers)
+        return Coupling(self.likelihood, self.values, exposure, system.cross, vary, system.symbolic)
 
     def fill(self, theta: np.ndarray, room: ModeRoom, coefficients: np.ndarray | None = None) -> bool:
         """Values of A and the offset at theta (and at held coefficients); False where theta is impossible."""
         if not np.all(np.isfinite(theta)):
             return False
-        base, plain = room.base, self.system.beside is None
+        base, plain = room.base, self.system.beside is None and not len(self.system.number_row)
         if plain and not self.possible(theta[self.own]):
             return False
         if not self.system.fill(theta, base):
@@ -185,7 +193,7 @@ class LatentPosterior:
         return all(self.likelihood.possible(end) for end in ends(own))
 
     def rows(self, eta: np.ndarray, own: np.ndarray, out: np.ndarray) -> float:
-        """Fill `out` (4, rows) at a linear predictor and the family's own numbers; returns the log-likelihood."""
+        """Fill `out` (4, rows or more) at a linear predictor and the family's own numbers; the log-likelihood."""
         self.likelihood.slopes(self.values, eta, own, out)
         with np.errstate(all="ignore"):  # what is not finite is seen by whoever asked
             if self.weight is not None:
@@ -218,9 +226,9 @@ class LatentPosterior:
         return self.factor.factorise(room.base, curvature) < 0
 
     def curved(self, room: ModeRoom, curvature: np.ndarray, v: np.ndarray) -> np.ndarray:
-        """W v for numbers of the rows, W having some curvatures and those of pairs of rows at the last factor."""
-        out = curvature * v
-        return out if room.pairs is None else out + room.pairs.times(v)
+        """W v for numbers of the rows (rows,), W having some curvatures, those of pairs at the last factor or given."""
+        out = curvature[: len(v)] * v
+        return out if room.pairs is None else out + room.pairs.times(v, curvature)
 
     def direction(self, room: ModeRoom) -> float:
         """A Newton step at ``room.x``, by the true curvature if that works; returns its squared length."""

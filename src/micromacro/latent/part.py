@@ -77,6 +77,11 @@ class Part(Protocol):
         """The linear predictor that it is a term of, where a family has several."""
         ...
 
+    @property
+    def of_rows(self) -> bool:
+        """Whether its entries and its offset are those of rows of A, where these are not the groups."""
+        ...
+
     def entries(self) -> tuple[np.ndarray, np.ndarray]:
         """Rows and local columns of its entries of A, each place once."""
         ...
@@ -93,6 +98,19 @@ class Part(Protocol):
         self, theta: np.ndarray, scratch: Any, slots: np.ndarray, slope: np.ndarray, d_offset: np.ndarray
     ) -> np.ndarray:
         """Derivative in its theta from the derivatives in the entries of A and in the offset (after `fill`)."""
+        ...
+
+    @property
+    def number_rows(self) -> np.ndarray:
+        """For each number that it fills for the likelihood a row of the unit that reads it (m,)."""
+        ...
+
+    def fill_numbers(self, theta: np.ndarray, scratch: Any, out: np.ndarray) -> None:
+        """Write these numbers (m,), after `fill`."""
+        ...
+
+    def pull_numbers(self, theta: np.ndarray, scratch: Any, slope: np.ndarray) -> np.ndarray:
+        """Derivative in its theta from the derivatives in these numbers (m,), after `fill`."""
         ...
 
     @property
@@ -233,6 +251,23 @@ class Term:
         return 0
 
     @property
+    def of_rows(self) -> bool:
+        """No."""
+        return False
+
+    @property
+    def number_rows(self) -> np.ndarray:
+        """None."""
+        return np.empty(0, dtype=np.int64)
+
+    def fill_numbers(self, theta: np.ndarray, scratch: Any, out: np.ndarray) -> None:
+        """Nothing."""
+
+    def pull_numbers(self, theta: np.ndarray, scratch: Any, slope: np.ndarray) -> np.ndarray:
+        """Nothing depends on them."""
+        return np.zeros(len(theta))
+
+    @property
     def edge(self) -> bool:
         """No."""
         return False
@@ -300,3 +335,28 @@ class Term:
     def words(self) -> Equations:
         """Only the distribution of its effects."""
         return Equations(below=tuple(self.structure.sentences()) if self.structure else ())
+
+
+@dataclass(frozen=True)
+class Nothing(Term):
+    """The part of rows that have no entries of their own: no term of the formula."""
+
+    name: str = "rows"
+    structure = None
+
+    def entries(self) -> tuple[np.ndarray, np.ndarray]:
+        return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
+
+    def scratch(self, gradient: bool = True) -> Any:
+        return None
+
+    def fill(self, theta: np.ndarray, scratch: Any, slots: np.ndarray, values: np.ndarray, offset: np.ndarray) -> bool:
+        return True
+
+    def pull(
+        self, theta: np.ndarray, scratch: Any, slots: np.ndarray, slope: np.ndarray, d_offset: np.ndarray
+    ) -> np.ndarray:
+        return np.empty(0)
+
+    def on(self, tables: Any) -> Self:
+        return self

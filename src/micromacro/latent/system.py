@@ -29,6 +29,7 @@ from ..numerics.symbolic import Symbolic, analyse
 from ..parameters import Parameter
 from ..priors import Normal
 from .beside import Beside
+from .blocks import Crossed, Meeting, products
 from .coupling import cross_of, cross_pairs
 from .expansion import Expansion, Repeats, repeat
 from .part import Part
@@ -86,6 +87,10 @@ class System:
         Where held coefficients have their entries among the values of A, and the row and coefficient of each.
     cross : Cross or None
         Where pairs of columns meet of which no row has both.
+    meeting : Meeting or None
+        The same where units read several rows; ``slots`` is then the number of rows and of their pairs, else of rows.
+    numbers : tuple of slice
+        Numbers that each part fills for the likelihood; ``number_row`` has a row that reads each.
     """
 
     def __init__(
@@ -109,6 +114,15 @@ class System:
         self._structure_theta = [self.places.effect_theta(k) for k in every]
         self.symbolic: Symbolic
         self.cross: Cross | None = None
+        self.meeting: Meeting | None = None
+        blocks = expansion.blocks if expansion else None
+        self.slots = self.rows + (blocks.pairs if blocks else 0)
+        self._of_rows = [part.of_rows for part in self.parts]
+        if expansion:
+            self._of_rows[-1] = True
+        self.number_row = np.concatenate([np.empty(0, dtype=np.int64), *(p.number_rows for p in self.parts)])
+        ends = np.cumsum([0, *(len(p.number_rows) for p in self.parts)])
+        self.numbers = tuple(slice(int(a), int(b)) for a, b in pairwise(ends))
         self._slots: list[np.ndarray]
         self._held: System | None = None
         self._analyse()
@@ -139,13 +153,17 @@ class System:
         d_row, d_column, self._d_slots = self._precision_pattern()
         empty = np.empty(0, dtype=np.int64)
         all_rows, all_columns = np.concatenate([empty, *rows]), np.concatenate([empty, *columns])
-        if self._repeats is not None:  # repeated entries of groups, then those of the rows' own part
-            all_rows = np.concatenate([self._repeats.row, rows[-1]])
-            all_columns = np.concatenate([self._repeats.column[self._repeats.source], columns[-1]])
+        own_parts = [k for k, own in enumerate(self._of_rows) if own]
+        if self._repeats is not None:  # repeated entries of groups, then those of parts whose entries are rows' own
+            all_rows = np.concatenate([self._repeats.row, *(rows[k] for k in own_parts)])
+            all_columns = np.concatenate([self._repeats.column[self._repeats.source], *(columns[k] for k in own_parts)])
         inside = all_columns < (self.n_effects if held else self.size)
         self.border_row, self.border_column = all_rows[~inside], all_columns[~inside] - self.n_effects
         group, own = self._coupled(columns, held)
         more_row, more_column = cross_pairs(group, own)
+        met = self._met(all_rows[inside], all_columns[inside])
+        if met is not None:
+            more_row, more_column = met.columns
         made = analyse(
             self.rows, self.size, all_rows[inside], all_columns[inside], np.concatenate([d_row, more_row]),
             np.concatenate([d_column, more_column]), self.size if len(own) and not held else self.n_effects,
@@ -154,7 +172,10 @@ class System:
         self.symbolic = replace(made, d_row=made.d_row[:n_d], d_column=made.d_column[:n_d])
         if self.expansion is not None and self.expansion.coupled:
             self.cross = cross_of(self.symbolic, self.groups, group, own, made.d_place[n_d:])
-        self._direct = paired if len(own) else direct
+        if met is not None:
+            assert self.expansion is not None and self.expansion.blocks is not None
+            self.meeting = met.meeting(self.expansion.blocks, self.symbolic, made.entry, made.d_place[n_d:])
+        self._direct = paired if len(own) or met is not None else direct
         self._representations: dict[Side | None, Representation] = {}
         entry = np.empty(len(inside), dtype=np.int64)
         entry[inside] = made.entry
@@ -164,9 +185,16 @@ class System:
         if self._repeats is None:
             self._slots = [entry[a:b] for a, b in pairwise(ends)]
         else:  # parts of groups write to values of their own, which are then repeated
-            repeated = len(self._repeats.source)
-            self._slots = [np.arange(a, b) for a, b in pairwise(ends[:-1])] + [entry[repeated:]]
-            self._repeats = replace(self._repeats, into=entry[:repeated])
+            at, of_groups, self._slots = len(self._repeats.source), 0, []
+            for own, length in zip(self._of_rows, lengths, strict=True):
+                self._slots.append(entry[at : at + length] if own else np.arange(of_groups, of_groups + length))
+                at, of_groups = (at + length, of_groups) if own else (at, of_groups + length)
+            self._repeats = replace(self._repeats, into=entry[: len(self._repeats.source)])
+
+    def _met(self, rows: np.ndarray, columns: np.ndarray) -> Crossed | None:
+        """Pairs of entries of different rows of a unit; None where rows stand alone."""
+        blocks = self.expansion.blocks if self.expansion else None
+        return None if blocks is None else products(blocks, rows, columns, self.size)
 
     def _coupled(self, columns: list[np.ndarray], held: bool) -> tuple[np.ndarray, np.ndarray]:
         """Columns of groups and of own rows that meet in pairs (natural order); none where rows stand alone."""
@@ -180,7 +208,11 @@ class System:
         """How entries of groups are repeated on the rows; None where the rows are the groups."""
         if self.expansion is None:
             return None
-        entries = list(zip(rows[:-1], columns[:-1], self._predictor[:-1], strict=True))
+        entries = [
+            (r, c, number)
+            for r, c, number, own in zip(rows, columns, self._predictor, self._of_rows, strict=True)
+            if not own
+        ]
         return repeat(self.expansion, self.groups, entries)
 
     def _precision_pattern(self) -> tuple[np.ndarray, np.ndarray, list[slice]]:
@@ -237,7 +269,7 @@ class System:
     def representation(self, side: Side | None = None) -> Representation:
         """What is factorised to maximise a likelihood: what was asked for, or what takes the fewest operations."""
         if side not in self._representations:
-            bound = self.varies or self.cross is not None
+            bound = self.varies or self.cross is not None or self.meeting is not None
             self._representations[side] = choose(
                 self.symbolic, partial(self._direct, self.symbolic), self.n_effects, bound, side
             )
@@ -254,7 +286,7 @@ class System:
 
     def values_of(self, part: int, room: Workspace) -> np.ndarray:
         """A part's entries as it gave them (group by group where rows are not groups), at the work space's values."""
-        of_groups = self._repeats is not None and part in self.places.terms
+        of_groups = self._repeats is not None and not self._of_rows[part]
         return (room.group_values if of_groups else room.values)[self._slots[part]]
 
     def workspace(self, gradient: bool = True) -> Workspace:
@@ -266,9 +298,12 @@ class System:
             group_offset=np.zeros((self.expansion.predictors if self.expansion else 0, self.groups)),
             scratch=[p.scratch(gradient) for p in self.parts], log_det=self.log_det, border=len(self.border),
             beside=np.zeros((0 if self.beside is None else len(self.beside.rows), self.groups)),
+            numbers=np.zeros(len(self.number_row)),
         )  # fmt: skip
         if gradient:
-            room.d_beside = np.zeros_like(room.beside)
+            room.d_beside, room.d_numbers = np.zeros_like(room.beside), np.zeros_like(room.numbers)
+            if self.slots > self.rows:
+                room.leverage = np.empty(self.slots)
         if self.symbolic.short is None:
             self.direct.prepare(room, gradient)
         return room
@@ -310,21 +345,31 @@ class System:
         assert self.expansion is not None
         room.group_offset[:] = 0.0
         room.group_offset[0] = self.base_offset
-        for k in range(len(self.parts) - 1):
-            if not self._fill(k, theta, room, room.group_values, room.group_offset[self._predictor[k]]):
+        for k, own in enumerate(self._of_rows):
+            if not own and not self._fill(k, theta, room, room.group_values, room.group_offset[self._predictor[k]]):
                 return False
         room.values[repeats.into] = room.group_values[repeats.source]
         self.expansion.spread(room.group_offset, room.offset)
-        return self._fill(-1, theta, room, room.values, room.offset)
+        every = enumerate(self._of_rows)
+        return all(self._fill(k, theta, room, room.values, room.offset) for k, own in every if own)
 
     def _fill(self, k: int, theta: np.ndarray, room: Workspace, values: np.ndarray, offset: np.ndarray) -> bool:
         """Let a part write its entries."""
-        return self.parts[k].fill(theta[self._reads[k]], room.scratch[k], self._slots[k], values, offset)
+        part, own = self.parts[k], theta[self._reads[k]]
+        if not part.fill(own, room.scratch[k], self._slots[k], values, offset):
+            return False
+        if self.numbers[k].stop > self.numbers[k].start:
+            part.fill_numbers(own, room.scratch[k], room.numbers[self.numbers[k]])
+        return True
 
     def own(self, theta: np.ndarray, room: Workspace) -> np.ndarray:
-        """The family's own numbers at the theta that the work space was filled with (see :class:`.beside.Beside`)."""
+        """The family's own numbers at the theta that the work space was filled with (see :class:`.beside.Beside`).
+
+        Where parts fill numbers for the likelihood, these come after them (and all is one line).
+        """
         constant = theta[self.places.family].copy()
-        return constant if self.beside is None else self.beside.own(constant, room.beside)
+        own = constant if self.beside is None else self.beside.own(constant, room.beside)
+        return np.concatenate([own.ravel(), room.numbers]) if len(room.numbers) else own
 
     def gather(self, of_row: np.ndarray) -> np.ndarray:
         """Sums of numbers of the rows (rows,) over each group (groups,)."""
@@ -353,12 +398,14 @@ class System:
         for k, (part, where) in enumerate(zip(self.parts, self._reads, strict=True)):
             if isinstance(where, slice) and where.stop == where.start:
                 continue
-            of_rows = offsets is None or k == len(self.parts) - 1
+            of_rows = offsets is None or self._of_rows[k]
             d_offset = room.d_offset if of_rows or offsets is None else offsets[self._predictor[k]]
             if self._aside[k]:
                 d_offset = room.d_beside[self._aside[k] - 1]
             entries = room.slope if of_rows else slope
             out[where] += part.pull(theta[where], room.scratch[k], self._slots[k], entries, d_offset)
+            if self.numbers[k].stop > self.numbers[k].start:
+                out[where] += part.pull_numbers(theta[where], room.scratch[k], room.d_numbers[self.numbers[k]])
         if self.varies:
             for part, where, slot in zip(self.parts, self._structure_theta, self._d_slots, strict=True):
                 if part.structure and part.structure.varies:

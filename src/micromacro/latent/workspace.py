@@ -17,8 +17,9 @@ class Workspace:
     ``d_value`` are the values of D and ``log_det`` is log|D| of the effects, at the theta last filled; where D does not
     depend on theta the values are the system's own. ``theta``, ``log_det_h`` (log|H| of what is integrated) and
     ``misfit`` (r'Wr + (m - m0)'D(m - m0)) are those of a Gaussian outcome. ``beside`` are the linear predictors of
-    parameters of the family, ``d_beside`` the derivatives in them (predictors, groups). ``side`` is what a
-    representation keeps of its own.
+    parameters of the family, ``d_beside`` the derivatives in them (predictors, groups); ``numbers`` and ``d_numbers``
+    those that parts fill for the likelihood. ``leverage`` has those of rows, then (twice each) of the pairs of rows of
+    one unit. ``side`` is what a representation keeps of its own.
     """
 
     values: np.ndarray
@@ -36,6 +37,7 @@ class Workspace:
     d_value: np.ndarray
     log_det: float
     beside: np.ndarray
+    numbers: np.ndarray
     inverse: np.ndarray = field(default_factory=lambda: np.empty(0))
     slope: np.ndarray = field(default_factory=lambda: np.empty(0))
     leverage: np.ndarray = field(default_factory=lambda: np.empty(0))
@@ -43,6 +45,7 @@ class Workspace:
     d_offset: np.ndarray = field(default_factory=lambda: np.empty(0))
     d_entry: np.ndarray = field(default_factory=lambda: np.empty(0))
     d_beside: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
+    d_numbers: np.ndarray = field(default_factory=lambda: np.empty(0))
     y: np.ndarray = field(default_factory=lambda: np.empty(0))
     small: np.ndarray = field(default_factory=lambda: np.empty(0))
     work: np.ndarray = field(default_factory=lambda: np.empty(0))
@@ -71,7 +74,7 @@ def new_workspace(
     s, n = symbolic, rows
     room = Workspace(**{
         "values": np.zeros(len(s.columns) + border), "offset": np.zeros(n), "group_values": np.empty(0),
-        "group_offset": np.empty((0, 0)), "beside": np.empty((0, 0)), "scratch": [],
+        "group_offset": np.empty((0, 0)), "beside": np.empty((0, 0)), "numbers": np.empty(0), "scratch": [],
         "panel": np.empty(0), "mean": np.empty(s.size),
         "residual": np.empty(n), "row": np.empty(n), "target": np.empty(n),
         "buffer": np.empty(max(s.size, 1)), "weight": np.ones(n), "d_value": d_value, "log_det": 0.0,

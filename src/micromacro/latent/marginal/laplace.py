@@ -11,6 +11,8 @@ derivatives in the family's own parameters come from central differences of the 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -117,6 +119,7 @@ class LaplaceMarginal(LatentPosterior, Marginal):
         q = len(theta)
         out = np.zeros(len(self.arguments))
         self._beside_slopes(theta, room, row)
+        self._number_slopes(theta, room, row)
         out[:q] = self.system.pull(theta, base)
         out[self.own] = self._own_slopes(theta, room, row)
         if coefficients is not None:
@@ -139,10 +142,8 @@ class LaplaceMarginal(LatentPosterior, Marginal):
         if room.pairs is None:
             with np.errstate(all="ignore"):
                 np.multiply(0.5 * base.leverage, central(second, 1e-4), out=room.pull)
-        else:  # the terms are exponentials: third derivatives are the second ones
-            room.pairs.skew(base.values, base.leverage, base.inverse)
-            np.multiply(0.5 * base.leverage, room.slopes[2], out=room.pull)
-            room.pull += room.pairs.pull
+        else:
+            room.pairs.skew(room, self._rows_at(room), self.weight)
         self.factor.adjoint(base, room.pull, room.step, base.row)
         return room.step, base.row
 
@@ -154,9 +155,11 @@ class LaplaceMarginal(LatentPosterior, Marginal):
         base.d_offset -= more
         inner = base.slope[: len(s.columns)]
         inner -= np.repeat(more, np.diff(s.row_start)) * room.x[s.columns]
-        inner[pairs.cross.at] -= pairs.of_groups
-        if pairs.vary:
-            inner[pairs.cross.own_at] -= pairs.of_own
+        pairs.settle(inner)
+
+    def _rows_at(self, room: ModeRoom) -> Callable[[np.ndarray, np.ndarray], float]:
+        """:meth:`rows` at the family's own numbers in the work space."""
+        return lambda eta, out: self.rows(eta, room.own, out)
 
     def _own_slopes(self, theta: np.ndarray, room: ModeRoom, row: np.ndarray) -> np.ndarray:
         """Derivatives in the family's own parameters."""
@@ -171,7 +174,7 @@ class LaplaceMarginal(LatentPosterior, Marginal):
 
             with np.errstate(all="ignore"):  # a slope that is not finite is nan, and seen
                 d = central(along, self._own_step(theta, k, room))
-                out[j] = float(d[0].sum() + 0.5 * room.base.leverage @ d[2] + row @ d[1])
+                out[j] = float(d[0].sum() + 0.5 * room.base.leverage @ d[2] + row @ d[1, : len(row)])
             moved[k] = theta[k]
         return out
 
@@ -189,7 +192,49 @@ class LaplaceMarginal(LatentPosterior, Marginal):
             with np.errstate(all="ignore"):
                 d = central(along, 1e-4)
             eta[:] = at
-            base.d_beside[j] = d[0] + 0.5 * base.leverage * d[2] + row * d[1]
+            base.d_beside[j] = self._of_groups(d, base.leverage, row)
+
+    def _of_groups(self, d: np.ndarray, leverage: np.ndarray, row: np.ndarray) -> np.ndarray:
+        """What changes of the rows' (3, rows or more) log densities and derivatives do to the value, by group."""
+        if self.system.meeting is None:
+            return d[0] + 0.5 * leverage * d[2] + row * d[1]
+        of_unit = self._of_units(d, leverage, row)
+        return self.system.gather(self.system.meeting.blocks.on_rows(of_unit))
+
+    def _of_units(self, d: np.ndarray, leverage: np.ndarray, row: np.ndarray) -> np.ndarray:
+        """The same by unit, where these read several rows."""
+        assert self.system.meeting is not None
+        each = d[0] + 0.5 * leverage * d[2]
+        each[: len(row)] += row * d[1, : len(row)]
+        return self.system.meeting.blocks.sums(each)
+
+    def _number_slopes(self, theta: np.ndarray, room: ModeRoom, row: np.ndarray) -> None:
+        """Derivatives in the numbers that parts fill, one of each unit at a time."""
+        system, base = self.system, room.base
+        if not len(base.numbers):
+            return
+        assert system.meeting is not None
+        likelihood: Any = self.likelihood
+        exact = likelihood.number_slopes(self.values, room.eta, room.own, base.leverage, row, base.d_numbers)
+        unit = system.meeting.blocks.unit[system.number_row]
+        if exact:
+            if self.weight is not None:
+                base.d_numbers *= self.weight[system.number_row]
+            return
+        at, steps = base.numbers.copy(), 1e-5 * np.maximum(np.abs(base.numbers), 1e-2)
+        turn = _turns(unit)
+        for k in range(int(turn.max()) + 1):
+            here = turn == k
+
+            def along(h: float, here: np.ndarray = here) -> np.ndarray:
+                base.numbers[here] = at[here] + h * steps[here]
+                self.rows(room.eta, system.own(theta, base), room.trial_slopes)
+                return room.trial_slopes[:3].copy()
+
+            with np.errstate(all="ignore"):
+                of_unit = self._of_units(central(along, 1.0), base.leverage, row)
+            base.d_numbers[here] = of_unit[unit[here]] / steps[here]
+            base.numbers[:] = at
 
     def _own_step(self, theta: np.ndarray, k: int, room: ModeRoom) -> float:
         """A step in one of the family's parameters that leaves it in its domain on both sides (cuts keep rising)."""
@@ -213,21 +258,25 @@ class LaplaceMarginal(LatentPosterior, Marginal):
         best normal approximation with this covariance (van Niekerk and Rue 2024), by Newton steps with H.
         """
         s, base = self.system.symbolic, room.base
-        self.skewness(theta, room)
+        shift, _ = self.skewness(theta, room)
+        last = 5.0 * float(np.abs(shift).max(initial=0.0))
         root = np.sqrt(np.maximum(base.leverage, 0.0))
         x, eta = room.x.copy(), np.empty_like(room.eta)
         out = np.empty_like(x)
-        pairs = None if room.pairs is None else room.pairs.expected(s, base.values, base.inverse, base.leverage)
+        pairs = None if room.pairs is None else room.pairs.expected(room, self._rows_at(room))
         for _ in range(rounds):
             self.predict(room, x, eta)
-            expected = self._expected(eta, root, room) if pairs is None else pairs.at(eta)
+            expected = self._expected(eta, root, room) if pairs is None else pairs(eta)
             latent_gradient(
                 s.row_start, s.columns, base.values, s.d_row, s.d_column, base.d_value, self.center, x, expected,
                 room.step, out,
             )  # fmt: skip
             self.factor.solve(base, out)
-            x += out
-            if float(np.abs(out).max(initial=0.0)) < 1e-8:
+            length = float(np.abs(out).max(initial=0.0))
+            if pairs is not None and not length < last:  # a mean that is far from the mode: expectations run away
+                break
+            x, last = x + out, length
+            if length < 1e-8:
                 break
         return x
 
@@ -246,6 +295,15 @@ class LaplaceMarginal(LatentPosterior, Marginal):
         square = room.lift @ self.curved(room, -room.slopes[2], room.lift)
         square += quadratic(s.d_row, s.d_column, room.base.d_value, step)
         return math.sqrt(square) if square >= 0.0 else math.nan
+
+
+def _turns(unit: np.ndarray) -> np.ndarray:
+    """The number of each among those of its unit (m,)."""
+    order = np.argsort(unit, kind="stable")
+    count = np.bincount(unit)
+    out = np.empty(len(unit), dtype=np.int64)
+    out[order] = np.arange(len(unit)) - np.repeat(np.cumsum(count) - count, count)
+    return out
 
 
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(9)

@@ -1,4 +1,4 @@
-"""The factor of H where the curvatures of rows meet in pairs (:mod:`micromacro.latent.coupling`)."""
+"""The factor of H where the curvatures of rows meet in pairs (:mod:`micromacro.latent.coupling`, ``latent.blocks``)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _assemble(symbolic: Symbolic, room: Workspace, weight: np.ndarray) -> None:
     """H at the values and the pairs in the work space."""
     s = symbolic
     assemble(s.row_start, s.pair, room.values, weight, s.d_place, room.d_value, room.panel)
-    room.side.add(room.values, room.panel)
+    room.side.add(room.values, room.panel, weight)
 
 
 class PairedProducts(Products):
@@ -33,6 +33,10 @@ class PairedProducts(Products):
         _assemble(self.symbolic, room, weight)
         return factorise_blocks(self.symbolic.layout, room.panel, room.work)
 
+    def slopes(self, room: Workspace, leading: int) -> None:
+        super().slopes(room, leading)
+        room.side.reach(room.values, room.inverse, room.leverage)
+
 
 class PairedLoops(Loops):
     """By loops."""
@@ -40,6 +44,10 @@ class PairedLoops(Loops):
     def factorise(self, room: Workspace, weight: np.ndarray) -> int:
         _assemble(self.symbolic, room, weight)
         return factorise(self.symbolic.layout, room.panel, room.buffer)
+
+    def slopes(self, room: Workspace, leading: int) -> None:
+        super().slopes(room, leading)
+        room.side.reach(room.values, room.inverse, room.leverage)
 
     def newton_step(
         self, room: Workspace, slope: np.ndarray, curvature: np.ndarray, center: np.ndarray, x: np.ndarray,
