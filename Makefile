@@ -20,7 +20,7 @@ NONE_IS_FINE := || [ $$? -eq 5 ]
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: help install demo test test-all test-lowest lint format bench calibrate docs clean
+.PHONY: help install demo test test-all test-lowest lint format bench calibrate replicate docs clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ bench: .venv/.with-plots .venv/.with-jax  ## every benchmarks/bench_*.py in turn
 calibrate: .venv/.with-test .venv/.with-jax  ## calibration of the engines, hours; goes on where it stopped, writes its tables
 	@$(BIN)/pytest -n $(WORKERS) --dist loadgroup -m calibrate $(ARGS); status=$$?; \
 	$(BIN)/python -m tests.calibrate.tables && { [ $$status -eq 0 ] || [ $$status -eq 5 ]; }
+
+replicate: .venv/.with-plots  ## published and classical models, beside the numbers of others (ARGS=folder with data/ and reference/)
+	$(BIN)/python -m replications $(ARGS)
 
 docs: .venv/.with-plots .venv/.with-docs  ## the documentation, in docs/_build/html; a warning is an error
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html

@@ -1,0 +1,1 @@
+"""Published and classical models fitted again: ``make replicate`` runs all, ``python -m replications.boston`` one."""
