@@ -39,6 +39,7 @@ def fit(
     members: Any = None,
     missing: str = "error",
     observation_weights: str | None = None,
+    collinear: Literal["error", "drop"] = "error",
     sigma: str | None = None,
     phi: str | None = None,
     shape: str | None = None,
@@ -91,6 +92,9 @@ def fit(
     observation_weights : str, optional
         Column of the groups by which their log-likelihoods are multiplied: 2 counts a group twice. The number of
         groups, and what depends on it (BIC), stays what it is.
+    collinear : {"error", "drop"}
+        What to do about coefficients whose columns are linear combinations of those before them; ``"drop"`` leaves them
+        out, as R's ``lm`` does, and the model says which.
     sigma, phi, shape, nu, zi, hu : str, optional
         One-sided formulas of further linear predictors, as in ``sigma="~ x + mm(member, group, z, effects = none)"``:
         of parameters of the family, on the log scale (`zi` and `hu` on the logit scale). Their parameters are called
@@ -138,7 +142,7 @@ def fit(
     asked = Arguments(
         formula, data, family=family, priors=priors, fixed=fixed, graphs=graphs, known=known, memberships=memberships,
         members=members, missing=missing, observation_weights=observation_weights, sigma=sigma, phi=phi, shape=shape,
-        nu=nu, zi=zi, hu=hu,
+        nu=nu, zi=zi, hu=hu, collinear=collinear,
     )  # fmt: skip
     begin = by_name(start, "start", "1")
     settings = Settings(draws, tune, chains, random_seed, progress, executor, begin, nAGQ, factor, as_keep(keep))

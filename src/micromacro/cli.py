@@ -101,7 +101,7 @@ def check_out(out: Path, endings: Sequence[str]) -> None:
 
 _PRIOR = re.compile(r"\s*([a-z_]+)\s*\(([^()]*)\)\s*")
 _TABLES = ("data", "memberships", "members")
-_WORDS = ("formula", "family", "engine", "missing", "observation_weights")
+_WORDS = ("formula", "family", "engine", "missing", "observation_weights", "collinear")
 _NUMBERS = ("draws", "tune", "chains", "seed", "nAGQ", "ci")
 _SECTIONS = ("priors", "fixed", "start", "graphs")
 

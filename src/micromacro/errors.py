@@ -71,6 +71,21 @@ class ModelError(MicromacroError):
     """Formula, tables, family and priors do not make a model together."""
 
 
+class CollinearError(ModelError):
+    """Columns of coefficients are linear combinations of others.
+
+    Parameters
+    ----------
+    message : str
+    names : dict of str to str
+        The coefficients without which those that are left can be told apart, and what to say of each.
+    """
+
+    def __init__(self, message: str, names: dict[str, str] | None = None):
+        self.names = names or {}
+        super().__init__(message)
+
+
 class EngineError(MicromacroError):
     """A fit cannot be started, or was asked for what its engine does not provide."""
 

@@ -221,6 +221,10 @@ class PriorBook:
             start = prior.from_score(0.0)
         return Parameter(name, kind, prior, float(start), not chosen, default, positive)
 
+    def restart(self) -> None:
+        """Parameters are made anew."""
+        self._known = []
+
     def forget(self, name: str) -> None:
         """A parameter that was made is not one of the model after all."""
         self._known = [known for known in self._known if known != name]

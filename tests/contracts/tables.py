@@ -64,6 +64,7 @@ def groups(size: Size) -> pd.DataFrame:
     table["t"] = 1990.0 + np.cumsum(rng.integers(1, 4, n))
     table["five"] = 5
     table["half"] = table["c"] % 2
+    table["late"] = (table["t"] - table["t"].mean()) / table["t"].std()
     return table
 
 
@@ -151,6 +152,8 @@ KINDS: dict[str, Kind] = {
     "unit interaction": Kind("v + (1 | c:h)", ("unit", "unit interaction"), smaller="(1 | c:h)"),
     "unit by type": Kind("v + (1 | c, by=half)", ("unit", "by type"), smaller="(1 | c, by=half)"),
     "unit fixed": Kind("v + hm(h, effects = fixed)", ("unit", "fixed"), smaller="v"),
+    "unit known slopes": Kind("v + hm(c, 1 + v, effects = known(K))", ("unit", "known"), source="units' K", smaller="hm(c, 1 + v, effects = known(K))"),
+    "unit fixed slopes": Kind("v + hm(h, 0 + late, effects = fixed)", ("unit", "fixed"), smaller="v"),
     "unit known": Kind("v + hm(c, effects = known(K))", ("unit", "known"), source="units' K", smaller="hm(c, effects = known(K))"),
     "unit car": Kind("v + hm(c, effects = car(G))", ("unit", "car"), source="units' graph", truth={"c.sd": 1.5, "c.rho": 0.7},
                      smaller="hm(c, effects = car(G))"),
@@ -169,12 +172,16 @@ KINDS: dict[str, Kind] = {
     "joined members": Kind("v + mm(part:type, g, x)", ("block", "joined"), moved="x", smaller="v + mm(part:type, g)"),
     "block walk": Kind("v + mm(m, g, x, effects = walk)", ("block", "walk"), moved="x", by_group=True, truth={"m.sd": 0.5},
                        smaller="v + mm(m, g, effects = walk)"),
+    "block walk slopes": Kind("v + mm(m, g, x, effects = walk(t, 1 + z))", ("block", "walk"), moved="z", truth={"m.sd": 0.5, "m.sd.z": 0.3},
+                              smaller="v + mm(m, g, effects = walk(t, 1 + z))"),
     "block walk in time": Kind("v + mm(m, g, x, effects = walk(t))", ("block", "walk"), moved="x", truth={"m.sd": 0.5},
                                smaller="v + mm(m, g, effects = walk(t))"),
     "block ar1": Kind("v + mm(m, g, x, effects = ar1(t))", ("block", "ar1"), moved="x", truth={"m.sd": 1.0},
                       smaller="v + mm(m, g, effects = ar1(t))"),
     "block car": Kind("v + mm(m, g, x, effects = car(G))", ("block", "car"), moved="x", source="members' graph",
                       truth={"m.sd": 1.5, "m.rho": 0.7}, smaller="v + mm(m, g, effects = car(G))"),
+    "block car slopes": Kind("v + mm(m, g, x, effects = car(G, 1 + z))", ("block", "car"), moved="z", source="members' graph",
+                             truth={"m.sd": 1.5, "m.sd.z": 1.0, "m.rho": 0.7}, smaller="v + mm(m, g, effects = car(G, 1 + z))"),
     "block icar": Kind("v + mm(m, g, x, effects = icar(G))", ("block", "icar"), moved="x", source="members' graph",
                        truth={"m.sd": 1.5}, smaller="v + mm(m, g, effects = icar(G))"),
     "block known": Kind("v + mm(m, g, x, effects = known(K))", ("block", "known"), moved="x", source="members' K",

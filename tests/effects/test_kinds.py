@@ -437,7 +437,7 @@ def test_fixed_levels_are_dummies_and_refuse_what_they_have_not_seen():
     ("formula", "match"),
     [
         ("y ~ d + hm(s, effects = wobble)", "not known; choose from"),
-        ("y ~ d + hm(s, 1 + d, effects = known(K))", "intercept only"),
+        ("y ~ d + hm(s, 1 + d, effects = known(K, 1 + d))", "given twice"),
         ("y ~ d + hm(s, 1 + d, effects = iid(1 + d))", "given twice"),
         ("y ~ d + hm(s, effects = correlated(1))", "two terms"),
         ("y ~ d + hm(s, effects = none(d))", "takes nothing in parentheses"),

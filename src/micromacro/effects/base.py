@@ -103,6 +103,8 @@ class Setting:
         What the user gave by name: graphs and known covariances.
     others : mapping
         Effects of the terms built before this one, by name.
+    dropped : frozenset of str
+        Coefficients that are left out because their columns are collinear.
     """
 
     name: str
@@ -118,6 +120,7 @@ class Setting:
     priors: PriorMaker
     sources: Mapping[str, Any] = field(default_factory=dict)
     others: Mapping[str, Effects] = field(default_factory=dict)
+    dropped: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -97,7 +97,8 @@ class Known(Effects):
         return out + self._factor.quadratics(a)
 
     def sample(self, theta: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        return self._factor.draw(rng.standard_normal(len(self._ids)))
+        z = rng.standard_normal(self.latents)
+        return np.concatenate([self._factor.draw(z[: len(self._ids)]), z[len(self._ids) :]])
 
     def on(self, rows: Rows) -> Effects:
         mapped, _ = self._recoded(rows)

@@ -31,7 +31,9 @@ class EffectKind:
         What is allowed in parentheses after the word: ``"nothing"``, ``"terms"`` (covariates whose slopes vary),
         ``"columns"`` (columns of the tables), ``"names"`` (of graphs, covariances or other terms).
     slopes : bool
-        Whether slopes may vary, as in ``word(1 + x)`` or ``(1 + x | unit)``.
+        Whether slopes may vary, as in ``word(1 + x)``, ``word(g, 1 + x)`` or ``(1 + x | unit)``.
+    alike : bool
+        Whether the effects of several terms are copies of the kind, independent of each other, each with an sd.
     types : bool
         Whether levels may be of several types, ``by=``, each with parameters of its own.
     """
@@ -42,6 +44,16 @@ class EffectKind:
     arguments: str = "nothing"
     slopes: bool = False
     types: bool = False
+    alike: bool = False
+
+    def split(self, arguments: tuple[Node, ...]) -> tuple[tuple[Node, ...], Node | None]:
+        """The kind's own arguments, and the terms that vary: what stands last and is not a name by itself."""
+        if self.arguments == "terms":
+            return (), arguments[0] if len(arguments) == 1 else None
+        last = arguments[-1] if self.slopes and arguments else None
+        if last is None or (len(arguments) == 1 and isinstance(last, (Name, Text))):
+            return arguments, None
+        return arguments[:-1], last
 
 
 _ROWS = (
@@ -50,12 +62,12 @@ _ROWS = (
     EffectKind(
         "correlated", "an intercept and slopes for each level, correlated", make_correlated, "terms", True, True
     ),
-    EffectKind("walk", "a random walk over the participations of each level", make_walk, "columns"),
-    EffectKind("ar1", "an autoregression in time for each level", make_ar1, "columns"),
-    EffectKind("icar", "an intrinsic conditional autoregression on a graph", make_icar, "names"),
-    EffectKind("car", "a proper conditional autoregression on a graph", make_car, "names"),
-    EffectKind("known", "effects with a known covariance matrix, known(K)", make_known, "names"),
-    EffectKind("fixed", "a coefficient for each level, without pooling", make_fixed),
+    EffectKind("walk", "a random walk over the participations of each level", make_walk, "columns", True, alike=True),
+    EffectKind("ar1", "an autoregression in time for each level", make_ar1, "columns", True, alike=True),
+    EffectKind("icar", "an intrinsic conditional autoregression on a graph", make_icar, "names", True, alike=True),
+    EffectKind("car", "a proper conditional autoregression on a graph", make_car, "names", True, alike=True),
+    EffectKind("known", "effects with a known covariance matrix, known(K)", make_known, "names", True, alike=True),
+    EffectKind("fixed", "a coefficient for each level, without pooling", make_fixed, "terms", True),
     EffectKind("shared", "the effects of another block, times a scale", None, "names"),
     EffectKind("correlated_with", "effects that are correlated with those of another block", None, "names"),
 )
@@ -90,5 +102,6 @@ def effect_columns(node: Node, text: str) -> tuple[str, ...]:
     """Columns of the tables that an ``effects=`` uses."""
     kind, arguments = effect_kind(node, text)
     if kind.arguments not in ("terms", "columns"):
-        return ()
+        terms = kind.split(arguments)[1]
+        arguments = () if terms is None else (terms,)
     return tuple(dict.fromkeys(name.name for argument in arguments for name in names_in(argument)))

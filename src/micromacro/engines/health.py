@@ -173,8 +173,8 @@ def idle(specification: Specification, zero: np.ndarray) -> dict[str, str]:
             sds = [j for j, p in enumerate(hypers) if p.kind == "sd"]
             pairs = iter([(i, j) for row, i in enumerate(sds) for j in sds[:row]])  # the order of correlations
             for p in hypers:
-                of = next(pairs) if p.kind == "cor" else tuple(sds[:1]) if p.kind == "rho" else ()
-                gone = [j for j in of if at_zero[j]]
+                gone = [j for j in (next(pairs) if p.kind == "cor" else ()) if at_zero[j]]
+                gone = sds if p.kind == "rho" and all(at_zero[j] for j in sds) else gone
                 if gone and not p.fixed:
                     out[p.name] = hypers[gone[0]].name
     return out

@@ -127,7 +127,7 @@ class MemberCall:
 
 @dataclass(frozen=True, slots=True)
 class UnitCall:
-    """``(1 + x | unit)`` or ``hm(unit, 1 + x)``; ``correlated`` is false for ``||``."""
+    """``(1 + x | unit)`` (``bar``) or ``hm(unit, 1 + x)``; ``correlated`` is false for ``||``."""
 
     unit: Node
     intercept: bool = True
@@ -136,6 +136,7 @@ class UnitCall:
     effects: Node = Name("iid")
     name: str | None = None
     by: Name | None = None
+    bar: bool = False
     span: Span = _span()
 
 

@@ -256,7 +256,7 @@ def _unit_of_bar(bar: Bar, text: str) -> UnitCall:
             raise FormulaError("a unit term cannot be inside another", text, term.span.start, term.span.stop)
     for key, node in bar.keywords:
         _keyword(key, UNIT_KEYWORDS, bar, node, text)
-    return _unit(bar.unit, bar.terms, not bar.double, dict(bar.keywords), bar.span, text)
+    return _unit(bar.unit, bar.terms, not bar.double, dict(bar.keywords), bar.span, text, bar=True)
 
 
 def _unit_of_call(call: Call, text: str) -> UnitCall:
@@ -272,7 +272,13 @@ def _unit_of_call(call: Call, text: str) -> UnitCall:
 
 
 def _unit(
-    unit: Node, terms: list[tuple[str, Node]], correlated: bool, given: dict[str, Node], span: Span, text: str
+    unit: Node,
+    terms: list[tuple[str, Node]],
+    correlated: bool,
+    given: dict[str, Node],
+    span: Span,
+    text: str,
+    bar: bool = False,
 ) -> UnitCall:
     """A unit term with the keywords that were given."""
     for part in walk(unit):
@@ -290,7 +296,7 @@ def _unit(
         raise FormulaError("this unit term has nothing that varies: write (1 | unit)", text, span.start, span.stop)
     name = _word(given["name"], "name", text) if "name" in given else None
     by = _column(given["by"], "by=", text) if "by" in given else None
-    return UnitCall(unit, intercept, tuple(slopes), correlated, given.get("effects", Name("iid")), name, by, span)
+    return UnitCall(unit, intercept, tuple(slopes), correlated, given.get("effects", Name("iid")), name, by, bar, span)
 
 
 def _one_argument(call: Call, text: str) -> Node:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..errors import ModelError
+from ..errors import CollinearError
 from ..parameters import Parameter
 from .system import System
 
@@ -27,19 +27,23 @@ def check_collinear(system: System, centers: Mapping[str, float]) -> None:
     dependent = _dependent(columns) if columns.shape[1] > 1 else None
     if dependent is None:
         return
+    lost = _all_dependent(columns)
     for start in _other_starts(system.hypers, first):
         moved, _ = _border(system, start)
-        if np.all(np.isfinite(moved)) and _dependent(moved) is None:
+        if not np.all(np.isfinite(moved)):
+            continue
+        if _dependent(moved) is None:
             system.hypers = tuple(replace(p, start=float(v)) for p, v in zip(system.hypers, start, strict=True))
             return
+        lost = min(lost, _all_dependent(moved), key=len)
     partners, shift = _relation(columns, dependent, np.array([centers.get(n, 0.0) for n in names]))
     involved = [names[j] for j in partners] + [names[dependent]]
     constant = "" if abs(shift) < 1e-9 else " and the intercept" if partners else "the intercept"
-    raise ModelError(
+    raise CollinearError(
         f"the columns {', '.join(involved)} are collinear: {names[dependent]!r} is a linear combination of "
         f"{'the others' if partners else ''}{constant}, so their coefficients cannot be distinguished; "
-        f"{_remedy(names[dependent], bool(constant))}"
-    )
+        f"{_remedy(names[dependent], bool(constant))}", {names[k]: names[k] for k in lost},
+    )  # fmt: skip
 
 
 def lost_column(system: System, theta: np.ndarray, groups: np.ndarray) -> str | None:
@@ -68,7 +72,7 @@ def _remedy(name: str, constant: bool) -> str:
             "the columns of this spline sum to one: write constraints='center' in its call, or take the intercept out "
             "with 0 +"
         )
-    return "leave one of them out"
+    return 'leave one of them out, or give collinear="drop"'
 
 
 def _border(system: System, theta: np.ndarray) -> tuple[np.ndarray, list[str]]:
@@ -98,6 +102,14 @@ def _dependent(columns: np.ndarray) -> int | None:
     diagonal[: min(rows, count)] = np.abs(np.diag(np.linalg.qr(_unit_columns(columns), mode="r")))
     found = np.flatnonzero(diagonal < 1e-9)
     return int(found[0]) if len(found) else None
+
+
+def _all_dependent(columns: np.ndarray) -> list[int]:
+    """Every column that is a linear combination of those before it that are not."""
+    left, out = list(range(columns.shape[1])), []
+    while left and (found := _dependent(columns[:, left])) is not None:
+        out.append(left.pop(found))
+    return out
 
 
 def _other_starts(hypers: tuple[Parameter, ...], first: np.ndarray) -> list[np.ndarray]:

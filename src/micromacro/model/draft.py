@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..effects.sources import read_sources
-from ..errors import warn
+from ..errors import ModelError, warn
 from ..families.base import Family
 from ..families.registry import find_family
 from ..priors import Prior
@@ -39,6 +39,7 @@ class Arguments:
     nu: str | None = None
     zi: str | None = None
     hu: str | None = None
+    collinear: str = "error"
 
     @property
     def others(self) -> dict[str, str]:
@@ -73,13 +74,20 @@ class Draft:
         return available_columns(self.arguments.data, self.arguments.memberships, self.arguments.members)
 
 
+def reading_of(arguments: Arguments, columns: Sequence[str], sources: Mapping[str, Any]) -> Reading:
+    """The formula of some arguments, read; `columns` are those of the user's tables."""
+    if arguments.collinear not in ("error", "drop"):
+        raise ModelError(f'collinear= is "error" or "drop", not {arguments.collinear!r}')
+    made = read(arguments.formula, columns, arguments.observation_weights, sources, arguments.others)
+    return replace(made, drops=arguments.collinear == "drop")
+
+
 def read_draft(arguments: Arguments, columns: Sequence[str] | None = None) -> Draft:
     """Read the formula and the tables; `columns` are those of the user's tables, if more than there are here."""
     a = arguments
     family = find_family(a.family)
     there = available_columns(a.data, a.memberships, a.members) if columns is None else columns
-    sources = read_sources(a.known, a.graphs)
-    reading = read(a.formula, there, a.observation_weights, sources, a.others)
+    reading = reading_of(a, there, read_sources(a.known, a.graphs))
     tables = assemble(reading.request, a.data, a.memberships, a.members, a.missing)
     for note in tables.notes:
         if note.severity == "caution":
@@ -91,6 +99,6 @@ def on_data(draft: Draft, data: Any, memberships: Any, members: Any, missing: st
     """The draft on the user's tables instead of those of a file."""
     given = replace(draft.arguments, data=data, memberships=memberships, members=members, missing=missing)
     columns = available_columns(data, memberships, members)
-    reading = read(given.formula, columns, given.observation_weights, draft.reading.sources, given.others)
+    reading = reading_of(given, columns, draft.reading.sources)
     tables = assemble(reading.request, data, memberships, members, missing)
     return Draft(given, draft.family, reading, tables)

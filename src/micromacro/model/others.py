@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import FormulaError, ModelError
+from ..errors import CollinearError, FormulaError, ModelError
 from ..families.base import Family
 from ..families.registry import names_where
 from ..language.interactions import split_interactions
@@ -176,7 +176,7 @@ def _check_columns(parts: Sequence[Part], other: Other, tables: Tables) -> None:
     matrix = matrix / np.maximum(np.linalg.norm(matrix, axis=0), 1e-300)
     for k in range(1, len(names) + 1):
         if np.all(np.isfinite(matrix)) and np.linalg.matrix_rank(matrix[:, :k], tol=1e-9) < k:
-            raise ModelError(
+            raise CollinearError(
                 f"{names[k - 1]!r} is a linear combination of the other columns of {other.name}= at the starting "
-                "values, so their coefficients cannot be distinguished: leave it out"
-            )
+                "values, so their coefficients cannot be distinguished: leave it out", {names[k - 1]: names[k - 1]},
+            )  # fmt: skip

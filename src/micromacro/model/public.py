@@ -22,8 +22,7 @@ from ..posterior.intervals import check_whole
 from ..results.fit import Fit
 from ..results.store.tables import as_data, relabelled
 from ..table.memberships import Tables
-from .draft import Arguments, Draft, Priors, on_data, read_draft
-from .reading import read
+from .draft import Arguments, Draft, Priors, on_data, read_draft, reading_of
 from .specification import Specification, specify
 
 if TYPE_CHECKING:
@@ -66,6 +65,7 @@ class Model:
         nu: str | None = None,
         zi: str | None = None,
         hu: str | None = None,
+        collinear: Literal["error", "drop"] = "error",
     ):
         self._specifications: dict[bool, Specification] = {}
         if isinstance(formula, Draft):  # read already, and built when it is known for which engine
@@ -75,7 +75,7 @@ class Model:
             Arguments(
                 formula, data, family=family, priors=priors, fixed=fixed, graphs=graphs, memberships=memberships,
                 members=members, missing=missing, observation_weights=observation_weights, known=known, sigma=sigma,
-                phi=phi, shape=shape, nu=nu, zi=zi, hu=hu,
+                phi=phi, shape=shape, nu=nu, zi=zi, hu=hu, collinear=collinear,
             )
         )  # fmt: skip
         self._specified(priors=True)  # errors of terms, weights and priors come now
@@ -223,7 +223,7 @@ class Model:
         tables, arguments = old.tables, replace(old.arguments, **changes)
         assert tables is not None
         columns = old.reading.columns
-        reading = read(arguments.formula, columns, arguments.observation_weights, old.reading.sources, arguments.others)
+        reading = reading_of(arguments, columns, old.reading.sources)
         data, edges = as_data(tables, old.reading.request)
         blocks = {b.block: edges[b.block] for b in reading.request.blocks if b.block in edges}
         arguments = replace(
@@ -306,10 +306,10 @@ def stored_model(
     about = stored.description
     arguments = Arguments(
         about["formula"], None, family=stored.family(family), priors=stored.priors, fixed=about["fixed"],
-        observation_weights=about["observation_weights"],
+        observation_weights=about["observation_weights"], collinear=about["collinear"],
         **by_keyword(stored.sources), **about.get("predictors", {}),
     )  # fmt: skip
-    reading = read(arguments.formula, about["columns"], arguments.observation_weights, stored.sources, arguments.others)
+    reading = reading_of(arguments, about["columns"], stored.sources)
     draft = Draft(arguments, stored.family(family), reading, tables, stored=tables is not None)
     if given is not None:
         draft = on_data(draft, **given)

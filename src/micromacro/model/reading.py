@@ -25,7 +25,7 @@ from .others import Other, read_others
 
 @dataclass(frozen=True)
 class Reading:
-    """A parsed formula with the columns that it needs."""
+    """A parsed formula with the columns that it needs; `drops`: collinear columns of coefficients are left out."""
 
     formula: Formula
     weights: dict[str, WeightExpression]
@@ -34,6 +34,7 @@ class Reading:
     observation_weights: str | None = None
     sources: Mapping[str, Any] = field(default_factory=dict)
     others: tuple[Other, ...] = ()
+    drops: bool = False
 
     @property
     def formulas(self) -> tuple[Formula, ...]:

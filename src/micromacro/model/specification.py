@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..effects.base import Effects
-from ..errors import DataError, MicromacroWarning, ModelError
+from ..errors import CollinearError, DataError, MicromacroWarning, ModelError
 from ..families.base import Expanded, Family
 from ..families.response import Response
 from ..language.nodes import Formula
@@ -22,7 +22,7 @@ from ..language.printing import to_text
 from ..latent.collinear import check_collinear
 from ..latent.part import Unit
 from ..latent.system import System
-from ..notes import Note
+from ..notes import Note, remark
 from ..parameters import CLASSES, Parameter, PriorBook
 from ..table.memberships import TableRequest, Tables
 from ..table.screen import counted
@@ -228,13 +228,37 @@ class Specification:
 
 
 def specify(reading: Reading, tables: Tables, family: Family, book: PriorBook, flat: bool) -> Specification:
-    """Build the model on its tables.
+    """Build the model on its tables, without collinear columns where the user wants them dropped.
 
     Parameters
     ----------
     flat : bool
         Whether parameters have no prior unless the user gave one (ml and reml).
     """
+    dropped: dict[str, str] = {}
+    while reading.drops:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", MicromacroWarning)  # the model that is left gives its own
+            try:
+                _specified(reading, tables, family, book, flat, frozenset(dropped))
+                break
+            except CollinearError as error:
+                if not set(error.names) - set(dropped):
+                    raise
+                dropped |= error.names
+            finally:
+                book.restart()
+    made = _specified(reading, tables, family, book, flat, frozenset(dropped))
+    if not dropped:
+        return made
+    text = f"left out because their columns are linear combinations of others: {', '.join(dropped.values())}"
+    return replace(made, notes=(*made.notes, remark("dropped", text, *dropped)))
+
+
+def _specified(
+    reading: Reading, tables: Tables, family: Family, book: PriorBook, flat: bool, dropped: frozenset[str]
+) -> Specification:
+    """The model without some coefficients."""
     formula = reading.formula
     response = family.read(read_outcome(formula, tables))
     if reading.observation_weights is not None:
@@ -244,6 +268,7 @@ def specify(reading: Reading, tables: Tables, family: Family, book: PriorBook, f
         offset += evaluate(node, tables.groups, formula.text, "offset", tables)
     scale, location = family.scale(response, offset)
     context = Context(formula.text, tables, book, scale, location, reading.columns, flat, sources=reading.sources)
+    context.dropped = dropped
     parts = build_parts(formula, reading.weights, context, family.no_intercept, centred=family.expands)
     own = family.parameters(book, scale, flat, response)
     built = build_others(reading.others, family, own, context, len(parts))
@@ -253,8 +278,9 @@ def specify(reading: Reading, tables: Tables, family: Family, book: PriorBook, f
         expanded = family.expand(response, offset, book, flat, to_text(formula.outcome))
         family = expanded.family
     system = System(parts, tables.groups.n_rows, own, offset, expanded.rows if expanded else None, built.beside)
-    _check_enough(system, tables)
-    check_collinear(system, centers_of(system.parts))
+    checks = [lambda: _check_enough(system, tables), lambda: check_collinear(system, centers_of(system.parts))]
+    for check in reversed(checks) if reading.drops else checks:
+        check()
     specification = Specification(
         formula,
         family,
@@ -272,7 +298,7 @@ def specify(reading: Reading, tables: Tables, family: Family, book: PriorBook, f
     if (again := book.respelled(kinds)) is not None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", MicromacroWarning)  # they were given the first time
-            return specify(reading, tables, family, again, flat)
+            return _specified(reading, tables, family, again, flat, dropped)
     book.check_all_used(kinds)
     _check_names(specification)
     return specification

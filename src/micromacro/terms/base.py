@@ -15,6 +15,7 @@ from ..notes import Note, caution
 from ..parameters import Parameter, PriorBook
 from ..priors import Fixed, HalfStudent, Lkj, Normal, Prior
 from ..table.memberships import Tables
+from .design import Design
 
 
 @dataclass
@@ -43,6 +44,8 @@ class Context:
         Effects of the terms built so far, by the name of the term.
     prefix : str
         ``sigma.`` for terms of the linear predictor of sigma, whose coefficients are entries of theta.
+    dropped : frozenset of str
+        Coefficients that are left out because their columns are collinear (``collinear="drop"``).
     """
 
     text: str
@@ -57,6 +60,12 @@ class Context:
     sources: Mapping[str, Any] = field(default_factory=dict)
     others: dict[str, Effects] = field(default_factory=dict)
     prefix: str = ""
+    dropped: frozenset[str] = frozenset()
+
+    def kept(self, design: Design, matrix: np.ndarray, prefix: str) -> tuple[Design, np.ndarray]:
+        """A design and its columns (rows, k) without those whose coefficients are left out."""
+        keep = [k for k, name in enumerate(design.names) if f"{prefix}{name}" not in self.dropped]
+        return (design, matrix) if len(keep) == len(design.names) else (design.only(keep), matrix[:, keep])
 
     def coefficient(self, name: str, spread: float) -> Parameter:
         """A coefficient whose column has standard deviation `spread`."""

@@ -9,7 +9,7 @@ column but the one that was meant, can be reached from a formula.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -55,6 +55,8 @@ class Design:
         What formulaic reads.
     text : str
         The terms, for messages.
+    kept : tuple of int or None
+        Which of the columns that formulaic makes are columns of the design; None: all.
     """
 
     names: tuple[str, ...]
@@ -65,6 +67,12 @@ class Design:
     coded: tuple[tuple[str, Any], ...] = field(default=(), compare=False, repr=False)
     text: str = ""
     handed: Handed = field(default=Handed(""), compare=False, repr=False)
+    kept: tuple[int, ...] | None = None
+
+    def only(self, keep: Sequence[int]) -> Design:
+        """The design of some of its columns."""
+        kept = None if self.plain else tuple(keep if self.kept is None else (self.kept[k] for k in keep))
+        return replace(self, names=tuple(self.names[k] for k in keep), kept=kept)
 
     def matrix(self, table: Table) -> np.ndarray:
         """Columns of `table` (rows, k); an unseen category or a value that is not finite is an error."""
@@ -75,6 +83,7 @@ class Design:
         for term, spec in self.coded:
             _check_coded(term, self._evaluated(spec, frame, table), table)
         matrix = _without_intercept(self._evaluated(self.spec, frame, table))[1]
+        matrix = matrix if self.kept is None else np.ascontiguousarray(matrix[:, list(self.kept)])
         _check_finite(matrix, self.names, self.text, table)
         return matrix
 

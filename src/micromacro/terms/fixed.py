@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ModelError
+from ..errors import CollinearError, ModelError
 from ..language.nodes import Fix, Formula
 from ..language.printing import to_text
 from ..latent.part import Equations, Term
@@ -137,13 +137,14 @@ def build_fixed(
     groups = context.tables.groups
     intercept = formula.intercept and no_intercept is None
     design, matrix = make_design(formula.fixed, groups, context.text, formula.intercept)
+    design, matrix = context.kept(design, matrix, context.prefix)
     fixes, given = _fixed_columns(formula.fixes, groups, context.text)
     start = context.intercept() if intercept else None
     replaced = centred and formula.intercept
     # an intercept fixed at zero covariates leaves them as they are
     moves = replaced or (start is not None and not start.fixed)
     tells = formula.intercept and not (start and start.fixed)
-    check_constant(matrix, design.names, tells, f"the {context.tables.noun}s")
+    check_constant(matrix, design.names, tells, f"the {context.tables.noun}s", context.prefix)
     center = matrix.mean(axis=0) if moves and len(matrix) else np.zeros(matrix.shape[1])
     parameters = [
         context.coefficient(context.prefix + n, spread(c)) for n, c in zip(design.names, matrix.T, strict=True)
@@ -176,13 +177,16 @@ def _fixed_columns(fixes: tuple[Fix, ...], table: Table, text: str) -> tuple[lis
     return made, np.column_stack(columns)
 
 
-def check_constant(matrix: np.ndarray, names: tuple[str, ...], intercept: bool, where: str) -> None:
+def check_constant(
+    matrix: np.ndarray, names: tuple[str, ...], intercept: bool, where: str, prefix: str = ""
+) -> None:  # fmt: skip
     """Refuse a constant column beside the intercept."""
     if not intercept or len(matrix) < 2:
         return
     for name, column in zip(names, matrix.T, strict=True):
         if np.ptp(column) == 0.0:
-            raise ModelError(
+            raise CollinearError(
                 f"column {name!r} is constant over {where} (always {column[0]:g}), so it cannot be distinguished "
-                "from the intercept: leave it out, or the intercept with 0 +"
-            )
+                "from the intercept: leave it out, or the intercept with 0 +",
+                {f"{prefix}{name}": f"{prefix}{name} (constant)"},
+            )  # fmt: skip

@@ -9,6 +9,7 @@ import numpy as np
 from ..effects.base import Effects, Rows, Setting
 from ..effects.by import make_by
 from ..effects.registry import EffectKind, effect_kind
+from ..effects.several import make_several
 from ..errors import FormulaError, ModelError
 from ..language.nodes import Call, Name, Node
 from ..language.terms import split_terms
@@ -61,18 +62,19 @@ class Wanted:
 def read_effects(node: Node, text: str) -> Wanted:
     """Read ``effects=``; of kinds with slopes the terms that vary."""
     kind, arguments = effect_kind(node, text)
-    if len(arguments) == 0 or kind.arguments != "terms":
+    own, varying = kind.split(arguments)
+    if varying is None and (len(arguments) == 0 or kind.arguments != "terms"):
         return Wanted(kind, arguments, node)
-    if len(arguments) > 1:
+    if varying is None:
         raise FormulaError(
             f"effects = {kind.word} takes terms joined by +, as in {kind.word}(1 + x)", text, node.span.start,
             node.span.stop,
         )  # fmt: skip
-    terms, mark = split_terms(arguments[0], text)
+    terms, mark = split_terms(varying, text)
     intercept = mark is not False
     if not intercept and not terms:
         raise FormulaError("these effects contain no term", text, node.span.start, node.span.stop)
-    return Wanted(kind, arguments, node, intercept, tuple(terms))
+    return Wanted(kind, own, node, intercept, tuple(terms))
 
 
 def build_effects(
@@ -110,8 +112,14 @@ def build_effects(
         priors=context,
         sources=context.sources,
         others=context.others,
+        dropped=context.dropped,
     )
-    effects = make_by(setting, wanted.by.name, wanted.kind.make) if wanted.by else wanted.kind.make(setting)
+    if wanted.by:
+        effects = make_by(setting, wanted.by.name, wanted.kind.make)
+    elif wanted.kind.alike and rows.terms != ("1",):
+        effects = make_several(setting, wanted.kind.make)
+    else:
+        effects = wanted.kind.make(setting)
     context.others[name] = effects
     return effects
 
@@ -139,13 +147,9 @@ def of_unit(effects: Node, slopes: SignedTerms, intercept: bool, text: str) -> W
     if not slopes and intercept:
         return wanted
     span = effects.span
-    if isinstance(effects, Call) and wanted.kind.arguments == "terms":
+    if isinstance(effects, Call) and wanted.kind.split(effects.args)[1] is not None:
         raise FormulaError(
             "terms that vary are given twice: in the unit term and in effects=", text, span.start, span.stop
-        )
-    if not wanted.kind.slopes and wanted.kind.make is not None:
-        raise FormulaError(
-            f"effects = {wanted.kind.word} has an intercept only; slopes vary with iid", text, span.start, span.stop
         )
     return Wanted(wanted.kind, wanted.arguments, wanted.node, intercept, tuple(slopes))
 

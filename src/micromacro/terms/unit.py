@@ -140,6 +140,11 @@ def _build(call: UnitCall, context: Context, intercept: bool) -> UnitPart:
     context.claim(name, f"hm({name})")
     wanted = replace(of_unit(call.effects, call.slopes, call.intercept, context.text), by=call.by)
     slopes = make_slopes(wanted.intercept, wanted.terms, context.tables.groups, context.text)
+    if call.bar and call.correlated and wanted.kind.alike and len(slopes.names) > 1:
+        raise FormulaError(
+            f"slopes of effects = {wanted.kind.word} are independent of the intercept: write || instead of |",
+            context.text, call.span.start, call.span.stop,
+        )  # fmt: skip
     if call.correlated:
         wanted = correlated(wanted, slopes, context.text)
     rows, joined = unit_rows(columns, slopes, context.tables)

@@ -23,6 +23,7 @@ from ...effects.fixed import NoPooling
 from ...effects.iid import Independent
 from ...effects.known import Known
 from ...effects.paths import Autoregression, Path, Walk
+from ...effects.several import Several, SeveralVarying
 from ...effects.shared import Shared
 from ...errors import EngineError
 
@@ -120,6 +121,24 @@ def by_type(effects: ByType, theta: Array, x: Array) -> Array:
     return jnp.stack(out)[effects.code[effects.rows.level], np.arange(len(effects.rows.level))]
 
 
+def _terms(effects: Several, theta: Array, x: Array) -> list[tuple[Array, Array]]:
+    """Theta and latent entries of each term."""
+    jnp, k = _jnp(), len(effects.terms)
+    rows = x.reshape(k, -1)
+    return [(jnp.concatenate([theta[t : t + 1], theta[k:]]), rows[t]) for t in range(k)]
+
+
+def several(effects: Several, theta: Array, x: Array) -> Array:
+    """Sum over terms of the covariate times the effect of the kind."""
+    each = _terms(effects, theta, x)
+    return sum(z * reach(effects.kind, own, part) for z, (own, part) in zip(effects.rows.z, each, strict=True))
+
+
+def several_prior(effects: Several, theta: Array, x: Array) -> Array:
+    """Each term by itself."""
+    return sum(log_prior(effects.kind, own, part) for own, part in _terms(effects, theta, x))
+
+
 def states(effects: Path, theta: Array, x: Array) -> Array:
     """sd times the state of each membership."""
     return theta[0] * x[effects.state]
@@ -198,10 +217,10 @@ def known_prior(effects: Known, _theta: Array, x: Array) -> Array:
 
 
 def no_pooling(effects: NoPooling, _theta: Array, x: Array) -> Array:
-    """The coefficient of each membership's level; that of the reference is zero."""
+    """Covariates times the coefficients of each membership's level; that of the reference is zero."""
     jnp = _jnp()
-    table = jnp.concatenate([jnp.zeros(1), x]) if effects.reference else x
-    return table[effects.rows.level]
+    table = jnp.concatenate([x, jnp.zeros(1)])  # place -1
+    return jnp.sum(effects.rows.z.T * table[effects.place[effects.rows.level]], axis=1)
 
 
 def shared(effects: Shared, theta: Array, x: Array) -> Array:
@@ -216,6 +235,8 @@ EFFECTS: dict[type[Effects], JointEffects] = {
     Correlated: JointEffects(correlated),
     Shared: JointEffects(shared),
     ByType: JointEffects(by_type),
+    Several: JointEffects(several, several_prior),
+    SeveralVarying: JointEffects(several, several_prior),
     Walk: JointEffects(states, walk_density),
     Autoregression: JointEffects(states, ar1_density),
     Proper: JointEffects(nodes, car_density),

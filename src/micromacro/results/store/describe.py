@@ -35,6 +35,7 @@ def description_of(outcome: Outcome) -> dict[str, Any]:
         "priors": priors_to_plain(s.book),
         "fixed": s.book.fixed,
         "observation_weights": s.reading.observation_weights,
+        "collinear": "drop" if s.reading.drops else "error",
         "columns": list(s.reading.columns),
         "engine": outcome.engine,
         "settings": {name: getattr(outcome.settings, name) for name in _SETTINGS},

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ...errors import DataError, FormulaError, ModelError
+from ...errors import CollinearError, DataError, FormulaError
 from ...language.functions import GROUP_FUNCTIONS
 from ...language.nodes import Call, MemberCall, Name, Node, children
 from ...numerics import aggregation
@@ -41,7 +41,8 @@ def build_member(call: MemberCall, expression: WeightExpression, context: Contex
     rows = weighing.memberships
     wanted = replace(read_effects(call.effects, context.text), by=call.by)
     slopes = make_slopes(wanted.intercept, wanted.terms, rows.table, context.text)
-    design, _ = make_design(call.covariates, rows.table, context.text)
+    design, columns = make_design(call.covariates, rows.table, context.text)
+    design, _ = context.kept(design, columns, f"{name}.")
     fixed = tuple(make_design([("+", f.term)], rows.table, context.text)[0] for f in call.fixes)
     part = MemberPart(
         name=name,
@@ -110,10 +111,11 @@ def _with_priors(
         if intercept and constant(feature):
             _elsewhere(part, column, feature)
             if constant(feature):
-                raise ModelError(
+                raise CollinearError(
                     f"'{part.name}.{name}' is constant over the groups once it is aggregated (always {feature[0]:g}), "
-                    "so it cannot be distinguished from the intercept: leave it out"
-                )
+                    "so it cannot be distinguished from the intercept: leave it out",
+                    {f"{part.name}.{name}": f"{part.name}.{name} (constant)"},
+                )  # fmt: skip
             context.warn(
                 "constant-at-start",
                 f"'{part.name}.{name}' is constant over the groups at the starting weights: only weights that differ "
