@@ -10,6 +10,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from .edges import Bounds, Edged, Held
+from .sparing import climb_sparingly
 
 Objective = Callable[[np.ndarray], tuple[float, np.ndarray]]
 MIRRORS = (
@@ -123,12 +124,15 @@ class Peak:
         return (good / values[~flat]) @ good.T, gone / np.linalg.norm(gone, axis=0)
 
 
-def find_peaks(objective: Objective, starts: list[np.ndarray], bounds: Bounds, apart: float = 0.05) -> list[Peak]:
+def find_peaks(
+    objective: Objective, starts: list[np.ndarray], bounds: Bounds, dear: bool = False, apart: float = 0.05
+) -> list[Peak]:
     """Distinct local maxima reached from `starts`, the highest first.
 
-    Starts at which the objective does not exist are passed over; an empty list means that none worked.
+    Starts at which the objective does not exist are passed over; an empty list means that none worked. Where an
+    evaluation is `dear`, the climbs spare them.
     """
-    found = [climb(objective, start, bounds) for start in starts]
+    found = [climb(objective, start, bounds, dear) for start in starts]
     best = max((value for _, value in found), default=-math.inf)
     if not math.isfinite(best):
         return []
@@ -145,7 +149,7 @@ def find_peaks(objective: Objective, starts: list[np.ndarray], bounds: Bounds, a
             peaks.append(peak)
     for peak in [p for p in peaks if p.value > best - 12.0]:
         for start in _other_humps(objective, peak, starts[0], bounds):
-            u, value = climb(objective, start, bounds)
+            u, value = climb(objective, start, bounds, dear)
             if value > best - 12.0 and not known(u, value):
                 again = sharpen(objective, u, bounds)
                 if not known(again.u, again.value):
@@ -176,16 +180,19 @@ def _other_humps(objective: Objective, peak: Peak, first: np.ndarray, bounds: Bo
     return out
 
 
-def climb(objective: Objective, start: np.ndarray, bounds: Bounds) -> tuple[np.ndarray, float]:
-    """Quasi-Newton searches (L-BFGS-B) uphill, continued from every bound at zero that is not a maximum."""
+def climb(objective: Objective, start: np.ndarray, bounds: Bounds, dear: bool = False) -> tuple[np.ndarray, float]:
+    """Quasi-Newton searches uphill, continued from every bound at zero that is not a maximum.
+
+    By L-BFGS-B, whose steps cost nothing but evaluations; where these are `dear`, by one that spares them.
+    """
     if isinstance(objective, Edged):
         start = objective.begin(start, bounds)
-    u, value = _climb(objective, start, bounds)
+    u, value = _climb(objective, start, bounds, dear)
     for _ in range(2 * len(u)):
         away = _away_from_zero(objective, u, value, bounds)
         if away is None:
             break
-        u, value = _climb(objective, away, bounds)
+        u, value = _climb(objective, away, bounds, dear)
     return u, value
 
 
@@ -207,9 +214,9 @@ def _away_from_zero(objective: Objective, u: np.ndarray, value: float, bounds: B
     return None
 
 
-def _climb(objective: Objective, start: np.ndarray, bounds: Bounds) -> tuple[np.ndarray, float]:
+def _climb(objective: Objective, start: np.ndarray, bounds: Bounds, dear: bool) -> tuple[np.ndarray, float]:
     """A search in the coordinates, and on along the edge if the objective has one."""
-    u, value = _climb_freely(objective, start, bounds)
+    u, value = (climb_sparingly if dear else _climb_freely)(objective, start, bounds)
     return objective.follow(u, value, bounds) if isinstance(objective, Edged) else (u, value)
 
 

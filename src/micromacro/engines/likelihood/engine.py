@@ -55,7 +55,7 @@ def maximise(specification: Specification, settings: Settings, engine: str, rest
     coordinates = problem.coordinates
     starts = starting_points(problem)
     starts, before = begin_at_signed_maxima(specification, restricted, coordinates, starts)
-    peaks = find_peaks(problem.objective, starts, coordinates.bounds())
+    peaks = find_peaks(problem.objective, starts, coordinates.bounds(), problem.dear)
     if not peaks:
         raise EngineError(
             "the likelihood could not be evaluated at any starting value; look at Model.explain() for the starting "
@@ -90,11 +90,11 @@ def describe(problem: Problem, peaks: list[Peak]) -> Optimum:
     jacobian = coordinates.jacobian(best.u)
     # In u, where entries at the boundary are left out of v_u (zero rows).
     v_u, flat_u = best.spread()
+    value = marginal.value(point, room)
     slope_u = solution_slopes(problem, best)
     if len(point) > q:
         slope_u[effects:] = jacobian[q:]
     of_theta, of_b = jacobian[:q], slope_u[effects:]
-    value = marginal.value(point, room)
     conditional, block = marginal.conditional_variance(room), marginal.coefficient_covariance(room)
     covariance = np.empty((q + c, q + c))
     covariance[:q, :q] = of_theta @ v_u @ of_theta.T
@@ -123,13 +123,18 @@ def describe(problem: Problem, peaks: list[Peak]) -> Optimum:
 
 
 def solution_slopes(problem: Problem, peak: Peak) -> np.ndarray:
-    """d (mean or mode of x) / d u (size, len(u)) by central differences."""
-    marginal, coordinates = problem.marginal, problem.coordinates
+    r"""d (mean or mode of x) / d u (size, len(u)), at what was last factorised, the peak.
+
+    By the implicit function theorem: x is where the gradient g of the log joint density in x is zero, so that
+    :math:`dx/du = H^{-1}\, \partial g/\partial u`, x being held; central differences of g factorise nothing.
+    """
+    marginal, coordinates, room = problem.marginal, problem.coordinates, problem.room
     steps = 1e-4 * np.maximum(1.0, np.abs(peak.u))
     steps = np.where(coordinates.folded, np.minimum(steps, 0.5 * peak.u), steps)
-
-    def x(u: np.ndarray) -> np.ndarray:
-        marginal.value(coordinates.theta(u), problem.room)
-        return marginal.x(problem.room)
-
-    return slopes(x, peak.u, steps, np.flatnonzero(peak.free))
+    free = np.flatnonzero(peak.free)
+    pulled = slopes(lambda u: marginal.pull(coordinates.theta(u), room), peak.u, steps, free)
+    marginal.set_theta(coordinates.theta(peak.u), room)
+    out = np.zeros_like(pulled)
+    for k in free:
+        out[:, k] = marginal.solved(room, pulled[:, k])
+    return out

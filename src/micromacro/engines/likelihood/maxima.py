@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -38,6 +39,8 @@ def starting_points(problem: Problem) -> list[np.ndarray]:
     """
     coordinates = problem.coordinates
     first, usual = coordinates.from_theta(problem.start), coordinates.from_theta(problem.usual)
+    if problem.dear:
+        first = _rescaled(problem, first)
     free = [k for k, p in enumerate(coordinates.hypers) if p.kind in ("w", "aggregate")]
     more = min(MORE, int(BUDGET / (SEARCH * problem.marginal.factor.work)))
     if not free or not more:
@@ -51,6 +54,15 @@ def starting_points(problem: Problem) -> list[np.ndarray]:
                 start[k] = _coordinate(coordinates, k, _source(p).from_score(score))
                 starts.append(start)
     return starts
+
+
+def _rescaled(problem: Problem, u: np.ndarray) -> np.ndarray:
+    """A start with the sigma that is best given the sds relative to it; sparing searches lose no steps with it."""
+    if not problem.coordinates.scaled or not math.isfinite(problem.objective(u)[0]):
+        return u
+    out = u.copy()
+    out[-1] += math.log(problem.marginal.scale(problem.room))
+    return out
 
 
 def _best(problem: Problem, first: np.ndarray, candidates: list[np.ndarray], count: int) -> list[np.ndarray]:

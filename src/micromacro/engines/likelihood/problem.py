@@ -51,6 +51,11 @@ class Problem:
         return self.smooth.count if isinstance(self.smooth, Counted) else 0
 
     @property
+    def dear(self) -> bool:
+        """Whether a search should spare evaluations."""
+        return self.marginal.dear
+
+    @property
     def smooth(self) -> Objective:
         """The objective without its edge."""
         return self.objective.smooth if isinstance(self.objective, Edged) else self.objective

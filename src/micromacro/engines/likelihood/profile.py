@@ -79,7 +79,7 @@ class Profile:
             return self._held_natural(value, start)
         bounds: Bounds = [*coordinates.bounds()]
         bounds[self.at] = (start[self.at], start[self.at])
-        u, top = climb(self.problem.objective, start, bounds)
+        u, top = climb(self.problem.objective, start, bounds, self.problem.dear)
         return top, u
 
     def _held_natural(self, value: float, start: np.ndarray) -> tuple[float, np.ndarray]:
@@ -101,7 +101,7 @@ class Profile:
             return top, gradient
 
         bounds: Bounds = [(None, None) if j == k else b for j, b in enumerate(self.coordinates.bounds())]
-        u, top = climb(self.problem.within(objective), complete(start), bounds)
+        u, top = climb(self.problem.within(objective), complete(start), bounds, self.problem.dear)
         return top, complete(u)
 
     def end(self, level: float, step: float, limit: float) -> float:

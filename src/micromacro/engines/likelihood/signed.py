@@ -56,7 +56,7 @@ def begin_at_signed_maxima(
     for start in starts:
         point = coordinates.theta(start)
         u = signed.from_theta(_moved(point, edged, smooth=True))
-        u, _ = climb(objective, u, signed.bounds())
+        u, _ = climb(objective, u, signed.bounds(), problem.dear)
         u = _off_saddles(objective, u, entries, signed.bounds())
         out.append(coordinates.from_theta(_moved(signed.theta(u), edged, smooth=False)))
     return out, problem.evaluations

@@ -166,7 +166,7 @@ def posterior_peaks(specification: Specification, given: Mapping[str, Any] | Non
         starts.append(start)
     # Open above: with all bounds finite L-BFGS-B begins with a step along the whole gradient, into a corner.
     bounds: Bounds = [(0.0, None) if f else (None, None) for f in coordinates.folded]
-    peaks = find_peaks(objective, starts, bounds)
+    peaks = find_peaks(objective, starts, bounds, marginal.dear)
     if not peaks:
         raise EngineError(
             "the posterior density could not be evaluated at any starting value; look at Model.explain() for the "

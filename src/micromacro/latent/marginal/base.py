@@ -16,6 +16,8 @@ from ..representation.base import Representation
 from ..system import System
 from ..workspace import Workspace
 
+DEAR = 3e7  # operations from which evaluations should be spared: some milliseconds each
+
 
 class Marginal:
     """Log marginal likelihood as a function of a *point*: theta, followed by the coefficients where they are arguments.
@@ -65,6 +67,13 @@ class Marginal:
         """Mean or mode of x (natural order) at the point last evaluated, coefficients that are arguments included."""
         raise NotImplementedError
 
+    def pull(self, point: np.ndarray, room: Any) -> np.ndarray:
+        """Gradient in x (elimination order) of the log joint density at a point, at the x last found.
+
+        Zero where the point is impossible. Nothing is factorised; what belongs to the x last found stays in the room.
+        """
+        raise NotImplementedError
+
     def coefficient_prior(self, room: Any) -> float:
         """Log prior density of the coefficients that the value includes."""
         return 0.0
@@ -98,6 +107,21 @@ class Marginal:
         if len(self.arguments) == len(theta):
             return theta
         return np.concatenate([theta, x[self.system.n_effects :]])
+
+    def scale(self, room: Any) -> float:
+        """By what sigma and the sds should be multiplied at the point last evaluated, if that is known; else 1."""
+        return 1.0
+
+    @property
+    def dear(self) -> bool:
+        """Whether an evaluation takes so long that a search should spare them."""
+        return self.factor.work > DEAR
+
+    def solved(self, room: Any, v: np.ndarray) -> np.ndarray:
+        """H^-1 v (natural order) at the factor in the work space, for v in elimination order."""
+        out = v.copy()
+        self.factor.solve(self.base(room), out)
+        return self.system.natural_order(out)
 
     def panel(self, room: Any) -> np.ndarray:
         """Panels of L, the factor of H at the point last evaluated."""

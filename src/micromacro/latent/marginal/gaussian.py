@@ -12,6 +12,8 @@ import math
 
 import numpy as np
 
+from ...numerics.modes import latent_gradient
+from ...numerics.rows import times
 from ...parameters import Parameter
 from ..representation.base import Representation
 from ..system import System
@@ -108,6 +110,24 @@ class GaussianMarginal(Marginal):
         out = self.system.pull(theta, room)
         out[-1] += float(room.d_weight @ self.weight) * -2.0 * theta[-1] ** -3.0 - self.count / theta[-1]
         return out
+
+    def pull(self, point: np.ndarray, room: Workspace) -> np.ndarray:
+        s, out = self.system.symbolic, np.zeros(self.system.size)
+        with np.errstate(all="ignore"):
+            if self.set_theta(point, room):
+                row = np.empty_like(room.residual)
+                times(s.row_start, s.columns, room.values, room.mean, row)
+                row = room.weight * (room.target - row)
+                latent_gradient(
+                    s.row_start, s.columns, room.values, s.d_row, s.d_column, room.d_value, self.system.center,
+                    room.mean, row, np.empty(self.system.size), out,
+                )  # fmt: skip
+        return out
+
+    def scale(self, room: Workspace) -> float:
+        """The maximum over a common factor of sigma and all sds: of the residuals and effects relative to them."""
+        out = math.sqrt(room.misfit / self.count) if self.count > 0.0 else 1.0
+        return out if 0.0 < out < math.inf else 1.0
 
     def x(self, room: Workspace) -> np.ndarray:
         return self.system.natural_order(room.mean)

@@ -83,6 +83,18 @@ class LaplaceMarginal(LatentPosterior, Marginal):
             out[self.system.n_effects :] = room.coefficients
         return out
 
+    def pull(self, point: np.ndarray, room: ModeRoom) -> np.ndarray:
+        s, base, out = self.system.symbolic, room.base, np.zeros(self.system.size)
+        with np.errstate(all="ignore"):
+            if self.set_theta(point, room):
+                self.predict(room, room.x, room.trial_eta)
+                self.rows(room.trial_eta, room.own, room.trial_slopes)
+                latent_gradient(
+                    s.row_start, s.columns, base.values, s.d_row, s.d_column, base.d_value, self.center, room.x,
+                    room.trial_slopes[1], room.step, out,
+                )  # fmt: skip
+        return out
+
     def settle(self, room: ModeRoom) -> bool:
         """Factorise the true Hessian at the mode; False where it is not positive definite (no maximum there)."""
         if room.settled:
