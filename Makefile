@@ -20,7 +20,7 @@ NONE_IS_FINE := || [ $$? -eq 5 ]
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: help install demo test test-all test-lowest lint format bench calibrate replicate docs clean
+.PHONY: help install demo test test-all test-lowest lint format bench calibrate replicate docs dist clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,9 +72,18 @@ replicate: .venv/.with-plots  ## published and classical models, beside the numb
 
 docs: .venv/.with-plots .venv/.with-docs  ## the documentation, in docs/_build/html; a warning is an error
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
+	$(BIN)/python docs/_check.py docs/_build/html
+
+dist: .venv-dist/.with-build  ## sdist and wheel in dist/, and the wheel tried in a bare environment (PYTHON=python3.12 for another)
+	rm -rf dist .venv-bare
+	.venv-dist/bin/python -m build --outdir dist .
+	.venv-dist/bin/python -m twine check --strict dist/*
+	$(call make-venv,$(PYTHON),.venv-bare)
+	.venv-bare/bin/python -m pip install --quiet dist/*.whl || .venv-dist/bin/python -m pip --python .venv-bare/bin/python install --quiet dist/*.whl
+	.venv-bare/bin/python tools/try_wheel.py README.md
 
 clean:  ## remove environments, caches and all that was built
-	rm -rf .venv .venv-* build dist docs/_build docs/generated docs/jupyter_execute micromacro-demo
+	rm -rf .venv .venv-* build dist docs/_build docs/generated docs/reference docs/jupyter_execute micromacro-demo
 	rm -rf .pytest_cache .hypothesis .ruff_cache .import_linter_cache
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -94,6 +103,13 @@ endef
 
 .venv/.with-%: pyproject.toml | .venv/.made
 	$(BIN)/python -m pip install --quiet --editable ".[$*]"
+	touch $@
+
+.venv-dist/.made:
+	$(call make-venv,$(PYTHON),.venv-dist)
+
+.venv-dist/.with-build: | .venv-dist/.made
+	.venv-dist/bin/python -m pip install --quiet build twine
 	touch $@
 
 .venv-lowest/.made:

@@ -1,6 +1,6 @@
 """Durations with censoring: effective draws per second against NumPyro's NUTS, and what ml and laplace cost.
 
-    python benchmarks/bench_durations.py [--repeats 2] [--data coalgov]
+    python benchmarks/bench_durations.py [--repeats 2] [--data file]
 
 The Weibull model with logistic(pseat) weights; everything in this process, on one core, compiling left out, the two
 samplers in turn. Seconds are those of the processor, so that a machine that does other work too judges both alike.
@@ -26,7 +26,7 @@ import numpy as np
 import numpyro
 import numpyro.distributions as dist
 import pandas as pd
-from data import COALGOV
+from data import COALITIONS
 from numpyro.infer import MCMC, NUTS
 
 import micromacro as mm
@@ -36,14 +36,14 @@ FORMULA = "surv(t, event) ~ majority + mm(pid, gid, cohesion, weights = logistic
 
 
 def cases() -> dict[str, pd.DataFrame]:
-    """Simulated coalitions of the size of the real ones; the real ones where they are there."""
+    """Simulated coalitions of the size of the real ones; those of a file where there is one."""
     made = mm.simulate.coalitions(628, 312, 29, random_seed=1).data
     stop = np.random.default_rng(2).exponential(900.0, made["gid"].max() + 1)[made["gid"]]
     t = np.exp(made["log_duration"])
     found = {"simulated": made.assign(t=np.minimum(t, stop), event=(t <= stop).astype(int))}
-    if COALGOV.exists():
-        real = pd.read_csv(COALGOV)
-        found["coalgov"] = real.assign(t=real["dur_wkb"], event=real["event_wkb"], cohesion=real["finance"])
+    if COALITIONS is not None:
+        real = pd.read_csv(COALITIONS)
+        found["file"] = real.assign(t=real["dur_wkb"], event=real["event_wkb"], cohesion=real["finance"])
     return found
 
 

@@ -1,16 +1,19 @@
-"""The data of the benchmarks: simulated coalitions always, the real ones where they lie beside the checkout."""
+"""The data of the benchmarks: simulated coalitions always, those of a file where MICROMACRO_COALITIONS names one.
+
+The file has the columns of the table `coalgov` of the R package bml.
+"""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 import micromacro as mm
 
-COALGOV = Path(__file__).resolve().parents[2] / "shared" / "data" / "coalgov.csv"
+COALITIONS = os.environ.get("MICROMACRO_COALITIONS")
 
 
 @dataclass(frozen=True)
@@ -58,10 +61,10 @@ class Case:
 
 
 def cases() -> list[Case]:
-    """Simulated coalitions of the size of the real ones; the real ones where they are there."""
+    """Simulated coalitions of the size of the real ones; those of a file where there is one."""
     made = mm.simulate.coalitions(628, 312, 29, random_seed=1)
     data = made.data.assign(mwc=(made.data["gid"] % 3 == 0).astype(int))  # has nothing to do with the outcome
     found = [Case("simulated", data, "log_duration", ("majority", "mwc"))]
-    if COALGOV.exists():
-        found.append(Case("coalgov", pd.read_csv(COALGOV), "log(dur_wkb)", ("majority", "mwc")))
+    if COALITIONS is not None:
+        found.append(Case("file", pd.read_csv(COALITIONS), "log(dur_wkb)", ("majority", "mwc")))
     return found

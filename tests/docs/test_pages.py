@@ -25,9 +25,8 @@ def test_a_page_is_executed_and_pastes_nothing(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)
 def test_a_page_is_in_the_table_of_contents(page):
-    toctree = re.search(r"```\{toctree\}\n(.*?)```", (DOCS / "index.md").read_text(), re.DOTALL)
-    assert toctree
-    assert page.stem == "index" or page.stem in toctree[1].split()
+    listed = re.findall(r"```\{toctree\}\n(.*?)```", (DOCS / "index.md").read_text(), re.DOTALL)
+    assert page.stem == "index" or page.stem in " ".join(listed).split()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.stem)

@@ -157,11 +157,14 @@ def _tables(fit: Fitted, ci: float) -> Iterator[str]:
 
 def _table(table: pd.DataFrame, caption: str) -> str:
     """A table that scrolls within itself where the screen is narrow."""
-    shown = table.rename_axis(index=None, columns=None)
+    shown = table.rename_axis(index=[None] * table.index.nlevels, columns=None)
     formatters: Any = {c: formatter(str(c)) for c in shown.select_dtypes("number").columns}
     body = shown.to_html(formatters=formatters, na_rep="", border=0, escape=True)
+    head, rest = body.split("<tbody>")
+    head = head.replace("<th></th>", "<td></td>").replace("<th>", '<th scope="col">').replace("<th ", '<th scope="col" ')
+    rest = rest.replace("<th>", '<th scope="row">').replace("<th ", '<th scope="row" ')
     label = escape(caption, quote=True)
-    return f'<div class="wide" role="region" tabindex="0" aria-label="{label}">{body}</div>'
+    return f'<div class="wide" role="region" tabindex="0" aria-label="{label}">{head}<tbody>{rest}</div>'
 
 
 # -- pictures ----------------------------------------------------------------------------------------------------------
