@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from html.parser import HTMLParser
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -11,11 +12,11 @@ import pytest
 
 from micromacro.results.report.page import STYLE
 
+VOID = {"meta", "img", "br", "hr", "link", "input"}
+
 
 class Outline(HTMLParser):
     """Elements with what was open around them."""
-
-    VOID = {"meta", "img", "br", "hr", "link", "input"}
 
     def __init__(self):
         super().__init__()
@@ -23,7 +24,7 @@ class Outline(HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         self.seen.append((tag, dict(attrs), tuple(self.open)))
-        if tag not in self.VOID:
+        if tag not in VOID:
             self.open.append(tag)
 
     def handle_endtag(self, tag):
@@ -64,7 +65,7 @@ def test_the_page_says_its_language_title_and_where_its_contents_are(outline):
 def test_headings_begin_at_one_and_leave_no_level_out(outline):
     levels = [int(tag[1]) for tag, _, _ in outline.seen if re.fullmatch(r"h[1-6]", tag)]
     assert levels[0] == 1 and levels.count(1) == 1
-    assert all(b <= a + 1 for a, b in zip(levels, levels[1:], strict=False))
+    assert all(b <= a + 1 for a, b in pairwise(levels))
 
 
 def test_every_cell_of_a_heading_says_whether_it_heads_a_row_or_a_column(outline):

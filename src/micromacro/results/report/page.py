@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import platform
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
@@ -161,8 +162,8 @@ def _table(table: pd.DataFrame, caption: str) -> str:
     formatters: Any = {c: formatter(str(c)) for c in shown.select_dtypes("number").columns}
     body = shown.to_html(formatters=formatters, na_rep="", border=0, escape=True)
     head, rest = body.split("<tbody>")
-    head = head.replace("<th></th>", "<td></td>").replace("<th>", '<th scope="col">').replace("<th ", '<th scope="col" ')
-    rest = rest.replace("<th>", '<th scope="row">').replace("<th ", '<th scope="row" ')
+    head = re.sub(r"<th(?!ead)", '<th scope="col"', head.replace("<th></th>", "<td></td>"))
+    rest = rest.replace("<th", '<th scope="row"')
     label = escape(caption, quote=True)
     return f'<div class="wide" role="region" tabindex="0" aria-label="{label}">{head}<tbody>{rest}</div>'
 
