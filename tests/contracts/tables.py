@@ -340,6 +340,12 @@ FAMILIES: dict[str, FamilyRow] = {
     "lognormal interval": FamilyRow("lognormal", "surv(y, upper, type = 'interval')", columns=in_interval),
     "log y": FamilyRow("gaussian", "log(y)", columns=lambda rng, y: {"y": np.exp(y)}),
     "gaussian sigma": FamilyRow("gaussian", others={"sigma": "~ v"}, truth={"sigma.Intercept": -0.5}),
+    "gaussian sigma effects": FamilyRow(
+        "gaussian", others={"sigma": "~ v + (1 | c)"}, truth={"sigma.Intercept": -0.5, "sigma.c.sd": 0.5}
+    ),
+    "zero_inflated_poisson zi effects": FamilyRow(
+        "zero_inflated_poisson", others={"zi": "~ v + (1 | c)"}, truth={"zi.Intercept": -1.0, "zi.c.sd": 0.8}
+    ),
     "negative_binomial phi": FamilyRow("negative_binomial", others={"phi": "~ v"}, truth={"phi.Intercept": 1.5}),
     "zero_inflated_poisson zi": FamilyRow("zero_inflated_poisson", others={"zi": "~ v"}, truth={"zi.Intercept": -1.5}),
     "zero_inflated_negative_binomial zi": FamilyRow(

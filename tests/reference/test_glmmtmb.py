@@ -34,6 +34,8 @@ CASES = {
     "zip_zi": ("certain", "zero_inflated_poisson", {"zi": "~ x"}, "ml"),
     "zinb_phi_zi": ("both", "zero_inflated_negative_binomial", {"phi": "~ z", "zi": "~ x"}, "ml"),
     "hurdle_poisson_hu": ("certain", "hurdle_poisson", {"hu": "~ x"}, "ml"),
+    "zip_zi_effects": ("certain", "zero_inflated_poisson", {"zi": "~ x + (1 | unit)"}, "ml"),
+    "hurdle_poisson_hu_effects": ("certain", "hurdle_poisson", {"hu": "~ x + (1 | unit)"}, "ml"),
     "hurdle_nb_phi_hu": ("both", "hurdle_negative_binomial", {"phi": "~ z", "hu": "~ x"}, "ml"),
 }
 

@@ -51,10 +51,10 @@ def _rows(
     if not s.system.fill(theta, room):
         return None
     eta, own = s.system.row_predictor(room, x), s.system.own(theta, room)
-    if not all(s.family.possible(end) for end in ends(own)):
+    if not all(s.likelihood.possible(end) for end in ends(own)):
         return None
     with np.errstate(all="ignore"):  # the branch that a family does not take may overflow
-        return s.family.log_density(s.row_values, eta, own, np, special)
+        return s.likelihood.log_density(s.row_values, eta, own, np, special)
 
 
 def linear_predictor(

@@ -19,7 +19,7 @@ MOST_NODES = 100
 
 def has_exact_marginal(specification: Specification) -> bool:
     """Whether x can be integrated out of the likelihood without error."""
-    return specification.family.conjugate
+    return specification.likelihood.conjugate
 
 
 def without_edges(specification: Specification) -> Specification:
@@ -46,7 +46,7 @@ def marginal_of(specification: Specification, maximised: bool = False, searched:
     if has_exact_marginal(s):
         return GaussianMarginal(s.system, s.outcome, maximised, s.response.weight, factor)
     if maximised and s.nodes > 1:
-        return QuadratureMarginal(s.system, s.family, s.row_values, s.row_weight(prior=False), s.nodes)
+        return QuadratureMarginal(s.system, s.likelihood, s.row_values, s.row_weight(prior=False), s.nodes)
     return laplace_marginal(s, maximised, factor)
 
 
@@ -104,4 +104,4 @@ def laplace_marginal(
     Where they are held their priors are added by whoever maximises, those that are pseudo-observations too.
     """
     s = specification
-    return LaplaceMarginal(s.system, s.family, s.row_values, s.row_weight(prior=not held), held, factor)
+    return LaplaceMarginal(s.system, s.likelihood, s.row_values, s.row_weight(prior=not held), held, factor)

@@ -270,6 +270,15 @@ class Family:
         """Who is at risk when, where curvatures are of pairs of rows (see ``latent.coupling.Coupled``)."""
         return None
 
+    def in_own(
+        self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, which: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:  # fmt: skip
+        """Derivatives of each log density in the linear predictor of a parameter that may have one, where known.
+
+        First, mixed with eta, second, each (groups,); `own` (parameters, groups), `which` the parameter's place.
+        """
+        return None
+
     def skew(
         self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, leverage: np.ndarray, out: np.ndarray
     ) -> bool:  # fmt: skip

@@ -79,6 +79,12 @@ class Gaussian(Family):
         else:
             _slopes(values, eta, own[0], out)
 
+    def in_own(
+        self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, which: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
+        u = (values[0] - eta) / own[0]
+        return u * u - 1.0, -2.0 * u / own[0], -2.0 * u * u
+
     def log_density(self, values: Any, eta: Any, own: Any, xp: Any = np, special: Any = None) -> Any:
         u = (values[0] - eta) / own[0]
         return -0.5 * u * u - xp.log(own[0]) - _LOG_ROOT_2PI

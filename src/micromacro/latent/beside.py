@@ -1,8 +1,10 @@
 r"""Further linear predictors, of parameters of the family: :math:`\sigma_i = \exp(\eta_{1i})`, and the like.
 
-Their coefficients and weights are entries of theta, so given theta each is a known number per group, and everything
-that is known of the likelihood given theta (that it is exact, how x is integrated out) stays as it is. The family's own
-numbers are then an array (parameters, groups) where they are (parameters,) in a model with one linear predictor.
+Their coefficients and weights are entries of theta. Without effects in them each is, given theta, a known number per
+group, and everything that is known of the likelihood given theta (that it is exact, how x is integrated out) stays as
+it is. The family's own numbers are then an array (parameters, groups) where they are (parameters,) in a model with one
+linear predictor. Where they have effects, entries of x, their rows are *stacked* under those of the outcome, and the
+likelihood reads several rows per group (:mod:`.blocks`).
 """
 
 from __future__ import annotations
@@ -33,6 +35,8 @@ class Beside:
         The linear predictor that each part of the model is a term of; 0 is that of the outcome.
     offset : (predictors, groups) array
         Known parts of these linear predictors.
+    stacked : bool
+        Whether they have effects, so that they are rows of A.
     """
 
     rows: tuple[int, ...]
@@ -40,6 +44,7 @@ class Beside:
     count: int
     part: tuple[int, ...]
     offset: np.ndarray
+    stacked: bool = False
 
     def own(self, constant: np.ndarray, eta: np.ndarray) -> np.ndarray:
         """The family's own numbers (count, ..., groups) from those without a predictor (..., m) and the predictors.

@@ -81,7 +81,7 @@ def _border(system: System, theta: np.ndarray) -> tuple[np.ndarray, list[str]]:
     good = system.fill(theta, room)
     columns = system.coefficient_columns(room, of_groups=True)
     names = [p.name for p in system.coefficients][: columns.shape[1]]
-    if system.expansion:  # a baseline is an intercept in every interval
+    if system.expansion and system.expansion.part.coefficients:  # a baseline is an intercept in every interval
         columns, names = np.column_stack([np.ones(len(columns)), columns]), ["the baseline", *names]
     return (columns if good else np.full(columns.shape, np.nan)), names
 

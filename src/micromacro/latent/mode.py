@@ -174,7 +174,7 @@ class LatentPosterior:
         """Values of A and the offset at theta (and at held coefficients); False where theta is impossible."""
         if not np.all(np.isfinite(theta)):
             return False
-        base, plain = room.base, self.system.beside is None and not len(self.system.number_row)
+        base, plain = room.base, not self.system.apart and not len(self.system.number_row)
         if plain and not self.possible(theta[self.own]):
             return False
         if not self.system.fill(theta, base):
@@ -200,6 +200,11 @@ class LatentPosterior:
                 out[:, self.left_out] = 0.0  # whatever it is there, infinite perhaps
                 out *= self.weight
             return float(out[0].sum())
+
+    def of_each(self, density: np.ndarray) -> np.ndarray:
+        """The log density that each row is read for (rows,), from the first line of ``slopes``."""
+        meeting = self.system.meeting
+        return density if meeting is None else meeting.blocks.sums(density)[meeting.blocks.unit]
 
     def penalty(self, x: np.ndarray, base: Workspace) -> float:
         """((x - m0)' D (x - m0) - log|D|) / 2 at the theta in the work space, D of the coefficients left out of |D|."""

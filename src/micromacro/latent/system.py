@@ -81,6 +81,8 @@ class System:
         log|D| of the effects whose D is constant.
     varies : bool
         Whether D depends on theta.
+    apart : bool
+        Whether parameters of the family have linear predictors that are known numbers given theta.
     edges : tuple of int
         Parts beyond whose edge theta is impossible.
     border, border_row, border_column : int arrays
@@ -107,7 +109,10 @@ class System:
         self.places = Places(self.parts, len(family), expansion is not None)
         self.n_effects, self.size = self.places.n_effects, self.places.size
         self._predictor = [part.predictor for part in self.parts]
-        self._aside = beside.part if beside else (0,) * len(self.parts)
+        if beside is not None and beside.stacked:
+            self._predictor = [*beside.part, 0]
+        self.apart = beside is not None and not beside.stacked
+        self._aside = beside.part if beside is not None and self.apart else (0,) * len(self.parts)
         every = range(len(self.parts))
         self._reads = [self.places.reads(k) for k in every]
         self.edges = tuple(k for k in every if self.parts[k].edge)
@@ -297,7 +302,7 @@ class System:
             group_values=np.zeros(0 if repeats is None else len(repeats.group)),
             group_offset=np.zeros((self.expansion.predictors if self.expansion else 0, self.groups)),
             scratch=[p.scratch(gradient) for p in self.parts], log_det=self.log_det, border=len(self.border),
-            beside=np.zeros((0 if self.beside is None else len(self.beside.rows), self.groups)),
+            beside=np.zeros((len(self.beside.rows) if self.beside and self.apart else 0, self.groups)),
             numbers=np.zeros(len(self.number_row)),
         )  # fmt: skip
         if gradient:
@@ -345,6 +350,8 @@ class System:
         assert self.expansion is not None
         room.group_offset[:] = 0.0
         room.group_offset[0] = self.base_offset
+        if self.beside is not None:
+            room.group_offset[1:] = self.beside.offset
         for k, own in enumerate(self._of_rows):
             if not own and not self._fill(k, theta, room, room.group_values, room.group_offset[self._predictor[k]]):
                 return False
@@ -368,12 +375,14 @@ class System:
         Where parts fill numbers for the likelihood, these come after them (and all is one line).
         """
         constant = theta[self.places.family].copy()
-        own = constant if self.beside is None else self.beside.own(constant, room.beside)
+        own = self.beside.own(constant, room.beside) if self.beside and self.apart else constant
         return np.concatenate([own.ravel(), room.numbers]) if len(room.numbers) else own
 
     def gather(self, of_row: np.ndarray) -> np.ndarray:
-        """Sums of numbers of the rows (rows,) over each group (groups,)."""
-        return of_row if self.expansion is None else self.expansion.gather(of_row, self.groups).sum(axis=0)
+        """Sums of numbers of the rows (rows,) over each group (groups,); what belongs to pairs of rows is left out."""
+        if self.expansion is None:
+            return of_row
+        return self.expansion.gather(of_row[: self.rows], self.groups).sum(axis=0)
 
     def _fill_precision(self, theta: np.ndarray, room: Workspace) -> bool:
         """Values of D that depend on theta, and log|D|; False where it is not finite."""
@@ -422,6 +431,14 @@ class System:
             return self.row_predictor(room, x)
         value = room.group_values * x[repeats.column] * (repeats.predictor == 0)
         return np.bincount(repeats.group, value, self.groups) + room.group_offset[0]
+
+    def predictors(self, room: Workspace, x: np.ndarray) -> np.ndarray:
+        """All linear predictors (predictors, groups) where rows repeat groups, at x in natural order."""
+        repeats = self._repeats
+        assert repeats is not None
+        at = repeats.predictor * self.groups + repeats.group
+        brought = np.bincount(at, room.group_values * x[repeats.column], room.group_offset.size)
+        return room.group_offset + brought.reshape(room.group_offset.shape)
 
     def row_predictor(self, room: Workspace, x: np.ndarray) -> np.ndarray:
         """A x + offset (rows,) at the values in the work space and x in natural order."""

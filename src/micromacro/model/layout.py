@@ -50,6 +50,12 @@ class ModelLayout(Places):
         """Those whose effects have a distribution."""
         return {name: found for name, found in self.structures.items() if self.parts[found[0]].pooled}
 
+    @cached_property
+    def of_outcome(self) -> dict[str, tuple[int, Effects]]:
+        """Those of them in the linear predictor of the outcome, where parameters of the family have theirs."""
+        aside = self._aside or (0,) * len(self.parts)
+        return {name: found for name, found in self.pooled.items() if not aside[found[0]]}
+
     def effects_name(self, name: str) -> str:
         """The part that has the effects of a block or unit: blocks whose effects belong together have one."""
         return next((p.name for p in self.parts if name in p.effect_names), name)

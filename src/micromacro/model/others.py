@@ -1,7 +1,8 @@
 """Linear predictors of parameters of the family, ``sigma="~ z + mm(...)"``: read, and built as parts beside the others.
 
 They are formulas of the same language, read against the same tables; their blocks are called ``sigma.B``, their
-parameters ``sigma.z``, ``sigma.B.w.x``. Their coefficients are entries of theta (:mod:`micromacro.latent.beside`).
+parameters ``sigma.z``, ``sigma.B.w.x``, ``sigma.B.sd``. Their coefficients are entries of theta, their effects entries
+of x (:mod:`micromacro.latent.beside`).
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import CollinearError, FormulaError, ModelError
+from ..errors import CollinearError, ModelError
 from ..families.base import Family
 from ..families.registry import names_where
 from ..language.interactions import split_interactions
-from ..language.nodes import Formula, Name
+from ..language.nodes import Call, Formula, Name, Node
 from ..language.parse import parse_one_sided
 from ..latent.beside import Beside
 from ..latent.part import Part
@@ -25,6 +26,7 @@ from ..table.memberships import Tables
 from ..terms.base import Context
 from ..terms.expression import evaluate
 from ..terms.member.call import block_name
+from ..terms.member.roles import WORDS
 from ..terms.member.weights import WeightExpression, read_weights
 from ..terms.registry import build_parts
 
@@ -64,24 +66,25 @@ def read_others(formulas: Mapping[str, str], known: Sequence[str]) -> tuple[Othe
 def _read(name: str, text: str, known: Sequence[str]) -> Other:
     formula = parse_one_sided(text, name)
     formula = split_interactions(formula, {block_name(c): c.member_name for c in formula.members}, known)
-    for unit in formula.units:
-        _no_effects(name, text, unit.span.start, unit.span.stop)
     members, weights = [], {}
     for call in formula.members:
-        if call.effects != Name("none") and call.aggregate == Name("sum"):
-            _no_effects(name, text, call.span.start, call.span.stop, "write effects = none for its covariates alone")
         block = f"{name}.{block_name(call)}"
-        members.append(replace(call, name=block))
+        members.append(replace(call, name=block, effects=_within(name, call.effects)))
         weights[block] = read_weights(call.weights, text, known, call.parameters)
     interactions = tuple(replace(i, blocks=tuple(f"{name}.{b}" for b in i.blocks)) for i in formula.interactions)
     return Other(name, replace(formula, members=tuple(members), interactions=interactions), weights)
 
 
-def _no_effects(name: str, text: str, start: int, stop: int, more: str = "leave the term out") -> None:
-    raise FormulaError(
-        f"{name}= takes covariates and member blocks without effects; effects that vary {name} itself are not "
-        f"available: {more}", text, start, stop,
-    )  # fmt: skip
+def _within(name: str, effects: Node) -> Node:
+    """Effects in roles name another block, of the same linear predictor."""
+    if not (isinstance(effects, Call) and effects.function in WORDS and effects.args):
+        return effects
+    other, *rest = effects.args
+    return (
+        replace(effects, args=(replace(other, name=f"{name}.{other.name}"), *rest))
+        if isinstance(other, Name)
+        else effects
+    )
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,7 @@ def build_others(
     rows = tuple(names.index(o.name) for o in others)
     beside = Beside(
         rows, tuple(family.predictors[o.name] for o in others), len(own), tuple(numbers),
-        np.stack([offset_of(o, context.tables) for o in others]),
+        np.stack([offset_of(o, context.tables) for o in others]), any(p.effects or p.coefficients for p in parts),
     )  # fmt: skip
     return Built(parts, tuple(p for k, p in enumerate(own) if k not in rows), beside)
 

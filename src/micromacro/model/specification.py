@@ -17,6 +17,7 @@ from ..effects.base import Effects
 from ..errors import CollinearError, DataError, MicromacroWarning, ModelError
 from ..families.base import Expanded, Family
 from ..families.response import Response
+from ..families.stacked import Stacked
 from ..language.nodes import Formula
 from ..language.printing import to_text
 from ..latent.collinear import check_collinear
@@ -55,6 +56,8 @@ class Specification:
         Remarks made while it was built.
     expanded : Expanded or None
         Rows of the linear predictor, where they are not the groups (cox).
+    stacked : Stacked or None
+        The likelihood of all linear predictors, where those of the family's parameters have effects.
     nodes : int
         Points of the quadrature over an effect, where the likelihood is maximised; 1 is Laplace's formula.
     factor : {"effects", "groups", "least"} or None
@@ -72,6 +75,7 @@ class Specification:
     reading: Reading
     notes: tuple[Note, ...] = field(default=())
     expanded: Expanded | None = None
+    stacked: Stacked | None = None
     nodes: int = 1
     factor: Literal["effects", "groups", "least"] | None = None
 
@@ -111,15 +115,23 @@ class Specification:
         return self.family.draw(eta, own, rng, self.response.values)
 
     @property
+    def likelihood(self) -> Family:
+        """What gives the log density of the rows of the linear predictor: the family, or its stacked predictors."""
+        return self.family if self.stacked is None else self.stacked
+
+    @property
     def row_values(self) -> np.ndarray:
-        """What the family's kernel reads (c, rows); rows are groups in most families."""
+        """What the likelihood's kernel reads (c, rows); rows are groups in most families."""
+        if self.stacked is not None:
+            return self.stacked.row_values(self.response.values)
         return self.expanded.values if self.expanded else self.response.values
 
     def row_weight(self, prior: bool = True) -> np.ndarray:
         """Powers of the likelihood (rows,); pseudo-observations, which are priors, count or not."""
-        if self.expanded is None:
+        rows = self.system.expansion
+        if rows is None:
             return self.response.weight
-        return np.append(self.response.weight, 1.0 if prior else 0.0)[self.expanded.rows.group]
+        return np.append(self.response.weight, 1.0 if prior else 0.0)[rows.group]
 
     @cached_property
     def by_rows(self) -> Specification:
@@ -135,13 +147,13 @@ class Specification:
 
     def groups_of(self, rows: np.ndarray) -> np.ndarray:
         """The group of some rows of the linear predictor."""
-        return rows if self.expanded is None else self.expanded.rows.group[rows]
+        return rows if self.system.expansion is None else self.system.expansion.group[rows]
 
     def rows_of(self, groups: np.ndarray) -> np.ndarray:
         """Rows of the linear predictor that belong to some groups."""
-        if self.expanded is None:
+        if self.system.expansion is None:
             return groups
-        return np.flatnonzero(np.isin(self.expanded.rows.group, groups))
+        return np.flatnonzero(np.isin(self.system.expansion.group, groups))
 
     def own(self, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
         """The family's own numbers (..., k), those in x included: log hazards of a baseline.
@@ -152,11 +164,11 @@ class Specification:
         ----------
         theta : (..., q) array
         x : (..., size or more) array
-            In natural order.
+            In natural order; where it is empty, effects in these linear predictors are at zero.
         """
         where = self.layout
         if self.system.beside is not None:
-            return self._own_of_groups(theta)
+            return self._own_of_groups(theta, x)
         if where.rows_part is None:
             return theta[..., where.family]
         last = where.rows_part
@@ -173,14 +185,20 @@ class Specification:
         rest = iter(left)
         return tuple(found[k] if k in found else next(rest) for k in range(self.system.beside.count))
 
-    def _own_of_groups(self, theta: np.ndarray) -> np.ndarray:
-        """The family's own numbers of each group (..., k, groups), at theta (..., q)."""
-        room = self.system.workspace(gradient=False)
+    def _own_of_groups(self, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """The family's own numbers of each group (..., k, groups), at theta (..., q) and x."""
+        system, room = self.system, self.system.workspace(gradient=False)
         flat = theta.reshape(-1, theta.shape[-1])
+        still = np.zeros((*theta.shape[:-1], system.size))
+        each = np.broadcast_to(x[..., : system.size] if x.size else still, still.shape).reshape(len(flat), system.size)
         out = []
-        for at in flat:
-            self.system.fill(at, room)
-            out.append(self.system.own(at, room))
+        for at, latent in zip(flat, each, strict=True):
+            system.fill(at, room)
+            if system.apart:
+                out.append(system.own(at, room))
+            else:
+                assert system.beside is not None
+                out.append(system.beside.own(at[self.layout.family], system.predictors(room, latent)[1:]))
         return np.stack(out).reshape(*theta.shape[:-1], *out[0].shape)
 
     @cached_property
@@ -273,11 +291,14 @@ def _specified(
     own = family.parameters(book, scale, flat, response)
     built = build_others(reading.others, family, own, context, len(parts))
     parts, own = [*parts, *built.parts], built.own
-    expanded = None
+    expanded, stacked, rows = None, None, None
+    if built.beside is not None and built.beside.stacked:
+        stacked = Stacked(family, built.beside, tables.groups.n_rows)
+        rows = stacked.rows
     if family.expands:
         expanded = family.expand(response, offset, book, flat, to_text(formula.outcome))
-        family = expanded.family
-    system = System(parts, tables.groups.n_rows, own, offset, expanded.rows if expanded else None, built.beside)
+        family, rows = expanded.family, expanded.rows
+    system = System(parts, tables.groups.n_rows, own, offset, rows, built.beside)
     checks = [lambda: _check_enough(system, tables), lambda: check_collinear(system, centers_of(system.parts))]
     for check in reversed(checks) if reading.drops else checks:
         check()
@@ -293,6 +314,7 @@ def _specified(
         reading,
         (*tables.notes, *context.notes, *(expanded.notes if expanded else ())),
         expanded,
+        stacked,
     )
     kinds = {p.kind for p in specification.parameters}
     if (again := book.respelled(kinds)) is not None:

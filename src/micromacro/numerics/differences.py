@@ -54,3 +54,10 @@ def slopes(
     for k, column in columns.items():
         out[:, k] = column
     return out
+
+
+SIXTH_STEP = 0.02
+#: What f(kh) - f(-kh), k = 1, 2, 3, weighs in a first derivative of sixth order, h being the step.
+SIXTH_FIRST = np.array([45.0, -9.0, 1.0]) / (60.0 * SIXTH_STEP)
+#: What f(0) and f(kh) + f(-kh) weigh in a second one.
+SIXTH_SECOND = np.array([-490.0, 270.0, -27.0, 2.0]) / (180.0 * SIXTH_STEP**2)

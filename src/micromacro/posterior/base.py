@@ -280,8 +280,13 @@ class Drawn(Posterior):
         """An estimand at at most `most` draws (draws, categories, rows), its unseen effects drawn, too."""
 
     @abstractmethod
-    def populated(self, estimand: Estimand, rng: np.random.Generator, most: int) -> np.ndarray:
-        """Linear predictors (draws, groups) at at most `most` draws, unseen and marginal effects drawn."""
+    def populated(
+        self, estimand: Estimand, rng: np.random.Generator, most: int
+    ) -> list[tuple[np.ndarray, np.ndarray]]:  # fmt: skip
+        """Linear predictors (groups,) and the family's own numbers at at most `most` draws.
+
+        Unseen and marginal effects are drawn.
+        """
 
     @abstractmethod
     def statistics(self, statistic: Statistic, most: int, effects: bool = True) -> np.ndarray:

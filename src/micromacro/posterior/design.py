@@ -20,6 +20,7 @@ from ..latent.system import System
 from ..model.others import offset_of
 from ..model.specification import Specification
 from ..numerics.aggregation import ROUNDING
+from ..numerics.cubature import normal_points
 from ..table.memberships import TableRequest, Tables, assemble
 from ..terms.expression import evaluate
 from .quantities import trial_columns
@@ -104,6 +105,7 @@ class Predictor:
         self.slots = [np.arange(len(r)) for r in where.rows]
         self.new = where.parts != system.parts[: len(where.parts)]
         self.theta, self.beside = np.empty(0), where.beside
+        self.numbers = system.beside.part if system.beside else (0,) * len(where.parts)
 
     def entries(self, theta: np.ndarray) -> np.ndarray:
         """Fill the design at theta; returns the offset (groups,)."""
@@ -111,12 +113,11 @@ class Predictor:
         offset = self.where.offset.copy()
         self.beside = self.where.beside.copy()
         to = [offset, *self.beside]
-        numbers = self.system.beside.part if self.system.beside else (0,) * len(self.where.parts)
         for k, part in enumerate(self.where.parts):
             own = theta[self.system.places.reads(k)]
             if self.new:
                 part = part.held(self.system.parts[k], own)
-            if not part.fill(own, self.scratch[k], self.slots[k], self.values[k], to[numbers[k]]):
+            if not part.fill(own, self.scratch[k], self.slots[k], self.values[k], to[self.numbers[k]]):
                 raise DataError(
                     f"the weights of {part.name} are not finite on these data: look at the columns that they are "
                     "made from"
@@ -124,22 +125,45 @@ class Predictor:
         return offset
 
     def eta(self, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
-        """Linear predictor (groups,) at theta and an extended x."""
+        """Linear predictor (groups,) at theta and an extended x; those of parameters of the family into ``beside``."""
         out = self.entries(theta)
-        for rows, columns, values in zip(self.where.rows, self.where.columns, self.values, strict=True):
-            out += np.bincount(rows, values * x[columns], self.where.groups)
+        to = [out, *self.beside]
+        each = zip(self.numbers, self.where.rows, self.where.columns, self.values, strict=True)
+        for number, rows, columns, values in each:
+            to[number] += np.bincount(rows, values * x[columns], self.where.groups)
         return out
 
     def own(self, specification: Specification, x: np.ndarray) -> np.ndarray:
-        """The family's own numbers at the theta last filled: (k,), or (k, groups) of these groups."""
+        """The family's own numbers where :meth:`eta` was last: (k,), or (k, groups) of these groups."""
         if self.system.beside is None:
             return specification.own(self.theta, x)
         return self.system.beside.own(self.theta[self.system.places.family], self.beside)
 
-    def matrix(self, width: int) -> Any:
-        """The design as last filled: sparse (groups, width), columns as in an extended x."""
-        rows, columns = np.concatenate(self.where.rows), np.concatenate(self.where.columns)
-        return sparse.csr_array((np.concatenate(self.values), (rows, columns)), shape=(self.where.groups, width))
+    def owns(self, spreads: Sequence[np.ndarray]) -> list[tuple[float, np.ndarray]]:
+        """The same with weights, where effects bring normal numbers with these sds (groups,) to each of ``beside``."""
+        assert self.system.beside is not None
+        some = [k for k, spread in enumerate(spreads) if spread.any()]
+        points, weights = normal_points(len(some)) if some else (np.zeros((1, 0)), np.ones(1))
+        out, family = [], self.theta[self.system.places.family]
+        for point, weight in zip(points, weights, strict=True):
+            moved = self.beside.copy()
+            for k, z in zip(some, point, strict=True):
+                moved[k] += z * spreads[k]
+            out.append((float(weight), self.system.beside.own(family, moved)))
+        return out
+
+    def variances_beside(self) -> list[np.ndarray]:
+        """Variance (groups,) that all effects bring to each of ``beside``, over their populations."""
+        numbers = range(1, 1 + len(self.beside))
+        return [self.population_variance(self.levels_of(number), number) for number in numbers]
+
+    def matrix(self, width: int, number: int = 0) -> Any:
+        """The design of a linear predictor as last filled: sparse (groups, width), columns as in an extended x."""
+        some = [k for k, of in enumerate(self.numbers) if of == number]
+        rows = np.concatenate([self.where.rows[k] for k in some])
+        columns = np.concatenate([self.where.columns[k] for k in some])
+        values = np.concatenate([self.values[k] for k in some])
+        return sparse.csr_array((values, (rows, columns)), shape=(self.where.groups, width))
 
     def level_names(self) -> list[str]:
         """Member blocks and units with effects."""
@@ -147,8 +171,12 @@ class Predictor:
 
     @property
     def levels(self) -> list[int]:
-        """Numbers of the parts with effects that have a distribution."""
-        return [k for k, part in enumerate(self.where.parts) if part.pooled]
+        """Numbers of the outcome's parts with effects that have a distribution."""
+        return self.levels_of(0)
+
+    def levels_of(self, number: int) -> list[int]:
+        """The same of any linear predictor."""
+        return [k for k, part in enumerate(self.where.parts) if part.pooled and self.numbers[k] == number]
 
     def level_variances(self) -> np.ndarray:
         """Variance a'D^-1 a (levels, groups) that each level brings to the linear predictor, over its population."""
@@ -179,29 +207,31 @@ class Predictor:
         assert structure is not None
         return structure.variance(self.theta[self.system.places.effect_theta(k)], rows, latent, values)
 
-    def _of_levels(self) -> list[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
+    def _of_levels(self, number: int = 0) -> list[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
         """Part, and group, latent effect and value of the entries of effects in the design as last filled."""
         out = []
-        for k in self.levels:
+        for k in self.levels_of(number):
             part = self.where.parts[k]
             rows, columns = part.entries()
             inside = columns >= len(part.coefficients)
             out.append((k, rows[inside], columns[inside] - len(part.coefficients), self.values[k][inside]))
         return out
 
-    def population_variance(self, parts: Sequence[int]) -> np.ndarray:
-        """Variance (groups,) that the effects of some parts bring to the linear predictor, over their populations."""
+    def population_variance(self, parts: Sequence[int], number: int = 0) -> np.ndarray:
+        """Variance (groups,) that the effects of some parts bring to a linear predictor, over their populations."""
         out = np.zeros(self.where.groups)
-        for k, *entries in self._of_levels():
+        for k, *entries in self._of_levels(number):
             if k in parts:
                 out += self._variance(k, *entries)
         return out
 
-    def unseen_variance(self, varying: np.ndarray) -> np.ndarray:
+    def unseen_variance(self, varying: np.ndarray, number: int = 0) -> np.ndarray:
         """Variance (groups,) that unseen effects bring, those of them that are `varying` (fresh,)."""
         out, counted = np.zeros(self.where.groups), np.append(np.zeros(self.system.size), varying)
-        for rows, columns, values in zip(self.where.rows, self.where.columns, self.values, strict=True):
-            out += np.bincount(rows, values * values * counted[columns], self.where.groups)
+        each = zip(self.numbers, self.where.rows, self.where.columns, self.values, strict=True)
+        for of, rows, columns, values in each:
+            if of == number:
+                out += np.bincount(rows, values * values * counted[columns], self.where.groups)
         return out
 
 

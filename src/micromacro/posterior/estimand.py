@@ -170,6 +170,26 @@ class Estimand:
             variance += idle.variance(predictor.theta, loads)
         return through, np.sqrt(variance)
 
+    def _owns(self, predictor: Predictor, x: np.ndarray, unseen: bool = True) -> list[tuple[float, np.ndarray]]:
+        """The family's own numbers, with weights where marginal and unseen effects in them are integrated out."""
+        spreads = []
+        if self.specification.stacked is not None and self.curved:
+            for number in range(1, 1 + len(predictor.beside)):
+                variance = predictor.population_variance(self.treatment.marginal, number)
+                variance += predictor.unseen_variance(self.varying, number) if unseen and self.unseen else 0.0
+                spreads.append(np.sqrt(variance))
+        if not any(s.any() for s in spreads):
+            return [(1.0, predictor.own(self.specification, x))]
+        return predictor.owns(spreads)
+
+    def _over(
+        self, eta: np.ndarray, spreads: tuple[np.ndarray, np.ndarray], owns: list[tuple[float, np.ndarray]]
+    ) -> np.ndarray:  # fmt: skip
+        """The quantity (categories, groups) over these numbers of the family."""
+        if len(owns) == 1:
+            return self._read(eta, spreads, owns[0][1])
+        return np.sum([weight * self._read(eta, spreads, own) for weight, own in owns], axis=0)
+
     def _read(self, eta: np.ndarray, spreads: tuple[np.ndarray, np.ndarray], own: np.ndarray) -> np.ndarray:
         """The quantity (categories, groups), marginal and unseen effects integrated out."""
         marginal, unseen = spreads
@@ -209,8 +229,8 @@ class Estimand:
         extended = self._extended(theta, x, unseen)
         out = []
         for predictor in self.predictors:
-            eta, own = predictor.eta(theta, extended), predictor.own(self.specification, x)
-            values = self._read(eta, self._spreads(predictor, unseen is None), own)
+            eta = predictor.eta(theta, extended)
+            values = self._over(eta, self._spreads(predictor, unseen is None), self._owns(predictor, x, unseen is None))
             out.append((self.average @ values.T).T)
         return np.stack(out)
 
@@ -226,8 +246,10 @@ class Estimand:
     def _unseen_draw(self, rng: np.random.Generator) -> np.ndarray:
         return rng.standard_normal(self.fresh) * self.varying if self.varying.any() else np.zeros(self.fresh)
 
-    def populated(self, theta: np.ndarray, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Linear predictors (groups,) of the first scenario with unseen and marginal effects drawn."""
+    def populated(
+        self, theta: np.ndarray, x: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+        """Linear predictors (groups,) of the first scenario with unseen and marginal effects drawn; own numbers."""
         extended = self._extended(theta, x, self._unseen_draw(rng))
         unseen = self.predictors[0].where.unseen
         for part in self.treatment.marginal:
@@ -236,7 +258,8 @@ class Estimand:
             extended[places.effects(part)] = structure.sample(theta[places.effect_theta(part)], rng)
             new = self.system.size + np.array([k for k, key in enumerate(unseen) if key[0] == part], dtype=np.int64)
             extended[new] = rng.standard_normal(len(new))
-        return self.predictors[0].eta(theta, extended)
+        eta = self.predictors[0].eta(theta, extended)
+        return eta, self.predictors[0].own(self.specification, x)
 
     # -- derivatives and variances -------------------------------------------------------------------------------------
 
@@ -247,22 +270,41 @@ class Estimand:
         width = self.system.size + self.fresh
         total: Any = None
         for predictor, outer_slope in zip(self.predictors, outer, strict=True):
-            eta, own = predictor.eta(theta, extended), predictor.own(self.specification, x)
-            matrix = predictor.matrix(width) @ sparse.diags_array(self.reads)
-            inner = self._slope_in_eta(eta, self._spreads(predictor), own)
-            rows = [
-                sparse.diags_array(outer_slope[c]) @ (self.average @ (sparse.diags_array(inner[c]) @ matrix))
-                for c in range(len(inner))
-            ]
-            block = sparse.vstack(rows, format="csr")
-            total = block if total is None else total + block
+            eta = predictor.eta(theta, extended)
+            for number, inner in enumerate(self._slopes_in_predictors(predictor, eta, x)):
+                matrix = predictor.matrix(width, number) @ sparse.diags_array(self.reads)
+                rows = [
+                    sparse.diags_array(outer_slope[c]) @ (self.average @ (sparse.diags_array(inner[c]) @ matrix))
+                    for c in range(len(inner))
+                ]
+                block = sparse.vstack(rows, format="csr")
+                total = block if total is None else total + block
         return sparse.csr_array(total + self._slope_through_own(theta, x, width))
 
-    def _slope_in_eta(self, eta: np.ndarray, spreads: tuple[np.ndarray, np.ndarray], own: np.ndarray) -> np.ndarray:
+    def _slopes_in_predictors(self, predictor: Predictor, eta: np.ndarray, x: np.ndarray) -> list[np.ndarray]:
+        """Derivatives (categories, groups) in the linear predictor of the outcome, and in those that have effects."""
+        spreads = self._spreads(predictor)
+        out = [self._slope_in_eta(eta, spreads, self._owns(predictor, x))]
+        if self.specification.stacked is None:
+            return out
+        for row in predictor.beside:
+            at = row.copy()
+
+            def along(h: float, row: np.ndarray = row, at: np.ndarray = at) -> np.ndarray:
+                row[:] = at + h
+                return self._over(eta, spreads, self._owns(predictor, x))
+
+            out.append(central(along, 1e-5))
+            row[:] = at
+        return out
+
+    def _slope_in_eta(
+        self, eta: np.ndarray, spreads: tuple[np.ndarray, np.ndarray], owns: list[tuple[float, np.ndarray]]
+    ) -> np.ndarray:  # fmt: skip
         """Derivative (categories, groups) of what is read in each group's linear predictor."""
 
         def along(h: float) -> np.ndarray:
-            return self._read(eta + h, spreads, own)
+            return self._over(eta + h, spreads, owns)
 
         return central(along, 1e-5)
 
@@ -278,7 +320,7 @@ class Estimand:
         given = self._given_unseen(spreads[0], own)
         middle = mixed(given, eta, spreads[1])
         variance = mixed(lambda e: (given(e) - middle[:, None]) ** 2, eta, spreads[1])
-        first = (spreads[1] * self._slope_in_eta(eta, spreads, own)) ** 2
+        first = (spreads[1] * self._slope_in_eta(eta, spreads, [(1.0, own)])) ** 2
         return (self.average.power(2) @ (variance - first).T).T
 
     def _slope_through_own(self, theta: np.ndarray, x: np.ndarray, width: int) -> Any:

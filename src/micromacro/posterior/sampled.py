@@ -209,10 +209,15 @@ class Sampled(Drawn):
         each = zip(*self.thinned(most, estimand.reads_effects), strict=True)
         return centre(np.stack([estimand.value(t, x).ravel() for t, x in each]))
 
-    def populated(self, estimand: Estimand, rng: np.random.Generator, most: int) -> np.ndarray:
-        """Linear predictors (draws, groups) at at most `most` draws, unseen and marginal effects drawn."""
+    def populated(
+        self, estimand: Estimand, rng: np.random.Generator, most: int
+    ) -> list[tuple[np.ndarray, np.ndarray]]:  # fmt: skip
+        """Linear predictors (groups,) and the family's own numbers at at most `most` draws.
+
+        Unseen and marginal effects are drawn.
+        """
         each = zip(*self.thinned(most, estimand.reads_effects), strict=True)
-        return np.stack([estimand.populated(t, x, rng) for t, x in each])
+        return [estimand.populated(t, x, rng) for t, x in each]
 
     def responses(self, made: np.ndarray, mean: Estimand | None, trials: np.ndarray, ci: float) -> Numbers:
         """Outcomes of groups from draws of them (draws, groups); their mean as that of :meth:`estimand`."""

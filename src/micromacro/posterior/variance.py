@@ -17,6 +17,7 @@ import numpy as np
 
 from ..effects.base import Effects
 from ..model.specification import Specification
+from .design import Predictor, scenario_of
 
 
 def variances(specification: Specification, theta: np.ndarray) -> np.ndarray:
@@ -45,8 +46,8 @@ def shares(v: np.ndarray, axis: int) -> np.ndarray:
 
 
 def random_parts(specification: Specification) -> list[tuple[int, Effects]]:
-    """Effects with a distribution, with the number of their part."""
-    return list(specification.layout.pooled.values())
+    """Effects of the outcome's linear predictor that have a distribution, with the number of their part."""
+    return list(specification.layout.of_outcome.values())
 
 
 def link_variance(specification: Specification, theta: np.ndarray, each: bool = False) -> Any:
@@ -54,15 +55,28 @@ def link_variance(specification: Specification, theta: np.ndarray, each: bool = 
 
     The mean over the groups, or (`each`) that of each group (groups,) where they differ.
     """
+    s, total = specification, 0.0
+    for weight, own in _owns(specification, theta):
+        found = s.family.link_variance(own, float(np.mean(s.outcome)))
+        if found is None:
+            return None
+        total = total + weight * found
+    return total if each else float(np.mean(total))
+
+
+def _owns(specification: Specification, theta: np.ndarray) -> list[tuple[float, np.ndarray]]:
+    """The family's own numbers over the population of the effects in their linear predictors, and weights."""
     s = specification
-    own = theta[s.system.places.family] if s.system.beside is None else s.own(theta, np.empty(0))
-    found = s.family.link_variance(own, float(np.mean(s.outcome)))
-    return found if found is None or each else float(np.mean(found))
+    if s.stacked is None:
+        return [(1.0, theta[s.system.places.family] if s.system.beside is None else s.own(theta, np.empty(0)))]
+    predictor = Predictor(scenario_of(s, None), s.system)
+    predictor.eta(theta, np.zeros(s.system.size))
+    return predictor.owns([np.sqrt(v) for v in predictor.variances_beside()])
 
 
 def levels(specification: Specification) -> list[str]:
     """Names of the levels with effects; the residual last."""
-    names = list(specification.layout.pooled)
+    names = list(specification.layout.of_outcome)
     theta = np.array([p.start for p in specification.system.hypers])
     return names if link_variance(specification, theta) is None else [*names, "residual"]
 

@@ -136,7 +136,7 @@ def build_units(call: UnitCall, context: Context, intercept: bool) -> list[UnitP
 
 def _build(call: UnitCall, context: Context, intercept: bool) -> UnitPart:
     columns = tuple(n.name for n in names_in(call.unit))
-    name = call.name or ":".join(columns)
+    name = context.prefix + (call.name or ":".join(columns))
     context.claim(name, f"hm({name})")
     wanted = replace(of_unit(call.effects, call.slopes, call.intercept, context.text), by=call.by)
     slopes = make_slopes(wanted.intercept, wanted.terms, context.tables.groups, context.text)

@@ -60,7 +60,7 @@ def other_modes(marginal: LaplaceMarginal, room: ModeRoom, point: np.ndarray) ->
     if not math.isfinite(top):
         return []
     first = room.x.copy()
-    convex = room.slopes[2] > 1e-9 * np.abs(room.slopes[2]).max(initial=0.0)
+    convex = room.slopes[2, : len(room.eta)] > 1e-9 * np.abs(room.slopes[2]).max(initial=0.0)
     if not convex.any():
         return []
     starts = _starts(marginal, room, np.flatnonzero(convex))
@@ -80,14 +80,15 @@ def other_modes(marginal: LaplaceMarginal, room: ModeRoom, point: np.ndarray) ->
 def _starts(marginal: LaplaceMarginal, room: ModeRoom, rows: np.ndarray) -> list[np.ndarray]:
     """x moved so that each of some rows is at its own optimum, and all of them at once; and the fixed start."""
     system, s, base = marginal.system, marginal.system.symbolic, room.base
-    eta, side = room.eta.copy(), np.sign(room.slopes[1])
-    best, distance = room.slopes[0].copy(), np.zeros(len(eta))
+    eta, side = room.eta.copy(), np.sign(room.slopes[1, : len(room.eta)])
+    best, distance = marginal.of_each(room.slopes[0]).copy(), np.zeros(len(eta))
     unit = float(np.std(eta)) + 1.0
     with np.errstate(all="ignore"):
         for step in unit * np.geomspace(0.05, 50.0, 31):
             marginal.rows(eta + side * step, room.own, room.trial_slopes)
-            higher = room.trial_slopes[0] > best
-            best[higher], distance[higher] = room.trial_slopes[0][higher], step
+            density = marginal.of_each(room.trial_slopes[0])
+            higher = density > best
+            best[higher], distance[higher] = density[higher], step
     rows = rows[np.argsort(-distance[rows], kind="stable")][:TRIES]
     away, out = np.zeros(system.size), [marginal.start.copy()]
     for i in rows[distance[rows] > 0.0]:

@@ -46,7 +46,7 @@ def separation(specification: Specification, optimum: Optimum) -> list[Note]:
     if made is not None and made.pairs * len(specification.system.coefficients) > LARGEST:
         return []
     specification = specification.by_rows
-    recession = specification.family.recession(specification.row_values, len(_own(specification)))
+    recession = specification.likelihood.recession(specification.row_values, len(_own(specification)))
     live = (specification.row_weight(prior=False) > 0.0)[recession.row] & recession.counts
     recession = recession.of(live)
     if recession.interior.all():

@@ -41,7 +41,7 @@ def log_likelihood(specification: Specification, draws: Sample, weighted: bool =
     s, count = specification, math.prod(draws.shape)
     what = f"log-likelihoods of {s.groups:,} {s.tables.noun}s at {count:,} draws"
     check_memory(3.0 * count * s.groups, what, "use fewer draws (draws=)")
-    density = LatentPosterior(s.system, s.family, s.row_values, s.row_weight(prior=False) if weighted else None)
+    density = LatentPosterior(s.system, s.likelihood, s.row_values, s.row_weight(prior=False) if weighted else None)
     room = density.workspace(gradient=False)
     order = s.system.symbolic.order
     out = np.empty((*draws.shape, s.groups))

@@ -56,6 +56,11 @@ class Propagation:
     """Sites of all rows at one theta after the other; leaves the factor of H under the sites in the work space."""
 
     def __init__(self, specification: Specification):
+        if specification.system.meeting is not None:
+            raise EngineError(
+                "leaving rows out of the integral over the effects is not available where an outcome reads several "
+                "linear predictors with effects: use loo() with the effects given, or kfold()"
+            )
         self.laplace = laplace_marginal(specification)
         self.laplace.close = 1e-9
         self.system, self.noun = specification.system, specification.tables.noun

@@ -10,9 +10,8 @@ import numpy as np
 import pandas as pd
 
 from ...errors import EngineError
-from ...model.specification import Specification
 from ...posterior.base import Posterior
-from ...posterior.design import Predictor, new_tables, scenario_of
+from ...posterior.design import new_tables
 from ...posterior.estimand import group_estimand, of_groups
 from ...posterior.intervals import check_level
 from ...posterior.quantities import KINDS, find_quantity, response_values
@@ -150,23 +149,10 @@ def _responses(
     specification = posterior.specification
     values = response_values(specification, None if tables is None else tables.groups)
     sampled = posterior.as_sampled(MOST, rng)
-    eta = sampled.populated(group_estimand(specification, tables, "linear", treatment), rng, MOST)
-    thetas, xs = sampled.thinned(MOST)
-    if specification.system.beside is None:
-        every = specification.own(thetas, xs)
-    else:
-        predictor = Predictor(scenario_of(specification, tables), specification.system)
-        every = [_own_at(predictor, specification, theta) for theta in thetas]
-    own = zip(eta, every, strict=True)
+    own = sampled.populated(group_estimand(specification, tables, "linear", treatment), rng, MOST)
     if tables is None:
         return np.stack([specification.outcomes(e, o, rng) for e, o in own])
     return np.stack([specification.family.simulate(e, o, rng, values) for e, o in own])
-
-
-def _own_at(predictor: Predictor, specification: Specification, theta: np.ndarray) -> np.ndarray:
-    """The family's own numbers of each group at a theta."""
-    predictor.entries(theta)
-    return predictor.own(specification, np.empty(0))
 
 
 def _response_table(

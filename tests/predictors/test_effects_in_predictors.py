@@ -1,0 +1,156 @@
+"""Effects in the linear predictors of a family's parameters: rows that stack, and what is said of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import special
+
+import micromacro as mm
+from micromacro.engines.accuracy import Pairs, log_mean_weight
+from micromacro.engines.marginals import laplace_marginal
+from micromacro.families.registry import FAMILIES
+from micromacro.families.stacked import Stacked
+from micromacro.latent.beside import Beside
+from micromacro.numerics.differences import central
+
+N = 30
+OUTCOMES = {
+    "gaussian": lambda rng: rng.standard_normal(N), "student": lambda rng: rng.standard_normal(N),
+    "lognormal": lambda rng: rng.exponential(1.0, N), "gamma": lambda rng: rng.gamma(2.0, 1.0, N),
+    "weibull": lambda rng: rng.exponential(1.0, N), "beta": lambda rng: rng.beta(2.0, 3.0, N),
+    "beta_binomial": lambda rng: rng.integers(0, 8, N),
+}  # fmt: skip
+
+
+def outcome(word, rng):
+    make = OUTCOMES.get(word, lambda r: r.poisson(1.5, N) * r.integers(0, 2, N))
+    written = {"beta_binomial": "trials(y, n)", "weibull": "surv(y, e)", "lognormal": "surv(y, e)"}.get(word, "y")
+    table = pd.DataFrame({"y": make(rng), "n": 8, "e": np.arange(N) % 4 > 0, "v": rng.standard_normal(N)})
+    return mm.Model(f"{written} ~ v", table, family=word).fit(engine="ml").specification
+
+
+@pytest.mark.parametrize("word", [word for word, kind in FAMILIES.items() if kind.predictors])
+def test_derivatives_are_differences_of_the_density(word):
+    rng = np.random.default_rng(4)
+    s = outcome(word, rng)
+    names, family = list(s.own_names), s.family
+    rows = tuple(names.index(name) for name in family.predictors)
+    m = 1 + len(rows)
+    beside = Beside(rows, tuple(family.predictors.values()), len(names), (), np.zeros((m - 1, N)), stacked=True)
+    stacked = Stacked(family, beside, N)
+    values, b = stacked.row_values(s.response.values), stacked.blocks
+    eta = 0.4 * rng.standard_normal(m * N)
+    own = np.array([1.3 for k in range(len(names)) if k not in rows])
+    out, moved = np.zeros((4, b.rows + b.pairs)), np.zeros((4, b.rows + b.pairs))
+    stacked.slopes(values, eta, own, out)
+    np.testing.assert_allclose(out[0, : b.rows], stacked.log_density(values, eta, own, np, special), atol=1e-9)
+    for r in range(0, b.rows, 7):
+
+        def density(h, r=r):
+            step = eta + h * (np.arange(b.rows) == r)
+            return float(stacked.log_density(values, step, own, np, special).sum())
+
+        def slope(h, r=r):
+            stacked.slopes(values, eta + h * (np.arange(b.rows) == r), own, moved)
+            return moved[1, : b.rows].copy()
+
+        assert out[1, r] == pytest.approx(central(density, 1e-5), abs=1e-6)
+        second = np.zeros(b.rows)
+        second[r] = out[2, r]
+        for of, other in ((b.high, b.low), (b.low, b.high)):
+            second[other[of == r]] = out[2, b.rows :][of == r]
+        np.testing.assert_allclose(second, central(slope, 1e-4), rtol=1e-5, atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def groups():
+    rng = np.random.default_rng(8)
+    table = pd.DataFrame({"v": rng.standard_normal(160), "c": rng.permutation(np.arange(160) % 16)})
+    shown = mm.Model("y ~ v + (1 | c)", table.assign(y=table["v"]), sigma="~ v + (1 | c)")
+    truth = {"Intercept": 1.0, "v": 0.5, "c.sd": 0.6, "sigma.Intercept": -0.3, "sigma.v": 0.2, "sigma.c.sd": 0.6}
+    return table.assign(y=shown.simulate(truth, random_seed=2).outcome[0])
+
+
+@pytest.fixture(scope="module")
+def fit(groups):
+    return mm.fit("y ~ v + (1 | c)", groups, sigma="~ v + (1 | c)", engine="ml")
+
+
+def by_quadrature(table, p, nodes=41):
+    """The log-likelihood, both effects of each unit integrated out on a grid."""
+    node, weight = np.polynomial.hermite_e.hermegauss(nodes)
+    weight = np.log(weight / weight.sum())
+    total = 0.0
+    for _, rows in table.groupby("c"):
+        y, v = rows["y"].to_numpy(), rows["v"].to_numpy()
+        mean = p["Intercept"] + p["v"] * v + p["c.sd"] * node[:, None, None]
+        log_sd = p["sigma.Intercept"] + p["sigma.v"] * v + p["sigma.c.sd"] * node[None, :, None]
+        each = -0.5 * ((y - mean) / np.exp(log_sd)) ** 2 - log_sd - 0.5 * np.log(2.0 * np.pi)
+        total += special.logsumexp(each.sum(axis=2) + weight[:, None] + weight[None, :])
+    return total
+
+
+def test_the_likelihood_is_that_of_quadrature_but_for_laplaces_error(groups, fit):
+    """Importance sampling around the corrected mean, by the block's factor, gives the integral itself."""
+    exact, s = by_quadrature(groups, fit.params), fit.specification
+    assert fit.loglik == pytest.approx(exact, abs=1.5)
+    marginal = laplace_marginal(s, held=True)
+    room, optimum = marginal.workspace(), fit.posterior.optimum
+    point = np.concatenate([optimum.theta, optimum.x[s.system.n_effects :]])
+    assert marginal.value(point, room) == pytest.approx(fit.loglik, abs=1e-6)
+    pairs, rng = Pairs(marginal, room), np.random.default_rng(1)
+    pairs.at(optimum.theta)
+    logs = np.array([pairs.draw(rng.standard_normal(s.system.size)) for _ in range(3000)])
+    assert fit.loglik + float(log_mean_weight(logs)) == pytest.approx(exact, abs=0.15)
+
+
+def test_its_gradient_is_that_of_differences(fit):
+    s = fit.specification
+    marginal = laplace_marginal(s, held=True)
+    room, optimum = marginal.workspace(), fit.posterior.optimum
+    point = np.concatenate([optimum.theta, optimum.x[s.system.n_effects :]]) + 0.05
+    _, slope = marginal.gradient(point, room)
+    for k in range(len(point)):
+        assert slope[k] == pytest.approx(
+            central(lambda h, k=k: marginal.value(point + h * (np.arange(len(point)) == k), room), 1e-4), abs=2e-5
+        )
+
+
+def test_effects_have_the_name_of_their_predictor(fit):
+    assert {"c.sd", "sigma.c.sd", "sigma.v", "sigma.Intercept"} <= set(fit.params.index)
+    assert fit.random_effects("sigma.c").index.name == "sigma.c"
+    assert list(fit.variance_components().index) == ["c", "residual"]
+    words = fit.model.explain() if hasattr(fit, "model") else ""
+    assert "u_sigma.c[c[i]]" in words or not words
+
+
+def test_a_spread_of_new_units_is_the_mean_over_their_population(fit, groups):
+    new = groups.head(2).assign(c=[99, 0], v=0.3)
+    p = fit.params
+    known = fit.predict(new, dpar="sigma")["estimate"].iloc[0]
+    assert known == pytest.approx(
+        np.exp(p["sigma.Intercept"] + 0.3 * p["sigma.v"] + 0.5 * p["sigma.c.sd"] ** 2), rel=1e-6
+    )
+    marginal = fit.predict(new, dpar="sigma", effects="marginal")["estimate"]
+    np.testing.assert_allclose(marginal, known, rtol=1e-6)
+    residual = fit.variance_components().loc["residual", "variance"]
+    middle = np.exp(2.0 * (p["sigma.Intercept"] + p["sigma.v"] * groups["v"] + p["sigma.c.sd"] ** 2)).mean()
+    assert residual == pytest.approx(middle, rel=1e-4)
+
+
+@pytest.mark.slow
+def test_a_block_in_the_spread_recovers_its_truth():
+    """Members widen the outcomes of their groups, by shares that are estimated."""
+    rng = np.random.default_rng(3)
+    rows = [(g, m) for g in range(900) for m in rng.choice(40, rng.integers(1, 5), replace=False)]
+    long = pd.DataFrame(rows, columns=["g", "m"])
+    long["x"] = rng.standard_normal(len(long))
+    asked = {"sigma": "~ mm(m, g, weights = softmax(x))"}
+    truth = {"Intercept": 0.0, "m.sd": 0.5, "sigma.Intercept": -0.5, "sigma.m.w.x": 1.0, "sigma.m.sd": 0.7}
+    made = mm.Model("y ~ mm(m, g)", long.assign(y=long["g"] % 5), **asked).simulate(truth, random_seed=5)
+    fit = mm.fit("y ~ mm(m, g)", long.assign(y=made.outcome[0][long["g"]]), engine="ml", **asked)
+    away = (fit.params - pd.Series(truth)) / fit.bse
+    assert away.abs().max() < 3.0
+    assert fit.bse["sigma.m.w.x"] < 0.5
