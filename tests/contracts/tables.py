@@ -143,6 +143,7 @@ KINDS: dict[str, Kind] = {
     # groups and their units
     "fixed": Kind("v + h + I(v ** 2)", ("fixed",), smaller="v + h"),
     "offset and fix": Kind("v + offset(0.1 * v) + fix(five, 0.02)", ("fixed", "offset"), smaller="offset(0.1 * v) + fix(five, 0.02)"),
+    "smooth": Kind("s(v, k = 6) + (1 | c)", ("smooth", "unit"), smaller="(1 | c)"),
     "unit": Kind("v + (1 | c)", ("unit", "iid"), smaller="(1 | c)"),
     "unit slopes": Kind("v + (1 + v | c)", ("unit", "correlated"), smaller="(1 + v | c)"),
     "unit slopes apart": Kind("v + (1 + v || c)", ("unit", "iid"), smaller="v + (1 | c)"),
@@ -248,7 +249,7 @@ KINDS: dict[str, Kind] = {
 #: What a row of ``KINDS`` must be about, beside the words of the registries.
 ABOUT = {
     "fixed", "offset", "unit", "nested", "crossed", "unit interaction", "block", "feature", "interaction", "baseline",
-    "by type", "joined", "empty", "total", "group", "none normalised", "power", "logistic", "softmax",
+    "smooth", "by type", "joined", "empty", "total", "group", "none normalised", "power", "logistic", "softmax",
 }  # fmt: skip
 
 #: Parameters at which outcomes are drawn, by class, where a row says nothing else.

@@ -37,7 +37,9 @@ def kept_effects(specification: Specification, keep: str | tuple[str, ...]) -> n
         return None
     known = specification.structures
     names = () if keep == "parameters" else (keep,) if isinstance(keep, str) else tuple(keep)
-    places = [np.empty(0, dtype=np.int64)]
+    parts, where = specification.system.parts, specification.layout
+    of_nobody = [where.effects(k) for k, part in enumerate(parts) if part.structure is None]  # bends of curves
+    places = [np.empty(0, dtype=np.int64), *(np.arange(own.start, own.stop) for own in of_nobody)]
     for name in names:
         if name not in known:
             raise EngineError(
@@ -47,4 +49,5 @@ def kept_effects(specification: Specification, keep: str | tuple[str, ...]) -> n
         place = specification.layout.latents(known[name][0])
         if place.start < specification.system.n_effects:  # without pooling they are coefficients
             places.append(np.arange(place.start, place.stop))
-    return np.unique(np.concatenate(places))
+    kept = np.unique(np.concatenate(places))
+    return None if len(kept) == specification.system.n_effects else kept

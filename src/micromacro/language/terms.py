@@ -98,7 +98,7 @@ def _only_plus(sign: str, text: str, span: Span, what: str) -> None:
 def _check_plain(node: Node, text: str) -> None:
     """Special terms must not hide inside another term."""
     for part in walk(node):
-        if isinstance(part, Call) and part.function in SPECIAL:
+        if isinstance(part, Call) and part.function in (*SPECIAL, *TERM_CALLS):
             raise FormulaError(
                 f"{part.function}() must stand by itself, joined to the other terms by +; it cannot be part of another "
                 "term", text, part.span.start, part.span.stop,

@@ -6,7 +6,18 @@ import difflib
 import math
 
 from ..errors import FormulaError
-from .functions import ARGUMENTS, CONTRASTS, GROUP_FUNCTIONS, HIGHEST, NEEDED, ROWWISE, SEVERAL, WILKINSON, Kind
+from .functions import (
+    ARGUMENTS,
+    CONTRASTS,
+    GROUP_FUNCTIONS,
+    HIGHEST,
+    NEEDED,
+    ROWWISE,
+    SEVERAL,
+    TERM_CALLS,
+    WILKINSON,
+    Kind,
+)
 from .nodes import Binary, Call, Name, Node, Number, Text, Unary, size
 
 SPECIAL = ("mm", "hm", "offset", "fix")
@@ -158,7 +169,7 @@ def _check_function(call: Call, text: str) -> None:
         return
     if name in CONTRASTS:
         raise FormulaError(f"{name} can only be used in C(), as in C(x, {name})", *mark)
-    if name in SPECIAL:
+    if name in (*SPECIAL, *TERM_CALLS):
         raise FormulaError(
             f"{name}() must stand by itself, joined to the other terms by +; it cannot be part of another term",
             *mark,

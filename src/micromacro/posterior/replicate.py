@@ -26,9 +26,9 @@ def simulated(posterior: Maximised, rng: np.random.Generator) -> Response:
     system, family = specification.system, specification.family
     x = best.copy()
     x[: system.n_effects] = latent_draws(specification, theta, rng)
-    if system.expansion is not None:  # the steps of a baseline are not a population
-        steps = system.places.effects(len(system.parts) - 1)
-        x[steps] = best[steps]
+    for k, part in enumerate(system.parts):
+        if part.structure is None:  # steps of a baseline and bends of a curve are not a population
+            x[system.places.effects(k)] = best[system.places.effects(k)]
     predictor = Predictor(scenario_of(specification, None), system)
     eta, own = predictor.eta(theta, x), predictor.own(specification, x)
     return family.redraw(specification.response, eta, own, rng)

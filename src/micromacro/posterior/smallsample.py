@@ -94,9 +94,11 @@ class Covariances:
     def precision(self, theta: np.ndarray) -> Any:
         """Prior precision of the effects, sparse."""
         blocks = []
-        for k in self.predictor.levels:
-            structure = self.system.parts[k].structure
-            assert structure is not None
+        for k, part in enumerate(self.system.parts):
+            structure = part.structure
+            if structure is None or not part.effects:
+                blocks += [sparse.eye_array(part.effects)] if part.effects else []
+                continue
             row, column = structure.precision_pattern()
             values = np.empty(len(row))
             structure.precision(theta[self.system.places.effect_theta(k)], values)
@@ -363,7 +365,7 @@ def _covariance_slopes(
 
 def _linear(specification: Specification, theta: np.ndarray) -> np.ndarray:
     """Theta in variances and covariances, where effects have these."""
-    out = theta.copy()
+    out = np.array([t * t if p.kind == "sd" else t for t, p in zip(theta, specification.system.hypers, strict=True)])
     for k, structure in specification.structures.values():
         own = specification.system.places.effect_theta(k)
         out[own] = structure.moments(theta[own])

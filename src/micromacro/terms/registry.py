@@ -20,6 +20,7 @@ from .member.interaction_call import build_interaction
 from .member.roles import join_roles, read_wish
 from .member.weighing import Block
 from .member.weights import WeightExpression
+from .smooth import build_smooth
 from .unit import build_units
 
 
@@ -77,6 +78,10 @@ def _fixed(building: Building) -> list[Part]:
     return [part]
 
 
+def _smooths(building: Building) -> list[Part]:
+    return [build_smooth(call, building.context, building.intercept) for call in building.calls("s")]
+
+
 def _members(building: Building) -> list[Part]:
     """Blocks, then the effects that several of them have together."""
     context, parts, wishes = building.context, [], []
@@ -105,6 +110,7 @@ def _units(building: Building) -> list[Part]:
 
 TERMS: dict[str, TermKind] = {
     "fixed": TermKind("covariates of the groups, and the intercept", _fixed),
+    "smooth": TermKind("smooth functions of columns of the groups, s(x)", _smooths),
     "member": TermKind("member blocks mm(...): weighted sums, emergent features, effects in roles", _members),
     "interaction": TermKind("products of blocks with each other and with columns of the groups", _interactions),
     "unit": TermKind("effects of units, (1 + x | unit) and hm(unit)", _units),

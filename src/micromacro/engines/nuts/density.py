@@ -104,7 +104,7 @@ class Joint:
             if not part.effects:
                 continue
             own, x_own = theta[self.system.places.effect_theta(k)], x[self.system.places.effects(k)]
-            if part.structure is None:  # the steps of a baseline
+            if part.structure is None:  # the steps of a baseline, the bends of a curve
                 value = value + joint_effects.standard(None, own, x_own)
             else:
                 value = value + joint_effects.log_prior(self.specification.structures[part.name][1], own, x_own)
@@ -133,7 +133,7 @@ class Joint:
         for k in where.terms:
             if numbers[k] != number:
                 continue
-            part, structure, reach = system.parts[k], system.parts[k].structure, 0.0
+            part, structure, reach = system.parts[k], system.parts[k].structure, x[where.effects(k)]
             if structure is not None:
                 reach = joint_effects.reach(structure, theta[where.effect_theta(k)], x[where.latents(k)])
             eta = eta + joint_terms.summand(part, theta[where.reads(k)], x[where.coefficients(k)], reach)

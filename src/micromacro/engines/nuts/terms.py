@@ -2,7 +2,7 @@
 
 Written from the parts' data, apart from their kernels. A kind of term is a function of (part, theta, coefficients,
 reach) and a row of :data:`TERMS`: theta is what the part's methods take, reach the effect of each of its memberships
-(:mod:`.effects`), zero without effects.
+(:mod:`.effects`), or the entries of x themselves where its effects belong to no level.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from ...terms.fixed import FixedPart
 from ...terms.member.feature_part import FeatureColumns, FeaturePart, InteractionPart
 from ...terms.member.roles import RolesPart
 from ...terms.member.term import MemberPart
+from ...terms.smooth import SmoothPart
 from ...terms.unit import UnitPart
 from .features import feature_columns
 from .weights import Weights
@@ -56,6 +57,12 @@ def features(part: FeatureColumns, theta: Array, coefficients: Array, _reach: Ar
     return feature_columns(part, theta, coefficients, Weights)
 
 
+def smooth(part: SmoothPart, theta: Array, coefficients: Array, bends: Array) -> Array:
+    """The line, and the curve: each of its columns times an entry of x, times the sd."""
+    line = theta[1] if part.columns.loose else coefficients[0]
+    return line * part.x + theta[0] * (part.bends @ bends)
+
+
 def unit(_part: UnitPart, _theta: Array, _coefficients: Array, reach: Array) -> Array:
     """The effect of the group's unit."""
     return reach
@@ -78,5 +85,6 @@ TERMS: dict[type, Callable[[Any, Array, Array, Array], Array]] = {
     FeaturePart: features,
     InteractionPart: features,
     RolesPart: roles,
+    SmoothPart: smooth,
     UnitPart: unit,
 }

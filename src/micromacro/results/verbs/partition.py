@@ -52,9 +52,11 @@ class LevelVariances:
         self.names = self.predictor.level_names()
 
     def fixed(self, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
-        """Linear predictor (groups,) with effects at zero; fills the design."""
-        still = x.copy()
-        still[: self.specification.system.n_effects] = 0.0
+        """Linear predictor (groups,) with effects of members and units at zero; fills the design."""
+        still, where = x.copy(), self.specification.layout
+        for k, structure in self.specification.structures.values():
+            if not structure.coefficients:
+                still[where.effects(k)] = 0.0
         return self.predictor.eta(theta, still)
 
     def mean(self, eta: np.ndarray, own: np.ndarray) -> np.ndarray:
@@ -322,4 +324,5 @@ def r2(fit: Fitted, method: str | None = None, *, ci: float = 0.95, random_seed:
 
     of = bayes if method == "bayes" else nakagawa
     index = pd.Index(["marginal", "conditional"], name="r2")
-    return summarised(posterior, of, ci, random_seed, index, effects=of is bayes)
+    curves = any(part.effects and part.structure is None for part in posterior.specification.system.parts)
+    return summarised(posterior, of, ci, random_seed, index, effects=of is bayes or curves)
