@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from ...errors import DataError, ModelError
 from ...posterior.intervals import quantiles
 from ..fitted import Fitted
 from ..labels import percent
-from .style import BLUE, ORANGE, axes, density, finish
+from .style import BLUE, GREY, ORANGE, axes, density, finish
 
 MOST_VALUES = 30
 BINS = 10
@@ -20,19 +21,23 @@ STATISTICS: dict[str, Callable[..., np.ndarray]] = {"mean": np.mean, "sd": np.st
 
 
 def predictive(
-    fit: Fitted, by: str | None = None, *, statistic: str = "mean", draws: int = 50, ci: float = 0.95,
-    random_seed: int = 0, ax: Any = None,
+    fit: Fitted, by: str | None = None, *, kind: Literal["auto", "density", "bars", "rootogram"] = "auto",
+    statistic: str = "mean", draws: int = 50, ci: float = 0.95, random_seed: int = 0, ax: Any = None,
 ) -> Any:  # fmt: skip
     """Observed outcomes beside outcomes replicated from the fit (a posterior predictive check).
 
-    Continuous outcomes: the density of the observed ones and of some replicated data sets. Outcomes of few whole
-    numbers: how often each occurs, with an interval from the model. With `by`: a statistic within each level of a
-    column, which shows misfit that the overall distribution hides.
+    Continuous outcomes: the density of the observed ones and of some replicated data sets. Whole numbers: how often
+    each occurs (of more than 30, how many lie in each of some classes), with an interval from the model. With `by`: a
+    statistic within each level of a column, which shows misfit that the overall distribution hides.
 
     Parameters
     ----------
     by : str, optional
         A column of the groups that the formula uses; numbers are cut into tenths.
+    kind : {"auto", "density", "bars", "rootogram"}
+        By default densities, or bars of whole numbers. A rootogram hangs the bars of the observed numbers from those
+        that the model expects, all by their square roots, so that rare values can be read; where the model is right,
+        the bars end near zero, within the intervals.
     statistic : {"mean", "sd", "median"}
         With `by`.
     draws : int
@@ -49,7 +54,8 @@ def predictive(
     Raises
     ------
     ModelError, DataError
-        For censored durations, unknown statistics, columns that the formula does not use, and too many levels.
+        For censored durations, unknown kinds and statistics, bars of outcomes that are not counts or categories,
+        columns that the formula does not use, and too many levels.
     """
     s = fit.specification
     if not s.family.known(s.response).exact.all():
@@ -58,10 +64,16 @@ def predictive(
     observed, made = s.outcome[seen], drawn_outcomes(fit, random_seed)[:, seen]
     if by is not None:
         return _by(fit, by, statistic, observed, made, ci, ax)
-    values = np.unique(observed)
-    if len(values) <= MOST_VALUES and np.all(values == np.round(values)):
-        return _counts(fit, observed, made, ci, axes(ax, (5.2, 3.6)))
     ax = axes(ax, (5.2, 3.6))
+    whole = s.family.discrete and bool(np.all(observed == np.round(observed)))
+    if kind in ("bars", "rootogram") and not whole:
+        raise ModelError(f'kind="{kind}" shows counts and categories, which this outcome is not: leave it out')
+    if kind not in ("auto", "density", "bars", "rootogram"):
+        raise ModelError(f'kind= is "auto", "density", "bars" or "rootogram", not {kind!r}')
+    if kind == "rootogram":
+        return _rootogram(fit, _frequencies(observed, made), ci, ax)
+    if kind == "bars" or (kind == "auto" and whole):
+        return _bars(fit, _frequencies(observed, made), ci, ax)
     shown = made[np.linspace(0, len(made) - 1, min(draws, len(made))).astype(int)]
     for k, one in enumerate(shown):
         ax.plot(*density(one), color=BLUE, lw=0.6, alpha=0.35, label="drawn from the model" if k == 0 else None)
@@ -83,20 +95,70 @@ def drawn_outcomes(fit: Fitted, random_seed: int) -> np.ndarray:
     return made if trials is None else made / np.where(trials > 0, trials, np.nan)
 
 
-def _counts(fit: Fitted, observed: np.ndarray, made: np.ndarray, ci: float, ax: Any) -> Any:
-    """How often each value occurs."""
-    at = np.arange(int(min(observed.min(), np.quantile(made, 0.001))),
-                   int(max(observed.max(), np.quantile(made, 0.999))) + 1)  # fmt: skip
-    counts = (made[:, None, :] == at[:, None]).sum(axis=2)
-    low, high = quantiles(counts, ci)
-    ax.bar(at, [(observed == v).sum() for v in at], color="black", alpha=0.25, width=0.8, label="observed")
-    ax.vlines(at, low, high, color=BLUE, lw=2, label=f"drawn from the model, {percent(ci)} interval")
-    ax.plot(at, counts.mean(axis=0), "o", color=BLUE, ms=4)
+@dataclass(frozen=True, eq=False)
+class _Frequencies:
+    """How many outcomes have each value, or lie in each class of values.
+
+    Attributes
+    ----------
+    at : (k,) array
+        Values, or middles of the classes.
+    width : float
+        Of a class, in values.
+    observed : (k,) array
+    made : (draws, k) array
+    """
+
+    at: np.ndarray
+    width: float
+    observed: np.ndarray
+    made: np.ndarray
+
+
+def _frequencies(observed: np.ndarray, made: np.ndarray) -> _Frequencies:
+    """Count whole numbers, in classes where there are many of them; what lies beyond counts with the last."""
+    low = int(min(observed.min(), np.quantile(made, 0.001)))
+    high = int(max(observed.max(), np.quantile(made, 0.999)))
+    width = -(-(high - low + 1) // MOST_VALUES)
+    count = (high - low) // width + 1
+
+    def number(values: np.ndarray) -> np.ndarray:
+        place = np.clip((values - low) // width, 0, count - 1).astype(np.int64)
+        return np.bincount(place, minlength=count)
+
+    at = low + width * np.arange(count) + 0.5 * (width - 1)
+    return _Frequencies(at, float(width), number(observed), np.stack([number(one) for one in made]))
+
+
+def _bars(fit: Fitted, f: _Frequencies, ci: float, ax: Any) -> Any:
+    """How often each value occurs, with intervals."""
+    low, high = quantiles(f.made, ci)
+    ax.bar(f.at, f.observed, color="black", alpha=0.25, width=0.8 * f.width, label="observed")
+    ax.vlines(f.at, low, high, color=BLUE, lw=2, label=f"drawn from the model, {percent(ci)} interval")
+    ax.plot(f.at, f.made.mean(axis=0), "o", color=BLUE, ms=4)
+    return _labelled(fit, f, "groups", ax)
+
+
+def _rootogram(fit: Fitted, f: _Frequencies, ci: float, ax: Any) -> Any:
+    """Bars of the observed numbers that hang from the expected ones, by square roots."""
+    expected = np.sqrt(f.made.mean(axis=0))
+    low, high = quantiles(expected - np.sqrt(f.made), ci)
+    ax.bar(f.at, np.sqrt(f.observed), bottom=expected - np.sqrt(f.observed), color="black", alpha=0.25,
+           width=0.8 * f.width, label="observed, hung from the expected")  # fmt: skip
+    ax.plot(f.at, expected, "o-", color=BLUE, ms=4, lw=1.2, label="expected")
+    ax.vlines(f.at, low, high, color=ORANGE, lw=2, label=f"where bars end, {percent(ci)} interval")
+    ax.axhline(0.0, color=GREY, lw=0.8)
+    return _labelled(fit, f, "square root of the number of groups", ax)
+
+
+def _labelled(fit: Fitted, f: _Frequencies, what: str, ax: Any) -> Any:
+    """Words around a picture of frequencies."""
     names = fit.specification.response.categories
-    if names and len(names) == len(at):
-        ax.set_xticks(at, names)
-    ax.set_xlabel(fit.specification.outcome_name)
-    ax.set_ylabel("groups")
+    if names and len(names) == len(f.at):
+        ax.set_xticks(f.at, names)
+    by = f" (in classes of {f.width:.0f})" if f.width > 1 else ""
+    ax.set_xlabel(f"{fit.specification.outcome_name}{by}")
+    ax.set_ylabel(what)
     ax.legend(frameon=False, fontsize=8)
     return finish(ax)
 

@@ -190,6 +190,41 @@ class Weighing:
         )  # fmt: skip
         return self.on(rows)
 
+    def moved(self, covariate: str, values: np.ndarray, chosen: np.ndarray) -> tuple[Weighing, np.ndarray]:
+        """Weights in copies of the groups that exist, in each of which one membership's covariate takes one value.
+
+        Parameters
+        ----------
+        covariate : str
+        values : (points,) array
+        chosen : (k,) int array
+            Memberships, each of which moves in copies of its own group; the others there keep their values.
+
+        Returns
+        -------
+        Weighing
+            Of points * k copies, those of a value one after the other.
+        (points, k) int array
+            Which of its memberships are those that moved.
+        """
+        old = self.memberships
+        first, size = old.start[old.group[chosen]], np.diff(old.start)[old.group[chosen]]
+        start = np.concatenate([[0], np.cumsum(size)])
+        within = np.arange(start[-1]) - np.repeat(start[:-1], size)
+        take = np.tile(np.repeat(first, size) + within, len(values))
+        places = (start[:-1] + chosen - first)[None, :] + start[-1] * np.arange(len(values))[:, None]
+        table = old.table.take(take)
+        column = table[covariate]
+        new = column.values.astype(float)
+        new[places] = values[:, None]
+        columns = table.columns | {covariate: Column(covariate, new, "number", column.missing, column.categories)}
+        starts = np.concatenate([[0], np.cumsum(np.tile(size, len(values)))]).astype(np.int64)
+        group = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+        rows = Memberships(
+            old.block, group, old.member[take], old.members, Table(table.name, columns, len(take)), starts
+        )
+        return self.on(rows), places
+
 
 def _typical(column: Column, name: str, covariate: str, values: np.ndarray, size: int, m: int) -> Column:
     """A column of `m` typical values; that of the covariate moves in the first of every `size` rows."""
