@@ -57,6 +57,7 @@ def fit(
     nAGQ: int = 1,
     factor: Literal["effects", "groups"] | None = None,
     keep: Literal["all", "parameters"] | Sequence[str] = "all",
+    solver: Literal["direct", "iterative"] | None = None,
 ) -> Fit:
     r"""Fit a multiple-membership model with (estimated) weights.
 
@@ -122,6 +123,11 @@ def fit(
     keep : "all", "parameters" or sequence of str
         For mcmc: the effects whose draws are kept, which is what takes memory where there are many: all, none, or those
         of the named terms. Parameters and coefficients always are. What needs draws that were not kept says so.
+    solver : {"direct", "iterative"}, optional
+        For ml and reml: ``"direct"`` factorises a matrix, ``"iterative"`` solves its equations by conjugate gradients,
+        which need hardly any memory; log-determinants are then means over random probes, and the Monte Carlo errors of
+        the log-likelihood and of the estimates are reported. Without it a matrix is factorised unless that would take
+        too many operations; ``Model.explain()`` says which.
 
     Returns
     -------
@@ -145,7 +151,8 @@ def fit(
         nu=nu, zi=zi, hu=hu, collinear=collinear,
     )  # fmt: skip
     begin = by_name(start, "start", "1")
-    settings = Settings(draws, tune, chains, random_seed, progress, executor, begin, nAGQ, factor, as_keep(keep))
+    kept = as_keep(keep)
+    settings = Settings(draws, tune, chains, random_seed, progress, executor, begin, nAGQ, factor, kept, solver)
     return Model(read_draft(asked))._run(engine, settings, partial=True)
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import micromacro as mm
-from micromacro.engines.likelihood.engine import solution_slopes
+from micromacro.engines.likelihood.describe import solution_slopes
 from micromacro.engines.likelihood.maxima import starting_points
 from micromacro.engines.likelihood.problem import problem_of
 from micromacro.engines.marginals import with_factor

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -38,6 +38,8 @@ class Settings:
         The effects whose draws mcmc keeps: all, none, or those of some terms.
     factor : {"effects", "groups"} or None
         The side on which ml and reml factorise; None takes the one with fewer operations.
+    solver : {"direct", "iterative"} or None
+        Whether ml and reml factorise at all; None decides by counting the operations.
     """
 
     draws: int = 1000
@@ -50,6 +52,7 @@ class Settings:
     nAGQ: int = 1  # noqa: N815 (as glmer calls it)
     factor: Side | None = None
     keep: str | tuple[str, ...] = "all"
+    solver: Literal["direct", "iterative"] | None = None
 
 
 MOVED = 4e-4  # (of a standard error)^2, by which a step along a flat direction may move a number that is determined

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
+from scipy import sparse
 
 from ..latent.marginal.base import Marginal
-from ..numerics.symbolic import Symbolic
 from .base import Outcome
 from .marginals import marginal_of
 from .registry import engine_of
@@ -13,7 +16,9 @@ from .registry import engine_of
 
 def maximised_marginal(outcome: Outcome) -> Marginal:
     """The (restricted) likelihood of a fit by maximum likelihood, as a function of its points."""
-    return marginal_of(outcome.specification, maximised=not engine_of(outcome.engine).restricted, searched=True)
+    probes = outcome.extra.get("probes")
+    specification = outcome.specification if probes is None else replace(outcome.specification, probes=int(probes))
+    return marginal_of(specification, maximised=not engine_of(outcome.engine).restricted, searched=True)
 
 
 def value_at_maximum(outcome: Outcome) -> float:
@@ -23,10 +28,29 @@ def value_at_maximum(outcome: Outcome) -> float:
     return marginal.value(marginal.point(optimum.theta, optimum.x), marginal.workspace())
 
 
-def conditional_factor(outcome: Outcome) -> tuple[Symbolic, np.ndarray]:
-    """Pattern and panels of L at the maximum; of the effects alone where the coefficients are arguments."""
-    optimum, marginal = outcome.optimum, maximised_marginal(outcome)
-    assert optimum is not None
-    room = marginal.workspace()
-    marginal.value(marginal.point(optimum.theta, optimum.x), room)
-    return marginal.system.symbolic, marginal.panel(room)
+class Conditional:
+    """The normal distribution of x given theta at the maximum; of the effects alone where coefficients are arguments.
+
+    Parameters
+    ----------
+    outcome : Outcome
+    """
+
+    def __init__(self, outcome: Outcome):
+        optimum, marginal = outcome.optimum, maximised_marginal(outcome)
+        assert optimum is not None
+        self.marginal, self.room = marginal, marginal.workspace()
+        marginal.value(marginal.point(optimum.theta, optimum.x), self.room)
+
+    def variances(self, rows: Any) -> np.ndarray:
+        """Variances (k,) of sparse combinations (k, size or fewer) of x in natural order."""
+        s = self.marginal.system.symbolic
+        moved = sparse.csr_array(
+            (rows.data, s.position[rows.indices], rows.indptr), shape=(rows.shape[0], len(s.position))
+        )
+        return self.marginal.factor.quadratics(self.marginal.base(self.room), moved)
+
+    def draw(self, rng: np.random.Generator) -> np.ndarray:
+        """A draw (size,) of x around its mean, in natural order."""
+        marginal = self.marginal
+        return marginal.system.natural_order(marginal.factor.draw(marginal.base(self.room), rng))

@@ -12,7 +12,9 @@ from ..latent.marginal.laplace import LaplaceMarginal
 from ..latent.marginal.quadrature import QuadratureMarginal, one_effect_a_row
 from ..latent.representation.base import Representation
 from ..latent.representation.choice import Side, check_side
+from ..latent.representation.iterated import Iterated
 from ..model.specification import Specification
+from .probes import probe_keys
 
 MOST_NODES = 100
 
@@ -42,7 +44,7 @@ def marginal_of(specification: Specification, maximised: bool = False, searched:
     """
     s = specification
     held = maximised and not has_exact_marginal(s)
-    factor = factor_of(s, held) if searched else None
+    factor = factor_of(s, held) if searched else factor_itself(s)
     if has_exact_marginal(s):
         return GaussianMarginal(s.system, s.outcome, maximised, s.response.weight, factor)
     if maximised and s.nodes > 1:
@@ -56,7 +58,32 @@ def factor_of(specification: Specification, held: bool) -> Representation | None
     if asked is None:
         return None
     system = specification.system.held() if held else specification.system
+    if asked == "none":
+        return Iterated(system.symbolic, probe_keys(specification), specification.probes)
     return system.representation(None if asked == "least" else asked)
+
+
+def factor_itself(specification: Specification) -> Representation | None:
+    """The factor of H (None), for readers that can do without only if it would fit.
+
+    Raises
+    ------
+    EngineError
+        Where the model was fitted by iteration because the factor would take too many operations.
+    """
+    if specification.factor == "none" and too_much(specification):
+        raise EngineError(
+            "this needs a factor of the matrix of the effects, which is too large for this model (it was fitted with "
+            'solver="iterative"): use fewer groups, or what the fit itself says (summary, weights, random_effects, '
+            "predict)"
+        )
+    return None
+
+
+def too_much(specification: Specification) -> bool:
+    """Whether a factorisation takes more operations than anybody should wait for."""
+    s = specification.system.symbolic
+    return s.short is None and s.pattern.large
 
 
 def with_factor(specification: Specification, side: Side | None) -> Specification:
@@ -104,4 +131,5 @@ def laplace_marginal(
     Where they are held their priors are added by whoever maximises, those that are pseudo-observations too.
     """
     s = specification
+    factor = factor or factor_itself(s)
     return LaplaceMarginal(s.system, s.likelihood, s.row_values, s.row_weight(prior=not held), held, factor)

@@ -46,3 +46,27 @@ class Progress:
         self.show()
         if self._bar is not None:
             self._bar.close()
+
+
+class StepsTaken:
+    """Counts the steps of a search, with how far the last one went."""
+
+    def __init__(self, visible: bool):
+        self._bar = None
+        if visible:
+            from tqdm.auto import tqdm
+
+            self._bar = tqdm(desc="steps of the search", unit="step", leave=False, disable=None)
+
+    def say(self, length: float) -> None:
+        """One more step, and its length in standard errors."""
+        if self._bar is not None:
+            self._bar.set_postfix_str(f"last one {length:.3g} standard errors")
+            self._bar.update(1)
+
+    def __enter__(self) -> StepsTaken:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()

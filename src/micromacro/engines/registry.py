@@ -19,9 +19,10 @@ from .approximate import fit_laplace
 from .base import Engine, Outcome, Settings
 from .kept import kept_effects
 from .likelihood.engine import fit_ml, fit_reml
-from .marginals import with_factor, with_quadrature
+from .marginals import with_quadrature
 from .mcmc.engine import fit_mcmc
 from .nuts.engine import fit_nuts
+from .solver import with_solver
 from .threads import one_blas_thread
 
 EvidenceMethod = Literal["bridge", "importance", "laplace"]
@@ -117,7 +118,8 @@ def set_up(engine: str, specification: Specification, settings: Settings) -> Spe
     """The model with what an engine's settings say about its likelihood."""
     if engine_of(engine).draws:
         return specification
-    return with_factor(with_quadrature(specification, settings.nAGQ), settings.factor)
+    made = with_quadrature(specification, settings.nAGQ)
+    return with_solver(made, settings.factor, settings.solver, settings.random_seed)
 
 
 def run_engine(engine: str, specification: Specification, settings: Settings, partial: bool = False) -> Outcome:
@@ -143,6 +145,8 @@ def run_engine(engine: str, specification: Specification, settings: Settings, pa
         raise EngineError(f"keep= says which draws of effects mcmc keeps, and is not for {engine}: leave it out")
     if settings.factor is not None and row.draws:
         raise EngineError(f'factor= is for engine="ml" and "reml", not for {engine}: leave it out')
+    if settings.solver is not None and row.draws:
+        raise EngineError(f'solver= is for engine="ml" and "reml", not for {engine}: leave it out')
     specification = set_up(engine, specification, settings)
     if row.draws:
         _check_memory(specification, settings, settings.chains if row.chains else 1)

@@ -56,6 +56,10 @@ class Counted:
         value, gradient = self._known[key]
         return value, gradient.copy()
 
+    def forget(self) -> None:
+        """Evaluate again what was evaluated: the objective has changed."""
+        self._known.clear()
+
 
 @dataclass(frozen=True)
 class Peak:

@@ -309,7 +309,7 @@ class System:
             room.d_beside, room.d_numbers = np.zeros_like(room.beside), np.zeros_like(room.numbers)
             if self.slots > self.rows:
                 room.leverage = np.empty(self.slots)
-        if self.symbolic.short is None:
+        if self.symbolic.short is None and not self.symbolic.pattern.large:
             self.direct.prepare(room, gradient)
         return room
 

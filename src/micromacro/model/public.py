@@ -157,6 +157,7 @@ class Model:
         nAGQ: int = 1,
         factor: Literal["effects", "groups"] | None = None,
         keep: Literal["all", "parameters"] | Sequence[str] = "all",
+        solver: Literal["direct", "iterative"] | None = None,
     ) -> Fit:
         """Fit the model; the arguments are those of :func:`fit`.
 
@@ -171,6 +172,7 @@ class Model:
         nAGQ : int
         factor : {"effects", "groups"}, optional
         keep : "all", "parameters" or sequence of str
+        solver : {"direct", "iterative"}, optional
 
         Returns
         -------
@@ -182,7 +184,8 @@ class Model:
             If the model cannot be built from the tables, or the engine cannot fit it.
         """
         begin = by_name(start, "start", "1")
-        settings = Settings(draws, tune, chains, random_seed, progress, executor, begin, nAGQ, factor, as_keep(keep))
+        kept = as_keep(keep)
+        settings = Settings(draws, tune, chains, random_seed, progress, executor, begin, nAGQ, factor, kept, solver)
         return self._run(engine, settings, partial=True)
 
     def _run(self, engine: str, settings: Settings, partial: bool) -> Fit:

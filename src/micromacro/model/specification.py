@@ -77,7 +77,9 @@ class Specification:
     expanded: Expanded | None = None
     stacked: Stacked | None = None
     nodes: int = 1
-    factor: Literal["effects", "groups", "least"] | None = None
+    factor: Literal["effects", "groups", "least", "none"] | None = None
+    probes: int = 16
+    seed: int = 0
 
     @cached_property
     def used(self) -> frozenset[str]:

@@ -30,6 +30,7 @@ from .supernodes import Layout, Panels
 LITTLE = 20_000  # entries of a pattern up to which SuperLU orders it, in no time: seeded draws depend on the order
 HUGE = 300  # effects of a row from which it may be too long to be multiplied out
 FEW = 100  # such rows
+LARGE = 2e11  # operations of one factorisation, from which on none is made unless it is asked for
 
 
 @dataclass(frozen=True)
@@ -127,14 +128,33 @@ class FactorPattern:
         self.size, self.a, self.leading, self._upper = size, a, leading, upper
         self.d_row, self.d_column = d_row, d_column
 
+    def _triangle(self) -> sparse.csc_matrix:
+        """Strict upper triangle of H by columns."""
+        if self._upper is not None:
+            return self._upper
+        n = self.size
+        d = sparse.csr_matrix((np.ones(len(self.d_row)), (self.d_row, self.d_column)), shape=(n, n))
+        return _upper((self.a.T @ self.a + d + d.T).tocsc())
+
+    def operations(self, most: float) -> float:
+        """Operations of one factorisation and selected inverse, about; infinite if they are more than `most`.
+
+        Nothing is laid out for it, so that it can be asked of a factor that would not fit.
+        """
+        upper = self._triangle()
+        parent = elimination_tree(upper.indptr, upper.indices)
+        return 3.0 * float(_squared_lengths(upper.indptr, upper.indices, parent, most / 3.0))
+
+    @cached_property
+    def large(self) -> bool:
+        """Whether one factorisation takes so many operations that nobody should wait for it."""
+        return float(self.leading) ** 3 > LARGE and self.operations(LARGE) > LARGE
+
     @cached_property
     def panels(self) -> Panels:
         """The panels."""
-        upper, self._upper = self._upper, None
-        if upper is None:
-            n = self.size
-            d = sparse.csr_matrix((np.ones(len(self.d_row)), (self.d_row, self.d_column)), shape=(n, n))
-            upper = _upper((self.a.T @ self.a + d + d.T).tocsc())
+        upper = self._triangle()
+        self._upper = None
         return Panels(
             upper.indptr, upper.indices, elimination_tree(upper.indptr, upper.indices), self.leading,
             self.a.indptr.astype(np.int64), self.a.indices, self.d_column, self.d_row,
@@ -261,6 +281,27 @@ def elimination_tree(indptr, indices):
                     parent[i] = j
                 i = up
     return parent
+
+
+@njit(**KERNEL)
+def _squared_lengths(indptr, indices, parent, most):
+    """Sum of the squared lengths of the columns of L; infinite as soon as it is more than `most`."""
+    n = len(parent)
+    length = np.ones(n, np.int64)
+    mark = np.full(n, -1, np.int64)
+    total = float(n)
+    for i in range(n):
+        mark[i] = i
+        for p in range(indptr[i], indptr[i + 1]):
+            j = indices[p]
+            while mark[j] != i:
+                total += 2.0 * length[j] + 1.0
+                length[j] += 1
+                mark[j] = i
+                j = parent[j]
+        if total > most:
+            return np.inf
+    return total
 
 
 @njit(**KERNEL)

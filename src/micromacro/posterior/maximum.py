@@ -17,15 +17,14 @@ from functools import cached_property
 from typing import Any, Never
 
 import numpy as np
-from scipy import special
+from scipy import sparse, special
 
 from ..engines.base import Optimum, Outcome
-from ..engines.factor import conditional_factor, value_at_maximum
+from ..engines.factor import Conditional, value_at_maximum
 from ..engines.health import Health, judge
 from ..engines.joint import log_joint
 from ..engines.marginals import has_exact_marginal
 from ..errors import EngineError
-from ..numerics.cholesky import inverse_quadratics, solve_lower
 from ..numerics.differences import central, relative_step, slopes
 from ..terms.member.weighing import Block
 from .base import OfTheta, Statistic, weights_there
@@ -243,17 +242,13 @@ class Maximum(OfCoefficients):
             slope = optimum.x_slope[place]
             conditional = optimum.x_variance[place] - np.einsum("ik,kl,il->i", slope, covariance, slope)
             return matrix.power(2) @ conditional
-        system, (s, panel) = self.specification.system, conditional_factor(self.outcome)
-        out = np.zeros(matrix.shape[0])
-        if self._held and place.start >= system.n_effects:
-            return out
-        for i in range(len(out)):
-            a = np.zeros(system.size)
-            own = slice(matrix.indptr[i], matrix.indptr[i + 1])
-            a[s.position[matrix.indices[own] + place.start]] = matrix.data[own]
-            solve_lower(s.layout, panel, a)
-            out[i] = a @ a
-        return out
+        if self._held and place.start >= self.specification.system.n_effects:
+            return np.zeros(matrix.shape[0])
+        rows = sparse.csr_array(
+            (matrix.data, matrix.indices + place.start, matrix.indptr),
+            shape=(matrix.shape[0], self.specification.system.size),
+        )
+        return Conditional(self.outcome).variances(rows)
 
     @property
     def _held(self) -> bool:
@@ -308,13 +303,8 @@ class Maximum(OfCoefficients):
         """Variances of an estimand (categories * rows,) given theta: through seen effects, and through unseen ones."""
         slope = estimand.slope_in_x(self.optimum.theta, self.optimum.x)
         system = self.specification.system
-        s, panel = conditional_factor(self.outcome)
         known = slope[:, : system.n_effects if self._held else system.size].tocsr()
-        out = np.zeros(slope.shape[0])
-        inverse_quadratics(
-            s.layout, panel, known.indptr.astype(np.int64), s.position[known.indices], known.data,
-            np.empty(system.size), out,
-        )  # fmt: skip
+        out = Conditional(self.outcome).variances(known)
         unseen = slope[:, system.size :]
         return out, np.asarray(unseen.multiply(unseen).sum(axis=1)).ravel()
 

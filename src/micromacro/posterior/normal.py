@@ -21,11 +21,10 @@ from scipy.sparse.linalg import splu
 
 from ..effects.base import Effects
 from ..engines.base import Draws, Optimum, Outcome, split
-from ..engines.factor import conditional_factor
+from ..engines.factor import Conditional
 from ..errors import EngineError
 from ..latent.beside import ends
 from ..model.specification import Specification
-from ..numerics.cholesky import solve_upper
 from ..numerics.differences import relative_step, slopes
 from ..parameters import HIGHEST
 
@@ -35,7 +34,7 @@ def normal_draws(outcome: Outcome, optimum: Optimum, draws: int, rng: np.random.
     specification = outcome.specification
     system, p = specification.system, optimum.x_slope.shape[1]
     root = _root(optimum.covariance[:p, :p])
-    s, panel = conditional_factor(outcome)
+    conditional = Conditional(outcome)
     q = len(optimum.theta)
     parts = [(k, structure) for k, structure in specification.structures.values() if system.parts[k].effects]
     scaled = [_Scale(specification, optimum, k, structure) for k, structure in parts]
@@ -53,9 +52,7 @@ def normal_draws(outcome: Outcome, optimum: Optimum, draws: int, rng: np.random.
                     "the normal approximation at the maximum lies outside the family's parameters, or where weights "
                     "are negative: use mcmc"
                 )
-        z = rng.standard_normal(system.size)
-        solve_upper(s.layout, panel, z)
-        z = system.natural_order(z)
+        z = conditional.draw(rng)
         if p > q:  # coefficients are among the p already
             z[system.n_effects :] = 0.0
         xs[d] = optimum.x + optimum.x_slope @ delta + z

@@ -15,7 +15,7 @@ from ...parameters import Parameter
 from ...priors import Normal
 from ..coordinates import Ratios, Steps
 from ..edges import Edge, Edged
-from ..marginals import laplace_marginal, marginal_of, without_edges
+from ..marginals import factor_of, laplace_marginal, marginal_of, without_edges
 from ..search import Counted, Objective
 from ..starting import starting_point
 
@@ -49,6 +49,11 @@ class Problem:
     def evaluations(self) -> int:
         """How often the likelihood was evaluated."""
         return self.smooth.count if isinstance(self.smooth, Counted) else 0
+
+    def forget(self) -> None:
+        """Evaluate again what was evaluated: the likelihood has changed."""
+        if isinstance(self.smooth, Counted):
+            self.smooth.forget()
 
     @property
     def dear(self) -> bool:
@@ -158,9 +163,12 @@ def steps(specification: Specification) -> tuple[Steps, np.ndarray]:
     theta = np.array([p.start for p in system.hypers])
     center, free = np.array([p.start for p in system.coefficients]), [not p.fixed for p in system.coefficients]
     root = np.eye(len(center))[:, free]
-    joint = laplace_marginal(specification)
+    factor = factor_of(specification, held=False) if specification.factor == "none" else None
+    joint = laplace_marginal(specification, factor=factor)
     room = joint.workspace(gradient=False)
-    if len(center) and np.isfinite(joint.value(theta, room)):
+    with joint.factor.quick(joint.base(room)):
+        there = len(center) and np.isfinite(joint.value(theta, room))
+    if there:
         center = np.where(free, joint.x(room)[system.n_effects :], center)
         block = joint.coefficient_covariance(room)[free][:, free]
         if np.all(np.isfinite(block)) and np.linalg.eigvalsh(block).min(initial=1.0) > 0.0:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy.optimize import root_scalar
 
+from ...errors import EngineError
 from ..search import Bounds, climb
 from .maxima import starting_points
 from .problem import Problem
@@ -36,6 +37,11 @@ class Profile:
     """
 
     def __init__(self, problem: Problem, best: np.ndarray, k: int, others: list[np.ndarray] | None = None):
+        if not problem.marginal.factor.steady:
+            raise EngineError(
+                "a profile compares log-likelihoods, which have random errors where they are worked out by iteration: "
+                'use the intervals of summary(), or fit with solver="direct"'
+            )
         self.problem, self.best, self.k = problem, best, k
         self.coordinates = problem.coordinates
         self.at = self.coordinates.place(k)

@@ -123,9 +123,8 @@ class LaplaceMarginal(LatentPosterior, Marginal):
             self._pair_slopes(room, row)
         if self.system.varies:
             np.subtract(room.x, self.center, out=base.buffer[: self.system.size])
-            precision_slopes(
-                s.d_row, s.d_column, s.d_place, base.inverse, base.buffer[: self.system.size], shift, base.d_entry
-            )
+            entries = self.factor.entries_of_d(base)
+            precision_slopes(s.d_row, s.d_column, *entries, base.buffer[: self.system.size], shift, base.d_entry)
         if coefficients is not None:
             base.slope[self.border] = coefficients[self.border_column] * base.d_offset[self.border_row]
         q = len(theta)

@@ -6,12 +6,14 @@ of x are in elimination order.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 
+from ...numerics.cholesky import inverse_quadratics, solve_upper
 from ...numerics.modes import latent_gradient
 from ...numerics.rows import (
     finish_slopes,
@@ -37,6 +39,8 @@ class Representation:
         Operations of one factorisation and all slopes, about.
     side : {"effects", "groups"}
         What the rows of the matrix stand for that is factorised; ``dimension`` is how many there are.
+    steady : bool
+        Whether values have no random error, so that they can be compared.
     border : int
         Rows of very many effects that are kept out of it.
     instead : Representation or None
@@ -47,6 +51,7 @@ class Representation:
     work: float
     side: Literal["effects", "groups"]
     dimension: int
+    steady: bool = True
     border: int = 0
     instead: Representation | None = None
 
@@ -86,6 +91,30 @@ class Representation:
 
     # -- what follows from it ----------------------------------------------------------------------------------------
 
+    @contextmanager
+    def quick(self, room: Workspace) -> Iterator[None]:
+        """Within it only solutions and slopes are wanted, no values; where that saves nothing, nothing changes."""
+        yield
+
+    def entries_of_d(self, room: Workspace) -> tuple[np.ndarray, np.ndarray]:
+        """Entries of S on the pattern of D, after :meth:`slopes`: their places in an array, and that array."""
+        return self.symbolic.d_place, room.inverse
+
+    def quadratics(self, room: Workspace, rows: Any) -> np.ndarray:
+        """g' H^-1 g for each row g of a sparse matrix by rows (k, size)."""
+        out = np.empty(rows.shape[0])
+        inverse_quadratics(
+            self.symbolic.layout, self.panel(room), rows.indptr.astype(np.int64), rows.indices.astype(np.int64),
+            rows.data, np.empty(self.symbolic.size), out,
+        )  # fmt: skip
+        return out
+
+    def draw(self, room: Workspace, rng: np.random.Generator) -> np.ndarray:
+        """A draw (size,) from N(0, H^-1)."""
+        z = rng.standard_normal(self.symbolic.size)
+        solve_upper(self.symbolic.layout, self.panel(room), z)
+        return z
+
     def gaussian_mean(self, room: Workspace, center: np.ndarray) -> None:
         """``room.mean`` becomes H^-1 (A'W target + D center), W being ``room.weight``."""
         s = self.symbolic
@@ -120,7 +149,7 @@ class Representation:
     def precision_slopes(self, room: Workspace, deviation: np.ndarray) -> None:
         """Derivatives in the entries of D, see :func:`~micromacro.numerics.rows.symmetric_gradient`."""
         s = self.symbolic
-        symmetric_gradient(s.d_row, s.d_column, s.d_place, room.inverse, deviation, room.d_entry)
+        symmetric_gradient(s.d_row, s.d_column, *self.entries_of_d(room), deviation, room.d_entry)
 
     def newton_step(
         self, room: Workspace, slope: np.ndarray, curvature: np.ndarray, center: np.ndarray, x: np.ndarray,

@@ -14,6 +14,7 @@ from .bordered import Bordered
 from .groups import GroupSide
 
 Side = Literal["effects", "groups"]
+Solver = Literal["direct", "iterative"]
 SMALL = 3e6  # operations up to which nobody looks for anything better
 BETTER = 0.7  # share of the operations that another side may take
 

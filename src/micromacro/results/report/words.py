@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...engines.solver import iterates
 from ...families.response import shown
 from ...language.printing import to_text
 from ...model.specification import Specification
+from ...numerics.symbolic import LARGE
 
 _NORMALISED = {
     "total": "all weights sum to the number of groups",
@@ -34,9 +36,13 @@ def counts(s: Specification) -> list[str]:
 
 def factor_line(s: Specification) -> list[str]:
     """What is factorised to maximise the likelihood; nothing where nothing is."""
-    chosen = s.system.representation()
     if not s.system.n_effects:
         return []
+    if iterates(s):
+        words = f"{s.system.n_effects:,} effects by conjugate gradients"
+        much = f"a factorisation would take more than {_operations(LARGE)} per evaluation"
+        return [f"ml and reml solve the equations of {words}: {much}"]
+    chosen = s.system.representation()
     aside = f" (rows of very many effects kept aside: {chosen.border})" if chosen.border else ""
     words = f"{chosen.dimension:,} {chosen.side}{aside}, {_operations(chosen.work)} per evaluation"
     other = chosen.instead

@@ -22,7 +22,7 @@ PACKAGES = (
     "arviz-base", "arviz-stats",
 )  # fmt: skip
 
-_SETTINGS = ("draws", "tune", "chains", "random_seed", "progress", "nAGQ", "factor", "keep")
+_SETTINGS = ("draws", "tune", "chains", "random_seed", "progress", "nAGQ", "factor", "keep", "solver")
 
 
 def description_of(outcome: Outcome) -> dict[str, Any]:

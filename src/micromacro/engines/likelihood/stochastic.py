@@ -1,0 +1,292 @@
+r"""Maximum likelihood without a factor: the score is a mean over random probes, and its zero is what is looked for.
+
+The mean over probes of :math:`z'H^{-1}\dot Hz` is not the derivative of the mean of :math:`z'\log(H)z`, so no value
+steers a step. With common probes the score is a smooth function of the parameters, and Newton's steps with the
+differences of that function find its zero; a step along which the score changes its sign is shortened to where it is
+zero. With I minus the derivative of the score, and C the covariance of its mean over probes,
+
+.. math:: I^{-1} C I^{-1}
+
+is the Monte Carlo covariance of the estimates. There are as many probes as make that small against their standard
+errors.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ...errors import EngineError
+from ...latent.representation.iterated import BATCHES, Iterated
+from ...model.specification import Specification
+from ...notes import Note, remark, trouble
+from ..base import Optimum, Outcome, Settings
+from ..edges import Bounds, Edged
+from ..progress import StepsTaken
+from ..search import Peak, difference_hessian
+from .describe import describe
+from .maxima import blind_to_idle, remarks
+from .problem import Problem, problem_of
+
+FIRST = 16  # probes of the search
+MOST = 256
+SMALL = 0.05  # Monte Carlo error of an estimate, in standard errors, that is small enough
+ENOUGH = 2e-3  # a step, in standard errors, after which there is no other one
+STEPS = 40
+LONG = 0.05  # a step in the coordinates after which the derivative of the score is worked out again
+DIFFERENCE = 1e-3  # of the coordinates, for that derivative
+OVER = 0.5  # share of the slope at its beginning that a step's end may have with the opposite sign
+LEAST = 0.02  # an sd, in the coordinates, at which it is asked whether it is zero
+ROOM = 4e9  # bytes that all probes may take
+
+Score = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Zero:
+    """Where the score is zero.
+
+    Attributes
+    ----------
+    u : (q,) array
+    score : (q,) array
+    hessian : (q, q) array
+        The derivative of the score over the free entries; zero elsewhere.
+    free : (q,) bool array
+    decrement : float
+        Length of Newton's step that is left, in standard errors.
+    """
+
+    u: np.ndarray
+    score: np.ndarray
+    hessian: np.ndarray
+    free: np.ndarray
+    decrement: float
+
+
+def maximise_by_iteration(specification: Specification, settings: Settings, engine: str, restricted: bool) -> Outcome:
+    """The maximum of the (restricted) likelihood by iteration, with all that is reported of it."""
+    began = time.perf_counter()
+    problem = problem_of(replace(specification, probes=FIRST), restricted, settings.start)
+    factor = problem.marginal.factor
+    assert isinstance(factor, Iterated)
+    base = problem.marginal.base(problem.room)
+    with StepsTaken(settings.progress) as shown:
+        search = _Search(problem, factor, shown)
+        try:
+            zero = search.run(problem.coordinates.from_theta(problem.start))
+            errors, count = search.errors(zero), FIRST
+            wanted = _probes(errors, zero, count, factor.leading)
+            if wanted > count:
+                factor.take(base, wanted)
+                problem.forget()
+                zero, count = search.run(zero.u), wanted
+                errors = search.errors(zero)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(_where(specification, problem, search.last)) from None
+    problem.forget()  # values of the search mean nothing
+    value, gradient = problem.objective(zero.u)
+    peak = blind_to_idle(specification, problem.coordinates, Peak(zero.u, value, gradient, zero.hessian, zero.free))
+    optimum = describe(problem, [peak])
+    optimum = replace(optimum, evaluations=problem.evaluations, gradient_norm=zero.decrement)
+    told = _errors(problem, optimum, peak, errors)
+    loglik_error = 0.5 * factor.log_error(base)
+    final = replace(specification, probes=count)
+    notes = remarks(specification, optimum, restricted, [])
+    notes += [_monte_carlo(specification, optimum, told, loglik_error, count), *_troubles(base.side.converged)]
+    extra = {"probes": count, "loglik_error": loglik_error, "estimate_errors": told}
+    return Outcome(engine, final, settings, time.perf_counter() - began, optimum=optimum, notes=notes, extra=extra)
+
+
+class _Search:
+    """Newton's steps to the zero of the score.
+
+    Attributes
+    ----------
+    last : (q,) array
+        The point last accepted.
+    """
+
+    def __init__(self, problem: Problem, factor: Iterated, shown: StepsTaken):
+        self.problem, self.factor, self.shown = problem, factor, shown
+        self.bounds: Bounds = list(problem.coordinates.bounds())
+        self.base = problem.marginal.base(problem.room)
+        self.last = problem.coordinates.from_theta(problem.start)
+
+    def score(self, u: np.ndarray) -> np.ndarray:
+        """The score at a point, nan where the likelihood does not exist."""
+        if isinstance(self.problem.objective, Edged) and not math.isfinite(self.problem.objective(u)[0]):
+            return np.full(len(u), math.nan)
+        with self.factor.quick(self.base):
+            return self.problem.smooth(u)[1]
+
+    def derivative(self, u: np.ndarray, free: np.ndarray) -> np.ndarray:
+        """The derivative of the score over the free entries."""
+        with self.factor.quick(self.base):
+            return difference_hessian(self.problem.smooth, u, free, self.bounds, DIFFERENCE)
+
+    def run(self, u: np.ndarray) -> Zero:
+        """From a point to a zero of the score, and away from sds of zero that are no maximum."""
+        zero = self._run(u)
+        for k, (low, high) in enumerate(self.bounds):
+            if low != 0.0 or high is not None or zero.u[k] != 0.0:
+                continue
+            away = zero.u.copy()
+            away[k] = LEAST
+            if self.score(away)[k] > 0.0:
+                away[k] = 5.0 * LEAST
+                zero = self._run(away)
+        return zero
+
+    def _run(self, u: np.ndarray) -> Zero:
+        score = self.score(u)
+        if not np.all(np.isfinite(score)):
+            raise EngineError(
+                "the likelihood could not be evaluated at the starting values; look at Model.explain() for the "
+                "starting weights, standardise the covariates, or give start="
+            )
+        free = self._free(u)
+        hessian = self.derivative(u, free)
+        decrement = math.inf
+        for _ in range(STEPS):
+            step, decrement = _newton(hessian, score, free)
+            self.shown.say(decrement)
+            if decrement < ENOUGH:
+                break
+            trial, new = self._along(u, score, step)
+            moved = float(np.abs(trial - u).max(initial=0.0))
+            u, score, before = trial, new, free
+            self.last = u
+            free = self._free(u)
+            if moved > LONG or not np.array_equal(before, free):
+                hessian = self.derivative(u, free)
+            if not moved > 0.0:
+                break
+        return Zero(u, score, hessian, free, decrement)
+
+    def _along(self, u: np.ndarray, score: np.ndarray, step: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The end of a step, shortened to where the score along it is about zero."""
+        trial, new = self._inside(u + step), np.empty(0)
+        for _ in range(12):
+            new = self.score(trial)
+            way = trial - u
+            before, after = float(score @ way), float(new @ way)
+            if not np.all(np.isfinite(new)):
+                trial = u + 0.25 * way
+                continue
+            if before <= 0.0 or after >= -OVER * before:
+                return trial, new
+            trial = u + way * min(max(before / (before - after), 0.1), 0.9)
+        return (trial, self.score(trial)) if np.all(np.isfinite(new)) else (u, score)
+
+    def _inside(self, u: np.ndarray) -> np.ndarray:
+        low = [-math.inf if b[0] is None else b[0] for b in self.bounds]
+        high = [math.inf if b[1] is None else b[1] for b in self.bounds]
+        return np.clip(u, low, high)
+
+    def _free(self, u: np.ndarray) -> np.ndarray:
+        ends = [x in bound for x, bound in zip(u, self.bounds, strict=True)]
+        return ~np.array(ends, dtype=bool)
+
+    def errors(self, zero: Zero) -> np.ndarray:
+        """Monte Carlo covariance (q, q) of the coordinates at a zero of the score, from batches of probes."""
+        problem, marginal = self.problem, self.problem.marginal
+        point, jacobian = problem.coordinates.theta(zero.u), problem.coordinates.jacobian(zero.u)
+        marginal.value(point, problem.room)
+        scores = np.empty((BATCHES, len(zero.u)))
+        for k in range(BATCHES):
+            with self.factor.batch(self.base, k):
+                scores[k] = marginal.read_slope(problem.room) @ jacobian
+        inverse = _inverse(zero.hessian, zero.free)
+        return inverse @ np.atleast_2d(np.cov(scores.T)) @ inverse / BATCHES
+
+
+def _newton(hessian: np.ndarray, score: np.ndarray, free: np.ndarray) -> tuple[np.ndarray, float]:
+    """Newton's step along the absolute curvature, at most 1 in a coordinate, and its length in standard errors."""
+    step = np.zeros(len(score))
+    if not free.any():
+        return step, 0.0
+    values, vectors = np.linalg.eigh(-hessian[np.ix_(free, free)])
+    size = np.maximum(np.abs(values), 1e-8 * max(float(np.abs(values).max()), 1e-300))
+    along = vectors.T @ score[free]
+    step[free] = vectors @ (along / size)
+    length = math.sqrt(float((along**2 / size).sum()))
+    return step / max(1.0, float(np.abs(step).max())), length
+
+
+def _inverse(hessian: np.ndarray, free: np.ndarray) -> np.ndarray:
+    """Minus the inverse of the derivative of the score over the free entries, zero elsewhere."""
+    out = np.zeros_like(hessian)
+    if free.any():
+        out[np.ix_(free, free)] = np.linalg.pinv(-hessian[np.ix_(free, free)], hermitian=True)
+    return out
+
+
+def _relative(errors: np.ndarray, hessian: np.ndarray, free: np.ndarray) -> float:
+    """The largest Monte Carlo error of a coordinate, in its standard errors."""
+    spread = np.diag(_inverse(hessian, free))
+    there = spread > 0.0
+    return math.sqrt(float((np.diag(errors)[there] / spread[there]).max(initial=0.0)))
+
+
+def _probes(errors: np.ndarray, zero: Zero, count: int, size: int) -> int:
+    """How many probes make the Monte Carlo errors small, in whole multiples of batches."""
+    relative = _relative(errors, zero.hessian, zero.free)
+    wanted = count * (relative / SMALL) ** 2 if math.isfinite(relative) else count
+    most = min(MOST, int(ROOM / (24.0 * max(size, 1))))
+    return max(count, BATCHES * math.ceil(min(wanted, most) / BATCHES))
+
+
+def _errors(problem: Problem, optimum: Optimum, peak: Peak, errors: np.ndarray) -> np.ndarray:
+    """Monte Carlo standard errors of theta and the coefficients."""
+    jacobian = problem.coordinates.jacobian(peak.u)
+    q = len(optimum.theta)
+    variance = np.zeros(len(optimum.covariance))
+    of_point = np.einsum("ik,kl,il->i", jacobian, errors, jacobian)
+    variance[: len(of_point)] = of_point
+    if len(of_point) == q:  # coefficients follow theta
+        slope = optimum.x_slope[problem.marginal.system.n_effects :] @ jacobian
+        variance[q:] = np.einsum("ik,kl,il->i", slope, errors, slope)
+    return np.sqrt(np.maximum(variance, 0.0))
+
+
+def _monte_carlo(
+    specification: Specification, optimum: Optimum, errors: np.ndarray, loglik_error: float, count: int
+) -> Note:
+    """What the probes leave uncertain."""
+    names = [p.name for p in (*specification.system.hypers, *specification.system.coefficients)]
+    spread = np.sqrt(np.maximum(np.diag(optimum.covariance), 0.0))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        relative = np.where(spread > 0.0, errors / spread, 0.0)
+    order = [int(k) for k in np.argsort(-relative) if relative[k] > 0.0][:8]
+    each = ", ".join(f"{names[k]} {errors[k]:.2g}" for k in order)
+    share = f" (at most {relative[order[0]]:.2f} standard errors)" if order else ""
+    text = (
+        f"solved by iteration with {count} probes; Monte Carlo errors: log-likelihood {loglik_error:.2g}"
+        f"{f'; estimates{share}: {each}' if each else ''}"
+    )
+    return remark("monte-carlo", text)
+
+
+def _troubles(converged: bool) -> list[Note]:
+    """What went wrong with the solutions."""
+    if converged:
+        return []
+    text = (
+        "conjugate gradients did not converge: the effects are hardly held by their prior, or covariates differ in "
+        'size by many orders; standardise them, or fit with solver="direct"'
+    )
+    return [trouble("not-solved", text)]
+
+
+def _where(specification: Specification, problem: Problem, u: np.ndarray) -> str:
+    """Where an interrupted search was, to be given as a start."""
+    point = problem.coordinates.theta(u)
+    values = specification.layout.reported(point[: len(specification.system.hypers)])
+    known = {p.name: float(v) for p, v in zip(specification.system.hypers, values, strict=True) if not p.fixed}
+    shown = ", ".join(f"{name!r}: {value:.6g}" for name, value in known.items())
+    return f"the search was interrupted; to go on from where it was, fit with start={{{shown}}}"

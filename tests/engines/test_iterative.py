@@ -1,0 +1,152 @@
+"""ml and reml without a factor give what they give with one, up to the Monte Carlo errors that they state."""
+
+from __future__ import annotations
+
+import ast
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import micromacro as mm
+from micromacro.engines import marginals
+from micromacro.engines.likelihood import stochastic
+from micromacro.errors import EngineError
+from micromacro.numerics import symbolic
+
+FORMULA = "y ~ z + mm(m, g, weights = softmax(x), normalize = group) + (1 | c)"
+
+
+def data(family: str, groups: int = 300, members: int = 90) -> pd.DataFrame:
+    r = np.random.default_rng(1)
+    key = np.unique(np.repeat(np.arange(groups), 3) * members + r.integers(0, members, 3 * groups))
+    g, m = np.divmod(key, members)
+    x, z, c = r.standard_normal(len(g)), r.standard_normal(groups), r.integers(0, 12, groups)
+    raw, u = np.exp(0.5 * x), r.standard_normal(members)
+    eta = 0.3 + 0.5 * z + np.bincount(g, raw * u[m]) / np.bincount(g, raw) + 0.4 * r.standard_normal(12)[c]
+    y = {
+        "gaussian": eta + 0.5 * r.standard_normal(groups),
+        "bernoulli": (r.random(groups) < 1.0 / (1.0 + np.exp(-eta))).astype(int),
+        "poisson": r.poisson(np.exp(eta)),
+    }[family]
+    return pd.DataFrame({"g": g, "m": m, "x": x, "z": z[g], "c": c[g], "y": y[g]})
+
+
+def pair(family: str, engine: str = "ml"):
+    formula = FORMULA if engine == "ml" else "y ~ z + mm(m, g) + (1 | c)"
+    table = data(family, 800 if family == "bernoulli" else 300)
+    model = mm.Model(formula, table, family=family)
+    return model.fit(engine, solver="direct"), model.fit(engine, solver="iterative", progress=False), table
+
+
+@pytest.mark.parametrize(
+    ("family", "engine"), [("gaussian", "ml"), ("gaussian", "reml"), ("bernoulli", "ml"), ("poisson", "ml")]
+)
+def test_it_agrees_with_a_factor(family, engine):
+    exact, found, table = pair(family, engine)
+    told = found._outcome.extra
+    assert abs(found.loglik - exact.loglik) < 4.0 * told["loglik_error"] + 0.01
+    assert ((found.params - exact.params).abs() / exact.bse).max() < 0.15
+    np.testing.assert_allclose(found.bse, exact.bse, rtol=0.1)
+    for term in ("m", "c"):
+        ours, theirs = found.random_effects(term), exact.random_effects(term)
+        assert ((ours.estimate - theirs.estimate).abs() / theirs.se).max() < 0.05
+        np.testing.assert_allclose(ours.se, theirs.se, rtol=0.1)
+    for rows in (table.head(60), table):  # few are solved for one by one, many by probes
+        ours, theirs = found.predict(rows, kind="mean"), exact.predict(rows, kind="mean")
+        np.testing.assert_allclose(ours["se"], theirs["se"], rtol=0.05)
+    assert found.aic == pytest.approx(2 * len(found.params) - 2 * found.loglik)
+
+
+def test_it_says_what_is_random(tmp_path):
+    """In the notes and the report, also of the fit that was saved and loaded; what compares values refuses."""
+    _, found, table = pair("gaussian")
+    note = next(n for n in found.health.notes if n.code == "monte-carlo")
+    assert "log-likelihood" in note and "m.sd" in note and "m.sd" in str(found)
+    path = tmp_path / "fit.nc"
+    found.save(path)
+    loaded = mm.load(path)
+    assert loaded.loglik == found.loglik and str(loaded) == str(found)
+    pd.testing.assert_frame_equal(loaded.predict(table), found.predict(table))
+    with pytest.raises(EngineError, match='solver="direct"'):
+        found.profile("m.sd")
+
+
+def test_an_sd_of_zero_is_found():
+    """No member effects: the sd lies on its boundary, or next to it, as with a factor."""
+    table = data("gaussian")
+    y = 0.5 * table["z"] + np.random.default_rng(13).standard_normal(300)[table["g"]]
+    exact, found = (
+        mm.fit("y ~ z + mm(m, g)", table.assign(y=y), engine="ml", solver=s) for s in ("direct", "iterative")
+    )
+    assert exact.params["m.sd"] == 0.0 and found.params["m.sd"] == 0.0
+    assert found.loglik == pytest.approx(exact.loglik, abs=1e-6)
+
+
+@pytest.mark.slow
+def test_seeds_scatter_as_is_said():
+    """Twenty seeds of probes: their root mean square against the factor's estimates within 1.5 of what is stated."""
+    model = mm.Model("y ~ z + mm(m, g, weights = softmax(x), normalize = group)", data("gaussian"))
+    exact = model.fit("ml", solver="direct")
+    names = [p.name for p in (*exact.specification.system.hypers, *exact.specification.system.coefficients)]
+    away, stated, logs = [], [], []
+    for seed in range(20):
+        found = model.fit("ml", solver="iterative", random_seed=seed, progress=False)
+        told = found._outcome.extra
+        away.append((found.params - exact.params)[names].to_numpy())
+        stated.append(told["estimate_errors"])
+        logs.append(((found.loglik - exact.loglik), told["loglik_error"]))
+    away, stated, logs = np.array(away), np.array(stated), np.array(logs)
+    sharp = [k for k, name in enumerate(names) if name in ("m.w.x", "m.sd", "sigma")]
+    ratio = np.sqrt((away**2).mean(axis=0)[sharp] / (stated**2).mean(axis=0)[sharp])
+    assert np.all((ratio > 1 / 1.5) & (ratio < 1.5))
+    assert 1 / 1.5 < np.sqrt((logs[:, 0] ** 2).mean() / (logs[:, 1] ** 2).mean()) < 1.5
+
+
+def test_it_is_chosen_by_counting_operations(monkeypatch):
+    model = mm.Model(FORMULA, data("gaussian"))
+    assert "factorise a matrix" in model.explain()
+    monkeypatch.setattr(symbolic, "LARGE", 1e3)
+    model = mm.Model(FORMULA, data("gaussian"))
+    assert "conjugate gradients" in model.explain()
+    found = model.fit("ml", progress=False)
+    assert found.specification.factor == "none"
+    with pytest.raises(EngineError, match="too large for this model"):
+        marginals.marginal_of(found.specification)
+    assert model.fit("ml", factor="effects").specification.factor == "effects"
+
+
+def test_it_is_refused_by_name():
+    model = mm.Model(FORMULA, data("gaussian"))
+    for words, engine, more in (
+        ('"direct" or "iterative"', "ml", {"solver": "fast"}),
+        ("give one", "ml", {"solver": "iterative", "factor": "effects"}),
+        ('engine="ml" and "reml"', "mcmc", {"solver": "iterative"}),
+    ):
+        with pytest.raises(EngineError, match=words):
+            model.fit(engine, **more)
+    with pytest.raises(EngineError, match="models with effects"):
+        mm.fit("y ~ z", data("gaussian"), engine="ml", solver="iterative")
+
+
+def test_an_interrupted_search_says_where_it_was(monkeypatch):
+    """And goes on from there."""
+    model = mm.Model(FORMULA, data("gaussian"))
+    whole = stochastic._Search._along
+    count = []
+
+    def along(self, *a):
+        count.append(1)
+        if len(count) == 3:
+            raise KeyboardInterrupt
+        return whole(self, *a)
+
+    monkeypatch.setattr(stochastic._Search, "_along", along)
+    with pytest.raises(KeyboardInterrupt, match=r"start=\{'m.w.x': ") as caught:
+        model.fit("ml", solver="iterative", progress=False)
+    start = ast.literal_eval(str(caught.value).split("start=")[1])
+    monkeypatch.setattr(stochastic._Search, "_along", whole)
+    again = model.fit("ml", solver="iterative", progress=False, start=start)
+    usual = model.fit("ml", solver="iterative", progress=False)
+    assert again.health.evaluations < usual.health.evaluations
+    assert ((again.params - usual.params).abs() / usual.bse).max() < 0.1
