@@ -80,7 +80,7 @@ SITUATIONS: dict[str, Callable[[Any, Subject], bool]] = {
     "no variance on the link scale": lambda fit, s: fit.engine == "ml" and s.row.word == "beta",
     "interval": lambda fit, s: "interval" in s.row.outcome,
     "cox": lambda fit, s: s.row.word == "cox",
-    "features": lambda fit, s: "feature" in s.kind.about,
+    "features": lambda fit, s: bool({"feature", "combine"} & set(s.kind.about)),
     "effects change": lambda fit, s: "block" in s.kind.about and bool({"walk", "ar1"} & set(s.kind.about)),
     "no random effects": lambda fit, s: fit.specification.system.n_effects == 0 or effects_of(fit) == 0,
     "weights of no column": lambda fit, s: not re.search(r"weights = [^,]*\b[zqx]\b", s.kind.terms),

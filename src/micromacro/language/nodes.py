@@ -112,6 +112,7 @@ class MemberCall:
     parameters: tuple[str, ...] | None = None
     signed: bool = False
     by: Name | None = None
+    combine: Node = Name("sum")
     span: Span = _span()
 
     @property

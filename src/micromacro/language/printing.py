@@ -93,6 +93,8 @@ def member_text(call: MemberCall) -> str:
         parts.append(f"normalize = {call.normalize}")
     if call.aggregate != Name("sum"):
         parts.append(f"aggregate = {to_text(call.aggregate)}")
+    if call.combine != Name("sum"):
+        parts.append(f"combine = {to_text(call.combine)}")
     if call.effects != Name("iid"):
         parts.append(f"effects = {to_text(call.effects)}")
     if call.by is not None:

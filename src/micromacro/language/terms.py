@@ -11,7 +11,9 @@ from .functions import TERM_CALLS
 from .nodes import Binary, Call, Fix, Formula, MemberCall, Name, Node, Number, Span, Text, Unary, UnitCall, walk
 from .whitelist import SPECIAL, check_size
 
-MEMBER_KEYWORDS = ("weights", "normalize", "aggregate", "effects", "name", "parameters", "signed", "by")
+MEMBER_KEYWORDS = (
+    "weights", "normalize", "aggregate", "combine", "effects", "name", "parameters", "signed", "by"
+)  # fmt: skip
 UNIT_KEYWORDS = ("effects", "name", "by")
 NORMALIZE = ("total", "group", "none")
 
@@ -156,7 +158,7 @@ def _member(call: Call, text: str) -> MemberCall:
             text, call.span.start, call.span.stop,
         )  # fmt: skip
     given = dict(call.keywords)
-    for key in ("weights", "aggregate"):
+    for key in ("weights", "aggregate", "combine"):
         if key in given:
             check_size(given[key], text)
     covariates, intercept, fixes = _covariates(call.args[2], text) if len(call.args) == 3 else ([], False, [])
@@ -180,6 +182,7 @@ def _member(call: Call, text: str) -> MemberCall:
         weights=given.get("weights"),
         normalize=normalize,
         aggregate=given.get("aggregate", Name("sum")),
+        combine=given.get("combine", Name("sum")),
         effects=given.get("effects", Name("iid")),
         name=_word(given["name"], "name", text) if "name" in given else None,
         parameters=_parameters(given["parameters"], text) if "parameters" in given else None,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # the latent system needs no labels; its protocol only names 
     from ..effects.base import Effects
     from ..table.levels import Levels
     from ..table.memberships import Tables
+    from .combined import Combination
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,41 @@ class Part(Protocol):
     @property
     def of_rows(self) -> bool:
         """Whether its entries and its offset are those of rows of A, where these are not the groups."""
+        ...
+
+    def placed(self, first_row: int) -> Self:
+        """The same part with its first row of A, where its entries are those of rows."""
+        ...
+
+    @property
+    def row_count(self) -> int:
+        """How many rows of A it has for itself."""
+        ...
+
+    @property
+    def additive(self) -> bool:
+        """Whether what it brings moves by as much as all its rows do."""
+        ...
+
+    def absent(self, theta: np.ndarray, coefficients: np.ndarray) -> np.ndarray | float:
+        """What it brings to groups without a row of its own (groups,), where columns were centred."""
+        ...
+
+    def combination(self, number: int) -> Combination | None:
+        """How members meet whose effects are its rows; its numbers begin at `number`."""
+        ...
+
+    def together(self, scratch: Any, eta: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        """What members make together (groups,) at a predictor of all rows, and derivatives in its own rows (m,)."""
+        ...
+
+    def of_groups(
+        self, scratch: Any, rows: np.ndarray, values: np.ndarray, share: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+        """Groups and values of some of its entries, linearised where members combine, after `fill`.
+
+        `share` is what :meth:`together` gave as derivatives; without it all members are taken to be equal.
+        """
         ...
 
     def entries(self) -> tuple[np.ndarray, np.ndarray]:
@@ -254,6 +290,38 @@ class Term:
     def of_rows(self) -> bool:
         """No."""
         return False
+
+    def placed(self, first_row: int) -> Self:
+        """Rows are the groups'."""
+        return self
+
+    @property
+    def row_count(self) -> int:
+        """None."""
+        return 0
+
+    @property
+    def additive(self) -> bool:
+        """Yes."""
+        return True
+
+    def absent(self, theta: np.ndarray, coefficients: np.ndarray) -> np.ndarray | float:
+        """Nothing."""
+        return 0.0
+
+    def combination(self, number: int) -> Combination | None:
+        """None."""
+        return None
+
+    def together(self, scratch: Any, eta: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        """Nothing meets."""
+        return None
+
+    def of_groups(
+        self, scratch: Any, rows: np.ndarray, values: np.ndarray, share: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+        """As they are."""
+        return rows, values
 
     @property
     def number_rows(self) -> np.ndarray:

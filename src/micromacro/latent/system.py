@@ -123,6 +123,7 @@ class System:
         blocks = expansion.blocks if expansion else None
         self.slots = self.rows + (blocks.pairs if blocks else 0)
         self._of_rows = [part.of_rows for part in self.parts]
+        self._members = [k for k, own in enumerate(self._of_rows) if own]  # terms whose members have rows
         if expansion:
             self._of_rows[-1] = True
         self.number_row = np.concatenate([np.empty(0, dtype=np.int64), *(p.number_rows for p in self.parts)])
@@ -430,7 +431,12 @@ class System:
         if repeats is None:
             return self.row_predictor(room, x)
         value = room.group_values * x[repeats.column] * (repeats.predictor == 0)
-        return np.bincount(repeats.group, value, self.groups) + room.group_offset[0]
+        out = np.bincount(repeats.group, value, self.groups) + room.group_offset[0]
+        eta = self.row_predictor(room, x) if self._members else np.empty(0)
+        for k in self._members:
+            met = self.parts[k].together(room.scratch[k], eta)
+            out += 0.0 if met is None else met[0]
+        return out
 
     def predictors(self, room: Workspace, x: np.ndarray) -> np.ndarray:
         """All linear predictors (predictors, groups) where rows repeat groups, at x in natural order."""
@@ -460,7 +466,17 @@ class System:
             if len(self.border):
                 inner += csr_array((room.values[self.border], where), shape=inner.shape)
             return inner
-        return csr_array((room.group_values, (repeats.group, repeats.column)), shape=(self.groups, self.size))
+        group, column, values = [repeats.group], [repeats.column], [room.group_values]
+        for k in self._members:  # linearised
+            rows, local = self.parts[k].entries()
+            own = len(self.parts[k].coefficients)
+            to, value = self.parts[k].of_groups(room.scratch[k], rows, room.values[self._slots[k]])
+            group.append(to)
+            values.append(value)
+            start = self.places.coefficients(k).start, self.places.effects(k).start - own
+            column.append(local + np.where(local < own, *start))
+        places = (np.concatenate(group), np.concatenate(column))
+        return csr_array((np.concatenate(values), places), shape=(self.groups, self.size))
 
     def coefficient_columns(self, room: Workspace, of_groups: bool = False) -> np.ndarray:
         """Columns of the coefficients at the values in the work space, dense.

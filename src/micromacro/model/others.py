@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import CollinearError, ModelError
+from ..errors import CollinearError, FormulaError, ModelError
 from ..families.base import Family
 from ..families.registry import names_where
 from ..language.interactions import split_interactions
@@ -68,6 +68,11 @@ def _read(name: str, text: str, known: Sequence[str]) -> Other:
     formula = split_interactions(formula, {block_name(c): c.member_name for c in formula.members}, known)
     members, weights = [], {}
     for call in formula.members:
+        if call.combine != Name("sum"):
+            raise FormulaError(
+                f"combine= is for members of the outcome's own linear predictor, not of {name}=: leave it out", text,
+                call.combine.span.start, call.combine.span.stop,
+            )  # fmt: skip
         block = f"{name}.{block_name(call)}"
         members.append(replace(call, name=block, effects=_within(name, call.effects)))
         weights[block] = read_weights(call.weights, text, known, call.parameters)

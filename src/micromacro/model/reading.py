@@ -19,6 +19,7 @@ from ..table.memberships import BlockRequest, TableRequest, Tables
 from ..terms.expression import evaluate
 from ..terms.member.aggregate import read_aggregate
 from ..terms.member.call import block_name
+from ..terms.member.combine import read_combine
 from ..terms.member.weights import WeightExpression, read_weights
 from .others import Other, read_others
 
@@ -171,6 +172,7 @@ def _block_columns(call: MemberCall, weights: WeightExpression, known: tuple[str
     names += effect_columns(call.effects, text)
     names += [call.by.name] if call.by is not None else []
     aggregate = read_aggregate(call, text, known)
+    read_combine(call, text, known)
     names += list(aggregate.columns) if aggregate else []
     if weights.uses_n and "n" in known:
         names.append("n")

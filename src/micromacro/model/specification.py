@@ -21,6 +21,7 @@ from ..families.stacked import Stacked
 from ..language.nodes import Formula
 from ..language.printing import to_text
 from ..latent.collinear import check_collinear
+from ..latent.combined import Combined
 from ..latent.part import Unit
 from ..latent.system import System
 from ..notes import Note, remark
@@ -31,6 +32,7 @@ from ..terms.base import Context
 from ..terms.expression import evaluate
 from ..terms.member.weighing import Block
 from ..terms.registry import build_parts
+from .combined import check_alone, combine_members
 from .layout import ModelLayout, centers_of
 from .others import build_others
 from .reading import Reading, columns_of_terms, read_outcome
@@ -62,6 +64,8 @@ class Specification:
         Points of the quadrature over an effect, where the likelihood is maximised; 1 is Laplace's formula.
     factor : {"effects", "groups", "least"} or None
         What is factorised where the likelihood is maximised: one side, or the one that takes least work.
+    combined : Combined or None
+        The likelihood where members' whole effects meet in another way than by their sum.
     """
 
     formula: Formula
@@ -80,6 +84,7 @@ class Specification:
     factor: Literal["effects", "groups", "least", "none"] | None = None
     probes: int = 16
     seed: int = 0
+    combined: Combined | None = None
 
     @cached_property
     def used(self) -> frozenset[str]:
@@ -117,23 +122,30 @@ class Specification:
         return self.family.draw(eta, own, rng, self.response.values)
 
     @property
-    def likelihood(self) -> Family:
-        """What gives the log density of the rows of the linear predictor: the family, or its stacked predictors."""
-        return self.family if self.stacked is None else self.stacked
+    def likelihood(self) -> Any:
+        """What gives the log density of the rows of the linear predictor: the family, or what puts rows together."""
+        return self.combined or self.stacked or self.family
 
     @property
     def row_values(self) -> np.ndarray:
         """What the likelihood's kernel reads (c, rows); rows are groups in most families."""
         if self.stacked is not None:
             return self.stacked.row_values(self.response.values)
-        return self.expanded.values if self.expanded else self.response.values
+        values = self.expanded.values if self.expanded else self.response.values
+        return values if self.combined is None else self.combined.padded(values)
 
     def row_weight(self, prior: bool = True) -> np.ndarray:
         """Powers of the likelihood (rows,); pseudo-observations, which are priors, count or not."""
-        rows = self.system.expansion
-        if rows is None:
+        if self.system.expansion is None:
             return self.response.weight
-        return np.append(self.response.weight, 1.0 if prior else 0.0)[rows.group]
+        return np.append(self.response.weight, 1.0 if prior else 0.0)[self.row_groups]
+
+    @cached_property
+    def row_groups(self) -> np.ndarray:
+        """The group of each row of the linear predictor, those of members too; -1 for a pseudo-observation."""
+        if self.combined is not None:
+            return self.combined.row_groups
+        return np.arange(self.groups) if self.system.expansion is None else self.system.expansion.group
 
     @cached_property
     def by_rows(self) -> Specification:
@@ -149,13 +161,13 @@ class Specification:
 
     def groups_of(self, rows: np.ndarray) -> np.ndarray:
         """The group of some rows of the linear predictor."""
-        return rows if self.system.expansion is None else self.system.expansion.group[rows]
+        return self.row_groups[rows]
 
     def rows_of(self, groups: np.ndarray) -> np.ndarray:
         """Rows of the linear predictor that belong to some groups."""
         if self.system.expansion is None:
             return groups
-        return np.flatnonzero(np.isin(self.system.expansion.group, groups))
+        return np.flatnonzero(np.isin(self.row_groups, groups))
 
     def own(self, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
         """The family's own numbers (..., k), those in x included: log hazards of a baseline.
@@ -171,7 +183,7 @@ class Specification:
         where = self.layout
         if self.system.beside is not None:
             return self._own_of_groups(theta, x)
-        if where.rows_part is None:
+        if where.rows_part is None or self.expanded is None:
             return theta[..., where.family]
         last = where.rows_part
         part: Any = self.system.parts[last]
@@ -300,6 +312,12 @@ def _specified(
     if family.expands:
         expanded = family.expand(response, offset, book, flat, to_text(formula.outcome))
         family, rows = expanded.family, expanded.rows
+    combined = None
+    if any(part.of_rows for part in parts):
+        check_alone(tuple(o.name for o in reading.others))
+        expanded = expanded.plain() if expanded and expanded.plain else expanded
+        family = expanded.family if expanded else family
+        parts, rows, combined = combine_members(parts, family, len(own), tables.groups.n_rows, expanded)
     system = System(parts, tables.groups.n_rows, own, offset, rows, built.beside)
     checks = [lambda: _check_enough(system, tables), lambda: check_collinear(system, centers_of(system.parts))]
     for check in reversed(checks) if reading.drops else checks:
@@ -317,6 +335,7 @@ def _specified(
         (*tables.notes, *context.notes, *(expanded.notes if expanded else ())),
         expanded,
         stacked,
+        combined=combined,
     )
     kinds = {p.kind for p in specification.parameters}
     if (again := book.respelled(kinds)) is not None:

@@ -103,7 +103,7 @@ def _of_group(kind, w, x, z, shape, each, in_shape):
     if kind == THRESHOLD:
         return _threshold(w, x, shape[0], shape[1], each, in_shape)
     if kind == SMAX or kind == GMEAN:
-        result, in_shape[0] = _smax(w, x, shape[0], each)
+        result, in_shape[0] = soft_maximum(w, x, shape[0], each)
         if kind == GMEAN:
             result = math.exp(result)
             in_shape[0] *= result
@@ -188,7 +188,7 @@ def _beyond(z):
 
 
 @_kernel
-def _smax(w, x, kappa, each):
+def soft_maximum(w, x, kappa, each):
     """The soft maximum and its derivative in kappa; `each` receives those in the weights."""
     n = len(w)
     a = _mean(w, x)

@@ -24,6 +24,7 @@ from ..numerics.cubature import normal_points
 from ..table.memberships import TableRequest, Tables, assemble
 from ..terms.expression import evaluate
 from .quantities import trial_columns
+from .together import population
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +37,8 @@ class Scenario:
     ----------
     unseen : tuple
         Whose each of those effects is (number of the part, id, and what else the kind tells them apart by).
+    new : bool
+        Whether the tables are not those of the fit.
     """
 
     parts: tuple[Part, ...]
@@ -45,6 +48,7 @@ class Scenario:
     unseen: tuple[tuple, ...]
     offset: np.ndarray
     beside: np.ndarray
+    new: bool = False
 
     @property
     def fresh(self) -> int:
@@ -75,7 +79,7 @@ def scenario_of(specification: Specification, tables: Tables | None) -> Scenario
     where = system.places
     for k in where.terms:  # a baseline is not in the linear predictor of a group
         old = system.parts[k]
-        part = old if tables is None else old.on(tables)
+        part = old.placed(0) if tables is None else old.on(tables)
         own, known = len(part.coefficients), old.effects
         r, c = part.entries()
         local = c - own
@@ -91,7 +95,7 @@ def scenario_of(specification: Specification, tables: Tables | None) -> Scenario
         offset += evaluate(node, on.groups, specification.formula.text, "offset", on)
     others = [offset_of(o, on) for o in specification.reading.others]
     beside = np.stack(others) if others else np.empty((0, n))
-    return Scenario(tuple(parts), tuple(rows), tuple(columns), n, tuple(unseen), offset, beside)
+    return Scenario(tuple(parts), tuple(rows), tuple(columns), n, tuple(unseen), offset, beside, tables is not None)
 
 
 class Predictor:
@@ -103,9 +107,11 @@ class Predictor:
         self.scratch = [p.scratch(gradient=False) for p in where.parts]
         self.values = [np.zeros(len(r)) for r in where.rows]
         self.slots = [np.arange(len(r)) for r in where.rows]
-        self.new = where.parts != system.parts[: len(where.parts)]
+        self.new = where.new
+        self.shares: dict[int, np.ndarray] = {}  # of members that combine, where a predictor was last evaluated
         self.theta, self.beside = np.empty(0), where.beside
         self.numbers = system.beside.part if system.beside else (0,) * len(where.parts)
+        self.members = [np.empty(0) for _ in where.parts]  # offsets of members' own rows
 
     def entries(self, theta: np.ndarray) -> np.ndarray:
         """Fill the design at theta; returns the offset (groups,)."""
@@ -117,7 +123,9 @@ class Predictor:
             own = theta[self.system.places.reads(k)]
             if self.new:
                 part = part.held(self.system.parts[k], own)
-            if not part.fill(own, self.scratch[k], self.slots[k], self.values[k], to[self.numbers[k]]):
+            self.members[k] = np.zeros(part.row_count)
+            where = self.members[k] if part.of_rows else to[self.numbers[k]]
+            if not part.fill(own, self.scratch[k], self.slots[k], self.values[k], where):
                 raise DataError(
                     f"the weights of {part.name} are not finite on these data: look at the columns that they are "
                     "made from"
@@ -128,9 +136,16 @@ class Predictor:
         """Linear predictor (groups,) at theta and an extended x; those of parameters of the family into ``beside``."""
         out = self.entries(theta)
         to = [out, *self.beside]
-        each = zip(self.numbers, self.where.rows, self.where.columns, self.values, strict=True)
-        for number, rows, columns, values in each:
-            to[number] += np.bincount(rows, values * x[columns], self.where.groups)
+        for k, (rows, columns, values) in enumerate(zip(self.where.rows, self.where.columns, self.values, strict=True)):
+            part, each = self.where.parts[k], values * x[columns]
+            if not part.of_rows:
+                to[self.numbers[k]] += np.bincount(rows, each, self.where.groups)
+                continue
+            met = part.together(self.scratch[k], np.bincount(rows, each, len(self.members[k])) + self.members[k])
+            assert met is not None
+            coefficients = x[self.system.places.coefficients(k)]
+            out += met[0] + part.absent(theta[self.system.places.reads(k)], coefficients)
+            self.shares[k] = met[1]
         return out
 
     def own(self, specification: Specification, x: np.ndarray) -> np.ndarray:
@@ -160,10 +175,15 @@ class Predictor:
     def matrix(self, width: int, number: int = 0) -> Any:
         """The design of a linear predictor as last filled: sparse (groups, width), columns as in an extended x."""
         some = [k for k, of in enumerate(self.numbers) if of == number]
-        rows = np.concatenate([self.where.rows[k] for k in some])
+        each = [self._of_groups(k) for k in some]
+        rows, values = np.concatenate([r for r, _ in each]), np.concatenate([v for _, v in each])
         columns = np.concatenate([self.where.columns[k] for k in some])
-        values = np.concatenate([self.values[k] for k in some])
         return sparse.csr_array((values, (rows, columns)), shape=(self.where.groups, width))
+
+    def _of_groups(self, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Groups and values of a part's entries, linearised where members combine and a predictor was last read."""
+        part, rows, values = self.where.parts[k], self.where.rows[k], self.values[k]
+        return part.of_groups(self.scratch[k], rows, values, self.shares.get(k))
 
     def level_names(self) -> list[str]:
         """Member blocks and units with effects."""
@@ -190,6 +210,10 @@ class Predictor:
         """
         out = []
         for k, rows, latent, values in self._of_levels():
+            if self.where.parts[k].of_rows:
+                made = self._population(k)[:, places]
+                out.append(np.cov(made, rowvar=False, bias=True).reshape(len(places), len(places)))
+                continue
             single = self._variance(k, rows, latent, values)[places]
             block = np.diag(single)
             for i in range(len(places)):
@@ -203,18 +227,25 @@ class Predictor:
         return np.stack(out)
 
     def _variance(self, k: int, rows: np.ndarray, latent: np.ndarray, values: np.ndarray) -> np.ndarray:
+        if self.where.parts[k].of_rows:
+            return self._population(k).var(axis=0)
         structure = self.where.parts[k].structure
         assert structure is not None
         return structure.variance(self.theta[self.system.places.effect_theta(k)], rows, latent, values)
+
+    def _population(self, k: int) -> np.ndarray:
+        """Draws (draws, groups) of what members bring that combine in another way than by their sum."""
+        return population(self.where.parts[k], self.scratch[k], self.theta[self.system.places.reads(k)])
 
     def _of_levels(self, number: int = 0) -> list[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
         """Part, and group, latent effect and value of the entries of effects in the design as last filled."""
         out = []
         for k in self.levels_of(number):
             part = self.where.parts[k]
-            rows, columns = part.entries()
+            _, columns = part.entries()
+            rows, values = self._of_groups(k)
             inside = columns >= len(part.coefficients)
-            out.append((k, rows[inside], columns[inside] - len(part.coefficients), self.values[k][inside]))
+            out.append((k, rows[inside], columns[inside] - len(part.coefficients), values[inside]))
         return out
 
     def population_variance(self, parts: Sequence[int], number: int = 0) -> np.ndarray:
@@ -228,9 +259,9 @@ class Predictor:
     def unseen_variance(self, varying: np.ndarray, number: int = 0) -> np.ndarray:
         """Variance (groups,) that unseen effects bring, those of them that are `varying` (fresh,)."""
         out, counted = np.zeros(self.where.groups), np.append(np.zeros(self.system.size), varying)
-        each = zip(self.numbers, self.where.rows, self.where.columns, self.values, strict=True)
-        for of, rows, columns, values in each:
-            if of == number:
+        for k, columns in enumerate(self.where.columns):
+            if self.numbers[k] == number:
+                rows, values = self._of_groups(k)
                 out += np.bincount(rows, values * values * counted[columns], self.where.groups)
         return out
 

@@ -11,13 +11,14 @@ quantity is
 .. math:: E\,g(\eta) = \int g(\eta_0 + s z)\,\varphi(z)\,dz, \qquad
    s^2 = \sum_{\text{unseen}} a^2 + \sum_{\text{marginal}} a'D^{-1}a,
 
-with a the group's loadings (:mod:`micromacro.numerics.mixture`). A median is that of the mixture.
+with a the group's loadings (:mod:`micromacro.numerics.mixture`). A median is that of the mixture. Where members combine
+in another way than by their sum what they bring is no Gaussian number: there the integral is a mean over seeded draws.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +38,8 @@ from .scales import transform
 from .treatment import AS_ESTIMATED, Treatment
 
 FARTHEST = 700.0  # on the scale of an interval: where a quantity is 0 or 1 but for rounding
+
+PAIRS, SEED = 100, 17  # antithetic pairs of draws of effects that reach a group in another way than by their sum
 
 Slope = Callable[[np.ndarray], tuple[np.ndarray, list[np.ndarray]]]
 
@@ -95,11 +98,12 @@ class Estimand:
         self.predictors = [Predictor(p, self.system) for p in share_unseen(scenarios, self.system.size)]
         self.quantity, self.contrast, self.average = quantity, contrast, sparse.csr_array(average)
         self.treatment = treatment
-        self.curved = quantity.kind != "linear"
         self.scaled = False
         self._idle: list[Idle] | None = None
         where = self.predictors[0].where
         self.varying = np.array([treatment.new and treatment.conditional(key[0]) for key in where.unseen], dtype=float)
+        self.sampled = self._combined()
+        self.curved = quantity.kind != "linear" or self.sampled
         self.reads = np.append(np.ones(self.system.size), self.varying)  # which entries of the extended x count
         for part in treatment.words:
             if not treatment.conditional(part):
@@ -124,6 +128,12 @@ class Estimand:
     def reads_effects(self) -> bool:
         """Whether its value depends on the effects (of a baseline, too)."""
         return bool(self.reads[: self.system.n_effects].any()) or self.system.expansion is not None
+
+    def _combined(self) -> bool:
+        """Whether effects are to be integrated of which what they bring to a group is no Gaussian number."""
+        parts, treatment = self.predictors[0].where.parts, self.treatment
+        keys = {key[0] for key, varies in zip(self.predictors[0].where.unseen, self.varying, strict=True) if varies}
+        return any(part.of_rows and (k in keys or k in treatment.marginal) for k, part in enumerate(parts))
 
     @property
     def single(self) -> np.ndarray:
@@ -158,7 +168,7 @@ class Estimand:
     def _spreads(self, predictor: Predictor, unseen: bool = True) -> tuple[np.ndarray, np.ndarray]:
         """Standard deviations (groups,) of what marginal effects bring, and of what unseen ones do."""
         none = np.zeros(predictor.where.groups)
-        if not self.curved:
+        if not self.curved or self.sampled:
             return none, none
         marginal = self.treatment.marginal
         through = np.sqrt(predictor.population_variance(marginal)) if marginal else none
@@ -226,13 +236,47 @@ class Estimand:
     def averages(self, theta: np.ndarray, x: np.ndarray, unseen: np.ndarray | None = None) -> np.ndarray:
         """Averages (scenarios, categories, rows); unseen effects integrated out unless they are given."""
         self._prepare(theta)
-        extended = self._extended(theta, x, unseen)
         out = []
         for predictor in self.predictors:
-            eta = predictor.eta(theta, extended)
-            values = self._over(eta, self._spreads(predictor, unseen is None), self._owns(predictor, x, unseen is None))
+            if self.sampled and unseen is None:
+                etas = np.stack([predictor.eta(theta, e) for e in self._population(theta, x)])
+                values = self._over_population(etas, self._owns(predictor, x))
+            else:
+                eta = predictor.eta(theta, self._extended(theta, x, unseen))
+                spreads, owns = self._spreads(predictor, unseen is None), self._owns(predictor, x, unseen is None)
+                values = self._over(eta, spreads, owns)
             out.append((self.average @ values.T).T)
         return np.stack(out)
+
+    def _population(self, theta: np.ndarray, x: np.ndarray) -> Iterator[np.ndarray]:
+        """Extended x with unseen and marginal effects drawn, the same draws at every theta, in antithetic pairs."""
+        rng = np.random.default_rng(np.random.SeedSequence(SEED))
+        start = self._extended(theta, x, np.zeros(self.fresh))
+        for idle in self._idle or ():
+            start[idle.columns] = idle.mean(theta, x)
+        for _ in range(PAIRS):
+            step = self._step(theta, rng)
+            yield start + step
+            yield start - step
+
+    def _step(self, theta: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Unseen and marginal effects drawn from their population, all other entries of an extended x zero."""
+        out = np.append(np.zeros(self.system.size), self._unseen_draw(rng))
+        unseen = self.predictors[0].where.unseen
+        for part in self.treatment.marginal:
+            structure, places = self.system.parts[part].structure, self.system.places
+            assert structure is not None
+            out[places.effects(part)] = structure.sample(theta[places.effect_theta(part)], rng)
+            new = self.system.size + np.array([k for k, key in enumerate(unseen) if key[0] == part], dtype=np.int64)
+            out[new] = rng.standard_normal(len(new))
+        return out
+
+    def _over_population(self, etas: np.ndarray, owns: list[tuple[float, np.ndarray]]) -> np.ndarray:
+        """The quantity (categories, groups) of a population with these predictors (draws, groups)."""
+        if self.quantity.together is not None and not self.scaled:
+            return self.quantity.together(etas, np.full(len(etas), 1.0 / len(etas)), owns[0][1])
+        none = np.zeros(etas.shape[1])
+        return np.mean([self._over(eta, (none, none), owns) for eta in etas], axis=0)
 
     def value(self, theta: np.ndarray, x: np.ndarray, unseen: np.ndarray | None = None) -> np.ndarray:
         """The contrast (categories, rows)."""
@@ -250,14 +294,7 @@ class Estimand:
         self, theta: np.ndarray, x: np.ndarray, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
         """Linear predictors (groups,) of the first scenario with unseen and marginal effects drawn; own numbers."""
-        extended = self._extended(theta, x, self._unseen_draw(rng))
-        unseen = self.predictors[0].where.unseen
-        for part in self.treatment.marginal:
-            structure, places = self.system.parts[part].structure, self.system.places
-            assert structure is not None
-            extended[places.effects(part)] = structure.sample(theta[places.effect_theta(part)], rng)
-            new = self.system.size + np.array([k for k, key in enumerate(unseen) if key[0] == part], dtype=np.int64)
-            extended[new] = rng.standard_normal(len(new))
+        extended = self._extended(theta, x, np.zeros(self.fresh)) + self._step(theta, rng)
         eta = self.predictors[0].eta(theta, extended)
         return eta, self.predictors[0].own(self.specification, x)
 
@@ -266,7 +303,15 @@ class Estimand:
     def slope_in_x(self, theta: np.ndarray, x: np.ndarray) -> Any:
         """Derivative of the value in the extended x: sparse (categories * rows, size + fresh)."""
         outer = self.contrast.of(self.averages(theta, x))[1]
-        extended = self._extended(theta, x, None)
+        if self.sampled:
+            every = [self._slope_at(theta, x, extended, outer) for extended in self._population(theta, x)]
+            total = sum(every[1:], every[0]) / len(every)
+        else:
+            total = self._slope_at(theta, x, self._extended(theta, x, None), outer)
+        return sparse.csr_array(total + self._slope_through_own(theta, x, self.system.size + self.fresh))
+
+    def _slope_at(self, theta: np.ndarray, x: np.ndarray, extended: np.ndarray, outer: list[np.ndarray]) -> Any:
+        """Derivative of the value in the extended x at one of them, given those of the contrast in the averages."""
         width = self.system.size + self.fresh
         total: Any = None
         for predictor, outer_slope in zip(self.predictors, outer, strict=True):
@@ -279,7 +324,7 @@ class Estimand:
                 ]
                 block = sparse.vstack(rows, format="csr")
                 total = block if total is None else total + block
-        return sparse.csr_array(total + self._slope_through_own(theta, x, width))
+        return total
 
     def _slopes_in_predictors(self, predictor: Predictor, eta: np.ndarray, x: np.ndarray) -> list[np.ndarray]:
         """Derivatives (categories, groups) in the linear predictor of the outcome, and in those that have effects."""
@@ -314,6 +359,8 @@ class Estimand:
         Of one scenario. A row's variance is that of its groups' means, whose covariances are those of first order.
         """
         predictor = self.predictors[0]
+        if self.sampled:  # what the slope in them says is the average over the population already
+            return np.zeros(self.averages(theta, x)[0].shape)
         eta = predictor.eta(theta, self._extended(theta, x, None))
         own = predictor.own(self.specification, x)
         spreads = self._spreads(predictor)

@@ -6,7 +6,7 @@ effects of members :math:`sd_u^2 \sum_j w_{ij}^2` (a member listed twice adds it
 residual brings :math:`\sigma^2`, or what the family's
 distribution has on the link scale (:math:`\pi^2/3` for the logit; Nakagawa, Johnson and Schielzeth 2017 for counts, at
 the mean count). Fixed covariates are conditioned on. Where the residual has no variance (Student's t with nu <= 2) its
-share is 1.
+share is 1. Where members combine in another way than by their sum, see :mod:`.together`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy as np
 from ..effects.base import Effects
 from ..model.specification import Specification
 from .design import Predictor, scenario_of
+from .together import population
 
 
 def variances(specification: Specification, theta: np.ndarray) -> np.ndarray:
@@ -28,6 +29,10 @@ def variances(specification: Specification, theta: np.ndarray) -> np.ndarray:
     out = []
     for k, structure in random_parts(specification):
         part = system.parts[k]
+        if part.of_rows:
+            brought = population(part, room.scratch[k], theta[system.places.reads(k)]).var(axis=0)
+            out.append(float(brought.sum()) / part.filled)
+            continue
         row, latent, _ = structure.entries
         values = system.values_of(k, room)[-len(row) :]
         brought = structure.variance(theta[specification.system.places.effect_theta(k)], row, latent, values)

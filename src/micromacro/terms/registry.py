@@ -15,6 +15,8 @@ from .base import Context
 from .fixed import build_fixed
 from .member.aggregate import read_aggregate
 from .member.call import block_name, build_member
+from .member.combine import read_combine
+from .member.combined_call import build_combined
 from .member.feature_call import build_feature
 from .member.interaction_call import build_interaction
 from .member.roles import join_roles, read_wish
@@ -88,7 +90,10 @@ def _members(building: Building) -> list[Part]:
     for call in building.formula.members:
         request = read_aggregate(call, context.text, context.columns)
         expression = building.weights[block_name(call)]
-        if request is None:
+        combined = read_combine(call, context.text, context.columns)
+        if combined is not None:
+            parts.append(build_combined(call, combined, expression, context, building.intercept))
+        elif request is None:
             parts.append(build_member(call, expression, context, building.intercept))
         else:
             parts.append(build_feature(call, request, expression, context, building.intercept))

@@ -78,8 +78,9 @@ def read_effects(node: Node, text: str) -> Wanted:
 
 
 def build_effects(
-    wanted: Wanted, name: str, slopes: Slopes, rows: Rows, weight: np.ndarray, context: Context, intercept: bool
-) -> Effects | None:
+    wanted: Wanted, name: str, slopes: Slopes, rows: Rows, weight: np.ndarray, context: Context, intercept: bool,
+    effective: float | None = None,
+) -> Effects | None:  # fmt: skip
     """Effects of a term with parameters and priors; None for ``none``.
 
     Parameters
@@ -88,6 +89,8 @@ def build_effects(
         Weights at the starting values: they say how many effects reach a group together.
     intercept : bool
         Whether the model has an intercept.
+    effective : float, optional
+        How many equal effects would spread as those of a group do together, where the rows do not say it.
     """
     _check_by(wanted, name, context.text)
     if wanted.kind.make is None:
@@ -106,7 +109,7 @@ def build_effects(
         text=context.text,
         rows=rows,
         spread=np.array([1.0 if t == "1" else spread(z) for t, z in zip(rows.terms, rows.z, strict=True)]),
-        effective=effective_number(rows.group, weight, rows.groups),
+        effective=effective_number(rows.group, weight, rows.groups) if effective is None else effective,
         weight=weight,
         intercept=intercept,
         priors=context,

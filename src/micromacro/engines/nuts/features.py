@@ -107,12 +107,13 @@ def _one(kind: int, weights: Any, w: Array, x: np.ndarray, z: np.ndarray, shapes
     if kind in (kinds.MAX, kinds.MIN):
         return weights.largest(x) if kind == kinds.MAX else -weights.largest(-x)
     if kind in (kinds.SMAX, kinds.GMEAN):
-        result = _soft_maximum(mean, away(x), x, shapes[0], weights)
+        result = soft_maximum(mean, away(x), x, shapes[0], weights)
         return jnp.exp(result) if kind == kinds.GMEAN else result
     raise EngineError(f'engine="nuts" does not support the aggregate number {kind}')
 
 
-def _soft_maximum(mean: Callable[[Array], Array], d: Array, x: np.ndarray, kappa: Any, weights: Any) -> Array:
+def soft_maximum(mean: Callable[[Array], Array], d: Array, x: Array, kappa: Any, weights: Any) -> Array:
+    """log(sum w exp(kappa x)) / kappa of each group, d being x less its weighted mean."""
     jnp = require("jax.numpy", "jax")
     near = jnp.max(jnp.abs(kappa * d)) < _SMALL
     k = jnp.where(near, 1.0, kappa)

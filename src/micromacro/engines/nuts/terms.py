@@ -10,15 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ..._optional import require
 from ...errors import EngineError
 from ...latent.part import Part
+from ...numerics import combining
 from ...terms.fixed import FixedPart
+from ...terms.member.combined_part import CombinedPart
 from ...terms.member.feature_part import FeatureColumns, FeaturePart, InteractionPart
 from ...terms.member.roles import RolesPart
 from ...terms.member.term import MemberPart
 from ...terms.smooth import SmoothPart
 from ...terms.unit import UnitPart
-from .features import feature_columns
+from .features import feature_columns, soft_maximum
 from .weights import Weights
 
 Array = Any  # a JAX array, or a tracer of one
@@ -52,6 +55,29 @@ def member_block(part: MemberPart, theta: Array, coefficients: Array, effect: Ar
     return weights.sums(weights(theta[:p]) * reach) - middle
 
 
+def combined(part: CombinedPart, theta: Array, coefficients: Array, effect: Array) -> Array:
+    """What the members' effects make together, by its definition; zero without a member, less what was centred."""
+    jnp = require("jax.numpy", "jax")
+    c, p, weights = part.columns, len(part.weight_parameters), Weights(part.weighing)
+    loose, coefficients = theta[len(theta) - len(c.loose) :], coefficients[: len(c.linear)]
+    x = part.x - part.center[:, None]
+    zeta = effect + coefficients @ x[c.inside] + loose @ x[c.outside] + c.known @ x[c.beside]
+    middle = coefficients @ part.center[c.inside] + loose @ part.center[c.outside]
+    w = weights(theta[:p])
+    if part.kind in (combining.MAX, combining.MIN):
+        sign = 1.0 if part.kind == combining.MAX else -1.0
+        there = jnp.where(w > 0.0, sign * zeta, -jnp.inf)
+        out = sign * require("jax.ops", "jax").segment_max(there, weights.group, len(weights.size))
+    else:
+
+        def mean(v: Array) -> Array:
+            return weights.sums(w * v)
+
+        out = soft_maximum(mean, zeta - mean(zeta)[weights.group], zeta, part.shape_at(theta), weights)
+        out = jnp.exp(out) if part.kind == combining.CES else out
+    return jnp.where(weights.size > 0, out, -middle)
+
+
 def features(part: FeatureColumns, theta: Array, coefficients: Array, _reach: Array) -> Array:
     """Features of a block, or products of them, times their coefficients."""
     return feature_columns(part, theta, coefficients, Weights)
@@ -82,6 +108,7 @@ def roles(part: RolesPart, theta: Array, _coefficients: Array, reach: Array) -> 
 TERMS: dict[type, Callable[[Any, Array, Array, Array], Array]] = {
     FixedPart: fixed_terms,
     MemberPart: member_block,
+    CombinedPart: combined,
     FeaturePart: features,
     InteractionPart: features,
     RolesPart: roles,

@@ -120,6 +120,11 @@ def _sentence(fit: Fitted, e: Estimate) -> Sentence:
     """The sentence about a parameter that is no weight."""
     if e.parameter.kind == "Intercept":
         return _change(fit, e, "Where every covariate is zero, {what} {verb} {value}", "{what}", settled=True)
+    block = _combined(fit, e.parameter.name)
+    if block is not None and e.parameter.kind == "aggregate":
+        return _of_shape(fit, e, block)
+    if block is not None and e.parameter.kind == "b" and not block.additive:
+        return _of_level(e, block)
     if e.parameter.kind == "b":
         return _change(fit, e, f"{_moved(fit, e.parameter.name)}, {{change}}", "{effect}")
     if e.parameter.kind == "sd":
@@ -127,6 +132,46 @@ def _sentence(fit: Fitted, e: Estimate) -> Sentence:
     what = WORDS.get(e.parameter.kind, CLASSES[e.parameter.kind].partition(",")[0])
     text = f"{e.parameter.name}, {what}, is {shown(e.point)}"
     return Sentence(e.parameter.name, what, e.point, e.lower, e.upper, _ended(text, e, (e.lower, e.upper)))
+
+
+def _combined(fit: Fitted, name: str) -> Block | None:
+    """The block whose members combine in another way than by their sum that a parameter belongs to."""
+    members = fit.specification.members
+    return next((b for block, b in members.items() if b.of_rows and name.startswith(f"{block}.")), None)
+
+
+def _of_shape(fit: Fitted, e: Estimate, block: Block) -> Sentence:
+    """How much more the better or the worse of two members counts."""
+    name, what = e.parameter.name, f"how the members of {block.name} combine"
+    if not block.additive:
+        text = (
+            f"The members of {block.name} make a mean of powers, of power {shown(e.point)} (1 is the arithmetic mean, "
+        )
+        text += "0 the geometric, -1 the harmonic: the lower, the less can one member replace another)"
+        return Sentence(name, what, e.point, e.lower, e.upper, _ended(text, e, (e.lower, e.upper)))
+    sd, better = f"{block.name}.sd", "better" if e.point > 0 else "worse"
+    there = sd in fit.specification.names
+    apart = float(fit.posterior.estimate[fit.specification.names.index(sd)]) if there else 1.0
+    times = shown(math.exp(min(abs(e.point) * apart, 700.0)))
+    text = (
+        f"Of two members of {block.name} whose effects differ by {shown(apart)}{f' ({sd})' if there else ''}, the "
+        f"{better} one counts {times} times as much: {name} is {shown(e.point)}"
+    )
+    said = _ended(text, e, (e.lower, e.upper))
+    if not e.parameter.fixed and e.lower <= 0.0 <= e.upper:
+        said = said.removesuffix(".") + "; the interval contains 0, where all count alike (the mean)."
+    return Sentence(name, what, e.point, e.lower, e.upper, said)
+
+
+def _of_level(e: Estimate, block: Block) -> Sentence:
+    """A coefficient inside a mean of powers: by what it multiplies what the members make together."""
+    inside = e.parameter.name.removeprefix(f"{block.name}.")
+    point, lower, upper = e.through(np.exp)
+    what = f"what the members of {block.name} make together"
+    text = f"Where {inside} of every member of {block.name} is one higher, {what} is multiplied by {shown(point)}"
+    if inside == "Intercept":
+        text = f"Where all else is zero, {what} is {shown(point)}"
+    return Sentence(e.parameter.name, what, point, lower, upper, _ended(text, e, (lower, upper)))
 
 
 def _change(fit: Fitted, e: Estimate, text: str, quantity: str, settled: bool = False, size: float = 1.0) -> Sentence:
@@ -164,6 +209,8 @@ def _moved(fit: Fitted, name: str) -> str:
         inside = name.removeprefix(f"{block}.")
         if inside == name:
             continue
+        if part.of_rows:
+            return f"Where {inside} of every member ({block}) of a group is one higher"
         if inside == "Intercept":
             return f"Where the sum of the weights of {block} in a group is one higher"
         none = np.zeros((1, len(part.hypers))), np.zeros((1, len(part.coefficients)))

@@ -131,15 +131,29 @@ def read_aggregate(call: MemberCall, text: str, known: Sequence[str]) -> Request
 
 
 def _named(row: Aggregate, node: Node, text: str, known: Sequence[str]) -> Request:
+    shapes = read_shapes(row, node, text, known, "aggregate")
+    return Request(node, row, shapes, (), tuple(s for s in shapes if isinstance(s, str)))
+
+
+def read_shapes(
+    row: Aggregate, node: Node, text: str, known: Sequence[str], option: str
+) -> tuple[float | str, ...]:  # fmt: skip
+    """The shapes of a word or a call with arguments: numbers, and symbols to estimate.
+
+    Parameters
+    ----------
+    option : str
+        The option of ``mm()`` that it is written in, for messages.
+    """
     args = node.args if isinstance(node, Call) else ()
     mark = (text, node.span.start, node.span.stop)
     if isinstance(node, Call) and (node.keywords or len(args) != len(row.shapes)):
         wants = (
             f"{row.word}({', '.join(row.shapes)})" if row.shapes else f"{row.word} (its covariates are written in mm())"
         )
-        raise FormulaError(f"aggregate={row.word} is written {wants}: numbers are fixed, symbols are estimated", *mark)
+        raise FormulaError(f"{option}={row.word} is written {wants}: numbers are fixed, symbols are estimated", *mark)
     if row.whole and not args:
-        raise FormulaError(f"aggregate={row.word} needs its power, a whole number, as in moment(3)", *mark)
+        raise FormulaError(f"{option}={row.word} needs its power, a whole number, as in moment(3)", *mark)
     shapes = tuple(_shape(row, a, text, known) for a in args) or row.shapes
     symbols = tuple(s for s in shapes if isinstance(s, str))
     if not args and (clash := [s for s in symbols if s in known]):
@@ -150,7 +164,7 @@ def _named(row: Aggregate, node: Node, text: str, known: Sequence[str]) -> Reque
     if len(set(symbols)) < len(symbols):
         raise FormulaError("two shapes cannot have the same symbol", *mark)
     _check_numbers(row, shapes, mark)
-    return Request(node, row, shapes, (), symbols)
+    return shapes
 
 
 def _shape(row: Aggregate, node: Node, text: str, known: Sequence[str]) -> float | str:

@@ -166,7 +166,7 @@ class MemberPart(Block):
         codes = self.levels.find(rows.members)[rows.member] if len(rows.member) else rows.member
         unseen = np.unique(rows.member[codes < 0])
         group_ids = tables.group_levels.values if tables.group_levels is not None else np.arange(tables.groups.n_rows)
-        structure = self.structure.on(member_rows(rows, self.slopes, group_ids)) if self.structure else None
+        structure = self.structure.on(self._rows_of(rows, group_ids)) if self.structure else None
         codes = np.where(codes < 0, len(self.levels.values) + np.searchsorted(unseen, rows.member), codes)
         return replace(
             self,
@@ -176,7 +176,11 @@ class MemberPart(Block):
             structure=structure,
         )
 
-    def covariates_of_memberships(self, theta: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
+    def _rows_of(self, rows: Memberships, group_ids: np.ndarray) -> Rows:
+        """Memberships as rows of the block's effects."""
+        return member_rows(rows, self.slopes, group_ids)
+
+    def covariates_of_memberships(self, theta: np.ndarray, coefficients: np.ndarray) -> np.ndarray | None:
         """Covariates times their coefficients (draws, memberships), counted from zero."""
         c = self.columns
         loose = theta[:, theta.shape[1] - len(c.loose) :] @ self.x[c.outside]

@@ -1,0 +1,57 @@
+"""Rows of a model in which members combine in another way than by their sum: those of groups, then those of members."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..errors import ModelError
+from ..families.base import Expanded, Family
+from ..latent.combined import Combined
+from ..latent.expansion import Expansion
+from ..latent.part import Nothing, Part
+
+
+def combine_members(
+    parts: Sequence[Part], family: Family, own: int, groups: int, expanded: Expanded | None
+) -> tuple[list[Part], Expansion, Combined]:
+    """Give members rows of their own where their whole effects meet.
+
+    Parameters
+    ----------
+    own : int
+        How many parameters the family has of its own.
+    expanded : Expanded or None
+        The family's rows, each for itself, where they are not the groups.
+
+    Returns
+    -------
+    parts : list of Part
+        With their places among the rows.
+    rows : Expansion
+    combined : Combined
+        The likelihood of all rows.
+    """
+    group = expanded.rows.group if expanded else np.arange(groups)
+    out, found, first, number = [], [], len(group), 0
+    for part in parts:
+        placed = part.placed(first)
+        combination = placed.combination(number)
+        out.append(placed)
+        if combination is not None:
+            found.append(combination)
+            first += combination.members
+        number += len(placed.number_rows)
+    combined = Combined(family, own, group, tuple(found))
+    every = np.concatenate([group, np.full(first - len(group), -1)])
+    rows = Expansion(every, expanded.rows.part if expanded else Nothing(), blocks=combined.layout)
+    return out, rows, combined
+
+
+def check_alone(others: Sequence[str]) -> None:
+    """Refuse what does not go with members that combine."""
+    if others:
+        raise ModelError(
+            f"combine= and another linear predictor ({', '.join(others)}) in one model are not available: leave one out"
+        )

@@ -1,0 +1,253 @@
+r"""A member block whose members' whole effects meet in another way than by their weighted sum.
+
+.. math:: F(\zeta_{i1}, \zeta_{i2}, \dots), \qquad \zeta_{ij} = (x_{1ij} - \bar x_1)'b_1 + z_{ij}'u_j,
+
+F a soft maximum, a mean of powers, the largest or the least (:mod:`micromacro.numerics.combining`). Each membership has
+a row of A of its own, the predictor :math:`\zeta_{ij}`; weights and shape are numbers that the likelihood reads
+(:mod:`micromacro.latent.combined`). Theta is that of a weighted sum with the shape, where it is estimated, after the
+weight parameters.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ...effects.base import Rows
+from ...latent.combined import Combination
+from ...latent.part import Equations
+from ...numerics.combining import CES, combine
+from ...numerics.loadings import fill_pieces, pull_pieces
+from ...parameters import Parameter
+from ...table.memberships import Memberships, Tables
+from ..slopes import Slopes
+from .combine import SOFT, Combine
+from .term import MemberPart, member_rows
+
+
+@dataclass(frozen=True, eq=False)
+class CombinedPart(MemberPart):
+    """A member block with ``combine=``.
+
+    Attributes
+    ----------
+    request : Combine
+        What the user wrote.
+    kind : int
+        Of :mod:`micromacro.numerics.combining`: an extreme is a soft one where effects have to be integrated.
+    shape : float or Parameter
+        The number held, or the parameter.
+    first_row : int
+        Its first row of A.
+    """
+
+    request: Combine | None = None
+    kind: int = CES
+    shape: float | Parameter = 0.0
+    first_row: int = 0
+
+    # -- parameters --------------------------------------------------------------------------------------------------
+
+    @property
+    def shapes(self) -> tuple[Parameter, ...]:
+        """The shape, where it is estimated."""
+        return (self.shape,) if isinstance(self.shape, Parameter) else ()
+
+    @property
+    def hypers(self) -> tuple[Parameter, ...]:
+        """Weight parameters, the shape, those of the effects, loose coefficients."""
+        effects = self.structure.hypers if self.structure else ()
+        return self.weight_parameters + self.shapes + effects + self.columns.loose
+
+    @property
+    def structure_theta(self) -> slice:
+        """Where theta of the effects is among the block's."""
+        p = len(self.weight_parameters) + len(self.shapes)
+        return slice(p, p + (len(self.structure.hypers) if self.structure else 0))
+
+    def shape_at(self, theta: np.ndarray) -> Any:
+        """The shape at the block's theta (..., q)."""
+        return theta[..., len(self.weight_parameters)] if self.shapes else self.shape
+
+    # -- rows of members ---------------------------------------------------------------------------------------------
+
+    @property
+    def of_rows(self) -> bool:
+        """Its entries are those of rows of A, one for each membership."""
+        return True
+
+    @property
+    def row_count(self) -> int:
+        """A row for each membership."""
+        return len(self.memberships.group)
+
+    @property
+    def rows(self) -> slice:
+        """Its rows of A."""
+        return slice(self.first_row, self.first_row + self.row_count)
+
+    def placed(self, first_row: int) -> CombinedPart:
+        """The same block with its first row of A."""
+        return replace(self, first_row=first_row)
+
+    def combination(self, number: int) -> Combination:
+        """How its members meet, for the likelihood; `number` is where its numbers begin."""
+        return Combination(self.kind, self.memberships.start.astype(np.int64), self.first_row, number)
+
+    def entries(self) -> tuple[np.ndarray, np.ndarray]:
+        k, m = len(self.columns.linear), len(self.memberships.group)
+        rows, columns = np.tile(np.arange(m), k), np.repeat(np.arange(k), m)
+        if self.structure:
+            row, latent, _ = self.structure.entries
+            rows, columns = np.concatenate([rows, row]), np.concatenate([columns, k + latent])
+        return rows + self.first_row, columns
+
+    def scratch(self, gradient: bool = True) -> dict[str, Any]:
+        membership = self.structure.pattern()[0] if self.structure else np.empty(0, dtype=np.int64)
+        m = len(self.memberships.group)
+        return self.weighing.scratch(gradient) | {
+            "x": np.ascontiguousarray((self.x - self.center[:, None])[self.columns.inside]).ravel(),
+            "effects": None,
+            "membership": membership,
+            "load": np.zeros(len(membership)),
+            "d_load": np.empty(len(membership)),
+            "ones": np.ones(m),
+            "reach": np.zeros(m),
+            "shape": 0.0,
+        }
+
+    def fill(self, theta: np.ndarray, scratch: Any, slots: np.ndarray, values: np.ndarray, offset: np.ndarray) -> bool:
+        if scratch["effects"] is None:
+            own = slots[len(scratch["x"]) :]
+            scratch["effects"] = np.ascontiguousarray(own[self.structure.entries[2]] if self.structure else own)
+        if not self.weighing.weigh(theta, scratch):
+            return False
+        scratch["shape"] = float(self.shape_at(theta))
+        values[slots[: len(scratch["x"])]] = scratch["x"]
+        if self.structure:
+            self.structure.loads(theta[self.structure_theta], scratch["load"])
+            fill_pieces(scratch["ones"], scratch["membership"], scratch["load"], scratch["effects"], values)
+        c = self.columns
+        if len(c.known) or c.loose:
+            x = self.x - self.center[:, None]
+            offset[self.rows] += c.known @ x[c.beside] + self._loose_values(theta) @ x[c.outside]
+        return bool(np.isfinite(scratch["shape"]))
+
+    def pull(
+        self, theta: np.ndarray, scratch: Any, slots: np.ndarray, slope: np.ndarray, d_offset: np.ndarray
+    ) -> np.ndarray:
+        out = np.zeros(len(theta))
+        if self.structure:
+            pull_pieces(
+                scratch["ones"], scratch["membership"], scratch["load"], scratch["effects"], slope, scratch["reach"],
+                scratch["d_load"],
+            )  # fmt: skip
+            out[self.structure_theta] = self.structure.pull_loads(theta[self.structure_theta], scratch["d_load"])
+        for at, column in enumerate(self.columns.outside, start=len(theta) - len(self.columns.loose)):
+            out[at] = float((self.x[column] - self.center[column]) @ d_offset[self.rows])
+        return out
+
+    @property
+    def number_rows(self) -> np.ndarray:
+        """Rows that read the weights, and the shape once for each group with a member."""
+        start, first = self.memberships.start, self.first_row
+        return np.concatenate([first + np.arange(start[-1]), first + start[:-1][np.diff(start) > 0]]).astype(np.int64)
+
+    def fill_numbers(self, theta: np.ndarray, scratch: Any, out: np.ndarray) -> None:
+        m = len(scratch["w"])
+        out[:m] = scratch["w"]
+        out[m:] = scratch["shape"]
+
+    def pull_numbers(self, theta: np.ndarray, scratch: Any, slope: np.ndarray) -> np.ndarray:
+        m, p = len(scratch["w"]), len(self.weight_parameters)
+        out = np.zeros(len(theta))
+        out[:p] = scratch["d_w"] @ slope[:m]
+        if self.shapes:
+            out[p] = slope[m:].sum()
+        return out
+
+    # -- what readers ask --------------------------------------------------------------------------------------------
+
+    def together(self, scratch: Any, eta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What the members make together (groups,), and its derivative in the effect of each (m,), after `fill`."""
+        start, zeta = self.memberships.start.astype(np.int64), eta[self.rows]
+        value, share, ratio = np.empty(self.groups), np.empty(len(zeta)), np.empty(len(zeta))
+        shape = np.full(len(zeta), scratch["shape"])
+        combine(self.kind, scratch["w"], start, np.ascontiguousarray(zeta), shape, value, share, ratio)
+        return value, share * value[self.memberships.group] if self.kind == CES else share
+
+    def of_groups(
+        self, scratch: Any, rows: np.ndarray, values: np.ndarray, share: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+        """Some of its entries by group, times the share of each member: its weight, where all members are equal.
+
+        Of equal members a level inside an exponential is like the intercept: there they differ at random.
+        """
+        at = rows - self.first_row
+        if share is None and self.kind == CES:
+            rng = np.random.default_rng(np.random.SeedSequence(5))
+            share = self.together(scratch, rng.standard_normal(self.rows.stop))[1]
+        return self.memberships.group[at], values * (scratch["w"] if share is None else share)[at]
+
+    @property
+    def additive(self) -> bool:
+        """Not where it is the exponential of a soft maximum."""
+        return self.kind != CES
+
+    def absent(self, theta: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
+        """In a group without a member, what centring took from the others."""
+        c = self.columns
+        middle = coefficients[: len(c.linear)] @ self.center[c.inside]
+        middle += self._loose_values(theta) @ self.center[c.outside]
+        return np.where(np.diff(self.memberships.start) == 0, -middle, 0.0)
+
+    def on(self, tables: Tables) -> CombinedPart:
+        """The same block on other memberships, with rows from zero on."""
+        made = super().on(tables)
+        return replace(made, first_row=0)  # type: ignore[return-value]
+
+    def _rows_of(self, rows: Memberships, group_ids: np.ndarray) -> Rows:
+        return each_membership(rows, self.slopes, group_ids)
+
+    def covariates_of_memberships(self, theta: np.ndarray, coefficients: np.ndarray) -> None:
+        """Not a sum."""
+
+    def words(self) -> Equations:
+        """What the members make together, their effects, and the weights."""
+        assert self.request is not None
+        name = self.name
+        inside = [f"b[{p.name}] * {p.name.removeprefix(name + '.')}[i,j]" for p in self.written]
+        if self.with_intercept:
+            inside[0] = f"b[{name}.Intercept]"
+        if self.structure:
+            of = self.structure.terms
+            inside += [f"u_{name}[j]" if t == "1" else f"u_{name}[j,{t}] * {t}[i,j]" for t in of]
+        inside += [f"{c:g} * {n}[i,j]" for c, n in zip(self.columns.known, self._known_names, strict=False)]
+        below = [f"{name}[i] = {self._formula()}", f"zeta_{name}[i,j] = {' + '.join(inside)}", self._weights_in_words()]
+        below += self.structure.sentences() if self.structure else []
+        return Equations((f"{name}[i]",), tuple(below))
+
+    @property
+    def _known_names(self) -> tuple[str, ...]:
+        return tuple(n for d in self.fixed_design for n in d.names)
+
+    def _formula(self) -> str:
+        """What the members make together as an equation."""
+        assert self.request is not None
+        row, shape = self.request.row, self.shape
+        formula = row.formula
+        shown = shape.name if isinstance(shape, Parameter) else f"{shape:g}"
+        if not row.shapes and self.structure is not None:  # an extreme, softly
+            formula = SOFT.replace("{kappa}", shown)
+            formula += f" (nearly the {row.word}: effects are integrated over, which needs a smooth function)"
+        for symbol in row.shapes:
+            formula = formula.replace(f"{{{symbol}}}", shown)
+        return formula.replace("zeta[", f"zeta_{self.name}[").replace("of w *", f"of w_{self.name}[i,j] *")
+
+
+def each_membership(rows: Memberships, slopes: Slopes, group_ids: np.ndarray) -> Rows:
+    """The memberships as rows of effects, each for itself."""
+    made = member_rows(rows, slopes, group_ids)
+    return replace(made, group=np.arange(len(made.group)), ids=made.ids[made.group])
