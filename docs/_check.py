@@ -35,7 +35,7 @@ class Page(HTMLParser):
         self.anchors |= {found[k] for k in ("id", "name") if found.get(k)}
         if tag == "a" and "href" in found:
             self.links.append(found["href"])
-        if tag == "img" and "alt" not in found:
+        if tag == "img" and ("alt" not in found or found["alt"].endswith((".png", ".svg"))):
             self.silent.append(found.get("src", "?")[:60])
         self.lang |= tag == "html" and bool(found.get("lang"))
         self.title |= tag == "title"

@@ -17,7 +17,7 @@ shutil.copytree(Path(__file__).parent / "_ipython", _ipython.name, dirs_exist_ok
 os.environ["IPYTHONDIR"] = _ipython.name
 
 sys.path.insert(0, str(Path(__file__).parent))
-from _reference import pages  # noqa: E402
+from _reference import notebooks, pages  # noqa: E402
 
 project = "micromacro"
 author = "the micromacro maintainers"
@@ -25,13 +25,14 @@ copyright = "the micromacro maintainers, Apache-2.0"
 release = micromacro.__version__
 
 extensions = [
+    "_alt",
     "_mathml",
     "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
 ]
-exclude_patterns = ["_build", "_ipython", "_reference", "generated", "reference/_*.md"]
+exclude_patterns = ["_build", "_ipython", "_reference", "generated", "reference/_*.md", "reference/notebooks"]
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
@@ -60,5 +61,8 @@ suppress_warnings = ["ref.python"]
 
 
 def setup(app: Any) -> None:
-    """Write the pages of the reference before the pages are read."""
+    """Write the pages of the reference, and the notebooks, before the pages are read."""
     app.connect("builder-inited", lambda made: pages.write(Path(made.srcdir) / "reference"))
+    app.connect(
+        "builder-inited", lambda made: notebooks.write(Path(made.srcdir), Path(made.srcdir) / "reference" / "notebooks")
+    )

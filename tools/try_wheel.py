@@ -51,7 +51,7 @@ def main(readme: Path) -> None:
             script, "report", "tracts.csv", formula, "--engine", "ml", "--out", "fit.html", folder=folder
         )
         page = (folder / "fit.html").read_text(encoding="utf-8")
-        assert page.startswith("<!doctype html>") and "neighbour.w.dissimilarity" in page
+        assert page.lower().startswith("<!doctype html>") and "neighbour.w.dissimilarity" in page
         print(f"micromacro report of a csv: {seconds:.1f} s, {len(page) / 1024:.0f} kB")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ sys.path.insert(0, str(DOCS))
 examples = importlib.import_module("_reference.examples")
 pages = importlib.import_module("_reference.pages")
 check = importlib.import_module("_check")
+notebooks = importlib.import_module("_reference.notebooks")
 sys.path.remove(str(DOCS))
 
 MODULES = {"datasets", "errors", "families", "memberships", "prior", "simulate"}
@@ -85,3 +87,17 @@ def test_the_checker_finds_what_is_wrong(tmp_path, html, capsys):
     (tmp_path / "a.html").write_text(page.format(html))
     assert check.main(tmp_path) == 1
     assert WRONG[html] in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", notebooks.PAGES)
+def test_a_page_is_a_notebook_with_its_cells_in_order(name):
+    text = (DOCS / f"{name}.md").read_text()
+    made = notebooks.notebook(text)
+    code = ["".join(cell["source"]) for cell in made["cells"] if cell["cell_type"] == "code"]
+    assert len(code) == text.count("```{code-cell} python")
+    for cell in code:
+        ast.parse(cell)
+        assert not cell.startswith((":", "---"))
+    prose = "".join("".join(c["source"]) for c in made["cells"] if c["cell_type"] == "markdown")
+    assert "{download}" not in prose and "[](" not in prose
+    assert f"{{download}}`This page as a notebook <reference/notebooks/{name}.ipynb>`" in text
