@@ -109,7 +109,21 @@ def test_turnover():
     }  # fmt: skip
 
 
+def test_categories_are_in_their_own_order():
+    when = pd.Categorical(["late", "late", "early", "early"], ["late", "early"], ordered=True)
+    data = pd.DataFrame(TWO).assign(when=when)
+    got = mm.memberships.changes(data, "party", "gov", "left", "share", unit="country", time="when")
+    assert got["previous"].tolist() == [1]
+    apart = mm.memberships.changes(data, "party", "country", "left", "share", time="when")
+    assert apart[["when", "previous"]].to_numpy().tolist() == [["early", "late"]]
+    np.testing.assert_array_equal(got[PARTS], apart[PARTS])
+
+
 WRONG = {
+    "no value in a list": ({"value": []}, "value= names no column"),
+    "a value twice": ({"value": ["left", "left"]}, "two columns would be called 'left'"),
+    "empty slots": ({"member": "nobody"}, "all slots of 'nobody' are empty"),
+    "a name of the result": ({"unit": "total"}, "two columns would be called 'total'"),
     "no value": ({"value": None}, "value= names no column"),
     "no unit and no time": ({"unit": None}, "unit="),
     "text": ({"value": "party"}, "holds text values"),
@@ -124,7 +138,7 @@ WRONG = {
 @pytest.mark.parametrize("case", list(WRONG))
 def test_errors(case):
     options, words = WRONG[case]
-    data = pd.DataFrame(TWO).assign(gov2=[1, 1, 2, 2], same=1)
+    data = pd.DataFrame(TWO).assign(gov2=[1, 1, 2, 2], same=1, nobody=None, total="x")
     with pytest.raises(mm.MicromacroError, match=words):
         mm.memberships.changes(
             data, **({"member": "party", "group": "gov", "value": "left", "unit": "country"} | options)

@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import DataError, ModelError, warn
 from ..numerics.changes import NEAR, PARTS, Moves, decomposed, moves_of, pairs_of, turned_over
 from ..table.columns import Column, read_table
-from ..table.levels import Levels, encode
+from ..table.levels import Levels, encode, ranks
 from ..table.screen import counted, listed
 from ..table.slots import long_table, number_column
 from .shared import column_list, refuse_gaps, refuse_same_names, text_arguments
@@ -83,6 +83,9 @@ def changes(
         raise DataError("value= names no column: give the column whose aggregate changes")
     several = not isinstance(value, str)
     names = column_list(value, "value") if several else [value]
+    if not names:
+        raise DataError("value= names no column: give the column whose aggregate changes")
+    refuse_same_names(*names)
     spells = _spells(data, member, group, weights, (unit, time), normalize, names)
     parts = [decomposed(spells.moves, spells.weight, spells.values[name]) for name in names]
     columns = spells.labels(len(names))
@@ -183,14 +186,18 @@ def _spells(
     for name in keys:
         refuse_gaps(table[name].missing, name)
     codes = {name: encode(table[name]) for name in keys}
-    spell, first, of_unit, order = _of_rows(codes, group, unit, time)
+    spell, first, of_unit, order = _of_rows(codes, ranks(table[time or group]), group, unit, time)
     pairs = pairs_of(of_unit, order)
     if not len(pairs[0]):
         raise DataError(f"no {unit or group} has two spells, so there is no change: check unit= and time=")
     own = unit or group
+    refuse_same_names(own, "previous", "value", *PARTS)
     seen = group if unit is not None else str(time)
     labels = [(name, _ids(codes[name][1])[codes[name][0][first]]) for name in (own, seen)]
+    refuse_same_names(seen, "previous", "value", *PARTS)
     filled = np.flatnonzero(~table[member].missing)
+    if not len(filled):
+        raise DataError(f"all slots of {member!r} are empty: there is no membership")
     moves = moves_of(spell[filled], encode(table[member])[0][filled], pairs, len(first))
     weight = _weights(table, weights, (spell, filled, len(first)), normalize, dict([labels[1]]))
     numbers = {n: _numbers(table, n, "value", filled) for n in values}
@@ -198,7 +205,7 @@ def _spells(
 
 
 def _of_rows(
-    codes: dict[str, tuple[np.ndarray, Levels]], group: str, unit: str | None, time: str | None
+    codes: dict[str, tuple[np.ndarray, Levels]], rank: np.ndarray, group: str, unit: str | None, time: str | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Spell of each row; of each spell a row that has it, its unit and its order."""
     if unit is None:
@@ -211,7 +218,7 @@ def _of_rows(
                 _refuse_varying(key, codes[name], name, codes[group][1])
     _, first, spell = np.unique(key, return_index=True, return_inverse=True)
     of_unit = codes[unit or group][0][first]
-    order = codes[time or group][0][first]
+    order = rank[first]
     at = np.lexsort([order, of_unit])
     tie = np.flatnonzero((of_unit[at][1:] == of_unit[at][:-1]) & (order[at][1:] == order[at][:-1]))
     if len(tie):

@@ -92,6 +92,15 @@ def encode(column: Column) -> tuple[np.ndarray, Levels]:
     return codes, Levels(column.name, levels)
 
 
+def ranks(column: Column) -> np.ndarray:
+    """Places (n,) of values in their order: of numbers, times and text the natural one, of categories their own."""
+    codes, levels = encode(column)
+    if column.categories is None:
+        return codes
+    place = {category: k for k, category in enumerate(map(str, column.categories))}
+    return np.array([place[str(v)] for v in levels.values], dtype=np.int64)[codes]
+
+
 def _encode(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if values.dtype.kind == "O":  # hashing beats sorting strings, and only the distinct ones are sorted
         items = values.tolist()

@@ -12,7 +12,7 @@ from ...errors import DataError, ModelError
 from ...numerics.changes import PARTS, decomposed, moves_of, pairs_of
 from ...posterior.intervals import check_level
 from ...table.columns import Column, read_table
-from ...table.levels import encode
+from ...table.levels import encode, ranks
 from ..fitted import Fitted
 from ..labels import group_index
 from .members import MOST, Members, members
@@ -148,7 +148,7 @@ def _order(fit: Fitted, time: Any, unit: np.ndarray, units: np.ndarray) -> np.nd
     if time is None:
         return np.arange(len(unit))
     name, column = _by_group(fit, time, "time")
-    order = encode(column)[0]
+    order = ranks(column)
     at = np.lexsort([order, unit])
     tie = np.flatnonzero((unit[at][1:] == unit[at][:-1]) & (order[at][1:] == order[at][:-1]))
     if len(tie):
