@@ -40,7 +40,13 @@ class Conditional:
         optimum, marginal = outcome.optimum, maximised_marginal(outcome)
         assert optimum is not None
         self.marginal, self.room = marginal, marginal.workspace()
-        marginal.value(marginal.point(optimum.theta, optimum.x), self.room)
+        with marginal.factor.quick(marginal.base(self.room)):
+            marginal.value(marginal.point(optimum.theta, optimum.x), self.room)
+
+    @property
+    def dear(self) -> bool:
+        """Whether it takes so long to make, and so little room, that it is better kept."""
+        return not self.marginal.factor.steady
 
     def variances(self, rows: Any) -> np.ndarray:
         """Variances (k,) of sparse combinations (k, size or fewer) of x in natural order."""

@@ -66,6 +66,7 @@ class Maximum(OfCoefficients):
     def __init__(self, outcome: Outcome, optimum: Optimum):
         super().__init__(outcome)
         self.optimum = optimum
+        self._conditional: Conditional | None = None
 
     # -- parameters --------------------------------------------------------------------------------------------------
 
@@ -248,7 +249,14 @@ class Maximum(OfCoefficients):
             (matrix.data, matrix.indices + place.start, matrix.indptr),
             shape=(matrix.shape[0], self.specification.system.size),
         )
-        return Conditional(self.outcome).variances(rows)
+        return self.conditional.variances(rows)
+
+    @property
+    def conditional(self) -> Conditional:
+        """The distribution of x given theta at the maximum."""
+        made = self._conditional or Conditional(self.outcome)
+        self._conditional = made if made.dear else None
+        return made
 
     @property
     def _held(self) -> bool:
@@ -304,7 +312,7 @@ class Maximum(OfCoefficients):
         slope = estimand.slope_in_x(self.optimum.theta, self.optimum.x)
         system = self.specification.system
         known = slope[:, : system.n_effects if self._held else system.size].tocsr()
-        out = Conditional(self.outcome).variances(known)
+        out = self.conditional.variances(known)
         unseen = slope[:, system.size :]
         return out, np.asarray(unseen.multiply(unseen).sum(axis=1)).ravel()
 

@@ -35,6 +35,8 @@ from .problem import Problem, problem_of
 FIRST = 16  # probes of the search
 MOST = 256
 SMALL = 0.05  # Monte Carlo error of an estimate, in standard errors, that is small enough
+SMALL_SPREAD = 0.02  # and of a standard error, relative to it
+ALMOST, SAFE = 1.3, 1.2  # how many times as many probes are not worth another search, and what is added to them
 ENOUGH = 2e-3  # a step, in standard errors, after which there is no other one
 STEPS = 40
 LONG = 0.05  # a step in the coordinates after which the derivative of the score is worked out again
@@ -68,6 +70,28 @@ class Zero:
     decrement: float
 
 
+@dataclass(frozen=True)
+class Errors:
+    """Monte Carlo errors at a zero of the score.
+
+    Attributes
+    ----------
+    hessian : (q, q) array
+        The derivative of the score there.
+    covariance : (q, q) array
+        Of the coordinates over sets of probes.
+    of_estimates : float
+        The largest Monte Carlo error of a coordinate, in its standard errors.
+    of_spread : float
+        The largest Monte Carlo error of a standard error, relative to it.
+    """
+
+    hessian: np.ndarray
+    covariance: np.ndarray
+    of_estimates: float
+    of_spread: float
+
+
 def maximise_by_iteration(specification: Specification, settings: Settings, engine: str, restricted: bool) -> Outcome:
     """The maximum of the (restricted) likelihood by iteration, with all that is reported of it."""
     began = time.perf_counter()
@@ -78,27 +102,29 @@ def maximise_by_iteration(specification: Specification, settings: Settings, engi
     with StepsTaken(settings.progress) as shown:
         search = _Search(problem, factor, shown)
         try:
-            zero = search.run(problem.coordinates.from_theta(problem.start))
-            errors, count = search.errors(zero), FIRST
-            wanted = _probes(errors, zero, count, factor.leading)
-            if wanted > count:
+            zero, count = search.run(problem.coordinates.from_theta(problem.start)), FIRST
+            found = search.errors(zero)
+            while (wanted := _probes(found, count, factor.leading)) > count:
                 factor.take(base, wanted)
                 problem.forget()
                 zero, count = search.run(zero.u), wanted
-                errors = search.errors(zero)
+                found = search.errors(zero)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(_where(specification, problem, search.last)) from None
     problem.forget()  # values of the search mean nothing
     value, gradient = problem.objective(zero.u)
-    peak = blind_to_idle(specification, problem.coordinates, Peak(zero.u, value, gradient, zero.hessian, zero.free))
+    peak = blind_to_idle(specification, problem.coordinates, Peak(zero.u, value, gradient, found.hessian, zero.free))
     optimum = describe(problem, [peak])
     optimum = replace(optimum, evaluations=problem.evaluations, gradient_norm=zero.decrement)
-    told = _errors(problem, optimum, peak, errors)
+    told = _of_parameters(problem, optimum, peak, found.covariance)
     loglik_error = 0.5 * factor.log_error(base)
     final = replace(specification, probes=count)
     notes = remarks(specification, optimum, restricted, [])
-    notes += [_monte_carlo(specification, optimum, told, loglik_error, count), *_troubles(base.side.converged)]
-    extra = {"probes": count, "loglik_error": loglik_error, "estimate_errors": told}
+    notes.append(_monte_carlo(specification, optimum, told, found, loglik_error, count))
+    notes += _troubles(base.side.converged)
+    extra = {
+        "probes": count, "loglik_error": loglik_error, "estimate_errors": told, "se_error": found.of_spread,
+    }  # fmt: skip
     return Outcome(engine, final, settings, time.perf_counter() - began, optimum=optimum, notes=notes, extra=extra)
 
 
@@ -192,17 +218,47 @@ class _Search:
         ends = [x in bound for x, bound in zip(u, self.bounds, strict=True)]
         return ~np.array(ends, dtype=bool)
 
-    def errors(self, zero: Zero) -> np.ndarray:
-        """Monte Carlo covariance (q, q) of the coordinates at a zero of the score, from batches of probes."""
+    def errors(self, zero: Zero) -> Errors:
+        """Monte Carlo errors at a zero of the score, and its derivative there, from batches of probes."""
+        scores = self._by_batches(zero.u)
+        hessians = np.zeros((BATCHES, len(zero.u), len(zero.u)))
+        for k in np.flatnonzero(zero.free):
+            low, high = (math.inf if end is None else abs(zero.u[k] - end) for end in self.bounds[k])
+            step = min(DIFFERENCE * max(1.0, abs(zero.u[k])), 0.5 * low, 0.5 * high)
+            ends = [zero.u.copy(), zero.u.copy()]
+            ends[0][k] -= step
+            ends[1][k] += step
+            down, up = (self._by_batches(u) for u in ends)
+            hessians[:, k] = (up - down) / (2.0 * step)
+        fixed = ~zero.free
+        hessians[:, :, fixed] = 0.0
+        hessians = 0.5 * (hessians + hessians.transpose(0, 2, 1))
+        hessian = hessians.mean(axis=0)
+        inverse = _inverse(hessian, zero.free)
+        covariance = inverse @ np.atleast_2d(np.cov(scores.T)) @ inverse / BATCHES
+        spread = np.diag(inverse)
+        there = spread > 0.0
+        moved = np.einsum("ki,bij,jk->bk", inverse, hessians, inverse)[:, there].std(axis=0, ddof=1)
+        of_spread = 0.5 * moved / math.sqrt(BATCHES) / spread[there]
+        of_estimates = np.sqrt(np.diag(covariance)[there] / spread[there])
+        return Errors(hessian, covariance, float(of_estimates.max(initial=0.0)), float(of_spread.max(initial=0.0)))
+
+    def _by_batches(self, u: np.ndarray) -> np.ndarray:
+        """The score (batches, q) by each batch of probes alone."""
         problem, marginal = self.problem, self.problem.marginal
-        point, jacobian = problem.coordinates.theta(zero.u), problem.coordinates.jacobian(zero.u)
-        marginal.value(point, problem.room)
-        scores = np.empty((BATCHES, len(zero.u)))
-        for k in range(BATCHES):
-            with self.factor.batch(self.base, k):
-                scores[k] = marginal.read_slope(problem.room) @ jacobian
-        inverse = _inverse(zero.hessian, zero.free)
-        return inverse @ np.atleast_2d(np.cov(scores.T)) @ inverse / BATCHES
+        point, jacobian = problem.coordinates.theta(u), problem.coordinates.jacobian(u)
+        out = np.empty((BATCHES, len(u)))
+        with self.factor.quick(self.base):
+            marginal.value(point, problem.room)
+            for k in range(BATCHES):
+                with self.factor.batch(self.base, k):
+                    out[k] = marginal.read_slope(problem.room) @ jacobian
+        return out + self._of_priors(point) @ jacobian
+
+    def _of_priors(self, point: np.ndarray) -> np.ndarray:
+        """Slopes of the log prior densities of the point."""
+        arguments = self.problem.marginal.arguments
+        return np.array([p.prior.slope(x) if p.prior.proper else 0.0 for p, x in zip(arguments, point, strict=True)])
 
 
 def _newton(hessian: np.ndarray, score: np.ndarray, free: np.ndarray) -> tuple[np.ndarray, float]:
@@ -226,22 +282,16 @@ def _inverse(hessian: np.ndarray, free: np.ndarray) -> np.ndarray:
     return out
 
 
-def _relative(errors: np.ndarray, hessian: np.ndarray, free: np.ndarray) -> float:
-    """The largest Monte Carlo error of a coordinate, in its standard errors."""
-    spread = np.diag(_inverse(hessian, free))
-    there = spread > 0.0
-    return math.sqrt(float((np.diag(errors)[there] / spread[there]).max(initial=0.0)))
-
-
-def _probes(errors: np.ndarray, zero: Zero, count: int, size: int) -> int:
+def _probes(found: Errors, count: int, size: int) -> int:
     """How many probes make the Monte Carlo errors small, in whole multiples of batches."""
-    relative = _relative(errors, zero.hessian, zero.free)
-    wanted = count * (relative / SMALL) ** 2 if math.isfinite(relative) else count
+    times = max(found.of_estimates / SMALL, found.of_spread / SMALL_SPREAD) ** 2
     most = min(MOST, int(ROOM / (24.0 * max(size, 1))))
-    return max(count, BATCHES * math.ceil(min(wanted, most) / BATCHES))
+    if not math.isfinite(times) or times < ALMOST:
+        return count
+    return max(count, BATCHES * math.ceil(min(SAFE * count * times, most) / BATCHES))
 
 
-def _errors(problem: Problem, optimum: Optimum, peak: Peak, errors: np.ndarray) -> np.ndarray:
+def _of_parameters(problem: Problem, optimum: Optimum, peak: Peak, errors: np.ndarray) -> np.ndarray:
     """Monte Carlo standard errors of theta and the coefficients."""
     jacobian = problem.coordinates.jacobian(peak.u)
     q = len(optimum.theta)
@@ -255,7 +305,7 @@ def _errors(problem: Problem, optimum: Optimum, peak: Peak, errors: np.ndarray) 
 
 
 def _monte_carlo(
-    specification: Specification, optimum: Optimum, errors: np.ndarray, loglik_error: float, count: int
+    specification: Specification, optimum: Optimum, errors: np.ndarray, found: Errors, loglik_error: float, count: int
 ) -> Note:
     """What the probes leave uncertain."""
     names = [p.name for p in (*specification.system.hypers, *specification.system.coefficients)]
@@ -267,7 +317,7 @@ def _monte_carlo(
     share = f" (at most {relative[order[0]]:.2f} standard errors)" if order else ""
     text = (
         f"solved by iteration with {count} probes; Monte Carlo errors: log-likelihood {loglik_error:.2g}"
-        f"{f'; estimates{share}: {each}' if each else ''}"
+        f"{f'; estimates{share}: {each}' if each else ''}; standard errors at most {found.of_spread:.1%}"
     )
     return remark("monte-carlo", text)
 
