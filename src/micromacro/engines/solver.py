@@ -42,7 +42,7 @@ def impossible(specification: Specification) -> str:
     """Why the likelihood of a model cannot be had by iteration; nothing where it can."""
     system = specification.system
     if system.cross is not None or system.meeting is not None:
-        return "needs an outcome per row of the linear predictor, which this family does not have"
+        return "needs an outcome per row of the linear predictor (rows of this family, or of combine=, meet)"
     if not system.n_effects:
         return "is for models with effects of members or units"
     if specification.nodes > 1:
