@@ -113,6 +113,7 @@ class MemberCall:
     signed: bool = False
     by: Name | None = None
     combine: Node = Name("sum")
+    joins: str | None = None
     span: Span = _span()
 
     @property
@@ -137,6 +138,7 @@ class UnitCall:
     effects: Node = Name("iid")
     name: str | None = None
     by: Name | None = None
+    joins: str | None = None
     bar: bool = False
     span: Span = _span()
 

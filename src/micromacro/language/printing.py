@@ -99,6 +99,8 @@ def member_text(call: MemberCall) -> str:
         parts.append(f"effects = {to_text(call.effects)}")
     if call.by is not None:
         parts.append(f"by = {to_text(call.by)}")
+    if call.joins is not None:
+        parts.append(f"id = {to_text(Name(call.joins))}")
     if call.signed:
         parts.append("signed = yes")
     if call.name is not None:

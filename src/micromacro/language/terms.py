@@ -12,9 +12,9 @@ from .nodes import Binary, Call, Fix, Formula, MemberCall, Name, Node, Number, S
 from .whitelist import SPECIAL, check_size
 
 MEMBER_KEYWORDS = (
-    "weights", "normalize", "aggregate", "combine", "effects", "name", "parameters", "signed", "by"
+    "weights", "normalize", "aggregate", "combine", "effects", "name", "parameters", "signed", "by", "id"
 )  # fmt: skip
-UNIT_KEYWORDS = ("effects", "name", "by")
+UNIT_KEYWORDS = ("effects", "name", "by", "id")
 NORMALIZE = ("total", "group", "none")
 
 
@@ -188,6 +188,7 @@ def _member(call: Call, text: str) -> MemberCall:
         parameters=_parameters(given["parameters"], text) if "parameters" in given else None,
         signed="signed" in given and _yes(given["signed"], "signed", text),
         by=_column(given["by"], "by=", text) if "by" in given else None,
+        joins=_word(given["id"], "id", text) if "id" in given else None,
         span=call.span,
     )
 
@@ -299,7 +300,9 @@ def _unit(
         raise FormulaError("this unit term has nothing that varies: write (1 | unit)", text, span.start, span.stop)
     name = _word(given["name"], "name", text) if "name" in given else None
     by = _column(given["by"], "by=", text) if "by" in given else None
-    return UnitCall(unit, intercept, tuple(slopes), correlated, given.get("effects", Name("iid")), name, by, bar, span)
+    joins = _word(given["id"], "id", text) if "id" in given else None
+    effects = given.get("effects", Name("iid"))
+    return UnitCall(unit, intercept, tuple(slopes), correlated, effects, name, by, joins, bar, span)
 
 
 def _one_argument(call: Call, text: str) -> Node:

@@ -7,7 +7,7 @@ frozen dataclass that inherits from ``Term``; whoever holds a part calls it and 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
@@ -31,10 +31,13 @@ class Equations:
         Summands of eta[i].
     below : tuple of str
         Lines under the equations: weights, distributions of effects.
+    aside : mapping
+        Summands of other linear predictors, by their number.
     """
 
     terms: tuple[str, ...] = ()
     below: tuple[str, ...] = ()
+    aside: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
 
 class Part(Protocol):
@@ -79,8 +82,27 @@ class Part(Protocol):
         ...
 
     @property
+    def reaches(self) -> tuple[int, ...]:
+        """The linear predictors that its effects reach, where it is a term of several."""
+        ...
+
+    @property
+    def joins(self) -> str | None:
+        """Its ``id=``: its effects have one covariance with those of all terms of this id."""
+        ...
+
+    def without_effects(self) -> Self | None:
+        """What is left of it where its effects are another part's; None where nothing is."""
+        ...
+
+    @property
     def of_rows(self) -> bool:
         """Whether its entries and its offset are those of rows of A, where these are not the groups."""
+        ...
+
+    @property
+    def combines(self) -> bool:
+        """Whether its rows are members' own, which meet in another way than by their sum."""
         ...
 
     def placed(self, first_row: int) -> Self:
@@ -285,6 +307,25 @@ class Term:
     def predictor(self) -> int:
         """The first."""
         return 0
+
+    @property
+    def reaches(self) -> tuple[int, ...]:
+        """It is a term of one."""
+        return ()
+
+    @property
+    def combines(self) -> bool:
+        """Where its rows are its own."""
+        return self.of_rows and not self.reaches
+
+    @property
+    def joins(self) -> str | None:
+        """Its effects are its own."""
+        return None
+
+    def without_effects(self) -> Self | None:
+        """It is what it is."""
+        return self
 
     @property
     def of_rows(self) -> bool:

@@ -123,7 +123,7 @@ class System:
         blocks = expansion.blocks if expansion else None
         self.slots = self.rows + (blocks.pairs if blocks else 0)
         self._of_rows = [part.of_rows for part in self.parts]
-        self._members = [k for k, own in enumerate(self._of_rows) if own]  # terms whose members have rows
+        self._members = [k for k, part in enumerate(self.parts) if part.combines]  # terms whose members have rows
         if expansion:
             self._of_rows[-1] = True
         self.number_row = np.concatenate([np.empty(0, dtype=np.int64), *(p.number_rows for p in self.parts)])
@@ -428,8 +428,8 @@ class System:
         Where rows are not groups: what the terms bring to the first linear predictor, the rows' own part left out.
         """
         repeats = self._repeats
-        if repeats is None:
-            return self.row_predictor(room, x)
+        if repeats is None or (self.beside is not None and self.beside.stacked):
+            return self.row_predictor(room, x)[: self.groups]
         value = room.group_values * x[repeats.column] * (repeats.predictor == 0)
         out = np.bincount(repeats.group, value, self.groups) + room.group_offset[0]
         eta = self.row_predictor(room, x) if self._members else np.empty(0)
@@ -439,12 +439,8 @@ class System:
         return out
 
     def predictors(self, room: Workspace, x: np.ndarray) -> np.ndarray:
-        """All linear predictors (predictors, groups) where rows repeat groups, at x in natural order."""
-        repeats = self._repeats
-        assert repeats is not None
-        at = repeats.predictor * self.groups + repeats.group
-        brought = np.bincount(at, room.group_values * x[repeats.column], room.group_offset.size)
-        return room.group_offset + brought.reshape(room.group_offset.shape)
+        """All linear predictors (predictors, groups) where their rows are stacked, at x in natural order."""
+        return self.row_predictor(room, x).reshape(-1, self.groups)
 
     def row_predictor(self, room: Workspace, x: np.ndarray) -> np.ndarray:
         """A x + offset (rows,) at the values in the work space and x in natural order."""

@@ -32,6 +32,7 @@ from ..terms.base import Context
 from ..terms.expression import evaluate
 from ..terms.member.weighing import Block
 from ..terms.registry import build_parts
+from ..terms.together import join_terms
 from .combined import check_alone, combine_members
 from .layout import ModelLayout, centers_of
 from .others import build_others
@@ -304,21 +305,24 @@ def _specified(
     parts = build_parts(formula, reading.weights, context, family.no_intercept, centred=family.expands)
     own = family.parameters(book, scale, flat, response)
     built = build_others(reading.others, family, own, context, len(parts))
-    parts, own = [*parts, *built.parts], built.own
+    numbers = built.beside.part if built.beside else (0,) * len(parts)
+    prefixes = {0: "", **{k: f"{o.name}." for k, o in enumerate(reading.others, start=1)}}
+    parts, numbers = join_terms([*parts, *built.parts], numbers, prefixes, context)
+    own, beside = built.own, replace(built.beside, part=tuple(numbers)) if built.beside else None
     expanded, stacked, rows = None, None, None
-    if built.beside is not None and built.beside.stacked:
-        stacked = Stacked(family, built.beside, tables.groups.n_rows)
+    if beside is not None and beside.stacked:
+        stacked = Stacked(family, beside, tables.groups.n_rows)
         rows = stacked.rows
     if family.expands:
         expanded = family.expand(response, offset, book, flat, to_text(formula.outcome))
         family, rows = expanded.family, expanded.rows
     combined = None
-    if any(part.of_rows for part in parts):
+    if any(part.combines for part in parts):
         check_alone(tuple(o.name for o in reading.others))
         expanded = expanded.plain() if expanded and expanded.plain else expanded
         family = expanded.family if expanded else family
         parts, rows, combined = combine_members(parts, family, len(own), tables.groups.n_rows, expanded)
-    system = System(parts, tables.groups.n_rows, own, offset, rows, built.beside)
+    system = System(parts, tables.groups.n_rows, own, offset, rows, beside)
     checks = [lambda: _check_enough(system, tables), lambda: check_collinear(system, centers_of(system.parts))]
     for check in reversed(checks) if reading.drops else checks:
         check()

@@ -112,6 +112,17 @@ class Predictor:
         self.theta, self.beside = np.empty(0), where.beside
         self.numbers = system.beside.part if system.beside else (0,) * len(where.parts)
         self.members = [np.empty(0) for _ in where.parts]  # offsets of members' own rows
+        self.pieces = self._in_pieces()
+
+    def _in_pieces(self) -> list[tuple[int, int, Any]]:
+        """Linear predictor, part and which of its entries; those of a term of several predictors are apart."""
+        out: list[tuple[int, int, Any]] = []
+        for k, part in enumerate(self.where.parts):
+            if not part.reaches:
+                out.append((self.numbers[k], k, slice(None)))
+            number_of = self.where.rows[k] // max(self.where.groups, 1)
+            out += [(number, k, np.flatnonzero(number_of == number)) for number in sorted(set(part.reaches))]
+        return out
 
     def entries(self, theta: np.ndarray) -> np.ndarray:
         """Fill the design at theta; returns the offset (groups,)."""
@@ -124,7 +135,7 @@ class Predictor:
             if self.new:
                 part = part.held(self.system.parts[k], own)
             self.members[k] = np.zeros(part.row_count)
-            where = self.members[k] if part.of_rows else to[self.numbers[k]]
+            where = self.members[k] if part.combines else to[self.numbers[k]]
             if not part.fill(own, self.scratch[k], self.slots[k], self.values[k], where):
                 raise DataError(
                     f"the weights of {part.name} are not finite on these data: look at the columns that they are "
@@ -136,10 +147,11 @@ class Predictor:
         """Linear predictor (groups,) at theta and an extended x; those of parameters of the family into ``beside``."""
         out = self.entries(theta)
         to = [out, *self.beside]
-        for k, (rows, columns, values) in enumerate(zip(self.where.rows, self.where.columns, self.values, strict=True)):
-            part, each = self.where.parts[k], values * x[columns]
-            if not part.of_rows:
-                to[self.numbers[k]] += np.bincount(rows, each, self.where.groups)
+        for number, k, some in self.pieces:
+            part, rows = self.where.parts[k], self.where.rows[k]
+            each = (self.values[k] * x[self.where.columns[k]])[some]
+            if not part.combines:
+                to[number] += np.bincount(rows[some] - self._first(number, k), each, self.where.groups)
                 continue
             met = part.together(self.scratch[k], np.bincount(rows, each, len(self.members[k])) + self.members[k])
             assert met is not None
@@ -174,15 +186,24 @@ class Predictor:
 
     def matrix(self, width: int, number: int = 0) -> Any:
         """The design of a linear predictor as last filled: sparse (groups, width), columns as in an extended x."""
-        some = [k for k, of in enumerate(self.numbers) if of == number]
-        each = [self._of_groups(k) for k in some]
+        some = [piece for piece in self.pieces if piece[0] == number]
+        each = [self._of_groups(*piece) for piece in some]
         rows, values = np.concatenate([r for r, _ in each]), np.concatenate([v for _, v in each])
-        columns = np.concatenate([self.where.columns[k] for k in some])
+        columns = np.concatenate([self.where.columns[k][of] for _, k, of in some])
         return sparse.csr_array((values, (rows, columns)), shape=(self.where.groups, width))
 
-    def _of_groups(self, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """Groups and values of a part's entries, linearised where members combine and a predictor was last read."""
+    def _first(self, number: int, k: int) -> int:
+        """The first row of a linear predictor among those of a part's entries."""
+        return number * self.where.groups if self.where.parts[k].reaches else 0
+
+    def _of_groups(self, number: int, k: int, some: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Groups and values of some of a part's entries.
+
+        Those of members that combine are linearised where a predictor was last read.
+        """
         part, rows, values = self.where.parts[k], self.where.rows[k], self.values[k]
+        if part.reaches:
+            return rows[some] - self._first(number, k), values[some]
         return part.of_groups(self.scratch[k], rows, values, self.shares.get(k))
 
     def level_names(self) -> list[str]:
@@ -196,7 +217,7 @@ class Predictor:
 
     def levels_of(self, number: int) -> list[int]:
         """The same of any linear predictor."""
-        return [k for k, part in enumerate(self.where.parts) if part.pooled and self.numbers[k] == number]
+        return [k for of, k, _ in self.pieces if of == number and self.where.parts[k].pooled]
 
     def level_variances(self) -> np.ndarray:
         """Variance a'D^-1 a (levels, groups) that each level brings to the linear predictor, over its population."""
@@ -210,7 +231,7 @@ class Predictor:
         """
         out = []
         for k, rows, latent, values in self._of_levels():
-            if self.where.parts[k].of_rows:
+            if self.where.parts[k].combines:
                 made = self._population(k)[:, places]
                 out.append(np.cov(made, rowvar=False, bias=True).reshape(len(places), len(places)))
                 continue
@@ -227,7 +248,7 @@ class Predictor:
         return np.stack(out)
 
     def _variance(self, k: int, rows: np.ndarray, latent: np.ndarray, values: np.ndarray) -> np.ndarray:
-        if self.where.parts[k].of_rows:
+        if self.where.parts[k].combines:
             return self._population(k).var(axis=0)
         structure = self.where.parts[k].structure
         assert structure is not None
@@ -240,10 +261,13 @@ class Predictor:
     def _of_levels(self, number: int = 0) -> list[tuple[int, np.ndarray, np.ndarray, np.ndarray]]:
         """Part, and group, latent effect and value of the entries of effects in the design as last filled."""
         out = []
-        for k in self.levels_of(number):
+        for piece in self.pieces:
+            of, k, some = piece
             part = self.where.parts[k]
-            _, columns = part.entries()
-            rows, values = self._of_groups(k)
+            if of != number or not part.pooled:
+                continue
+            columns = part.entries()[1][some]
+            rows, values = self._of_groups(*piece)
             inside = columns >= len(part.coefficients)
             out.append((k, rows[inside], columns[inside] - len(part.coefficients), values[inside]))
         return out
@@ -259,9 +283,10 @@ class Predictor:
     def unseen_variance(self, varying: np.ndarray, number: int = 0) -> np.ndarray:
         """Variance (groups,) that unseen effects bring, those of them that are `varying` (fresh,)."""
         out, counted = np.zeros(self.where.groups), np.append(np.zeros(self.system.size), varying)
-        for k, columns in enumerate(self.where.columns):
-            if self.numbers[k] == number:
-                rows, values = self._of_groups(k)
+        for piece in self.pieces:
+            if piece[0] == number:
+                rows, values = self._of_groups(*piece)
+                columns = self.where.columns[piece[1]][piece[2]]
                 out += np.bincount(rows, values * values * counted[columns], self.where.groups)
         return out
 

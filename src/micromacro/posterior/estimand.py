@@ -133,7 +133,7 @@ class Estimand:
         """Whether effects are to be integrated of which what they bring to a group is no Gaussian number."""
         parts, treatment = self.predictors[0].where.parts, self.treatment
         keys = {key[0] for key, varies in zip(self.predictors[0].where.unseen, self.varying, strict=True) if varies}
-        return any(part.of_rows and (k in keys or k in treatment.marginal) for k, part in enumerate(parts))
+        return any(part.combines and (k in keys or k in treatment.marginal) for k, part in enumerate(parts))
 
     @property
     def single(self) -> np.ndarray:

@@ -29,12 +29,15 @@ def variances(specification: Specification, theta: np.ndarray) -> np.ndarray:
     out = []
     for k, structure in random_parts(specification):
         part = system.parts[k]
-        if part.of_rows:
+        if part.combines:
             brought = population(part, room.scratch[k], theta[system.places.reads(k)]).var(axis=0)
             out.append(float(brought.sum()) / part.filled)
             continue
         row, latent, _ = structure.entries
         values = system.values_of(k, room)[-len(row) :]
+        if part.reaches:  # rows of other linear predictors, too
+            own = row < system.groups
+            row, latent, values = row[own], latent[own], values[own]
         brought = structure.variance(theta[specification.system.places.effect_theta(k)], row, latent, values)
         out.append(float(brought.sum()) / part.filled)
     rest = link_variance(specification, theta)

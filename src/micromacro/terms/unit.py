@@ -38,6 +38,8 @@ class UnitPart(Term):
     structure : Effects
     joined : Joined or None
         How ids of several columns were joined.
+    joins : str or None
+        Its ``id=``.
     """
 
     name: str
@@ -45,6 +47,8 @@ class UnitPart(Term):
     slopes: Slopes
     structure: Effects
     joined: Joined | None = None
+    joins: str | None = None
+    weight_parameters = ()
 
     @property
     def column(self) -> str:
@@ -91,10 +95,23 @@ class UnitPart(Term):
 
     def words(self) -> Equations:
         """The effect of the group's unit, slopes times their covariates."""
+        return Equations(self.effects_in_words(), tuple(self.structure.sentences()))
+
+    def effects_in_words(self) -> tuple[str, ...]:
+        """The summands of the linear predictor."""
         at = f"{self.column}[i]"
         of = self.structure.terms
-        terms = [f"u_{self.name}[{at}]" if t == "1" else f"u_{self.name}[{at},{t}] * {t}[i]" for t in of]
-        return Equations(tuple(terms), tuple(self.structure.sentences()))
+        return tuple(f"u_{self.name}[{at}]" if t == "1" else f"u_{self.name}[{at},{t}] * {t}[i]" for t in of)
+
+    def without_effects(self) -> None:
+        """There is nothing else in it."""
+
+    def raw_rows(self, tables: Tables) -> Rows:
+        """The memberships of its effects on some tables, with the levels of these."""
+        return unit_rows(self.columns, self.slopes, tables, self.joined)[0]
+
+    def weight_scratch(self, gradient: bool) -> None:
+        """Every weight is 1."""
 
 
 def unit_rows(
@@ -160,4 +177,4 @@ def _build(call: UnitCall, context: Context, intercept: bool) -> UnitPart:
             "standard deviation over units; leave the term out",
             name,
         )
-    return UnitPart(name, columns, slopes, structure, joined)
+    return UnitPart(name, columns, slopes, structure, joined, call.joins)

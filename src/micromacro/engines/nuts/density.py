@@ -131,11 +131,14 @@ class Joint:
         numbers = system.beside.part if system.beside else (0,) * len(system.parts)
         eta = _jnp().asarray(system.beside.offset[number - 1] if number and system.beside else system.base_offset)
         for k in where.terms:
-            if numbers[k] != number:
+            part, structure = system.parts[k], system.parts[k].structure
+            reach = x[where.effects(k)] if part.effects else 0.0
+            if number not in (part.reaches or (numbers[k],)):
                 continue
-            part, structure, reach = system.parts[k], system.parts[k].structure, x[where.effects(k)]
             if structure is not None:
                 reach = joint_effects.reach(structure, theta[where.effect_theta(k)], x[where.latents(k)])
+                if part.reaches:
+                    reach = reach * (structure.rows.group // self.system.groups == number)
             eta = eta + joint_terms.summand(part, theta[where.reads(k)], x[where.coefficients(k)], reach)
         return eta
 

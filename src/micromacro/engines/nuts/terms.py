@@ -20,6 +20,7 @@ from ...terms.member.feature_part import FeatureColumns, FeaturePart, Interactio
 from ...terms.member.roles import RolesPart
 from ...terms.member.term import MemberPart
 from ...terms.smooth import SmoothPart
+from ...terms.together import TogetherPart
 from ...terms.unit import UnitPart
 from .features import feature_columns, soft_maximum
 from .weights import Weights
@@ -105,6 +106,20 @@ def roles(part: RolesPart, theta: Array, _coefficients: Array, reach: Array) -> 
     return eta
 
 
+def together(part: TogetherPart, theta: Array, _coefficients: Array, reach: Array) -> Array:
+    """Sum over the terms, of which those of other linear predictors have no reach here."""
+    eta: Any = 0.0
+    at = used = 0
+    for term in part.terms:
+        size, p = len(term.structure.rows.group), len(term.weight_parameters)
+        own = reach[at : at + size]
+        if isinstance(term, MemberPart):
+            weights = Weights(term.weighing)
+            own = weights.sums(weights(theta[used : used + p]) * own)
+        eta, at, used = eta + own, at + size, used + p
+    return eta
+
+
 TERMS: dict[type, Callable[[Any, Array, Array, Array], Array]] = {
     FixedPart: fixed_terms,
     MemberPart: member_block,
@@ -113,5 +128,6 @@ TERMS: dict[type, Callable[[Any, Array, Array, Array], Array]] = {
     InteractionPart: features,
     RolesPart: roles,
     SmoothPart: smooth,
+    TogetherPart: together,
     UnitPart: unit,
 }

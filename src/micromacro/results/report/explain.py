@@ -51,10 +51,12 @@ def equations(s: Specification) -> list[str]:
 
 def _others(s: Specification, numbers: tuple[int, ...]) -> list[str]:
     """The equations of other linear predictors."""
-    out = []
+    out, every = [], [s.system.parts[k].words() for k in s.layout.terms]
     for number, other in enumerate(s.reading.others, start=1):
         words = [s.system.parts[k].words() for k in s.layout.terms if numbers[k] == number]
-        terms = [term for part in words for term in part.terms]
+        terms = [term for part in words for term in part.terms] + [
+            t for part in every for t in part.aside.get(number, ())
+        ]
         terms += [f"offset {to_text(n)}" for n in other.formula.offsets]
         out.append(f"{s.family.predictors[other.name]} {other.name}[i] = {' + '.join(terms) or '0'}")
         out += [line for part in words for line in part.below]

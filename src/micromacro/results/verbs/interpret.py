@@ -137,7 +137,7 @@ def _sentence(fit: Fitted, e: Estimate) -> Sentence:
 def _combined(fit: Fitted, name: str) -> Block | None:
     """The block whose members combine in another way than by their sum that a parameter belongs to."""
     members = fit.specification.members
-    return next((b for block, b in members.items() if b.of_rows and name.startswith(f"{block}.")), None)
+    return next((b for block, b in members.items() if b.combines and name.startswith(f"{block}.")), None)
 
 
 def _of_shape(fit: Fitted, e: Estimate, block: Block) -> Sentence:
@@ -209,7 +209,7 @@ def _moved(fit: Fitted, name: str) -> str:
         inside = name.removeprefix(f"{block}.")
         if inside == name:
             continue
-        if part.of_rows:
+        if part.combines:
             return f"Where {inside} of every member ({block}) of a group is one higher"
         if inside == "Intercept":
             return f"Where the sum of the weights of {block} in a group is one higher"

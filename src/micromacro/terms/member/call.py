@@ -59,6 +59,7 @@ def build_member(call: MemberCall, expression: WeightExpression, context: Contex
         levels=rows.members,
         with_intercept=call.intercept,
         joined=unit_column(call.member_columns, rows.table)[1] if len(call.member_columns) > 1 else None,
+        joins=call.joins,
     )
     w = check_weights(weighing, name, group_ids(context))
     return _with_priors(part, w, [f.value for f in call.fixes], wanted, context, intercept)

@@ -91,6 +91,8 @@ def _check_beside(call: MemberCall, what: str, text: str) -> None:
             f"combine={what} is of members' whole effects, aggregate={to_text(call.aggregate)} of a covariate alone: "
             "a block has one of the two; write two blocks, the second with name=", *mark,
         )  # fmt: skip
+    if call.joins is not None:
+        raise FormulaError(f"combine={what} and id={call.joins} do not go together: leave out one of them", *mark)
     if call.normalize not in (None, "group"):
         raise FormulaError(
             f"combine={what} needs weights that sum to 1 in the group: leave out normalize={call.normalize}", *mark

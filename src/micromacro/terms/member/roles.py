@@ -206,7 +206,7 @@ def join_roles(parts: list[Any], wishes: list[Wish], context: Context) -> list[A
 
 
 def _joined(parts: list[Any], owner: str, wishes: list[Wish], context: Context) -> RolesPart:
-    blocks = {p.name: p for p in parts if isinstance(p, MemberPart) and not p.of_rows}
+    blocks = {p.name: p for p in parts if isinstance(p, MemberPart) and not p.combines}
     first = wishes[0]
     span = first.node.span
     if owner not in blocks or owner == first.block:

@@ -48,6 +48,8 @@ class MemberPart(Block):
         Effect of each membership; numbers from ``len(levels)`` on are members not seen before.
     joined : Joined or None
         How ids of several columns were joined.
+    joins : str or None
+        Its ``id=``.
     """
 
     name: str
@@ -64,6 +66,7 @@ class MemberPart(Block):
     levels: Levels
     with_intercept: bool = False
     joined: Joined | None = None
+    joins: str | None = None
 
     @property
     def hypers(self) -> tuple[Parameter, ...]:
@@ -185,6 +188,26 @@ class MemberPart(Block):
         c = self.columns
         loose = theta[:, theta.shape[1] - len(c.loose) :] @ self.x[c.outside]
         return coefficients[:, : len(c.linear)] @ self.x[c.inside] + loose + c.known @ self.x[c.beside]
+
+    def effects_in_words(self) -> tuple[str, ...]:
+        """The weighted sum of the effects alone."""
+        assert self.structure is not None
+        of = self.structure.terms
+        inside = [f"u_{self.name}[j]" if t == "1" else f"u_{self.name}[j,{t}] * {t}[i,j]" for t in of]
+        return (f"sum over members j of w_{self.name}[i,j] * ({' + '.join(inside)})",)
+
+    def without_effects(self) -> MemberPart:
+        """Its covariates and weights."""
+        return replace(self, structure=None)
+
+    def raw_rows(self, tables: Tables) -> Rows:
+        """The memberships of its effects on some tables, with the levels of these."""
+        group_ids = tables.group_levels.values if tables.group_levels is not None else np.arange(tables.groups.n_rows)
+        return member_rows(tables.blocks[self.name], self.slopes, group_ids)
+
+    def weight_scratch(self, gradient: bool) -> dict[str, Any]:
+        """Work space of its weights."""
+        return self.weighing.scratch(gradient)
 
     def words(self) -> Equations:
         """The weighted sum over the members, and the weights."""
