@@ -113,8 +113,8 @@ def together(part: TogetherPart, theta: Array, _coefficients: Array, reach: Arra
     for term in part.terms:
         size, p = len(term.structure.rows.group), len(term.weight_parameters)
         own = reach[at : at + size]
-        if isinstance(term, MemberPart):
-            weights = Weights(term.weighing)
+        for block in term.blocks.values():
+            weights = Weights(block.weighing)
             own = weights.sums(weights(theta[used : used + p]) * own)
         eta, at, used = eta + own, at + size, used + p
     return eta
