@@ -42,6 +42,8 @@ REMEDY = "give priors (normal(0, 2.5) for b, half_normal(2.5) for sd), or use mc
 
 def separation(specification: Specification, optimum: Optimum) -> list[Note]:
     """What is to be said of directions in which the likelihood has no maximum."""
+    if specification.combined is not None:  # the programme is one of linear predictors
+        return []
     made = specification.expanded
     if made is not None and made.pairs * len(specification.system.coefficients) > LARGEST:
         return []

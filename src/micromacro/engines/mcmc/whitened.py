@@ -25,6 +25,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -62,7 +63,6 @@ class WhitenedTarget:
     def __init__(self, specification: Specification):
         s = specification
         self.system = s.system
-        self.coordinates = Scores(s.system.hypers)
         self.posterior = laplace_marginal(specification)
         self.smooth = laplace_marginal(without_edges(specification)) if s.system.edges else self.posterior
         n, q = s.system.size, len(s.system.hypers)
@@ -73,6 +73,11 @@ class WhitenedTarget:
         self.slope = np.empty(n)
         self.step = 0.8
         self._lines: tuple[Line, Line] | None = None
+
+    @cached_property
+    def coordinates(self) -> Scores:
+        """Scores of theta, which need proper priors: only for whoever moves it."""
+        return Scores(self.system.hypers)
 
     # -- the map -----------------------------------------------------------------------------------------------------
 

@@ -59,7 +59,8 @@ class Propagation:
         if specification.system.meeting is not None:
             raise EngineError(
                 "leaving rows out of the integral over the effects is not available where an outcome reads several "
-                "linear predictors with effects: use loo() with the effects given, or kfold()"
+                "linear predictors with effects, nor all groups of a member where members combine= in another way than "
+                "by their sum: use loo() with the effects given, or kfold()"
             )
         self.laplace = laplace_marginal(specification)
         self.laplace.close = 1e-9

@@ -18,31 +18,41 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ...engines.base import Sample, split
+from ...engines.mcmc.given import effects_given
 from ...errors import FormulaError, ModelError
 from ...language.nodes import Binary, Call, Formula, MemberCall, Name, Node, Number
 from ...language.parse import parse_formula
 from ...language.printing import member_text
+from ...model.specification import Specification
 from ...posterior.leaveout.integrated import Cavities
 from ...posterior.leaveout.joint import LeaveSetsOut
+from ...posterior.leaveout.pointwise import log_likelihood
 from ...posterior.leaveout.scores import standard_error
+from ..criticism.loo import psis_loo
 from ..fitted import Fitted
 from .compare import stacking
 
 CLEAR = 4.0
+EFFECTS = 500  # draws of the effects given an estimate
 SAME = 0.05  # elpd and its error below which two links are one model on these data
 NONE, ONE = Name("none"), Number(1.0, "1")
 SUM = Name("sum")
 #: What a link contains as a limiting case; what it contains at zero parameters is seen from its weights.
-CONTAINS = {"smax": ("mean", "max", "min"), "aggregate=smax(kappa)": ("mean", "max", "min")}
+CONTAINS = {
+    "smax": ("mean", "max", "min"), "aggregate=smax(kappa)": ("mean", "max", "min"),
+    **dict.fromkeys(("combine=smax", "combine=smax(kappa)"), ("mean", "combine=max", "combine=min")),
+}  # fmt: skip
 #: Plain words, and whether a column in parentheses follows.
 PLAIN = {"mean": False, "sum": False, "max": False, "min": False, "largest": True, "power": True, "smax": False}
 #: Options of ``mm()`` that a link may change.
-ASKED = ("weights", "normalize", "aggregate", "signed", "parameters")
+ASKED = ("weights", "normalize", "aggregate", "combine", "signed", "parameters")
 OPTION = re.compile(rf"\s*({'|'.join(ASKED)})\s*=(?!=)")
 OF_WEIGHTS = ("hhi", "effn", "entropy")  # aggregates of weights alone
 DEFAULT = parse_formula("y ~ mm(a, b)").members[0]
 KINDS = (
-    "links are mean, sum, max, min, largest(x), power(x + z), smax, options as in mm() ('aggregate = var'), or an "
+    "links are mean, sum, max, min, largest(x), power(x + z), smax, options as in mm() ('aggregate = var', 'combine = "
+    "smax'), or an "
     "expression of weights ('softmax(x)', 'exp(b * x)', 'x')"
 )
 
@@ -75,7 +85,7 @@ class Rival:
     column : str or None
         Of ``largest(x)`` and ``power(x + z)``.
     options : MemberCall or None
-        ``weights =``, ``aggregate =``, ``normalize =``, ``signed =``, as they were written.
+        ``weights =``, ``aggregate =``, ``combine =``, ``normalize =``, ``signed =``, as they were written.
     """
 
     text: str
@@ -123,6 +133,11 @@ def tidy(text: str) -> str:
 def write_link(formula: Formula, call: MemberCall, link: Rival) -> str:
     """The formula with one block rewritten to a link."""
     rule = call.normalize if call.normalize in ("total", "group") else "group"
+    own = call
+    if link.options is None or link.moves or "combine" in link.text:  # words mean what they mean of a sum
+        own = replace(call, combine=link.options.combine if link.options else SUM)
+        rule = "group" if own.combine != SUM else rule
+    call, place = own, call.span
     if link.options is not None:
         blocks = _with_options(call, link, rule)
     elif link.word in ("max", "min", "smax"):
@@ -138,7 +153,7 @@ def write_link(formula: Formula, call: MemberCall, link: Rival) -> str:
         rule = {"sum": "none", "largest": "group"}.get(link.word, rule)
         blocks = [replace(call, weights=chosen, normalize=rule, parameters=None)]
     call_text = " + ".join(member_text(c) for c in blocks)
-    return formula.text[: call.span.start] + call_text + formula.text[call.span.stop :]
+    return formula.text[: place.start] + call_text + formula.text[place.stop :]
 
 
 def _with_options(call: MemberCall, link: Rival, rule: str) -> list[MemberCall]:
@@ -220,14 +235,26 @@ def carried(given: Any, name: str, link: Rival) -> Any:
 
 def pointwise(fit: Fitted) -> np.ndarray:
     """Log density of each group left out: over theta's posterior, or at the maximum less one for each of theta."""
+    if fit.posterior.kind.draws and fit.specification.combined is not None:
+        return fit.loo().column("elpd")
     if fit.posterior.kind.draws:
         return fit.loo(integrated=True).column("elpd")
     theta = fit.posterior.theta
     free = sum(not p.fixed for p in fit.specification.system.hypers)
+    if fit.specification.combined is not None:
+        return _given(fit.specification, theta) - free / fit.nobs
     if fit.specification.expanded:  # a group has several rows, which leave together
         each = [np.array([i]) for i in range(fit.nobs)]
         return LeaveSetsOut(fit.specification, each).at(theta) - free / fit.nobs
     return Cavities(fit.specification).at(theta).log_density - free / fit.nobs
+
+
+def _given(specification: Specification, theta: np.ndarray) -> np.ndarray:
+    """Log density of each group left out at theta, from draws of the effects, where they are far from normal."""
+    x = effects_given(specification, theta, EFFECTS, np.random.default_rng(np.random.SeedSequence(3)))
+    effects, coefficients = split(x[None], specification.system.n_effects)
+    sample = Sample(np.broadcast_to(theta, (1, EFFECTS, len(theta))), effects, coefficients)
+    return psis_loo(log_likelihood(specification, sample))[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -369,7 +396,10 @@ def _coinciding(values: dict[str, np.ndarray]) -> list[tuple[str, ...]]:
 
 def _contains(wide: tuple[str, ...], narrow: tuple[str, ...], inside: Mapping[str, tuple[str, ...]]) -> bool:
     """Whether a link contains another as a special case."""
-    return any(n in inside.get(w, ()) + CONTAINS.get(w.replace(" ", ""), ()) for w in wide for n in narrow)
+    return any(
+        n in inside.get(w, ()) or n.replace(" ", "") in CONTAINS.get(w.replace(" ", ""), ())
+        for w in wide for n in narrow
+    )  # fmt: skip
 
 
 def _words(

@@ -23,7 +23,7 @@ COMBINES = {
         Aggregate("min", combining.MIN, "min over members j of zeta[i,j]"),
     )
 }  # fmt: skip
-NEAR = 10.0  # of max and min: the size of kappa times the scale of the outcome
+NEAR = 4.0  # of max and min: the size of kappa times the scale of the outcome
 
 
 @dataclass(frozen=True)

@@ -125,7 +125,8 @@ def _shape(request: Combine, name: str, context: Context) -> float | Parameter:
 
     smax's kappa ~ normal(0, 2.5/s), s the scale of the outcome: members whose effects differ by s count alike at 0; at
     2.5 the better one counts twelve times as much. ces's p ~ normal(1, 2): harmonic (-1), geometric (0), arithmetic (1)
-    and quadratic (2) means lie within it. An extreme is a soft one of kappa = 10/s.
+    and quadratic (2) means lie within it. An extreme is a soft one of kappa = 4/s, where a member
+    that is better by s counts 50 times as much: nearer ones leave effects far from normal, and groups hard to move.
     """
     if isinstance(request.shape, float):
         return request.shape
