@@ -237,6 +237,23 @@ def test_errors_of_the_ends_of_intervals_are_those_of_quantiles(rng):
     assert np.isinf(end_errors(np.repeat([[[0.0]], [[1.0]]], 50, axis=1), 0.9)).all()
 
 
+def test_ends_of_intervals_know_how_few_proposals_lie_beyond_them():
+    """Draws of N(0, 1) resampled from N(0, 0.75^2): the tails are few proposals with many copies each."""
+    rng = np.random.default_rng(12)
+    ends, said, plain = [], [], []
+    for _ in range(150):
+        x = 0.75 * rng.standard_normal(1500)
+        weight = np.exp(-0.5 * x**2 * (1.0 - 0.75**-2))
+        picked = rng.choice(len(x), 1000, p=weight / weight.sum())
+        copies = np.bincount(picked, minlength=len(x))[picked].astype(float)
+        column = x[picked][None, :, None]
+        ends.append(np.quantile(column, 0.975))
+        said.append(end_errors(column, 0.95, copies)[1, 0])
+        plain.append(end_errors(column, 0.95)[1, 0])
+    assert np.mean(plain) < 0.6 * np.std(ends)
+    assert np.mean(said) == pytest.approx(np.std(ends), rel=0.35)
+
+
 def test_ends_known_poorly_for_their_width_are_trouble(specification):
     """A tail that reaches far: enough effective draws by all counts, but where it ends is anybody's guess."""
 

@@ -10,7 +10,7 @@ import pytest
 from scipy import special, stats
 
 import micromacro as mm
-from micromacro.posterior.evidence import bridge, ordered_mass
+from micromacro.posterior.evidence import bridge, mass_within, ordered_mass
 
 PRIORS = {
     "Intercept": mm.prior.normal(0.5, 2.0),
@@ -136,3 +136,47 @@ def test_evidence_needs_proper_priors_and_warns_of_vague_ones(small, quick):
     with pytest.raises(mm.EngineError, match="needs exact draws"):
         rough.log_evidence()
     assert math.isfinite(rough.log_evidence("importance", draws=50).value)
+
+
+@pytest.fixture(scope="module")
+def edged():
+    """Weights 1 + b z, which are not negative for b between -1/2 and 1 only; the data want b near 1."""
+    rng = np.random.default_rng(6)
+    group = np.repeat(np.arange(25), 3)
+    frame = pd.DataFrame(
+        {"g": group, "m": np.arange(75), "z": rng.uniform(-1.0, 2.0, 75), "x": rng.standard_normal(75)}
+    )
+    frame.loc[0, "z"], frame.loc[1, "z"] = -1.0, 2.0
+    raw = 1.0 + 0.95 * frame["z"]
+    w = raw / np.bincount(group, raw)[group]
+    y = np.bincount(group, w * frame["x"]) + 0.4 * rng.standard_normal(25)
+    return frame.assign(y=y[group])
+
+
+def test_priors_of_weights_end_at_the_edge_and_are_normalised_there(edged, quick):
+    formula = "y ~ 1 + mm(m, g, x, weights = 1 + b * z, normalize = group, effects = none, name = B)"
+    priors = {
+        "Intercept": mm.prior.normal(0, 1), "B.x": mm.prior.normal(0, 1), "sigma": mm.prior.exponential(1),
+        "B.w.b": mm.prior.normal(0, 1),
+    }  # fmt: skip
+    fit = quick(formula, edged, "mcmc", priors=priors, draws=500, tune=300, chains=2, random_seed=3)
+    group, y = edged["g"].to_numpy(), edged.groupby("g")["y"].first().to_numpy()
+    bs, step = np.linspace(-0.5, 1.0, 151, retstep=True)
+    logs, d_log = np.linspace(np.log(0.15), np.log(2.0), 61, retstep=True)
+    middle = np.bincount(group, edged["x"] / 3.0).mean()  # the intercept's prior is on the intercept at mean covariates
+    values = np.empty((len(bs), len(logs)))
+    for i, b in enumerate(bs):
+        raw = np.maximum(1.0 + b * edged["z"].to_numpy(), 0.0)
+        feature = np.bincount(group, raw * edged["x"]) / np.bincount(group, raw)
+        own, vectors = np.linalg.eigh(1.0 + np.outer(feature - middle, feature - middle))
+        variances = np.maximum(own, 0.0) + np.exp(2.0 * logs)[:, None]
+        value = stats.norm.logpdf(vectors.T @ y, 0.0, np.sqrt(variances)).sum(axis=1)
+        value += stats.expon.logpdf(np.exp(logs)) + logs + stats.norm.logpdf(b)
+        values[i] = value + math.log((step if 0 < i < 150 else step / 2) * d_log)
+    exact = special.logsumexp(values) - math.log(stats.norm.cdf(1.0) - stats.norm.cdf(-0.5))
+    for method in ("bridge", "importance", "laplace"):
+        found = fit.log_evidence(method, draws=1000, random_seed=1)
+        assert found.se < 0.06
+        assert abs(found.value - exact) < 4.0 * found.se + 2e-3, (method, found, exact)
+    mass, error = mass_within(fit.specification, np.random.default_rng(1))
+    assert mass == pytest.approx(stats.norm.cdf(1.0) - stats.norm.cdf(-0.5), abs=max(4.0 * error, 1e-3))

@@ -331,7 +331,7 @@ class _Approximation:
             pairs = 0
         elif pairs < FEWEST:
             return None
-        fitter = Fitter(self.coordinates.folded, self.wide)
+        fitter = Fitter(self.coordinates.folded, self.wide, self.coordinates.folded)
         mixture = fitter.at_peaks([(p.u, peak_scale(p), p.value) for p in self.peaks])
         scores, value, weight = first.scores, first.value, smoothed(first.weight)[0]
         for left in reversed(range(ROUNDS)):

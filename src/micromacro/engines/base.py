@@ -238,5 +238,13 @@ class Outcome:
         """Number of draws that those made by importance weights are worth at most; else infinite."""
         return float(self.extra.get("effective", np.inf))
 
+    @property
+    def copies(self) -> np.ndarray | None:
+        """How many of the draws came from the same proposal as each (draws,), where importance weights made them."""
+        if self.draws is None or not np.isfinite(self.effective):
+            return None
+        _, first, count = np.unique(self.draws.log_posterior.ravel(), return_inverse=True, return_counts=True)
+        return count[first.ravel()].astype(float)
+
 
 Engine = Callable[[Specification, Settings], Outcome]

@@ -119,12 +119,13 @@ def diagnose(draws: np.ndarray) -> Diagnostics:
     return Diagnostics(*out)
 
 
-def end_errors(draws: np.ndarray, ci: float, effective: float = np.inf) -> np.ndarray:
+def end_errors(draws: np.ndarray, ci: float, copies: np.ndarray | None = None) -> np.ndarray:
     """Monte Carlo standard errors of the ends of equal-tailed intervals of draws (chain, draw, k): (2, k).
 
     By the order statistics around a quantile, given its own effective sample size (Vehtari et al. 2021); nan for a
-    constant column, infinite where every chain is stuck at its own value. Draws that importance weights made are worth
-    `effective` of their number.
+    constant column, infinite where every chain is stuck at its own value. For draws that importance weights made,
+    `copies` says how many came from the same proposal as each: the fewer proposals lie beyond an end, the larger is its
+    error.
     """
     from arviz_stats.base.array import array_stats
 
@@ -137,7 +138,10 @@ def end_errors(draws: np.ndarray, ci: float, effective: float = np.inf) -> np.nd
             continue
         for side, prob in enumerate((0.5 - 0.5 * ci, 0.5 + 0.5 * ci)):
             out[side, i] = array_stats.mcse(column, chain_axis=0, draw_axis=1, method="quantile", prob=prob)
-    return out * np.sqrt(max(1.0, draws.shape[0] * draws.shape[1] / effective))
+            if copies is not None:
+                beyond = column.ravel() <= np.quantile(column, prob)
+                out[side, i] *= math.sqrt(max(1.0, np.mean(copies * (beyond - prob) ** 2) / (prob * (1.0 - prob))))
+    return out
 
 
 def judge(outcome: Outcome, draws: np.ndarray | None, diagnostics: Diagnostics | None) -> Health:
@@ -358,7 +362,7 @@ def _judge_draws(outcome: Outcome, draws: np.ndarray, diagnostics: Diagnostics) 
         least = float(np.nanmin(np.minimum(diagnostics.ess_bulk, diagnostics.ess_tail)[judged]))
         text = f"effective sample size below {ESS:.0f} for {', '.join(low)} (least {least:.0f}): draw more (draws=)"
         troubles.append(trouble("few-draws", text, *low.tolist()))
-    troubles += _uncertain_ends(draws, names, judged, outcome.effective)
+    troubles += _uncertain_ends(draws, names, judged, outcome.copies)
     contraction = contractions(specification, draws)
     remarks = list(outcome.notes)
     if given.any():
@@ -389,12 +393,12 @@ def _judge_draws(outcome: Outcome, draws: np.ndarray, diagnostics: Diagnostics) 
     return Health((*troubles, *remarks), contraction)
 
 
-def _uncertain_ends(draws: np.ndarray, names: np.ndarray, judged: np.ndarray, effective: float) -> list[Note]:
+def _uncertain_ends(draws: np.ndarray, names: np.ndarray, judged: np.ndarray, copies: np.ndarray | None) -> list[Note]:
     """Intervals whose ends are known too poorly for their width."""
     tail = 0.5 - 0.5 * LEVEL
     low, high = np.quantile(draws, [tail, 1.0 - tail], axis=(0, 1))
     with np.errstate(divide="ignore", invalid="ignore"):
-        error = np.max(end_errors(draws, LEVEL, effective), axis=0) / (high - low)
+        error = np.max(end_errors(draws, LEVEL, copies), axis=0) / (high - low)
     poor = names[judged & (error > UNCERTAIN)]
     if not len(poor):
         return []

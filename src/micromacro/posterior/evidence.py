@@ -10,16 +10,19 @@ the normal around its corrected conditional mean as proposal, and
 
 with :math:`\tilde p` Laplace's approximation and f the log joint density in x. *Bridge sampling* (Meng and Wong 1996)
 takes these ratios at draws from the posterior and from the proposal, *importance* sampling at the latter only,
-*laplace* leaves x out of it.
+*laplace* leaves x out of it. Priors of weight parameters end where weights would become negative; the integral is
+divided by their mass up to there.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from scipy import special
+from scipy.stats import qmc
 
 from ..engines.approximate import smoothed
 from ..engines.base import Draws
@@ -39,6 +42,7 @@ from .intervals import check_whole
 from .leaveout.scores import log_mean_exp
 
 DF = 5.0
+SCRAMBLES, POINTS = 8, 8  # of Sobol points, 2^8 each, for the mass of priors within an edge
 METHODS = ("bridge", "importance", "laplace")
 
 
@@ -83,6 +87,12 @@ def log_evidence(posterior: Posterior, method: str, draws: int, random_seed: int
     check_whole("draws", draws, 2)
     check_priors(s)
     rng = np.random.default_rng(random_seed)
+    return _within(s, _estimated(posterior, method, draws, rng), rng)
+
+
+def _estimated(posterior: Posterior, method: str, draws: int, rng: np.random.Generator) -> Evidence:
+    """The integral of likelihood times priors over what is within the edges of weights."""
+    s = posterior.specification
     if method == "laplace":
         return _laplace(s, draws, rng)
     made = posterior.drawn(f'method="{method}" needs draws: fit with engine="mcmc", or use method="laplace"').made
@@ -144,6 +154,36 @@ def ordered_mass(priors: list[Prior], points: int = 20_001) -> float:
         mass = np.diff([float(prior.below(v)) for v in x])
         below = np.concatenate([[0.0], np.cumsum(0.5 * (below[1:] + below[:-1]) * mass)])
     return float(below[-1])
+
+
+def _within(specification: Specification, found: Evidence, rng: np.random.Generator) -> Evidence:
+    """With the priors of weight parameters cut at the edge where weights become negative, as they are drawn."""
+    if not specification.system.edges:
+        return found
+    mass, error = mass_within(specification, rng)
+    if not mass > 0.0:
+        raise EngineError(
+            "the priors of the weight parameters have next to no mass where no weight is negative, so their constant "
+            "is unknown: give priors that allow for it, or signed = yes"
+        )
+    return replace(found, value=found.value - math.log(mass), se=math.hypot(found.se, error / mass))
+
+
+def mass_within(specification: Specification, rng: np.random.Generator) -> tuple[float, float]:
+    """Prior probability that no weight is negative, and its standard error, by scrambled Sobol points."""
+    system, coordinates = specification.system, Scores(specification.system.hypers)
+    read = np.unique(np.concatenate([np.arange(len(system.hypers))[system.places.reads(k)] for k in system.edges]))
+    own = np.flatnonzero(np.isin(coordinates.free, read))
+    if not len(own):
+        return 1.0, 0.0
+    u = coordinates.from_theta(np.array([p.start for p in system.hypers]))
+    shares = np.zeros(SCRAMBLES)
+    for k in range(SCRAMBLES):
+        points = special.ndtri(qmc.Sobol(len(own), rng=rng).random_base2(POINTS).clip(1e-12, 1.0 - 1e-12))
+        for point in points / coordinates.unit[own]:
+            u[own] = np.where(coordinates.folded[own], np.abs(point), point)
+            shares[k] += system.inside(coordinates.theta(u)) / len(points)
+    return float(shares.mean()), float(shares.std(ddof=1) / math.sqrt(SCRAMBLES))
 
 
 # -- the integrand and its proposal ----------------------------------------------------------------------------------

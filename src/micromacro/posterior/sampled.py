@@ -127,7 +127,7 @@ class Sampled(Drawn):
     def summary_columns(self, ci: float) -> dict[str, np.ndarray]:
         """mean, sd, lower, upper, ess_bulk, ess_tail, r_hat, mcse_mean, mcse_lower, mcse_upper."""
         numbers, d = self.parameters(ci), self.diagnostics
-        low, high = end_errors(self.draws, ci, self.outcome.effective)
+        low, high = end_errors(self.draws, ci, self.outcome.copies)
         return {
             "mean": numbers.point, "sd": numbers.spread, "lower": numbers.lower, "upper": numbers.upper,
             "ess_bulk": d.ess_bulk, "ess_tail": d.ess_tail, "r_hat": d.r_hat, "mcse_mean": d.mcse_mean,

@@ -13,6 +13,7 @@ import numpy as np
 from ...model.specification import Specification
 from ..mixtures import Reference
 from ..search import Peak
+from .margins import MANY, Evened, margins_of
 from .moves import State, elliptical, independence
 from .ridges import RidgeScores
 from .targets import target_of
@@ -20,6 +21,8 @@ from .tuned import Fitter, pack, unpack
 
 MOVES = 2  # moves of theta in a sweep
 SWEEPS = 4  # sweeps for each kept draw, at most
+PACE = 3  # moves of theta for each tuning iteration, where coordinates are made normal
+THIN = 0.05  # share of the tails of a reference there, whose coordinates have none that are long
 SLOW = 8.0  # autocorrelation time of tuning's moves for which one sweep is enough
 USEFUL = 0.05  # squared jump with x held, in variances (2 for independent draws), from which such moves go on
 
@@ -105,9 +108,11 @@ class Sampler:
         self.independent = 0.5
         self.history = np.empty((task.tune, len(coordinates.hypers)))
         self.heights = np.empty(task.tune)
-        self.fitter = Fitter(coordinates.folded, 1.0 / coordinates.unit)
+        self.fitter = Fitter(coordinates.folded, 1.0 / coordinates.unit, coordinates.folded)
         self.tried = self.taken = 0
         self.sweeps, self.holding = 1, self.latent.carries
+        self.even = len(coordinates.hypers) > MANY and not self.latent.carries
+        self.pace = PACE if self.even else 1
         self.jumps = np.zeros((task.tune, len(coordinates.hypers)))
         if task.saved is not None:
             self._resume(task.saved)
@@ -179,9 +184,10 @@ class Sampler:
         if iteration < 30:
             self._move(elliptical)
         else:
-            self.sweep(1)
+            self.sweep(self.pace)
         self.jumps[iteration] = self.refresh(tuning=True)
-        self.history[iteration], self.heights[iteration] = self.state.u, self.state.value
+        here = self.coordinates.at(self.state.u)
+        self.history[iteration], self.heights[iteration] = here.u, self.state.value - here.log_slope
         done = iteration + 1
         q = self.history.shape[1]
         if done in _refits(self.task.tune) and done >= 20 * q:
@@ -197,14 +203,29 @@ class Sampler:
         variance = np.maximum(seen.var(axis=0), 1e-300)
         self.holding = self.holding and bool((np.mean(jumps**2, axis=0) / variance).max(initial=0.0) > USEFUL)
         longest = max((_autocorrelation_time(column) for column in seen.T), default=0.0)
-        self.sweeps = min(SWEEPS, max(1, math.ceil(longest / SLOW)))
+        self.sweeps = min(SWEEPS, max(1, math.ceil(self.pace * longest / SLOW)))
 
     def _refit(self, seen: np.ndarray, heights: np.ndarray) -> None:
-        """A reference with the moments of the scores seen so far; the map of x follows."""
+        """A reference with the moments of the coordinates seen so far; the map of x follows."""
+        if self.even:
+            seen, heights = self._evened(seen, heights)
         self.reference = self.fitter.to_seen(self.reference, seen, heights)
         self.latent.anchor(self.coordinates.plain(self.coordinates.at(seen.mean(axis=0))))
         self.state = State(self.state.u, self.target(self.state.u))
         self.latent.adopt()
+
+    def _evened(self, seen: np.ndarray, heights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Go over to margins in which what has been seen is about normal; what has been seen, in them."""
+        coordinates, old = self.coordinates, self.coordinates.margins
+        times = np.array([_autocorrelation_time(column) for column in seen.T])
+        new = Evened.fit(seen, coordinates.folded, len(seen) / np.maximum(times, 1.0))
+        units = coordinates.unit * new.slope(np.zeros(len(times)))
+        self.fitter = Fitter(new.ends, 1.0 / units, coordinates.folded, tail=THIN, reach=0.0)
+        self.reference = self.fitter.through(self.reference, old, new)
+        self.state = State(new.outer(old.inner(self.state.u)), self.state.value)
+        coordinates.margins = new
+        moved = new.outer(seen)
+        return moved, heights + np.array([new.log_slope(y, u) for y, u in zip(moved, seen, strict=True)])
 
     def refresh(self, tuning: bool = False) -> np.ndarray:
         """Move what goes along with theta, then theta with that held; how far it jumped."""
@@ -212,7 +233,8 @@ class Sampler:
         before = self.state.u
         if self.holding:
             self._move_held()
-        return self.state.u - before
+        inner = self.coordinates.margins.inner
+        return inner(self.state.u) - inner(before)
 
     def _move_held(self) -> None:
         """An elliptical move of theta with x held."""
@@ -251,12 +273,14 @@ class Sampler:
             "sweeps": np.array(float(self.sweeps)),
             "holding": np.array(float(self.holding)),
             "rng": pack_generator(self.rng),
+            **self.coordinates.margins.keep(),
             **self.latent.keep(),
         }
 
     def _resume(self, saved: dict[str, np.ndarray]) -> None:
         self.bent = self.coordinates.use(saved["bent"] > 0.0)
-        self.reference = unpack(saved, self.coordinates.folded)
+        self.coordinates.margins = margins_of(saved)
+        self.reference = unpack(saved, self.coordinates.margins.cut(self.coordinates.folded))
         self.independent = float(saved["independent"])
         self.sweeps, self.holding = int(saved["sweeps"]), float(saved["holding"]) > 0.0
         self.latent.resume(saved)

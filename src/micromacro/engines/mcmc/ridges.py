@@ -23,6 +23,7 @@ from ...model.specification import Specification
 from ...numerics.differences import slopes
 from ..coordinates import Scores
 from ..search import Peak
+from .margins import Margins
 
 BENT = 0.3  # range of log s over three posterior sds of theta from which an sd moves along its ridge
 
@@ -76,16 +77,19 @@ class Point:
     Attributes
     ----------
     u : (q,) array
-        The coordinates.
+        The coordinates along the ridges.
     theta : (k,) array
         Natural parameters there; sds are nan where the weights do not exist.
     shifts : tuple of float
         By how much the logarithm of each ridge's sd moved along it.
+    log_slope : float
+        Log Jacobian of u in the coordinates of the chain; -inf beyond an end of u.
     """
 
     u: np.ndarray
     theta: np.ndarray
     shifts: tuple[float, ...]
+    log_slope: float = 0.0
 
 
 class RidgeScores(Scores):
@@ -94,11 +98,17 @@ class RidgeScores(Scores):
     Parameters
     ----------
     specification : Specification
+
+    Attributes
+    ----------
+    margins : Margins
+        How the coordinates of a chain become these.
     """
 
     def __init__(self, specification: Specification):
         super().__init__(specification.system.hypers)
         self.ridges = _ridges(specification, self)
+        self.margins = Margins()
         self._specification = specification
 
     def bend(self, peak: Peak, covariance: np.ndarray) -> np.ndarray:
@@ -121,16 +131,20 @@ class RidgeScores(Scores):
             ridge.first = ridge.log_size(base)
         return which
 
-    def at(self, u: np.ndarray) -> Point:
-        """The point with coordinates u."""
+    def at(self, y: np.ndarray) -> Point:
+        """The point at coordinates y of a chain."""
+        u = self.margins.inner(y)
+        log_slope = self.margins.log_slope(y, u)
+        if log_slope == -math.inf:
+            return Point(u, np.full(len(self.every), math.nan), (), log_slope)
         theta = super().theta(u)
         shifts = tuple(ridge.first - ridge.log_size(theta) for ridge in self.ridges)
         for ridge, shift in zip(self.ridges, shifts, strict=True):
             theta[ridge.entry] *= math.exp(shift)
-        return Point(u, theta, shifts)
+        return Point(u, theta, shifts, log_slope)
 
     def theta(self, u: np.ndarray) -> np.ndarray:
-        """Natural parameters at u; sds are nan where the weights do not exist."""
+        """Natural parameters at coordinates of a chain; sds are nan where the weights do not exist."""
         return self.at(u).theta
 
     def plain(self, point: Point) -> np.ndarray:
@@ -148,7 +162,9 @@ class RidgeScores(Scores):
 
     def log_prior_at(self, point: Point) -> float:
         """Log prior density of a point's coordinates up to a constant."""
-        total = self.log_prior(point.u)
+        total = self.log_prior(point.u) + point.log_slope
+        if not math.isfinite(total):
+            return -math.inf
         for ridge, shift in zip(self.ridges, point.shifts, strict=True):
             prior, sd = self.hypers[ridge.place].prior, float(point.theta[ridge.entry])
             if not 0.0 <= sd < math.inf:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..mixtures import Mixture, Reference
+from .margins import Margins
 
 SHRINK = 0.85  # scale matrix of the t for a given covariance: between (df - 2) / df and 1
 TAIL = 0.1  # share of the part that covers the tails
@@ -28,10 +29,26 @@ class Fitter:
         Coordinates that end at zero.
     prior_sd : (q,) array
         Standard deviations of the coordinates under the prior.
+    long : (q,) bool array
+        Coordinates that may have a long tail.
+    tail, reach : float
+        Shares of the part that covers the tails, and of those that reach far out along single coordinates.
     """
 
     folded: np.ndarray
     prior_sd: np.ndarray
+    long: np.ndarray
+    tail: float = TAIL
+    reach: float = LONG
+
+    def through(self, before: Mixture, old: Margins, new: Margins) -> Mixture:
+        """A mixture in other margins, which are taken as linear around each centre."""
+        parts = []
+        for part in before.parts:
+            center = new.outer(old.inner(part.center))
+            root = (old.slope(part.center) / new.slope(center))[:, None] * part.root
+            parts.append(Reference(center, root, np.linalg.inv(root), np.flatnonzero(self.folded), part.df))
+        return Mixture(tuple(parts), before.share)
 
     def at_peaks(self, peaks: list[tuple[np.ndarray, np.ndarray, float]]) -> Mixture:
         """A mixture before anything has been seen.
@@ -44,7 +61,7 @@ class Fitter:
         parts = [Reference.fit(u, scale, self.folded, 1.3, self.prior_sd) for u, scale, _ in peaks]
         mass = np.array([height - part.log_constant() for part, (_, _, height) in zip(parts, peaks, strict=True)])
         share = self._shares(mass)
-        long = [self._reaching(parts[0], k) for k in np.flatnonzero(self.folded).tolist()]
+        long = [self._reaching(parts[0], k) for k in np.flatnonzero(self.long).tolist()]
         return Mixture((*parts, self._wide(parts[0]), *long), np.append(share, np.zeros(len(long))))
 
     def _reaching(self, part: Reference, k: int) -> Reference:
@@ -78,7 +95,7 @@ class Fitter:
         values : (n,) array
             Log target there.
         """
-        q, count = seen.shape[1], len(before.parts) - 1 - int(self.folded.sum())
+        q, count = seen.shape[1], len(before.parts) - 1 - int(self.long.sum())
         old, parts, share = before.parts[:count], [], []
         nearest = np.argmax([[p.log_density(u) + p.log_constant() for p in old] for u in seen], axis=1)
         for k, part in enumerate(old):
@@ -88,11 +105,11 @@ class Fitter:
         mixed = Mixture(tuple(parts), np.array(share) / np.sum(share))
         middle = parts[int(np.argmax(share))]
         low, half, high = np.quantile(seen, [0.05, 0.5, 0.95], axis=0)
-        skewed = ((high - half) > SKEW * (half - low))[self.folded]
-        long = [self._reaching(middle, k) for k in np.flatnonzero(self.folded).tolist()]
-        longs = np.where(skewed, LONG / max(int(skewed.sum()), 1), 0.0)
-        rest = (1.0 - TAIL - longs.sum()) * mixed.share
-        return Mixture((*parts, self._tail(mixed, seen, values), *long), np.concatenate([rest, [TAIL], longs]))
+        skewed = ((high - half) > SKEW * (half - low))[self.long]
+        long = [self._reaching(middle, k) for k in np.flatnonzero(self.long).tolist()]
+        longs = np.where(skewed, self.reach / max(int(skewed.sum()), 1), 0.0)
+        rest = (1.0 - self.tail - longs.sum()) * mixed.share
+        return Mixture((*parts, self._tail(mixed, seen, values), *long), np.concatenate([rest, [self.tail], longs]))
 
     def _moments(self, seen: np.ndarray) -> Reference:
         q = seen.shape[1]
