@@ -42,7 +42,9 @@ def test_skewed_coordinates_become_about_normal_and_back():
     made = Evened.fit(seen, folded, np.full(4, 4000.0))
     y = made.outer(seen)
     np.testing.assert_allclose(made.inner(y), seen, rtol=1e-9, atol=1e-9)
-    assert made.ends.tolist() == [False, False, True, False]  # the last one is far from its end
+    assert made.even.tolist() == [False, False, True, False]  # the last one is far from its end
+    np.testing.assert_allclose(made.inner(-y)[:, 2], seen[:, 2], rtol=1e-9)
+    assert 0.4 < np.mean(made.both(y, np.random.default_rng(1))[:, 2] < 0.0) < 0.6
     assert np.abs(stats.skew(y[:, [0, 1, 3]])).max() < 0.25
     assert stats.kurtosis(y[:, 1]) < 1.0
     assert y[:, 2].min() >= 0.0

@@ -42,7 +42,7 @@ from .intervals import check_whole
 from .leaveout.scores import log_mean_exp
 
 DF = 5.0
-SCRAMBLES, POINTS = 8, 8  # of Sobol points, 2^8 each, for the mass of priors within an edge
+SCRAMBLES, POINTS = 4, 10  # of Sobol points, 2^10 each, for the mass of priors within an edge
 METHODS = ("bridge", "importance", "laplace")
 
 
@@ -183,7 +183,7 @@ def mass_within(specification: Specification, rng: np.random.Generator) -> tuple
         for point in points / coordinates.unit[own]:
             u[own] = np.where(coordinates.folded[own], np.abs(point), point)
             shares[k] += system.inside(coordinates.theta(u)) / len(points)
-    return float(shares.mean()), float(shares.std(ddof=1) / math.sqrt(SCRAMBLES))
+    return float(shares.mean()), math.hypot(float(shares.std(ddof=1)) / math.sqrt(SCRAMBLES), 0.3 / 2**POINTS)
 
 
 # -- the integrand and its proposal ----------------------------------------------------------------------------------

@@ -220,11 +220,11 @@ class Sampler:
         times = np.array([_autocorrelation_time(column) for column in seen.T])
         new = Evened.fit(seen, coordinates.folded, len(seen) / np.maximum(times, 1.0))
         units = coordinates.unit * new.slope(np.zeros(len(times)))
-        self.fitter = Fitter(new.ends, 1.0 / units, coordinates.folded, tail=THIN, reach=0.0)
+        self.fitter = Fitter(new.cut(coordinates.folded), 1.0 / units, coordinates.folded, tail=THIN, reach=0.0)
         self.reference = self.fitter.through(self.reference, old, new)
         self.state = State(new.outer(old.inner(self.state.u)), self.state.value)
         coordinates.margins = new
-        moved = new.outer(seen)
+        moved = new.both(new.outer(seen), self.rng)
         return moved, heights + np.array([new.log_slope(y, u) for y, u in zip(moved, seen, strict=True)])
 
     def refresh(self, tuning: bool = False) -> np.ndarray:

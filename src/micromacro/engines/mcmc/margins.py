@@ -8,8 +8,8 @@ with
 
 the sinh-arcsinh transformation (Jones and Pewsey 2009): e is for skewness, d for tails. Its numbers come from
 quantiles of what tuning saw and are fixed when it ends; the Jacobian goes into the density, so the chain is exact
-with any of them. A coordinate that ends at zero keeps its end where the posterior reaches down to it: c and e are
-zero there, and the posterior stays even.
+with any of them. Where a coordinate ends at zero and the posterior reaches down to it, c and e are zero and u is the
+absolute value: the posterior of y is even, and no move meets an end.
 
 Hamiltonian trajectories by the gradient of the marginal likelihood were tried in their place. A gradient costs three
 to four evaluations of the density, and on a model with twelve parameters they gave fewer effective draws per second
@@ -70,8 +70,8 @@ class Evened(Margins):
         c, s, e and d.
     folded : (q,) bool array
         Entries of u that end at zero.
-    ends : (q,) bool array
-        Those of y that still do.
+    even : (q,) bool array
+        Those in which the posterior of y is even.
     """
 
     center: np.ndarray
@@ -79,7 +79,7 @@ class Evened(Margins):
     skew: np.ndarray
     tail: np.ndarray
     folded: np.ndarray
-    ends: np.ndarray
+    even: np.ndarray
 
     @classmethod
     def fit(cls, seen: np.ndarray, folded: np.ndarray, effective: np.ndarray) -> Evened:
@@ -94,19 +94,25 @@ class Evened(Margins):
             How many independent draws the columns are worth: few draws leave a coordinate nearly linear.
         """
         low, middle = np.quantile(seen, [LOWEST, 0.5], axis=0)
-        ends = folded & (low < NEAR * middle)
+        even = folded & (low < NEAR * middle)
         made = [
-            _half(seen[:, k], float(effective[k])) if ends[k] else _whole(seen[:, k], float(effective[k]))
+            _half(seen[:, k], float(effective[k])) if even[k] else _whole(seen[:, k], float(effective[k]))
             for k in range(seen.shape[1])
         ]
         center, scale, skew, tail = np.array(made).T
-        return cls(center, scale, skew, tail, folded, ends)
+        return cls(center, scale, skew, tail, folded, even)
 
     def inner(self, y: np.ndarray) -> np.ndarray:
-        return self.center + self.scale * np.sinh((np.arcsinh(y) + self.skew) / self.tail)
+        u = self.center + self.scale * np.sinh((np.arcsinh(y) + self.skew) / self.tail)
+        return np.where(self.even, np.abs(u), u)
 
     def outer(self, u: np.ndarray) -> np.ndarray:
+        """The y of coordinates u (..., q), of two that have the same u the one that is not negative."""
         return np.sinh(self.tail * np.arcsinh((u - self.center) / self.scale) - self.skew)
+
+    def both(self, y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Points (n, q) with random signs where the posterior is even."""
+        return np.where(self.even & (rng.random(y.shape) < 0.5), -y, y)
 
     def slope(self, y: np.ndarray) -> np.ndarray:
         return self.scale * np.cosh((np.arcsinh(y) + self.skew) / self.tail) / (self.tail * np.sqrt(1.0 + y * y))
@@ -115,18 +121,18 @@ class Evened(Margins):
         return -math.inf if np.any(u[self.folded] < 0.0) else float(np.log(self.slope(y)).sum())
 
     def cut(self, folded: np.ndarray) -> np.ndarray:
-        return self.ends
+        return np.zeros(len(folded), dtype=bool)
 
     def keep(self) -> dict[str, np.ndarray]:
-        return {"margins": np.array([self.center, self.scale, self.skew, self.tail, self.folded, self.ends])}
+        return {"margins": np.array([self.center, self.scale, self.skew, self.tail, self.folded, self.even])}
 
 
 def margins_of(saved: dict[str, np.ndarray]) -> Margins:
     """The margins that :meth:`Margins.keep` gave."""
     if "margins" not in saved:
         return Margins()
-    center, scale, skew, tail, folded, ends = saved["margins"].copy()
-    return Evened(center, scale, skew, tail, folded > 0.0, ends > 0.0)
+    center, scale, skew, tail, folded, even = saved["margins"].copy()
+    return Evened(center, scale, skew, tail, folded > 0.0, even > 0.0)
 
 
 def _whole(x: np.ndarray, effective: float) -> tuple[float, float, float, float]:
