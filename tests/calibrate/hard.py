@@ -1,7 +1,7 @@
 """Models whose posteriors are hard to sample: one row per model.
 
-Shapes of features, many cuts, many baselines, weights of three covariates, few groups, few units, bent ridges and tails
-of sds, two modes of unequal mass.
+Shapes of features, many cuts, many baselines, weights of three and of eight covariates, few groups, few units, bent
+ridges and tails of sds, two modes of unequal mass.
 """
 
 from __future__ import annotations
@@ -167,9 +167,24 @@ def concentration():
     return table.assign(y=spread(table, y))
 
 
+def many_weights():
+    """Weights of eight covariates, effects of members and of two crossed units: twelve free parameters."""
+    table, r = teams(14, 200, 40)
+    names = [f"a{k}" for k in range(8)]
+    table = table.assign(**{n: r.standard_normal(len(table)) for n in names})
+    weight = np.bincount(table["g"])[table["g"]] ** -np.exp(-(table[names].to_numpy() @ r.normal(0.0, 0.5, 8)))
+    first, second = np.arange(200) % 9, r.integers(0, 7, 200)
+    y = linear(table, weight) + 0.4 * r.standard_normal(9)[first] + 0.3 * r.standard_normal(7)[second]
+    y += 0.5 * r.standard_normal(200)
+    return table.assign(y=spread(table, y), c=spread(table, first), h=spread(table, second))
+
+
 TEAMS = "y ~ z + mm(m, g, x, weights = power({}), normalize = group)"
 HARD: dict[str, Hard] = {
     "ten categories, three weights": Hard(TEAMS.format("a + b + c"), "ordinal", ten_categories),
+    "eight weights": Hard(
+        TEAMS.format(" + ".join(f"a{k}" for k in range(8))) + " + (1 | c) + (1 | h)", "gaussian", many_weights
+    ),
     "ten intervals": Hard(
         TEAMS.format("a").replace("y ~", "surv(t, event) ~"), mm.families.cox(intervals=10), durations
     ),

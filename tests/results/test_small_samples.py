@@ -174,3 +174,14 @@ def test_other_outcomes_draws_and_penalised_fits_have_no_degrees_of_freedom(team
             fit.summary(df=True)
         with pytest.raises(mm.EngineError, match=match):
             fit.cov_params("sandwich", by="club")
+
+
+def test_a_fit_with_few_units_points_to_degrees_of_freedom(quick):
+    rng = np.random.default_rng(4)
+    frame = pd.DataFrame({"u": np.repeat(np.arange(4), 8), "x": rng.standard_normal(32)})
+    frame["y"] = frame["x"] + rng.standard_normal(4)[frame["u"]] + 0.5 * rng.standard_normal(32)
+    told = [n for n in quick("y ~ x + (1 | u)", frame, "reml").health.remarks if n.code == "few-levels"]
+    assert "summary(df=True)" in told[0]
+    frame["y"] = rng.poisson(np.exp(0.3 * frame["x"]))
+    fit = mm.fit("y ~ x + (1 | u)", frame, family="poisson", engine="ml")
+    assert not any("summary(df=True)" in n for n in fit.health.remarks)

@@ -250,7 +250,10 @@ def too_little(specification: Specification) -> list[Note]:
                 )
                 out.append(trouble("few-levels", text, p.name))
             else:
-                out.append(remark("few-levels", f"{few}: its estimate is imprecise, and a prior matters", p.name))
+                text = f"{few}: its estimate is imprecise, and a prior matters"
+                if specification.family.conjugate and system.beside is None and not p.prior.proper:
+                    text += "; coefficients are better judged with degrees of freedom: summary(df=True)"
+                out.append(remark("few-levels", text, p.name))
     return out
 
 

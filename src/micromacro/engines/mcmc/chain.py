@@ -21,7 +21,7 @@ from .tuned import Fitter, pack, unpack
 
 MOVES = 2  # moves of theta in a sweep
 SWEEPS = 4  # sweeps for each kept draw, at most
-PACE = 3  # moves of theta for each tuning iteration, where coordinates are made normal
+PACE = 5  # moves of theta for each tuning iteration, where coordinates are made normal
 THIN = 0.05  # share of the tails of a reference there, whose coordinates have none that are long
 SLOW = 8.0  # autocorrelation time of tuning's moves for which one sweep is enough
 USEFUL = 0.05  # squared jump with x held, in variances (2 for independent draws), from which such moves go on

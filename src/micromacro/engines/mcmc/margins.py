@@ -13,7 +13,7 @@ absolute value: the posterior of y is even, and no move meets an end.
 
 Hamiltonian trajectories by the gradient of the marginal likelihood were tried in their place. A gradient costs three
 to four evaluations of the density, and on a model with twelve parameters they gave fewer effective draws per second
-than moves on ellipses (18 against 28 as the posterior is, 59 in these coordinates).
+than moves on ellipses (18 against 28 as the posterior is, 46 in these coordinates).
 """
 
 from __future__ import annotations
