@@ -50,8 +50,10 @@ def directive(owner: str, name: str) -> str:
     thing, full = found(owner, name), f"{owner}.{name}"
     if inspect.isclass(thing):
         kind = "autoexception" if issubclass(thing, BaseException) else "autoclass"
+        if owner == "micromacro.families":  # lower-case names of classes, which Sphinx would call aliases
+            return f".. autoclass:: {thing.__module__}.{thing.__qualname__}\n"
         alone = kind == "autoexception" or full in ("micromacro.Fit", "micromacro.Model", "micromacro.Family")
-        return f".. {kind}:: {full}\n" + ("" if alone or owner == "micromacro.families" else "   :members:\n")
+        return f".. {kind}:: {full}\n" + ("" if alone else "   :members:\n")
     if owner in ("micromacro.Fit", "micromacro.Model", "micromacro.results.plots.Plots"):
         return f".. {'automethod' if inspect.isfunction(thing) else 'autoattribute'}:: {full}\n"
     return f".. autofunction:: {full}\n"
