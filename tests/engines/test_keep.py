@@ -50,7 +50,8 @@ def test_what_is_not_kept_is_an_error_that_names_keep(fits, keep, tmp_path):
 
 def test_a_long_run_is_forecast_in_words(monkeypatch, capsys):
     from micromacro.engines.mcmc import engine
-    from micromacro.engines.mcmc.forecast import Forecast, duration
+    from micromacro.engines.mcmc.forecast import Forecast
+    from micromacro.engines.progress import duration
 
     monkeypatch.setattr(engine, "forecast", lambda *_: Forecast(7260.0, 0.0123, 3.2e9))
     model().fit(**{**RUN, "progress": True})

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
 
 import micromacro as mm
+from micromacro.engines import progress
+from micromacro.engines.likelihood import maxima
 from micromacro.engines.likelihood.describe import solution_slopes
 from micromacro.engines.likelihood.maxima import starting_points
 from micromacro.engines.likelihood.problem import problem_of
@@ -100,3 +104,22 @@ def test_slopes_of_x_are_those_of_its_maximum(family, effects, factor):
     found = solution_slopes(problem, peak)
     effects_of = slice(0, marginal.system.n_effects)  # of coefficients that are arguments the caller knows
     np.testing.assert_allclose(found[effects_of, moves], differences[effects_of, moves], atol=2e-5)
+
+
+def test_a_long_search_says_how_long_it_will_take(monkeypatch, capsys, quick):
+    monkeypatch.setattr(base, "DEAR", 0.0)
+    monkeypatch.setattr(maxima, "TOLD", 0.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        mm.fit(FORMULA, table("gaussian", 1), engine="ml", progress=True)
+    told = capsys.readouterr().err
+    assert "one evaluation of the likelihood takes" in told and "seconds, and the search about" in told
+    quick(FORMULA, table("gaussian", 1), "ml")
+    assert not capsys.readouterr().err
+
+
+def test_a_search_that_goes_on_moves_its_end():
+    with progress.SearchProgress(3, visible=True) as told:
+        for _ in range(9):
+            told.tick()
+    assert (told.done, told.expected) == (9, 11)

@@ -204,6 +204,7 @@ class Ratios(Free):
         self.root = roots(self.hypers)
         self.cor = correlations(self.hypers)
         self.folded = self.sd.copy()
+        self._places = np.arange(len(self.hypers))
 
     def _sigma(self, u: np.ndarray) -> float:
         return math.exp(min(u[-1], 700.0)) if self.scaled else float(self._base[-1])
@@ -238,19 +239,22 @@ class Ratios(Free):
 
     def jacobian(self, u: np.ndarray) -> np.ndarray:
         """d theta / d u (all of theta, q)."""
-        sigma, own = self._sigma(u), np.diag(np.where(self.log, np.exp(np.where(self.log, u, 0.0)), self.spread))
+        sigma = self._sigma(u)
         unit = math.hypot(sigma, self.least)
-        scale = self.spread * unit
-        own[self.sd, self.sd] = np.where(u < 0, -scale, scale)[self.sd]
-        own[self.root, self.root] = scale[self.root]
-        own[self.cor, self.cor] = np.cos(u[self.cor])
-        if self.scaled:
-            moved = np.where(self.sd, np.abs(u), np.where(self.root, u, 0.0)) * scale
-            moved *= (sigma / unit) ** 2
-            own[:-1, -1] = moved[:-1]
-            own[-1, -1] = sigma
+        scale, own = self.spread * unit, self.spread.copy()
+        if self.log.any():
+            own[self.log] = np.exp(u[self.log])
+        varies = self.sd | self.root
+        own[varies] = np.where(self.sd & (u < 0.0), -scale, scale)[varies]
+        if self.cor.any():
+            own[self.cor] = np.cos(u[self.cor])
         out = np.zeros((len(self.every), len(u)))
-        out[self.free] = own
+        out[self.free, self._places] = own
+        if self.scaled:
+            moved = np.where(self.sd, np.abs(u), u) * scale * (sigma / unit) ** 2
+            last = np.where(varies, moved, 0.0)
+            last[-1] = sigma
+            out[self.free, -1] = last
         return out
 
     def bounds(self) -> list[tuple[float | None, float | None]]:

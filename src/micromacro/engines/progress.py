@@ -1,9 +1,20 @@
-"""One progress bar for all chains, drawn from the main thread."""
+"""Progress of chains, drawn from the main thread, and of searches; durations in words."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+
+DELAY = 2.0  # seconds after which the bar of a search appears
+TOLD = 60.0  # seconds from which a forecast is told in words
+
+
+def duration(seconds: float) -> str:
+    """So many seconds in words, roughly."""
+    for unit, one in (("days", 86400.0), ("hours", 3600.0), ("minutes", 60.0)):
+        if seconds >= 1.5 * one:
+            return f"{seconds / one:.0f} {unit}"
+    return f"{seconds:.0f} seconds"
 
 
 def say(text: str) -> None:
@@ -44,6 +55,46 @@ class Progress:
 
     def __exit__(self, *_: object) -> None:
         self.show()
+        if self._bar is not None:
+            self._bar.close()
+
+
+class SearchProgress:
+    """Counts the evaluations of a search against how many it is expected to need, about; a search knows no end.
+
+    Parameters
+    ----------
+    expected : int
+        Evaluations.
+    visible : bool
+
+    Attributes
+    ----------
+    done, expected : int
+        Evaluations, and how many are expected in all by now.
+    """
+
+    def __init__(self, expected: int, visible: bool):
+        self.done, self.expected = 0, expected
+        self._bar = None
+        if visible:
+            from tqdm.auto import tqdm
+
+            label = "searching for the maximum"
+            self._bar = tqdm(total=expected, desc=label, unit="it", delay=DELAY, leave=False, disable=None)
+
+    def tick(self) -> None:
+        """One evaluation more."""
+        self.done += 1
+        self.expected = max(self.expected, self.done + 2)  # not yet at its end
+        if self._bar is not None:
+            self._bar.total = self.expected
+            self._bar.update()
+
+    def __enter__(self) -> SearchProgress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         if self._bar is not None:
             self._bar.close()
 

@@ -29,6 +29,10 @@ FLAT = 1e-6  # curvature, relative to the largest, below which a direction is ca
 REMEMBERED = 8  # evaluations: searches ask again for where they begin and end
 
 
+def _nothing() -> None:
+    """Nobody counts along."""
+
+
 class Counted:
     """An objective that counts its evaluations, and knows the last ones.
 
@@ -39,17 +43,21 @@ class Counted:
     Attributes
     ----------
     count : int
+    tick : callable
+        Called at each evaluation.
     """
 
     def __init__(self, objective: Objective):
         self._objective = objective
         self._known: dict[bytes, tuple[float, np.ndarray]] = {}
         self.count = 0
+        self.tick: Callable[[], None] = _nothing
 
     def __call__(self, u: np.ndarray) -> tuple[float, np.ndarray]:
         key = u.tobytes()
         if key not in self._known:
             self.count += 1
+            self.tick()
             self._known[key] = self._objective(u)
             if len(self._known) > REMEMBERED:
                 del self._known[next(iter(self._known))]

@@ -345,9 +345,10 @@ class System:
             room.offset[:] = self.base_offset
             if self.beside is not None:
                 room.beside[:] = self.beside.offset
-            to = [room.offset, *room.beside]
-            every = enumerate(self._aside)
-            return all(self._fill(k, theta, room, room.values, to[number]) for k, number in every)
+            for k, number in enumerate(self._aside):
+                if not self._fill(k, theta, room, room.values, room.beside[number - 1] if number else room.offset):
+                    return False
+            return True
         assert self.expansion is not None
         room.group_offset[:] = 0.0
         room.group_offset[0] = self.base_offset
@@ -366,7 +367,7 @@ class System:
         part, own = self.parts[k], theta[self._reads[k]]
         if not part.fill(own, room.scratch[k], self._slots[k], values, offset):
             return False
-        if self.numbers[k].stop > self.numbers[k].start:
+        if len(room.numbers) and self.numbers[k].stop > self.numbers[k].start:
             part.fill_numbers(own, room.scratch[k], room.numbers[self.numbers[k]])
         return True
 

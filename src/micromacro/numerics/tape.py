@@ -135,6 +135,7 @@ def run(
     start: np.ndarray,
     value: np.ndarray,
     slope: np.ndarray,
+    grouped: bool = True,
 ) -> None:
     """Run a tape; one kernel call unless a within-group function stands in it.
 
@@ -152,9 +153,11 @@ def run(
         Constants loaded; results are written.
     slope : (registers, p, m) array
         Derivatives of the moving registers; with p = 0 none are computed.
+    grouped : bool
+        Whether a within-group function may stand in it.
     """
     begin = 0
-    for k in np.flatnonzero(code[:, 0] >= GROUP_SUM):
+    for k in np.flatnonzero(code[:, 0] >= GROUP_SUM) if grouped else ():
         run_rows(code, begin, k, moves, parameter, value, slope)
         run_group(code[k, 0], code[k, 1], code[k, 2], code[k, 3], start, value, slope)
         begin = k + 1

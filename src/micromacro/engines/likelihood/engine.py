@@ -25,7 +25,7 @@ from .describe import describe
 from .determined import undetermined
 from .integral import formula_error, several_modes
 from .limits import at_limits
-from .maxima import blind_to_idle, distinct, remarks, several, starting_points
+from .maxima import blind_to_idle, distinct, remarks, searching, several, starting_points
 from .problem import problem_of
 from .separation import separation
 from .signed import begin_at_signed_maxima
@@ -54,9 +54,10 @@ def maximise(specification: Specification, settings: Settings, engine: str, rest
     began = time.perf_counter()
     problem = problem_of(specification, restricted, settings.start)
     coordinates = problem.coordinates
-    starts = starting_points(problem)
-    starts, before = begin_at_signed_maxima(specification, restricted, coordinates, starts)
-    peaks = find_peaks(problem.objective, starts, coordinates.bounds(), problem.dear)
+    with searching(problem, settings.progress):
+        starts = starting_points(problem)
+        starts, before = begin_at_signed_maxima(specification, restricted, coordinates, starts)
+        peaks = find_peaks(problem.objective, starts, coordinates.bounds(), problem.dear)
     if not peaks:
         raise EngineError(
             "the likelihood could not be evaluated at any starting value; look at Model.explain() for the starting "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +15,7 @@ from ...priors import Prior
 from ..base import Optimum
 from ..coordinates import Ratios, Steps
 from ..health import RIDGE, idle, zero_sds
+from ..progress import TOLD, SearchProgress, duration, say
 from ..search import Peak
 from ..signs import at_edge
 from .problem import Problem
@@ -25,6 +27,7 @@ FAR = 2.5  # prior sds
 WORTH = 1.0  # log-likelihood that a parameter costs by AIC
 APART = 0.4  # distance in the coordinates, below which two starts are one
 SEARCH = 30.0  # evaluations that a search takes, about
+SPARING = 10  # and a sparing one from one start, beside one for each parameter
 BUDGET = 2e10  # operations that further starts may cost
 NEAR_ZERO = 0.25  # of the start of an sd: values below it say that it is about zero
 
@@ -42,7 +45,7 @@ def starting_points(problem: Problem) -> list[np.ndarray]:
     if problem.dear:
         first = _rescaled(problem, first)
     free = [k for k, p in enumerate(coordinates.hypers) if p.kind in ("w", "aggregate")]
-    more = min(MORE, int(BUDGET / (SEARCH * problem.marginal.factor.work)))
+    more = _more_starts(problem)
     if not free or not more:
         return [first]
     starts = _best(problem, first, _candidates(problem, free, usual), min(more, 1 + len(free)))
@@ -54,6 +57,33 @@ def starting_points(problem: Problem) -> list[np.ndarray]:
                 start[k] = _coordinate(coordinates, k, _source(p).from_score(score))
                 starts.append(start)
     return starts
+
+
+def searching(problem: Problem, visible: bool) -> SearchProgress:
+    """Progress of a search to come; one that will take more than a minute is announced in words.
+
+    The first evaluation, which the search begins with, is timed for that.
+    """
+    q = len(problem.coordinates.hypers)
+    expected = (1 + _more_starts(problem)) * (q + SPARING) + 2 * q + 3
+    visible = visible and problem.dear
+    if visible:
+        began = time.perf_counter()
+        problem.smooth(problem.coordinates.from_theta(problem.start))
+        each = time.perf_counter() - began
+        if each * expected > TOLD:
+            say(
+                f"one evaluation of the likelihood takes {each:.2g} seconds, and the search about {expected} of them: "
+                f"about {duration(each * expected)}"
+            )
+    progress = SearchProgress(expected, visible)
+    problem.smooth.tick = progress.tick
+    return progress
+
+
+def _more_starts(problem: Problem) -> int:
+    """How many further starts may be searched from."""
+    return min(MORE, int(BUDGET / (SEARCH * problem.marginal.factor.work)))
 
 
 def _rescaled(problem: Problem, u: np.ndarray) -> np.ndarray:

@@ -33,6 +33,8 @@ class Problem:
         The point where the search begins, and where it would begin without the user's ``start=``.
     objective : Objective
         Log marginal likelihood plus log prior densities as a function of the coordinates.
+    smooth : Counted
+        The same without its edge, where evaluations are counted.
     edge : Edge or None
         Where weights would become negative; the marginal itself goes on beyond it, the objective does not.
     """
@@ -43,27 +45,22 @@ class Problem:
     start: np.ndarray
     usual: np.ndarray
     objective: Objective
+    smooth: Counted
     edge: Edge | None = None
 
     @property
     def evaluations(self) -> int:
         """How often the likelihood was evaluated."""
-        return self.smooth.count if isinstance(self.smooth, Counted) else 0
+        return self.smooth.count
 
     def forget(self) -> None:
         """Evaluate again what was evaluated: the likelihood has changed."""
-        if isinstance(self.smooth, Counted):
-            self.smooth.forget()
+        self.smooth.forget()
 
     @property
     def dear(self) -> bool:
         """Whether a search should spare evaluations."""
         return self.marginal.dear
-
-    @property
-    def smooth(self) -> Objective:
-        """The objective without its edge."""
-        return self.objective.smooth if isinstance(self.objective, Edged) else self.objective
 
     def inside(self, u: np.ndarray) -> np.ndarray:
         """The point itself, or one near it that is not beyond the edge, if there is one."""
@@ -85,7 +82,7 @@ def problem_of(specification: Specification, restricted: bool, start: Mapping[st
     point = np.where(np.isnan(given), usual, given)
     smooth = penalised_objective(marginal, marginal.arguments, coordinates, room)
     edge = Edge(edged, coordinates.theta, coordinates.jacobian) if edged.edges else None
-    made = Problem(marginal, room, coordinates, point, usual, smooth, edge)
+    made = Problem(marginal, room, coordinates, point, usual, smooth, smooth, edge)
     return replace(made, objective=made.within(smooth))
 
 

@@ -26,12 +26,12 @@ from ..coordinates import Scores
 from ..edges import Edge, Edged
 from ..kept import kept_effects
 from ..marginals import marginal_of, without_edges
-from ..progress import say
+from ..progress import TOLD, say
 from ..search import Bounds, Objective, Peak, find_peaks
 from ..starting import starting_point
 from ..threads import one_blas_thread
 from .chain import Chain, Task, run_chain
-from .forecast import WORTH, forecast
+from .forecast import forecast
 
 GO_ON = "extend(draws=...) continues them"
 
@@ -50,7 +50,7 @@ def fit_mcmc(specification: Specification, settings: Settings) -> Outcome:
     ]
     if settings.progress and settings.executor is None:
         expected = forecast(specification, peaks[0], settings, specification.system.size if kept is None else len(kept))
-        if expected.seconds > WORTH:
+        if expected.seconds > TOLD:
             say(expected.words(settings))
     chains, failures, interrupted = run_chains(tasks, settings)
     draws = gather(chains, failures, tuple(p.value for p in peaks), interrupted, specification.system.n_effects, kept)

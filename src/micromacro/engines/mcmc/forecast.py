@@ -14,10 +14,10 @@ from ...numerics.memory import size
 from ..base import Settings
 from ..coordinates import Scores
 from ..marginals import marginal_of
+from ..progress import duration
 from ..search import Peak
 
 EACH = 7.0  # evaluations in an iteration, about: moves of theta with what they try, and what goes along with them
-WORTH = 60.0  # seconds from which a forecast is told in words
 
 
 @dataclass(frozen=True)
@@ -64,11 +64,3 @@ def forecast(specification: Specification, peak: Peak, settings: Settings, kept:
 def cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def duration(seconds: float) -> str:
-    """So many seconds in words, roughly."""
-    for unit, one in (("days", 86400.0), ("hours", 3600.0), ("minutes", 60.0)):
-        if seconds >= 1.5 * one:
-            return f"{seconds / one:.0f} {unit}"
-    return f"{seconds:.0f} seconds"

@@ -9,6 +9,7 @@ two differ in how far the log-determinant and the selected inverse reach.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -77,15 +78,16 @@ class GaussianMarginal(Marginal):
         if not (np.isfinite(point).all() and self.system.fill(point, room)):
             return False
         sigma = self.sigma(room)
-        if not (np.min(sigma) > 1e-100 and np.max(sigma) < 1e100):
+        low, high = (sigma, sigma) if isinstance(sigma, float) else (sigma.min(), sigma.max())
+        if not (low > 1e-100 and high < 1e100):
             return False
         np.multiply(self.weight, sigma**-2.0, out=room.weight)
         np.subtract(self.outcome, room.offset, out=room.target)
         return True
 
-    def sigma(self, room: Workspace) -> np.ndarray:
+    def sigma(self, room: Workspace) -> Any:
         """The residual standard deviation at the theta that was set: one number, or that of each group."""
-        return self.system.own(room.theta, room)[0]
+        return float(room.theta[-1]) if self.system.beside is None else self.system.own(room.theta, room)[0]
 
     def update_factor(self, room: Workspace) -> bool:
         bad, room.log_det_h, rows, prior = self.factor.solve_gaussian(room, self.system.center, self._leading)
@@ -95,9 +97,8 @@ class GaussianMarginal(Marginal):
     def read_value(self, room: Workspace) -> float:
         """The log marginal likelihood, with the log prior of profiled coefficients."""
         sigma = self.sigma(room)
-        total = self._constant - (
-            self.count * math.log(sigma) if sigma.ndim == 0 else float(self.weight @ np.log(sigma))
-        )
+        logs = self.count * math.log(sigma) if isinstance(sigma, float) else float(self.weight @ np.log(sigma))
+        total = self._constant - logs
         total -= 0.5 * (room.misfit + room.log_det_h - room.log_det)
         return total if math.isfinite(total) else -math.inf
 

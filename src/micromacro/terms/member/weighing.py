@@ -94,7 +94,8 @@ class Weighing:
         if room["fixed"]:
             return True
         code, out, given = room["tape"]
-        run(code, self.tape.moves, theta[:p], self.memberships.start, room["value"], room["slope"])
+        grouped = self.tape.grouped
+        run(code, self.tape.moves, theta[:p], self.memberships.start, room["value"], room["slope"], grouped)
         if self.edge:
             room["beyond"] = aggregation.beyond_edge(room["value"][out], self.memberships.start, self.rule == "group")
         good = aggregation.normalise(
