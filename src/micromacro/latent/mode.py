@@ -24,6 +24,7 @@ from .system import System
 from .workspace import Workspace
 
 CLOSE = 1e-19  # squared length of the last Newton step, in posterior sds
+CRAWLS = 6  # steps in turn by the stand-in after which longer ones are tried
 SETTLED = 1e-16  # and of one so short that the Hessian before it serves after it
 
 
@@ -61,6 +62,8 @@ class ModeRoom:
         Newton steps of the last search.
     settled : bool
         Whether the factor in the work space is that of the true Hessian at the mode.
+    crawled : int
+        Steps in turn for which the true Hessian would not do.
     pairs : Coupling, BlockPairs or None
         Curvatures of pairs of rows, at the predictor of the factor.
     """
@@ -82,6 +85,7 @@ class ModeRoom:
     top: float = math.nan
     iterations: int = 0
     settled: bool = False
+    crawled: int = 0
     pairs: Coupling | BlockPairs | None = None
 
 
@@ -240,6 +244,7 @@ class LatentPosterior:
         np.negative(room.slopes[2], out=room.curvature)
         bad, decrement = self.newton(room, room.x, room.curvature)
         room.settled = bad < 0 and decrement < SETTLED
+        room.crawled = 0 if bad < 0 else room.crawled + 1
         if bad >= 0:
             bad, decrement = self.newton(room, room.x, room.slopes[3])
         return math.nan if bad >= 0 else decrement
@@ -255,6 +260,7 @@ class LatentPosterior:
             room.x[:] = self.start
             self.predict(room, room.x, room.eta)
             value = self.rows(room.eta, room.own, room.slopes) - self.penalty(room.x, room.base)
+        room.crawled = 0
         for iteration in range(most):
             room.iterations = iteration + 1
             decrement = self.direction(room)
@@ -269,10 +275,13 @@ class LatentPosterior:
         return math.nan
 
     def _line_search(self, theta: np.ndarray, room: ModeRoom, value: float, decrement: float) -> float | None:
-        """Halve the step until the penalised log-likelihood rises enough; the new value, or None."""
+        """Halve the step until the penalised log-likelihood rises enough; the new value, or None.
+
+        After many steps by the stand-in, which is too steep where the likelihood is convex, it begins with a long one.
+        """
         base, s = room.base, self.system.symbolic
         times(s.row_start, s.columns, base.values, room.step, room.lift)
-        size = 1.0
+        size = 2.0 ** min(max(room.crawled - CRAWLS, 0), 8)
         start = room.x.copy()
         for _ in range(40):
             np.multiply(room.lift, size, out=room.trial_eta)

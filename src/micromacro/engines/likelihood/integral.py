@@ -17,6 +17,11 @@ from ...notes import Note, remark
 from ..accuracy import LaplaceError, error_at
 
 TELL = 0.1  # error of a log-likelihood from which it is reported
+UNKNOWN = 1.0  # Monte Carlo error above which it does not say how far
+_UNKNOWN = (
+    "loglik is by Laplace's formula, and given the other parameters the effects are too far from normal for importance "
+    'sampling to say how far off it is; sds of effects may be off too: compare with engine="mcmc"'
+)
 APART = 0.5  # posterior sds between two modes
 TRIES = 16  # rows that are followed, at most
 BELOW = 12.0  # log mass below the highest at which a mode is passed over
@@ -32,6 +37,8 @@ def formula_error(marginal: LaplaceMarginal, room: ModeRoom, point: np.ndarray) 
         return none, []
     if abs(error.value) - error.se < TELL:
         return error, []
+    if error.se > UNKNOWN:
+        return error, [remark("laplace-error", _UNKNOWN)]
     text = (
         f"loglik is by Laplace's formula; importance sampling of the effects at the maximum finds it too "
         f"{'low' if error.value > 0 else 'high'} by {abs(error.value):.2f} (Monte Carlo error {error.se:.2f}), and sds "
