@@ -98,6 +98,17 @@ def test_explain_says_what_is_made_of_the_members():
     assert "max over members j of zeta_B[i,j]" in str(model("combine = max, effects = none").explain())
 
 
+def test_check_says_when_the_sum_is_as_good():
+    rare = data(40, 120).drop(columns="kappa")
+    said = [
+        f.message for f in mm.Model("y ~ mm(m, g, x, combine = smax)", rare).check().findings if f.check == "combine"
+    ]
+    assert any("hardly known one by one" in text for text in said)
+    often = data(300, 12).drop(columns="kappa")
+    assert "combine" not in [f.check for f in mm.Model("y ~ mm(m, g, x, combine = smax)", often).check().findings
+                             if "hardly" in f.message]  # fmt: skip
+
+
 def test_formulas_print_to_themselves():
     from micromacro.language.parse import parse_formula
     from micromacro.language.printing import member_text

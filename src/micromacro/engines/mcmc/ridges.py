@@ -36,6 +36,8 @@ class Ridge:
     ----------
     place : int
         The sd's among the coordinates; ``entry`` its place in theta.
+    rows, cell : int arrays
+        Of members that combine, the rows of the entries of effects, and the cell (group and effect) of each.
     others : int array
         Places in theta of the part's other sds and correlations, which are held at zero.
     """
@@ -48,15 +50,21 @@ class Ridge:
     coefficients: int
     first: float = 1.0
     rows: np.ndarray = field(default_factory=lambda: np.empty(0))
+    cell: np.ndarray = field(default_factory=lambda: np.empty(0))
     scratch: Any = None
 
     def prepare(self, groups: int) -> None:
         """Work space, which each chain has for itself."""
+        self.part = self.part.placed(0)
         rows, columns = self.part.entries()
         self.effects = columns >= len(self.part.coefficients)
         self.scratch = self.part.scratch(gradient=False)
         self.slots, self.values = np.arange(len(rows)), np.zeros(len(rows))
-        self.offset = np.zeros(groups)
+        self.offset = np.zeros(max(groups, self.part.row_count))
+        if self.part.of_rows:  # members combine: entries of one member in a group are added up, as they are of a sum
+            self.rows, columns = rows[self.effects], columns[self.effects]
+            group, _ = self.part.of_groups(self.scratch, self.rows, np.zeros(len(self.rows)), np.zeros(len(rows)))
+            self.cell = np.unique(group * (int(columns.max()) + 1) + columns, return_inverse=True)[1].reshape(-1)
 
     def log_size(self, theta: np.ndarray) -> float:
         """log s at theta; nan where the weights do not exist."""
@@ -66,6 +74,8 @@ class Ridge:
         if not self.part.fill(at[self.reads], self.scratch, self.slots, self.values, self.offset):
             return math.nan
         own = self.values[self.effects]
+        if self.part.of_rows:
+            own = np.bincount(self.cell, self.part.of_groups(self.scratch, self.rows, own)[1])
         square = float(own @ own)
         return 0.5 * math.log(square) if 0.0 < square < math.inf else math.nan
 

@@ -19,6 +19,7 @@ from ...table.screen import counted
 from ...terms.member.weighing import Block
 from ..fitted import Fitted
 
+FEW_GROUPS = 30  # with several members, below which little can be said of how they combine
 EXAMPLES = 3  # named of what was found many times
 SIMILAR = 0.95  # cosine between two parameters' effects on the weights from which they are called collinear
 COLUMNS = ["term", "check", "level", "count", "message"]
@@ -86,6 +87,8 @@ def check(specification: Specification) -> Check:
         if layout.effects_name(name) in layout.pooled:
             found += _members(block, ids.values if ids else None)
         found += _weights(block, block.informed or layout.has_effects(name))
+        if block.of_rows:
+            found += _combined(block, layout.has_effects(name))
     reached = _reached(specification)
     for each in reached:
         found += _singles(each, specification)
@@ -140,6 +143,46 @@ def _members(block: Block, ids: np.ndarray | None) -> Iterator[Finding]:
             block.name, "disconnected", "note", len(linked),
             f"the groups fall into {len(linked)} sets that share no member, of {shown} groups{where}: members of "
             "different sets are compared only through what else the groups have in common",
+        )  # fmt: skip
+
+
+def _combined(block: Block, effects: bool) -> Iterator[Finding]:
+    """Whether the data could tell the way in which members combine from their weighted mean.
+
+    It differs from the mean by how far the members of a group differ, which has to be known: by covariates, or by
+    effects that are known one by one because members are seen often and in other company.
+    """
+    rows = block.weighing.memberships
+    size = np.diff(rows.start)
+    several = int(np.count_nonzero(size > 1))
+    what = "the way in which members combine"
+    if several < FEW_GROUPS:
+        yield Finding(
+            block.name, "combine", "note", several,
+            f"{counted(several, 'group')} of {int(np.count_nonzero(size))} have more than one member: too few to tell "
+            f"{what} from their mean",
+        )  # fmt: skip
+    elif np.median(size[size > 0]) < 3:
+        few = int(np.count_nonzero((size > 0) & (size < 3)))
+        yield Finding(
+            block.name, "combine", "note", few,
+            f"{counted(few, 'group')} of {int(np.count_nonzero(size))} have one or two members, which say little of "
+            f"{what}",
+        )  # fmt: skip
+    if not effects:
+        return
+    inside = (size > 1)[rows.group]
+    seen = np.bincount(rows.member[inside], minlength=len(block.levels.values))
+    often, mean = (
+        float(np.mean(seen[seen > 0])) if inside.any() else 0.0,
+        float(np.mean(size[size > 1])) if several else 0.0,
+    )
+    if often < 2.0 * mean:
+        yield Finding(
+            block.name, "combine", "note", int(np.count_nonzero(seen)),
+            f"members are in {often:.1f} groups each, in the mean, which have {mean:.1f} members: their effects are "
+            f"hardly known one by one, so the data can hardly tell {what} from their mean by effects; expect its "
+            "parameter to stay near its prior",
         )  # fmt: skip
 
 
@@ -290,8 +333,10 @@ def _reached(specification: Specification) -> list[_Reach]:
         structure.precision(np.array([p.start for p in structure.hypers]), d)
         if structure.varies or not np.array_equal(d, row == column):
             continue
-        rows, latent, _ = structure.entries
-        values = system.values_of(k, room)[-len(rows) :]
+        part = system.parts[k]
+        _, latent, _ = structure.entries
+        rows, values = part.entries()[0][-len(latent) :], system.values_of(k, room)[-len(latent) :]
+        rows, values = part.of_groups(room.scratch[k], rows, values)
         shape = (system.groups, system.parts[k].effects)
         out.append(_Reach(name, sparse.csc_array(sparse.coo_array((values, (rows, latent)), shape=shape))))
     return out
