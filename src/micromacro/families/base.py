@@ -33,7 +33,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..errors import EngineError
+from ..errors import EngineError, ModelError
 from ..latent.expansion import Expansion
 from ..notes import Note
 from ..numerics.exposure import Exposure
@@ -119,12 +119,20 @@ class Intervals:
         The last end is infinite if the hazard continues.
     events, time : arrays
         Events and time at risk, each group as often as its observation weight says.
+    names : tuple of str
+        What each is called, where they are not ``baseline.1`` and so on.
     """
 
     begins: np.ndarray
     ends: np.ndarray
     events: np.ndarray
     time: np.ndarray
+    names: tuple[str, ...] = ()
+
+    @property
+    def index(self) -> list[str]:
+        """Their names."""
+        return list(self.names) or [f"baseline.{k}" for k in range(1, len(self.begins) + 1)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -479,6 +487,26 @@ class Family:
     def settled(self) -> Family:
         """The family for models of other outcomes of the same groups: what it has learned (cut points) stays."""
         return self
+
+    @property
+    def plain(self) -> Family:
+        """The family as it is given, without what it has learned."""
+        return self
+
+    def stratified(self, column: str, labels: tuple[str, ...]) -> Family:
+        """The family with a baseline for each stratum, the values `labels` of a column."""
+        raise ModelError(
+            f"strata({column}) gives each stratum a baseline of its own, and family {self.name} has none: use family "
+            f"cox, or write C({column})"
+        )
+
+    def own_of(self, own: np.ndarray, strata: np.ndarray | None, values: np.ndarray) -> np.ndarray:
+        """Its own numbers of groups in some strata (those of `values` where None), from the numbers (..., k) in x."""
+        return own
+
+    def hazards_of(self, own: np.ndarray) -> np.ndarray:
+        """The log hazards (intervals,) of all baselines, from its own numbers."""
+        return own
 
     def expand(self, response: Response, offset: np.ndarray, book: PriorBook, flat: bool, what: str) -> Expanded:
         """Lay out the rows, where the family ``expands``; `what` is the outcome's text, for messages."""

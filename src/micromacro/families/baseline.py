@@ -190,7 +190,7 @@ class BaselinePart(Term):
 
 
 def log_hazards(
-    book: PriorBook, events: np.ndarray, time: np.ndarray, walk: bool, flat: bool
+    book: PriorBook, events: np.ndarray, time: np.ndarray, walk: bool, flat: bool, mark: str = ""
 ) -> tuple[tuple[Parameter, ...], Parameter | None]:
     """Parameters of the baseline: log hazards, and the sd of a random walk's steps.
 
@@ -198,6 +198,8 @@ def log_hazards(
     ----------
     events, time : (intervals,) arrays
         Events and time at risk in each.
+    mark : str
+        What follows ``baseline`` in their names.
     """
     crude = float(events.sum() / time.sum())
     k = len(events)
@@ -207,7 +209,7 @@ def log_hazards(
         return (first,), sd
     default = LogGamma(SHAPE, SHAPE / crude)
     starts = np.log(np.maximum(events, 0.5) / time)
-    return tuple(_log_hazard(book, j + 1, default, starts[j], flat) for j in range(k)), None
+    return tuple(_log_hazard(book, j + 1, default, starts[j], flat, mark) for j in range(k)), None
 
 
 def in_words(part: Any) -> str:
@@ -222,9 +224,11 @@ def in_words(part: Any) -> str:
     return f"  each baseline.k ~ {prior}" if prior.proper else "  each baseline.k has no prior"
 
 
-def _log_hazard(book: PriorBook, number: int, default: Prior, start: float, flat: bool) -> Parameter:
+def _log_hazard(
+    book: PriorBook, number: int, default: Prior, start: float, flat: bool, mark: str = ""
+) -> Parameter:  # fmt: skip
     """One log hazard; a gamma prior of the user's is one on the hazard itself."""
-    made = book.parameter(f"baseline.{number}", "baseline", default, start=float(start), flat=flat)
+    made = book.parameter(f"baseline{mark}.{number}", "baseline", default, start=float(start), flat=flat)
     if made.fixed:
         return kept_in_x(made)
     prior = made.prior

@@ -22,11 +22,21 @@ from ..numerics.compiling import KERNEL
 from ..numerics.exposure import Exposure
 from ..parameters import Parameter, PriorBook
 from . import baseline as base
-from .base import Expanded, Intervals, Recession
+from .base import Expanded, Family, Intervals, Recession
 from .censoring import Duration
 from .poisson import check_log
 from .response import EVENT, Limits, Raw, Response, made, need_form, survival
-from .runs import WEIGHT, expectation, exposure_of, fill_slopes, log_density, make_pairs, runs, runs_by_event_times
+from .runs import (
+    WEIGHT,
+    Runs,
+    expectation,
+    exposure_of,
+    fill_slopes,
+    log_density,
+    make_pairs,
+    runs,
+    runs_by_event_times,
+)
 from .words import HAZARDS
 
 
@@ -77,7 +87,7 @@ class Cox(Duration):
         return made(response.observed, (code == EVENT).astype(float), response.observed, np.exp(log_entry))
 
     def known(self, response: Response) -> Limits:
-        event, time, _ = response.values
+        event, time = response.values[:2]
         return Limits(time, np.where(event == 1.0, time, np.inf))
 
     def entry(self, values: np.ndarray) -> np.ndarray:
@@ -91,41 +101,78 @@ class Cox(Duration):
 
     def expand(self, response: Response, offset: np.ndarray, book: PriorBook, flat: bool, what: str) -> Expanded:
         event, time, entry = response.values
-        seen = (event == 1.0) & (response.weight > 0)
+        weight = response.weight
+        seen = (event == 1.0) & (weight > 0)
         if not seen.any():
             raise ModelError(
                 f"the outcome {what} has no event with a positive weight: everything that counts is censored"
             )
-        cuts = base.cut_points(self.intervals, time[seen], response.weight[seen])
-        bound = replace(self)
-        object.__setattr__(bound, "cuts", tuple(cuts.tolist()))
+        bound = self.bound(time[seen], weight[seen])
+        risk = bound.risk(event, time, entry)
+        parameters, sd, notes = bound.hazards(risk, weight, offset, book, flat, what)
+        rows, values = make_pairs(risk, parameters, sd, bound.count)
+        intervals = Intervals(*bound.table(risk, weight))
+        told = (_describe(np.array(bound.cuts), self.intervals), *notes)
+        plain = partial(bound.by_rows, response, parameters, sd, told, intervals)
+        return Expanded(bound, rows, values, told, intervals, plain, risk.pairs)
+
+    # -- the baseline ------------------------------------------------------------------------------------------------
+
+    @property
+    def count(self) -> int:
+        """Number of intervals."""
+        return len(self.cuts) + 1
+
+    @property
+    def plain(self) -> Family:
+        return Cox(self.intervals, self.baseline, self.link)
+
+    def bound(self, times: np.ndarray, weight: np.ndarray) -> Cox:
+        """The family with the cut points that it has for some event times, each as often as its weight says."""
+        made = replace(self)
+        object.__setattr__(made, "cuts", tuple(base.cut_points(self.intervals, times, weight).tolist()))
         if self.intervals == "all":
-            object.__setattr__(bound, "last", float(time[seen].max()))
-            risk = runs_by_event_times(event, time, entry, np.append(cuts, bound.last))
-        else:
-            risk = runs(event, time, entry, cuts)
-        k = len(cuts) + 1
+            object.__setattr__(made, "last", float(times.max()))
+        return made
+
+    def risk(self, event: np.ndarray, time: np.ndarray, entry: np.ndarray) -> Runs:
+        """Who is at risk in which interval."""
+        cuts = np.array(self.cuts)
+        if self.intervals == "all":
+            return runs_by_event_times(event, time, entry, np.append(cuts, self.last))
+        return runs(event, time, entry, cuts)
+
+    def risk_of_rows(self, event: np.ndarray, time: np.ndarray, entry: np.ndarray) -> base.Risk:
+        """The same with a row for each group and interval in which it is at risk."""
+        cuts = np.array(self.cuts)
+        if self.intervals == "all":
+            return base.at_risk_by_event_times(event, time, entry, np.append(cuts, self.last))
+        return base.at_risk(event, time, entry, cuts)
+
+    def hazards(
+        self, risk: Runs, weight: np.ndarray, offset: np.ndarray, book: PriorBook, flat: bool, what: str, mark: str = ""
+    ) -> tuple[tuple[Parameter, ...], Parameter | None, list[Note]]:
+        """Log hazards of the intervals, the sd of a walk's steps, remarks; `mark` follows ``baseline`` in names."""
+        k, cuts = self.count, np.array(self.cuts)
         walk = self.baseline == "random_walk"
         if walk and k > base.MOST_WALK:
             raise ModelError(
                 f"a random walk over {k} intervals is too long: give intervals= (at most {base.MOST_WALK}), or "
                 'baseline="gamma"'
             )
-        weight = response.weight
         events, at_risk = risk.events(weight), risk.time(weight * np.exp(offset))
         if np.any(at_risk == 0):
             raise ModelError(
                 f"nobody is at risk in interval {int(np.argmin(at_risk)) + 1} of the baseline: give other cut points "
                 f"than {', '.join(f'{c:g}' for c in cuts)}"
             )
-        exposure = risk.time(weight)
-        parameters, sd = base.log_hazards(book, events, at_risk, walk, flat)
-        notes = base.check_events(events, parameters if not walk else (), cuts, what)
-        rows, values = make_pairs(risk, parameters, sd, k)
-        intervals = Intervals(np.append(0.0, cuts), np.append(cuts, bound.last), events, exposure)
-        told = (_describe(cuts, self.intervals), *notes)
-        plain = partial(bound.by_rows, response, parameters, sd, told, intervals)
-        return Expanded(bound, rows, values, told, intervals, plain, risk.pairs)
+        parameters, sd = base.log_hazards(book, events, at_risk, walk, flat, mark)
+        return parameters, sd, base.check_events(events, parameters if not walk else (), cuts, what)
+
+    def table(self, risk: Runs, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Where intervals begin and end, events and time at risk in each."""
+        cuts = np.array(self.cuts)
+        return np.append(0.0, cuts), np.append(cuts, self.last), risk.events(weight), risk.time(weight)
 
     def by_rows(
         self, response: Response, parameters: tuple[Parameter, ...], sd: Parameter | None, told: tuple[Note, ...],
@@ -135,13 +182,13 @@ class Cox(Duration):
         of_rows = CoxRows(self.intervals, self.baseline, self.link)
         object.__setattr__(of_rows, "cuts", self.cuts)
         object.__setattr__(of_rows, "last", self.last)
-        cuts, (event, time, entry) = np.array(self.cuts), response.values
-        if self.intervals == "all":
-            risk = base.at_risk_by_event_times(event, time, entry, np.append(cuts, self.last))
-        else:
-            risk = base.at_risk(event, time, entry, cuts)
-        rows, values = base.make_rows(risk, parameters, sd, len(cuts) + 1)
+        rows, values = base.make_rows(self.risk_of_rows(*response.values), parameters, sd, self.count)
         return Expanded(of_rows, rows, values, told, intervals)
+
+    def stratified(self, column: str, labels: tuple[str, ...]) -> Family:
+        from .strata import stratified  # it is made of this family
+
+        return stratified(self, column, labels)
 
     @property
     def stable(self) -> bool:
@@ -179,24 +226,24 @@ class Cox(Duration):
         return out, None
 
     def exposure(self, values: np.ndarray) -> Exposure | None:
-        return exposure_of(values, len(self.cuts) + 1)
+        return exposure_of(values, self.count)
 
     def factors(self, values: np.ndarray, eta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Of the curvatures of pairs (:class:`micromacro.latent.coupling.Coupled`)."""
-        n = len(eta) - len(self.cuts) - 1
+        n = len(eta) - self.count
         weight, each = values[WEIGHT, :n], np.exp(eta)
         return np.where(weight > 0.0, weight * each[:n], 0.0), each[n:]
 
     def expectation(self, values: np.ndarray, eta: np.ndarray, variance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Weights of the groups, and what expected slopes have beside the pairs."""
-        count = len(self.cuts) + 1
+        count = self.count
         return values[WEIGHT, : len(eta) - count], expectation(values, count, eta, variance)
 
     def slopes(self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, out: np.ndarray) -> None:
-        fill_slopes(values, exposure_of(values, len(self.cuts) + 1), eta, out)
+        fill_slopes(values, exposure_of(values, self.count), eta, out)
 
     def log_density(self, values: Any, eta: Any, own: Any, xp: Any = np, special: Any = None) -> Any:
-        return log_density(values, len(self.cuts) + 1, eta, xp)
+        return log_density(values, self.count, eta, xp)
 
     # -- groups: `own` are the log hazards of the intervals ----------------------------------------------------------
 

@@ -83,6 +83,7 @@ class _Recipe:
 
 def family_to_plain(family: Family) -> dict[str, Any]:
     """A family's name and options; of one that is not in the registry its name and link."""
+    family = family.plain
     if family.name in FAMILIES and type(family) is FAMILIES[family.name]:
         own = [f.name for f in fields(family) if f.init and f.name != "name"]  # type: ignore[arg-type]
         recipe = _Recipe(family.name, {n: _listed(getattr(family, n)) for n in own})

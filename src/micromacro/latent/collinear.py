@@ -82,7 +82,9 @@ def _border(system: System, theta: np.ndarray) -> tuple[np.ndarray, list[str]]:
     columns = system.coefficient_columns(room, of_groups=True)
     names = [p.name for p in system.coefficients][: columns.shape[1]]
     if system.expansion and system.expansion.part.coefficients:  # a baseline is an intercept in every interval
-        columns, names = np.column_stack([np.ones(len(columns)), columns]), ["the baseline", *names]
+        strata = system.expansion.strata
+        own = np.ones((len(columns), 1)) if strata is None else strata[:, None] == np.unique(strata)
+        columns, names = np.column_stack([own, columns]), [*["the baseline"] * own.shape[1], *names]
     return (columns if good else np.full(columns.shape, np.nan)), names
 
 

@@ -34,6 +34,8 @@ class Expansion:
         in turn, the others those of the part (:mod:`micromacro.latent.coupling`).
     blocks : Blocks or None
         Which rows the log density of each unit reads, where it reads several (:mod:`micromacro.latent.blocks`).
+    strata : (groups,) int array or None
+        Of groups whose own rows are not the others': which ones.
     """
 
     group: np.ndarray
@@ -41,6 +43,7 @@ class Expansion:
     predictor: np.ndarray | None = None
     coupled: bool = False
     blocks: Blocks | None = None
+    strata: np.ndarray | None = None
 
     @property
     def rows(self) -> int:

@@ -37,6 +37,7 @@ from .combined import check_alone, combine_members
 from .layout import ModelLayout, centers_of
 from .others import build_others
 from .reading import Reading, columns_of_terms, read_outcome
+from .strata import Strata, read_strata
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +68,8 @@ class Specification:
         What is factorised where the likelihood is maximised: one side, or the one that takes least work.
     combined : Combined or None
         The likelihood where members' whole effects meet in another way than by their sum.
+    strata : Strata or None
+        Groups that have a baseline of their own.
     """
 
     formula: Formula
@@ -86,6 +89,7 @@ class Specification:
     probes: int = 16
     seed: int = 0
     combined: Combined | None = None
+    strata: Strata | None = None
 
     @cached_property
     def used(self) -> frozenset[str]:
@@ -170,7 +174,7 @@ class Specification:
             return groups
         return np.flatnonzero(np.isin(self.row_groups, groups))
 
-    def own(self, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
+    def own(self, theta: np.ndarray, x: np.ndarray, strata: np.ndarray | None = None) -> np.ndarray:
         """The family's own numbers (..., k), those in x included: log hazards of a baseline.
 
         Where a parameter has a linear predictor they are those of each group of the fit, (..., k, groups).
@@ -180,6 +184,8 @@ class Specification:
         theta : (..., q) array
         x : (..., size or more) array
             In natural order; where it is empty, effects in these linear predictors are at zero.
+        strata : (groups,) array, optional
+            The stratum of each group, where they are not the groups of the fit.
         """
         where = self.layout
         if self.system.beside is not None:
@@ -188,7 +194,8 @@ class Specification:
             return theta[..., where.family]
         last = where.rows_part
         part: Any = self.system.parts[last]
-        return part.own(theta[..., where.theta(last)], x[..., where.coefficients(last)], x[..., where.effects(last)])
+        own = part.own(theta[..., where.theta(last)], x[..., where.coefficients(last)], x[..., where.effects(last)])
+        return self.family.own_of(own, strata, self.response.values)
 
     @property
     def own_names(self) -> tuple[str, ...]:
@@ -294,6 +301,10 @@ def _specified(
     """The model without some coefficients."""
     formula = reading.formula
     response = family.read(read_outcome(formula, tables))
+    strata = read_strata(formula, tables)
+    if strata is not None:
+        family = family.stratified(strata.column, strata.labels)
+        response = replace(response, values=np.vstack([response.values, strata.of(tables)]))
     if reading.observation_weights is not None:
         response = replace(response, weight=_observation_weights(reading.observation_weights, tables))
     offset = np.zeros(tables.groups.n_rows)
@@ -340,6 +351,7 @@ def _specified(
         expanded,
         stacked,
         combined=combined,
+        strata=strata,
     )
     kinds = {p.kind for p in specification.parameters}
     if (again := book.respelled(kinds)) is not None:

@@ -49,6 +49,7 @@ class Scenario:
     offset: np.ndarray
     beside: np.ndarray
     new: bool = False
+    strata: np.ndarray | None = None
 
     @property
     def fresh(self) -> int:
@@ -95,7 +96,9 @@ def scenario_of(specification: Specification, tables: Tables | None) -> Scenario
         offset += evaluate(node, on.groups, specification.formula.text, "offset", on)
     others = [offset_of(o, on) for o in specification.reading.others]
     beside = np.stack(others) if others else np.empty((0, n))
-    return Scenario(tuple(parts), tuple(rows), tuple(columns), n, tuple(unseen), offset, beside, tables is not None)
+    strata = None if specification.strata is None else specification.strata.of(on)
+    own = (offset, beside, tables is not None, strata)
+    return Scenario(tuple(parts), tuple(rows), tuple(columns), n, tuple(unseen), *own)
 
 
 class Predictor:
@@ -163,7 +166,7 @@ class Predictor:
     def own(self, specification: Specification, x: np.ndarray) -> np.ndarray:
         """The family's own numbers where :meth:`eta` was last: (k,), or (k, groups) of these groups."""
         if self.system.beside is None:
-            return specification.own(self.theta, x)
+            return specification.own(self.theta, x, self.where.strata)
         return self.system.beside.own(self.theta[self.system.places.family], self.beside)
 
     def owns(self, spreads: Sequence[np.ndarray]) -> list[tuple[float, np.ndarray]]:

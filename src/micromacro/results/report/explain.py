@@ -74,7 +74,7 @@ def interval_table(s: Specification) -> pd.DataFrame:
         "interval": [f"({a:.4g}, {b:.4g}]" for a, b in zip(given.begins, given.ends, strict=True)],
         "events": given.events, "at risk": given.time, "events / at risk": given.events / given.time,
     }  # fmt: skip
-    return pd.DataFrame(columns, index=[f"baseline.{k}" for k in range(1, len(given.ends) + 1)])
+    return pd.DataFrame(columns, index=given.index)
 
 
 def _interval_lines(s: Specification) -> list[str]:

@@ -155,11 +155,14 @@ def baseline(fit: Fitted, ci: float = 0.95) -> pd.DataFrame:
         those, name = names_where(lambda f: f.expands), specification.family.name
         raise EngineError(f"baseline() is for family {those}, not {name}: survival() gives the curves of a duration")
     starts, stops = intervals.begins, intervals.ends.copy()
-    if np.isinf(stops[-1]):
-        stops[-1] = max(float(np.nanmax(specification.outcome)), *stops[:-1][-1:])
+    endless = np.isinf(stops)  # the last one of each baseline
+    stops[endless] = np.maximum(float(np.nanmax(specification.outcome)), starts[endless])
     length = stops - starts
-    hazard = _baseline(posterior, lambda own: np.exp(own), len(length), ci)
-    cumulative = _baseline(posterior, lambda own: np.cumsum(np.exp(own) * length), len(length), ci)
+    one = (starts == 0.0).cumsum()  # the number of its baseline
+    same = np.tril(one[:, None] == one)
+    log_hazards = specification.family.hazards_of
+    hazard = _baseline(posterior, lambda own: np.exp(log_hazards(own)), len(length), ci)
+    cumulative = _baseline(posterior, lambda own: same @ (np.exp(log_hazards(own)) * length), len(length), ci)
     table = pd.DataFrame(
         {
             "start": starts, "stop": stops,
@@ -168,7 +171,7 @@ def baseline(fit: Fitted, ci: float = 0.95) -> pd.DataFrame:
             "cumulative_lower": cumulative.lower, "cumulative_upper": cumulative.upper,
         }
     )  # fmt: skip
-    return table.set_axis(pd.Index([f"baseline.{k}" for k in range(1, len(stops) + 1)], name="interval"))
+    return table.set_axis(pd.Index(intervals.index, name="interval"))
 
 
 def _baseline(posterior: Posterior, of: Any, count: int, ci: float) -> Numbers:
