@@ -251,6 +251,7 @@ KINDS: dict[str, Kind] = {
                                   smaller="v + mm(m, g, x, weights = 1 / n, normalize = group, name = B)"
                                           " + mm(some, g, z, normalize = none) + (1 | c)"),
     "walking baseline": Kind("v + mm(m, g, x)", ("baseline", "iid"), moved="x", families=("cox walk",), smaller="v + mm(m, g)"),
+    "nominal": Kind("v + nominal(late) + (1 | c)", ("nominal", "unit"), families=("ordinal",), smaller="v + (1 | c)"),
     "strata": Kind("v + strata(half) + (1 | c)", ("strata", "unit"), families=("cox all",), smaller="strata(half) + (1 | c)"),
     "baseline alone": Kind("v", ("baseline",), families=("cox walk", "cox all", "cox"), smaller="1"),
 }  # fmt: skip
@@ -258,7 +259,7 @@ KINDS: dict[str, Kind] = {
 #: What a row of ``KINDS`` must be about, beside the words of the registries.
 ABOUT = {
     "fixed", "offset", "unit", "nested", "crossed", "unit interaction", "block", "feature", "interaction", "baseline",
-    "smooth", "strata", "by type", "combine", "joined", "empty", "total", "group", "none normalised", "power",
+    "smooth", "nominal", "strata", "by type", "combine", "joined", "empty", "total", "group", "none normalised", "power",
     "logistic", "softmax",
 }  # fmt: skip
 

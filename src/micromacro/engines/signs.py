@@ -15,11 +15,13 @@ def at_edge(specification: Specification, optimum: Optimum) -> list[Note]:
     """Blocks whose weights an edge holds, with the groups that do, and what became of standard errors."""
     out, system = [], specification.system
     for k in system.edges:
-        part, where = system.parts[k], system.places.theta(k)
+        part, where = system.parts[k], system.places.reads(k)
         values, slopes = part.distances(optimum.theta[where])
         held = np.flatnonzero((values < CLOSE) & np.any(slopes != 0.0, axis=1))
         if not len(held):
             continue
+        if words := part.at_edge(held):
+            out.append(remark("edge", words))
         for name, block in part.blocks.items():
             hypers = block.weight_parameters
             fixed = [p.name for p, at in zip(hypers, optimum.boundary[where], strict=False) if at and not p.fixed]

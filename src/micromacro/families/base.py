@@ -33,12 +33,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ..errors import EngineError, ModelError
+from ..errors import EngineError
 from ..latent.expansion import Expansion
 from ..notes import Note
 from ..numerics.exposure import Exposure
 from ..numerics.roots import falling_root
 from ..parameters import Parameter, PriorBook
+from .intervals import Intervals
 from .response import Limits, Raw, Response
 from .words import OF_MEANS, Change
 
@@ -110,32 +111,6 @@ class Recession:
 
 
 @dataclass(frozen=True, eq=False)
-class Intervals:
-    """Intervals in which a hazard is constant, each array (intervals,).
-
-    Attributes
-    ----------
-    begins, ends : arrays
-        The last end is infinite if the hazard continues.
-    events, time : arrays
-        Events and time at risk, each group as often as its observation weight says.
-    names : tuple of str
-        What each is called, where they are not ``baseline.1`` and so on.
-    """
-
-    begins: np.ndarray
-    ends: np.ndarray
-    events: np.ndarray
-    time: np.ndarray
-    names: tuple[str, ...] = ()
-
-    @property
-    def index(self) -> list[str]:
-        """Their names."""
-        return list(self.names) or [f"baseline.{k}" for k in range(1, len(self.begins) + 1)]
-
-
-@dataclass(frozen=True, eq=False)
 class Expanded:
     """What a family makes of an outcome whose rows are not its groups.
 
@@ -193,6 +168,8 @@ class Family:
     expands : bool
         Whether rows of the linear predictor are not the groups: ``expand`` is there, and the parameters that it
         brings stand at mean covariates.
+    ordered : bool
+        Whether its parameters are cuts between categories, which ``nominal()`` may let depend on covariates.
     predictors : mapping
         Parameters that may have a linear predictor of their own, and its link (``log``, ``logit``). Wherever a method
         takes the parameters as `own`, those of such a model are an array (parameters, groups).
@@ -216,6 +193,7 @@ class Family:
     residuals: tuple[str, ...] = ("response", "pearson", "deviance", "quantile")
     ratios: tuple[str, ...] = ()
     expands: bool = False
+    ordered: bool = False
     changes: ClassVar[Mapping[str, Change]] = OF_MEANS
     predictors: ClassVar[Mapping[str, str]] = {}
 
@@ -492,13 +470,6 @@ class Family:
     def plain(self) -> Family:
         """The family as it is given, without what it has learned."""
         return self
-
-    def stratified(self, column: str, labels: tuple[str, ...]) -> Family:
-        """The family with a baseline for each stratum, the values `labels` of a column."""
-        raise ModelError(
-            f"strata({column}) gives each stratum a baseline of its own, and family {self.name} has none: use family "
-            f"cox, or write C({column})"
-        )
 
     def own_of(self, own: np.ndarray, strata: np.ndarray | None, values: np.ndarray) -> np.ndarray:
         """Its own numbers of groups in some strata (those of `values` where None), from the numbers (..., k) in x."""

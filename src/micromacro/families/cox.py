@@ -22,8 +22,9 @@ from ..numerics.compiling import KERNEL
 from ..numerics.exposure import Exposure
 from ..parameters import Parameter, PriorBook
 from . import baseline as base
-from .base import Expanded, Family, Intervals, Recession
+from .base import Expanded, Family, Recession
 from .censoring import Duration
+from .intervals import Intervals
 from .poisson import check_log
 from .response import EVENT, Limits, Raw, Response, made, need_form, survival
 from .runs import (
@@ -184,11 +185,6 @@ class Cox(Duration):
         object.__setattr__(of_rows, "last", self.last)
         rows, values = base.make_rows(self.risk_of_rows(*response.values), parameters, sd, self.count)
         return Expanded(of_rows, rows, values, told, intervals)
-
-    def stratified(self, column: str, labels: tuple[str, ...]) -> Family:
-        from .strata import stratified  # it is made of this family
-
-        return stratified(self, column, labels)
 
     @property
     def stable(self) -> bool:

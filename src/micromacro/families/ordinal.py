@@ -26,10 +26,11 @@ from .words import OF_ORDERED
 
 
 @njit(**KERNEL)
-def _slopes(link, values, eta, cuts, out):  # noqa: ANN001, ANN202
-    last = len(cuts)
+def _slopes(link, values, eta, each, out):  # noqa: ANN001, ANN202
+    last, own = each.shape
     for i in range(len(eta)):
         k = int(values[0, i])
+        cuts = each[:, i if own > 1 else 0]
         if k == 0:
             value, d, dd = binary.log_below(link, cuts[0] - eta[i])
         elif k == last:
@@ -49,6 +50,11 @@ def _slopes(link, values, eta, cuts, out):  # noqa: ANN001, ANN202
         out[3, i] = max(-dd, 0.0)
 
 
+def _of_each(own: Any, k: Any, xp: Any) -> Any:
+    """Cut k (groups,) of each group, the same for all (cuts,) or its own (cuts, groups)."""
+    return own[k] if own.ndim == 1 else own[k, xp.arange(len(k))]
+
+
 @dataclass(frozen=True)
 class Ordinal(Family):
     """Cumulative family for ordered categories; its parameters are the cuts `cut.1`, `cut.2`, ... on the link scale."""
@@ -56,6 +62,7 @@ class Ordinal(Family):
     link: str = "logit"
     name: str = "ordinal"
     discrete = True
+    ordered = True
     quantities = ("mean", "probability")
     changes = OF_ORDERED
     no_intercept = "the cuts take the place of the intercept"
@@ -109,13 +116,13 @@ class Ordinal(Family):
         return bool(np.all(np.diff(own) > 0.0))
 
     def slopes(self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, out: np.ndarray) -> None:
-        _slopes(binary.LINKS[self.link], values, eta, own, out)
+        _slopes(binary.LINKS[self.link], values, eta, own if own.ndim > 1 else own[:, None], out)
 
     def log_density(self, values: Any, eta: Any, own: Any, xp: Any = np, special: Any = None) -> Any:
         codes = values[0].astype(int)
         last = len(own)
-        low = own[xp.clip(codes - 1, 0, last - 1)] - eta
-        high = own[xp.clip(codes, 0, last - 1)] - eta
+        low = _of_each(own, xp.clip(codes - 1, 0, last - 1), xp) - eta
+        high = _of_each(own, xp.clip(codes, 0, last - 1), xp) - eta
         below_high, above_high = binary.plain_logs(self.link, high, xp, special)
         below_low, above_low = binary.plain_logs(self.link, low, xp, special)
         # log(F(high) - F(low)), by the complement where both are in the upper half
@@ -127,7 +134,8 @@ class Ordinal(Family):
 
     def probabilities(self, eta: np.ndarray, own: np.ndarray) -> np.ndarray:
         """Probability of each category (categories, ...) at eta (...)."""
-        below = [binary.probability(self.link, cut - eta) for cut in own]
+        rising = np.maximum.accumulate(own, axis=0)  # beyond the data, draws of nominal effects may let them cross
+        below = [binary.probability(self.link, cut - eta) for cut in rising]
         return np.diff([np.zeros_like(eta), *below, np.ones_like(eta)], axis=0)
 
     def recession(self, values: np.ndarray, own: int) -> Recession:
@@ -160,10 +168,11 @@ class Ordinal(Family):
         return np.zeros(len(eta))
 
     def tails(self, response: Response, eta: np.ndarray, own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        ends = np.concatenate([[-np.inf], own, [np.inf]])
+        end = np.full((1, *own.shape[1:]), np.inf)
+        ends = np.concatenate([-end, own, end])
         code = response.values[0].astype(np.int64)
-        below, _ = binary.plain_logs(self.link, ends[code] - eta, np, scipy_special)
-        _, above = binary.plain_logs(self.link, ends[code + 1] - eta, np, scipy_special)
+        below, _ = binary.plain_logs(self.link, _of_each(ends, code, np) - eta, np, scipy_special)
+        _, above = binary.plain_logs(self.link, _of_each(ends, code + 1, np) - eta, np, scipy_special)
         return np.exp(below), np.exp(above)
 
     def link_variance(self, own: np.ndarray, mean: float) -> float | None:

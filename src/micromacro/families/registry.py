@@ -22,6 +22,7 @@ from .lognormal import Lognormal
 from .negative_binomial import NegativeBinomial
 from .ordinal import Ordinal
 from .poisson import Poisson
+from .strata import stratified
 from .student import Student
 from .weibull import Weibull
 from .zero_inflated import ZeroInflatedNegativeBinomial, ZeroInflatedPoisson
@@ -66,6 +67,17 @@ def find_family(family: str | Family) -> Family:
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise ModelError(f"there is no family {family!r}{hint}; known: {', '.join(FAMILIES)}")
     return FAMILIES[family]()
+
+
+def with_strata(family: Family, column: str, labels: tuple[str, ...]) -> Family:
+    """The family with a baseline for each stratum, the values `labels` of a column."""
+    given = family.plain
+    if type(given) is not Cox:
+        raise ModelError(
+            f"strata({column}) gives each stratum a baseline of its own, and family {family.name} has none: use family "
+            f"{Cox().name}, or write C({column})"
+        )
+    return stratified(given, column, labels)
 
 
 # -- in files ----------------------------------------------------------------------------------------------------

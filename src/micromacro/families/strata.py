@@ -22,8 +22,9 @@ from ..notes import Note, remark
 from ..numerics.exposure import Exposure
 from ..parameters import Parameter, PriorBook
 from . import baseline as base
-from .base import Expanded, Intervals
+from .base import Expanded
 from .cox import Cox, CoxRows
+from .intervals import Intervals
 from .response import Response
 from .runs import Runs, make_pairs
 

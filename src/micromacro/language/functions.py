@@ -47,7 +47,7 @@ WEIGHT = "w"
 READY_MADE = ("power", "logistic", "softmax")
 
 #: Calls that are terms of a kind of their own, each a row of ``terms.registry.TERMS``; they read columns of the groups.
-TERM_CALLS: dict[str, Arity] = {"s": Arity(1, 1, ("k",)), "strata": Arity(1, 3)}
+TERM_CALLS: dict[str, Arity] = {"s": Arity(1, 1, ("k",)), "strata": Arity(1, 3), "nominal": Arity(1, 1)}
 
 #: Functions of covariates that work row by row; they may stand in each other.
 ROWWISE = frozenset(

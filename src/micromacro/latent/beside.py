@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
+ADDED = "added"  # a linear predictor that is added to the parameter, which stays one of the family's
 INVERSE = {"log": np.exp, "logit": special.expit}
 STEEPEST = 600.0  # size of a linear predictor beyond which its parameter is not a number any more
 
@@ -28,7 +29,7 @@ class Beside:
     rows : tuple of int
         The place of each among the family's parameters; their linear predictors are numbered from 1 in this order.
     links : tuple of str
-        ``log`` or ``logit``.
+        ``log`` or ``logit``, or ``added``: what is added to the parameter.
     count : int
         How many parameters the family has in all.
     part : tuple of int
@@ -54,13 +55,18 @@ class Beside:
         eta : (predictors, ..., groups) array
         """
         out = np.empty((self.count, *eta.shape[1:]))
-        others = [k for k in range(self.count) if k not in self.rows]
-        for j, k in enumerate(others):
+        for j, k in enumerate(self.left):
             out[k] = constant[..., j, None]
         with np.errstate(over="ignore"):
             for row, link, at in zip(self.rows, self.links, eta, strict=True):
-                out[row] = INVERSE[link](at)
+                out[row] = out[row] + at if link == ADDED else INVERSE[link](at)
         return out
+
+    @property
+    def left(self) -> list[int]:
+        """Parameters that are entries of theta themselves."""
+        replaced = [row for row, link in zip(self.rows, self.links, strict=True) if link != ADDED]
+        return [k for k in range(self.count) if k not in replaced]
 
 
 def place(own: np.ndarray, groups: np.ndarray | slice | int) -> np.ndarray:

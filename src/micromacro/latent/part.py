@@ -180,6 +180,10 @@ class Part(Protocol):
         """Numbers that are negative beyond its edge (m,), and their slopes (m, len(theta)), at its theta."""
         ...
 
+    def at_edge(self, held: np.ndarray) -> str:
+        """What holds a maximum at its edge: `held` are places among its `distances`; empty where its blocks say it."""
+        ...
+
     def beyond(self, scratch: Any) -> bool:
         """Whether the theta that `fill` was last called with lies beyond its edge."""
         ...
@@ -208,6 +212,11 @@ class Part(Protocol):
     @property
     def centers(self) -> Mapping[str, float]:
         """What was subtracted from the column of each of its coefficients."""
+        ...
+
+    @property
+    def origin(self) -> str:
+        """The parameter that stands at zero covariates, where it is not its linear predictor's intercept."""
         ...
 
     @property
@@ -406,6 +415,15 @@ class Term:
     def centers(self) -> Mapping[str, float]:
         """Nothing was subtracted."""
         return {}
+
+    @property
+    def origin(self) -> str:
+        """The intercept, if there is one."""
+        return ""
+
+    def at_edge(self, held: np.ndarray) -> str:
+        """Nothing more than its blocks say."""
+        return ""
 
     @property
     def has_effects(self) -> bool:

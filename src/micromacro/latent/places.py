@@ -39,19 +39,20 @@ class Places:
         Number of the part of an expansion.
     """
 
-    def __init__(self, parts: Sequence[Part], family: int, rows_part: bool = False):
-        self.parts = tuple(parts)
+    def __init__(self, parts: Sequence[Part], family: int, rows_part: bool = False, own: Sequence[str] = ()):
+        self.parts, self.own_names = tuple(parts), tuple(own)
         self._theta = _runs([len(p.hypers) for p in self.parts])
         self._effects = _runs([p.effects for p in self.parts])
         self.n_effects = self._effects[-1].stop if self.parts else 0
         self._coefficients = _runs([len(p.coefficients) for p in self.parts], self.n_effects)
         self.size = self._coefficients[-1].stop if self.parts else 0
-        own = self._theta[-1].stop if self.parts else 0
-        self.hypers = own + family
-        self.family = slice(own, self.hypers)
+        end = self._theta[-1].stop if self.parts else 0
+        self.hypers = end + family
+        self.family = slice(end, self.hypers)
         self.terms = range(len(self.parts) - bool(rows_part))
         self.rows_part = len(self.parts) - 1 if rows_part else None
         names = {h.name: k for k, h in enumerate(h for p in self.parts for h in p.hypers)}
+        names |= {name: end + k for k, name in enumerate(own)}
         self._reads = [self._read([names[n] for n in p.borrowed], k) for k, p in enumerate(self.parts)]
 
     def _read(self, borrowed: list[int], part: int) -> slice | np.ndarray:

@@ -106,7 +106,7 @@ class System:
         self.base_offset = np.ascontiguousarray(base_offset, dtype=float)
         self.hypers: tuple[Parameter, ...] = tuple(h for p in self.parts for h in p.hypers) + tuple(family)
         self.coefficients = tuple(c for p in self.parts for c in p.coefficients)
-        self.places = Places(self.parts, len(family), expansion is not None)
+        self.places = Places(self.parts, len(family), expansion is not None, [p.name for p in family])
         self.n_effects, self.size = self.places.n_effects, self.places.size
         self._predictor = [part.predictor for part in self.parts]
         if beside is not None and beside.stacked:
@@ -287,7 +287,8 @@ class System:
         out._held = None
         out.parts = tuple(parts)
         out.hypers = tuple(h for p in out.parts for h in p.hypers) + self.hypers[self.places.family]
-        out.places = Places(out.parts, len(self.hypers[self.places.family]), self.expansion is not None)
+        family = [p.name for p in self.hypers[self.places.family]]
+        out.places = Places(out.parts, len(family), self.expansion is not None, family)
         return out
 
     def values_of(self, part: int, room: Workspace) -> np.ndarray:

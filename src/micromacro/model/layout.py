@@ -32,7 +32,8 @@ class ModelLayout(Places):
 
     def __init__(self, system: System):
         family = system.places.family
-        super().__init__(system.parts, family.stop - family.start, system.places.rows_part is not None)
+        places = system.places
+        super().__init__(system.parts, family.stop - family.start, places.rows_part is not None, places.own_names)
         self._hypers = system.hypers
         self._aside = system.beside.part if system.beside else ()
         self._linear = system.coefficients
@@ -95,6 +96,7 @@ class ModelLayout(Places):
             out[row, have.index(name)] = 1.0
         for parts in self._by_predictor:
             intercept = [p.name for part in parts for p in part.reported if p.kind == "Intercept"]
+            intercept += [part.origin for part in parts if part.origin]
             for name, center in centers_of(parts).items() if intercept else ():
                 if center:
                     out[self.names.index(intercept[0]), have.index(name)] -= center

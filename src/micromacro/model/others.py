@@ -67,9 +67,9 @@ def _read(name: str, text: str, known: Sequence[str]) -> Other:
     formula = parse_one_sided(text, name)
     formula = split_interactions(formula, {block_name(c): c.member_name for c in formula.members}, known)
     for call in formula.calls:
-        if call.function == "strata":
+        if call.function in ("strata", "nominal"):
             where = (text, call.span.start, call.span.stop)
-            raise FormulaError(f"strata() belongs to the outcome's formula, not to {name}=", *where)
+            raise FormulaError(f"{call.function}() belongs to the outcome's formula, not to {name}=", *where)
     members, weights = [], {}
     for call in formula.members:
         if call.combine != Name("sum"):

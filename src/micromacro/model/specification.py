@@ -16,6 +16,7 @@ import numpy as np
 from ..effects.base import Effects
 from ..errors import CollinearError, DataError, MicromacroWarning, ModelError
 from ..families.base import Expanded, Family
+from ..families.registry import with_strata
 from ..families.response import Response
 from ..families.stacked import Stacked
 from ..language.nodes import Formula
@@ -35,6 +36,7 @@ from ..terms.registry import build_parts
 from ..terms.together import join_terms
 from .combined import check_alone, combine_members
 from .layout import ModelLayout, centers_of
+from .nominal import nominal_of
 from .others import build_others
 from .reading import Reading, columns_of_terms, read_outcome
 from .strata import Strata, read_strata
@@ -203,6 +205,8 @@ class Specification:
         left = [p.name for p in self.system.hypers[self.layout.family]]
         if self.system.beside is None:
             return tuple(left)
+        if not self.reading.others:
+            return tuple(left)
         found = dict(zip(self.system.beside.rows, (o.name for o in self.reading.others), strict=True))
         rest = iter(left)
         return tuple(found[k] if k in found else next(rest) for k in range(self.system.beside.count))
@@ -300,13 +304,7 @@ def _specified(
 ) -> Specification:
     """The model without some coefficients."""
     formula = reading.formula
-    response = family.read(read_outcome(formula, tables))
-    strata = read_strata(formula, tables)
-    if strata is not None:
-        family = family.stratified(strata.column, strata.labels)
-        response = replace(response, values=np.vstack([response.values, strata.of(tables)]))
-    if reading.observation_weights is not None:
-        response = replace(response, weight=_observation_weights(reading.observation_weights, tables))
+    family, response, strata = _outcome(reading, tables, family)
     offset = np.zeros(tables.groups.n_rows)
     for node in formula.offsets:
         offset += evaluate(node, tables.groups, formula.text, "offset", tables)
@@ -320,6 +318,8 @@ def _specified(
     prefixes = {0: "", **{k: f"{o.name}." for k, o in enumerate(reading.others, start=1)}}
     parts, numbers = join_terms([*parts, *built.parts], numbers, prefixes, context)
     own, beside = built.own, replace(built.beside, part=tuple(numbers)) if built.beside else None
+    nominal, cuts = nominal_of(formula, family, own, context, parts)
+    parts, beside = [*parts, *nominal], cuts or beside
     expanded, stacked, rows = None, None, None
     if beside is not None and beside.stacked:
         stacked = Stacked(family, beside, tables.groups.n_rows)
@@ -337,22 +337,11 @@ def _specified(
     checks = [lambda: _check_enough(system, tables), lambda: check_collinear(system, centers_of(system.parts))]
     for check in reversed(checks) if reading.drops else checks:
         check()
+    notes = (*tables.notes, *context.notes, *(expanded.notes if expanded else ()))
     specification = Specification(
-        formula,
-        family,
-        tables,
-        system,
-        response,
-        offset,
-        book,
-        reading.request,
-        reading,
-        (*tables.notes, *context.notes, *(expanded.notes if expanded else ())),
-        expanded,
-        stacked,
-        combined=combined,
-        strata=strata,
-    )
+        formula, family, tables, system, response, offset, book, reading.request, reading, notes, expanded, stacked,
+        combined=combined, strata=strata,
+    )  # fmt: skip
     kinds = {p.kind for p in specification.parameters}
     if (again := book.respelled(kinds)) is not None:
         with warnings.catch_warnings():
@@ -361,6 +350,18 @@ def _specified(
     book.check_all_used(kinds)
     _check_names(specification)
     return specification
+
+
+def _outcome(reading: Reading, tables: Tables, family: Family) -> tuple[Family, Response, Strata | None]:
+    """The outcome as the family reads it, with the strata and the weights that it has."""
+    response = family.read(read_outcome(reading.formula, tables))
+    strata = read_strata(reading.formula, tables)
+    if strata is not None:
+        family = with_strata(family, strata.column, strata.labels)
+        response = replace(response, values=np.vstack([response.values, strata.of(tables)]))
+    if reading.observation_weights is not None:
+        response = replace(response, weight=_observation_weights(reading.observation_weights, tables))
+    return family, response, strata
 
 
 def _check_names(specification: Specification) -> None:

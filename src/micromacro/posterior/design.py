@@ -95,7 +95,8 @@ def scenario_of(specification: Specification, tables: Tables | None) -> Scenario
     for node in specification.formula.offsets:
         offset += evaluate(node, on.groups, specification.formula.text, "offset", on)
     others = [offset_of(o, on) for o in specification.reading.others]
-    beside = np.stack(others) if others else np.empty((0, n))
+    count = len(system.beside.rows) if system.beside else 0
+    beside = np.stack(others) if others else np.zeros((count, n))
     strata = None if specification.strata is None else specification.strata.of(on)
     own = (offset, beside, tables is not None, strata)
     return Scenario(tuple(parts), tuple(rows), tuple(columns), n, tuple(unseen), *own)
@@ -323,6 +324,11 @@ def _mind_edges(specification: Specification, tables: Tables, theta: np.ndarray)
     system = specification.system
     for k in system.edges:
         own = theta[system.places.reads(k)]
+        if not system.parts[k].blocks and np.any(system.parts[k].on(tables).distances(own)[0] < -ROUNDING):
+            raise DataError(
+                "the cuts of nominal() cross at some of these covariates, at the estimate: a category would have a "
+                "negative probability there; stay nearer to the data of the fit, or leave the term out of nominal()"
+            )
         for name, block in system.parts[k].blocks.items():
             other = block.on(tables)
             values, _ = other.distances(own)

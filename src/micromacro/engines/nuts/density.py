@@ -75,6 +75,8 @@ class Joint:
     def _beyond(self, k: int, theta: Array) -> Array:
         """Whether raw weights of a part that are to be normalised are negative, but for rounding."""
         part: Any = self.system.parts[k]
+        if type(part) in joint_terms.BEYOND:
+            return joint_terms.BEYOND[type(part)](part, theta[self.system.places.reads(k)])
         jnp, weighing = _jnp(), part.weighing
         weights = Weights(weighing)
         raw = weights.raw(theta[self.system.places.reads(k)][: len(weighing.parameters)])
@@ -118,11 +120,10 @@ class Joint:
         inverse = {"log": jnp.exp, "logit": _special().expit}
         out: list[Any] = [None] * beside.count
         for number, (row, link) in enumerate(zip(beside.rows, beside.links, strict=True), start=1):
-            out[row] = inverse[link](self.linear_predictor(theta, x, number))
-        left = iter(range(beside.count))
-        for k in range(beside.count):
-            if out[k] is None:
-                out[k] = jnp.full(self.system.groups, constant[next(left)])
+            added = self.linear_predictor(theta, x, number)
+            out[row] = inverse[link](added) if link in inverse else added
+        for j, k in enumerate(beside.left):
+            out[k] = constant[j] + (jnp.zeros(self.system.groups) if out[k] is None else out[k])
         return jnp.stack(out)
 
     def linear_predictor(self, theta: Array, x: Array, number: int = 0) -> Array:

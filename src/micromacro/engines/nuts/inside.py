@@ -17,6 +17,7 @@ import numpy as np
 
 from ..._optional import require
 from ...latent.system import System
+from .terms import BEYOND
 
 Array = Any  # a JAX array, or a tracer of one
 LINEAR = 1e-9  # relative difference between values and their line, below which they are linear
@@ -53,6 +54,8 @@ class Inside:
 def _linear(system: System, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
     """The map of a part, if its raw weights are linear in free parameters without bounds of their own."""
     part: Any = system.parts[k]
+    if type(part) in BEYOND:
+        return None
     weighing = part.weighing
     start = np.array([p.start for p in weighing.parameters])
     free = np.flatnonzero([not p.fixed for p in weighing.parameters])

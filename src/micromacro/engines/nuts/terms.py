@@ -14,11 +14,13 @@ from ..._optional import require
 from ...errors import EngineError
 from ...latent.part import Part
 from ...numerics import combining
+from ...numerics.aggregation import ROUNDING
 from ...terms.fixed import FixedPart
 from ...terms.member.combined_part import CombinedPart
 from ...terms.member.feature_part import FeatureColumns, FeaturePart, InteractionPart
 from ...terms.member.roles import RolesPart
 from ...terms.member.term import MemberPart
+from ...terms.nominal import CutPart, CutsPart
 from ...terms.smooth import SmoothPart
 from ...terms.together import TogetherPart
 from ...terms.unit import UnitPart
@@ -90,6 +92,18 @@ def smooth(part: SmoothPart, theta: Array, coefficients: Array, bends: Array) ->
     return line * part.x + theta[0] * (part.bends @ bends)
 
 
+def nothing(_part: CutsPart, _theta: Array, _coefficients: Array, _reach: Array) -> Array:
+    """It only minds an edge."""
+    return 0.0
+
+
+def cuts_cross(part: CutsPart, theta: Array) -> Array:
+    """Whether the cuts of a row do not rise."""
+    jnp, k = require("jax.numpy", "jax"), len(part.cuts)
+    each = theta[:k] + part.rows @ theta[k:].reshape(k, -1).T
+    return jnp.any(each[:, 1:] - each[:, :-1] < -ROUNDING)
+
+
 def unit(_part: UnitPart, _theta: Array, _coefficients: Array, reach: Array) -> Array:
     """The effect of the group's unit."""
     return reach
@@ -129,5 +143,10 @@ TERMS: dict[type, Callable[[Any, Array, Array, Array], Array]] = {
     RolesPart: roles,
     SmoothPart: smooth,
     TogetherPart: together,
+    CutPart: fixed_terms,
+    CutsPart: nothing,
     UnitPart: unit,
 }
+
+BEYOND: dict[type, Callable[[Any, Array], Array]] = {CutsPart: cuts_cross}
+"""Whether theta is beyond the edge of a part that is not one of weights."""
