@@ -64,6 +64,24 @@ def test_derivatives_are_differences_of_the_density(word):
         np.testing.assert_allclose(second, central(slope, 1e-4), rtol=1e-5, atol=1e-6)
 
 
+def test_third_derivatives_of_a_normal_are_differences():
+    rng = np.random.default_rng(5)
+    family, beside = mm.families.gaussian(), Beside((0,), ("log",), 1, (), np.zeros((1, N)), stacked=True)
+    stacked = Stacked(family, beside, N)
+    values, eta = rng.standard_normal((1, 2 * N)), 0.4 * rng.standard_normal(2 * N)
+    b, leverage, out = stacked.blocks, rng.standard_normal(3 * N), np.empty(2 * N)
+    assert stacked.skew(values, eta, np.empty(0), leverage, out)
+    for position in range(2):
+        here = b.position == position
+
+        def second(h, here=here):
+            moved = np.empty((4, 3 * N))
+            stacked.slopes(values, eta + h * here, np.empty(0), moved)
+            return moved[2]
+
+        np.testing.assert_allclose(out[here], b.sums(0.5 * leverage * central(second, 1e-5)), atol=1e-7)
+
+
 @pytest.fixture(scope="module")
 def groups():
     rng = np.random.default_rng(8)
@@ -138,6 +156,33 @@ def test_a_spread_of_new_units_is_the_mean_over_their_population(fit, groups):
     residual = fit.variance_components().loc["residual", "variance"]
     middle = np.exp(2.0 * (p["sigma.Intercept"] + p["sigma.v"] * groups["v"] + p["sigma.c.sd"] ** 2)).mean()
     assert residual == pytest.approx(middle, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    "sigma",
+    [
+        "~ mm(m, g, x, weights = 1/n**exp(b * x))", "~ mm(m, g, effects = fixed)", "~ s(v, k=5) + (1 + v | c)",
+        "~ mm(m, g, name = A) + mm(m2, g, effects = correlated_with(A))", "~ mm(m, g, effects = known(K))",
+    ],
+)  # fmt: skip
+def test_every_kind_of_term_may_stand_there(sigma):
+    rng = np.random.default_rng(6)
+    rows = [(g, m) for g in range(90) for m in rng.choice(9, rng.integers(1, 4), replace=False)]
+    table = pd.DataFrame(rows, columns=["g", "m"]).assign(x=lambda t: rng.standard_normal(len(t)))
+    table["m2"], table["c"] = rng.integers(0, 9, len(table)), table["g"] % 10
+    table["v"], table["y"] = rng.standard_normal((2, 90))[:, table["g"]]
+    known = {"known": {"K": pd.DataFrame(0.5 ** np.abs(np.subtract.outer(np.arange(9), np.arange(9))))}}
+    fit = mm.fit("y ~ v", table, sigma=sigma, engine="ml", **(known if "known" in sigma else {}))
+    s = fit.specification
+    marginal = laplace_marginal(s, held=True)
+    room, optimum = marginal.workspace(), fit.posterior.optimum
+    point = 0.95 * np.concatenate([optimum.theta, optimum.x[s.system.n_effects :]]) + 0.02
+    _, slope = marginal.gradient(point, room)
+    for k in range(len(point)):
+        away = central(lambda h, k=k: marginal.value(point + h * (np.arange(len(point)) == k), room), 1e-4)
+        assert slope[k] == pytest.approx(away, rel=1e-4, abs=1e-4)
+    some = fit.predict(table[table["g"] < 9], dpar="sigma")["estimate"]
+    np.testing.assert_allclose(some, fit.predict(dpar="sigma")["estimate"].loc[some.index], rtol=1e-10)
 
 
 @pytest.mark.slow

@@ -99,7 +99,8 @@ def make_fixed(setting: Setting) -> NoPooling:
             if name in setting.dropped:
                 continue
             place[code, k] = len(own)
-            own.append(kept_in_x(setting.priors.coefficient(name, float(np.std(column, ddof=1)))))
+            made = kept_in_x(setting.priors.coefficient(name, float(np.std(column, ddof=1))))
+            own.append(replace(made, aside=False))  # in x as effects are, whatever the linear predictor
     if not own:
         raise ModelError(
             f"effects = fixed of {setting.name!r} has one level only, which cannot be distinguished from the "

@@ -256,14 +256,15 @@ class Family:
         """Who is at risk when, where curvatures are of pairs of rows (see ``latent.coupling.Coupled``)."""
         return None
 
-    def in_own(
-        self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, which: int
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:  # fmt: skip
-        """Derivatives of each log density in the linear predictor of a parameter that may have one, where known.
+    def stacked_slopes(self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, out: np.ndarray) -> bool:
+        """What ``stacked.Stacked`` fills, where it is known: `eta` are all linear predictors (predictors * groups,)."""
+        return False
 
-        First, mixed with eta, second, each (groups,); `own` (parameters, groups), `which` the parameter's place.
-        """
-        return None
+    def stacked_skew(
+        self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, leverage: np.ndarray, out: np.ndarray
+    ) -> bool:  # fmt: skip
+        """The same of :meth:`skew`."""
+        return False
 
     def skew(
         self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, leverage: np.ndarray, out: np.ndarray

@@ -47,6 +47,31 @@ def _each(values, eta, own, out):  # noqa: ANN001, ANN202
         _slopes(values[:, i : i + 1], eta[i : i + 1], own[0, i], out[:, i : i + 1])
 
 
+@njit(**KERNEL)
+def _stacked(values, eta, out):  # noqa: ANN001, ANN202
+    """Mean and log sd of each group; what stands in for the curvature is its expectation."""
+    n = len(eta) // 2
+    for i in range(n):
+        t, r = eta[n + i], values[0, i] - eta[i]
+        p = math.exp(-2.0 * t)
+        out[0, i] = -0.5 * r * r * p - t - _LOG_ROOT_2PI
+        out[1, i], out[1, n + i] = r * p, r * r * p - 1.0
+        out[2, i], out[2, n + i], out[2, 2 * n + i] = -p, -2.0 * r * r * p, -2.0 * r * p
+        out[3, i], out[3, n + i], out[3, 2 * n + i] = p, 2.0, 0.0
+        out[0, n + i], out[0, 2 * n + i], out[1, 2 * n + i] = 0.0, 0.0, 0.0
+
+
+@njit(**KERNEL)
+def _stacked_skew(values, eta, leverage, out):  # noqa: ANN001, ANN202
+    """Half the third derivatives times leverages (rows, then twice those of pairs)."""
+    n = len(eta) // 2
+    for i in range(n):
+        r, p = values[0, i] - eta[i], math.exp(-2.0 * eta[n + i])
+        of_mean, of_spread, both = leverage[i], leverage[n + i], leverage[2 * n + i]
+        out[i] = 2.0 * r * p * of_spread + p * both
+        out[n + i] = p * of_mean + 2.0 * r * r * p * of_spread + 2.0 * r * p * both
+
+
 @dataclass(frozen=True)
 class Gaussian(Family):
     """Gaussian family with the identity link; its parameter is `sigma`, the residual standard deviation."""
@@ -79,11 +104,15 @@ class Gaussian(Family):
         else:
             _slopes(values, eta, own[0], out)
 
-    def in_own(
-        self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, which: int
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
-        u = (values[0] - eta) / own[0]
-        return u * u - 1.0, -2.0 * u / own[0], -2.0 * u * u
+    def stacked_slopes(self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, out: np.ndarray) -> bool:
+        _stacked(values, eta, out)
+        return True
+
+    def stacked_skew(
+        self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, leverage: np.ndarray, out: np.ndarray
+    ) -> bool:  # fmt: skip
+        _stacked_skew(values, eta, leverage, out)
+        return True
 
     def log_density(self, values: Any, eta: Any, own: Any, xp: Any = np, special: Any = None) -> Any:
         u = (values[0] - eta) / own[0]

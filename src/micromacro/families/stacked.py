@@ -1,9 +1,9 @@
 r"""Effects in the linear predictors of a family's parameters: a row of A for each group and predictor.
 
 With :math:`\eta_{0i}` the linear predictor of the outcome and :math:`\eta_{ji}` that of the family's parameter j, the
-log density of group i reads its row of each: :math:`l_i(\eta_{0i}, \theta_j(\eta_{ji}))`. Derivatives in
-:math:`\eta_0` are the family's own; those in :math:`\eta_j` the family gives where it knows them (``in_own``), else
-they are differences of sixth order, which keep ten digits.
+log density of group i reads its row of each: :math:`l_i(\eta_{0i}, \theta_j(\eta_{ji}))`. A family may know the
+derivatives (``stacked_slopes``); else those in :math:`\eta_0` are its own, and those in :math:`\eta_j` differences of sixth
+order, which keep ten digits.
 """
 
 from __future__ import annotations
@@ -78,6 +78,8 @@ class Stacked(Family):
 
     def slopes(self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, out: np.ndarray) -> None:
         n, m = self.groups, self.predictors_in_all
+        if self.inner.stacked_slopes(values, eta, own, out):
+            return
         at, read = eta.reshape(m, n), np.ascontiguousarray(values[:, :n])
         here = np.empty((4, n))
         self.inner.slopes(read, at[0], self._own(at, own), here)
@@ -87,24 +89,17 @@ class Stacked(Family):
         pairs = out[2, m * n :].reshape(n, -1)  # (1, 0), (2, 0), (2, 1), ... of each group
         with np.errstate(all="ignore"):  # what is not finite is seen
             for j in range(1, m):
-                first[j], mixed, second[j] = self._in(j, read, at, own, here)
+                first[j], mixed, second[j] = self._along((j,), read, at, own, here)
                 pairs[:, j * (j - 1) // 2] = mixed
                 for k in range(1, j):
                     both = self._along((j, k), read, at, own, here)[2]
                     pairs[:, j * (j - 1) // 2 + k] = 0.5 * (both - second[j] - second[k])
             self.blocks.stand_in(out)
 
-    def _in(
-        self, j: int, values: np.ndarray, eta: np.ndarray, own: np.ndarray, here: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Derivatives in predictor j: first, mixed with that of the outcome, second; each (groups,)."""
-        known = self.inner.in_own(values, eta[0], self._own(eta, own), self.beside.rows[j - 1])
-        return self._along((j,), values, eta, own, here) if known is None else known
-
     def _along(
         self, which: tuple[int, ...], values: np.ndarray, eta: np.ndarray, own: np.ndarray, here: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The same by differences as some predictors move together."""
+        """First derivatives, mixed ones with the outcome's predictor, second ones (groups,) as some predictors move."""
         room, moved = np.empty((4, self.groups)), eta.copy()
         first, mixed, second = np.zeros(self.groups), np.zeros(self.groups), SIXTH_SECOND[0] * here[0]
         for k, (odd, even) in enumerate(zip(SIXTH_FIRST, SIXTH_SECOND[1:], strict=True), start=1):
@@ -115,6 +110,11 @@ class Stacked(Family):
                 mixed += sign * odd * room[1]
                 second += even * room[0]
         return first, mixed, second
+
+    def skew(
+        self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, leverage: np.ndarray, out: np.ndarray
+    ) -> bool:  # fmt: skip
+        return self.inner.stacked_skew(values, eta, own, leverage, out)
 
     def recession(self, values: np.ndarray, own: int) -> Recession:
         """The outcome's predictor alone: what is said of spreads and zeros is not looked into."""

@@ -170,6 +170,7 @@ def _check_columns(parts: Sequence[Part], other: Other, tables: Tables) -> None:
     columns, names = [], []
     for part in parts:
         scratch: Any = part.scratch(gradient=False)
+        slots = np.arange(len(part.entries()[0]))
         start = np.array([p.start for p in part.hypers])
         for k, p in enumerate(part.hypers):
             if not p.linear or p.fixed:
@@ -178,7 +179,7 @@ def _check_columns(parts: Sequence[Part], other: Other, tables: Tables) -> None:
             for moved in (0.0, 1.0):
                 theta, offset = start.copy(), np.zeros(tables.groups.n_rows)
                 theta[k] = moved
-                part.fill(theta, scratch, np.empty(0, dtype=np.int64), np.empty(0), offset)
+                part.fill(theta, scratch, slots, np.empty(len(slots)), offset)
                 ends.append(offset)
             columns.append(ends[1] - ends[0])
             names.append(p.name)

@@ -103,13 +103,13 @@ def read(
     outcome = of_outcome + ((observation_weights,) if observation_weights else ())
     ends = _interval_ends(formula) if kind == "interval" else None
     request = TableRequest(group, needed_of_groups, tuple(blocks), outcome, endless, ends=ends)
-    _check_sources(formula, sources or {})
+    _check_sources((formula, *(o.formula for o in beside)), sources or {})
     return Reading(formula, weights, request, known, observation_weights, sources or {}, beside)
 
 
-def _check_sources(formula: Formula, sources: Mapping[str, Any]) -> None:
+def _check_sources(formulas: Sequence[Formula], sources: Mapping[str, Any]) -> None:
     """A covariance or a graph that no term uses is a slip of the pen."""
-    nodes = [*(c.effects for c in formula.members), *(u.effects for u in formula.units)]
+    nodes = [call.effects for formula in formulas for call in (*formula.members, *formula.units)]
     used = {name.name for node in nodes for name in names_in(node)}
     used |= {n.value for node in nodes if isinstance(node, Call) for n in node.args if isinstance(n, Text)}
     for name in sources:

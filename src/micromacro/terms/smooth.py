@@ -160,7 +160,7 @@ class SmoothPart(Term):
 
     def words(self) -> Equations:
         """The line, and the curve around it."""
-        f, c = f"f_{self.covariate}", self.curve
+        f, c = f"f_{self.name.removesuffix(f's({self.covariate})')}{self.covariate}", self.curve
         below = (
             f"{f}: {c.k} cubic B-splines on [{c.low:.4g}, {c.high:.4g}], linear beyond; second differences of their "
             f"coefficients normal; {self.sd.name} the sd of {f} over the data"
@@ -172,12 +172,11 @@ def build_smooth(call: Call, context: Context, intercept: bool) -> SmoothPart:
     """Build ``s(x)`` or ``s(x, k=10)``."""
     node, text = call.args[0], context.text
     mark = (text, call.span.start, call.span.stop)
-    if context.prefix:
-        raise FormulaError(f"smooth terms are not available in {context.prefix[:-1]}=: use bs() or poly()", *mark)
     shown = to_text(node)
-    if f"s({shown})" in context.named.values():
+    name, what = f"{context.prefix}s.{shown}", f"{context.prefix}s({shown})"
+    if what in context.named.values():
         raise FormulaError(f"s({shown}) stands in the formula twice: leave one of them out", *mark)
-    context.claim(f"s.{shown}", f"s({shown})")
+    context.claim(name, what)
     groups = context.tables.groups
     design, matrix = make_design([("+", node)], groups, text)
     if matrix.shape[1] != 1 or design.levels:
@@ -194,10 +193,10 @@ def build_smooth(call: Call, context: Context, intercept: bool) -> SmoothPart:
         )
     curve = curve_of(x, k)
     center = float(x.mean()) if intercept else 0.0
-    slope = context.coefficient(f"s.{shown}", spread(x))
-    sd = context.sd(f"s.{shown}.sd")
+    slope = context.coefficient(name, spread(x))
+    sd = context.sd(f"{name}.sd")
     return SmoothPart(
-        f"s({shown})", shown, design, curve, sd, slope, sort_columns([slope], []), center, x - center, curve.columns(x)
+        what, shown, design, curve, sd, slope, sort_columns([slope], []), center, x - center, curve.columns(x)
     )
 
 
