@@ -2,8 +2,8 @@ r"""Effects in the linear predictors of a family's parameters: a row of A for ea
 
 With :math:`\eta_{0i}` the linear predictor of the outcome and :math:`\eta_{ji}` that of the family's parameter j, the
 log density of group i reads its row of each: :math:`l_i(\eta_{0i}, \theta_j(\eta_{ji}))`. A family may know the
-derivatives (``stacked_slopes``); else those in :math:`\eta_0` are its own, and those in :math:`\eta_j` differences of sixth
-order, which keep ten digits.
+derivatives (``stacked_slopes``); else those in :math:`\eta_0` are its own, and those in :math:`\eta_j` are differences
+of sixth order, which keep ten digits.
 """
 
 from __future__ import annotations
