@@ -15,7 +15,7 @@ import micromacro as mm
 from .failing import FAILING, marked
 from .subjects import quietly, subject
 from .tables import FAMILIES, KINDS, SEVERAL
-from .verbs import ENGINE_ROWS, PICTURE_ROWS, VERBS
+from .verbs import ENGINE_ROWS, PICTURE_ROWS, VERBS, same
 
 ALL = {**VERBS, **{f"plot.{name}": row for name, row in PICTURE_ROWS.items()}}
 #: Families of which the costly verbs are asked, and kinds.
@@ -67,6 +67,34 @@ def test_every_verb_answers_or_refuses_by_name(claim, kind, family, engine):
     plt.close("all")
     expected = known(kind, family, engine)
     assert set(wrong) == expected & set(ALL), "\n".join(f"{name}: {text[:300]}" for name, text in wrong.items())
+
+
+#: What differs between two runs of one fit, or has its words in it.
+OF_THE_RUN = ("seconds", "report", "extend", "save", "plot")
+
+
+@pytest.mark.parametrize("keep", ["parameters", pytest.param(("c",), marks=pytest.mark.slow)])
+def test_what_was_not_kept_is_refused_by_name_and_all_else_is_the_same(keep):
+    """keep= changes the answer of no verb: it is that of all draws, or a refusal that names keep=."""
+    s = subject(SEVERAL, "gaussian")
+    whole, fit = (s.fit("mcmc", **ENGINE_ROWS["mcmc"], keep=k) for k in ("all", keep))
+    wrong, refused = {}, []
+    for name, verb in VERBS.items():
+        if verb.costly or verb.slow or name in OF_THE_RUN:
+            continue
+        try:
+            answer = quietly(verb.outcome, fit, s)
+        except (Exception, pytest.fail.Exception) as error:  # noqa: BLE001
+            refused.append(name)
+            if not (isinstance(error, mm.EngineError) and "keep=" in str(error)):
+                wrong[name] = f"{type(error).__name__}: {error}"
+            continue
+        try:
+            same(answer, quietly(verb.outcome, whole, s))
+        except AssertionError as error:
+            wrong[name] = f"another answer: {error}"
+    assert not wrong, "\n".join(f"{name}: {text[:300]}" for name, text in wrong.items())
+    assert "random_effects" in refused and not {"summary", "weights", "params"} & set(refused)
 
 
 def test_nuts_is_an_engine_like_the_others():

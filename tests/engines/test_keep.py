@@ -60,6 +60,20 @@ def test_a_long_run_is_forecast_in_words(monkeypatch, capsys):
     assert [duration(s) for s in (5, 100, 8000, 2e5)] == ["5 seconds", "2 minutes", "2 hours", "2 days"]
 
 
+def test_chains_share_one_analysed_pattern():
+    from micromacro.engines.mcmc.chain import Sampler, Task
+    from micromacro.engines.mcmc.engine import posterior_peaks
+
+    for family, y in (("gaussian", "x"), ("poisson", "g")):
+        s = mm.Model(
+            FORMULA.replace("x ~", f"{y} ~"), table(30).assign(z2=1.0 * (table(30)["g"] % 5)), family=family
+        ).specification
+        peaks = posterior_peaks(s)
+        seeds = np.random.SeedSequence(1).spawn(2)
+        chains = [Sampler(Task(s, peaks, seed, 2, 2, k)).latent.system.symbolic for k, seed in enumerate(seeds)]
+        assert chains[0] is chains[1] is s.system.symbolic
+
+
 def test_a_forecast_counts_what_is_kept():
     from micromacro.engines.base import Settings
     from micromacro.engines.mcmc.engine import posterior_peaks

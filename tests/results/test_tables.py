@@ -10,6 +10,7 @@ import pytest
 from scipy import stats
 
 import micromacro as mm
+from micromacro.posterior import sampled
 
 DRAW_COLUMNS = [
     "mean",
@@ -361,3 +362,23 @@ def test_intervals_of_normalised_weights_are_made_where_they_have_no_ends(quick)
             ends = 1 / (1 + np.exp(-np.outer([low, high], apart)))
             np.testing.assert_allclose(table["lower"], ends.min(axis=0), rtol=1e-6)
             np.testing.assert_allclose(table["upper"], ends.max(axis=0), rtol=1e-6)
+
+
+# -- at size ---------------------------------------------------------------------------------------------------------
+
+
+def test_weights_of_many_memberships_are_made_piece_by_piece(request, monkeypatch):
+    fit = request.getfixturevalue("mcmc")
+    whole, negative = fit.weights(), fit.posterior.weights("member", 0.9).negative
+    monkeypatch.setattr(sampled, "AT_ONCE", 50_000)
+    pd.testing.assert_frame_equal(fit.weights(), whole)
+    pieces = fit.posterior.weights("member", 0.9)
+    assert pieces.draws is None
+    np.testing.assert_array_equal(pieces.negative, negative)
+
+
+def test_tables_of_weights_and_effects_can_be_written_as_parquet(fit, tmp_path):
+    for name, table in (("weights", fit.weights()), ("effects", fit.random_effects("member"))):
+        table.to_parquet(tmp_path / name)
+        pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / name), table)
+        assert all(dtype.kind in "fi" for dtype in table.dtypes), table.dtypes

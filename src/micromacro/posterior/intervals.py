@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from typing import Any
@@ -45,6 +46,8 @@ class Numbers:
         Ends of the intervals.
     draws : (draws, k) array, optional
         What they were made of.
+    below : (k,) array, optional
+        The share of draws below zero, where the draws themselves are not kept.
     """
 
     point: np.ndarray
@@ -52,6 +55,7 @@ class Numbers:
     lower: np.ndarray
     upper: np.ndarray
     draws: np.ndarray | None = None
+    below: np.ndarray | None = None
 
     def bounded(self, least: float, most: float = np.inf) -> Numbers:
         """The same, no interval reaching below `least` or above `most` unless its point lies there."""
@@ -62,6 +66,8 @@ class Numbers:
     @property
     def negative(self) -> np.ndarray:
         """Probability that each is below zero: share of the draws, or by the normal distribution of its interval."""
+        if self.below is not None:
+            return self.below
         if self.draws is not None:
             return np.mean(self.draws < 0.0, axis=0)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -73,6 +79,13 @@ def of_draws(draws: np.ndarray, ci: float) -> Numbers:
     """Means, sds and equal-tailed intervals over the first axis of draws (draws, k); see :func:`centre`."""
     low, high = quantiles(draws, ci)
     return Numbers(centre(draws), spread(draws), low, high, draws)
+
+
+def one_after_another(pieces: Iterable[Numbers]) -> Numbers:
+    """Pieces of many numbers as one; the draws are let go piece by piece."""
+    kept = [replace(piece, draws=None, below=piece.negative) for piece in pieces]
+    columns = ([getattr(piece, name) for piece in kept] for name in ("point", "spread", "lower", "upper"))
+    return Numbers(*map(np.concatenate, columns), below=np.concatenate([piece.negative for piece in kept]))
 
 
 def of_normal(value: np.ndarray, se: np.ndarray, ci: float, scale: str = "plain") -> Numbers:

@@ -18,9 +18,10 @@ from ..terms.member.weighing import Block
 from .base import Drawn, OfTheta, Statistic, weights_there
 from .estimand import Estimand
 from .hypotheses import savage_dickey
-from .intervals import Numbers, Words, centre, of_draws, quantiles
+from .intervals import Numbers, Words, centre, of_draws, one_after_another, quantiles
 from .statements import Statement, evaluated
 
+AT_ONCE = 100_000_000  # draws of weights, of all memberships, that are held at once
 CHECKED = 4
 """Draws at which the density is computed again once they were stored."""
 
@@ -152,21 +153,28 @@ class Sampled(Drawn):
         """Effects of a part."""
         return of_draws(_flat(self.effect_draws(part)), ci)
 
-    def weight_draws(self, name: str, most: int = 1000, other: Block | None = None) -> np.ndarray:
-        """Weights of a block (draws, memberships), or of `other`, the same block on other tables."""
+    def weight_draws(
+        self, name: str, most: int = 1000, other: Block | None = None, at: slice = slice(None)
+    ) -> np.ndarray:
+        """Weights of a block (draws, memberships), or of `other`, the same block on other tables; some memberships."""
         index, part = self.block(name)
         where = self.specification.system.places.theta(index)
         theta = self.thetas(most)
-        memberships = len((part if other is None else other).memberships.group)
+        memberships = len((part if other is None else other).memberships.group[at])
         _check_room(len(theta), memberships, "memberships", "ask for one block, or for fewer groups, at once")
         if other is not None:
-            return np.stack([weights_there(part, other, t[where]) for t in theta])
+            return np.stack([weights_there(part, other, t[where])[at] for t in theta])
         room = part.weighing.scratch()
-        return np.stack([part.weights(t[where], room).copy() for t in theta])
+        return np.stack([part.weights(t[where], room)[at].copy() for t in theta])
 
     def weights(self, name: str, ci: float, other: Block | None = None) -> Numbers:
-        """Weights of a block, at at most 1,000 draws."""
-        return of_draws(self.weight_draws(name, other=other), ci)
+        """Weights of a block, at at most 1,000 draws; some memberships after the others where they are many."""
+        count = len((self.block(name)[1] if other is None else other).memberships.group)
+        if 1000 * count <= AT_ONCE:
+            return of_draws(self.weight_draws(name, other=other), ci)
+        each = AT_ONCE // 1000
+        pieces = (slice(k, k + each) for k in range(0, count, each))
+        return one_after_another(of_draws(self.weight_draws(name, other=other, at=at), ci) for at in pieces)
 
     # -- anything else -------------------------------------------------------------------------------------------------
 
