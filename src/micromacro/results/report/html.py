@@ -19,6 +19,11 @@ def _in(tag: str) -> Callable[[Piece], str]:
     return lambda piece: "".join(f"<{tag}>{escape(line)}</{tag}>" for line in piece.lines)
 
 
+def _bold(piece: Piece) -> str:
+    """Lines that stand out; headings would not fit the levels of the page around them, which nobody knows here."""
+    return "".join(f"<p><strong>{escape(line)}</strong></p>" for line in piece.lines)
+
+
 def _list(piece: Piece) -> str:
     return f"<ul>{_in('li')(piece)}</ul>"
 
@@ -26,10 +31,11 @@ def _list(piece: Piece) -> str:
 def _table(piece: Piece) -> str:
     assert piece.table is not None
     formatters = {c: formatter(str(c)) for c in piece.table.columns}
-    return _in("h5")(piece) + "\n" + piece.table.rename_axis(index=None).to_html(formatters=formatters, na_rep="")
+    shown = piece.table.rename_axis(index=[None] * piece.table.index.nlevels)
+    return _bold(piece) + "\n" + shown.to_html(formatters=formatters, na_rep="")
 
 
 LAYOUT: dict[str, Callable[[Piece], str]] = {
-    "heading": _in("h4"), "formula": _in("pre"), "facts": _list, "table": _table, "figures": _in("p"),
+    "heading": _bold, "formula": _in("pre"), "facts": _list, "table": _table, "figures": _in("p"),
     "verdict": _list,
 }  # fmt: skip
