@@ -255,50 +255,32 @@ def found(indptr, indices, value, i, j):
 
 
 @_kernel
-def inverse_rows(
-    row_start, columns, values, leading, rest, signs, root, known, first, last, solved, corner, slope, leverage
-):
-    r"""S A' on the pattern of A and a_i' S a_i, S being about the inverse of H, from probes ``first .. last``.
+def known_rows(row_start, columns, values, leading, root, known, solved, corner, slope, leverage):
+    r"""What is known of S A' on the pattern of A and of a_i' S a_i, S being about the inverse of H.
 
-    The inverse of the leading block is a known matrix K plus the mean over probes z of :math:`rv'`, made symmetric,
-    with :math:`v = P^{-1/2}z` and `rest` :math:`r = (H^{-1} - K)P^{1/2}z`. K has :math:`P^{-1}` on its diagonal and is
-    `known` (rows of a sparse matrix) beside it. `solved` (leading, c) is H_ee^-1 H_ec and `corner`
-    (c, c) the inverse of the Schur complement of the next c columns; S is zero in those after them.
+    The inverse of the leading block is a known matrix K plus the mean over probes z of :math:`rv'`, made symmetric
+    (:func:`random_rows`), with :math:`v = P^{-1/2}z` and rest :math:`r = (H^{-1} - K)P^{1/2}z`. K has :math:`P^{-1}`
+    on its diagonal and is `known` (rows of a sparse matrix) beside it. `solved` (leading, c) is H_ee^-1 H_ec and
+    `corner` (c, c) the inverse of the Schur complement of the next c columns; S is zero in those after them.
     """
     indptr, indices, entries = known
-    count, c = last - first, corner.shape[0]
-    of_u, of_v = np.empty(count), np.empty(count)
+    c = corner.shape[0]
     at, through = np.empty(c), np.empty(c)
     for i in range(len(row_start) - 1):
         begin, end = row_start[i], row_start[i + 1]
         middle = end
         while middle > begin and columns[middle - 1] >= leading:
             middle -= 1
-        of_u[:] = 0.0
-        of_v[:] = 0.0
-        plain = 0.0
+        leverage[i] = 0.0
         for a in range(begin, middle):
-            j, value = columns[a], values[a]
-            own = value * root[j] * root[j]
+            j = columns[a]
+            own = values[a] * root[j] * root[j]
             if len(entries):
                 for b in range(begin, middle):
                     if b != a:
                         own += found(indptr, indices, entries, j, columns[b]) * values[b]
             slope[a] = own
-            plain += value * own
-            for k in range(count):
-                of_u[k] += value * rest[j, first + k]
-                of_v[k] += value * root[j] * signs[j, first + k]
-        total = 0.0
-        for k in range(count):
-            total += of_u[k] * of_v[k]
-        for a in range(begin, middle):
-            j = columns[a]
-            own = 0.0
-            for k in range(count):
-                own += rest[j, first + k] * of_v[k] + root[j] * signs[j, first + k] * of_u[k]
-            slope[a] += 0.5 * own / count
-        leverage[i] = plain + total / count
+            leverage[i] += values[a] * own
         for a in range(middle, end):
             slope[a] = 0.0
         if c == 0:
@@ -324,24 +306,62 @@ def inverse_rows(
 
 
 @_kernel
-def inverse_entries(row, column, leading, rest, signs, root, known, first, last, out):
-    """Entries (row, column) of the inverse of the leading block of H from probes; zero beyond it."""
-    indptr, indices, entries = known
+def random_rows(row_start, columns, values, leading, rest, signs, root, first, last, slope, leverage):
+    """Add to what is known (:func:`known_rows`) the means over probes ``first .. last``."""
     count = last - first
+    of_u, of_v = np.empty(count), np.empty(count)
+    for i in range(len(row_start) - 1):
+        begin, end = row_start[i], row_start[i + 1]
+        middle = end
+        while middle > begin and columns[middle - 1] >= leading:
+            middle -= 1
+        of_u[:] = 0.0
+        of_v[:] = 0.0
+        for a in range(begin, middle):
+            j, value = columns[a], values[a]
+            for k in range(count):
+                of_u[k] += value * rest[j, first + k]
+                of_v[k] += value * root[j] * signs[j, first + k]
+        total = 0.0
+        for k in range(count):
+            total += of_u[k] * of_v[k]
+        for a in range(begin, middle):
+            j = columns[a]
+            own = 0.0
+            for k in range(count):
+                own += rest[j, first + k] * of_v[k] + root[j] * signs[j, first + k] * of_u[k]
+            slope[a] += 0.5 * own / count
+        leverage[i] += total / count
+
+
+@_kernel
+def known_entries(row, column, leading, root, known, out):
+    """What is known of entries (row, column) of the inverse of the leading block of H; zero beyond it."""
+    indptr, indices, entries = known
     for e in range(len(row)):
         i, j = row[e], column[e]
         out[e] = 0.0
+        if i >= leading or j >= leading:
+            continue
+        if i == j:
+            out[e] = root[i] * root[i]
+        elif len(entries):
+            out[e] = found(indptr, indices, entries, i, j)
+
+
+@_kernel
+def random_entries(row, column, leading, rest, signs, root, first, last, out):
+    """Add to what is known (:func:`known_entries`) the means over probes ``first .. last``."""
+    count = last - first
+    for e in range(len(row)):
+        i, j = row[e], column[e]
         if i >= leading or j >= leading:
             continue
         total = 0.0
         for k in range(count):
             total += rest[i, first + k] * root[j] * signs[j, first + k]
             total += rest[j, first + k] * root[i] * signs[i, first + k]
-        out[e] = 0.5 * total / count
-        if i == j:
-            out[e] += root[i] * root[i]
-        elif len(entries):
-            out[e] += found(indptr, indices, entries, i, j)
+        out[e] += 0.5 * total / count
 
 
 @_kernel

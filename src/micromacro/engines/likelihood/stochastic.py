@@ -39,7 +39,7 @@ SMALL_SPREAD = 0.02  # and of a standard error, relative to it
 ALMOST, SAFE = 1.3, 1.2  # how many times as many probes are not worth another search, and what is added to them
 ENOUGH = 2e-3  # a step, in standard errors, after which there is no other one
 STEPS = 40
-LONG = 0.05  # a step in the coordinates after which the derivative of the score is worked out again
+AGAIN = 8  # steps after which the derivative of the score is worked out again, and not corrected by what a step showed
 DIFFERENCE = 1e-3  # of the coordinates, for that derivative
 OVER = 0.5  # share of the slope at its beginning that a step's end may have with the opposite sign
 LEAST = 0.02  # an sd, in the coordinates, at which it is asked whether it is zero
@@ -107,7 +107,7 @@ def maximise_by_iteration(specification: Specification, settings: Settings, engi
             while (wanted := _probes(found, count, factor.leading)) > count:
                 factor.take(base, wanted)
                 problem.forget()
-                zero, count = search.run(zero.u), wanted
+                zero, count = search.run(zero.u, found.hessian), wanted
                 found = search.errors(zero)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(_where(specification, problem, search.last)) from None
@@ -155,9 +155,9 @@ class _Search:
         with self.factor.quick(self.base):
             return difference_hessian(self.problem.smooth, u, free, self.bounds, DIFFERENCE)
 
-    def run(self, u: np.ndarray) -> Zero:
+    def run(self, u: np.ndarray, hessian: np.ndarray | None = None) -> Zero:
         """From a point to a zero of the score, and away from sds of zero that are no maximum."""
-        zero = self._run(u)
+        zero = self._run(u, hessian)
         for k, (low, high) in enumerate(self.bounds):
             if low != 0.0 or high is not None or zero.u[k] != 0.0:
                 continue
@@ -168,7 +168,7 @@ class _Search:
                 zero = self._run(away)
         return zero
 
-    def _run(self, u: np.ndarray) -> Zero:
+    def _run(self, u: np.ndarray, hessian: np.ndarray | None = None) -> Zero:
         score = self.score(u)
         if not np.all(np.isfinite(score)):
             raise EngineError(
@@ -176,21 +176,23 @@ class _Search:
                 "starting weights, standardise the covariates, or give start="
             )
         free = self._free(u)
-        hessian = self.derivative(u, free)
-        decrement = math.inf
+        hessian = self.derivative(u, free) if hessian is None else hessian
+        decrement, steps = math.inf, 0
         for _ in range(STEPS):
             step, decrement = _newton(hessian, score, free)
             self.shown.say(decrement)
             if decrement < ENOUGH:
                 break
             trial, new = self._along(u, score, step)
-            moved = float(np.abs(trial - u).max(initial=0.0))
+            moved, seen = trial - u, new - score
             u, score, before = trial, new, free
             self.last = u
-            free = self._free(u)
-            if moved > LONG or not np.array_equal(before, free):
-                hessian = self.derivative(u, free)
-            if not moved > 0.0:
+            free, steps = self._free(u), steps + 1
+            if steps == AGAIN or not np.array_equal(before, free):
+                hessian, steps = self.derivative(u, free), 0
+            else:
+                hessian = _corrected(hessian, moved, seen, free)
+            if not moved.any():
                 break
         return Zero(u, score, hessian, free, decrement)
 
@@ -272,6 +274,15 @@ def _newton(hessian: np.ndarray, score: np.ndarray, free: np.ndarray) -> tuple[n
     step[free] = vectors @ (along / size)
     length = math.sqrt(float((along**2 / size).sum()))
     return step / max(1.0, float(np.abs(step).max())), length
+
+
+def _corrected(hessian: np.ndarray, moved: np.ndarray, seen: np.ndarray, free: np.ndarray) -> np.ndarray:
+    """The derivative of the score corrected by how the score changed along a step (symmetric rank one)."""
+    missed = np.where(free, seen - hessian @ moved, 0.0)
+    size = float(missed @ moved)
+    if abs(size) <= 1e-8 * float(np.linalg.norm(missed) * np.linalg.norm(moved)):
+        return hessian
+    return hessian + np.outer(missed, missed) / size
 
 
 def _inverse(hessian: np.ndarray, free: np.ndarray) -> np.ndarray:

@@ -26,10 +26,12 @@ from ...numerics.krylov import (
     gram_border,
     gram_diagonal,
     gram_times,
-    inverse_entries,
     inverse_forms,
-    inverse_rows,
+    known_entries,
+    known_rows,
     log_quadratures,
+    random_entries,
+    random_rows,
     random_signs,
     symmetric_gram,
 )
@@ -76,6 +78,8 @@ class Iteration:
         The probes.
     logs : (count,) array
         z'log(P^-1/2 H P^-1/2) z of each probe, as it serves the mean.
+    sure : dict
+        By the number of leading entries of x: what of slopes is known without probes.
     batch : slice
         Probes over which means are taken.
     quick : bool
@@ -102,6 +106,7 @@ class Iteration:
     logs: np.ndarray | None = None
     last_log: float = 0.0
     batch: slice = field(default_factory=lambda: slice(None))
+    sure: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = field(default_factory=dict)
     entries: np.ndarray = field(default_factory=lambda: np.empty(0))
     quick: bool = False
     iterations: int = 0
@@ -260,7 +265,7 @@ class Iterated(Representation):
         state, times = room.side, self._times(room)
         h = self._entries_beside_diagonal(room)
         root, inverse = 1.0 / np.sqrt(state.diagonal), 1.0 / state.diagonal
-        state.rest, state.known, state.square = np.empty_like(state.probes), NOTHING, math.nan
+        state.rest, state.known, state.square, state.sure = np.empty_like(state.probes), NOTHING, math.nan, {}
         first = np.empty_like(state.probes)
         for some in _slices(state.count):
             v = root[:, None] * state.signs[:, some]
@@ -341,20 +346,32 @@ class Iterated(Representation):
         s, state, n = self.symbolic, room.side, self.leading
         self._probed(room)
         first, last, _ = state.batch.indices(state.count)
-        root, corner = 1.0 / np.sqrt(state.diagonal), state.corners[leading][0]
-        solved = np.ascontiguousarray(state.solved[:, : len(corner)])
-        inverse_rows(
-            s.row_start, s.columns, room.values, n, state.rest, state.signs, root, state.known, first, last, solved,
-            corner, room.slope, room.leverage,
+        root = 1.0 / np.sqrt(state.diagonal)
+        if leading not in state.sure:
+            state.sure[leading] = self._sure(room, leading, root)
+        slope, leverage, entries = state.sure[leading]
+        room.slope[: len(slope)], room.slope[len(slope) :], room.leverage[:] = slope, 0.0, leverage
+        random_rows(
+            s.row_start, s.columns, room.values, n, state.rest, state.signs, root, first, last, room.slope,
+            room.leverage,
         )  # fmt: skip
-        room.slope[len(s.columns) :] = 0.0
-        state.entries = np.empty(len(s.d_row))
-        inverse_entries(s.d_row, s.d_column, n, state.rest, state.signs, root, state.known, first, last, state.entries)
+        state.entries = entries.copy()
+        random_entries(s.d_row, s.d_column, n, state.rest, state.signs, root, first, last, state.entries)
+
+    def _sure(self, room: Workspace, leading: int, root: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What of :meth:`slopes` is known without probes: on the patterns of A, of the rows, of D."""
+        s, state, n = self.symbolic, room.side, self.leading
+        corner = state.corners[leading][0]
+        solved = np.ascontiguousarray(state.solved[:, : len(corner)])
+        slope, leverage, entries = np.empty(len(s.columns)), np.empty(len(s.row_start) - 1), np.empty(len(s.d_row))
+        known_rows(s.row_start, s.columns, room.values, n, root, state.known, solved, corner, slope, leverage)
+        known_entries(s.d_row, s.d_column, n, root, state.known, entries)
         if len(corner):
             there = np.flatnonzero((s.d_row < leading) & (s.d_column < leading))
             for some in np.array_split(there, 1 + len(there) * len(corner) // 10_000_000):
                 i, j = (self._beside(place[some], solved) for place in (s.d_row, s.d_column))
-                state.entries[some] += np.einsum("ek,kl,el->e", i, corner, j)
+                entries[some] += np.einsum("ek,kl,el->e", i, corner, j)
+        return slope, leverage, entries
 
     def _beside(self, places: np.ndarray, solved: np.ndarray) -> np.ndarray:
         """Rows of [-H_ee^-1 H_ec; 1] at some places of x."""
@@ -375,7 +392,8 @@ class Iterated(Representation):
         self._probed(room)
         every, out = np.arange(n), np.empty(s.size)
         root = 1.0 / np.sqrt(state.diagonal)
-        inverse_entries(every, every, n, state.rest, state.signs, root, state.known, 0, state.count, out[:n])
+        known_entries(every, every, n, root, state.known, out[:n])
+        random_entries(every, every, n, state.rest, state.signs, root, 0, state.count, out[:n])
         np.maximum(out[:n], 1.0 / state.diagonal, out=out[:n])  # which none of them is below
         corner = state.corners[s.size][0]
         out[:n] += np.einsum("jk,kl,jl->j", state.solved, corner, state.solved)
