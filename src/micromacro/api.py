@@ -113,7 +113,8 @@ def fit(
     progress : bool
         Show a progress bar.
     executor : concurrent.futures.Executor, optional
-        Where chains run (any executor, a Dask client's included); by default in threads.
+        Where chains run (any executor, a Dask client's included), by default in threads; for ml and reml by iteration,
+        where products with the rows are made (see `solver`), each worker having some of them.
     nAGQ : int
         For ml of outcomes that are not Gaussian, with one term ``(1 | unit)`` and no effects of members: points of the
         adaptive Gauss-Hermite quadrature over each effect, as in glmer. 1 is Laplace's formula.

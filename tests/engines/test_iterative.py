@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -40,7 +41,13 @@ def pair(family: str, engine: str = "ml"):
 
 
 @pytest.mark.parametrize(
-    ("family", "engine"), [("gaussian", "ml"), ("gaussian", "reml"), ("bernoulli", "ml"), ("poisson", "ml")]
+    ("family", "engine"),
+    [
+        ("gaussian", "ml"),
+        ("gaussian", "reml"),
+        pytest.param("bernoulli", "ml", marks=pytest.mark.slow),
+        ("poisson", "ml"),
+    ],
 )
 def test_it_agrees_with_a_factor(family, engine):
     exact, found, table = pair(family, engine)
@@ -150,3 +157,38 @@ def test_an_interrupted_search_says_where_it_was(monkeypatch):
     usual = model.fit("ml", solver="iterative", progress=False)
     assert again.health.evaluations < usual.health.evaluations
     assert ((again.params - usual.params).abs() / usual.bse).max() < 0.1
+
+
+class Failing(ThreadPoolExecutor):
+    """Loses its workers after some tasks."""
+
+    left = 400
+
+    def submit(self, fn, /, *a, **k):
+        self.left -= 1
+        if self.left < 0:
+            raise BrokenExecutor("a process was terminated")
+        return super().submit(fn, *a, **k)
+
+
+def test_products_may_be_made_by_any_executor():
+    """The same numbers, to rounding; a worker that is lost ends in an error that says from where to go on."""
+    model = mm.Model(FORMULA, data("gaussian"))
+    usual = model.fit("ml", solver="iterative", progress=False)
+    with ThreadPoolExecutor(3) as pool:
+        spread = model.fit("ml", solver="iterative", progress=False, executor=pool)
+    assert spread.loglik == pytest.approx(usual.loglik, rel=1e-8)
+    assert ((spread.params - usual.params).abs() / usual.bse).max() < 1e-3
+    with Failing(2) as pool, pytest.raises(EngineError, match=r"worker.* failed .*start=\{'m.w.x'"):
+        model.fit("ml", solver="iterative", progress=False, executor=pool)
+
+
+@pytest.mark.slow
+def test_products_may_be_made_by_other_processes():
+    """Which keep what they were sent."""
+    model = mm.Model(FORMULA, data("poisson"), family="poisson")
+    usual = model.fit("ml", solver="iterative", progress=False)
+    with ProcessPoolExecutor(2) as pool:
+        spread = model.fit("ml", solver="iterative", progress=False, executor=pool)
+    assert spread.loglik == pytest.approx(usual.loglik, rel=1e-8)
+    assert ((spread.params - usual.params).abs() / usual.bse).max() < 1e-3

@@ -28,7 +28,7 @@ class Settings:
         One ``SeedSequence(seed).spawn(chains)`` fixes the result, whatever the number of workers.
     progress : bool
     executor : concurrent.futures.Executor or None
-        Where chains run; None runs them in threads.
+        Where chains run; None runs them in threads. Where ml and reml work by iteration, who makes their products.
     start : mapping
         Names of parameters to values where the first search begins (natural scale); the others begin at their usual
         values.

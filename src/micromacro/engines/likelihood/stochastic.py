@@ -22,6 +22,7 @@ import numpy as np
 
 from ...errors import EngineError
 from ...latent.representation.iterated import BATCHES, Iterated
+from ...latent.representation.partitions import WorkerLost
 from ...model.specification import Specification
 from ...notes import Note, remark, trouble
 from ..base import Optimum, Outcome, Settings
@@ -98,6 +99,8 @@ def maximise_by_iteration(specification: Specification, settings: Settings, engi
     problem = problem_of(replace(specification, probes=FIRST), restricted, settings.start)
     factor = problem.marginal.factor
     assert isinstance(factor, Iterated)
+    if settings.executor is not None:
+        factor.spread(settings.executor)
     base = problem.marginal.base(problem.room)
     with StepsTaken(settings.progress) as shown:
         search = _Search(problem, factor, shown)
@@ -110,7 +113,11 @@ def maximise_by_iteration(specification: Specification, settings: Settings, engi
                 zero, count = search.run(zero.u, found.hessian), wanted
                 found = search.errors(zero)
         except KeyboardInterrupt:
-            raise KeyboardInterrupt(_where(specification, problem, search.last)) from None
+            raise KeyboardInterrupt(
+                "the search was interrupted; " + _where(specification, problem, search.last)
+            ) from None
+        except WorkerLost as error:
+            raise WorkerLost(f"{error}; {_where(specification, problem, search.last)}") from error
     problem.forget()  # values of the search mean nothing
     value, gradient = problem.objective(zero.u)
     peak = blind_to_idle(specification, problem.coordinates, Peak(zero.u, value, gradient, found.hessian, zero.free))
@@ -350,4 +357,4 @@ def _where(specification: Specification, problem: Problem, u: np.ndarray) -> str
     values = specification.layout.reported(point[: len(specification.system.hypers)])
     known = {p.name: float(v) for p, v in zip(specification.system.hypers, values, strict=True) if not p.fixed}
     shown = ", ".join(f"{name!r}: {value:.6g}" for name, value in known.items())
-    return f"the search was interrupted; to go on from where it was, fit with start={{{shown}}}"
+    return f"to go on from where the search was, fit with start={{{shown}}}"

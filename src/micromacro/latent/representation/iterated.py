@@ -39,6 +39,7 @@ from ...numerics.rows import symmetric_times, transposed_times
 from ...numerics.symbolic import Symbolic
 from ..workspace import Workspace
 from .base import Representation
+from .partitions import Partitions
 
 FINE = 1e-10  # tolerance of a solution
 COARSE = 1e-7  # and of those for probes
@@ -133,10 +134,16 @@ class Iterated(Representation):
         self.leading = symbolic.leading - _dense(symbolic)
         self.keys = keys[symbolic.order[: self.leading]]
         self.dimension = symbolic.leading
+        self.partitions: Partitions | None = None
         self.work = 4.0 * TOGETHER * max(probes, 1) * len(symbolic.columns) + 1000.0
 
     def prepare(self, room: Workspace, gradient: bool) -> None:
         room.side = Iteration(self.probes)
+
+    def spread(self, executor: Any) -> None:
+        """Have products made by the workers of an executor, each with some of the rows."""
+        s = self.symbolic
+        self.partitions = Partitions(executor, s.row_start, s.columns, self.leading)
 
     def take(self, room: Workspace, probes: int) -> None:
         """Use another number of probes in a work space from here on; those there are stay."""
@@ -164,7 +171,10 @@ class Iterated(Representation):
             out[:] = 0.0
             curvature = np.zeros(x.shape[1])
             symmetric_gram(s.d_row, s.d_column, room.d_value, n, x, out, curvature)
-            gram_times(s.row_start, s.columns, room.values, state.weight, n, x, out, curvature)
+            if self.partitions is None:
+                gram_times(s.row_start, s.columns, room.values, state.weight, n, x, out, curvature)
+            else:
+                self.partitions.times(x, out, curvature)
             return curvature
 
         return times
@@ -180,6 +190,8 @@ class Iterated(Representation):
     def factorise(self, room: Workspace, weight: np.ndarray) -> int:
         s, state, n = self.symbolic, room.side, self.leading
         state.weight = weight.copy()
+        if self.partitions is not None:
+            self.partitions.load(room.values, weight)
         state.last = state.probes if state.probes is not None else state.last
         state.probes, state.logs = None, None
         diagonal = np.zeros(s.size)
@@ -441,13 +453,6 @@ class Iterated(Representation):
             'this needs a factor of the matrix of the effects, which a fit with solver="iterative" does not make: fit '
             'with solver="direct" if that is possible, or on fewer groups'
         )
-
-    def at(self, probes: int) -> Iterated:
-        """The same with another number of probes in fresh work spaces."""
-        out = Iterated.__new__(Iterated)
-        out.__dict__.update(self.__dict__)
-        out.probes = probes
-        return out
 
 
 def _slices(count: int) -> list[slice]:
