@@ -22,7 +22,7 @@ import numpy as np
 
 from ...errors import EngineError
 from ...latent.representation.iterated import BATCHES, Iterated
-from ...latent.representation.partitions import WorkerLost
+from ...latent.representation.partitions import LostWorkerError
 from ...model.specification import Specification
 from ...notes import Note, remark, trouble
 from ..base import Optimum, Outcome, Settings
@@ -113,11 +113,10 @@ def maximise_by_iteration(specification: Specification, settings: Settings, engi
                 zero, count = search.run(zero.u, found.hessian), wanted
                 found = search.errors(zero)
         except KeyboardInterrupt:
-            raise KeyboardInterrupt(
-                "the search was interrupted; " + _where(specification, problem, search.last)
-            ) from None
-        except WorkerLost as error:
-            raise WorkerLost(f"{error}; {_where(specification, problem, search.last)}") from error
+            where = _where(specification, problem, search.last)
+            raise KeyboardInterrupt(f"the search was interrupted; {where}") from None
+        except LostWorkerError as error:
+            raise LostWorkerError(f"{error}; {_where(specification, problem, search.last)}") from error
     problem.forget()  # values of the search mean nothing
     value, gradient = problem.objective(zero.u)
     peak = blind_to_idle(specification, problem.coordinates, Peak(zero.u, value, gradient, found.hessian, zero.free))
