@@ -6,6 +6,8 @@ its message. A name that is missing here fails ``tests/docs/test_reference.py``.
 
 from __future__ import annotations
 
+from micromacro import families
+
 #: What every example may use; `quiet` are settings of short runs.
 SETUP = """
 import numpy as np
@@ -31,8 +33,11 @@ outcomes = pd.DataFrame({
     "visits": np.where(rng.random(200) < 0.3, 0, rng.poisson(np.exp(eta + 0.8))), "cost": rng.gamma(2.0, np.exp(eta)),
     "share": rng.beta(6.0 / (1 + np.exp(-eta)), 6.0 / (1 + np.exp(eta))),
     "grade": np.digitize(2.0 * eta + rng.logistic(size=200), [-0.7, 0.5, 1.5]),
-    "time": np.exp(eta) * rng.weibull(1.3, 200), "event": 1,
+    "time": np.exp(eta) * rng.weibull(1.3, 200), "event": 1, "set": np.arange(200) // 4,
+    "pick": np.where(eta + rng.logistic(size=200) > 0.5, "a", np.where(rng.random(200) < 0.5, "b", "c")),
 })
+utility = pd.Series(eta + rng.gumbel(size=200))
+outcomes["chosen"] = (utility == utility.groupby(outcomes["set"]).transform("max")).astype(int)
 toy = toy.join(outcomes, on="group")
 lasted = mm.fit("surv(time, event) ~ x + mm(member, group)", toy, family="weibull", engine="ml")
 hazard = mm.fit("surv(time, event) ~ x + mm(member, group)", toy, family="cox", engine="ml")
@@ -193,7 +198,10 @@ FAMILIES = {
     "exponential": _of("surv(time, event)", "exponential"),
     "lognormal": _of("surv(time, event)", "lognormal"),
     "cox": _of("surv(time, event)", "cox"),
+    "categorical": _of("pick", "categorical"),
+    "conditional_logit": _of("choice(chosen, set)", "conditional_logit"),
 }
+FAMILIES = {name: code for name, code in FAMILIES.items() if hasattr(families, name)}
 
 PRIORS = {
     "normal": 'mm.Model(made.formula, data, priors={"majority": mm.prior.normal(0, 1)}).parameters.loc["majority"]',
