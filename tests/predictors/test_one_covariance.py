@@ -104,6 +104,14 @@ def test_the_correlation_is_recovered(units):
     assert held.loglik == pytest.approx(apart.loglik, abs=1e-6)  # without correlation it is the other model
 
 
+def test_terms_of_different_predictors_are_not_the_same(units):
+    """check() compares the effects of terms within a linear predictor."""
+    for formula, sigma in (("y ~ v + (1 | c)", "~ (1 | c)"), ("y ~ v + (1 | c, id=a)", "~ (1 | c, id=a)")):
+        assert "can distinguish everything" in str(mm.Model(formula, units, sigma=sigma).check())
+    with pytest.raises(mm.EngineError, match="reml is for Gaussian outcomes whose likelihood is exact"):
+        mm.fit("y ~ v", units, sigma="~ (1 | c)", engine="reml")
+
+
 def test_its_words(units):
     told = mm.Model("y ~ v + (1 | c, id=a)", units, sigma="~ v + (1 | c, id=a)").explain()
     assert "correlations c.cor.1.sigma.1" in told

@@ -41,9 +41,12 @@ def fit_ml(specification: Specification, settings: Settings) -> Outcome:
 def fit_reml(specification: Specification, settings: Settings) -> Outcome:
     """Restricted maximum likelihood: coefficients integrated under a flat prior."""
     if not has_exact_marginal(specification):
+        what = f"family {specification.family.name}"
+        if specification.stacked is not None:
+            what = "effects in the linear predictors of other parameters"
         raise EngineError(
-            f"reml is for Gaussian outcomes: for family {specification.family.name} use ml, or mcmc, which "
-            "accounts for the uncertainty about the coefficients anyway"
+            f"reml is for Gaussian outcomes whose likelihood is exact: for {what} use ml, or mcmc, which accounts for "
+            "the uncertainty about the coefficients anyway"
         )
     run = maximise_by_iteration if specification.factor == "none" else maximise
     return run(specification, settings, "reml", restricted=True)

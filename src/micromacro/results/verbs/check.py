@@ -313,12 +313,15 @@ class _Reach:
     Attributes
     ----------
     term : str
-    matrix : (groups, effects) sparse array
+    matrix : (groups or rows, effects) sparse array
         Entries of A at the starting values.
+    number : int
+        The linear predictor.
     """
 
     term: str
     matrix: sparse.csc_array
+    number: int
 
 
 def _reached(specification: Specification) -> list[_Reach]:
@@ -337,8 +340,9 @@ def _reached(specification: Specification) -> list[_Reach]:
         _, latent, _ = structure.entries
         rows, values = part.entries()[0][-len(latent) :], system.values_of(k, room)[-len(latent) :]
         rows, values = part.of_groups(room.scratch[k], rows, values)
-        shape = (system.groups, system.parts[k].effects)
-        out.append(_Reach(name, sparse.csc_array(sparse.coo_array((values, (rows, latent)), shape=shape))))
+        shape = (system.rows if part.reaches else system.groups, part.effects)
+        matrix = sparse.csc_array(sparse.coo_array((values, (rows, latent)), shape=shape))
+        out.append(_Reach(name, matrix, system.beside.part[k] if system.beside else 0))
     return out
 
 
@@ -360,7 +364,7 @@ def _singles(term: _Reach, specification: Specification) -> Iterator[Finding]:
 def _same_effects(terms: list[_Reach]) -> Iterator[Finding]:
     """Terms whose effects enter every group alike."""
     for one, other in combinations(terms, 2):
-        if _same_columns(one.matrix, other.matrix):
+        if one.number == other.number and _same_columns(one.matrix, other.matrix):
             yield Finding(
                 other.term, "same as another term", "problem", 2,
                 f"its effects enter every group as those of {one.term} do (at the starting weights), so the two sds "
