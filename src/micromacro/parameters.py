@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Iterable, Mapping
+from copy import copy
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from numbers import Real
@@ -155,6 +156,7 @@ class PriorBook:
                     self._given[key] = self._checked(key, prior)
         self._fixed = self._values(fixed)
         self._known: list[str] = []
+        self._prefix, self._shared = "", tuple[str, ...]()
 
     def _values(self, fixed: Any) -> dict[str, Fixed]:
         """``fixed=`` as priors that leave no choice."""
@@ -207,6 +209,7 @@ class PriorBook:
         self, name: str, kind: str, default: Prior, start: float = 0.0, flat: bool = False, positive: bool = False
     ) -> Parameter:
         """Make a parameter with the user's prior, or else the default one (none at all if `flat`)."""
+        name = name if kind in self._shared else self._prefix + name
         self._known.append(name)
         prior, chosen = self.explicit(name, kind), True
         if prior is None:
@@ -224,6 +227,12 @@ class PriorBook:
     def restart(self) -> None:
         """Parameters are made anew."""
         self._known = []
+
+    def under(self, prefix: str, shared: tuple[str, ...]) -> PriorBook:
+        """The same book for parameters whose names begin with a prefix, but for those of some classes."""
+        out = copy(self)
+        out._prefix, out._shared = prefix, shared
+        return out
 
     def forget(self, name: str) -> None:
         """A parameter that was made is not one of the model after all."""

@@ -30,7 +30,12 @@ TERMS = "{} ~ majority + mm(pid, gid, cohesion, weights = power(pseat), normaliz
 TRUTH = {"Intercept": 0.5, "majority": 0.5, "pid.cohesion": -0.5, "pid.w.pseat": 1.0, "pid.sd": 0.8, "cid.sd": 0.5}
 CUTS = (0.4, 0.9, 1.6)  # of cox: intervals that do not move with the data
 DURATIONS = ("weibull", "exponential", "lognormal", "cox")
-LEFT = {"binomial": "trials(y, nine)", "beta_binomial": "trials(y, nine)", **dict.fromkeys(DURATIONS, "surv(y, event)")}
+LEFT = {
+    "conditional_logit": "choice(y, three)",
+    "binomial": "trials(y, nine)",
+    "beta_binomial": "trials(y, nine)",
+    **dict.fromkeys(DURATIONS, "surv(y, event)"),
+}
 
 
 #: A family's own parameters at which its outcomes are drawn.
@@ -52,6 +57,15 @@ FAMILY_ROWS: dict[str, dict[str, float]] = {
     "zero_inflated_negative_binomial": {"phi": 2.0, "zi": 0.2},
     "hurdle_poisson": {"hu": 0.3},
     "hurdle_negative_binomial": {"phi": 2.0, "hu": 0.3},
+    "categorical": {
+        **{f"mu[2].{name}": value for name, value in TRUTH.items() if ".w." not in name},
+        **{
+            f"mu[3].{name}": -0.5 * value if "sd" not in name else value
+            for name, value in TRUTH.items()
+            if ".w." not in name
+        },
+    },
+    "conditional_logit": {},
     "cox": {"baseline.1": -1.0, "baseline.2": -0.3, "baseline.3": -0.6, "baseline.4": -0.2},
 }
 
@@ -153,6 +167,7 @@ def table():
     year = 1950 + np.cumsum(rng.integers(1, 4, 151))
     return data.assign(
         nine=9,
+        three=data["gid"] // 3,
         event=1,
         year=year[data["gid"]],
         bloc=data["pid"] % 5,
@@ -177,7 +192,11 @@ def drawn(formula: str, table: pd.DataFrame, truth: dict[str, float], censor: bo
 
 
 def model_of_family(name: str, table: pd.DataFrame) -> mm.Model:
-    some = {"bernoulli": table["gid"] % 2, "beta": 0.2 + table["gid"] % 3 / 5}.get(name, 1 + table["gid"] % 4)
+    first = table["gid"] == table.groupby("three")["gid"].transform("min")
+    some = {
+        "bernoulli": table["gid"] % 2, "beta": 0.2 + table["gid"] % 3 / 5, "categorical": 1 + table["gid"] % 3,
+        "conditional_logit": first.astype(int),
+    }.get(name, 1 + table["gid"] % 4)  # fmt: skip
     chosen = mm.families.cox(CUTS) if name == "cox" else name
     formula = TERMS.format(LEFT.get(name, "y"))
     truth = TRUTH | FAMILY_ROWS[name]

@@ -9,6 +9,7 @@ from micromacro.engines.joint import log_joint
 from micromacro.engines.marginals import marginal_of
 
 from .subjects import Subject, point
+from .tables import groups
 
 CLOSE = {"rtol": 1e-8, "atol": 1e-8}
 
@@ -25,14 +26,23 @@ def own_tables_are_fitted(s: Subject) -> None:
 
 
 def some(s: Subject) -> np.ndarray:
-    """Some of the groups, not the first ones and not in a row."""
+    """Some of the groups, not the first ones and not in a row; whole sets of those that belong together."""
+    if s.row.sets:
+        sets = groups(s.size)[s.row.sets]
+        return np.flatnonzero(sets % 3 == 1)
     return np.arange(s.size.groups)[3 : 3 * s.size.groups // 4 : 4]
+
+
+def by_group(s: Subject, table: pd.DataFrame) -> np.ndarray:
+    """Point estimates (groups, categories)."""
+    values = point(table)
+    return values.reshape(-1, values.size // s.size.groups)
 
 
 def a_subset_is_the_subset_of_the_whole(s: Subject) -> None:
     """Some groups alone are predicted as they are among all, whatever the order of their rows."""
     fit, chosen = s.fit(), some(s)
-    whole = point(s.predicted)[chosen]
+    whole = by_group(s, s.predicted)[chosen].ravel()
     part = s.covariates[s.covariates["g"].isin(chosen)]
     np.testing.assert_allclose(point(fit.predict(part)), whole, **CLOSE)
     if s.kind.has_members:
@@ -44,7 +54,7 @@ def other_group_ids_predict_alike(s: Subject) -> None:
     fit, chosen = s.fit(), some(s)
     part = s.covariates[s.covariates["g"].isin(chosen)]
     part = part.assign(g=part["g"] + 1000)
-    np.testing.assert_allclose(point(fit.predict(part)), point(s.predicted)[chosen], **CLOSE)
+    np.testing.assert_allclose(point(fit.predict(part)), by_group(s, s.predicted)[chosen].ravel(), **CLOSE)
 
 
 def a_contrast_is_the_difference_of_predictions(s: Subject) -> None:
@@ -52,8 +62,21 @@ def a_contrast_is_the_difference_of_predictions(s: Subject) -> None:
     fit, name = s.fit(), s.kind.moved
     step = 0.25
     up = s.covariates.assign(**{name: s.covariates[name] + step})
-    change = point(fit.predict(up)) - point(s.predicted)
-    np.testing.assert_allclose(point(fit.comparisons({name: step})), change[s.reached].mean(), **CLOSE)
+    if s.row.sets:  # of groups that belong together each changes alone
+        _each_alone(s, up, step)
+        return
+    change = by_group(s, fit.predict(up)) - by_group(s, s.predicted)
+    np.testing.assert_allclose(point(fit.comparisons({name: step})), change[s.reached].mean(axis=0), **CLOSE)
+
+
+def _each_alone(s: Subject, up: pd.DataFrame, step: float) -> None:
+    """The same of a few groups, the others of whose sets stay as they are."""
+    fit, chosen = s.fit(), [g for g in some(s) if s.reached[g]][:4]
+    made = fit.comparisons({s.kind.moved: step}, by="group")
+    for g in chosen:
+        alone = fit.predict(up.where(s.covariates["g"] == g, s.covariates))
+        change = (point(alone) - point(s.predicted))[g]
+        np.testing.assert_allclose(point(made.loc[[g]]), change, **CLOSE)
 
 
 def weights_of_other_tables_keep_the_constants(s: Subject) -> None:

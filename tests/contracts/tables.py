@@ -32,7 +32,7 @@ class Size:
 SMALL = Size()
 SOUND = Size(180, 36, 20, 5)  # enough that no remark about the data is called for
 
-OF_GROUPS = ("v", "c", "h", "k3", "t", "five")
+OF_GROUPS = ("v", "c", "h", "k3", "t", "five", "set")
 
 
 @cache
@@ -63,6 +63,7 @@ def groups(size: Size) -> pd.DataFrame:
     table["k3"] = table["c"] // 2
     table["t"] = 1990.0 + np.cumsum(rng.integers(1, 4, n))
     table["five"] = 5
+    table["set"] = rng.permutation(np.arange(n) // 4)
     table["half"] = table["c"] % 2
     table["late"] = (table["t"] - table["t"].mean()) / table["t"].std()
     return table
@@ -292,6 +293,8 @@ class FamilyRow:
     truth : dict
     others : dict
         Formulas of other linear predictors.
+    sets : str
+        The column of the sets of groups that have one outcome together.
     """
 
     word: str
@@ -301,6 +304,7 @@ class FamilyRow:
     make: Callable[[], Any] | None = None
     truth: Mapping[str, float] = field(default_factory=dict)
     others: Mapping[str, str] = field(default_factory=dict)
+    sets: str = ""
 
     @property
     def family(self) -> Any:
@@ -325,6 +329,12 @@ def in_interval(rng: np.random.Generator, y: np.ndarray) -> dict[str, np.ndarray
     return {"y": lower, "upper": np.where(rng.random(len(y)) < 0.2, np.inf, upper)}
 
 
+def first_of_sets(n: int) -> np.ndarray:
+    """The first group of each set is chosen."""
+    sets = groups(SMALL if n == SMALL.groups else SOUND)["set"]
+    return (~sets.duplicated()).to_numpy().astype(float)
+
+
 SURV = "surv(y, event)"
 STEPS = (0.4, 0.9, 1.8, 3.5)  # cut points of cox that do not move with the data
 
@@ -343,6 +353,8 @@ FAMILIES: dict[str, FamilyRow] = {
     "gamma": FamilyRow("gamma"),
     "beta": FamilyRow("beta", first=lambda n: 0.2 + 0.1 * (np.arange(n) % 6)),
     "ordinal": FamilyRow("ordinal", truth={"cut.1": -0.6, "cut.2": 0.6, "cut.3": 1.8}),
+    "categorical": FamilyRow("categorical", first=lambda n: 1 + np.arange(n) % 3),
+    "conditional_logit": FamilyRow("conditional_logit", "choice(y, set)", first=lambda n: first_of_sets(n), sets="set"),
     "weibull": FamilyRow("weibull", SURV, columns=censored),
     "exponential": FamilyRow("exponential", SURV, columns=censored),
     "lognormal": FamilyRow("lognormal", SURV, columns=censored),
@@ -384,6 +396,8 @@ WIDE = (
 #: Families that meet the kinds of `FORMS_MEET` on each run, and the others in `make test-all`.
 LATER = (
     "beta_binomial", "zero_inflated_poisson", "zero_inflated_negative_binomial", "hurdle_poisson", "hurdle_negative_binomial",
+    "categorical", "conditional_logit",
+    "categorical", "conditional_logit",
 )  # fmt: skip
 #: Families that all other kinds meet on each run: one that is summed up exactly, categories, hazards.
 OFTEN = ("gaussian", "ordinal", "cox")

@@ -104,6 +104,12 @@ ROWS = [
     Row("gamma", "y", plain(lambda rng, eta: np.exp(eta) * rng.gamma(3.0, 1 / 3.0, len(eta)))),
     Row("beta", "y", plain(lambda rng, eta: rng.beta(8.0 * chance(eta), 8.0 * chance(-eta)).clip(1e-6, 1 - 1e-6))),
     *(Row("ordinal", "y", plain(categories), link) for link in (None, "probit", "cloglog")),
+    Row("categorical", "y", plain(categories)),
+    Row(
+        "conditional_logit",
+        "choice(y, s)",
+        lambda rng, eta: {"y": np.arange(len(eta)) % 4 == 0, "s": np.arange(len(eta)) // 4},
+    ),
     *(Row("weibull", outcome, times(gumbel, 0.6)) for outcome in SURVIVAL),
     *(Row("exponential", outcome, times(gumbel, 1.0)) for outcome in SURVIVAL),
     *(Row("lognormal", outcome, times(normal, 0.6)) for outcome in SURVIVAL),

@@ -10,6 +10,7 @@ import pytest
 import micromacro as mm
 from micromacro.families.registry import FAMILIES, find_family
 
+DURATIONS = ("weibull", "exponential", "lognormal", "cox")
 N = 12
 RNG = np.random.default_rng(1)
 Y = RNG.gamma(2.0, 1.0, N)
@@ -127,14 +128,15 @@ REFUSED = {
     **{f"{family} with {form}": (family, f"{form} ~ x", {"t": Y, "e": BINARY, "k": BINARY, "n": np.full(N, 3)},
                                  mm.ModelError, [f"family {family}", "a plain outcome", form])
        for family in FAMILIES
-       if family not in ("binomial", "beta_binomial", "weibull", "exponential", "lognormal", "cox")
+       if family not in ("binomial", "beta_binomial", "conditional_logit", *DURATIONS)
        for form in ("trials(k, n)", "surv(t, e)")},
     **{f"{family} with trials": (family, "trials(k, n) ~ x", {"k": BINARY, "n": np.full(N, 3)}, mm.ModelError,
                                  [f"family {family}", "surv(time, event)", "trials(k, n)"])
        for family in ("weibull", "exponential", "lognormal", "cox")},
     **{f"{family} of words": (family, "y ~ x", {"y": pd.Categorical(np.where(BINARY, "b", "a"))}, mm.DataError,
                               ["outcome y", "text", "needs numbers", f"family {family}"])
-       for family in FAMILIES if family not in ("ordinal", "binomial", "beta_binomial")},
+       for family in FAMILIES
+       if family not in ("ordinal", "binomial", "beta_binomial", "categorical", "conditional_logit")},
     "a missing outcome": ("poisson", "y ~ x", {"y": at(np.arange(N), [5], np.nan)}, mm.DataError, ["y", "missing"]),
     "an infinite outcome":
         ("poisson", "y ~ x", {"y": at(np.arange(N), [5], np.inf)}, mm.DataError, ["y", "finite", "5"]),

@@ -145,7 +145,9 @@ def test_the_normal_approximation_has_the_covariance_of_the_fit(ml):
     assert effects.std(0) == pytest.approx(table["se"].to_numpy(), rel=0.15)
 
 
-@pytest.mark.parametrize("name", sorted(set(FAMILIES) - {"cox"}))
+@pytest.mark.parametrize(
+    "name", sorted(name for name, make in FAMILIES.items() if name != "cox" and not make().several)
+)
 def test_variances_and_medians_of_families_are_those_of_what_they_simulate(name):
     family = FAMILIES[name]()
     several = {"zero_inflated_negative_binomial": [0.9, 0.3], "hurdle_negative_binomial": [0.9, 0.3]}

@@ -8,6 +8,8 @@ from .bernoulli import Bernoulli as bernoulli
 from .beta import Beta as beta
 from .beta_binomial import BetaBinomial as beta_binomial
 from .binomial import Binomial as binomial
+from .categorical import MultinomialLogit as categorical
+from .conditional_logit import ConditionalLogit as conditional_logit
 from .cox import Cox as cox
 from .exponential import Exponential as exponential
 from .gamma import Gamma as gamma
@@ -28,6 +30,8 @@ __all__ = [
     "beta",
     "beta_binomial",
     "binomial",
+    "categorical",
+    "conditional_logit",
     "cox",
     "exponential",
     "gamma",

@@ -40,7 +40,8 @@ from ..numerics.exposure import Exposure
 from ..numerics.roots import falling_root
 from ..parameters import Parameter, PriorBook
 from .intervals import Intervals
-from .response import Limits, Raw, Response
+from .recession import Recession
+from .response import Limits, Raw, Response, Sets
 from .words import OF_MEANS, Change
 
 FAR = 100.0  # how far from eta its likeliest value is searched for; on links other than the identity
@@ -62,6 +63,12 @@ class Quantity:
         Their names; empty where there is one value per group.
     scale : str
         Where intervals are made: ``plain``, ``log`` or ``logit``.
+    slope : function, optional
+        Of a quantity of one group that the linear predictors of others move: its derivative, from eta (groups,) and the
+        family's parameters to a sparse (groups, groups) array.
+    alone, alone_slope : function, optional
+        The same where each group changes alone: from eta (..., groups), the parameters, and the eta of all groups as
+        they are otherwise. Its derivatives are in the group's own eta (groups,) and in the others' (groups, groups).
     together : function, optional
         What is made of a population whose eta vary, where it is not the mean of `of`: from eta (nodes, ..., groups),
         the nodes' weights (nodes,) and the family's parameters to (categories, ..., groups).
@@ -72,42 +79,9 @@ class Quantity:
     categories: tuple[str, ...] = ()
     scale: str = "plain"
     together: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray] | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Recession:
-    """Constraints on a direction along which no row's likelihood ever falls.
-
-    With eta_i and o the changes of the linear predictor of row i and of the family's own parameters, constraint c is
-    ``sign[c] * eta[row[c]] + own[c] @ o >= 0``, or ``== 0`` where the outcome is in the interior of its range.
-
-    Attributes
-    ----------
-    row : (m,) int array
-    sign : (m,) array
-    own : (m, k) array
-    interior : (m,) bool array
-    counts : (m,) bool array
-        False for rows that say nothing (no trials, an interval from zero to infinity).
-    """
-
-    row: np.ndarray
-    sign: np.ndarray
-    own: np.ndarray
-    interior: np.ndarray
-    counts: np.ndarray
-
-    @classmethod
-    def of_ends(cls, up: np.ndarray, down: np.ndarray, own: int, counts: np.ndarray | None = None) -> Recession:
-        """Outcomes that allow the linear predictor to rise (`up`) or to fall (`down`), or neither: (rows,) bools."""
-        rows = len(up)
-        sign = np.where(down, -1.0, 1.0)
-        counts = np.ones(rows, dtype=bool) if counts is None else counts
-        return cls(np.arange(rows), sign, np.zeros((rows, own)), ~(up | down), counts)
-
-    def of(self, which: np.ndarray) -> Recession:
-        """Some of the constraints."""
-        return Recession(self.row[which], self.sign[which], self.own[which], self.interior[which], self.counts[which])
+    slope: Callable[[np.ndarray, np.ndarray], Any] | None = None
+    alone: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray] | None = None
+    alone_slope: Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, Any]] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,12 +127,19 @@ class Family:
         For people to read; nothing is decided by the name.
     no_intercept : str or None
         Why the family has no intercept, where it has none.
+    cancels : str
+        What is wrong with a term that is the same within every set of groups, where there are sets.
     conjugate : bool
         Whether the outcome is Gaussian given eta, so that the marginal likelihood of theta is exact.
     discrete : bool
         Whether it gives probabilities; else densities, which depend on the outcome's unit.
     durations : bool
         Whether outcomes are durations: ``cumulative_hazard`` is there, and outcomes may be censored and enter late.
+    nominal : bool
+        Whether outcomes are categories without an order, whose numbers have no mean.
+    several : str
+        Where an outcome depends on more than one linear predictor: on which. What is said of it by one number does not
+        exist then.
     quantities : tuple of str
         What can be said of an outcome beside its linear predictor: ``mean``, ``median``, ``probability``, ``zero``.
     residuals : tuple of str
@@ -166,8 +147,11 @@ class Family:
     ratios : tuple of str
         Contrasts that differences of :meth:`log_ratio` give: ``hazard_ratio``, ``time_ratio``.
     expands : bool
-        Whether rows of the linear predictor are not the groups: ``expand`` is there, and the parameters that it
-        brings stand at mean covariates.
+        Whether rows of the linear predictor are not the groups, or stand together: ``expand`` is there.
+    has_baseline : bool
+        Whether ``expand`` brings a baseline hazard: its parameters stand at mean covariates.
+    centred : bool
+        Whether columns are centred although there is no intercept: something is in its place, or it cancels.
     ordered : bool
         Whether its parameters are cuts between categories, which ``nominal()`` may let depend on covariates.
     predictors : mapping
@@ -185,14 +169,19 @@ class Family:
     name: str
     link: str
     no_intercept: str | None = None
+    cancels: str = ""
     limits: ClassVar[Mapping[str, tuple[float, str]]] = {}
     conjugate: bool = False
     discrete: bool = False
     durations: bool = False
+    nominal: bool = False
+    several: str = ""
     quantities: tuple[str, ...] = ("mean",)
     residuals: tuple[str, ...] = ("response", "pearson", "deviance", "quantile")
     ratios: tuple[str, ...] = ()
     expands: bool = False
+    has_baseline: bool = False
+    centred: bool = False
     ordered: bool = False
     changes: ClassVar[Mapping[str, Change]] = OF_MEANS
     predictors: ClassVar[Mapping[str, str]] = {}
@@ -215,6 +204,10 @@ class Family:
         """The family's own parameters; they are the last entries of theta."""
         return ()
 
+    def copies(self, response: Response) -> tuple[str, ...]:
+        """Names of its linear predictors, where it has several that are made of the same terms each; else none."""
+        return ()
+
     def possible(self, own: np.ndarray) -> bool:
         """Whether the family's parameters are in their domain."""
         return True
@@ -230,6 +223,10 @@ class Family:
     def with_trials(self, trials: np.ndarray) -> np.ndarray:
         """What `simulate` reads of groups of which the trials alone are known."""
         raise NotImplementedError(f"family {self.name} has no trials")
+
+    def with_sets(self, sets: Sets) -> np.ndarray:
+        """What `simulate` reads of groups of which it is known only what they are alternatives to."""
+        raise NotImplementedError(f"family {self.name} has no sets")
 
     # -- density -----------------------------------------------------------------------------------------------------
 
@@ -485,6 +482,10 @@ class Family:
         raise NotImplementedError(f"family {self.name} has one row per group")
 
     # -- words -------------------------------------------------------------------------------------------------------
+
+    def change_of(self, predictor: str | None, response: Response) -> Change:
+        """What one more unit of a linear predictor does, where there are several (`copies`)."""
+        return self.change
 
     @property
     def change(self) -> Change:

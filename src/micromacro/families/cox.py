@@ -63,6 +63,8 @@ class Cox(Duration):
     ratios = ("hazard_ratio",)
     changes = HAZARDS
     expands = True
+    has_baseline = True
+    centred = True
     no_intercept = "the baseline takes the place of the intercept"
     # Once the outcome is known: where intervals end, and where the last one does if there is one an event time.
     cuts: tuple[float, ...] = field(default=(), init=False, compare=False)

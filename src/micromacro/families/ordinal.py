@@ -72,6 +72,7 @@ class Ordinal(Family):
 
     def read(self, raw: Raw) -> Response:
         need_form(raw, self.name, "plain")
+        raw.refuse_text()
         y = raw.columns[0]
         if raw.categories is None:
             labels = np.unique(y)

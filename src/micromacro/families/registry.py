@@ -13,6 +13,8 @@ from .bernoulli import Bernoulli
 from .beta import Beta
 from .beta_binomial import BetaBinomial
 from .binomial import Binomial
+from .categorical import MultinomialLogit
+from .conditional_logit import ConditionalLogit
 from .cox import Cox
 from .exponential import Exponential
 from .gamma import Gamma
@@ -42,6 +44,8 @@ FAMILIES: dict[str, Callable[..., Family]] = {
     "gamma": Gamma,
     "beta": Beta,
     "ordinal": Ordinal,
+    "categorical": MultinomialLogit,
+    "conditional_logit": ConditionalLogit,
     "weibull": Weibull,
     "exponential": Exponential,
     "lognormal": Lognormal,

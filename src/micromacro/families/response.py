@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -17,19 +18,87 @@ AS_ORDERED = "pd.Categorical(values, categories=[...], ordered=True), the lowest
 
 
 @dataclass(frozen=True, eq=False)
+class Sets:
+    """Groups that have one outcome together: the alternatives of which one was chosen.
+
+    Attributes
+    ----------
+    name : str
+        The column that says which set a group is in.
+    codes : (groups,) int array
+        The set of each group.
+    labels : (sets,) array
+        Ids of the sets, sorted.
+    """
+
+    name: str
+    codes: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @cached_property
+    def sizes(self) -> np.ndarray:
+        """How many groups each set has (sets,)."""
+        return np.bincount(self.codes, minlength=len(self.labels))
+
+    @cached_property
+    def order(self) -> np.ndarray:
+        """The groups set by set (groups,); those of set s begin at ``start[s]``."""
+        return np.argsort(self.codes, kind="stable")
+
+    @cached_property
+    def start(self) -> np.ndarray:
+        """Where each set begins in `order` (sets + 1,)."""
+        return np.concatenate([[0], np.cumsum(self.sizes)])
+
+    @cached_property
+    def pairs(self) -> tuple[np.ndarray, np.ndarray]:
+        """All ordered pairs of two groups of a set."""
+        many = self.sizes[self.codes[self.order]]
+        one = np.repeat(self.order, many)
+        place = np.arange(len(one)) - np.repeat(np.cumsum(many) - many, many)
+        other = self.order[self.start[self.codes[one]] + place]
+        differ = one != other
+        return one[differ], other[differ]
+
+    def sums(self, values: np.ndarray) -> np.ndarray:
+        """Sums of numbers of the groups over each set (sets,)."""
+        return np.bincount(self.codes, values, len(self.labels))
+
+    def within(self, columns: np.ndarray) -> np.ndarray:
+        """Columns (groups, k) less their means in each set."""
+        sums = np.zeros((len(self.labels), columns.shape[1]))
+        np.add.at(sums, self.codes, columns)
+        return columns - (sums / np.maximum(self.sizes, 1)[:, None])[self.codes]
+
+    def refuse(self, bad: np.ndarray, why: str) -> None:
+        """Raise a DataError that names the sets where `bad` (sets,) holds."""
+        found = np.flatnonzero(bad)
+        if len(found):
+            first = listed(self.labels[found])
+            raise DataError(f"{why} in {counted(len(found), 'set')} of {self.name!r} (first: {first})")
+
+
+@dataclass(frozen=True, eq=False)
 class Raw:
     """The outcome as it was written.
 
     Attributes
     ----------
     form : str
-        ``plain``, ``trials`` or ``surv``.
+        ``plain``, ``trials``, ``surv`` or ``choice``.
     columns : tuple of (groups,) arrays
         Values of the arguments, finite.
     what : str
         The outcome's text, for messages.
     ids : (groups,) array
         What the user knows groups by (ids or row numbers), for messages.
+    text : str or None
+        The first value, where the outcome is a column of text (its categories are then in alphabetical order).
+    sets : Sets or None
+        The sets of alternatives of ``choice()``.
     noun : str
         What one outcome belongs to, a group or an observation, for messages.
     kind : str
@@ -48,6 +117,16 @@ class Raw:
     categories: tuple[str, ...] | None = None
     ordered: bool = True
     noun: str = "group"
+    text: str | None = None
+    sets: Sets | None = None
+
+    def refuse_text(self) -> None:
+        """Raise a DataError where the outcome is a column of text."""
+        if self.text is not None:
+            raise DataError(
+                f"the outcome {self.what!r} holds text (first: {self.text!r}): make it numbers, or for family ordinal "
+                f"give the order of its categories: {AS_ORDERED}; categories without an order are for categorical"
+            )
 
     def refuse(self, bad: np.ndarray, why: str) -> None:
         """Raise a DataError that names the groups where `bad` holds."""
@@ -70,13 +149,16 @@ class Response:
     weight : (groups,) array
         Powers of the likelihood (observation weights); ones without any.
     categories : tuple of str
-        Names of the categories (ordinal).
+        Names of the categories (ordinal, categorical).
+    sets : Sets or None
+        Groups that have one outcome together, where there are such (conditional_logit).
     """
 
     values: np.ndarray
     observed: np.ndarray
     weight: np.ndarray
     categories: tuple[str, ...] = field(default=())
+    sets: Sets | None = None
 
     def counted(self, values: np.ndarray) -> np.ndarray:
         """Values (groups,) times the observation weights, for sums."""
@@ -143,17 +225,22 @@ def shown(categories: tuple[str, ...], between: str = ", ") -> str:
     return between.join(few)
 
 
-def made(observed: np.ndarray, *rows: np.ndarray, categories: tuple[str, ...] = ()) -> Response:
+def made(
+    observed: np.ndarray, *rows: np.ndarray, categories: tuple[str, ...] = (), sets: Sets | None = None
+) -> Response:
     """A response of some rows, every group counting once."""
     values = np.ascontiguousarray(np.stack(rows or (observed,)), dtype=float)
-    return Response(values, np.asarray(observed, dtype=float), np.ones(len(observed)), categories)
+    return Response(values, np.asarray(observed, dtype=float), np.ones(len(observed)), categories, sets)
 
 
 def need_form(raw: Raw, family: str, *forms: str) -> None:
     """Refuse a form of outcome that the family does not take."""
     if raw.form in forms:
         return
-    shown = {"plain": "a plain outcome such as y", "trials": "trials(k, n)", "surv": "surv(time, event)"}
+    shown = {
+        "plain": "a plain outcome such as y", "trials": "trials(k, n)", "surv": "surv(time, event)",
+        "choice": "choice(chosen, set)",
+    }  # fmt: skip
     raise ModelError(f"family {family} takes {' or '.join(shown[f] for f in forms)}, but the outcome is {raw.what}")
 
 
@@ -165,6 +252,7 @@ def need_variety(raw: Raw, y: np.ndarray) -> None:
 
 def need_numbers(raw: Raw, family: str) -> None:
     """Refuse text where numbers are needed."""
+    raw.refuse_text()
     if raw.categories is not None:
         raise DataError(f"the outcome {raw.what} holds text, and family {family} needs numbers")
 

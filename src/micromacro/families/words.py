@@ -66,3 +66,6 @@ HAZARDS = {"log": Change("the hazard of {y}", True)}
 CENTRES = {"identity": Change("the centre of {y}", False)}
 #: Counts whose zeros are apart from the others.
 BEFORE_ZEROS = {"log": Change("the mean of {y} before its zeros are cut off", True)}
+#: Categories against a first one, and alternatives of a set.
+OF_CATEGORIES = {"logit": Change("the odds of a category of {y} against the first", True, "are")}
+OF_CHOICES = {"logit": Change("the odds of an alternative against any other of its set", True, "are")}

@@ -16,7 +16,7 @@ import numpy as np
 from scipy import special
 
 ADDED = "added"  # a linear predictor that is added to the parameter, which stays one of the family's
-INVERSE = {"log": np.exp, "logit": special.expit}
+INVERSE = {"log": np.exp, "logit": special.expit, "identity": lambda eta: eta}
 STEEPEST = 600.0  # size of a linear predictor beyond which its parameter is not a number any more
 
 
@@ -29,7 +29,7 @@ class Beside:
     rows : tuple of int
         The place of each among the family's parameters; their linear predictors are numbered from 1 in this order.
     links : tuple of str
-        ``log`` or ``logit``, or ``added``: what is added to the parameter.
+        ``log``, ``logit`` or ``identity``, or ``added``: what is added to the parameter.
     count : int
         How many parameters the family has in all.
     part : tuple of int
@@ -67,6 +67,11 @@ class Beside:
         """Parameters that are entries of theta themselves."""
         replaced = [row for row, link in zip(self.rows, self.links, strict=True) if link != ADDED]
         return [k for k in range(self.count) if k not in replaced]
+
+
+def predictors_of(beside: Beside | None, parts: int) -> tuple[int, ...]:
+    """The linear predictor that each of some parts is a term of, from 0."""
+    return (0,) * parts if beside is None else beside.part
 
 
 def place(own: np.ndarray, groups: np.ndarray | slice | int) -> np.ndarray:

@@ -3,33 +3,35 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
 
-from ..errors import CollinearError
+from ..errors import CollinearError, ModelError
 from ..parameters import Parameter
 from .system import System
 
+Within = Callable[[np.ndarray], np.ndarray] | None
 _UNIT_SUM = re.compile(r"\b(cr|cs|cc)\(")  # splines whose columns sum to one
 
 
-def check_collinear(system: System, centers: Mapping[str, float]) -> None:
+def check_collinear(system: System, centers: Mapping[str, float], within: Within = None) -> None:
     """Refuse coefficients whose columns are linear combinations of others (and the intercept), naming them.
 
-    `centers` is what was subtracted from the column of each coefficient. Columns move with weights and shapes. Where
-    they are collinear at the starting values only (there ``smax`` is the mean, which a second block may bring),
-    searches begin where they are not: the system's starting values change.
+    `centers` is what was subtracted from the column of each coefficient; `within` takes from columns what the
+    likelihood does not see of them. Columns move with weights and shapes. Where they are collinear at the starting
+    values only (there ``smax`` is the mean, which a second block may bring), searches begin where they are not: the
+    system's starting values change.
     """
     first = np.array([p.start for p in system.hypers])
-    columns, names = _border(system, first)
+    columns, names = _border(system, first, within)
     dependent = _dependent(columns) if columns.shape[1] > 1 else None
     if dependent is None:
         return
     lost = _all_dependent(columns)
     for start in _other_starts(system.hypers, first):
-        moved, _ = _border(system, start)
+        moved, _ = _border(system, start, within)
         if not np.all(np.isfinite(moved)):
             continue
         if _dependent(moved) is None:
@@ -46,12 +48,13 @@ def check_collinear(system: System, centers: Mapping[str, float]) -> None:
     )  # fmt: skip
 
 
-def lost_column(system: System, theta: np.ndarray, groups: np.ndarray) -> str | None:
+def lost_column(system: System, theta: np.ndarray, groups: np.ndarray, within: Within = None) -> str | None:
     """The first coefficient under a flat prior that some groups (a mask) cannot tell from those before it."""
-    columns, names = _border(system, theta)
+    columns, names = _border(system, theta, within)
     flat = {p.name for p in system.coefficients if not p.prior.proper} | {"the baseline"}
     some = [k for k, name in enumerate(names) if name in flat]
-    dependent = _dependent(columns[groups][:, some])
+    times = len(columns) // len(groups)  # each group has a row of every linear predictor
+    dependent = _dependent(columns[np.tile(groups, times)][:, some])
     return None if dependent is None else names[some[dependent]]
 
 
@@ -75,17 +78,50 @@ def _remedy(name: str, constant: bool) -> str:
     return 'leave one of them out, or give collinear="drop"'
 
 
-def _border(system: System, theta: np.ndarray) -> tuple[np.ndarray, list[str]]:
+def _border(system: System, theta: np.ndarray, within: Within = None) -> tuple[np.ndarray, list[str]]:
     """Columns of the coefficients at theta (nan where they do not exist), and their names."""
     room = system.workspace(gradient=False)
     good = system.fill(theta, room)
-    columns = system.coefficient_columns(room, of_groups=True)
+    baseline = system.expansion is not None and bool(system.expansion.part.coefficients)
+    columns = system.coefficient_columns(room, of_groups=baseline or system.expansion is None)
     names = [p.name for p in system.coefficients][: columns.shape[1]]
-    if system.expansion and system.expansion.part.coefficients:  # a baseline is an intercept in every interval
+    if baseline:  # it is an intercept in every interval
+        assert system.expansion is not None
         strata = system.expansion.strata
         own = np.ones((len(columns), 1)) if strata is None else strata[:, None] == np.unique(strata)
         columns, names = np.column_stack([own, columns]), [*["the baseline"] * own.shape[1], *names]
+    columns = columns if within is None else within(columns)
     return (columns if good else np.full(columns.shape, np.nan)), names
+
+
+def check_within(system: System, within: Callable[[np.ndarray], np.ndarray], why: str) -> None:
+    """Refuse coefficients and effects of which nothing is left within (sets), naming them.
+
+    Where that holds at the starting values only, because weights are equal there, it is no error.
+    """
+    first = np.array([p.start for p in system.hypers])
+    moved = first + np.array([0.5 * (p.kind in ("w", "aggregate") and not p.fixed) for p in system.hypers])
+    for k in system.places.terms:
+        part, where = system.parts[k], system.places
+        for columns, names in (
+            (where.coefficients(k), [p.name for p in part.coefficients]), (where.effects(k), [part.name]),
+        ):  # fmt: skip
+            left = np.zeros(columns.stop - columns.start)
+            for theta in (first, moved):
+                room = system.workspace(gradient=False)
+                if len(left) and system.fill(theta, room):
+                    inside = system.matrix(room)[:, columns].toarray()
+                    size = np.abs(inside).max(axis=0)
+                    left = np.maximum(left, np.abs(within(inside)).max(axis=0) - 1e-9 * size)
+            whole = columns == where.effects(k)
+            gone = [] if whole else [names[j] for j in np.flatnonzero(left <= 0.0)]
+            if whole and len(left) and not (left > 0.0).any():
+                gone = names
+            if gone and gone is names:
+                raise ModelError(f"{gone[0]!r} is {why}")
+            if gone:
+                said = f"{', '.join(map(repr, gone))} {'is' if len(gone) == 1 else 'are'} {why}"
+                raise CollinearError(said, {name: name for name in gone})
 
 
 def _norms(columns: np.ndarray) -> np.ndarray:

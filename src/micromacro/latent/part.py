@@ -7,7 +7,7 @@ frozen dataclass that inherits from ``Term``; whoever holds a part calls it and 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
@@ -196,6 +196,10 @@ class Part(Protocol):
 
     def on(self, tables: Tables) -> Self:
         """The same part on other tables; levels that the fit has not seen get effects after the known ones."""
+        ...
+
+    def with_effects(self, structure: Any) -> Self:
+        """The same part, its effects having another distribution of the same pattern."""
         ...
 
     def held(self, old: Self, theta: np.ndarray) -> Self:
@@ -401,6 +405,10 @@ class Term:
     def sound(self, theta: np.ndarray) -> bool:
         """Always."""
         return True
+
+    def with_effects(self, structure: Any) -> Self:
+        """The same part, its effects having another distribution of the same pattern."""
+        return replace(self, structure=structure)  # type: ignore[type-var]
 
     def held(self, old: Any, theta: np.ndarray) -> Self:
         """Nothing in it is a constant of the fit."""

@@ -13,6 +13,7 @@ from functools import cached_property
 import numpy as np
 
 from ..effects.base import Effects
+from ..latent.beside import predictors_of
 from ..latent.places import Places
 from ..latent.system import System
 from ..numerics.differences import slopes
@@ -35,7 +36,8 @@ class ModelLayout(Places):
         places = system.places
         super().__init__(system.parts, family.stop - family.start, places.rows_part is not None, places.own_names)
         self._hypers = system.hypers
-        self._aside = system.beside.part if system.beside else ()
+        self._predictor_of = predictors_of(system.beside, len(system.parts))
+        self.alike = any(part.predictor for part in system.parts)  # linear predictors of the same terms
         self._linear = system.coefficients
 
     # -- terms by name -----------------------------------------------------------------------------------------------
@@ -54,8 +56,8 @@ class ModelLayout(Places):
     @cached_property
     def of_outcome(self) -> dict[str, tuple[int, Effects]]:
         """Those of them in the linear predictor of the outcome, where parameters of the family have theirs."""
-        aside = self._aside or (0,) * len(self.parts)
-        return {name: found for name, found in self.pooled.items() if not aside[found[0]]}
+        aside = self._predictor_of
+        return {name: found for name, found in self.pooled.items() if self.alike or not aside[found[0]]}
 
     def effects_name(self, name: str) -> str:
         """The part that has the effects of a block or unit: blocks whose effects belong together have one."""
@@ -105,7 +107,7 @@ class ModelLayout(Places):
     @property
     def _by_predictor(self) -> list[tuple]:
         """The terms of each linear predictor."""
-        numbers = self._aside or (0,) * len(self.parts)
+        numbers = self._predictor_of
         each = sorted({numbers[k] for k in self.terms})
         return [tuple(self.parts[k] for k in self.terms if numbers[k] == n) for n in each]
 

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from ..effects.registry import effect_columns
-from ..errors import DataError, FormulaError, ModelError
-from ..families.response import AS_ORDERED, Raw
+from ..errors import FormulaError, ModelError
+from ..families.response import Raw, Sets
 from ..language.interactions import split_interactions
 from ..language.nodes import Call, Formula, MemberCall, Name, Node, Text
 from ..language.parse import parse_formula
 from ..language.printing import names_in, to_text
+from ..table.levels import encode
 from ..table.memberships import BlockRequest, TableRequest, Tables
 from ..terms.expression import evaluate
 from ..terms.member.aggregate import read_aggregate
@@ -188,51 +189,68 @@ def _request(call: MemberCall, name: str, needed: tuple[str, ...]) -> BlockReque
 
 
 _TYPES = ("right", "left", "interval")
+_FORMS = {"trials": "trials", "surv": "surv", "Surv": "surv", "choice": "choice"}
+_ARGUMENTS = {"trials": (2, 2), "surv": (1, 3), "choice": (2, 2)}
 
 
 def outcome_form(formula: Formula) -> tuple[str, str]:
-    """The form of the outcome (plain, trials, surv) and the ``type=`` of ``surv()``; errors mark the place."""
+    """The form of the outcome (plain, trials, surv, choice) and the ``type=`` of ``surv()``; errors mark the place."""
     node, text = formula.outcome, formula.text
-    if not (isinstance(node, Call) and node.function in ("trials", "surv", "Surv")):
+    if not (isinstance(node, Call) and node.function in _FORMS):
         return "plain", "right"
-    form = "trials" if node.function == "trials" else "surv"
+    form = _FORMS[node.function]
     kind = "right"
     for key, value in node.keywords:
-        if form == "trials" or key != "type" or not (isinstance(value, Text) and value.value in _TYPES):
+        if form != "surv" or key != "type" or not (isinstance(value, Text) and value.value in _TYPES):
             raise FormulaError(
-                f'{node.function}() takes {"no keyword" if form == "trials" else "type= right, left or interval"}',
+                f'{node.function}() takes {"type= right, left or interval" if form == "surv" else "no keyword"}',
                 text, node.span.start, node.span.stop,
             )  # fmt: skip
         kind = value.value
-    least, most = (2, 2) if form == "trials" else (1, 3)
+    least, most = _ARGUMENTS[form]
     if not least <= len(node.args) <= most or (kind != "right" and len(node.args) != 2):
         raise FormulaError(
             f"{node.function}() takes {'two' if most == 2 or kind != 'right' else 'one to three'} columns", text,
             node.span.start, node.span.stop,
         )  # fmt: skip
+    if form == "choice" and not isinstance(node.args[1], Name):
+        raise FormulaError(
+            "choice(chosen, set) takes a column of 0 and 1, and the column that says which set of alternatives a row "
+            "is in", text, node.span.start, node.span.stop,
+        )  # fmt: skip
     return form, kind
 
 
 def read_outcome(formula: Formula, tables: Tables) -> Raw:
-    """The left side of the formula: a plain outcome, ``trials(k, n)`` or ``surv(...)``."""
+    """The left side of the formula: a plain outcome, ``trials(k, n)``, ``surv(...)`` or ``choice(chosen, set)``."""
     node, text = formula.outcome, formula.text
     ids, noun = tables.ids, tables.noun
     what = to_text(node)
     if isinstance(node, Name) and tables.groups[node.name].kind in ("text", "category"):
         column = tables.groups[node.name]
+        categories, first = column.categories or (), None
         if column.kind == "text":
-            raise DataError(
-                f"the outcome {node.name!r} holds text (first: {column.values[0]!r}): make it numbers, or for family "
-                f"ordinal give the order of its categories: {AS_ORDERED}"
-            )
-        categories = column.categories or ()
-        codes = np.array([categories.index(v) for v in column.values], dtype=float)
-        return Raw("plain", (codes,), what, ids, categories=categories, ordered=column.ordered, noun=noun)
-    if not (isinstance(node, Call) and outcome_form(formula)[0] != "plain"):
-        return Raw("plain", (evaluate(node, tables.groups, text, "outcome", tables),), what, ids, noun=noun)
+            categories, first = tuple(np.unique(column.values.astype(str)).tolist()), str(column.values[0])
+        number = {v: float(k) for k, v in enumerate(categories)}
+        codes = np.array([number[v] for v in column.values])
+        ordered = column.ordered and first is None
+        return Raw("plain", (codes,), what, ids, categories=categories, ordered=ordered, noun=noun, text=first)
     form, kind = outcome_form(formula)
+    if form == "plain" or not isinstance(node, Call):
+        return Raw("plain", (evaluate(node, tables.groups, text, "outcome", tables),), what, ids, noun=noun)
+    numbers = node.args[:1] if form == "choice" else node.args
     columns = tuple(
         evaluate(a, tables.groups, text, "outcome", tables, kind == "interval" and k == 1, form == "trials" and k == 1)
-        for k, a in enumerate(node.args)
+        for k, a in enumerate(numbers)
     )
-    return Raw(form, columns, what, ids, kind, noun=noun)
+    return Raw(form, columns, what, ids, kind, noun=noun, sets=sets_of(formula, tables))
+
+
+def sets_of(formula: Formula, tables: Tables) -> Sets | None:
+    """The sets of alternatives of ``choice(chosen, set)`` on some tables; None for other outcomes."""
+    node = formula.outcome
+    if outcome_form(formula)[0] != "choice" or not isinstance(node, Call):
+        return None
+    (name,) = (n.name for n in names_in(node.args[1]))
+    codes, levels = encode(tables.groups[name])
+    return Sets(name, codes, levels.values)

@@ -6,7 +6,9 @@
 
 from __future__ import annotations
 
+import math
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -21,15 +23,17 @@ from ..families.response import Response
 from ..families.stacked import Stacked
 from ..language.nodes import Formula
 from ..language.printing import to_text
-from ..latent.collinear import check_collinear
+from ..latent.beside import Beside
+from ..latent.collinear import check_collinear, check_within
 from ..latent.combined import Combined
-from ..latent.part import Unit
+from ..latent.part import Part, Unit
 from ..latent.system import System
 from ..notes import Note, remark
 from ..parameters import CLASSES, Parameter, PriorBook
 from ..table.memberships import TableRequest, Tables
 from ..table.screen import counted
 from ..terms.base import Context
+from ..terms.copied import copies
 from ..terms.expression import evaluate
 from ..terms.member.weighing import Block
 from ..terms.registry import build_parts
@@ -124,6 +128,21 @@ class Specification:
         entry = self.family.entry(self.response.values)
         return None if entry is None or not entry.any() else entry
 
+    @property
+    def several(self) -> bool:
+        """Whether there are effects in several linear predictors."""
+        return self.system.beside is not None and self.system.beside.stacked
+
+    @property
+    def n_outcomes(self) -> int:
+        """How many outcomes there are: one for each group, or for each set of groups."""
+        return self.groups if self.response.sets is None else len(self.response.sets)
+
+    def whole(self, groups: np.ndarray) -> np.ndarray:
+        """Groups with all that have an outcome together with them."""
+        sets = self.response.sets
+        return groups if sets is None else np.flatnonzero(np.isin(sets.codes, np.unique(sets.codes[groups])))
+
     def outcomes(self, eta: np.ndarray, own: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Replicated outcomes (groups,) of these groups; durations given that they last until their entry."""
         return self.family.draw(eta, own, rng, self.response.values)
@@ -192,7 +211,7 @@ class Specification:
         where = self.layout
         if self.system.beside is not None:
             return self._own_of_groups(theta, x)
-        if where.rows_part is None or self.expanded is None:
+        if where.rows_part is None or self.expanded is None or not self.family.has_baseline:
             return theta[..., where.family]
         last = where.rows_part
         part: Any = self.system.parts[last]
@@ -205,16 +224,17 @@ class Specification:
         left = [p.name for p in self.system.hypers[self.layout.family]]
         if self.system.beside is None:
             return tuple(left)
-        if not self.reading.others:
+        named = self.family.copies(self.response)[1:] or tuple(o.name for o in self.reading.others)
+        if not named:
             return tuple(left)
-        found = dict(zip(self.system.beside.rows, (o.name for o in self.reading.others), strict=True))
+        found = dict(zip(self.system.beside.rows, named, strict=True))
         rest = iter(left)
         return tuple(found[k] if k in found else next(rest) for k in range(self.system.beside.count))
 
     def _own_of_groups(self, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
         """The family's own numbers of each group (..., k, groups), at theta (..., q) and x."""
         system, room = self.system, self.system.workspace(gradient=False)
-        flat = theta.reshape(-1, theta.shape[-1])
+        flat = theta.reshape(math.prod(theta.shape[:-1]), theta.shape[-1])
         still = np.zeros((*theta.shape[:-1], system.size))
         each = np.broadcast_to(x[..., : system.size] if x.size else still, still.shape).reshape(len(flat), system.size)
         out = []
@@ -311,7 +331,7 @@ def _specified(
     scale, location = family.scale(response, offset)
     context = Context(formula.text, tables, book, scale, location, reading.columns, flat, sources=reading.sources)
     context.dropped = dropped
-    parts = build_parts(formula, reading.weights, context, family.no_intercept, centred=family.expands)
+    parts = _parts(reading, family, response, context)
     own = family.parameters(book, scale, flat, response)
     built = build_others(reading.others, family, own, context, len(parts))
     numbers = built.beside.part if built.beside else (0,) * len(parts)
@@ -333,8 +353,9 @@ def _specified(
         expanded = expanded.plain() if expanded and expanded.plain else expanded
         family = expanded.family if expanded else family
         parts, rows, combined = combine_members(parts, family, len(own), tables.groups.n_rows, expanded)
+    beside = _beside_each_other(parts, offset) if family.copies(response) else beside
     system = System(parts, tables.groups.n_rows, own, offset, rows, beside)
-    checks = [lambda: _check_enough(system, tables), lambda: check_collinear(system, centers_of(system.parts))]
+    checks = [lambda: _check_enough(system, tables), lambda: _check_columns(system, response, family)]
     for check in reversed(checks) if reading.drops else checks:
         check()
     notes = (*tables.notes, *context.notes, *(expanded.notes if expanded else ()))
@@ -361,7 +382,28 @@ def _outcome(reading: Reading, tables: Tables, family: Family) -> tuple[Family, 
         response = replace(response, values=np.vstack([response.values, strata.of(tables)]))
     if reading.observation_weights is not None:
         response = replace(response, weight=_observation_weights(reading.observation_weights, tables))
+        _check_weights_within(response, reading.observation_weights)
     return family, response, strata
+
+
+def _parts(reading: Reading, family: Family, response: Response, context: Context) -> list[Part]:
+    """The terms of the outcome's linear predictor, or of each of several that are made of the same terms."""
+
+    def build(own: Context) -> list[Part]:
+        return build_parts(reading.formula, reading.weights, own, family.no_intercept, centred=family.centred)
+
+    names = family.copies(response)
+    return copies(names, context, build) if names else build(context)
+
+
+def _beside_each_other(parts: Sequence[Part], offset: np.ndarray) -> Beside | None:
+    """Linear predictors that are made of the same terms: all after the first are numbers of the family."""
+    numbers = tuple(part.predictor for part in parts)
+    others = max(numbers)
+    if not others:
+        return None
+    links = ("identity",) * others
+    return Beside(tuple(range(others)), links, others, numbers, np.tile(offset, (others, 1)), stacked=True)
 
 
 def _check_names(specification: Specification) -> None:
@@ -392,6 +434,22 @@ def _observation_weights(name: str, tables: Tables) -> np.ndarray:
     if not values.any():
         raise DataError(f"the observation weights {name!r} are all zero")
     return values
+
+
+def _check_columns(system: System, response: Response, family: Family) -> None:
+    """Refuse terms that the outcome says nothing of: the same within every set, or combinations of others."""
+    within = response.sets.within if response.sets else None
+    if within is not None:
+        check_within(system, within, family.cancels)
+    check_collinear(system, centers_of(system.parts), within)
+
+
+def _check_weights_within(response: Response, name: str) -> None:
+    """What has one outcome together has one weight."""
+    if response.sets is not None:
+        away = np.abs(response.sets.within(response.weight[:, None])[:, 0])
+        differ = response.sets.sums((away > 1e-9 * response.weight.max()).astype(float)) > 0.0
+        response.sets.refuse(differ, f"the observation weights {name!r} differ between the alternatives")
 
 
 def _check_enough(system: System, tables: Tables) -> None:

@@ -23,7 +23,7 @@ from ..numerics.aggregation import ROUNDING
 from ..numerics.cubature import normal_points
 from ..table.memberships import TableRequest, Tables, assemble
 from ..terms.expression import evaluate
-from .quantities import trial_columns
+from .quantities import outcome_columns
 from .together import population
 
 
@@ -97,6 +97,8 @@ def scenario_of(specification: Specification, tables: Tables | None) -> Scenario
     others = [offset_of(o, on) for o in specification.reading.others]
     count = len(system.beside.rows) if system.beside else 0
     beside = np.stack(others) if others else np.zeros((count, n))
+    if specification.family.copies(specification.response):
+        beside[:] = offset  # they are made of the same terms
     strata = None if specification.strata is None else specification.strata.of(on)
     own = (offset, beside, tables is not None, strata)
     return Scenario(tuple(parts), tuple(rows), tuple(columns), n, tuple(unseen), *own)
@@ -296,7 +298,7 @@ class Predictor:
 
 
 def new_tables(
-    specification: Specification, data: Any, memberships: Any, members: Any, theta: np.ndarray, trials: bool = False,
+    specification: Specification, data: Any, memberships: Any, members: Any, theta: np.ndarray, kind: str = "mean",
     more: tuple[str, ...] = (),
 ) -> Tables:  # fmt: skip
     """Tables for prediction: what the formula needs, the outcome apart.
@@ -305,13 +307,13 @@ def new_tables(
     ----------
     theta : (q,) array
         The estimate, or the posterior mean: groups whose weights are negative there are named in a warning.
-    trials : bool
-        Whether the numbers of trials are needed.
+    kind : str
+        What is to be predicted: trials and sets of alternatives are read where it needs them.
     more : tuple of str
         Further columns of memberships to read.
     """
     request = specification.request
-    needed = set(specification.used) | (set(trial_columns(specification)) if trials else set())
+    needed = set(specification.used) | set(outcome_columns(specification, kind))
     columns = tuple(c for c in request.group_columns if c not in request.outcome_columns or c in needed)
     blocks = tuple(replace(b, columns=tuple(dict.fromkeys((*b.columns, *more)))) for b in request.blocks)
     tables = assemble(TableRequest(request.group, columns, blocks, droppable=False), data, memberships, members)

@@ -30,10 +30,8 @@ from ..latent.beside import place
 from ..model.specification import Specification
 from ..numerics.differences import central
 from ..numerics.mixture import mixed
-from ..table.memberships import Tables
-from .design import Predictor, Scenario, scenario_of, share_unseen
+from .design import Predictor, Scenario, share_unseen
 from .idle import Idle, idle_effects
-from .quantities import find_quantity
 from .scales import transform
 from .treatment import AS_ESTIMATED, Treatment
 
@@ -183,7 +181,7 @@ class Estimand:
     def _owns(self, predictor: Predictor, x: np.ndarray, unseen: bool = True) -> list[tuple[float, np.ndarray]]:
         """The family's own numbers, with weights where marginal and unseen effects in them are integrated out."""
         spreads = []
-        if self.specification.stacked is not None and self.curved:
+        if self.specification.several and self.curved:
             for number in range(1, 1 + len(predictor.beside)):
                 variance = predictor.population_variance(self.treatment.marginal, number)
                 variance += predictor.unseen_variance(self.varying, number) if unseen and self.unseen else 0.0
@@ -330,7 +328,7 @@ class Estimand:
         """Derivatives (categories, groups) in the linear predictor of the outcome, and in those that have effects."""
         spreads = self._spreads(predictor)
         out = [self._slope_in_eta(eta, spreads, self._owns(predictor, x))]
-        if self.specification.stacked is None:
+        if not self.specification.several:
             return out
         for row in predictor.beside:
             at = row.copy()
@@ -380,20 +378,3 @@ class Estimand:
                 step[k] = 1.0
                 out[:, [k]] = central(lambda h, s=step: self.value(theta, x + h * s), 1e-5).reshape(-1, 1)
         return out.tocsr()
-
-
-def of_groups(
-    specification: Specification, tables: Tables | None, quantity: Quantity, treatment: Treatment = AS_ESTIMATED
-) -> Estimand:
-    """A quantity of each group."""
-    where = scenario_of(specification, tables)
-    each = sparse.eye_array(where.groups, format="csr")
-    return Estimand(specification, [where], quantity, only(quantity.scale), each, treatment)
-
-
-def group_estimand(
-    specification: Specification, tables: Tables | None, kind: str, treatment: Treatment = AS_ESTIMATED,
-    dpar: str | None = None,
-) -> Estimand:  # fmt: skip
-    """The same by the word for the quantity."""
-    return of_groups(specification, tables, find_quantity(specification, kind, dpar), treatment)

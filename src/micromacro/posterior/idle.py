@@ -63,6 +63,13 @@ class Idle:
         self._factorise(theta)
         return -self._solve(self._across @ x[self.place][self.outside])
 
+    def sample(self, theta: np.ndarray, rng: np.random.Generator, draws: int) -> np.ndarray:
+        """Deviations from that mean (unreached, draws)."""
+        self._factorise(theta)
+        covariance = self._solve(np.eye(len(self.inside)))
+        root = np.linalg.cholesky(0.5 * (covariance + covariance.T))
+        return root @ rng.standard_normal((len(self.inside), draws))
+
     def variance(self, theta: np.ndarray, loads: Any) -> np.ndarray:
         """Variance (groups,) that they bring to linear predictors with these loadings, sparse (groups, unreached)."""
         self._factorise(theta)

@@ -161,7 +161,7 @@ class Maximum(OfCoefficients):
             raise EngineError(
                 "no AIC or BIC from REML with estimated weights: its likelihood depends on how they are scaled"
             )
-        price = 2.0 if criterion == "aic" else math.log(self.specification.groups)
+        price = 2.0 if criterion == "aic" else math.log(self.specification.n_outcomes)
         return -2.0 * self.loglik + price * self.free
 
     @property

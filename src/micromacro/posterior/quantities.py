@@ -2,24 +2,32 @@ r"""Quantities of an outcome given the linear predictor: its mean, its median, p
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from scipy import special
 
 from ..errors import EngineError, ModelError
 from ..families.base import Quantity
 from ..families.registry import names_where
+from ..families.response import Response
 from ..language.nodes import Call
 from ..language.printing import names_in
+from ..model.reading import sets_of
 from ..model.specification import Specification
-from ..table.columns import Table
+from ..table.memberships import Tables
 from ..terms.expression import evaluate
 
 _LINKS = {"log": np.log, "logit": special.logit}
 KINDS = ("linear", "mean", "probability", "median", "zero")
 
 
-def find_quantity(specification: Specification, kind: str, dpar: str | None = None) -> Quantity:
+def find_quantity(
+    specification: Specification, kind: str, dpar: str | None = None, tables: Tables | None = None
+) -> Quantity:
     """The quantity of that name for a model's family, or (`dpar`) a parameter of the family.
+
+    On other tables where they are given: sets of alternatives are then theirs.
 
     Raises
     ------
@@ -31,7 +39,7 @@ def find_quantity(specification: Specification, kind: str, dpar: str | None = No
         return _parameter(specification, kind, dpar)
     if kind not in KINDS:
         raise EngineError(f"kind= is one of {', '.join(KINDS)}, not {kind!r}")
-    found = family.quantity(kind, specification.response)
+    found = family.quantity(kind, response_on(specification, tables))
     if found is None:
         those = names_where(lambda f: kind in f.quantities)
         raise EngineError(f'kind="{kind}" is for {those}, not {family.name}')
@@ -52,6 +60,22 @@ def _parameter(specification: Specification, kind: str, dpar: str) -> Quantity:
     return Quantity(kind, lambda eta, own: (np.zeros(np.shape(eta)) + shown(own[row]))[None], scale=scale)
 
 
+def response_on(specification: Specification, tables: Tables | None) -> Response:
+    """The response of the fit, on other tables with what is known of an outcome there before it is seen: the sets."""
+    response = specification.response
+    if tables is None or response.sets is None:
+        return response
+    return replace(response, sets=sets_of(specification.formula, tables))
+
+
+def outcome_columns(specification: Specification, kind: str) -> tuple[str, ...]:
+    """Columns of the outcome that a prediction needs: numbers of trials, and which alternatives are in a set."""
+    sets = specification.response.sets
+    if sets is not None:
+        return () if kind == "linear" else (sets.name,)
+    return trial_columns(specification) if kind == "response" else ()
+
+
 def trial_columns(specification: Specification) -> tuple[str, ...]:
     """Columns that say how many trials a group has; empty without ``trials()``, and where that is a number."""
     node = specification.formula.outcome
@@ -60,11 +84,14 @@ def trial_columns(specification: Specification) -> tuple[str, ...]:
     return tuple(dict.fromkeys(n.name for n in names_in(node.args[1])))
 
 
-def response_values(specification: Specification, groups: Table | None) -> np.ndarray | None:
-    """Rows of the response that simulating needs, on other groups: the trials; the fit's own rows without `groups`."""
-    if groups is None:
+def response_values(specification: Specification, tables: Tables | None) -> np.ndarray | None:
+    """Rows of the response that simulating needs, on other tables: trials, sets; the fit's own rows without them."""
+    if tables is None:
         return specification.response.values
-    node = specification.formula.outcome
+    sets = response_on(specification, tables).sets
+    if sets is not None:
+        return specification.family.with_sets(sets)
+    node, groups = specification.formula.outcome, tables.groups
     if specification.family.trials(specification.response.values) is None or not isinstance(node, Call):
         return None
     n = evaluate(node.args[1], groups, specification.formula.text, "number of trials", constant=True)

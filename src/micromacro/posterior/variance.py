@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..effects.base import Effects
+from ..latent.beside import predictors_of
 from ..model.specification import Specification
 from .design import Predictor, scenario_of
 from .together import population
@@ -41,7 +42,25 @@ def variances(specification: Specification, theta: np.ndarray) -> np.ndarray:
         brought = structure.variance(theta[specification.system.places.effect_theta(k)], row, latent, values)
         out.append(float(brought.sum()) / part.filled)
     rest = link_variance(specification, theta)
-    return np.array(out if rest is None else [*out, rest])
+    return np.array(out if rest is None else [*out, *[rest] * len(residuals(specification))])
+
+
+def residuals(specification: Specification) -> list[str]:
+    """Names of the residual: one for each of several linear predictors that are made of the same terms."""
+    copies = specification.family.copies(specification.response)
+    return [f"{name}.residual" for name in copies] or ["residual"]
+
+
+def level_shares(specification: Specification, v: np.ndarray) -> np.ndarray:
+    """Parts of a sum over the levels (levels and residuals, ...), within each linear predictor."""
+    system = specification.system
+    numbers = predictors_of(system.beside, len(system.parts))
+    number = [numbers[k] for k, _ in random_parts(specification)]
+    number += range(len(v) - len(number)) if len(v) > len(number) + 1 else [0] * (len(v) - len(number))
+    out, of = np.empty_like(v), np.array(number)
+    for k in np.unique(of):
+        out[of == k] = shares(v[of == k], 0)
+    return out
 
 
 def shares(v: np.ndarray, axis: int) -> np.ndarray:
@@ -75,7 +94,7 @@ def link_variance(specification: Specification, theta: np.ndarray, each: bool = 
 def _owns(specification: Specification, theta: np.ndarray) -> list[tuple[float, np.ndarray]]:
     """The family's own numbers over the population of the effects in their linear predictors, and weights."""
     s = specification
-    if s.stacked is None:
+    if not s.several or s.stacked is None:
         return [(1.0, theta[s.system.places.family] if s.system.beside is None else s.own(theta, np.empty(0)))]
     predictor = Predictor(scenario_of(s, None), s.system)
     predictor.eta(theta, np.zeros(s.system.size))
@@ -86,7 +105,7 @@ def levels(specification: Specification) -> list[str]:
     """Names of the levels with effects; the residual last."""
     names = list(specification.layout.of_outcome)
     theta = np.array([p.start for p in specification.system.hypers])
-    return names if link_variance(specification, theta) is None else [*names, "residual"]
+    return names if link_variance(specification, theta) is None else [*names, *residuals(specification)]
 
 
 def sds(specification: Specification, theta: np.ndarray, v: np.ndarray) -> np.ndarray:

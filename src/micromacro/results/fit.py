@@ -95,8 +95,8 @@ class Fit(Fitted):
 
     @property
     def nobs(self) -> int:
-        """Number of observations: of groups where there are members, each of which is one, else of rows."""
-        return self.specification.groups
+        """Number of observations: of groups where there are members, each of which is one, else of rows; of choices."""
+        return self.specification.n_outcomes
 
     @property
     def seconds(self) -> float:

@@ -30,7 +30,7 @@ class Outcomes:
     observed : (n,) array
         The outcome as it is shown.
     values : (4, n) array
-        All that is known of it: between what it lies (censoring), its entry, its trials, whatever the family.
+        All that is known of it: between what it lies (censoring), its entry, its trials, its set, whatever the family.
     weight : (n,) array
         Observation weights.
     rows : bool
@@ -65,6 +65,8 @@ def outcomes_of(specification: Specification) -> Outcomes:
         values[2] = s.entry
     if trials is not None:
         values[3] = trials
+    if s.response.sets is not None:
+        values[3] = s.response.sets.codes
     return Outcomes(
         s.outcome_name, s.family, group_index(s, None)[order], s.outcome[order], values[:, order],
         s.response.weight[order], s.tables.order is not None,

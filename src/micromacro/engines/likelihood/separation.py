@@ -73,7 +73,7 @@ def _coefficients(
     held = np.array([p.prior.proper for p in (*system.coefficients, *own)], dtype=bool)
     centers = centers_of(system.parts)
     columns = columns + np.array([centers.get(p.name, 0.0) for p in system.coefficients])  # as they are reported
-    at = np.hstack([recession.sign[:, None] * columns[recession.row], recession.own])
+    at = np.hstack([recession.sign[:, None] * recession.differences(columns), recession.own])
     at[:, held] = 0.0
     scale = np.abs(at).max(axis=0, initial=0.0)
     at /= np.where(scale > 0.0, scale, 1.0)
@@ -175,7 +175,7 @@ def _all_certain(specification: Specification, recession: Recession, room: objec
     matrix: Any = system.matrix(room)  # type: ignore[arg-type]
     if matrix.nnz > MOST:
         return False
-    signs = sparse.diags_array(recession.sign) @ matrix[recession.row]
+    signs = sparse.diags_array(recession.sign) @ recession.differences(matrix)
     margin = -np.ones((len(recession.row), 1))
     at: Any = sparse.hstack([signs, sparse.csr_array(recession.own), margin], format="csr")
     width = at.shape[1] - 1

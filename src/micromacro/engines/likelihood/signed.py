@@ -90,7 +90,7 @@ def _twin(specification: Specification, edged: list[_Edged]) -> Specification:
     """The same model without edges."""
     parts: list[Any] = list(specification.system.parts)
     for e in edged:
-        parts[e.part] = replace(parts[e.part], structure=e.smooth.effects)
+        parts[e.part] = parts[e.part].with_effects(e.smooth.effects)
     return replace(specification, system=specification.system.with_parts(parts))
 
 

@@ -92,6 +92,8 @@ class Joint:
             own = self.own(theta, x)
             return s.family.log_density(s.response.values, eta, own, jnp, _special())
         part: Any = self.system.parts[-1]
+        if not part.coefficients:  # rows that stand together, without any of their own
+            return s.family.group_density(s.response.values, eta, self.own(theta, x), jnp, _special())
         hazards = x[self.system.size - len(part.coefficients) :]
         if part.sd:
             steps = x[self.system.places.effects(len(self.system.parts) - 1)]
@@ -117,7 +119,7 @@ class Joint:
         beside, constant, jnp = self.system.beside, theta[self.system.places.family], _jnp()
         if beside is None:
             return constant
-        inverse = {"log": jnp.exp, "logit": _special().expit}
+        inverse = {"log": jnp.exp, "logit": _special().expit, "identity": lambda eta: eta}
         out: list[Any] = [None] * beside.count
         for number, (row, link) in enumerate(zip(beside.rows, beside.links, strict=True), start=1):
             added = self.linear_predictor(theta, x, number)

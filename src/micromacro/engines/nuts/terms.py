@@ -15,6 +15,7 @@ from ...errors import EngineError
 from ...latent.part import Part
 from ...numerics import combining
 from ...numerics.aggregation import ROUNDING
+from ...terms.copied import CopiedPart
 from ...terms.fixed import FixedPart
 from ...terms.member.combined_part import CombinedPart
 from ...terms.member.feature_part import FeatureColumns, FeaturePart, InteractionPart
@@ -134,7 +135,13 @@ def together(part: TogetherPart, theta: Array, _coefficients: Array, reach: Arra
     return eta
 
 
+def copied(part: CopiedPart, theta: Array, coefficients: Array, reach: Array) -> Array:
+    """What the part that is copied brings."""
+    return summand(part.inner, part.inner_theta(theta), coefficients, reach)
+
+
 TERMS: dict[type, Callable[[Any, Array, Array, Array], Array]] = {
+    CopiedPart: copied,
     FixedPart: fixed_terms,
     MemberPart: member_block,
     CombinedPart: combined,

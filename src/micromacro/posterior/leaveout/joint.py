@@ -8,6 +8,11 @@ log-likelihoods at the mode, the linear predictors without them are normal with 
 
 exact for a Gaussian outcome. Otherwise the terms are those of the sites of expectation propagation
 (:mod:`.propagation`), whose scales make this the mass of the cavity where G is a single row.
+
+Where a likelihood reads several rows at once (choices from a set), C is block diagonal and the terms are those of the
+likelihood itself at the mode. If G is one such unit, the mass is corrected: with :math:`K = RR'` and
+:math:`\eta_G = \hat\eta_G + Rz`, the cavity is normal in z with precision :math:`P = I + R'CR`, and its mass is a mean
+over :math:`z \sim N(0, I)`, the posterior with the unit, of the likelihood times the ratio of the two densities.
 """
 
 from __future__ import annotations
@@ -19,10 +24,16 @@ import numpy as np
 from ...engines.base import Sample
 from ...engines.marginals import has_exact_marginal
 from ...errors import EngineError
+from ...latent.blocks import Blocks
 from ...model.specification import Specification
+from ...numerics.cubature import normal_points
 from ...numerics.modes import whitened_rows
 from .propagation import Propagation
 
+LOST = (
+    "without all groups of one member or unit a coefficient under a flat prior is not determined: give the "
+    "coefficients priors"
+)
 LARGE = 20_000_000  # numbers to keep of L^-1 A' at once
 
 
@@ -33,11 +44,14 @@ class LeaveSetsOut:
         self.specification = specification = specification.by_rows
         self.sets = [specification.rows_of(groups) for groups in sets]
         self.propagation = Propagation(specification)
+        expansion = specification.system.expansion
+        self.blocks = expansion.blocks if expansion else None
         self.exact = has_exact_marginal(specification)  # then Laplace's formula has no error
         self.room = self.propagation.room
         system = specification.system
         self.whole = system.rows * system.size <= LARGE
         self.rows = np.empty((system.rows, system.size)) if self.whole else np.empty((0, system.size))
+        self._inner = [] if self.blocks is None else [_inside(self.blocks, rows) for rows in self.sets]
 
     def _whitened(self, which: np.ndarray, out: np.ndarray) -> np.ndarray:
         s, base = self.specification.system.symbolic, self.room.base
@@ -52,12 +66,46 @@ class LeaveSetsOut:
         out = np.empty(len(self.sets))
         for k, rows in enumerate(self.sets):
             own = self.rows[rows] if self.whole else self._whitened(rows, np.empty((len(rows), self.rows.shape[1])))
-            out[k] = self._joint(own @ own.T, terms[:, rows])
+            out[k] = self._joint(own @ own.T, terms[:, rows]) if self.blocks is None else self._together(k, own, terms)
         return out
+
+    def _together(self, k: int, own: np.ndarray, terms: np.ndarray) -> float:
+        """Of a set of rows, of which the likelihood reads several at once; `own` (rows of the set, size)."""
+        assert self.blocks is not None
+        rows, pairs, high, low = self.sets[k], *self._inner[k]
+        value, slope = terms[0, rows].sum(), terms[1, rows]
+        curvature = np.diag(-terms[2, rows])
+        curvature[high, low] = curvature[low, high] = -terms[2, self.blocks.rows + pairs]
+        root = np.asarray(np.linalg.qr(own.T, mode="r")).T  # K = RR'
+        precision = np.eye(root.shape[1]) - root.T @ curvature @ root
+        size, vectors = np.linalg.eigh(precision)
+        if size.min(initial=1.0) <= 1e-9:
+            raise EngineError(LOST)
+        z = -vectors @ ((vectors.T @ (root.T @ slope)) / size)
+        laplace = float(value - 0.5 * slope @ root @ -z + 0.5 * np.log(size).sum())
+        if len(np.unique(self.blocks.unit[rows])) > 1:
+            return laplace
+        return self._mass(rows, root, precision, z, float(np.log(size).sum()))
+
+    def _mass(
+        self, rows: np.ndarray, root: np.ndarray, precision: np.ndarray, mean: np.ndarray, log_det: float
+    ) -> float:
+        """Log mass of the likelihood of a unit under its cavity, normal with some precision and mean in z."""
+        laplace, room = self.propagation.laplace, self.room
+        points, weights = normal_points(root.shape[1])
+        found = np.empty(len(points))
+        for s, point in enumerate(points):
+            eta = room.eta.copy()
+            eta[rows] += root @ point
+            laplace.rows(eta, room.own, room.trial_slopes)
+            away = point - mean
+            found[s] = room.trial_slopes[0, rows].sum() - 0.5 * away @ precision @ away + 0.5 * point @ point
+        top = found.max()
+        return float(top + np.log(weights @ np.exp(found - top)) + 0.5 * log_det)
 
     def _terms(self, theta: np.ndarray) -> np.ndarray:
         """Value, slope and curvature (3, rows) of what stands for the rows; the factor is left in the work space."""
-        if self.exact:
+        if self.exact or self.blocks is not None:
             if not math.isfinite(self.propagation.laplace.value(theta, self.room)):
                 raise EngineError("the posterior has no mode at one of the draws: use kfold()")
             return self.room.slopes[:3]
@@ -69,10 +117,7 @@ class LeaveSetsOut:
         rest = np.eye(len(slope)) + curvature[:, None] * covariance  # I - CK with C = -curvature
         sign, size = np.linalg.slogdet(rest)
         if sign <= 0.0 or size < -60.0:
-            raise EngineError(
-                "without all groups of one member or unit a coefficient under a flat prior is not determined: give the "
-                "coefficients priors"
-            )
+            raise EngineError(LOST)
         pulled = covariance @ np.linalg.solve(rest, slope)
         return float(density.sum() - 0.5 * slope @ pulled + 0.5 * size)
 
@@ -83,3 +128,11 @@ class LeaveSetsOut:
             out[chain, draw] = self.at(draws.theta[chain, draw])
         self.propagation.warn(math.prod(draws.shape))
         return out
+
+
+def _inside(blocks: Blocks, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pairs of rows of a set of rows, and where the later and the earlier one of each are in it."""
+    place = np.full(blocks.rows, -1)
+    place[rows] = np.arange(len(rows))
+    pairs = np.flatnonzero((place[blocks.high] >= 0) & (place[blocks.low] >= 0))
+    return pairs, place[blocks.high[pairs]], place[blocks.low[pairs]]

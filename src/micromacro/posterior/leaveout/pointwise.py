@@ -30,6 +30,15 @@ def group_values(specification: Specification, rows: np.ndarray) -> np.ndarray:
     return specification.system.gather(rows)
 
 
+def of_outcomes(specification: Specification, values: np.ndarray) -> np.ndarray:
+    """Sums of numbers of the groups (..., groups) over what has one outcome together (..., outcomes)."""
+    sets = specification.response.sets
+    if sets is None:
+        return values
+    flat = values.reshape(-1, values.shape[-1])
+    return np.stack([sets.sums(row) for row in flat]).reshape(*values.shape[:-1], len(sets))
+
+
 def log_likelihood(specification: Specification, draws: Sample, weighted: bool = True) -> np.ndarray:
     """Log-likelihood of each group at each draw, effects given (chain, draw, group).
 
@@ -50,5 +59,5 @@ def log_likelihood(specification: Specification, draws: Sample, weighted: bool =
         density.fill(theta, room)
         density.predict(room, np.ascontiguousarray(draws.at((chain, draw))[order]), room.eta)
         density.rows(room.eta, room.own, room.slopes)
-        out[chain, draw] = group_values(s, room.slopes[0])
+        out[chain, draw] = group_values(s, room.slopes[0, : s.system.rows])
     return out

@@ -56,7 +56,7 @@ class Propagation:
     """Sites of all rows at one theta after the other; leaves the factor of H under the sites in the work space."""
 
     def __init__(self, specification: Specification):
-        if specification.system.meeting is not None:
+        if specification.system.meeting is not None and not specification.family.several:
             raise EngineError(
                 "leaving rows out of the integral over the effects is not available where an outcome reads several "
                 "linear predictors with effects, nor all groups of a member where members combine= in another way than "

@@ -31,7 +31,8 @@ def loo_pit(posterior: Posterior, integrated: bool, random_seed: int | None) -> 
     """PIT of every group (see ``Fit.loo_pit``)."""
     s = posterior.specification
     if not transformable(s):
-        raise ModelError(f"loo_pit() is not available for family {s.family.name}: {REMEDY}")
+        remedy = REMEDY if s.family.durations else f"{s.family.several}; look at ppc() and loo()"
+        raise ModelError(f"loo_pit() is not available for family {s.family.name}: {remedy}")
     draws = sample(posterior, DRAWS, "loo_pit()")
     rng = np.random.default_rng(random_seed)
     values = np.empty((*draws.shape, s.groups))

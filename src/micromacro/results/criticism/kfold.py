@@ -19,11 +19,11 @@ from ...latent.collinear import lost_column
 from ...model.specification import Specification
 from ...posterior.base import Posterior
 from ...posterior.factory import posterior_of
-from ...posterior.leaveout.pointwise import log_likelihood
+from ...posterior.leaveout.pointwise import log_likelihood, of_outcomes
 from ...posterior.leaveout.scores import log_mean_exp
 from ..outcomes import outcomes_of
 from .elpd import Elpd
-from .loo import by_group, groups_of
+from .loo import by_group, groups_of, outcome_sets
 
 MOST = 4000  # draws at which a left-out group's density is averaged
 
@@ -39,7 +39,7 @@ def kfold(posterior: Posterior, k: int | None, by: str, random_seed: int | None)
         own = replace(settings, progress=False, random_seed=int(rng.integers(2**31)))
         total[fold] += left_out(s, posterior.outcome.engine, own, fold, rng)
         times[fold] += 1.0
-    table = by_group(s, {"elpd": total / times})
+    table = by_group(s, {"elpd": of_outcomes(s, total / times)})
     note = f"{len(folds)} refits by {posterior.outcome.engine}, leaving out by {by}"
     return Elpd("kfold", table, MOST, outcomes=outcomes_of(s), notes=(note,))
 
@@ -48,7 +48,7 @@ def make_folds(specification: Specification, k: int | None, by: str, rng: np.ran
     """The groups of each fold; a group is in several folds where its members are."""
     s = specification
     if by == "group":
-        sets, rest = [np.array([i]) for i in range(s.groups)], np.empty(0, dtype=int)
+        sets, rest = outcome_sets(s), np.empty(0, dtype=int)
     else:
         sets = groups_of(s, by)[0]
         rest = np.setdiff1d(np.arange(s.groups), np.concatenate(sets))  # groups without a member
@@ -59,7 +59,7 @@ def make_folds(specification: Specification, k: int | None, by: str, rng: np.ran
     folds = [np.unique(np.concatenate([sets[j] for j in order[f::count]])) for f in range(count)]
     for i in rest:
         f = int(rng.integers(count))
-        folds[f] = np.union1d(folds[f], [i])
+        folds[f] = np.union1d(folds[f], s.whole(np.array([i])))
     full = [f for f in folds if len(f) == s.groups]
     if full:
         raise ModelError(f"a fold of {by} leaves out every group: use more folds (k=)")
@@ -71,7 +71,7 @@ def _check_rank(posterior: Posterior, fold: np.ndarray, which: str) -> None:
     s, theta = posterior.specification, posterior.theta
     inside = s.response.weight > 0.0
     inside[fold] = False
-    lost = lost_column(s.system, theta, inside)
+    lost = lost_column(s.system, theta, inside, s.response.sets.within if s.response.sets else None)
     if lost is not None:
         raise ModelError(
             f"without fold {which} ({len(fold)} groups) the coefficient {lost!r} cannot be estimated: its column is "

@@ -22,7 +22,7 @@ from ...model.specification import Specification
 from ...posterior.base import Posterior
 from ...posterior.leaveout.integrated import integrated_log_likelihood
 from ...posterior.leaveout.joint import LeaveSetsOut
-from ...posterior.leaveout.pointwise import log_likelihood, sample
+from ...posterior.leaveout.pointwise import log_likelihood, of_outcomes, sample
 from ...posterior.leaveout.scores import log_mean_exp
 from ...table.levels import Levels
 from ..labels import group_index, shown_order
@@ -36,17 +36,27 @@ DRAWS = 2000  # draws of theta at which effects are integrated out
 def leave_one_out(posterior: Posterior, integrated: bool, by: str | None, most: int | None) -> Elpd:
     """PSIS-LOO of the groups, or of all groups of a member or unit together (`by`)."""
     s = posterior.specification
-    if by is not None and by != "group":
+    if by is not None and by not in ("group", *([] if s.response.sets is None else [s.response.sets.name])):
         draws = sample(posterior, DRAWS if most is None else most, "loo()")
         sets, levels = groups_of(s, by)
         return _finish(posterior, LeaveSetsOut(s, sets).log_likelihood(draws), "integrated", by, level_index(levels))
     if integrated:
         draws = sample(posterior, DRAWS if most is None else most, "loo()")
         if s.expanded:  # the rows of a group leave together
-            each = LeaveSetsOut(s, [np.array([i]) for i in range(s.groups)]).log_likelihood(draws)
+            each = LeaveSetsOut(s, outcome_sets(s)).log_likelihood(draws)
             return _finish(posterior, each, "integrated")
         return _finish(posterior, integrated_log_likelihood(s, draws), "integrated")
-    return _finish(posterior, log_likelihood(s, sample(posterior, most, "loo()")), "loo")
+    values = log_likelihood(s, sample(posterior, most, "loo()"))
+    return _finish(posterior, of_outcomes(s, values), "loo")
+
+
+def outcome_sets(specification: Specification) -> list[np.ndarray]:
+    """The groups of each outcome: each group, or each set of alternatives."""
+    sets = specification.response.sets
+    if sets is None:
+        return [np.array([i]) for i in range(specification.groups)]
+    order = np.argsort(sets.codes, kind="stable")
+    return np.split(order, np.cumsum(sets.sizes)[:-1])
 
 
 def level_index(levels: Levels) -> pd.Index:
@@ -66,11 +76,14 @@ def groups_of(specification: Specification, name: str) -> tuple[list[np.ndarray]
     else:
         known = ", ".join(["group", *s.members, *s.units])
         raise ModelError(f"by={name!r} is neither a member block nor a unit term; use one of {known}")
-    return [np.unique(groups[codes == k]) for k in range(len(levels.values))], levels
+    return [s.whole(np.unique(groups[codes == k])) for k in range(len(levels.values))], levels
 
 
 def by_group(specification: Specification, columns: dict[str, np.ndarray]) -> pd.DataFrame:
-    """Columns (groups,) as a table in the order in which users see the groups."""
+    """Columns (outcomes,) as a table in the order in which users see the groups; of sets in that of their ids."""
+    sets = specification.response.sets
+    if sets is not None:
+        return pd.DataFrame(columns, pd.Index(sets.labels, name=sets.name))
     table = pd.DataFrame(columns, group_index(specification, None))
     return table.iloc[shown_order(specification, None)]
 
@@ -146,15 +159,15 @@ def psis_loo(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def waic(posterior: Posterior, most: int | None) -> Elpd:
     """WAIC, pointwise (Watanabe 2010): mean likelihood less the variance of its logarithm over the posterior."""
     s = posterior.specification
-    values = log_likelihood(s, sample(posterior, most, "waic()"))
+    values = of_outcomes(s, log_likelihood(s, sample(posterior, most, "waic()")))
     draws = values.shape[0] * values.shape[1]
     p = values.var(axis=(0, 1), ddof=1)
     elpd = log_mean_exp(values, (0, 1)) - p
     loose = int(np.count_nonzero(p > 0.4))
     if loose:
         warn(
-            f"WAIC is not reliable: the log-likelihood of {loose} of {s.groups} groups varies by more than 0.4 over "
-            "the posterior; use loo(integrated=True)"
+            f"WAIC is not reliable: the log-likelihood of {loose} of {s.n_outcomes} groups varies by more than 0.4 "
+            "over the posterior; use loo(integrated=True)"
         )
     table = by_group(s, {"elpd": elpd, "p_waic": p})
     return Elpd("waic", table, draws, outcomes=outcomes_of(s), notes=approximate_note(posterior))

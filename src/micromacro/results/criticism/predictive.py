@@ -16,6 +16,7 @@ from ..labels import group_index
 from .calibration import REMEDY, transformable
 from .loo import groups_of
 
+DEFAULT = ("mean", "sd", "min", "max")
 Statistic = Callable[[np.ndarray], Any]
 STATISTICS: dict[str, Statistic] = {
     "mean": np.mean, "sd": lambda y: float(np.std(y, ddof=1)) if len(y) > 1 else 0.0, "min": np.min, "max": np.max,
@@ -34,7 +35,7 @@ def check(posterior: Posterior, replicated: np.ndarray, stat: Any, by: Any, ci: 
     """
     s = posterior.specification
     observed = observations(s)
-    statistics = named(stat)
+    statistics = shares_of_categories(s) if s.family.nominal and stat == DEFAULT else named(stat)
     rows, labels = [], []
     for label, where in sets_of(s, by):
         for name, function in statistics.items():
@@ -61,6 +62,16 @@ def observations(specification: Specification) -> np.ndarray:
             + ("use loo_pit(), which accounts for it" if transformable(s) else REMEDY)
         )
     return known.low if s.family.trials(s.response.values) is not None else s.outcome
+
+
+def shares_of_categories(specification: Specification) -> dict[str, Statistic]:
+    """How often each category occurs, of categories whose numbers mean nothing."""
+
+    def share(number: int) -> Statistic:
+        return lambda y: float(np.mean(y == number))
+
+    categories = specification.response.categories
+    return {f"share of {name}": share(k) for k, name in enumerate(categories, start=1)}
 
 
 def named(stat: Any) -> dict[str, Statistic]:

@@ -99,7 +99,7 @@ def loo_pit(fit: Fitted, *, integrated: bool = True, random_seed: int | None = N
 
 
 def ppc(
-    fit: Fitted, stat: Any = ("mean", "sd", "min", "max"), *, by: Any = None, ci: float = 0.95,
+    fit: Fitted, stat: Any = predictive.DEFAULT, *, by: Any = None, ci: float = 0.95,
     random_seed: int | None = None,
 ) -> pd.DataFrame:  # fmt: skip
     """Posterior predictive check: statistics of the outcomes against those of outcomes replicated from the fit.

@@ -11,7 +11,7 @@ from ...errors import DataError, ModelError
 from ...families.registry import names_where
 from ...latent.beside import place
 from ...model.specification import Specification
-from ...posterior.estimand import group_estimand
+from ...posterior.choosing import group_estimand
 from ...posterior.intervals import quantiles
 from ..fitted import Fitted
 from ..labels import group_index, percent

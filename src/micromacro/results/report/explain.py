@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from ...language.printing import to_text
+from ...latent.beside import predictors_of
 from ...model.specification import Specification
 from .words import counts, factor_line, weight_lines
 
@@ -34,19 +35,23 @@ def parameter_table(s: Specification) -> pd.DataFrame:
 
 def equations(s: Specification) -> list[str]:
     """The model as equations in plain text."""
-    numbers = s.system.beside.part if s.system.beside else (0,) * len(s.system.parts)
-    words = [s.system.parts[k].words() for k in s.layout.terms if not numbers[k]]
-    terms = [term for part in words for term in part.terms]
-    below = [line for part in words for line in part.below]
-    terms += [f"offset {to_text(n)}" for n in s.formula.offsets]
-    eta = "\n         + ".join(terms) or "0"
+    numbers = predictors_of(s.system.beside, len(s.system.parts))
+    names = s.family.copies(s.response) or ("eta",)
+    predictors, below = [], []
+    for number, name in enumerate(names):
+        words = [s.system.parts[k].words() for k in s.layout.terms if numbers[k] == number]
+        terms = [term for part in words for term in part.terms]
+        terms += [f"offset {to_text(n)}" for n in s.formula.offsets]
+        head = f"{name}[i]"
+        predictors.append(f"{head} = " + (f"\n{' ' * len(head)}   + ".join(terms) or "0"))
+        below += [line for part in words for line in part.below]
     predicted = {o.name for o in s.reading.others}
     own = [f"{name}[i]" if name in predicted else name for name in s.own_names]
     density = s.family.sentences(s.outcome_name, own, s.expanded)
     moving = [name for name, block in s.members.items() if block.written and block.weight_parameters]
-    if s.family.expands and moving:
+    if s.family.has_baseline and moving:
         density.append(f"  (features of {', '.join(moving)} less their means under the starting weights)")
-    return [*density, f"eta[i] = {eta}", *below, *_others(s, numbers)]
+    return [*density, *predictors, *below, *_others(s, numbers)]
 
 
 def _others(s: Specification, numbers: tuple[int, ...]) -> list[str]:

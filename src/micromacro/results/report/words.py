@@ -21,9 +21,13 @@ def counts(s: Specification) -> list[str]:
     """Numbers of groups, members, memberships and units; the categories of an ordinal outcome."""
     levels = s.tables.group_levels
     each = f" ({levels.name}), each of them one observation" if levels else ""
+    sets = s.response.sets
+    if sets is not None:
+        each = f" ({levels.name})" if levels else ""
+        each += f", alternatives in {len(sets):,} sets ({sets.name}) of {sets.sizes.min()} to {sets.sizes.max()}"
     lines = [f"{s.tables.noun}s {s.groups:,}{each}"]
     if s.response.categories:
-        lines.append(f"outcome {s.outcome_name}: {shown(s.response.categories, ' < ')}")
+        lines.append(f"outcome {s.outcome_name}: {shown(s.response.categories, ', ' if s.family.nominal else ' < ')}")
     for name, part in s.members.items():
         sizes = np.diff(part.memberships.start)
         lines.append(

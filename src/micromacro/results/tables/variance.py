@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ...posterior.base import Posterior
-from ...posterior.variance import levels, sds, shares, variances
+from ...posterior.variance import level_shares, levels, sds, variances
 
 
 def variance_table(posterior: Posterior, ci: float) -> pd.DataFrame:
@@ -17,7 +17,7 @@ def variance_table(posterior: Posterior, ci: float) -> pd.DataFrame:
 
     def everything(theta: np.ndarray) -> np.ndarray:
         v = variances(specification, theta)
-        return np.concatenate([shares(v, 0), v, sds(specification, theta, v)])
+        return np.concatenate([level_shares(specification, v), v, sds(specification, theta, v)])
 
     numbers = posterior.numbers_of(everything, ci, "share")
     share, variance, sd = numbers.point.reshape(3, k)

@@ -29,7 +29,7 @@ from ...posterior.leaveout.integrated import Cavities
 from ...posterior.leaveout.joint import LeaveSetsOut
 from ...posterior.leaveout.pointwise import log_likelihood
 from ...posterior.leaveout.scores import standard_error
-from ..criticism.loo import psis_loo
+from ..criticism.loo import outcome_sets, psis_loo
 from ..fitted import Fitted
 from .compare import stacking
 
@@ -244,8 +244,7 @@ def pointwise(fit: Fitted) -> np.ndarray:
     if fit.specification.combined is not None:
         return _given(fit.specification, theta) - free / fit.nobs
     if fit.specification.expanded:  # a group has several rows, which leave together
-        each = [np.array([i]) for i in range(fit.nobs)]
-        return LeaveSetsOut(fit.specification, each).at(theta) - free / fit.nobs
+        return LeaveSetsOut(fit.specification, outcome_sets(fit.specification)).at(theta) - free / fit.nobs
     return Cavities(fit.specification).at(theta).log_density - free / fit.nobs
 
 

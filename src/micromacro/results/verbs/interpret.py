@@ -205,6 +205,7 @@ def _ended(text: str, e: Estimate, ends: tuple[float, float], nothing: float | N
 
 def _moved(fit: Fitted, name: str) -> str:
     """What moves with a coefficient."""
+    name = _short(fit, name)
     for block, part in fit.specification.members.items():
         inside = name.removeprefix(f"{block}.")
         if inside == name:
@@ -235,11 +236,23 @@ def _own(fit: Fitted, name: str) -> tuple[str | None, str]:
     return (first, rest) if there and rest else (None, name)
 
 
+def _copy(fit: Fitted, name: str) -> str | None:
+    """The linear predictor that a parameter is of, where there are several of the same terms."""
+    copies = fit.family.copies(fit.specification.response)
+    return next((c for c in copies if name.startswith(f"{c}.")), None)
+
+
+def _short(fit: Fitted, name: str) -> str:
+    """A parameter's name without that of such a linear predictor."""
+    copy = _copy(fit, name)
+    return name if copy is None else name.removeprefix(f"{copy}.")
+
+
 def _change_in(fit: Fitted, name: str) -> Change:
     """What the linear predictor that a parameter is in does."""
     own, _ = _own(fit, name)
     if own is None:
-        return fit.family.change
+        return fit.family.change_of(_copy(fit, name), fit.specification.response)
     if fit.family.predictors[own] == "logit":
         return Change(f"the odds of {own}, {PROBABILITIES.get(own, 'a probability')},", True, "are")
     return Change(WORDS.get(own, own) + (f" ({own})"), True)

@@ -23,8 +23,9 @@ from ...errors import DataError, EngineError, ModelError
 from ...families.base import Quantity
 from ...families.registry import names_where
 from ...posterior.base import Posterior
+from ...posterior.choosing import make_estimand
 from ...posterior.design import new_tables, scenario_of
-from ...posterior.estimand import Contrast, Estimand, only
+from ...posterior.estimand import Contrast, only
 from ...posterior.quantities import find_quantity
 from ...posterior.scales import transform
 from ...posterior.treatment import treatment_of
@@ -284,7 +285,6 @@ class _Task:
         self.posterior: Posterior = fit.posterior
         specification = self.posterior.specification
         self.treatment = treatment_of(specification, effects, new_effects)
-        self.quantity, self.dpar = find_quantity(specification, kind, dpar), dpar
         self.ci, self.random_seed = ci, random_seed
         self.by = [by] if isinstance(by, str) else list(by or [])
         self.own = data is None
@@ -293,7 +293,8 @@ class _Task:
         else:
             keys = {specification.request.group, *(c for b in specification.request.blocks for c in b.keys)}
             more = tuple(n for n in names_of_where(where) if n not in keys)
-            self.tables = new_tables(specification, data, memberships, members, self.posterior.theta, more=more)
+            self.tables = new_tables(specification, data, memberships, members, self.posterior.theta, kind, more)
+        self.quantity, self.dpar = find_quantity(specification, kind, dpar, None if self.own else self.tables), dpar
 
     def settings(self, at: Mapping[str, Any] | None, base: Tables, where: Where) -> list[tuple[dict[str, Any], Tables]]:
         """Every combination of the values in `at`: labels, and the tables set to it."""
@@ -326,7 +327,8 @@ class _Task:
         sets, average, counts = self._sets(scenarios[0], mask)
         specification = self.posterior.specification
         there = [scenario_of(specification, None if t is specification.tables else t) for t in scenarios]
-        estimand = Estimand(specification, there, self.quantity, contrast, average, self.treatment)
+        rest = scenario_of(specification, None if self.own else self.tables)
+        estimand = make_estimand(specification, there, self.quantity, contrast, average, self.treatment, rest)
         rng = np.random.default_rng(self.random_seed)
         numbers = self.posterior.estimand(estimand, self.ci, rng, _MOST)
         if np.isnan(numbers.point).any():

@@ -22,7 +22,7 @@ import pandas as pd
 from ...errors import DataError, EngineError, ModelError
 from ...posterior.base import Posterior, Statistic
 from ...posterior.design import Predictor, scenario_of
-from ...posterior.variance import link_variance, shares
+from ...posterior.variance import level_shares, link_variance, residuals, shares
 from ..fitted import Fitted
 from ..labels import group_index, shown_order
 from ..tables.labelled import labelled
@@ -40,6 +40,15 @@ def summarised(
     """A statistic (k,) of (theta, x) that has no simple standard error, as a table; whether it reads the effects."""
     numbers = posterior.numbers_by_draws(statistic, ci, np.random.default_rng(random_seed), most, effects)
     return labelled(numbers, posterior.words, index)
+
+
+def refuse_several(posterior: Posterior, what: str) -> None:
+    """Refuse what one linear predictor per outcome is needed for."""
+    family = posterior.specification.family
+    if family.several:
+        raise EngineError(
+            f"there is no {what} for family {family.name}: {family.several}; see predictions() and comparisons()"
+        )
 
 
 class LevelVariances:
@@ -78,7 +87,7 @@ class LevelVariances:
                 f'family {self.family.name} has no agreed variance on the link scale: ask for scale="response"'
             )
         v = self.predictor.level_variances()
-        return np.concatenate([v, np.zeros((1, v.shape[1])) + rest])
+        return np.concatenate([v, np.zeros((len(residuals(self.specification)), v.shape[1])) + rest])
 
     def response(self, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
         """Variance (levels + 2, groups) on the outcome's scale: of each level, their interaction, the residual."""
@@ -140,8 +149,10 @@ def partition(
     for word, value, known in (("by", by, (None, "group")), ("scale", scale, ("link", "response"))):
         if value not in known:
             raise EngineError(f"{word}= is one of {', '.join(map(repr, known))}, not {value!r}")
+    if scale == "response":
+        refuse_several(posterior, "a partition of the outcome's variance")
     levels = LevelVariances(posterior)
-    names = [*levels.names, *(["interaction"] if scale == "response" else []), "residual"]
+    names = [*levels.names, *(["interaction"] if scale == "response" else []), *residuals(levels.specification)]
 
     def at(theta: np.ndarray, x: np.ndarray) -> np.ndarray:
         v = levels.link(theta) if scale == "link" else levels.response(theta, x)
@@ -149,7 +160,8 @@ def partition(
 
     def both(theta: np.ndarray, x: np.ndarray) -> np.ndarray:
         v = at(theta, x)
-        return np.concatenate([shares(v, 0).T.ravel(), v.T.ravel()])
+        parts = level_shares(levels.specification, v) if scale == "link" else shares(v, 0)
+        return np.concatenate([parts.T.ravel(), v.T.ravel()])
 
     level = pd.Index(names, name="level")
     index: pd.Index = level
@@ -215,6 +227,7 @@ def group_correlation(
     if of not in ("correlation", "covariance", "outcome"):
         raise EngineError(f'of= is "correlation", "covariance" or "outcome", not {of!r}')
     posterior = fit.posterior
+    refuse_several(posterior, "one correlation of groups")
     levels = LevelVariances(posterior)
     if not levels.names:
         raise ModelError("this model has no effects of members or units, so its groups are independent")
@@ -304,6 +317,7 @@ def r2(fit: Fitted, method: str | None = None, *, ci: float = 0.95, random_seed:
     method = posterior.r_squared if method is None else method
     if method not in ("bayes", "nakagawa"):
         raise EngineError(f'method= is "bayes" or "nakagawa", not {method!r}')
+    refuse_several(posterior, "R squared")
     levels = LevelVariances(posterior)
 
     def bayes(theta: np.ndarray, x: np.ndarray) -> np.ndarray:

@@ -11,8 +11,8 @@ import pandas as pd
 
 from ...errors import EngineError
 from ...posterior.base import Posterior
+from ...posterior.choosing import group_estimand, of_groups
 from ...posterior.design import new_tables
-from ...posterior.estimand import group_estimand, of_groups
 from ...posterior.intervals import check_level
 from ...posterior.quantities import KINDS, find_quantity, response_values
 from ...posterior.treatment import Treatment, treatment_of
@@ -90,13 +90,14 @@ def predict(
         raise EngineError(f'dpar={dpar!r} is predicted as kind="mean" or "linear", not "response"')
     treatment = treatment_of(specification, effects, new_effects)
     rng = np.random.default_rng(random_seed)
-    tables = (
-        None
-        if data is None
-        else new_tables(specification, data, memberships, members, posterior.theta, kind == "response")
-    )
+    tables = None if data is None else new_tables(specification, data, memberships, members, posterior.theta, kind)
     index, order = group_index(specification, tables), shown_order(specification, tables)
     if kind == "response":
+        if specification.family.nominal and not draws:
+            raise EngineError(
+                'kind="response" gives draws of categories (numbers from 1), which have no mean: ask for draws=True, '
+                'or for kind="probability"'
+            )
         made = _responses(posterior, tables, treatment, rng)
         if draws:
             return _labelled(made[:, None], index, (), kind, order)
@@ -147,7 +148,7 @@ def _responses(
 ) -> np.ndarray:  # fmt: skip
     """Outcomes (draws, groups) simulated at draws of everything."""
     specification = posterior.specification
-    values = response_values(specification, None if tables is None else tables.groups)
+    values = response_values(specification, tables)
     sampled = posterior.as_sampled(MOST, rng)
     own = sampled.populated(group_estimand(specification, tables, "linear", treatment), rng, MOST)
     if tables is None:
@@ -162,7 +163,7 @@ def _response_table(
     specification = posterior.specification
     late = tables is None and specification.entry is not None
     mean = None if late else group_estimand(specification, tables, "mean", treatment)
-    values = response_values(specification, None if tables is None else tables.groups)
+    values = response_values(specification, tables)
     trials = None if values is None else specification.family.trials(values)
     many = np.ones(len(index)) if trials is None else trials
     return labelled(posterior.responses(made, mean, many, ci), posterior.words, index)

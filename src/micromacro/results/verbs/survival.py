@@ -152,7 +152,7 @@ def baseline(fit: Fitted, ci: float = 0.95) -> pd.DataFrame:
     check_level(ci)
     intervals = specification.expanded.intervals if specification.expanded else None
     if intervals is None:
-        those, name = names_where(lambda f: f.expands), specification.family.name
+        those, name = names_where(lambda f: f.has_baseline), specification.family.name
         raise EngineError(f"baseline() is for family {those}, not {name}: survival() gives the curves of a duration")
     starts, stops = intervals.begins, intervals.ends.copy()
     endless = np.isinf(stops)  # the last one of each baseline

@@ -1,0 +1,81 @@
+r"""Probabilities that are shares of exponentials: what families of categories and of choices have in common.
+
+Of the rows of a unit, :math:`l = \eta_y - \log(c + \sum_k e^{\eta_k})`, with c = 1 where there is a category without
+a row (the first one, whose linear predictor is zero) and 0 otherwise. With p the probabilities of the rows and X the
+outcome as zeros and a one, :math:`l' = X - p`, :math:`l'' = pp' - \operatorname{diag}(p)`, and the third derivatives
+are minus the third cumulants of X, so that
+
+.. math:: \tfrac12 \sum_{ab} h_{ab}\,l'''_{abc} = -\tfrac12 p_c\,(q_c - \bar q), \quad q_k = h_{kk} - 2 (Hp)_k,
+   \quad \bar q = \sum_k p_k q_k .
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit
+
+from ..latent.blocks import Blocks
+from ..numerics.compiling import KERNEL
+
+
+@njit(**KERNEL)
+def log_shares(unit, units, rest, eta, out):  # noqa: ANN001, ANN201
+    """Fill `out` (rows,) with log probabilities; `rest` says whether each unit has a category without a row."""
+    top = np.full(units, 0.0 if rest else -np.inf)
+    total = np.zeros(units)
+    for i in range(len(eta)):
+        top[unit[i]] = max(top[unit[i]], eta[i])
+    if rest:
+        for u in range(units):
+            total[u] = math.exp(-top[u])
+    for i in range(len(eta)):
+        total[unit[i]] += math.exp(eta[i] - top[unit[i]])
+    for i in range(len(eta)):
+        out[i] = eta[i] - top[unit[i]] - math.log(total[unit[i]])
+
+
+@njit(**KERNEL)
+def log_rest(unit, units, eta, out):  # noqa: ANN001, ANN201
+    """Fill `out` (units,) with log probabilities of the category without a row."""
+    top = np.zeros(units)
+    for i in range(len(eta)):
+        top[unit[i]] = max(top[unit[i]], eta[i])
+    for u in range(units):
+        out[u] = math.exp(-top[u])
+    for i in range(len(eta)):
+        out[unit[i]] += math.exp(eta[i] - top[unit[i]])
+    for u in range(units):
+        out[u] = -top[u] - math.log(out[u])
+
+
+def fill_slopes(blocks: Blocks, rest: bool, y: np.ndarray, eta: np.ndarray, out: np.ndarray) -> None:
+    """Fill out (4, rows + pairs) as ``latent.blocks.Joint`` says; y (rows,) is 1 in the row of the outcome, else 0."""
+    n, log_p = blocks.rows, np.empty(blocks.rows)
+    log_shares(blocks.unit, blocks.units, rest, eta, log_p)
+    p = np.exp(log_p)
+    seen = y > 0.0
+    density = np.zeros(blocks.units)
+    if rest:
+        log_rest(blocks.unit, blocks.units, eta, density)
+    density[blocks.unit[seen]] = log_p[seen]
+    out[0] = 0.0
+    out[0, blocks.first] = density
+    out[1, :n], out[1, n:] = y - p, 0.0
+    out[2, :n] = -p * (1.0 - p)
+    out[2, n:] = p[blocks.high] * p[blocks.low]
+    np.negative(out[2], out=out[3])
+
+
+def fill_skew(blocks: Blocks, rest: bool, eta: np.ndarray, leverage: np.ndarray, out: np.ndarray) -> None:
+    """Fill out (rows,) with half the third derivatives times `leverage` (rows + pairs,), twice h at pairs."""
+    n, p = blocks.rows, np.empty(blocks.rows)
+    log_shares(blocks.unit, blocks.units, rest, eta, p)
+    np.exp(p, out=p)
+    twice = leverage[n:]
+    reach = 2.0 * leverage[:n] * p  # 2 Hp
+    reach += np.bincount(blocks.high, twice * p[blocks.low], n) + np.bincount(blocks.low, twice * p[blocks.high], n)
+    q = leverage[:n] - reach
+    mean = blocks.sums(p * q)
+    np.multiply(-0.5 * p, q - mean[blocks.unit], out=out)
