@@ -234,12 +234,7 @@ KINDS: dict[str, Kind] = {
     "E": Kind(feature("E((x - E(x)) ** 2)", "", "1"), ("feature", "E"), moved="x", smaller="v + mm(m, g, effects = none)"),
     # members whose whole effects meet
     "combined": Kind("v + mm(m, g, x, weights = exp(b1 * z), combine = smax(kappa), name = B)", ("block", "combine", "iid"), moved="x",
-                     truth={"B.smax.kappa": 1.5, "B.sd": 1.0}, smaller="v + mm(m, g, weights = exp(b1 * z), combine = smax(kappa), name = B)"),
-    "combined powers": Kind("v + mm(m, g, x, combine = ces(p), name = B)", ("block", "combine", "iid"), moved="x",
-                            truth={"B.Intercept": -0.5, "B.ces.p": 1.0, "B.sd": 0.5}, families=("gaussian", "poisson"),
-                            smaller="v + mm(m, g, combine = ces(p), name = B)"),
-    "combined extremes": Kind("v + mm(m, g, x, combine = max, effects = none, name = B)", ("block", "combine", "none"), moved="x",
-                              smaller="v", families=("gaussian", "bernoulli", "weibull")),
+                     truth={"B.smax.kappa": 1.5, "B.sd": 1.0}, families=("gaussian", "weibull"), smaller="v + mm(m, g, weights = exp(b1 * z), combine = smax(kappa), name = B)"),
     # together
     "block with an edge": Kind("v + mm(m, g, x, weights = 1 + b1 * ilogit(z), normalize = group, name = B)", ("block", "iid"), moved="x",
                                families=("gaussian", "poisson"), smaller="v + mm(m, g, weights = 1 + b1 * ilogit(z), normalize = group, name = B)"),
