@@ -57,11 +57,29 @@ def test_at_a_shape_of_zero_it_is_the_weighted_mean():
     np.testing.assert_allclose(values[0][1], values[1][1], rtol=1e-6, atol=1e-7)
 
 
-@pytest.mark.parametrize("combine", ["smax(kappa)", "ces(p)", "min"])
-def test_gradients_are_differences(combine):
-    data = drawn(FORMULA, TRUTH, groups=40, members=10)
-    term = f"mm(m, g, x, weights = exp(b * q), effects = iid(1 + x), combine = {combine})"
-    specification, theta = at_start(f"y ~ z + {term}", data, priors={"m.x": mm.prior.student(4, 0, 1)})
+RING = {i: [(i - 1) % 10, (i + 1) % 10] for i in range(10)}
+TERMS = {
+    "powers": "mm(m, g, x, weights = exp(b * q), effects = iid(1 + x), combine = ces(p))",
+    "extreme": "mm(m, g, x, weights = exp(b * q), effects = iid(1 + x), combine = min)",
+    "types": "mm(m, g, x, effects = correlated(1 + q), by = type, combine = smax(kappa))",
+    "walk": "mm(m, g, x, effects = walk, combine = smax(kappa))",
+    "ar1": "mm(m, g, x, effects = ar1(t), combine = smax(kappa))",
+    "graph": "mm(m, g, x, effects = car(G), combine = smax(kappa))",
+    "without pooling": "mm(m, g, x, effects = fixed, combine = smax(kappa))",
+    "without effects": "mm(m, g, x + fix(q, 0.3), weights = power(q), effects = none, combine = smax(kappa))",
+    "empty slots": "mm(some, g, x, combine = smax(kappa), name = m)",
+    "together": "mm(m, g, x, combine = smax(kappa)) + mm(m, g, combine = ces(p), name = C) + mm(m, g, q, name = D)",
+}
+
+
+@pytest.mark.parametrize("name", TERMS)
+def test_gradients_are_differences(name):
+    table = drawn(FORMULA, TRUTH, groups=40, members=10)
+    table["type"], table["t"] = np.where(table["m"] % 2 == 0, "even", "odd"), table["g"] // 3
+    table["some"] = table["m"].where(table["g"] % 5 > 0).astype("Int64")
+    given = {"graphs": {"G": RING}} if name == "graph" else {}
+    prior = {"m.x": mm.prior.student(4, 0, 1)}
+    specification, theta = at_start(f"y ~ z + {TERMS[name]}", table, priors=prior, **given)
     theta = theta + 0.2 * np.array([p.kind in ("w", "aggregate") for p in specification.system.hypers])
     marginal = laplace_marginal(specification)
     _, slope = marginal.gradient(theta, marginal.workspace())
@@ -180,6 +198,22 @@ def test_it_comes_back_from_a_file(fit, tmp_path):
     again = mm.load(tmp_path / "fit.nc")
     np.testing.assert_array_equal(again.params, fit.params)
     np.testing.assert_array_equal(again.predict().iloc[:, 0], fit.predict().iloc[:, 0])
+
+
+def test_an_exact_extreme_of_covariates():
+    formula = "y ~ mm(m, g, x + q, effects = none, combine = max)"
+    truth = {"Intercept": 0.1, "m.x": 0.8, "m.q": -0.5, "sigma": 0.3}
+    fit = mm.fit(formula, drawn(formula, truth), engine="ml")
+    assert np.all(np.abs(fit.params - pd.Series(truth)) < 4.0 * fit.bse)
+    data = drawn(formula, truth)
+    row = data[data["g"] == 3]
+    made = (fit.params["m.x"] * row["x"] + fit.params["m.q"] * row["q"]).max()
+    assert fit.predict().loc[3].iloc[0] == pytest.approx(fit.params["Intercept"] + made, rel=1e-9)
+    specification, theta = at_start(formula, data)
+    marginal = laplace_marginal(specification)  # with coefficients integrated the mode may lie on a kink
+    assert np.isfinite(marginal.value(theta, marginal.workspace()))
+    with pytest.raises(mm.EngineError, match="combine="):
+        mm.fit(formula, data, engine="reml")
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..numerics.combined import INNER, chain_to_effects, combined_adjoint, combined_slopes
-from ..numerics.combining import CES, combine, pull_combine
+from ..numerics.combining import CES, MAX, MIN, combine, pull_combine
 from ..numerics.differences import central
 from ..numerics.exposure import Exposure
 from .blocks import Blocks
@@ -107,6 +107,11 @@ class Combined:
     """
 
     conjugate = False
+
+    @property
+    def kinked(self) -> bool:
+        """Whether its derivatives jump: where another member becomes the largest or the least."""
+        return any(c.kind in (MAX, MIN) for c in self.combinations)
 
     def __init__(self, family: Any, own: int, group: np.ndarray, combinations: tuple[Combination, ...]):
         self.family = family

@@ -24,6 +24,7 @@ from .system import System
 from .workspace import Workspace
 
 CLOSE = 1e-19  # squared length of the last Newton step, in posterior sds
+BLUNT, KINKED = 1e-6, 1.0  # one from which no step leads up at a mode; at a mode where the likelihood has a kink
 CRAWLS = 6  # steps in turn by the stand-in after which longer ones are tried
 SETTLED = 1e-16  # and of one so short that the Hessian before it serves after it
 
@@ -128,6 +129,7 @@ class LatentPosterior:
         self.weight = weight if weight is not None and np.any(weight != 1.0) else None
         self.left_out = np.flatnonzero(weight == 0.0) if weight is not None else np.empty(0, dtype=np.int64)
         self.close = CLOSE
+        self.blunt = KINKED if getattr(likelihood, "kinked", False) else BLUNT
         self.own = system.places.family
         self.held = held
         self.center, self.start = system.center, system.start
@@ -260,7 +262,7 @@ class LatentPosterior:
             room.x[:] = self.start
             self.predict(room, room.x, room.eta)
             value = self.rows(room.eta, room.own, room.slopes) - self.penalty(room.x, room.base)
-        room.crawled = 0
+        room.crawled, decrement = 0, math.inf
         for iteration in range(most):
             room.iterations = iteration + 1
             decrement = self.direction(room)
@@ -268,11 +270,11 @@ class LatentPosterior:
                 return math.nan
             moved = self._line_search(theta, room, value, decrement)
             if moved is None:
-                return value if decrement < 1e-6 else math.nan
+                return value if decrement < self.blunt else math.nan
             value = moved
             if decrement < self.close:
                 return value
-        return math.nan
+        return value if decrement < self.blunt else math.nan
 
     def _line_search(self, theta: np.ndarray, room: ModeRoom, value: float, decrement: float) -> float | None:
         """Halve the step until the penalised log-likelihood rises enough; the new value, or None.

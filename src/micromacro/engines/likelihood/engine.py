@@ -40,6 +40,11 @@ def fit_ml(specification: Specification, settings: Settings) -> Outcome:
 
 def fit_reml(specification: Specification, settings: Settings) -> Outcome:
     """Restricted maximum likelihood: coefficients integrated under a flat prior."""
+    if specification.combined is not None:
+        raise EngineError(
+            "reml is for Gaussian outcomes whose effects enter by their weighted sum; members combine in another way "
+            "here (combine=): use ml, or mcmc, which accounts for the uncertainty about the coefficients anyway"
+        )
     if not has_exact_marginal(specification):
         what = f"family {specification.family.name}"
         if specification.stacked is not None:
