@@ -269,7 +269,8 @@ def aggregations(
         ``"smax"`` (a smooth maximum with estimated kappa, from the least over the mean to the largest). Options as in
         ``mm()``: ``"combine = min"`` (of the members' whole effects), ``"aggregate = var"`` (a feature of each
         covariate; effects keep the block's weights), ``"weights = exp(b * x), normalize = none"``. Anything else is an
-        expression of weights: ``"softmax(x)"``, ``"exp(b * x)"``, a column; it is normalised as the block is (in the group, if the block's weights are not).
+        expression of weights: ``"softmax(x)"``, ``"exp(b * x)"``, a column; it is normalised as the block is (in the
+        group, if the block's weights are not).
     block : str, optional
         Which member block, where the model has several.
     engine : {"ml", "laplace", "mcmc"}
