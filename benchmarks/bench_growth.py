@@ -1,4 +1,4 @@
-"""What large models cost: networks, huge groups, crossed units, pupils who move, tasks and skills.
+"""What large models cost: networks, huge groups, crossed units, maps, pupils who move, tasks and skills, tables.
 
     python benchmarks/bench_growth.py [--only network] [--markdown]
 
@@ -92,6 +92,41 @@ def pupils(count: int = 200_000, schools: int = 2_000) -> pd.DataFrame:
     return outcome(group, np.where(first, home, away), rng, 1.0)
 
 
+def grid(side: int, neighbours: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """A square map of places with one outcome each around a smooth surface, and who is whose neighbour."""
+    rng, place = np.random.default_rng(4), np.arange(side * side).reshape(side, side)
+    pairs = [(place[:, :-1], place[:, 1:]), (place[:-1], place[1:])]
+    if neighbours == 8:
+        pairs += [(place[:-1, :-1], place[1:, 1:]), (place[1:, :-1], place[:-1, 1:])]
+    a, b = (np.concatenate([pair[k].ravel() for pair in pairs]) for k in (0, 1))
+    along = np.linspace(0.0, 6.0, side)
+    surface = np.add.outer(np.sin(along), np.cos(along)).ravel()
+    x, noise = rng.standard_normal((2, side * side))
+    table = pd.DataFrame({"place": place.ravel(), "x": x, "y": 1.0 + 0.5 * x + surface + 0.5 * noise})
+    return table, pd.DataFrame({"a": a, "b": b})
+
+
+def a_map(side: int, neighbours: int) -> tuple[float, str, float]:
+    """CPU seconds of a fit with effects of places that are like their neighbours'."""
+    table, near = grid(side, neighbours)
+    formula = "y ~ x + mm(place, place, weights = 1, normalize = none, effects = icar(near), name = area)"
+    began = time.process_time()
+    fit = mm.fit(formula, table, graphs={"near": near}, engine="ml", progress=False)
+    seconds = time.process_time() - began
+    chosen = fit.specification.system.representation()
+    return seconds, f"{chosen.dimension:,} {chosen.side}", chosen.work
+
+
+def rows(count: int) -> tuple[float, str, float]:
+    """CPU seconds to read, check and analyse memberships among neighbours."""
+    rng, group = np.random.default_rng(5), np.arange(count) // 3
+    x, y = rng.standard_normal(count), rng.standard_normal(count // 3 + 1)[group]
+    table = pd.DataFrame({"group": group, "member": group // 7 + rng.integers(0, 4, count), "x": x, "y": y})
+    began = time.process_time()
+    system = mm.Model(BLOCK, table).specification.system
+    return time.process_time() - began, f"{system.n_effects:,} effects", system.representation().work
+
+
 BLOCK = f"y ~ 1 + mm(member, group, {WEIGHTED})"
 #: Name: table, formula, whether it is fitted (or one gradient evaluated).
 CASES: dict[str, tuple[Callable[[], pd.DataFrame], str, bool]] = {
@@ -104,6 +139,14 @@ CASES: dict[str, tuple[Callable[[], pd.DataFrame], str, bool]] = {
     "tasks and skills, known weights": (tasks, "y ~ 1 + mm(member, group)", True),
     "tasks and skills, one weight parameter": (tasks, BLOCK, True),
     "200,000 pupils, one gradient": (pupils, BLOCK, False),
+}
+
+
+#: Name: what measures it itself.
+OTHERS: dict[str, Callable[[], tuple[float, str, float]]] = {
+    "map of 22,500 places, 4 neighbours, icar": lambda: a_map(150, 4),
+    "map of 99,856 places, 8 neighbours, icar": lambda: a_map(316, 8),
+    "1,000,000 memberships, mm.Model": lambda: rows(1_000_000),
 }
 
 
@@ -151,6 +194,11 @@ def main() -> None:
     for name, (make, formula, fitted) in CASES.items():
         if asked.only in name:
             seconds, what, work = measure(make(), formula, fitted)
+            print(line.format(name, what, f"{work / 1e9:.3g}", f"{seconds:.2f}"), flush=True)
+    a_map(40, 4)
+    for name, run in OTHERS.items():
+        if asked.only in name:
+            seconds, what, work = run()
             print(line.format(name, what, f"{work / 1e9:.3g}", f"{seconds:.2f}"), flush=True)
 
 
