@@ -74,15 +74,19 @@ def test_chains_share_one_analysed_pattern():
         assert chains[0] is chains[1] is s.system.symbolic
 
 
-def test_a_forecast_counts_what_is_kept():
+@pytest.mark.parametrize(("family", "each"), [("gaussian", 7.0), ("poisson", 12.0)])
+def test_a_forecast_counts_what_is_kept_and_what_moves_along(family, each, monkeypatch):
     from micromacro.engines.base import Settings
+    from micromacro.engines.mcmc import forecast as of
     from micromacro.engines.mcmc.engine import posterior_peaks
-    from micromacro.engines.mcmc.forecast import forecast
 
-    s = model().specification
-    made = forecast(s, posterior_peaks(s)[0], Settings(draws=100, tune=100, chains=2), 10)
+    monkeypatch.setattr(of, "cores", lambda: 1)
+    data = table(30).assign(z2=lambda d: (d["g"] % 5).astype(float))
+    s = mm.Model(FORMULA.replace("x ~", "x ~" if family == "gaussian" else "g ~"), data, family=family).specification
+    made = of.forecast(s, posterior_peaks(s)[0], Settings(draws=100, tune=100, chains=2), 10)
     assert made.memory == 8 * 2 * 100 * (10 + len(s.system.hypers))
-    assert 0.0 < made.each < made.seconds < 60.0
+    assert made.seconds == pytest.approx(each * made.each * 2 * 200)
+    assert 0.0 < made.each < 1.0
 
 
 def test_bad_settings_are_refused():

@@ -17,7 +17,9 @@ from ..marginals import marginal_of
 from ..progress import duration
 from ..search import Peak
 
-EACH = 7.0  # evaluations in an iteration, about: moves of theta with what they try, and what goes along with them
+EACH = 7.0  # evaluations in an iteration, about: moves of theta with what they try
+LONG = 0.1  # seconds of an evaluation that is timed once
+ALONG = 12.0  # the same where x is not integrated out and moves along with theta
 
 
 @dataclass(frozen=True)
@@ -53,12 +55,17 @@ def forecast(specification: Specification, peak: Peak, settings: Settings, kept:
     room, theta = marginal.workspace(gradient=False), coordinates.theta(peak.u)
     with np.errstate(all="ignore"):
         marginal.value(theta, room)  # the first one compiles, and finds the mode
-        began = time.perf_counter()
-        marginal.value(theta, room)
-        each = time.perf_counter() - began
+        each = math.inf
+        for _ in range(3):  # the shortest of them, unless one is long
+            began = time.perf_counter()
+            marginal.value(theta, room)
+            each = min(each, time.perf_counter() - began)
+            if each > LONG:
+                break
     rounds = math.ceil(settings.chains / max(1, cores()))
     memory = 8.0 * settings.chains * settings.draws * (kept + len(specification.system.hypers))
-    return Forecast(EACH * each * rounds * (settings.tune + settings.draws), each, memory)
+    iteration = (EACH if marginal.exact else ALONG) * each
+    return Forecast(iteration * rounds * (settings.tune + settings.draws), each, memory)
 
 
 def cores() -> int:
