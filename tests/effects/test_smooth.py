@@ -121,6 +121,27 @@ def test_draws_are_around_the_maximum_and_all_curves_are_kept():
     np.testing.assert_allclose(few.predict(new)["mean"], best.predict(new)["estimate"], atol=0.05)
 
 
+def test_the_spread_may_be_smooth_too():
+    """Laplace's formula for a curve of log sigma; its joint density is the one written apart for NUTS."""
+    jax = pytest.importorskip("jax")
+    from micromacro.engines.joint import log_joint
+    from micromacro.engines.nuts.density import Joint
+    from micromacro.engines.nuts.engine import double_precision
+
+    rng = np.random.default_rng(3)
+    x = rng.uniform(-2, 2, 250)
+    sigma = np.exp(-0.5 + 0.8 * np.cos(2 * x))
+    data = pd.DataFrame({"x": x, "y": np.sin(2 * x) + sigma * rng.standard_normal(250)})
+    model = mm.Model("y ~ s(x, k=8)", data, sigma="~ s(x, k=8)")
+    found = model.fit("ml").predict(dpar="sigma")["estimate"]
+    assert np.corrcoef(np.log(found), np.log(sigma))[0, 1] > 0.9
+    s = model.specification
+    theta, z = np.array([p.start + 0.1 for p in s.system.hypers]), 0.3 * rng.standard_normal(s.system.size)
+    with double_precision(), jax.disable_jit():
+        told = float(Joint(s).log_density(jax.numpy.asarray(theta), jax.numpy.asarray(z)))
+    assert told == pytest.approx(log_joint(s, theta, z), rel=1e-10)
+
+
 @pytest.mark.parametrize(
     ("term", "error", "words"),
     [

@@ -114,3 +114,9 @@ def test_predictions_stay_where_cuts_rise_and_files_know_them(tmp_path):
 def test_what_cannot_be_nominal_says_so(terms, family, words):
     with pytest.raises(mm.MicromacroError, match=words):
         mm.Model(f"y ~ {terms}", DATA, family=family)
+
+
+def test_members_that_combine_have_no_effects_by_category():
+    long = DATA.loc[DATA.index.repeat(2)].assign(g=lambda t: t.index, m=lambda t: np.arange(len(t)) % 7)
+    with pytest.raises(mm.ModelError, match=r"combine= and nominal\(\)"):
+        mm.Model("y ~ nominal(x) + mm(m, g, combine = max)", long, family="ordinal")

@@ -49,8 +49,10 @@ def combine_members(
     return out, rows, combined
 
 
-def check_alone(others: Sequence[str]) -> None:
-    """Refuse what does not go with members that combine."""
+def check_alone(others: Sequence[str], nominal: bool) -> None:
+    """Refuse what does not go with members that combine; `nominal`: whether effects differ by category."""
+    if nominal:
+        raise ModelError("combine= and nominal() in one model are not available: leave one out")
     if others:
         raise ModelError(
             f"combine= and another linear predictor ({', '.join(others)}) in one model are not available: leave one out"

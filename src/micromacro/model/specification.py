@@ -349,7 +349,7 @@ def _specified(
         family, rows = expanded.family, expanded.rows
     combined = None
     if any(part.combines for part in parts):
-        check_alone(tuple(o.name for o in reading.others))
+        check_alone(tuple(o.name for o in reading.others), cuts is not None)
         expanded = expanded.plain() if expanded and expanded.plain else expanded
         family = expanded.family if expanded else family
         parts, rows, combined = combine_members(parts, family, len(own), tables.groups.n_rows, expanded)
