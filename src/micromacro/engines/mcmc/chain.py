@@ -186,8 +186,9 @@ class Sampler:
         else:
             self.sweep(self.pace)
         self.jumps[iteration] = self.refresh(tuning=True)
-        here = self.coordinates.at(self.state.u)
-        self.history[iteration], self.heights[iteration] = here.u, self.state.value - here.log_slope
+        inner = self.coordinates.margins.inner(self.state.u)
+        self.history[iteration] = inner
+        self.heights[iteration] = self.state.value - self.coordinates.margins.log_slope(self.state.u, inner)
         done = iteration + 1
         q = self.history.shape[1]
         if done in _refits(self.task.tune) and done >= 20 * q:
