@@ -78,6 +78,13 @@ def test_there_must_be_something_to_combine():
         mm.Model("y ~ mm(m, g, x, combine = min)", alone)
 
 
+def test_columns_that_are_collinear_over_the_groups_are_refused():
+    table = data().drop(columns="kappa")
+    twice = table.assign(x2=table["x"] * 2.0)
+    with pytest.raises(mm.ModelError, match="collinear"):
+        mm.Model("y ~ mm(m, g, x + x2, combine = smax(kappa))", twice)
+
+
 def test_other_terms_refuse_a_block_that_combines():
     table = data().drop(columns="kappa")
     with pytest.raises(mm.FormulaError, match="block of its own"):

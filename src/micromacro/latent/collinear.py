@@ -83,7 +83,7 @@ def _border(system: System, theta: np.ndarray, within: Within = None) -> tuple[n
     room = system.workspace(gradient=False)
     good = system.fill(theta, room)
     baseline = system.expansion is not None and bool(system.expansion.part.coefficients)
-    columns = system.coefficient_columns(room, of_groups=baseline or system.expansion is None)
+    columns = system.coefficient_columns(room, of_groups=baseline or system.expansion is None or system.combines)
     names = [p.name for p in system.coefficients][: columns.shape[1]]
     if baseline:  # it is an intercept in every interval
         assert system.expansion is not None
