@@ -199,3 +199,13 @@ def test_a_block_in_the_spread_recovers_its_truth():
     away = (fit.params - pd.Series(truth)) / fit.bse
     assert away.abs().max() < 3.0
     assert fit.bse["sigma.m.w.x"] < 0.5
+
+
+@pytest.mark.filterwarnings("ignore::micromacro.MicromacroWarning")
+def test_leaving_out_is_with_the_effects_given(groups):
+    fit = mm.fit("y ~ v + (1 | c)", groups, sigma="~ (1 | c)", engine="laplace", draws=60, random_seed=1)
+    assert np.isfinite(fit.loo().elpd)
+    assert fit.loo_pit(integrated=False, random_seed=1).between(0.0, 1.0).all()
+    for ask in (lambda: fit.loo(integrated=True), lambda: fit.loo(by="c"), lambda: fit.loo_pit(integrated=True)):
+        with pytest.raises(mm.EngineError, match="several linear predictors with effects"):
+            ask()

@@ -37,11 +37,11 @@ def loo_pit(posterior: Posterior, integrated: bool, random_seed: int | None) -> 
     rng = np.random.default_rng(random_seed)
     values = np.empty((*draws.shape, s.groups))
     made = np.empty_like(values)
-    conditional = log_likelihood(s, draws) if not integrated else None
-    cavities = Cavities(s)
+    conditional = None if integrated else log_likelihood(s, draws)
+    cavities = Cavities(s) if integrated else None
     for chain, draw in np.ndindex(draws.shape):
         theta = draws.theta[chain, draw]
-        if conditional is None:
+        if cavities is not None:
             cavity = cavities.at(theta)
             values[chain, draw] = cavity.log_density
             eta = cavity.mean + np.sqrt(cavity.variance) * rng.standard_normal(s.groups)
