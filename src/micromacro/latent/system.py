@@ -124,6 +124,7 @@ class System:
         self.slots = self.rows + (blocks.pairs if blocks else 0)
         self._of_rows = [part.of_rows for part in self.parts]
         self._members = [k for k, part in enumerate(self.parts) if part.combines]  # terms whose members have rows
+        self.combines = bool(self._members)  # because they combine in another way than by their sum
         if expansion:
             self._of_rows[-1] = True
         self.number_row = np.concatenate([np.empty(0, dtype=np.int64), *(p.number_rows for p in self.parts)])
