@@ -22,7 +22,10 @@ def own_tables_are_fitted(s: Subject) -> None:
     fit = s.fit()
     anew = fit.predict(s.covariates)
     np.testing.assert_allclose(point(anew), fit.fitted().to_numpy(), **CLOSE)
-    pd.testing.assert_frame_equal(anew, s.predicted, check_exact=False, **CLOSE)
+    close = (
+        {"rtol": 1e-6, "atol": 1e-6} if s.row.sets else CLOSE
+    )  # of a choice that is certain one minus it is rounding
+    pd.testing.assert_frame_equal(anew, s.predicted, check_exact=False, **close)
 
 
 def some(s: Subject) -> np.ndarray:

@@ -48,7 +48,7 @@ def network(
     s = fit.specification
     name = block or next((n for n in s.members if s.effects_name(n) in s.structures), None)
     if name is None:
-        raise ModelError("this model has no effects of members, so there is no network to plot")
+        raise ModelError("this model has no effects of members in one linear predictor, so there is no network to plot")
     _, part = find_block(fit, name)
     effect = _effect_of_each(fit, name, part.levels.values)
     rows = part.memberships

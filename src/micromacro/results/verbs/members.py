@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from ...effects.base import Effects
-from ...errors import ModelError
+from ...errors import EngineError, ModelError
 from ...posterior.base import Drawn, Posterior
 from ...posterior.intervals import Numbers, check_level, quantiles
 from ...table.levels import Levels
@@ -45,7 +45,15 @@ def members(fit: Fitted, block: str | None = None, *, random_seed: int | None = 
     ------
     ModelError
         For models without member blocks, unknown blocks, and several blocks if none is named.
+    EngineError
+        For families with a linear predictor per category.
     """
+    family = fit.specification.family
+    if family.nominal and fit.specification.members:
+        raise EngineError(
+            f"members() reads one linear predictor, but with family {family.name} {family.several}: see "
+            "random_effects() and weights()"
+        )
     blocks = fit.specification.members
     if not blocks:
         raise ModelError("this model has no member block")
