@@ -70,7 +70,8 @@ def test_a_climb_ends_at_bounds_and_walls():
             return -np.inf, np.full(2, np.nan)
         return -(u[0] ** 2) - (u[1] - 0.9) ** 4, np.array([-2.0 * u[0], -4.0 * (u[1] - 0.9) ** 3])
 
-    u, value = climb_sparingly(hill, np.array([2.0, -3.0]), [(0.0, None), (None, None)])
+    u, value, ended = climb_sparingly(hill, np.array([2.0, -3.0]), [(0.0, None), (None, None)])
+    assert ended
     assert 0.0 <= u[0] < 0.01
     assert value > -1e-4
     assert climb_sparingly(hill, np.array([1.0, 2.0]), [(0.0, None), (None, None)])[1] == -np.inf
@@ -123,3 +124,12 @@ def test_a_search_that_goes_on_moves_its_end():
         for _ in range(9):
             told.tick()
     assert (told.done, told.expected) == (9, 11)
+
+
+@pytest.mark.parametrize("formula", ["y ~ C(k)", "y ~ 0 + C(k)"])
+def test_a_sparing_search_beside_a_coefficient_that_runs_off_finds_the_rest(formula, monkeypatch, quick):
+    rng = np.random.default_rng(0)
+    data = pd.DataFrame({"k": list("abc") * 20, "y": rng.poisson(2, 60) ** 2}).assign(y=lambda d: d.y * (d.k != "c"))
+    usual = quick(formula, data, "ml", family="negative_binomial")
+    monkeypatch.setattr(base, "DEAR", 0.0)
+    assert quick(formula, data, "ml", family="negative_binomial").loglik == pytest.approx(usual.loglik, abs=1e-6)

@@ -228,7 +228,9 @@ def _away_from_zero(objective: Objective, u: np.ndarray, value: float, bounds: B
 
 def _climb(objective: Objective, start: np.ndarray, bounds: Bounds, dear: bool) -> tuple[np.ndarray, float]:
     """A search in the coordinates, and on along the edge if the objective has one."""
-    u, value = (climb_sparingly if dear else _climb_freely)(objective, start, bounds)
+    u, value, ended = climb_sparingly(objective, start, bounds) if dear else (start, math.nan, False)
+    if not ended:
+        u, value = _climb_freely(objective, u, bounds)
     return objective.follow(u, value, bounds) if isinstance(objective, Edged) else (u, value)
 
 

@@ -21,7 +21,10 @@ RADIUS = 1.0  # length of the first step, at most
 WIDEST = 1.0
 SHORT = 2e-4  # of a step after which Newton's method is sure to end the search
 NOTHING = 1e-6  # gain foretold that is not worth a step
+FLAT = 1e-4  # gradient of a maximum
+CLIFF = 1.0  # what the objective changes, beside its slope, over a very short step in a sensible unit, at most
 STEPS = 60
+LOST = 1e-6  # radius in which nothing is foretold rightly any more
 BEND = 0.05  # coordinates with an end at zero are linear below it, about, and logarithmic above
 AGAIN = 16  # steps after which the Hessian is differenced anew, where the search has not ended
 
@@ -51,8 +54,10 @@ class _Bent:
         return np.where(self._bent, BEND * np.sinh(np.where(self._bent, v, 0.0)), v)
 
 
-def climb_sparingly(objective: Objective, start: np.ndarray, bounds: Bounds) -> tuple[np.ndarray, float]:
+def climb_sparingly(objective: Objective, start: np.ndarray, bounds: Bounds) -> tuple[np.ndarray, float, bool]:
     """Uphill from a start to where Newton's method ends within a step or two; -inf where the objective does not exist.
+
+    The last of what is returned says whether it came so far: it does not where quadratics foretell nothing.
 
     Parameters
     ----------
@@ -67,21 +72,25 @@ def climb_sparingly(objective: Objective, start: np.ndarray, bounds: Bounds) -> 
     low, high, v = bent.low, bent.high, bent.into(start)
     value, gradient = bent(v)
     if not (math.isfinite(value) and np.all(np.isfinite(gradient))):
-        return start, -math.inf
-    radius, hessian, since = RADIUS, None, 0
+        return start, -math.inf, True
+    radius, hessian, since, smooth, ended = RADIUS, None, 0, low < high, False
     for _ in range(STEPS):
-        free = _free(v, gradient, low, high)
-        if not free.any():
+        free = _free(v, gradient, low, high) & smooth
+        if not np.abs(gradient[free]).max(initial=0.0) > FLAT:
+            ended = True
             break
         if hessian is None or since == AGAIN:
-            hessian, since = _differenced(bent, v, gradient, low, high), 0
+            hessian, smooth = _differenced(bent, v, value, gradient, low, high)
+            since, free = 0, free & smooth
         trial = np.clip(v + _newton(hessian, gradient, free, radius), low, high)
         step = trial - v
         foretold = float(gradient @ step + 0.5 * step @ hessian @ step)
-        if abs(foretold) < NOTHING:
+        length = float(np.linalg.norm(step))
+        inside = length < 0.9 * radius
+        if inside and abs(foretold) < NOTHING:
+            ended = True
             break
         new, slope = bent(trial)
-        length = float(np.linalg.norm(step))
         if not (math.isfinite(new) and np.all(np.isfinite(slope))):
             radius = 0.25 * length
             continue
@@ -92,9 +101,12 @@ def climb_sparingly(objective: Objective, start: np.ndarray, bounds: Bounds) -> 
             radius = 0.3 * length
         elif gain > 0.7 * foretold and length > 0.8 * radius:
             radius = min(2.0 * radius, WIDEST)
-        if length < SHORT or (gain <= 0.0 and radius < 1e-6):
+        if inside and gain > 0.0 and length < SHORT:
+            ended = True
             break
-    return bent.back(v), value
+        if radius < LOST:
+            break
+    return bent.back(v), value, ended and bool(np.all(smooth | (low >= high)))
 
 
 def _free(u: np.ndarray, gradient: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
@@ -103,18 +115,23 @@ def _free(u: np.ndarray, gradient: np.ndarray, low: np.ndarray, high: np.ndarray
 
 
 def _differenced(
-    objective: Objective, u: np.ndarray, gradient: np.ndarray, low: np.ndarray, high: np.ndarray
-) -> np.ndarray:
-    """Hessian by differences of gradients to one side; a coordinate whose neighbour does not exist counts as linear."""
-    out = np.zeros((len(u), len(u)))
+    objective: Objective, u: np.ndarray, value: float, gradient: np.ndarray, low: np.ndarray, high: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Hessian by differences of gradients to one side, and which coordinates have one (q,): their unit makes sense.
+
+    The others, in which a likelihood is flat and then falls off a cliff, are left to another search.
+    """
+    out, smooth = np.zeros((len(u), len(u))), np.zeros(len(u), dtype=bool)
     for k in np.flatnonzero(low < high):
         h = 1e-4 * max(1.0, abs(u[k]))
+        h = h if u[k] + h <= high[k] else -h
         moved = u.copy()
-        moved[k] += h if u[k] + h <= high[k] else -h
-        slope = objective(moved)[1]
-        if np.all(np.isfinite(slope)):
-            out[k] = (slope - gradient) / (moved[k] - u[k])
-    return 0.5 * (out + out.T)
+        moved[k] += h
+        there, slope = objective(moved)
+        if np.all(np.isfinite(slope)) and abs(there - value - h * gradient[k]) < CLIFF:
+            out[k], smooth[k] = (slope - gradient) / h, True
+    out[:, ~smooth] = 0.0
+    return 0.5 * (out + out.T), smooth
 
 
 def _newton(hessian: np.ndarray, gradient: np.ndarray, free: np.ndarray, radius: float) -> np.ndarray:
