@@ -48,6 +48,8 @@ class Partitions:
             some = slice(int(row_start[a]), int(row_start[b]))
             self._places.append(some)
             self._patterns.append((row_start[a : b + 1] - row_start[a], columns[some], leading))
+        # Dask would take one answer for another where a task is repeated, and hash all arrays to see whether it is
+        self._options = {"pure": False} if hasattr(executor, "nthreads") else {}
         self._values: list[tuple[np.ndarray, np.ndarray]] = []
 
     def __len__(self) -> int:
@@ -86,7 +88,7 @@ class Partitions:
             ) from error
 
     def _submit(self, k: int, x: np.ndarray, pattern: Any, values: Any) -> Any:
-        return self.executor.submit(product, (self._name, k), self._state, x, pattern, values)
+        return self.executor.submit(product, (self._name, k), self._state, x, pattern, values, **self._options)
 
 
 def product(
