@@ -96,11 +96,11 @@ def product(
 ) -> tuple[np.ndarray, np.ndarray] | str:
     """A'WA x and x'A'WAx of one partition, or what has to be sent along: "pattern and values", "values"."""
     if pattern is not None:
-        _patterns[name] = pattern
+        _patterns[name] = (_writeable(pattern[0]), _writeable(pattern[1]), pattern[2])
         while len(_patterns) > KEPT:
             _values.pop(_patterns.popitem(last=False)[0], None)
     if values is not None:
-        _values[name] = (state, values)
+        _values[name] = (state, (_writeable(values[0]), _writeable(values[1])))
     there, (at, numbers) = _patterns.get(name), _values.get(name, ("", None))
     if there is None:
         return "pattern and values"
@@ -108,8 +108,13 @@ def product(
         return "values"
     (row_start, columns, leading), (entries, weight) = there, numbers
     out, curvature = np.zeros_like(x), np.zeros(x.shape[1])
-    gram_times(row_start, columns, entries, weight, leading, x, out, curvature)
+    gram_times(row_start, columns, entries, weight, leading, _writeable(x), out, curvature)
     return out, curvature
+
+
+def _writeable(a: np.ndarray) -> np.ndarray:
+    """The array itself, or a copy of one that is not to be written to, for which kernels would be compiled again."""
+    return a if a.flags.writeable else a.copy()
 
 
 def workers_of(executor: Any) -> int:
