@@ -335,8 +335,10 @@ def test_whole_sets_are_left_out(drawn):
     within = drawn.loo(integrated=True)
     folds = drawn.kfold(25, random_seed=1)
     assert abs(within.elpd - loo.elpd) < 1.0
+    assert mm.compare({"a": drawn, "b": drawn})["difference"].abs().max() == 0.0
     assert len(folds.pointwise) == 25
-    assert np.abs(folds.pointwise["elpd"] - within.pointwise["elpd"]).max() < 0.35
+    away = np.abs(folds.pointwise["elpd"] - within.pointwise["elpd"])  # few draws; a surprising set differs most
+    assert away.median() < 0.1 and away.max() < 1.0
 
 
 @pytest.mark.slow

@@ -73,6 +73,23 @@ def outcomes_of(specification: Specification) -> Outcomes:
     )  # fmt: skip
 
 
+def left_out_outcomes(specification: Specification) -> Outcomes:
+    """The same of what leaves together: each group, or each set of groups, whose outcome is the place of the chosen."""
+    s, sets = specification, specification.response.sets
+    if sets is None:
+        return outcomes_of(s)
+    order = shown_order(s, None)
+    codes, chosen = sets.codes[order], s.outcome[order]
+    by_set = np.argsort(codes, kind="stable")
+    place = np.empty(len(codes))
+    place[by_set] = np.arange(len(codes)) - sets.start[codes[by_set]]
+    values = np.zeros((4, len(sets)))
+    values[0] = values[1] = np.bincount(codes, place * chosen, len(sets))
+    values[3] = sets.sizes
+    weight = np.bincount(codes, s.response.weight[order] * chosen, len(sets))
+    return Outcomes(s.outcome_name, s.family, pd.Index(sets.labels, name=sets.name), values[0], values, weight, False)
+
+
 def matched(one: Outcomes, other: Outcomes) -> np.ndarray | None:
     """Places in `other` of the rows of `one`; None if they are not the same rows.
 

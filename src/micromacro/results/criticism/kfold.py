@@ -21,7 +21,7 @@ from ...posterior.base import Posterior
 from ...posterior.factory import posterior_of
 from ...posterior.leaveout.pointwise import log_likelihood, of_outcomes
 from ...posterior.leaveout.scores import log_mean_exp
-from ..outcomes import outcomes_of
+from ..outcomes import left_out_outcomes
 from .elpd import Elpd
 from .loo import by_group, groups_of, outcome_sets
 
@@ -41,7 +41,7 @@ def kfold(posterior: Posterior, k: int | None, by: str, random_seed: int | None)
         times[fold] += 1.0
     table = by_group(s, {"elpd": of_outcomes(s, total / times)})
     note = f"{len(folds)} refits by {posterior.outcome.engine}, leaving out by {by}"
-    return Elpd("kfold", table, MOST, outcomes=outcomes_of(s), notes=(note,))
+    return Elpd("kfold", table, MOST, outcomes=left_out_outcomes(s), notes=(note,))
 
 
 def make_folds(specification: Specification, k: int | None, by: str, rng: np.random.Generator) -> list[np.ndarray]:

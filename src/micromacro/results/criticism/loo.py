@@ -26,7 +26,7 @@ from ...posterior.leaveout.pointwise import log_likelihood, of_outcomes, sample
 from ...posterior.leaveout.scores import log_mean_exp
 from ...table.levels import Levels
 from ..labels import group_index, shown_order
-from ..outcomes import outcomes_of
+from ..outcomes import left_out_outcomes
 from .elpd import Elpd
 
 EQUAL = 1e-12  # spread of log-likelihoods that the draws do not disagree about
@@ -99,7 +99,7 @@ def _finish(
     good = good_k(draws)
     columns = {"elpd": elpd, "p_loo": p, "pareto_k": k}
     table = by_group(s, columns) if index is None else pd.DataFrame(columns, index)
-    out = Elpd(kind, table, draws, good, outcomes_of(s), by, approximate_note(posterior))
+    out = Elpd(kind, table, draws, good, left_out_outcomes(s), by, approximate_note(posterior))
     if out.bad:
         warn(k_message(out))
     return out
@@ -170,4 +170,4 @@ def waic(posterior: Posterior, most: int | None) -> Elpd:
             "over the posterior; use loo(integrated=True)"
         )
     table = by_group(s, {"elpd": elpd, "p_waic": p})
-    return Elpd("waic", table, draws, outcomes=outcomes_of(s), notes=approximate_note(posterior))
+    return Elpd("waic", table, draws, outcomes=left_out_outcomes(s), notes=approximate_note(posterior))
