@@ -48,8 +48,9 @@ def pytest_xdist_make_scheduler(config, log):
         def _split_scope(self, nodeid):
             file, _, test = nodeid.partition("::")
             _, _, parts = test.partition("[")
-            if parts and "contracts/" in file and Path(file).stem.removeprefix("test_") in BY_KIND:
-                return f"kind {parts.split('-')[1]}"
+            named = parts.rstrip("]").split("-")
+            if len(named) > 1 and "contracts/" in file and Path(file).stem.removeprefix("test_") in BY_KIND:
+                return f"kind {named[1]}"
             return file
 
     if config.getoption("dist") not in ("loadgroup", "loadfile", "loadscope"):

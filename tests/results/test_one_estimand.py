@@ -12,8 +12,8 @@ import pytest
 from scipy import special
 
 import micromacro as mm
+from micromacro.posterior.choosing import group_estimand
 from micromacro.posterior.design import Predictor, new_tables, scenario_of
-from micromacro.posterior.estimand import group_estimand
 
 EXACT = {"rel": 1e-8}
 TERMS = " ~ x + mm(m, g, z, weights = 1/n, normalize = group) + (1 | c)"
