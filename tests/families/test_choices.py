@@ -255,6 +255,26 @@ def test_columns_that_cancel_are_dropped_on_request():
     assert list(fit.params.index) == ["x"]
 
 
+@pytest.mark.parametrize("shape", ["rows", "long", "relational"])
+def test_a_set_that_misses_a_value_is_left_out_whole(shape):
+    """An alternative that is left out alone would change what could be chosen."""
+    members = choices()
+    groups = members.drop_duplicates("g").drop(columns="m")
+    gap = groups["g"].iloc[4]
+    sets = groups["s"][groups["g"] == gap].iloc[0]
+    members["x"] = members["x"].mask(members["g"] == gap)
+    groups["x"] = groups["x"].mask(groups["g"] == gap)
+    edges = {"memberships": members[["g", "m"]]} if shape == "relational" else {}
+    data, formula = (groups, "choice(y, s) ~ x") if shape == "rows" else (members, "choice(y, s) ~ x + mm(m, g)")
+    data = groups if shape == "relational" else data
+    with pytest.warns(mm.MicromacroWarning, match="2 .*others of the same 's' are left out"):
+        fit = mm.fit(formula, data, family="conditional_logit", engine="ml", missing="drop", **edges)
+    without = {k: v[v["g"].isin(groups["g"][groups["s"] != sets])] for k, v in edges.items()}
+    same = mm.fit(formula, data[data["s"] != sets], family="conditional_logit", engine="ml", **without)
+    assert fit.nobs == same.nobs == 24
+    assert fit.loglik == pytest.approx(same.loglik, abs=1e-10)
+
+
 def test_observation_weights_are_those_of_sets():
     weighed = SMALL.assign(w=[2, 2, 1, 1, 1, 1])
     twice = pd.concat([SMALL, SMALL.iloc[:2].assign(s="d")])

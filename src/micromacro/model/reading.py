@@ -103,7 +103,8 @@ def read(
         needed_of_groups += (observation_weights,)
     outcome = of_outcome + ((observation_weights,) if observation_weights else ())
     ends = _interval_ends(formula) if kind == "interval" else None
-    request = TableRequest(group, needed_of_groups, tuple(blocks), outcome, endless, ends=ends)
+    sets = names_of(outcome_node.args[1])[0] if form == "choice" and isinstance(outcome_node, Call) else None
+    request = TableRequest(group, needed_of_groups, tuple(blocks), outcome, endless, ends=ends, sets=sets)
     _check_sources((formula, *(o.formula for o in beside)), sources or {})
     return Reading(formula, weights, request, known, observation_weights, sources or {}, beside)
 

@@ -212,6 +212,8 @@ def _rows_as_groups(request: TableRequest, data: Any, missing: str) -> Tables:
     screen = Screen(missing, np.ones(table.n_rows, dtype=bool), "row", request.endless, request.droppable)
     for column in table.columns.values():
         screen.look(column, "data", rows, rows)
+    if request.sets is not None:
+        screen.together(table[request.sets], rows)
     notes = screen.settle()
     rows = np.flatnonzero(screen.keep)
     table = table.take(rows)

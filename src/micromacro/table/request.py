@@ -42,6 +42,8 @@ class TableRequest:
         Those that may be infinite (upper ends of intervals).
     droppable : bool
         Whether the user can have groups without all values left out (in predictions not).
+    sets : str or None
+        Column of sets of groups of which none can be left out alone.
     """
 
     group: str | None
@@ -51,3 +53,4 @@ class TableRequest:
     endless: tuple[str, ...] = ()
     droppable: bool = True
     ends: tuple[str, str] | None = None
+    sets: str | None = None

@@ -9,6 +9,7 @@ import numpy as np
 from ..errors import DataError
 from ..notes import Note, caution
 from .columns import Column, Table
+from .levels import encode
 
 FIRST = 5
 """How many rows or ids a message lists."""
@@ -48,6 +49,7 @@ class Screen:
     endless: tuple[str, ...] = ()
     droppable: bool = True
     _gaps: list[tuple[Column, str, np.ndarray]] = field(default_factory=list)
+    _along: str = ""
 
     def look(self, column: Column, table: str, rows: np.ndarray, groups: np.ndarray) -> None:
         """Look at a column.
@@ -74,6 +76,29 @@ class Screen:
             self._gaps.append((column, table, np.unique(rows[bad])))
             self.keep[groups[bad]] = False
 
+    def together(self, column: Column, groups: np.ndarray) -> None:
+        """Leave out whole sets, one of whose groups is left out.
+
+        Parameters
+        ----------
+        column : Column
+            The sets of some places.
+        groups : (places,) int array
+            The group of each.
+        """
+        codes, levels = encode(column)
+        of_group = np.full(len(self.keep), -1, dtype=np.int64)
+        of_group[groups] = codes
+        known = of_group >= 0
+        cut = np.zeros(len(levels), dtype=bool)
+        cut[of_group[known & ~self.keep]] = True
+        along = known & self.keep
+        along[known] &= cut[of_group[known]]
+        if along.any():
+            self.keep[along] = False
+            those = counted(int(np.count_nonzero(along)), self.noun)
+            self._along = f", {those} of them because others of the same {column.name!r} are left out"
+
     def settle(self) -> tuple[Note, ...]:
         """Raise for missing values, or note what is dropped for them."""
         if not self._gaps:
@@ -88,12 +113,12 @@ class Screen:
             drop = 'give missing="drop" to leave out' if self.droppable else "leave out"
             raise DataError(
                 f"{places}, rows counted from 0: fill them in, or {drop} the {counted(dropped, self.noun)} (of "
-                f"{total}) that need them"
+                f"{total}) that need them{self._along}"
             )
         places = ", ".join(f"{c.name!r} of {table} ({counted(len(r), 'row')})" for c, table, r in self._gaps)
         if dropped == total:
             raise DataError(f'missing="drop" leaves no {self.noun}: values are missing in {places}')
-        text = f"dropped {dropped} of {total} {self.noun}s for missing values in {places}"
+        text = f"dropped {dropped} of {total} {self.noun}s for missing values in {places}{self._along}"
         return (caution("dropped", text, *dict.fromkeys(c.name for c, _, _ in self._gaps)),)
 
 

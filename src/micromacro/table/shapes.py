@@ -81,6 +81,8 @@ def from_long(request: TableRequest, data: Any, missing: str) -> Shaped:
         for column in edge.table.columns.values():
             screen.look(column, "data", rows, edge.group)
         edges[block.block] = edge
+    if request.sets is not None:
+        screen.together(table[request.sets], codes)
     notes = screen.settle()
     groups = _constant_columns(request, table, codes, levels, screen.keep)
     return Shaped(levels, groups, screen.keep, edges, notes)
@@ -165,6 +167,8 @@ def from_relational(request: TableRequest, data: Any, memberships: Any, members:
     for name in request.group_columns:
         screen.look(table[name], "data", rows, np.arange(len(levels)))
     edges = {b.block: _join(sources, b, table, rows, levels, screen) for b in request.blocks}
+    if request.sets is not None:
+        screen.together(table[request.sets], np.arange(len(levels)))
     notes = screen.settle()
     return Shaped(levels, table.select(request.group_columns), screen.keep, edges, notes)
 
