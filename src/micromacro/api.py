@@ -113,8 +113,9 @@ def fit(
     progress : bool
         Show a progress bar.
     executor : concurrent.futures.Executor, optional
-        Where chains run (any executor, a Dask client's included), by default in threads; for ml and reml by iteration,
-        where products with the rows are made (see `solver`), each worker having some of them.
+        Where chains run (any executor, that of a Dask cluster included), by default in threads; for ml and reml by
+        iteration, where products with the rows are made (see `solver`), each worker having some of them: tested with
+        threads and processes.
     nAGQ : int
         For ml of outcomes that are not Gaussian, with one term ``(1 | unit)`` and no effects of members: points of the
         adaptive Gauss-Hermite quadrature over each effect, as in glmer. 1 is Laplace's formula.
