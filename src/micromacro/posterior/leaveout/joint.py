@@ -35,8 +35,8 @@ LOST = (
     "coefficients priors"
 )
 KINDLY = (
-    "effects were integrated out by Laplace's formula, under which a surprising set of alternatives is judged too kindly "
-    "(its elpd was seen to be off by 0.6): loo() with the effects given, and kfold(), have no such error"
+    "effects were integrated out by Laplace's formula, under which a surprising set of alternatives is judged too "
+    "kindly (its elpd was seen to be off by 0.6): loo() with the effects given, and kfold(), have no such error"
 )
 LARGE = 20_000_000  # numbers to keep of L^-1 A' at once
 
