@@ -81,7 +81,10 @@ TOP = {
     "FormulaError": 'mm.fit("log_duration ~ majority +* mwc", data)',
     "DataError": 'mm.fit("log_duration ~ majorty + mm(pid, gid)", data)',
     "ModelError": 'mm.fit("log_duration ~ majority", data, family="gausian")',
+    "CollinearError": 'mm.fit("log_duration ~ majority + I(2 * majority)", data, engine="ml")',
     "EngineError": "draws.aic",
+    "LostWorkerError": "class Gone:\n    def submit(self, *task, **options):\n        raise RuntimeError('no worker left')\n\n"
+    'mm.fit(made.formula, data, engine="ml", solver="iterative", executor=Gone(), progress=False)',
     "ArgumentError": "fit.summary(level=0.9)",
     "FileError": 'mm.load("nothing.nc")',
     "MissingExtraError": "issubclass(mm.MissingExtraError, ImportError)",

@@ -22,10 +22,12 @@ if TYPE_CHECKING:
     from .effects.relationship import pedigree as pedigree
     from .engines.health import Health as Health
     from .errors import ArgumentError as ArgumentError
+    from .errors import CollinearError as CollinearError
     from .errors import DataError as DataError
     from .errors import EngineError as EngineError
     from .errors import FileError as FileError
     from .errors import FormulaError as FormulaError
+    from .errors import LostWorkerError as LostWorkerError
     from .errors import MicromacroError as MicromacroError
     from .errors import MicromacroWarning as MicromacroWarning
     from .errors import ModelError as ModelError
@@ -54,6 +56,7 @@ __all__ = [
     "ArgumentError",
     "Bootstrap",
     "Check",
+    "CollinearError",
     "DataError",
     "Elpd",
     "EngineError",
@@ -65,6 +68,7 @@ __all__ = [
     "FormulaError",
     "Health",
     "LikelihoodRatio",
+    "LostWorkerError",
     "Members",
     "MicromacroError",
     "MicromacroWarning",
@@ -105,6 +109,7 @@ _HOMES = {
     "Bootstrap": "results.verbs.bootstrap",
     "Check": "results.verbs.check",
     "ArgumentError": "errors",
+    "CollinearError": "errors",
     "DataError": "errors",
     "Elpd": "results.criticism.elpd",
     "EngineError": "errors",
@@ -116,6 +121,7 @@ _HOMES = {
     "FormulaError": "errors",
     "Health": "engines.health",
     "LikelihoodRatio": "results.verbs.inference",
+    "LostWorkerError": "errors",
     "Members": "results.verbs.members",
     "MicromacroError": "errors",
     "MicromacroWarning": "errors",

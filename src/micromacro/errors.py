@@ -90,6 +90,10 @@ class EngineError(MicromacroError):
     """A fit cannot be started, or was asked for what its engine does not provide."""
 
 
+class LostWorkerError(EngineError):
+    """A worker of ``executor=`` failed; the message says from where to fit again."""
+
+
 class FileError(MicromacroError, OSError):
     """A fit cannot be written to a file, or the file cannot be trusted; the message says what to do."""
 

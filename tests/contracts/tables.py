@@ -414,7 +414,8 @@ def _rare(kind: str, family: str, engine: str) -> bool:
 
 
 def _pair(kind: str, family: str, engine: str) -> bool:
-    return (rare(kind) and family not in OFTEN) or (family in LATER and kind not in FORMS_MEET)
+    later = family in LATER and kind not in FORMS_MEET
+    return (rare(kind) and family not in OFTEN) or later or (family.endswith(" effects") and kind != "unit")
 
 
 def _not_drawn(kind: str, family: str, engine: str) -> bool:
@@ -439,6 +440,7 @@ WAITS: dict[str, Callable[[str, str, str], bool]] = {
         or (engine == "laplace" and family not in ("gaussian", "poisson", "cox"))
         or engine == "reml"
         or (kind == SEVERAL and family not in OFTEN_ASKED)
+        or (kind == "strata" and family != "cox")
     ),
     "costly verbs": lambda kind, family, engine: (
         kind != SEVERAL or (family, engine) not in (("gaussian", "ml"), ("poisson", "mcmc"))

@@ -107,8 +107,8 @@ ROWS = [
     Row("categorical", "y", plain(categories)),
     Row(
         "conditional_logit",
-        "choice(y, s)",
-        lambda rng, eta: {"y": np.arange(len(eta)) % 4 == 0, "s": np.arange(len(eta)) // 4},
+        "choice(y, set)",
+        lambda rng, eta: {"y": np.arange(len(eta)) % 4 == 0, "set": np.arange(len(eta)) // 4},
     ),
     *(Row("weibull", outcome, times(gumbel, 0.6)) for outcome in SURVIVAL),
     *(Row("exponential", outcome, times(gumbel, 1.0)) for outcome in SURVIVAL),

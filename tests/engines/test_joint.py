@@ -101,16 +101,19 @@ def test_the_kernels_of_the_other_engines_give_the_same_density():
     """What mcmc evaluates: the family's kernel at the system's linear predictor."""
     for row in outcomes.ROWS:
         s = model(FULL.format(row.outcome), outcomes.make(row), family=row.family)
-        joint, out, room = Joint(s), np.empty((4, s.system.rows)), s.system.workspace(gradient=False)
+        joint, room = Joint(s), s.system.workspace(gradient=False)
+        meeting = s.system.meeting
+        out = np.empty((4, s.system.rows + (len(meeting.blocks.high) if meeting else 0)))
         for theta, x in points(s, 3):
             eta = linear_predictor(s, theta, x)
             np.testing.assert_allclose(joint.linear_predictor(theta, x), eta, rtol=1e-10, atol=1e-10)
             s.system.fill(theta, room)
             s.family.slopes(s.row_values, s.system.row_predictor(room, x), theta[s.system.places.family], out)
-            rest = log_joint(s, theta, x) - s.row_weight() @ out[0]
-            prior = float(joint.log_density(theta, x)) - s.row_weight() @ out[0]
+            density = out[0, : s.system.rows]
+            rest = log_joint(s, theta, x) - s.row_weight() @ density
+            prior = float(joint.log_density(theta, x)) - s.row_weight() @ density
             assert prior == pytest.approx(rest, rel=1e-8, abs=1e-8), row.label
-            each = s.system.gather(s.row_weight(prior=False) * out[0])
+            each = s.system.gather(s.row_weight(prior=False) * density)
             np.testing.assert_allclose(joint.likelihood(theta, x), each, rtol=1e-8, atol=1e-8)
 
 

@@ -348,6 +348,7 @@ def drawn():
                   random_seed=2, progress=False)  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Pareto k:micromacro.MicromacroWarning")
 def test_whole_sets_are_left_out(drawn):
     loo = drawn.loo()

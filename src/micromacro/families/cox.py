@@ -128,7 +128,7 @@ class Cox(Duration):
 
     @property
     def plain(self) -> Family:
-        return Cox(self.intervals, self.baseline, self.link)
+        return replace(self)
 
     def bound(self, times: np.ndarray, weight: np.ndarray) -> Cox:
         """The family with the cut points that it has for some event times, each as often as its weight says."""

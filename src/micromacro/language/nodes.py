@@ -139,7 +139,7 @@ class UnitCall:
     name: str | None = None
     by: Name | None = None
     joins: str | None = None
-    bar: bool = False
+    bar: bool = field(default=False, compare=False)
     span: Span = _span()
 
 

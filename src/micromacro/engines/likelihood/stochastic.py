@@ -20,9 +20,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ...errors import EngineError
+from ...errors import EngineError, LostWorkerError
 from ...latent.representation.iterated import BATCHES, Iterated
-from ...latent.representation.partitions import LostWorkerError
 from ...model.specification import Specification
 from ...notes import Note, remark, trouble
 from ..base import Optimum, Outcome, Settings

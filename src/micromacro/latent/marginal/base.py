@@ -86,12 +86,9 @@ class Marginal:
         Leaves the factor and x in the work space.
         """
         with np.errstate(all="ignore"):  # what is not finite is seen: such a point has no value
-            return self._value(point, room)
-
-    def _value(self, point: np.ndarray, room: Any) -> float:
-        if not self.set_theta(point, room) or not self.update_factor(room):
-            return -math.inf
-        return self.read_value(room)
+            if not self.set_theta(point, room) or not self.update_factor(room):
+                return -math.inf
+            return self.read_value(room)
 
     def gradient(self, point: np.ndarray, room: Any) -> tuple[float, np.ndarray]:
         """Value and derivative in every entry of the point (natural scale).
@@ -99,10 +96,10 @@ class Marginal:
         The derivative is nan where the value is -inf, and wherever products of infinities leave none: whoever searches
         has to look.
         """
+        value = self.value(point, room)
+        if not math.isfinite(value):
+            return value, np.full(len(point), math.nan)
         with np.errstate(all="ignore"):
-            value = self._value(point, room)
-            if not math.isfinite(value):
-                return value, np.full(len(point), math.nan)
             return value, self.read_slope(room)
 
     def point(self, theta: np.ndarray, x: np.ndarray) -> np.ndarray:

@@ -13,16 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import EngineError
+from ...errors import EngineError, LostWorkerError
 from ...numerics.krylov import gram_times
 
 KEPT = 32  # partitions that a worker keeps
 _patterns: OrderedDict[tuple[str, int], Any] = OrderedDict()
 _values: dict[tuple[str, int], tuple[str, Any]] = {}
-
-
-class LostWorkerError(EngineError):
-    """A product could not be had because a worker failed."""
 
 
 class Partitions:
