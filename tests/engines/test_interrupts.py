@@ -103,7 +103,7 @@ def test_nothing_but_a_run_of_chains_takes_an_interrupt():
             r"except (KeyboardInterrupt|BaseException|\(.*Interrupt)|except:", path.read_text(encoding="utf-8")
         )
     }
-    again = {"results/store/file.py", "engines/likelihood/stochastic.py"}  # which tidy up, say where, and raise it again
+    again = {"results/store/file.py", "engines/likelihood/stochastic.py"}  # raise it again
     assert catching - again == {"engines/mcmc/engine.py", "engines/nuts/engine.py"}
 
 
