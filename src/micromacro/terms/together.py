@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,15 +19,15 @@ from ..effects.base import Rows
 from ..effects.correlated import Correlated
 from ..effects.iid import Independent
 from ..errors import DataError, ModelError
-from ..latent.part import Equations, Part, Term, Unit
-from ..numerics.loadings import fill_pieces, pull_pieces
+from ..latent.part import Equations, Part, Unit
 from ..table.levels import Levels
 from ..table.memberships import Tables
 from .base import Context
+from .pieces import CommonEffects, Share
 
 
 @dataclass(frozen=True, eq=False)
-class TogetherPart(Term):
+class TogetherPart(CommonEffects):
     """Effects of the levels of several terms.
 
     Attributes
@@ -66,64 +67,18 @@ class TogetherPart(Term):
         """The unit of its terms, if they are unit terms."""
         return None if self.name != self.terms[0].name else self.terms[0].unit
 
-    @property
-    def borrowed(self) -> tuple[str, ...]:
-        """The blocks' weight parameters: theta begins with them."""
-        return tuple(p.name for t in self.terms for p in t.weight_parameters)
+    @cached_property
+    def shares(self) -> tuple[Share, ...]:
+        """The terms; blocks have weights."""
+        weighings = [next((block.weighing for block in t.blocks.values()), None) for t in self.terms]
+        each = zip(self.terms, weighings, strict=True)
+        return tuple(Share(t.name, weighing, len(t.structure.rows.group)) for t, weighing in each)
 
     @property
     def filled(self) -> int:
         """Groups that its effects reach in the first of its linear predictors."""
         n = self.structure.rows.groups
         return len(np.unique(self.structure.rows.group[self.structure.rows.group // n == self.numbers[0]]))
-
-    def memberships_of(self, block: str) -> slice:
-        """Those of one term."""
-        ends = np.cumsum([0, *(len(t.structure.rows.group) for t in self.terms)])
-        k = [t.name for t in self.terms].index(block)
-        return slice(int(ends[k]), int(ends[k + 1]))
-
-    def entries(self) -> tuple[np.ndarray, np.ndarray]:
-        row, latent, _ = self.structure.entries
-        return row, latent
-
-    def scratch(self, gradient: bool = True) -> dict[str, Any]:
-        membership, _ = self.structure.pattern()
-        m = len(self.structure.rows.group)
-        return {
-            "rooms": [t.weight_scratch(gradient) for t in self.terms], "w": np.ones(m), "reach": np.zeros(m),
-            "membership": membership, "load": np.zeros(len(membership)), "d_load": np.empty(len(membership)),
-            "slots": None,
-        }  # fmt: skip
-
-    def _weight_theta(self, theta: np.ndarray) -> list[np.ndarray]:
-        """The weight parameters of each term."""
-        ends = np.cumsum([len(t.weight_parameters) for t in self.terms])
-        return np.split(theta[: ends[-1]], ends[:-1])
-
-    def fill(self, theta: np.ndarray, scratch: Any, slots: np.ndarray, values: np.ndarray, offset: np.ndarray) -> bool:
-        if scratch["slots"] is None:
-            scratch["slots"] = np.ascontiguousarray(slots[self.structure.entries[2]])
-        for term, own, room in zip(self.terms, self._weight_theta(theta), scratch["rooms"], strict=True):
-            if room is not None:
-                if not term.weighing.weigh(own, room):
-                    return False
-                scratch["w"][self.memberships_of(term.name)] = room["w"]
-        self.structure.loads(theta[len(self.borrowed) :], scratch["load"])
-        fill_pieces(scratch["w"], scratch["membership"], scratch["load"], scratch["slots"], values)
-        return True
-
-    def pull(
-        self, theta: np.ndarray, scratch: Any, slots: np.ndarray, slope: np.ndarray, d_offset: np.ndarray
-    ) -> np.ndarray:
-        pull_pieces(
-            scratch["w"], scratch["membership"], scratch["load"], scratch["slots"], slope, scratch["reach"],
-            scratch["d_load"],
-        )  # fmt: skip
-        each = zip(self.terms, scratch["rooms"], strict=True)
-        weights = [r["d_w"] @ scratch["reach"][self.memberships_of(t.name)] for t, r in each if r is not None]
-        own = self.structure.pull_loads(theta[len(self.borrowed) :], scratch["d_load"])
-        return np.concatenate([*weights, own])
 
     def on(self, tables: Tables) -> TogetherPart:
         """The same effects on other tables."""
@@ -134,7 +89,7 @@ class TogetherPart(Term):
 
     def held(self, old: TogetherPart, theta: np.ndarray) -> TogetherPart:
         """The same part with the constants of ``normalize=total`` that `old` has at theta."""
-        each = zip(self.terms, old.terms, self._weight_theta(theta), strict=True)
+        each = zip(self.terms, old.terms, self.weight_theta(theta), strict=True)
         return replace(self, terms=tuple(t.held(before, own) for t, before, own in each))
 
     def words(self) -> Equations:

@@ -17,11 +17,11 @@ from ..effects.iid import Independent
 from ..errors import FormulaError, ModelError
 from ..language.nodes import Binary, UnitCall, names_in
 from ..latent.part import Equations, Term, Unit
-from ..numerics.loadings import fill_pieces, pull_pieces
 from ..table.joined import Joined, unit_column
 from ..table.levels import encode
 from ..table.memberships import Tables
 from .base import Context
+from .pieces import Pieces
 from .slopes import Slopes, build_effects, correlated, make_slopes, of_unit
 
 
@@ -48,7 +48,6 @@ class UnitPart(Term):
     structure: Effects
     joined: Joined | None = None
     joins: str | None = None
-    weight_parameters = ()
 
     @property
     def column(self) -> str:
@@ -65,28 +64,16 @@ class UnitPart(Term):
         return row, latent
 
     def scratch(self, gradient: bool = True) -> dict[str, Any]:
-        membership, _ = self.structure.pattern()
-        groups = len(self.structure.rows.level)
-        return {
-            "membership": membership, "load": np.zeros(len(membership)), "d_load": np.empty(len(membership)),
-            "weight": np.ones(groups), "reach": np.empty(groups), "slots": None,
-        }  # fmt: skip
+        return {"pieces": Pieces.of(self.structure), "weight": np.ones(len(self.structure.rows.group))}
 
     def fill(self, theta: np.ndarray, scratch: Any, slots: np.ndarray, values: np.ndarray, offset: np.ndarray) -> bool:
-        if scratch["slots"] is None:
-            scratch["slots"] = np.ascontiguousarray(slots[self.structure.entries[2]])
-        self.structure.loads(theta, scratch["load"])
-        fill_pieces(scratch["weight"], scratch["membership"], scratch["load"], scratch["slots"], values)
+        scratch["pieces"].fill(theta, scratch["weight"], slots, values)
         return True
 
     def pull(
         self, theta: np.ndarray, scratch: Any, slots: np.ndarray, slope: np.ndarray, d_offset: np.ndarray
     ) -> np.ndarray:
-        pull_pieces(
-            scratch["weight"], scratch["membership"], scratch["load"], scratch["slots"], slope, scratch["reach"],
-            scratch["d_load"],
-        )  # fmt: skip
-        return self.structure.pull_loads(theta, scratch["d_load"])
+        return scratch["pieces"].pull(theta, scratch["weight"], slope)
 
     def on(self, tables: Tables) -> UnitPart:
         """The same part on other tables; unseen units get effects of their own after the known ones."""
@@ -109,9 +96,6 @@ class UnitPart(Term):
     def raw_rows(self, tables: Tables) -> Rows:
         """The memberships of its effects on some tables, with the levels of these."""
         return unit_rows(self.columns, self.slopes, tables, self.joined)[0]
-
-    def weight_scratch(self, gradient: bool) -> None:
-        """Every weight is 1."""
 
 
 def unit_rows(

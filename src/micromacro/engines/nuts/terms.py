@@ -22,6 +22,7 @@ from ...terms.member.feature_part import FeatureColumns, FeaturePart, Interactio
 from ...terms.member.roles import RolesPart
 from ...terms.member.term import MemberPart
 from ...terms.nominal import CutPart, CutsPart
+from ...terms.pieces import CommonEffects
 from ...terms.smooth import SmoothPart
 from ...terms.together import TogetherPart
 from ...terms.unit import UnitPart
@@ -110,28 +111,15 @@ def unit(_part: UnitPart, _theta: Array, _coefficients: Array, reach: Array) -> 
     return reach
 
 
-def roles(part: RolesPart, theta: Array, _coefficients: Array, reach: Array) -> Array:
-    """Sum over the blocks, and in each over its members, of weight times effect."""
+def common(part: CommonEffects, theta: Array, _coefficients: Array, reach: Array) -> Array:
+    """Sum over the terms, and in a block over its members, of weight times effect; effects elsewhere have no reach."""
     eta: Any = 0.0
-    at = 0
-    for weighing, own in zip(part.weighings, part.weight_theta(theta), strict=True):
-        weights, size = Weights(weighing), len(weighing.memberships.group)
-        eta = eta + weights.sums(weights(own) * reach[at : at + size])
-        at += size
-    return eta
-
-
-def together(part: TogetherPart, theta: Array, _coefficients: Array, reach: Array) -> Array:
-    """Sum over the terms, of which those of other linear predictors have no reach here."""
-    eta: Any = 0.0
-    at = used = 0
-    for term in part.terms:
-        size, p = len(term.structure.rows.group), len(term.weight_parameters)
-        own = reach[at : at + size]
-        for block in term.blocks.values():
-            weights = Weights(block.weighing)
-            own = weights.sums(weights(theta[used : used + p]) * own)
-        eta, at, used = eta + own, at + size, used + p
+    for share, own in zip(part.shares, part.weight_theta(theta), strict=True):
+        each = reach[part.memberships_of(share.name)]
+        if share.weighing is not None:
+            weights = Weights(share.weighing)
+            each = weights.sums(weights(own) * each)
+        eta = eta + each
     return eta
 
 
@@ -147,9 +135,9 @@ TERMS: dict[type, Callable[[Any, Array, Array, Array], Array]] = {
     CombinedPart: combined,
     FeaturePart: features,
     InteractionPart: features,
-    RolesPart: roles,
+    RolesPart: common,
     SmoothPart: smooth,
-    TogetherPart: together,
+    TogetherPart: common,
     CutPart: fixed_terms,
     CutsPart: nothing,
     UnitPart: unit,

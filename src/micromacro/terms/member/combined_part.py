@@ -19,9 +19,9 @@ from ...effects.base import Rows
 from ...latent.combined import Combination
 from ...latent.part import Equations
 from ...numerics.combining import CES, combine
-from ...numerics.loadings import fill_pieces, pull_pieces
 from ...parameters import Parameter
 from ...table.memberships import Memberships, Tables
+from ..pieces import Pieces
 from ..slopes import Slopes
 from .combine import SOFT, Combine
 from .term import MemberPart, member_rows
@@ -105,30 +105,21 @@ class CombinedPart(MemberPart):
         return rows + self.first_row, columns
 
     def scratch(self, gradient: bool = True) -> dict[str, Any]:
-        membership = self.structure.pattern()[0] if self.structure else np.empty(0, dtype=np.int64)
-        m = len(self.memberships.group)
         return self.weighing.scratch(gradient) | {
             "x": np.ascontiguousarray((self.x - self.center[:, None])[self.columns.inside]).ravel(),
-            "effects": None,
-            "membership": membership,
-            "load": np.zeros(len(membership)),
-            "d_load": np.empty(len(membership)),
-            "ones": np.ones(m),
-            "reach": np.zeros(m),
+            "pieces": Pieces.of(self.structure) if self.structure else None,
+            "ones": np.ones(len(self.memberships.group)),
             "shape": 0.0,
         }
 
     def fill(self, theta: np.ndarray, scratch: Any, slots: np.ndarray, values: np.ndarray, offset: np.ndarray) -> bool:
-        if scratch["effects"] is None:
-            own = slots[len(scratch["x"]) :]
-            scratch["effects"] = np.ascontiguousarray(own[self.structure.entries[2]] if self.structure else own)
         if not self.weighing.weigh(theta, scratch):
             return False
         scratch["shape"] = float(self.shape_at(theta))
         values[slots[: len(scratch["x"])]] = scratch["x"]
         if self.structure:
-            self.structure.loads(theta[self.structure_theta], scratch["load"])
-            fill_pieces(scratch["ones"], scratch["membership"], scratch["load"], scratch["effects"], values)
+            own = slots[len(scratch["x"]) :]
+            scratch["pieces"].fill(theta[self.structure_theta], scratch["ones"], own, values)
         c = self.columns
         if len(c.known) or c.loose:
             x = self.x - self.center[:, None]
@@ -140,11 +131,8 @@ class CombinedPart(MemberPart):
     ) -> np.ndarray:
         out = np.zeros(len(theta))
         if self.structure:
-            pull_pieces(
-                scratch["ones"], scratch["membership"], scratch["load"], scratch["effects"], slope, scratch["reach"],
-                scratch["d_load"],
-            )  # fmt: skip
-            out[self.structure_theta] = self.structure.pull_loads(theta[self.structure_theta], scratch["d_load"])
+            of_effects = theta[self.structure_theta]
+            out[self.structure_theta] = scratch["pieces"].pull(of_effects, scratch["ones"], slope)
         for at, column in enumerate(self.columns.outside, start=len(theta) - len(self.columns.loose)):
             out[at] = float((self.x[column] - self.center[column]) @ d_offset[self.rows])
         return out

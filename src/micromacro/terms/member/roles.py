@@ -12,6 +12,7 @@ parameters.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -22,13 +23,13 @@ from ...effects.iid import Independent
 from ...effects.shared import make_shared
 from ...errors import DataError, FormulaError, ModelError
 from ...language.nodes import Call, MemberCall, Name, Node, Number, Unary
-from ...latent.part import Equations, Term
-from ...numerics.loadings import fill_pieces, pull_pieces
+from ...latent.part import Equations
 from ...parameters import Parameter
 from ...priors import Normal
 from ...table.levels import Levels
 from ...table.memberships import Memberships, Tables
 from ..base import Context
+from ..pieces import CommonEffects, Share
 from ..slopes import effective_number
 from .term import MemberPart
 from .weighing import Weighing
@@ -37,7 +38,7 @@ WORDS = ("shared", "correlated_with")
 
 
 @dataclass(frozen=True, eq=False)
-class RolesPart(Term):
+class RolesPart(CommonEffects):
     """Effects of members in several blocks.
 
     Attributes
@@ -64,63 +65,16 @@ class RolesPart(Term):
         """The names of the blocks, and its own."""
         return (self.name, *self.roles)
 
-    @property
-    def borrowed(self) -> tuple[str, ...]:
-        """The blocks' weight parameters: theta begins with them."""
-        return tuple(p.name for w in self.weighings for p in w.parameters)
+    @cached_property
+    def shares(self) -> tuple[Share, ...]:
+        """The blocks."""
+        each = zip(self.roles, self.weighings, strict=True)
+        return tuple(Share(role, w, len(w.memberships.group)) for role, w in each)
 
     @property
     def filled(self) -> int:
         """Groups with a member in any of the blocks."""
         return len(np.unique(np.concatenate([w.memberships.group for w in self.weighings])))
-
-    def memberships_of(self, block: str) -> slice:
-        """Those of one role."""
-        ends = np.cumsum([0, *(len(w.memberships.group) for w in self.weighings)])
-        k = self.roles.index(block)
-        return slice(int(ends[k]), int(ends[k + 1]))
-
-    def weight_theta(self, theta: np.ndarray) -> list[np.ndarray]:
-        """The weight parameters of each block."""
-        ends = np.cumsum([len(w.parameters) for w in self.weighings])
-        return np.split(theta[: ends[-1]], ends[:-1])
-
-    def entries(self) -> tuple[np.ndarray, np.ndarray]:
-        row, latent, _ = self.structure.entries
-        return row, latent
-
-    def scratch(self, gradient: bool = True) -> dict[str, Any]:
-        membership, _ = self.structure.pattern()
-        m = len(self.structure.rows.group)
-        return {
-            "rooms": [w.scratch(gradient) for w in self.weighings], "w": np.empty(m), "reach": np.zeros(m),
-            "membership": membership, "load": np.zeros(len(membership)), "d_load": np.empty(len(membership)),
-            "slots": None,
-        }  # fmt: skip
-
-    def fill(self, theta: np.ndarray, scratch: Any, slots: np.ndarray, values: np.ndarray, offset: np.ndarray) -> bool:
-        if scratch["slots"] is None:
-            scratch["slots"] = np.ascontiguousarray(slots[self.structure.entries[2]])
-        for weighing, own, room in zip(self.weighings, self.weight_theta(theta), scratch["rooms"], strict=True):
-            if not weighing.weigh(own, room):
-                return False
-        np.concatenate([room["w"] for room in scratch["rooms"]], out=scratch["w"])
-        self.structure.loads(theta[len(self.borrowed) :], scratch["load"])
-        fill_pieces(scratch["w"], scratch["membership"], scratch["load"], scratch["slots"], values)
-        return True
-
-    def pull(
-        self, theta: np.ndarray, scratch: Any, slots: np.ndarray, slope: np.ndarray, d_offset: np.ndarray
-    ) -> np.ndarray:
-        pull_pieces(
-            scratch["w"], scratch["membership"], scratch["load"], scratch["slots"], slope, scratch["reach"],
-            scratch["d_load"],
-        )  # fmt: skip
-        ends = np.cumsum([len(room["w"]) for room in scratch["rooms"]])[:-1]
-        reach = np.split(scratch["reach"], ends)
-        weights = [room["d_w"] @ r for room, r in zip(scratch["rooms"], reach, strict=True)]
-        own = self.structure.pull_loads(theta[len(self.borrowed) :], scratch["d_load"])
-        return np.concatenate([*weights, own])
 
     def on(self, tables: Tables) -> RolesPart:
         """The same effects on other memberships."""

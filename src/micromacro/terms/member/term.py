@@ -17,13 +17,13 @@ import numpy as np
 from ...effects.base import Effects, Rows
 from ...latent.part import Equations
 from ...numerics import aggregation
-from ...numerics.loadings import fill_pieces, pull_pieces
 from ...parameters import Parameter
 from ...table.joined import Joined, unit_column
 from ...table.levels import Levels
 from ...table.memberships import Memberships, Tables
 from ..base import Columns
 from ..design import Design
+from ..pieces import Pieces
 from ..slopes import Slopes
 from .weighing import Block, Weighing
 
@@ -93,7 +93,6 @@ class MemberPart(Block):
         return np.concatenate([rows, row]), np.concatenate([columns, k + latent])
 
     def scratch(self, gradient: bool = True) -> dict[str, Any]:
-        membership = self.structure.pattern()[0] if self.structure else np.empty(0, dtype=np.int64)
         inside = self.columns.inside
         m = len(self.memberships.group)
         return self.weighing.scratch(gradient) | {
@@ -102,30 +101,21 @@ class MemberPart(Block):
             "known": np.zeros(m),
             "row": np.empty(self.groups),
             "features": None,
-            "effects": np.empty(0, dtype=np.int64),
-            "membership": membership,
-            "load": np.zeros(len(membership)),
-            "d_load": np.empty(len(membership)),
-            "reach": np.zeros(m),
+            "pieces": Pieces.of(self.structure) if self.structure else None,
+            "none": np.zeros(m),
         }
 
-    def _slots(self, slots: np.ndarray, room: dict[str, Any]) -> None:
-        k, n = len(self.columns.linear), self.groups
-        room["features"] = np.ascontiguousarray(slots[: k * n].reshape(k, n))
-        if self.structure:
-            room["effects"] = np.ascontiguousarray(slots[k * n :][self.structure.entries[2]])
-
     def fill(self, theta: np.ndarray, scratch: Any, slots: np.ndarray, values: np.ndarray, offset: np.ndarray) -> bool:
+        k, n = len(self.columns.linear), self.groups
         if scratch["features"] is None:
-            self._slots(slots, scratch)
+            scratch["features"] = np.ascontiguousarray(slots[: k * n].reshape(k, n))
         if not self.weighing.weigh(theta, scratch):
             return False
         aggregation.fill_features(
             scratch["w"], self.memberships.start, scratch["x"], scratch["center"], scratch["features"], values
         )
         if self.structure:
-            self.structure.loads(theta[self.structure_theta], scratch["load"])
-            fill_pieces(scratch["w"], scratch["membership"], scratch["load"], scratch["effects"], values)
+            scratch["pieces"].fill(theta[self.structure_theta], scratch["w"], slots[k * n :], values)
         if len(self.columns.known) or self.columns.loose:
             self._add_known(theta, scratch, offset)
         return True
@@ -146,15 +136,12 @@ class MemberPart(Block):
     ) -> np.ndarray:
         p = len(self.weight_parameters)
         out = np.empty(len(theta))
-        if self.structure:
-            pull_pieces(
-                scratch["w"], scratch["membership"], scratch["load"], scratch["effects"], slope, scratch["reach"],
-                scratch["d_load"],
-            )  # fmt: skip
-            out[self.structure_theta] = self.structure.pull_loads(theta[self.structure_theta], scratch["d_load"])
+        pieces: Pieces | None = scratch["pieces"]
+        if pieces is not None:
+            out[self.structure_theta] = pieces.pull(theta[self.structure_theta], scratch["w"], slope)
         aggregation.pull_features(
             scratch["d_w"], self.memberships.start, scratch["x"], scratch["features"], slope, scratch["known"],
-            d_offset, scratch["reach"], out[:p],
+            d_offset, scratch["none"] if pieces is None else pieces.reach, out[:p],
         )  # fmt: skip
         for at, column in enumerate(self.columns.outside, start=len(theta) - len(self.columns.loose)):
             aggregation.aggregate(scratch["w"], self.memberships.start, self.x[column], scratch["row"])
@@ -204,10 +191,6 @@ class MemberPart(Block):
         """The memberships of its effects on some tables, with the levels of these."""
         group_ids = tables.group_levels.values if tables.group_levels is not None else np.arange(tables.groups.n_rows)
         return member_rows(tables.blocks[self.name], self.slopes, group_ids)
-
-    def weight_scratch(self, gradient: bool) -> dict[str, Any]:
-        """Work space of its weights."""
-        return self.weighing.scratch(gradient)
 
     def words(self) -> Equations:
         """The weighted sum over the members, and the weights."""
