@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,28 +20,25 @@ from ..latent.blocks import Blocks
 from ..latent.expansion import Expansion
 from ..latent.part import Nothing
 from ..notes import remark
-from ..parameters import Parameter, PriorBook
-from .base import Expanded, Family, Of, Quantity, Recession
+from ..parameters import PriorBook
+from .base import Expanded, Of, Quantity, Recession
 from .response import Raw, Response, made, need_form, shown
-from .softmax import fill_skew, fill_slopes
+from .softmax import Softmax
 from .words import OF_CATEGORIES, Change
 
 
 @dataclass(frozen=True)
-class MultinomialLogit(Family):
+class MultinomialLogit(Softmax):
     """Categorical family with the softmax link; linear predictors ``mu[b]``, ``mu[c]``, ... of all but the first."""
 
     link: str = "logit"
     name: str = "categorical"
-    discrete = True
-    expands = True
+    rest = True
     nominal = True
     quantities = ("mean", "probability")
     residuals = ()
     several = "each category has a linear predictor of its own"
     changes = OF_CATEGORIES
-    # Once the outcome is known: how its rows are laid out.
-    laid: Blocks | None = field(default=None, init=False, compare=False)
 
     def __post_init__(self):
         if self.link != "logit":
@@ -73,36 +70,19 @@ class MultinomialLogit(Family):
             raise DataError(f"two categories of the outcome {raw.what} are written alike: {', '.join(categories)}")
         return made(codes + 1.0, np.asarray(codes, dtype=float), categories=categories)
 
-    def scale(self, response: Response, offset: np.ndarray) -> tuple[float, float]:
-        return 1.0, 0.0
-
     def copies(self, response: Response) -> tuple[str, ...]:
         return tuple(f"mu[{c}]" for c in response.categories[1:])
 
     def expand(self, response: Response, offset: np.ndarray, book: PriorBook, flat: bool, what: str) -> Expanded:
         n, count = len(response.observed), len(response.categories) - 1
         group = np.tile(np.arange(n), count)
-        bound = replace(self)
         blocks = Blocks(group)
-        object.__setattr__(bound, "laid", blocks)
         rows = Expansion(group, Nothing(), np.repeat(np.arange(count), n), blocks=blocks)
         values = (response.values[0] == np.arange(1, count + 1)[:, None]).reshape(1, -1).astype(float)
         told = f"categories: {shown(response.categories)}; the first is the one that others are set against"
-        return Expanded(bound, rows, values, (remark("categories", told),))
+        return Expanded(self.bound(blocks), rows, values, (remark("categories", told),))
 
     # -- the kernel: rows, which are the groups for each category but the first --------------------------------------
-
-    def blocks(self, values: np.ndarray) -> Blocks | None:
-        return self.laid
-
-    def slopes(self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, out: np.ndarray) -> None:
-        assert self.laid is not None
-        fill_slopes(self.laid, True, values[0], eta, out)
-
-    def skew(self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, leverage: np.ndarray, out: np.ndarray) -> bool:
-        assert self.laid is not None
-        fill_skew(self.laid, True, eta, leverage, out)
-        return True
 
     def log_density(self, values: Any, eta: Any, own: Any, xp: Any = np, special: Any = None) -> Any:
         """Of each row: that of the group, on its first row."""
@@ -160,9 +140,6 @@ class MultinomialLogit(Family):
     def redraw(self, response: Response, eta: np.ndarray, own: np.ndarray, rng: np.random.Generator) -> Response:
         made = self.simulate(eta, own, rng, response.values)
         return self.again(response, "plain", made - 1.0, categories=response.categories)
-
-    def parameters(self, book: PriorBook, scale: float, flat: bool, response: Response) -> tuple[Parameter, ...]:
-        return ()
 
     def change_of(self, predictor: str | None, response: Response) -> Change:
         first, *others = response.categories

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,10 +24,10 @@ from ..latent.expansion import Expansion
 from ..latent.part import Nothing
 from ..notes import Note, remark
 from ..numerics.compiling import KERNEL
-from ..parameters import Parameter, PriorBook
-from .base import Expanded, Family, Quantity, Recession
+from ..parameters import PriorBook
+from .base import Expanded, Quantity, Recession
 from .response import Raw, Response, Sets, made, need_form, need_numbers
-from .softmax import fill_skew, fill_slopes, log_shares
+from .softmax import Softmax, log_shares
 from .words import OF_CHOICES
 
 CHOSEN, SET = 0, 1  # rows of what the kernel reads
@@ -44,13 +44,12 @@ def log_probabilities(code: np.ndarray, eta: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class ConditionalLogit(Family):
+class ConditionalLogit(Softmax):
     """Conditional logit for ``choice(chosen, set)``: one row per alternative, one chosen per set."""
 
     link: str = "logit"
     name: str = "conditional_logit"
-    discrete = True
-    expands = True
+    rest = False
     centred = True
     quantities = ("mean", "probability")
     residuals = ("response", "pearson")
@@ -61,8 +60,6 @@ class ConditionalLogit(Family):
         "the same for all alternatives of every set and cancels there, so choices say nothing of it: leave it out, or "
         "multiply it with what differs between the alternatives"
     )
-    # Once the outcome is known: the alternatives of each set.
-    laid: Blocks | None = field(default=None, init=False, compare=False)
 
     def __post_init__(self):
         if self.link != "logit":
@@ -84,32 +81,13 @@ class ConditionalLogit(Family):
             )
         return made(chosen, chosen, sets.codes.astype(float), sets=sets)
 
-    def scale(self, response: Response, offset: np.ndarray) -> tuple[float, float]:
-        return 1.0, 0.0
-
-    def parameters(self, book: PriorBook, scale: float, flat: bool, response: Response) -> tuple[Parameter, ...]:
-        return ()
-
     def expand(self, response: Response, offset: np.ndarray, book: PriorBook, flat: bool, what: str) -> Expanded:
         assert response.sets is not None
-        bound, blocks = replace(self), Blocks(response.sets.codes)
-        object.__setattr__(bound, "laid", blocks)
+        blocks = Blocks(response.sets.codes)
         rows = Expansion(np.arange(blocks.rows), Nothing(), blocks=blocks)
-        return Expanded(bound, rows, response.values, (_described(response.sets),))
+        return Expanded(self.bound(blocks), rows, response.values, (_described(response.sets),))
 
     # -- density: rows are the alternatives, units the sets ------------------------------------------------------------
-
-    def blocks(self, values: np.ndarray) -> Blocks | None:
-        return self.laid
-
-    def slopes(self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, out: np.ndarray) -> None:
-        assert self.laid is not None
-        fill_slopes(self.laid, False, values[CHOSEN], eta, out)
-
-    def skew(self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, leverage: np.ndarray, out: np.ndarray) -> bool:
-        assert self.laid is not None
-        fill_skew(self.laid, False, eta, leverage, out)
-        return True
 
     def log_density(self, values: Any, eta: Any, own: Any, xp: Any = np, special: Any = None) -> Any:
         """Of each row: that of the set, on its first row."""

@@ -12,12 +12,61 @@ are minus the third cumulants of X, so that
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Self
 
 import numpy as np
 from numba import njit
 
 from ..latent.blocks import Blocks
 from ..numerics.compiling import KERNEL
+from ..parameters import Parameter, PriorBook
+from .base import Family
+from .response import Response
+
+
+@dataclass(frozen=True)
+class Softmax(Family):
+    """A family whose outcome is one of the rows of a unit, the first row of `values` saying which.
+
+    Attributes
+    ----------
+    rest : bool
+        Whether each unit has a category without a row.
+    laid : Blocks or None
+        The rows of each unit, once the outcome is known.
+    """
+
+    link: str = "logit"
+    name: str = "softmax"
+    discrete = True
+    expands = True
+    rest: ClassVar[bool]
+    laid: Blocks | None = field(default=None, init=False, compare=False)
+
+    def scale(self, response: Response, offset: np.ndarray) -> tuple[float, float]:
+        return 1.0, 0.0
+
+    def parameters(self, book: PriorBook, scale: float, flat: bool, response: Response) -> tuple[Parameter, ...]:
+        return ()
+
+    def bound(self, blocks: Blocks) -> Self:
+        """The family with the rows of its units."""
+        made = replace(self)
+        object.__setattr__(made, "laid", blocks)
+        return made
+
+    def blocks(self, values: np.ndarray) -> Blocks | None:
+        return self.laid
+
+    def slopes(self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, out: np.ndarray) -> None:
+        assert self.laid is not None
+        fill_slopes(self.laid, self.rest, values[0], eta, out)
+
+    def skew(self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, leverage: np.ndarray, out: np.ndarray) -> bool:
+        assert self.laid is not None
+        fill_skew(self.laid, self.rest, eta, leverage, out)
+        return True
 
 
 @njit(**KERNEL)

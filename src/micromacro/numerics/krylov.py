@@ -20,6 +20,7 @@ from numba import njit
 from scipy.linalg import eigh_tridiagonal
 
 from .compiling import KERNEL
+from .supernodes import find
 
 _kernel = njit(boundscheck=False, **KERNEL)
 _at = np.uint64
@@ -131,14 +132,22 @@ def log_quadratures(solution: Solution) -> np.ndarray:
 
 
 @_kernel
+def _middle(begin, end, columns, leading):
+    """Where the entries of a row leave the leading columns."""
+    middle = end
+    while middle > begin and columns[middle - 1] >= leading:
+        middle -= 1
+    return middle
+
+
+@_kernel
 def gram_times(row_start, columns, values, weight, leading, x, out, curvature):
     """out += A'WA x and curvature += x'A'WAx for the leading columns of A; x and out (leading, k)."""
     count = x.shape[1]
     row = np.empty(count)
     for i in range(len(row_start) - 1):
         begin, end = row_start[i], row_start[i + 1]
-        while end > begin and columns[end - 1] >= leading:
-            end -= 1
+        end = _middle(begin, end, columns, leading)
         row[:] = 0.0
         for a in range(begin, end):
             v, c = values[a], _at(columns[a])
@@ -212,9 +221,7 @@ def gram_border(row_start, columns, values, weight, leading, beside, corner):
     """Blocks of A'WA: `beside` (leading, c) and `corner` (c, c) of its last columns, added to what is there."""
     for i in range(len(row_start) - 1):
         begin, end = row_start[i], row_start[i + 1]
-        first = end
-        while first > begin and columns[first - 1] >= leading:
-            first -= 1
+        first = _middle(begin, end, columns, leading)
         for b in range(first, end):
             f, c = weight[i] * values[b], columns[b] - leading
             for a in range(begin, first):
@@ -244,13 +251,7 @@ def random_signs(keys, first, out):
 @_kernel
 def found(indptr, indices, value, i, j):
     """Entry (i, j) of a sparse matrix by rows whose columns rise; 0 where it has none."""
-    low, high = indptr[i], indptr[i + 1]
-    while low < high:
-        middle = (low + high) // 2
-        if indices[middle] < j:
-            low = middle + 1
-        else:
-            high = middle
+    low = indptr[i] + find(j, i, indptr, indices)
     return value[low] if low < indptr[i + 1] and indices[low] == j else 0.0
 
 
@@ -268,9 +269,7 @@ def known_rows(row_start, columns, values, leading, root, known, solved, corner,
     at, through = np.empty(c), np.empty(c)
     for i in range(len(row_start) - 1):
         begin, end = row_start[i], row_start[i + 1]
-        middle = end
-        while middle > begin and columns[middle - 1] >= leading:
-            middle -= 1
+        middle = _middle(begin, end, columns, leading)
         leverage[i] = 0.0
         for a in range(begin, middle):
             j = columns[a]
@@ -312,9 +311,7 @@ def random_rows(row_start, columns, values, leading, rest, signs, root, first, l
     of_u, of_v = np.empty(count), np.empty(count)
     for i in range(len(row_start) - 1):
         begin, end = row_start[i], row_start[i + 1]
-        middle = end
-        while middle > begin and columns[middle - 1] >= leading:
-            middle -= 1
+        middle = _middle(begin, end, columns, leading)
         of_u[:] = 0.0
         of_v[:] = 0.0
         for a in range(begin, middle):

@@ -249,7 +249,7 @@ def _updates(first, row_start, rows, of_column):
 
 
 @njit(**KERNEL)
-def _find(row, k, row_start, rows):
+def find(row, k, row_start, rows):
     """Position of `row` among the rising rows of supernode k."""
     low, high = row_start[k], row_start[k + 1] - 1
     while low < high:
@@ -268,7 +268,7 @@ def _places(high, low, first, row_start, rows, panel_start):
     for i in range(len(high)):
         k = np.searchsorted(first, low[i], side="right") - 1
         tall = row_start[k + 1] - row_start[k]
-        place[i] = panel_start[k] + (low[i] - first[k]) * tall + _find(high[i], k, row_start, rows)
+        place[i] = panel_start[k] + (low[i] - first[k]) * tall + find(high[i], k, row_start, rows)
     return place
 
 
@@ -287,6 +287,6 @@ def _pair_places(a_start, a_columns, first, row_start, rows, panel_start):
                 k = np.searchsorted(first, a_columns[b], side="right") - 1
                 tall = row_start[k + 1] - row_start[k]
                 inside = a_columns[b] - first[k]
-                pair[p] = panel_start[k] + inside * tall + _find(a_columns[a], k, row_start, rows)
+                pair[p] = panel_start[k] + inside * tall + find(a_columns[a], k, row_start, rows)
                 p += 1
     return pair

@@ -34,10 +34,6 @@ LOST = (
     "without all groups of one member or unit a coefficient under a flat prior is not determined: give the "
     "coefficients priors"
 )
-KINDLY = (
-    "effects were integrated out by Laplace's formula, under which a surprising set of alternatives is judged too "
-    "kindly (its elpd was seen to be off by 0.6): loo() with the effects given, and kfold(), have no such error"
-)
 LARGE = 20_000_000  # numbers to keep of L^-1 A' at once
 
 
@@ -132,7 +128,13 @@ class LeaveSetsOut:
             out[chain, draw] = self.at(draws.theta[chain, draw])
         self.propagation.warn(math.prod(draws.shape))
         if self.blocks is not None:
-            warn(KINDLY)
+            s = self.specification
+            noun = s.tables.noun if s.response.sets is None else "set of alternatives"
+            warn(
+                f"effects were integrated out by Laplace's formula, under which a surprising {noun} is judged too "
+                "kindly (elpds of sets were seen to be off by 0.6): loo() with the effects given, and kfold(), have no "
+                "such error"
+            )
         return out
 
 
