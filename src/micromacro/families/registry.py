@@ -77,8 +77,9 @@ def with_strata(family: Family, column: str, labels: tuple[str, ...]) -> Family:
     """The family with a baseline for each stratum, the values `labels` of a column."""
     given = family.plain
     if type(given) is not Cox:
+        lack = "cannot divide its own" if given.has_baseline else "has none"
         raise ModelError(
-            f"strata({column}) gives each stratum a baseline of its own, and family {family.name} has none: use family "
+            f"strata({column}) gives each stratum a baseline of its own, and family {family.name} {lack}: use family "
             f"{Cox().name}, or write C({column})"
         )
     return stratified(given, column, labels)

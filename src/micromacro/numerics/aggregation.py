@@ -28,6 +28,15 @@ PLAIN, LOGARITHM, ODDS = 0, 1, 2  # what is given of a raw weight v: v, log v, l
 
 
 @_kernel
+def longest_run(start):
+    """Most members of a group, at least one; group g has the members ``start[g] .. start[g + 1]``."""
+    longest = 1
+    for g in range(len(start) - 1):
+        longest = max(longest, start[g + 1] - start[g])
+    return longest
+
+
+@_kernel
 def _normalise_odds(raw, lo, hi, size, w):
     """Weights of one run, given log odds against each, that sum to `size`. Returns size / sum of raw weights."""
     total = 0.0

@@ -26,6 +26,7 @@ import math
 import numpy as np
 from numba import njit
 
+from .aggregation import longest_run
 from .compiling import KERNEL
 from .features import soft_maximum
 
@@ -55,10 +56,7 @@ def combine(kind, w, start, zeta, kappa, value, share, ratio):
     share, ratio : (m,) arrays
         Output: p and r; of MAX and MIN the shares are those of the members that are it, and ratios are zero.
     """
-    longest = 1
-    for g in range(len(start) - 1):
-        longest = max(longest, start[g + 1] - start[g])
-    each = np.empty(longest)
+    each = np.empty(longest_run(start))
     for g in range(len(start) - 1):
         lo, hi = start[g], start[g + 1]
         value[g] = 0.0
@@ -108,10 +106,7 @@ def pull_combine(kind, w, start, zeta, kappa, value, share, ratio, d_value, d_sh
     d_w : (m,) array
         Output: derivative in each weight, up to a constant in the group.
     """
-    longest = 1
-    for g in range(len(start) - 1):
-        longest = max(longest, start[g + 1] - start[g])
-    each = np.empty(longest)
+    each = np.empty(longest_run(start))
     for g in range(len(start) - 1):
         lo, hi = start[g], start[g + 1]
         d_kappa[g] = 0.0

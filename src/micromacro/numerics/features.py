@@ -27,6 +27,7 @@ import math
 import numpy as np
 from numba import njit
 
+from .aggregation import longest_run
 from .compiling import KERNEL
 
 SUM, MOMENT, COV, HHI, EFFN, ENTROPY, THRESHOLD, SMAX, GMEAN, MAX, MIN = range(11)
@@ -56,10 +57,7 @@ def features(kind, w, d_w, start, first, second, shape, free, value, slope):
     slope : (k, p + f, groups) array
         Output: derivatives in what `d_w` is a derivative in, then in the free shapes; with no column none are made.
     """
-    longest = 1
-    for g in range(len(start) - 1):
-        longest = max(longest, start[g + 1] - start[g])
-    each = np.empty(longest)
+    each = np.empty(longest_run(start))
     in_shape = np.zeros(max(len(shape), 1))
     p = len(d_w)
     for k in range(len(first)):

@@ -13,6 +13,7 @@ import math
 import numpy as np
 from numba import njit
 
+from .aggregation import longest_run
 from .compiling import KERNEL
 
 (
@@ -167,9 +168,7 @@ def run(
 @_kernel
 def run_group(op, out, a, extra, start, value, slope):
     """A within-group function of register a, spread over the members of each group."""
-    longest = 0
-    for g in range(len(start) - 1):
-        longest = max(longest, start[g + 1] - start[g])
+    longest = longest_run(start)
     order = np.empty(longest, np.int64)
     weight = np.empty(longest)  # derivative of the group's value in each member's
     for g in range(len(start) - 1):
