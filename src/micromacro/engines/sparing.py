@@ -1,9 +1,8 @@
 """A climb that spends few evaluations, for objectives of which each costs long.
 
 The Hessian is differenced once, at the start, and from then on corrected by what each step showed of it (symmetric
-rank one; Conn, Gould and Toint 1991). Steps are Newton's along the absolute curvature, within a radius that grows and
-shrinks with how well the quadratic foretold them. Quasi-Newton methods that begin without curvature need two to three
-times as many evaluations.
+rank one). Steps are Newton's along the absolute curvature, within a radius that grows and shrinks with how well the
+quadratic foretold them. Quasi-Newton methods that begin without curvature need two to three times as many evaluations.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ..numerics.differences import rank_one
 from .edges import Bounds
 
 Objective = Callable[[np.ndarray], tuple[float, np.ndarray]]
@@ -94,7 +94,7 @@ def climb_sparingly(objective: Objective, start: np.ndarray, bounds: Bounds) -> 
         if not (math.isfinite(new) and np.all(np.isfinite(slope))):
             radius = 0.25 * length
             continue
-        hessian, since, gain = _corrected(hessian, step, slope - gradient), since + 1, new - value
+        hessian, since, gain = rank_one(hessian, step, slope - gradient), since + 1, new - value
         if gain > 0.0:
             v, value, gradient = trial, new, slope
         if not (foretold > 0.0 and gain > 0.1 * foretold):
@@ -143,12 +143,3 @@ def _newton(hessian: np.ndarray, gradient: np.ndarray, free: np.ndarray, radius:
     out = np.zeros(len(gradient))
     out[free] = vectors @ np.divide(along, size, out=np.zeros(len(along)), where=size > 0.0)
     return out * min(1.0, radius / max(float(np.linalg.norm(out)), 1e-300))
-
-
-def _corrected(hessian: np.ndarray, step: np.ndarray, change: np.ndarray) -> np.ndarray:
-    """The Hessian after a step over which the gradient changed."""
-    rest = change - hessian @ step
-    size = float(rest @ step)
-    if abs(size) <= 1e-8 * float(np.linalg.norm(rest) * np.linalg.norm(step)):
-        return hessian
-    return hessian + np.outer(rest, rest) / size

@@ -20,9 +20,8 @@ Families whose methods take such an array name the parameters in ``predictors``.
 
 Units that read several rows
 ----------------------------
-Where the log density of a unit depends on several rows of the linear predictor, the expansion that ``expand`` returns
-says which (``blocks``), and ``slopes`` fills what belongs to rows and, after it, to pairs of rows of a unit: see
-``latent.blocks.Together``. Everything below the families takes it from there; tests/latent/test_blocks.py has examples.
+Where the log density of a unit depends on several rows, the expansion that ``expand`` returns says which (``blocks``),
+and ``slopes`` fills what belongs to rows and then what to pairs of rows of a unit: see ``latent.blocks.Together``.
 """
 
 from __future__ import annotations
@@ -150,6 +149,8 @@ class Family:
         Whether rows of the linear predictor are not the groups, or stand together: ``expand`` is there.
     has_baseline : bool
         Whether ``expand`` brings a baseline hazard: its parameters stand at mean covariates.
+    kinked : bool
+        Whether derivatives of its density in the linear predictor jump.
     centred : bool
         Whether columns are centred although there is no intercept: something is in its place, or it cancels.
     ordered : bool
@@ -181,6 +182,7 @@ class Family:
     ratios: tuple[str, ...] = ()
     expands: bool = False
     has_baseline: bool = False
+    kinked: bool = False
     centred: bool = False
     ordered: bool = False
     changes: ClassVar[Mapping[str, Change]] = OF_MEANS

@@ -100,7 +100,7 @@ def log_rest(unit, units, eta, out):  # noqa: ANN001, ANN201
 
 
 def fill_slopes(blocks: Blocks, rest: bool, y: np.ndarray, eta: np.ndarray, out: np.ndarray) -> None:
-    """Fill out (4, rows + pairs) as ``latent.blocks.Joint`` says; y (rows,) is 1 in the row of the outcome, else 0."""
+    """Fill out (4, rows + pairs) as ``latent.blocks.Together`` says; y (rows,) is 1 in the outcome's row, else 0."""
     n, log_p = blocks.rows, np.empty(blocks.rows)
     log_shares(blocks.unit, blocks.units, rest, eta, log_p)
     p = np.exp(log_p)

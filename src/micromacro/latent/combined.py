@@ -243,7 +243,7 @@ class Combined:
     def skew(
         self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, leverage: np.ndarray, out: np.ndarray
     ) -> bool:  # fmt: skip
-        """Half the third derivatives times the leverages of rows and pairs (see ``latent.blocks.Joint``)."""
+        """Half the third derivatives times the leverages of rows and pairs (see ``latent.blocks.Together``)."""
         at, value, share, of_eta, _ = self._adjoint(values, eta, own, leverage, np.zeros(self.rows), 0.0)
         out[: len(self.group)] = of_eta
         for m in self.combinations:

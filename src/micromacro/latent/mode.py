@@ -32,6 +32,9 @@ SETTLED = 1e-16  # and of one so short that the Hessian before it serves after i
 class Likelihood(Protocol):
     """What the latent system needs of a family (see ``families.base.Family``)."""
 
+    @property
+    def kinked(self) -> bool: ...
+
     def possible(self, own: np.ndarray) -> bool: ...
 
     def slopes(self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, out: np.ndarray) -> None: ...
@@ -129,7 +132,7 @@ class LatentPosterior:
         self.weight = weight if weight is not None and np.any(weight != 1.0) else None
         self.left_out = np.flatnonzero(weight == 0.0) if weight is not None else np.empty(0, dtype=np.int64)
         self.close = CLOSE
-        self.blunt = KINKED if getattr(likelihood, "kinked", False) else BLUNT
+        self.blunt = KINKED if likelihood.kinked else BLUNT
         self.own = system.places.family
         self.held = held
         self.center, self.start = system.center, system.start

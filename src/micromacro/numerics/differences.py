@@ -18,6 +18,15 @@ def central(along: Callable[[float], Of], h: float) -> Of:
     return (along(h) - along(-h)) / (2.0 * h)
 
 
+def rank_one(hessian: np.ndarray, step: np.ndarray, change: np.ndarray) -> np.ndarray:
+    """The Hessian corrected by how the gradient changed over a step (Conn, Gould and Toint 1991)."""
+    missed = change - hessian @ step
+    size = float(missed @ step)
+    if abs(size) <= 1e-8 * float(np.linalg.norm(missed) * np.linalg.norm(step)):
+        return hessian
+    return hessian + np.outer(missed, missed) / size
+
+
 def relative_step(at: float, size: float, least: float = 1e-2) -> float:
     """A step of `size` times the number's own, which counts as `least` where it is smaller."""
     return size * max(abs(at), least)

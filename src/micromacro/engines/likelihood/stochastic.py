@@ -24,6 +24,7 @@ from ...errors import EngineError, LostWorkerError
 from ...latent.representation.iterated import BATCHES, Iterated
 from ...model.specification import Specification
 from ...notes import Note, remark, trouble
+from ...numerics.differences import rank_one
 from ..base import Optimum, Outcome, Settings
 from ..edges import Bounds, Edged
 from ..progress import StepsTaken
@@ -196,7 +197,7 @@ class _Search:
             if steps == AGAIN or not np.array_equal(before, free):
                 hessian, steps = self.derivative(u, free), 0
             else:
-                hessian = _corrected(hessian, moved, seen, free)
+                hessian = rank_one(hessian, moved, np.where(free, seen, 0.0))
             if not moved.any():
                 break
         return Zero(u, score, hessian, free, decrement)
@@ -279,15 +280,6 @@ def _newton(hessian: np.ndarray, score: np.ndarray, free: np.ndarray) -> tuple[n
     step[free] = vectors @ (along / size)
     length = math.sqrt(float((along**2 / size).sum()))
     return step / max(1.0, float(np.abs(step).max())), length
-
-
-def _corrected(hessian: np.ndarray, moved: np.ndarray, seen: np.ndarray, free: np.ndarray) -> np.ndarray:
-    """The derivative of the score corrected by how the score changed along a step (symmetric rank one)."""
-    missed = np.where(free, seen - hessian @ moved, 0.0)
-    size = float(missed @ moved)
-    if abs(size) <= 1e-8 * float(np.linalg.norm(missed) * np.linalg.norm(moved)):
-        return hessian
-    return hessian + np.outer(missed, missed) / size
 
 
 def _inverse(hessian: np.ndarray, free: np.ndarray) -> np.ndarray:
