@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..errors import DataError, ModelError, warn
-from ..numerics.changes import NEAR, PARTS, Moves, decomposed, moves_of, pairs_of, turned_over
+from ..numerics.changes import NEAR, PARTS, Moves, decomposed, moves_of, pairs_of, tied, turned_over
 from ..table.columns import Column, read_table
 from ..table.levels import Levels, encode, ranks
 from ..table.screen import counted, listed
@@ -219,11 +219,10 @@ def _of_rows(
     _, first, spell = np.unique(key, return_index=True, return_inverse=True)
     of_unit = codes[unit or group][0][first]
     order = rank[first]
-    at = np.lexsort([order, of_unit])
-    tie = np.flatnonzero((of_unit[at][1:] == of_unit[at][:-1]) & (order[at][1:] == order[at][:-1]))
-    if len(tie):
-        one, other = (codes[group][1].values[codes[group][0][first[at[tie[0] + k]]]] for k in (0, 1))
-        which = codes[unit or group][1].values[of_unit[at[tie[0]]]]
+    both = tied(of_unit, order)
+    if len(both):
+        one, other = codes[group][1].values[codes[group][0][first[both]]]
+        which = codes[unit or group][1].values[of_unit[both[0]]]
         raise DataError(
             f"groups {one!s} and {other!s} of {unit} {which!s} have the same {time}: give each spell of a unit a time "
             "of its own"

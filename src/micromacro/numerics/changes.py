@@ -83,6 +83,12 @@ def pairs_of(unit: np.ndarray, order: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return place[:-1][same], place[1:][same]
 
 
+def tied(unit: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """Two spells of a unit that have the same order (2,), the first such; none (0,) where each has its own."""
+    pairs = np.stack(pairs_of(unit, order), axis=1)
+    return pairs[order[pairs[:, 0]] == order[pairs[:, 1]]][:1].ravel()
+
+
 def moves_of(spell: np.ndarray, member: np.ndarray, pairs: tuple[np.ndarray, np.ndarray], spells: int) -> Moves:
     """Who stays, enters and leaves; every spell is the first and the second of at most one pair each.
 

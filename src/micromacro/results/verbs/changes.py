@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ...errors import DataError, ModelError
-from ...numerics.changes import PARTS, decomposed, moves_of, pairs_of
+from ...numerics.changes import PARTS, decomposed, moves_of, pairs_of, tied
 from ...posterior.intervals import check_level
 from ...table.columns import Column, read_table
 from ...table.levels import encode, ranks
@@ -149,12 +149,11 @@ def _order(fit: Fitted, time: Any, unit: np.ndarray, units: np.ndarray) -> np.nd
         return np.arange(len(unit))
     name, column = _by_group(fit, time, "time")
     order = ranks(column)
-    at = np.lexsort([order, unit])
-    tie = np.flatnonzero((unit[at][1:] == unit[at][:-1]) & (order[at][1:] == order[at][:-1]))
-    if len(tie):
-        ids = fit.specification.tables.ids[at[tie[0] : tie[0] + 2]]
+    both = tied(unit, order)
+    if len(both):
+        ids = fit.specification.tables.ids[both]
         raise DataError(
-            f"groups {ids[0]!s} and {ids[1]!s} of {units[unit[at[tie[0]]]]!s} have the same {name}: give each group of "
+            f"groups {ids[0]!s} and {ids[1]!s} of {units[unit[both[0]]]!s} have the same {name}: give each group of "
             "a unit a time of its own"
         )
     return order
