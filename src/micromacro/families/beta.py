@@ -18,10 +18,8 @@ from scipy import special as scipy_special
 from ..errors import ModelError
 from ..numerics.compiling import KERNEL
 from ..numerics.special import digamma, logistic, trigamma
-from ..parameters import Parameter, PriorBook
-from ..priors import Exponential
 from . import binary
-from .base import Family
+from .dispersed import Dispersed
 from .response import Raw, Response, made, need_form, need_numbers, need_variety
 
 FAR = 200.0  # size of eta from which 1 / Gamma(a) is a, a being the smaller of the two parameters
@@ -57,12 +55,14 @@ def _each(values, eta, own, out):  # noqa: ANN001, ANN202
 
 
 @dataclass(frozen=True)
-class Beta(Family):
+class Beta(Dispersed):
     """Beta family with the logit link; its parameter `phi` is the precision."""
 
     link: str = "logit"
     name: str = "beta"
     predictors: ClassVar[Mapping[str, str]] = {"phi": "log"}
+    start = 10.0
+    kernels = (_slopes, _each)
 
     def __post_init__(self):
         if self.link != "logit":
@@ -78,18 +78,6 @@ class Beta(Family):
 
     def scale(self, response: Response, offset: np.ndarray) -> tuple[float, float]:
         return 1.0, float(binary.quantile("logit", response.mean()))
-
-    def parameters(self, book: PriorBook, scale: float, flat: bool, response: Response) -> tuple[Parameter, ...]:
-        return (book.parameter("phi", "phi", Exponential(0.02), start=10.0, flat=flat),)
-
-    def possible(self, own: np.ndarray) -> bool:
-        return bool(0.0 < own[0] < 1e10)
-
-    def slopes(self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, out: np.ndarray) -> None:
-        if own.ndim > 1:
-            _each(values, eta, own, out)
-        else:
-            _slopes(values, eta, own[0], out)
 
     def log_density(self, values: Any, eta: Any, own: Any, xp: Any = np, special: Any = None) -> Any:
         phi, far = own[0], abs(eta) > FAR

@@ -22,11 +22,10 @@ from numba import njit
 from ..errors import ModelError
 from ..numerics.compiling import KERNEL
 from ..numerics.special import digamma, log1p_exp, log_gamma_ratio, logistic, trigamma
-from ..parameters import Parameter, PriorBook
-from ..priors import Exponential
 from . import binary
 from .base import Family
 from .binomial import Binomial
+from .dispersed import Dispersed
 from .response import Response
 
 FEW = 64  # successes up to which the sums are taken term by term
@@ -101,29 +100,19 @@ def _each(values, eta, own, out):  # noqa: ANN001, ANN202
 
 
 @dataclass(frozen=True)
-class BetaBinomial(Binomial):
+class BetaBinomial(Dispersed, Binomial):
     """Beta-binomial family with the logit link; `phi` is the precision of the chances of a success."""
 
     link: str = "logit"
     name: str = "beta_binomial"
     predictors: ClassVar[Mapping[str, str]] = {"phi": "log"}
+    start = 10.0
+    kernels = (_slopes, _each)
     limits: ClassVar[Mapping[str, tuple[float, str]]] = {"phi": (1e7, BINOMIAL)}
 
     def __post_init__(self):
         if self.link != "logit":
             raise ModelError(f"family beta_binomial has the logit link only, not {self.link!r}")
-
-    def parameters(self, book: PriorBook, scale: float, flat: bool, response: Response) -> tuple[Parameter, ...]:
-        return (book.parameter("phi", "phi", Exponential(0.02), start=10.0, flat=flat),)
-
-    def possible(self, own: np.ndarray) -> bool:
-        return bool(0.0 < own[0] < 1e10)
-
-    def slopes(self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, out: np.ndarray) -> None:
-        if own.ndim > 1:
-            _each(values, eta, own, out)
-        else:
-            _slopes(values, eta, own[0], out)
 
     def log_density(self, values: Any, eta: Any, own: Any, xp: Any = np, special: Any = None) -> Any:
         k, m, phi = values[0], values[1] - values[0], own[0]

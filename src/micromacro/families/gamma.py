@@ -12,9 +12,7 @@ from numba import njit
 from scipy import special as scipy_special
 
 from ..numerics.compiling import KERNEL
-from ..parameters import Parameter, PriorBook
-from ..priors import Exponential
-from .base import Family
+from .dispersed import Dispersed
 from .poisson import check_log, log_mean
 from .response import Raw, Response, made, need_form, need_numbers, need_variety
 
@@ -38,12 +36,13 @@ def _each(values, eta, own, out):  # noqa: ANN001, ANN202
 
 
 @dataclass(frozen=True)
-class Gamma(Family):
+class Gamma(Dispersed):
     """Gamma family with the log link; its parameter is `shape`."""
 
     link: str = "log"
     name: str = "gamma"
     predictors: ClassVar[Mapping[str, str]] = {"shape": "log"}
+    kernels = (_slopes, _each)
 
     def __post_init__(self):
         check_log(self.link, self.name)
@@ -58,18 +57,6 @@ class Gamma(Family):
 
     def scale(self, response: Response, offset: np.ndarray) -> tuple[float, float]:
         return 1.0, log_mean(response, offset)
-
-    def parameters(self, book: PriorBook, scale: float, flat: bool, response: Response) -> tuple[Parameter, ...]:
-        return (book.parameter("shape", "shape", Exponential(0.02), start=2.0, flat=flat),)
-
-    def possible(self, own: np.ndarray) -> bool:
-        return bool(0.0 < own[0] < 1e10)
-
-    def slopes(self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, out: np.ndarray) -> None:
-        if own.ndim > 1:
-            _each(values, eta, own, out)
-        else:
-            _slopes(values, eta, own[0], out)
 
     def log_density(self, values: Any, eta: Any, own: Any, xp: Any = np, special: Any = None) -> Any:
         shape = own[0]

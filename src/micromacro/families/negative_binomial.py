@@ -17,9 +17,8 @@ from scipy import special as scipy_special
 
 from ..numerics.compiling import KERNEL
 from ..numerics.special import log1p_exp, log_gamma_ratio, logistic
-from ..parameters import Parameter, PriorBook
-from ..priors import Exponential
 from .base import Family, Recession
+from .dispersed import Dispersed
 from .poisson import Poisson, check_log, counts, first_event, log_mean
 from .response import Raw, Response
 
@@ -50,12 +49,13 @@ def _each(values, eta, own, out):  # noqa: ANN001, ANN202
 
 
 @dataclass(frozen=True)
-class NegativeBinomial(Family):
+class NegativeBinomial(Dispersed):
     """Negative binomial family with the log link; its parameter `phi` is the dispersion: var = mu + mu^2 / phi."""
 
     link: str = "log"
     name: str = "negative_binomial"
     predictors: ClassVar[Mapping[str, str]] = {"phi": "log"}
+    kernels = (_slopes, _each)
     discrete = True
     quantities = ("mean", "zero")
     limits: ClassVar[Mapping[str, tuple[float, str]]] = {"phi": (1e7, POISSON)}
@@ -68,18 +68,6 @@ class NegativeBinomial(Family):
 
     def scale(self, response: Response, offset: np.ndarray) -> tuple[float, float]:
         return 1.0, log_mean(response, offset)
-
-    def parameters(self, book: PriorBook, scale: float, flat: bool, response: Response) -> tuple[Parameter, ...]:
-        return (book.parameter("phi", "phi", Exponential(0.02), start=2.0, flat=flat),)
-
-    def possible(self, own: np.ndarray) -> bool:
-        return bool(0.0 < own[0] < 1e10)
-
-    def slopes(self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, out: np.ndarray) -> None:
-        if own.ndim > 1:
-            _each(values, eta, own, out)
-        else:
-            _slopes(values, eta, own[0], out)
 
     def log_density(self, values: Any, eta: Any, own: Any, xp: Any = np, special: Any = None) -> Any:
         y, phi = values[0], own[0]
