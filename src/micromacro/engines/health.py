@@ -190,7 +190,8 @@ def _judge_optimum(outcome: Outcome) -> Health:
     hypers = outcome.specification.system.hypers
     without = idle(outcome.specification, zero_sds(outcome.specification, optimum.theta))
     troubles = []
-    if not optimum.gradient_norm <= 1e-2:
+    edge = any(note.code == "laplace-edge" and note.severity == "trouble" for note in outcome.notes)
+    if not optimum.gradient_norm <= 1e-2 and not edge:
         text = (
             f"the search stopped where the gradient is still {optimum.gradient_norm:.2g}: standardise the covariates, "
             "or give the weight parameters priors"
@@ -205,7 +206,7 @@ def _judge_optimum(outcome: Outcome) -> Health:
     troubles += too_little(outcome.specification) + _perfect(outcome.specification, optimum.theta)
     troubles += _run_off(outcome.specification, optimum.theta)
     q = len(optimum.theta)
-    flat = optimum.lost[:q] & ~optimum.boundary
+    flat = optimum.lost[:q] & ~optimum.boundary & (not edge)
     variance = np.where(flat, np.nan, np.diag(optimum.covariance)[:q])
     for k, p in enumerate(hypers):
         if p.name in without or not flat[k] or p.kind == "w":  # the engine looks at weights' profiles

@@ -25,7 +25,7 @@ from .describe import describe
 from .determined import undetermined
 from .integral import formula_error, several_modes
 from .limits import at_limits
-from .maxima import blind_to_idle, distinct, remarks, searching, several, starting_points
+from .maxima import blind_to_idle, distinct, remarks, searching, several, starting_points, without_breaking
 from .problem import problem_of
 from .separation import separation
 from .signed import begin_at_signed_maxima
@@ -71,11 +71,12 @@ def maximise(specification: Specification, settings: Settings, engine: str, rest
             "the likelihood could not be evaluated at any starting value; look at Model.explain() for the starting "
             "weights, standardise the covariates, or give priors that keep the parameters small"
         )
+    peaks, told = without_breaking(problem, peaks)
     peaks = distinct(specification, coordinates, peaks)
     best, limits = at_limits(specification, problem, peaks[0])
     peaks = [blind_to_idle(specification, coordinates, best), *peaks[1:]]
     optimum = describe(problem, peaks)
-    notes = several(specification, coordinates, peaks) + remarks(specification, optimum, restricted, limits)
+    notes = told + several(specification, coordinates, peaks) + remarks(specification, optimum, restricted, limits)
     notes += undetermined(problem, optimum)
     extra = {}
     if isinstance(problem.marginal, LaplaceMarginal):

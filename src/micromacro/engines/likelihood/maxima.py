@@ -8,8 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from ...latent.marginal.laplace import LaplaceMarginal
 from ...model.specification import Specification
-from ...notes import Note, caution, remark
+from ...notes import Note, caution, remark, trouble
 from ...parameters import Parameter
 from ...priors import Prior
 from ..base import Optimum
@@ -29,6 +30,7 @@ APART = 0.4  # distance in the coordinates, below which two starts are one
 SEARCH = 30.0  # evaluations that a search takes, about
 SPARING = 10  # and a sparing one from one start, beside one for each parameter
 BUDGET = 2e10  # operations that further starts may cost
+STALLED = 1e-2  # slope that is left where a search did not end at a maximum
 NEAR_ZERO = 0.25  # of the start of an sd: values below it say that it is about zero
 
 
@@ -168,6 +170,39 @@ def distinct(specification: Specification, coordinates: Ratios | Steps, peaks: l
     return [peaks[k] for k in out]
 
 
+def without_breaking(problem: Problem, peaks: list[Peak]) -> tuple[list[Peak], list[Note]]:
+    """The peaks at which Laplace's formula holds, if there are any, and what is said of the others.
+
+    Where the curvature of the effects is about to vanish the formula rises without end, and a search stops at the edge
+    of such a region with a slope left: no maximum.
+    """
+    marginal, notes = problem.marginal, []
+    if not isinstance(marginal, LaplaceMarginal):
+        return peaks, notes
+    stalled = [np.abs(p.gradient[p.free]).max(initial=0.0) > STALLED for p in peaks]
+    broken = [
+        left and marginal.breaks_down(problem.coordinates.theta(p.u), problem.room)
+        for p, left in zip(peaks, stalled, strict=True)
+    ]
+    kept = [p for p, gone in zip(peaks, broken, strict=True) if not gone]
+    why = "the curvature of the effects nearly vanishes there (they are about to have two modes), and the formula "
+    if kept and broken[0]:
+        above = peaks[0].value - kept[0].value
+        text = (
+            f"Laplace's formula is higher by {above:.2f} at the edge of values at which it breaks down: {why}is no "
+            'likelihood there; compare with engine="mcmc", which is exact'
+        )
+        notes.append(remark("laplace-edge", text))
+    elif not kept:
+        text = (
+            f"Laplace's formula breaks down where the search ended: {why}rises without a maximum; estimates are where "
+            'it was stopped and have no standard errors: use engine="mcmc", which is exact, or give priors'
+        )
+        notes.append(trouble("laplace-edge", text, *(p.name for p in marginal.arguments if not p.fixed)))
+        kept = [replace(peaks[0], hessian=np.full_like(peaks[0].hessian, np.nan))]
+    return kept, notes
+
+
 def blind_to_idle(specification: Specification, coordinates: Ratios | Steps, peak: Peak) -> Peak:
     """A peak whose curvature is exactly zero in correlations that have no meaning, an sd being zero.
 
@@ -226,7 +261,7 @@ def remarks(specification: Specification, optimum: Optimum, restricted: bool, li
     q = len(hypers)
     without = idle(specification, zero_sds(specification, optimum.theta))
     told = np.array([p.name not in without for p in hypers], dtype=bool)
-    if np.any(optimum.lost[:q] & ~optimum.boundary & told):
+    if np.any(optimum.lost[:q] & ~optimum.boundary & told) and optimum.gradient_norm <= STALLED:
         notes.append(remark("flat", "the likelihood is flat at its maximum: standard errors are not available (nan)"))
     if restricted and specification.weight_parameters:
         text = (

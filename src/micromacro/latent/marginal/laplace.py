@@ -26,6 +26,7 @@ from ..workspace import Workspace
 from .base import Marginal
 
 LOG_2PI = math.log(2.0 * math.pi)
+SINGULAR = 0.1  # share of the stand-in's curvature below which the true one counts as none
 
 
 class LaplaceMarginal(LatentPosterior, Marginal):
@@ -96,10 +97,28 @@ class LaplaceMarginal(LatentPosterior, Marginal):
         return out
 
     def settle(self, room: ModeRoom) -> bool:
-        """Factorise the true Hessian at the mode; False where it is not positive definite (no maximum there)."""
-        if room.settled:
+        """Factorise the true Hessian at the mode; False where it is not positive definite, or hardly so.
+
+        Where two modes of the effects are about to become one, a curvature goes through zero, and the formula's value
+        to infinity: nothing near such a place is a likelihood.
+        """
+        bent = bool(np.any(room.slopes[2] > -SINGULAR * room.slopes[3]))
+        if bent and not self.firm(room, SINGULAR):
+            return False
+        if room.settled and not bent:
             return True
         np.negative(room.slopes[2], out=room.curvature)
+        return self.factorise(room, room.curvature)
+
+    def breaks_down(self, point: np.ndarray, room: ModeRoom) -> bool:
+        """Whether a point is next to those that have no value because H is hardly positive definite there."""
+        with np.errstate(all="ignore"):
+            return math.isfinite(self.value(point, room)) and not self.firm(room, 2.0 * SINGULAR)
+
+    def firm(self, room: ModeRoom, share: float) -> bool:
+        """Whether H at the mode is positive definite without a share of the stand-in's curvature; spends the factor."""
+        np.multiply(room.slopes[3], -share, out=room.curvature)
+        room.curvature -= room.slopes[2]
         return self.factorise(room, room.curvature)
 
     def back(self, theta: np.ndarray, mode: np.ndarray, room: ModeRoom) -> None:
