@@ -25,6 +25,7 @@ PRIORS: dict[str, Any] = {
     "sd": prior.gamma(3.0, 5.0), "cor": prior.lkj(1.5), "rho": prior.beta(2.0, 1.5), "scale": prior.normal(0.5, 0.5),
     "aggregate": prior.normal(0.0, 1.0), "sigma": prior.gamma(4.0, 6.0), "shape": prior.gamma(6.0, 3.0),
     "phi": prior.gamma(6.0, 1.0), "nu": prior.gamma(6.0, 1.0), "baseline": prior.gamma(3.0, 6.0),
+    "zi": prior.beta(2.0, 4.0), "hu": prior.beta(2.0, 4.0),
 }  # fmt: skip
 CUT_PRIORS = {"cut.1": prior.normal(-1, 0.2), "cut.2": prior.normal(0.3, 0.2), "cut.3": prior.normal(1.6, 0.2)}
 
@@ -44,6 +45,8 @@ class Kind(NamedTuple):
         A graph or a covariance that it reads.
     priors : mapping
         Beside `PRIORS`, or in place of some of them.
+    others : mapping
+        Formulas of parameters of the family.
     """
 
     terms: str
@@ -51,6 +54,7 @@ class Kind(NamedTuple):
     often: bool = False
     source: str = ""
     priors: Mapping[str, Any] = {}
+    others: Mapping[str, str] = {}
 
     @property
     def durations(self) -> bool:
@@ -69,6 +73,10 @@ def effects(kind: str) -> str:
     return f"v + mm(m, g, x, effects = {kind})"
 
 
+SPREAD = {"sigma.Intercept": prior.normal(-0.5, 0.4)}
+ZEROS = {"zi.Intercept": prior.normal(-1.0, 0.5)}
+OTHER_BLOCK = "~ mm(m, g, weights = softmax(z))"
+
 KINDS: dict[str, Kind] = {
     # one of each family, with estimated weights
     "gaussian": Kind(POWER + " + (1 | c)", often=True),
@@ -84,6 +92,23 @@ KINDS: dict[str, Kind] = {
     "exponential": Kind(POWER, "exponential"),
     "lognormal": Kind(POWER, "lognormal"),
     "cox": Kind(POWER, "cox", often=True),
+    "beta-binomial": Kind(POWER, "beta_binomial"),
+    "zero-inflated poisson": Kind(POWER, "zero_inflated_poisson"),
+    "zero-inflated negative binomial": Kind(POWER, "zero_inflated_negative_binomial"),
+    "hurdle poisson": Kind(POWER, "hurdle_poisson"),
+    "hurdle negative binomial": Kind(POWER, "hurdle_negative_binomial"),
+    "categorical": Kind(POWER, "categorical"),
+    "choices": Kind(POWER, "conditional_logit"),
+    # several linear predictors
+    "spread": Kind(POWER, priors=SPREAD, others={"sigma": "~ v"}),
+    "effects on the spread": Kind("v + mm(m, g)", priors=SPREAD, others={"sigma": OTHER_BLOCK}),
+    "one covariance": Kind("v + (1 | c, id=a)", priors=SPREAD, others={"sigma": "~ (1 | c, id=a)"}),
+    "effects on zeros": Kind(
+        "v + (1 | c)",
+        "zero_inflated_poisson",
+        priors={"Intercept": prior.normal(1.0, 0.3)} | ZEROS,
+        others={"zi": "~ v + (1 | h)"},
+    ),
     # units
     "coefficients alone": Kind("v + x0"),
     "unit, poisson": Kind("v + (1 | c)", "poisson"),
@@ -131,7 +156,9 @@ class Outcome(NamedTuple):
 SURV = "surv(y, event)"
 OUTCOMES: dict[str, Outcome] = {
     "bernoulli": Outcome(first=lambda g: g % 2),
-    "binomial": Outcome("trials(y, five)"),
+    **dict.fromkeys(("binomial", "beta_binomial"), Outcome("trials(y, five)")),
+    "categorical": Outcome(first=lambda g: 1 + g % 3),
+    "conditional_logit": Outcome("choice(y, three)", lambda g: (g % 3 == 0).astype(int)),
     "beta": Outcome(first=lambda g: 0.2 + 0.1 * (g % 6)),
     **dict.fromkeys(("weibull", "exponential", "lognormal"), Outcome(SURV)),
     "cox": Outcome(SURV, make=lambda: mm.families.cox(CUTS)),
@@ -153,7 +180,7 @@ def table() -> pd.DataFrame:
     }  # fmt: skip
     for name, value in of_groups.items():
         d[name] = value[d["g"]]
-    return d.assign(k3=d["c"] // 2, five=5, event=1)
+    return d.assign(k3=d["c"] // 2, five=5, event=1, three=d["g"] // 3)
 
 
 def ring(size: int) -> dict[int, list[int]]:
@@ -175,10 +202,11 @@ def model(kind: Kind, data: pd.DataFrame) -> mm.Model:
     """The model of a kind, every prior stated."""
     row = OUTCOMES.get(kind.family, Outcome())
     family = row.make() if row.make else kind.family
-    bare = mm.Model(f"{row.left} ~ {kind.terms}", data, family=family, **sources(kind))
+    options = {"family": family, **sources(kind), **kind.others}
+    bare = mm.Model(f"{row.left} ~ {kind.terms}", data, **options)
     classes = {p.kind for p in bare.specification.parameters}
     priors = {k: v for k, v in PRIORS.items() if k in classes} | dict(kind.priors)
-    made = mm.Model(f"{row.left} ~ {kind.terms}", data, family=family, priors=priors, **sources(kind))
+    made = mm.Model(f"{row.left} ~ {kind.terms}", data, priors=priors, **options)
     unstated = [p.name for p in made.specification.parameters if p.default]
     assert not unstated, f"no prior is stated for {unstated}"
     return made

@@ -30,7 +30,8 @@ def ranks(kind: Kind, seed: int) -> dict[str, Any]:
 
     Kinds have seeds of their own, so that their truths have nothing to do with each other.
     """
-    seed = zlib.crc32(f"{kind.family} ~ {kind.terms} {seed}".encode())
+    others = "".join(f" {name} {formula}" for name, formula in kind.others.items())
+    seed = zlib.crc32(f"{kind.family} ~ {kind.terms}{others} {seed}".encode())
     first = first_table(kind)
     of_first = model(kind, first).specification
     drawn, skipped = simulated(of_first, {}, 1, np.random.default_rng([seed, 17]))

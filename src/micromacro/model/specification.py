@@ -134,6 +134,11 @@ class Specification:
         return self.system.beside is not None and self.system.beside.stacked
 
     @property
+    def several_rows(self) -> bool:
+        """Whether an outcome reads several rows of the linear predictor, which are left out together."""
+        return self.expanded is not None or self.system.meeting is not None
+
+    @property
     def n_outcomes(self) -> int:
         """How many outcomes there are: one for each group, or for each set of groups."""
         return self.groups if self.response.sets is None else len(self.response.sets)

@@ -6,6 +6,7 @@ pairs, for which odd moments are exact and the error of even ones is of the orde
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from itertools import product
 
@@ -29,3 +30,19 @@ def normal_points(dimensions: int) -> tuple[np.ndarray, np.ndarray]:
     points = ndtri(uniform)
     points /= np.sqrt((points**2).mean(axis=0))
     return np.concatenate([points, -points]), np.full(2 * PAIRS, 0.5 / PAIRS)
+
+
+@cache
+def balanced_points(dimensions: int) -> tuple[np.ndarray, np.ndarray]:
+    """Points and weights whose second moments are exact, too: at least four pairs for each dimension.
+
+    The first entries of the points are such points of fewer dimensions.
+    """
+    if dimensions in NODES:
+        return normal_points(dimensions)
+    pairs = max(PAIRS, 1 << math.ceil(math.log2(4 * dimensions)))
+    uniform = qmc.Sobol(dimensions, scramble=True, rng=np.random.default_rng(dimensions)).random(pairs)
+    points = ndtri(uniform)
+    lower = np.linalg.cholesky(points.T @ points / pairs)
+    points = np.linalg.solve(lower, points.T).T
+    return np.concatenate([points, -points]), np.full(2 * pairs, 0.5 / pairs)

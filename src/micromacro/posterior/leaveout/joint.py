@@ -9,10 +9,8 @@ log-likelihoods at the mode, the linear predictors without them are normal with 
 exact for a Gaussian outcome. Otherwise the terms are those of the sites of expectation propagation
 (:mod:`.propagation`), whose scales make this the mass of the cavity where G is a single row.
 
-Where a likelihood reads several rows at once (choices from a set), C is block diagonal and the terms are those of the
-likelihood itself at the mode. If G is one such unit, the mass is corrected: with :math:`K = RR'` and
-:math:`\eta_G = \hat\eta_G + Rz`, the cavity is normal in z with precision :math:`P = I + R'CR`, and its mass is a mean
-over :math:`z \sim N(0, I)`, the posterior with the unit, of the likelihood times the ratio of the two densities.
+Where a likelihood reads several rows at once (choices from a set), C is block diagonal, the sites are those of
+:mod:`.units`, and a set that is one unit has the mass of its cavity.
 """
 
 from __future__ import annotations
@@ -23,12 +21,12 @@ import numpy as np
 
 from ...engines.base import Sample
 from ...engines.marginals import has_exact_marginal
-from ...errors import EngineError, warn
+from ...errors import EngineError
 from ...latent.blocks import Blocks
 from ...model.specification import Specification
-from ...numerics.cubature import normal_points
 from ...numerics.modes import whitened_rows
 from .propagation import Propagation
+from .units import UnitPropagation, UnitSites
 
 LOST = (
     "without all groups of one member or unit a coefficient under a flat prior is not determined: give the "
@@ -43,15 +41,17 @@ class LeaveSetsOut:
     def __init__(self, specification: Specification, sets: list[np.ndarray]):
         self.specification = specification = specification.by_rows
         self.sets = [specification.rows_of(groups) for groups in sets]
-        self.propagation = Propagation(specification)
-        expansion = specification.system.expansion
-        self.blocks = expansion.blocks if expansion else None
+        meeting = specification.system.meeting
+        self.blocks = None if meeting is None else meeting.blocks
+        self.propagation = Propagation(specification) if meeting is None else UnitPropagation(specification)
         self.exact = has_exact_marginal(specification)  # then Laplace's formula has no error
         self.room = self.propagation.room
         system = specification.system
         self.whole = system.rows * system.size <= LARGE
         self.rows = np.empty((system.rows, system.size)) if self.whole else np.empty((0, system.size))
         self._inner = [] if self.blocks is None else [_inside(self.blocks, rows) for rows in self.sets]
+        self._alone = [] if self.blocks is None else [_only_unit(self.blocks, rows) for rows in self.sets]
+        self._mass = np.empty(0)
 
     def _whitened(self, which: np.ndarray, out: np.ndarray) -> np.ndarray:
         s, base = self.specification.system.symbolic, self.room.base
@@ -61,10 +61,11 @@ class LeaveSetsOut:
     def at(self, theta: np.ndarray) -> np.ndarray:
         """Of every set (sets,)."""
         terms = self._terms(theta)
-        if self.whole:
+        out = self._masses()
+        if self.whole and np.isnan(out).any():
             self._whitened(np.arange(len(self.rows)), self.rows)
-        out = np.empty(len(self.sets))
-        for k, rows in enumerate(self.sets):
+        for k in np.flatnonzero(np.isnan(out)).tolist():
+            rows = self.sets[k]
             own = self.rows[rows] if self.whole else self._whitened(rows, np.empty((len(rows), self.rows.shape[1])))
             out[k] = self._joint(own @ own.T, terms[:, rows]) if self.blocks is None else self._together(k, own, terms)
         return out
@@ -81,36 +82,38 @@ class LeaveSetsOut:
         size, vectors = np.linalg.eigh(precision)
         if size.min(initial=1.0) <= 1e-9:
             raise EngineError(LOST)
-        z = -vectors @ ((vectors.T @ (root.T @ slope)) / size)
-        laplace = float(value - 0.5 * slope @ root @ -z + 0.5 * np.log(size).sum())
-        if len(np.unique(self.blocks.unit[rows])) > 1:
-            return laplace
-        return self._mass(rows, root, precision, z, float(np.log(size).sum()))
+        pulled = vectors.T @ (root.T @ slope)
+        return float(value - 0.5 * np.sum(pulled**2 / size) + 0.5 * np.log(size).sum())
 
-    def _mass(
-        self, rows: np.ndarray, root: np.ndarray, precision: np.ndarray, mean: np.ndarray, log_det: float
-    ) -> float:
-        """Log mass of the likelihood of a unit under its cavity, normal with some precision and mean in z."""
-        laplace, room = self.propagation.laplace, self.room
-        points, weights = normal_points(root.shape[1])
-        found = np.empty(len(points))
-        for s, point in enumerate(points):
-            eta = room.eta.copy()
-            eta[rows] += root @ point
-            laplace.rows(eta, room.own, room.trial_slopes)
-            away = point - mean
-            found[s] = room.trial_slopes[0, rows].sum() - 0.5 * away @ precision @ away + 0.5 * point @ point
-        top = found.max()
-        return float(top + np.log(weights @ np.exp(found - top)) + 0.5 * log_det)
+    def _masses(self) -> np.ndarray:
+        """Of the sets that are one unit; nan of the others, which are still to be found (sets,)."""
+        out = np.full(len(self.sets), np.nan)
+        for k, unit in enumerate(self._alone):
+            if unit >= 0:
+                out[k] = self._mass[unit]
+                if math.isnan(out[k]):
+                    raise EngineError(LOST)
+        return out
 
     def _terms(self, theta: np.ndarray) -> np.ndarray:
         """Value, slope and curvature (3, rows) of what stands for the rows; the factor is left in the work space."""
-        if self.exact or self.blocks is not None:
+        if self.exact:
             if not math.isfinite(self.propagation.laplace.value(theta, self.room)):
                 raise EngineError("the posterior has no mode at one of the draws: use kfold()")
             return self.room.slopes[:3]
+        if isinstance(self.propagation, UnitPropagation):
+            return self._unit_terms(self.propagation.at(theta))
         sites = self.propagation.at(theta)
         return np.stack([sites.log_value, sites.slope, sites.curvature])
+
+    def _unit_terms(self, sites: UnitSites) -> np.ndarray:
+        """The same (3, rows + pairs) of units of several rows, their values on their first rows."""
+        assert self.blocks is not None
+        self._mass = sites.log_mass
+        out = np.zeros((3, self.blocks.rows + self.blocks.pairs))
+        out[0, self.blocks.first] = sites.log_value
+        out[1, : self.blocks.rows], out[2] = sites.slope, -sites.precision
+        return out
 
     def _joint(self, covariance: np.ndarray, slopes: np.ndarray) -> float:
         density, slope, curvature = slopes
@@ -127,14 +130,6 @@ class LeaveSetsOut:
         for chain, draw in np.ndindex(draws.shape):
             out[chain, draw] = self.at(draws.theta[chain, draw])
         self.propagation.warn(math.prod(draws.shape))
-        if self.blocks is not None:
-            s = self.specification
-            noun = s.tables.noun if s.response.sets is None else "set of alternatives"
-            warn(
-                f"effects were integrated out by Laplace's formula, under which a surprising {noun} is judged too "
-                "kindly (elpds of sets were seen to be off by 0.6): loo() with the effects given, and kfold(), have no "
-                "such error"
-            )
         return out
 
 
@@ -144,3 +139,9 @@ def _inside(blocks: Blocks, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, n
     place[rows] = np.arange(len(rows))
     pairs = np.flatnonzero((place[blocks.high] >= 0) & (place[blocks.low] >= 0))
     return pairs, place[blocks.high[pairs]], place[blocks.low[pairs]]
+
+
+def _only_unit(blocks: Blocks, rows: np.ndarray) -> int:
+    """The unit whose rows these are; -1 where they are those of several."""
+    unit = blocks.unit[rows[0]] if len(rows) else -1
+    return int(unit) if len(rows) and np.all(blocks.unit[rows] == unit) else -1

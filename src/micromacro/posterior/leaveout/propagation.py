@@ -27,6 +27,7 @@ from ...model.specification import Specification
 
 NODES = 21
 ROUNDS = 40
+NO_MODE = "the Laplace approximation does not exist at one of the draws: use kfold()"
 SETTLED = 1e-3  # change of any log mass in a round; the next would bring about a tenth of it
 
 
@@ -52,16 +53,24 @@ class Sites:
     log_mass: np.ndarray
 
 
+def check_units(specification: Specification) -> None:
+    """Refuse outcomes that read effects far from normal given the others: of spreads, of members that combine.
+
+    Normal cavities were seen to be off by 0.2 for ordinary groups there, and by 2.5 for a surprising one.
+    """
+    if specification.system.meeting is not None and not specification.family.several:
+        raise EngineError(
+            "leaving rows out of the integral over the effects is not available where an outcome reads several "
+            "linear predictors with effects, nor where members combine= in another way than by their sum (given the "
+            "others such effects are far from normal): use loo() with the effects given, or kfold()"
+        )
+
+
 class Propagation:
     """Sites of all rows at one theta after the other; leaves the factor of H under the sites in the work space."""
 
     def __init__(self, specification: Specification):
-        if specification.system.meeting is not None and not specification.family.several:
-            raise EngineError(
-                "leaving rows out of the integral over the effects is not available where an outcome reads several "
-                "linear predictors with effects, nor all groups of a member where members combine= in another way than "
-                "by their sum: use loo() with the effects given, or kfold()"
-            )
+        check_units(specification)
         self.laplace = laplace_marginal(specification)
         self.laplace.close = 1e-9
         self.system, self.noun = specification.system, specification.tables.noun
@@ -93,7 +102,7 @@ class Propagation:
     def _mode(self, theta: np.ndarray) -> None:
         """The mode, its slopes and its factor into the work space."""
         if not math.isfinite(self.laplace.value(theta, self.room)):
-            raise EngineError("the Laplace approximation does not exist at one of the draws: use kfold()")
+            raise EngineError(NO_MODE)
 
     def _laplace(self, theta: np.ndarray) -> Sites:
         """Laplace's sites: the terms' own value, slope and curvature at the mode."""

@@ -31,18 +31,21 @@ from .elpd import Elpd
 
 EQUAL = 1e-12  # spread of log-likelihoods that the draws do not disagree about
 DRAWS = 2000  # draws of theta at which effects are integrated out
+UNIT_DRAWS = 500  # where an outcome reads several rows of the linear predictor, which takes longer
 
 
 def leave_one_out(posterior: Posterior, integrated: bool, by: str | None, most: int | None) -> Elpd:
     """PSIS-LOO of the groups, or of all groups of a member or unit together (`by`)."""
     s = posterior.specification
+    if by is not None or integrated:
+        most = most or (UNIT_DRAWS if s.system.meeting is not None else DRAWS)
     if by is not None and by not in ("group", *([] if s.response.sets is None else [s.response.sets.name])):
-        draws = sample(posterior, DRAWS if most is None else most, "loo()")
+        draws = sample(posterior, most, "loo()")
         sets, levels = groups_of(s, by)
         return _finish(posterior, LeaveSetsOut(s, sets).log_likelihood(draws), "integrated", by, level_index(levels))
     if integrated:
-        draws = sample(posterior, DRAWS if most is None else most, "loo()")
-        if s.expanded:  # the rows of a group leave together
+        draws = sample(posterior, most, "loo()")
+        if s.several_rows:
             each = LeaveSetsOut(s, outcome_sets(s)).log_likelihood(draws)
             return _finish(posterior, each, "integrated")
         return _finish(posterior, integrated_log_likelihood(s, draws), "integrated")

@@ -31,7 +31,8 @@ def loo(fit: Fitted, integrated: bool = False, *, by: str | None = None, draws: 
     by : str, optional
         A member block or unit term: leaves out all groups of each member or unit together (effects integrated).
     draws : int, optional
-        How many draws to use, evenly spaced; all of them, or 2,000 where effects are integrated.
+        How many draws to use, evenly spaced; all of them, or 2,000 where effects are integrated (500 of outcomes that
+        are categories or choices).
 
     Returns
     -------

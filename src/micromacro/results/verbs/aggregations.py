@@ -243,7 +243,7 @@ def pointwise(fit: Fitted) -> np.ndarray:
     free = sum(not p.fixed for p in fit.specification.system.hypers)
     if fit.specification.combined is not None:
         return _given(fit.specification, theta) - free / fit.nobs
-    if fit.specification.expanded:  # a group has several rows, which leave together
+    if fit.specification.several_rows:
         return LeaveSetsOut(fit.specification, outcome_sets(fit.specification)).at(theta) - free / fit.nobs
     return Cavities(fit.specification).at(theta).log_density - free / fit.nobs
 

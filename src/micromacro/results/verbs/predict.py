@@ -59,7 +59,9 @@ def predict(
     new_effects : {"draw", "zero"}
         Effects of members and units that the fit has not seen, where they are conditional: as their population has
         them, or zero. The mean (or estimate) is the expected value over that population, which integrates them out, by
-        every engine; sd (or se), lower and upper are those of one group whose effects are drawn from it.
+        every engine; sd (or se), lower and upper are those of one group whose effects are drawn from it. A standard
+        error of ml and reml takes that population as wide as estimated; draws vary its sd, too, so that they are wider
+        (by sqrt(1 + se^2 / sd^2) where the effects are all there is).
     ci : float
     draws : bool
         Give the draws instead of a table: at most 2,000. Of ml and reml they come from the normal approximation
