@@ -15,7 +15,7 @@ import micromacro as mm
 from micromacro.families.base import Family
 from micromacro.results.report.mathml import to_mathml
 from micromacro.results.report.page import page
-from micromacro.results.verbs.interpret import shown
+from micromacro.results.verbs.sentences.sentence import shown
 
 ETA, STEP = np.array([-1.3, 0.2, 0.9]), 0.4
 OWN = {"student": [1.0, 5.0], "gaussian": [0.7], "lognormal": [0.8], "weibull": [1.4], "gamma": [2.0], "beta": [3.0]}

@@ -24,6 +24,7 @@ from ..parameters import Parameter
 from ..priors import Prior
 from ..table.columns import Table
 from ..table.levels import Levels
+from .phrases import Noun, Phrase, noun_of, of_correlation, of_sd, pairs
 
 
 @dataclass(frozen=True, eq=False)
@@ -282,6 +283,31 @@ class Effects:
     def sentences(self) -> list[str]:
         """The distribution of the effects in words, for `explain()`."""
         return [f"u_{self.name}[j] ~ normal(0, {self.name}.sd)"]
+
+    who: ClassVar[str] = "{A}{whose} one standard deviation above the average"
+    """Who has an effect of one sd."""
+
+    @property
+    def nouns(self) -> tuple[Noun, ...]:
+        """What each of its terms makes vary."""
+        return tuple(noun_of(term) for term in self.terms)
+
+    def phrase(self, hyper: int, nouns: Sequence[Noun]) -> Phrase | None:
+        """How an entry of theta is read, its terms being called `nouns`; None where there is nothing special to say."""
+        p, k = self.hypers[hyper], len(self.terms)
+        if p.kind == "cor":
+            one, other = pairs(k)[hyper - k]
+            return of_correlation(nouns[one], nouns[other])
+        return of_sd(nouns[hyper], self.who) if p.kind == "sd" else None
+
+    def phrase_of(self, name: str, nouns: Sequence[Noun] = ()) -> Phrase | None:
+        """How a parameter of this name is read."""
+        where = next((k for k, p in enumerate(self.hypers) if p.name == name), None)
+        return None if where is None else self.phrase(where, nouns or self.nouns)
+
+    def moved(self, name: str) -> str:
+        """What moves with a coefficient of a level (no pooling)."""
+        return ""
 
     # -- new tables --------------------------------------------------------------------------------------------------
 

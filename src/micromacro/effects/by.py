@@ -22,6 +22,7 @@ from ..table.columns import Table
 from ..table.levels import Levels, encode
 from .base import Effects, PriorMaker, Rows, Setting, Smooth
 from .iid import Independent
+from .phrases import Noun, Phrase
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,6 +120,11 @@ class ByType(Independent):
             for value, kind in zip(shown, self.kinds, strict=True)
             for line in kind.sentences()
         ]
+
+    def phrase(self, hyper: int, nouns: Sequence[Noun]) -> Phrase | None:
+        which = next(t for t, own in enumerate(self.covariances) if hyper < own.stop)
+        found = self.kinds[which].phrase(hyper - self.covariances[which].start, nouns)
+        return found and found.ending(f" whose {self.column} is {self.types.values.tolist()[which]},")
 
     def on(self, rows: Rows) -> Effects:
         mapped, fresh = self._recoded(rows)

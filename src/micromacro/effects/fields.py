@@ -15,6 +15,8 @@ contrasts between regions of the map (:mod:`micromacro.numerics.regions`).
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar
@@ -31,6 +33,7 @@ from ..parameters import HIGHEST
 from ..priors import Uniform
 from ..table.graphs import Graph
 from .base import Effects, Rows, Setting
+from .phrases import Noun, Phrase, of_sd
 
 FEW = 300  # nodes up to which eigenvalues are quicker than a factor at each rho
 
@@ -65,12 +68,28 @@ class Field(Effects):
     def natural(self, theta: np.ndarray) -> sparse.csr_array:
         return sparse.csr_array(theta[0] * sparse.eye_array(self.graph.size, self.latents, format="csr"))
 
+    expected: ClassVar[str] = "their mean"
+    """Where an effect is expected, given its neighbours."""
+
+    def phrase(self, hyper: int, nouns: Sequence[Noun]) -> Phrase | None:
+        if self.hypers[hyper].kind != "sd":
+            text = (
+                f"Given the neighbours in {self.graph.name}, the effect of {{a}} is expected at {{value}} times their "
+            )
+            text += "mean"
+            return Phrase(text, "dependence on neighbours")
+        degree = self.graph.degree()
+        m = float(np.median(degree[degree > 0])) if np.any(degree > 0) else 1.0
+        who = f"{{A}} with {m:.3g} neighbours in {self.graph.name} (the median){{whose}} one standard deviation above "
+        return of_sd(nouns[hyper], who + self.expected, 1.0 / math.sqrt(m))
+
 
 @dataclass(frozen=True, eq=False)
 class Proper(Field):
     """A proper conditional autoregression, its dependence estimated."""
 
     varies: ClassVar[bool] = True
+    expected = "rho times their mean"
 
     @cached_property
     def _degree(self) -> np.ndarray:

@@ -74,6 +74,15 @@ class NoPooling(Effects):
             )
         return replace(self, rows=mapped)
 
+    def moved(self, name: str) -> str:
+        at = next(k for k, p in enumerate(self.own) if p.name == name)
+        level, term = (int(v[0]) for v in np.nonzero(self.place == at))
+        shown, column = self.levels.values.tolist(), self.levels.name
+        zero = [shown[k] for k in np.flatnonzero(self.place[:, term] < 0)]
+        if self.terms[term] != "1":
+            return f"{self.terms[term]} is one higher and {column} is {shown[level]}"
+        return f"{column} is {shown[level]}" + (f" instead of {zero[0]}" if len(zero) == 1 else "")
+
     def sentences(self) -> list[str]:
         zero = self.levels.values[self.place[:, 0] < 0].tolist() if "1" in self.terms else []
         first = "".join(f", u_{self.name}[{level}] = 0" for level in zero)

@@ -7,6 +7,7 @@ which keeps it sparse.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -20,6 +21,7 @@ from ..numerics.factored import Factor
 from ..table.levels import Levels
 from .base import Effects, Rows, Setting
 from .iid import sd_parameters
+from .phrases import Noun, Phrase, of_sd
 from .relationship import Relationship
 
 
@@ -123,6 +125,10 @@ class Known(Effects):
                 pieces.append((np.full(len(some), membership), some, own[some]))
         together = tuple(np.concatenate(p) for p in zip(*pieces, strict=True))
         return replace(self, rows=mapped, fresh=tuple(rows.levels.values[new].tolist()), pieces=together)
+
+    def phrase(self, hyper: int, nouns: Sequence[Noun]) -> Phrase | None:
+        known = self._relationship.name
+        return of_sd(nouns[hyper], f"{self.who} (where the diagonal of {known} is 1)")
 
     def sentences(self) -> list[str]:
         what = "inverse of " if self._relationship.inverse else ""

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -32,6 +33,7 @@ from ..parameters import HIGHEST
 from ..priors import Uniform
 from ..table.columns import Column, days
 from .base import Effects, Rows, Setting
+from .phrases import Noun, Phrase, of_sd
 
 LEAST = 1e-6  # of rho: where the slope at zero is taken
 
@@ -267,6 +269,14 @@ class Walk(Path):
         start = np.maximum.accumulate(np.where(s.first, np.arange(len(s)), 0))
         return 1.0 + s.time[np.minimum(a, b)] - s.time[start[a]]
 
+    def phrase(self, hyper: int, nouns: Sequence[Noun]) -> Phrase | None:
+        step = f"over {self.states.unit:.3g} of {self.clock}" if self.clock else "to its next group"
+        who = f"{{A}} that moves up by one standard deviation {step}"
+        noun = nouns[hyper]
+        if noun.covariate is not None:
+            who = f"{{A}} whose {noun.said} moves up by one standard deviation {step}"
+        return of_sd(noun, who)
+
     def sentences(self) -> list[str]:
         n = self.name
         gap = f" sqrt(gap / {self.states.unit:.4g})" if self.clock else ""
@@ -310,6 +320,13 @@ class Autoregression(Path):
 
     def covariance(self, theta: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         return theta[1] ** np.abs(self.states.time[a] - self.states.time[b])
+
+    def phrase(self, hyper: int, nouns: Sequence[Noun]) -> Phrase | None:
+        if self.hypers[hyper].kind == "sd":
+            return super().phrase(hyper, nouns)
+        gap = f"{self.states.unit:.3g} of {self.clock} apart"
+        text = f"The effects of {{a}} at two times {gap} are correlated by {{value}}"
+        return Phrase(text, "correlation over the mean gap")
 
     def sentences(self) -> list[str]:
         n = self.name

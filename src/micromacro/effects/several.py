@@ -17,6 +17,7 @@ from scipy import sparse
 from ..parameters import Parameter
 from ..priors import Prior
 from .base import Effects, PriorMaker, Rows, Setting
+from .phrases import Noun, Phrase
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,6 +130,10 @@ class Several(Effects):
     def on(self, rows: Rows) -> Effects:
         kind = self.kind.on(alone(rows))
         return replace(self, kind=kind, rows=replace(kind.rows, z=rows.z, terms=rows.terms), fresh=kind.fresh)
+
+    def phrase(self, hyper: int, nouns: Sequence[Noun]) -> Phrase | None:
+        k = len(self.terms)
+        return self.kind.phrase(0, (nouns[hyper],)) if hyper < k else self.kind.phrase(hyper - k + 1, nouns)
 
     def sentences(self) -> list[str]:
         plain, first = f"{self.name}.sd", self.kind.hypers[0].name

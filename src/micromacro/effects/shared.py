@@ -7,6 +7,7 @@ block after the other; row r of z marks those of block r.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,6 +16,7 @@ from scipy import sparse
 
 from ..parameters import Parameter
 from .base import Effects
+from .phrases import Noun, Phrase, of_sd
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +63,13 @@ class Shared(Effects):
 
     def labels(self) -> tuple[tuple[str, np.ndarray], ...]:
         return ((self.name, self.levels.values),)
+
+    def phrase(self, hyper: int, nouns: Sequence[Noun]) -> Phrase | None:
+        if hyper == 0:
+            return of_sd(Noun("effect"), self.who)
+        role = [r for r, known in zip(self.terms, self.known, strict=True) if known is None][hyper - 1]
+        text = f"In {role}, the effect of {{a}} counts {{value}} times as it does in {self.name}"
+        return Phrase(text, "scale of shared effects", nothing=(1.0, "the same effect in both"))
 
     def sentences(self) -> list[str]:
         free = iter(p.name for p in self.hypers[1:])

@@ -41,7 +41,7 @@ from ..parameters import Parameter, PriorBook
 from .intervals import Intervals
 from .recession import Recession
 from .response import Limits, Raw, Response, Sets
-from .words import OF_MEANS, Change
+from .words import Worded
 
 FAR = 100.0  # how far from eta its likeliest value is searched for; on links other than the identity
 
@@ -113,7 +113,7 @@ class Expanded:
     pairs: int = 0
 
 
-class Family:
+class Family(Worded):
     """A distribution of the outcome given the linear predictor eta.
 
     A family is one file. Its numbers come from two sources that the tests hold together: ``slopes``, a Numba
@@ -161,8 +161,6 @@ class Family:
     limits : mapping
         Classes of its parameters that may diverge, the distribution becoming a simpler one: the value at which that is
         reached, and what to say of it (``{name}`` stands for the parameter).
-    changes : mapping
-        What a unit of the linear predictor does to an outcome, by link.
     stable : bool
         Whether the model of another outcome of the same groups has the same parameters.
     """
@@ -185,7 +183,6 @@ class Family:
     kinked: bool = False
     centred: bool = False
     ordered: bool = False
-    changes: ClassVar[Mapping[str, Change]] = OF_MEANS
     predictors: ClassVar[Mapping[str, str]] = {}
 
     @property
@@ -482,17 +479,6 @@ class Family:
     def expand(self, response: Response, offset: np.ndarray, book: PriorBook, flat: bool, what: str) -> Expanded:
         """Lay out the rows, where the family ``expands``; `what` is the outcome's text, for messages."""
         raise NotImplementedError(f"family {self.name} has one row per group")
-
-    # -- words -------------------------------------------------------------------------------------------------------
-
-    def change_of(self, predictor: str | None, response: Response) -> Change:
-        """What one more unit of a linear predictor does, where there are several (`copies`)."""
-        return self.change
-
-    @property
-    def change(self) -> Change:
-        """What one more unit of the linear predictor does to an outcome."""
-        return self.changes.get(self.link, Change("the linear predictor of {y}", False))
 
     def sentences(self, outcome: str, own: Sequence[str], expanded: Expanded | None) -> list[str]:
         """The distribution of the outcome in words, for ``explain()``; `own` are names of the family's parameters."""

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from ..effects.phrases import Phrase
 from ..errors import DataError, ModelError
 from ..latent.expansion import Expansion
 from ..latent.part import Term
@@ -139,6 +140,13 @@ class BaselinePart(Term):
     begin: int = 0
     name: str = "baseline"
     structure: None = None  # the steps of its walk are independent standard normal, and belong to no member or unit
+
+    def phrase(self, name: str) -> Phrase | None:
+        """Of the sd of a step."""
+        if self.sd is None or name != self.sd.name:
+            return None
+        text = "From one interval to the next, one standard deviation of a step: {change}"
+        return Phrase(text, "one sd of a step", 1.0, "The baseline is the same in all intervals: {name} is zero")
 
     @property
     def coefficients(self) -> tuple[Parameter, ...]:

@@ -21,6 +21,7 @@ from ..numerics.special import digamma, logistic, trigamma
 from . import binary
 from .dispersed import Dispersed
 from .response import Raw, Response, made, need_form, need_numbers, need_variety
+from .words import Meaning
 
 FAR = 200.0  # size of eta from which 1 / Gamma(a) is a, a being the smaller of the two parameters
 
@@ -61,6 +62,13 @@ class Beta(Dispersed):
     link: str = "logit"
     name: str = "beta"
     predictors: ClassVar[Mapping[str, str]] = {"phi": "log"}
+    meanings: ClassVar[Mapping[str, Meaning]] = {
+        "phi": Meaning(
+            "the precision", "standard deviation at the mean",
+            "{name} = {value}: where {y} is expected to be {mean}, its standard deviation is {number}",
+            lambda phi, mean: np.sqrt(mean * (1.0 - mean) / (1.0 + phi)),
+        ),
+    }  # fmt: skip
     start = 10.0
     kernels = (_slopes, _each)
 

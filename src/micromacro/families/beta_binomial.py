@@ -27,6 +27,7 @@ from .base import Family
 from .binomial import Binomial
 from .dispersed import Dispersed
 from .response import Response
+from .words import Meaning
 
 FEW = 64  # successes up to which the sums are taken term by term
 
@@ -106,6 +107,13 @@ class BetaBinomial(Dispersed, Binomial):
     link: str = "logit"
     name: str = "beta_binomial"
     predictors: ClassVar[Mapping[str, str]] = {"phi": "log"}
+    meanings: ClassVar[Mapping[str, Meaning]] = {
+        "phi": Meaning(
+            "the precision", "correlation of trials",
+            "{name} = {value}: beyond what the model says, two trials of one outcome are correlated by {number}",
+            lambda phi, _: 1.0 / (1.0 + phi),
+        ),
+    }  # fmt: skip
     start = 10.0
     kernels = (_slopes, _each)
     limits: ClassVar[Mapping[str, tuple[float, str]]] = {"phi": (1e7, BINOMIAL)}

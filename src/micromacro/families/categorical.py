@@ -18,7 +18,7 @@ import numpy as np
 from ..errors import DataError, ModelError
 from ..latent.blocks import Blocks
 from ..latent.expansion import Expansion
-from ..latent.part import Nothing
+from ..latent.nothing import Nothing
 from ..notes import remark
 from ..parameters import PriorBook
 from .base import Expanded, Of, Quantity, Recession

@@ -21,7 +21,7 @@ from scipy import sparse, special
 from ..errors import DataError, ModelError
 from ..latent.blocks import Blocks
 from ..latent.expansion import Expansion
-from ..latent.part import Nothing
+from ..latent.nothing import Nothing
 from ..notes import Note, remark
 from ..numerics.compiling import KERNEL
 from ..parameters import PriorBook

@@ -38,7 +38,7 @@ from .runs import (
     runs,
     runs_by_event_times,
 )
-from .words import HAZARDS
+from .words import HAZARDS, Meaning
 
 
 @dataclass(frozen=True)
@@ -202,6 +202,18 @@ class Cox(Duration):
 
     def log_ratio(self, word: str, eta: np.ndarray, own: np.ndarray) -> np.ndarray:
         return eta if word == "hazard_ratio" else super().log_ratio(word, eta, own)
+
+    def meaning_of(self, name: str, kind: str, response: Response) -> Meaning | None:
+        return self.in_interval(name) if kind == "baseline" else super().meaning_of(name, kind, response)
+
+    def in_interval(self, name: str, where: str = "") -> Meaning:
+        """What a log hazard says, `where` ("in stratum a") it is that of the baseline."""
+        k, cuts = int(name.rpartition(".")[2]) - 1, (0.0, *self.cuts, self.last)
+        when = (
+            f"Between times {cuts[k]:.4g} and {cuts[k + 1]:.4g}" if cuts[k + 1] < math.inf else f"After {cuts[k]:.4g}"
+        )
+        text = f"{when}{where}, the hazard of {{y}} is {{number}} per unit of time where covariates are at their means"
+        return Meaning("the baseline hazard", "hazard", text, lambda value, _: np.exp(value))
 
     def sentences(self, outcome: str, own: Sequence[str], expanded: Expanded | None) -> list[str]:
         assert expanded is not None

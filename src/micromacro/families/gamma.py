@@ -15,6 +15,7 @@ from ..numerics.compiling import KERNEL
 from .dispersed import Dispersed
 from .poisson import check_log, log_mean
 from .response import Raw, Response, made, need_form, need_numbers, need_variety
+from .words import Meaning
 
 
 @njit(**KERNEL)
@@ -42,6 +43,13 @@ class Gamma(Dispersed):
     link: str = "log"
     name: str = "gamma"
     predictors: ClassVar[Mapping[str, str]] = {"shape": "log"}
+    meanings: ClassVar[Mapping[str, Meaning]] = {
+        "shape": Meaning(
+            "the shape", "coefficient of variation",
+            "{name} = {value}: the standard deviation of {y} is {number} times its expected value",
+            lambda shape, _: shape**-0.5,
+        ),
+    }  # fmt: skip
     kernels = (_slopes, _each)
 
     def __post_init__(self):

@@ -17,6 +17,7 @@ from ..parameters import Parameter, PriorBook
 from ..priors import HalfStudent
 from .base import Family
 from .response import Raw, Response, made, need_form, need_numbers, need_variety
+from .words import Meaning, scatter
 
 _LOG_ROOT_2PI = 0.5 * math.log(2.0 * math.pi)
 
@@ -79,6 +80,7 @@ class Gaussian(Family):
     link: str = "identity"
     name: str = "gaussian"
     predictors: ClassVar[Mapping[str, str]] = {"sigma": "log"}
+    meanings: ClassVar[Mapping[str, Meaning]] = {"sigma": scatter("Around its expected value, {y}")}
     quantities = ("mean", "median")
     conjugate = True
 

@@ -23,7 +23,7 @@ from .base import Family, Recession
 from .negative_binomial import NegativeBinomial
 from .poisson import Poisson, log_mean
 from .response import Response
-from .words import BEFORE_ZEROS
+from .words import BEFORE_ZEROS, BEYOND_POISSON, HU, Meaning
 from .zeros import WithZeros, zeros_of
 
 TINY = 1e-290  # probability of a count above zero that is the mean itself
@@ -45,6 +45,7 @@ class Hurdle(WithZeros):
     """
 
     changes = BEFORE_ZEROS
+    meanings: ClassVar[Mapping[str, Meaning]] = {"hu": HU, "phi": BEYOND_POISSON}
 
     def scale(self, response: Response, offset: np.ndarray) -> tuple[float, float]:
         some = response.observed > 0.0

@@ -17,6 +17,7 @@ from ..priors import HalfStudent
 from . import durations
 from .censoring import Duration
 from .response import Raw, Response
+from .words import Meaning, scatter
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Lognormal(Duration):
     link: str = "identity"
     name: str = "lognormal"
     predictors: ClassVar[Mapping[str, str]] = {"sigma": "log"}
+    meanings: ClassVar[Mapping[str, Meaning]] = {"sigma": scatter("Around what is expected, the logarithm of {y}")}
 
     def __post_init__(self):
         if self.link != "identity":

@@ -21,6 +21,7 @@ from .base import Family, Recession
 from .dispersed import Dispersed
 from .poisson import Poisson, check_log, counts, first_event, log_mean
 from .response import Raw, Response
+from .words import BEYOND_POISSON, Meaning
 
 POISSON = (
     "{name} has diverged (held at 1e7, no standard error): the counts do not spread more than Poisson's, so this is a "
@@ -55,6 +56,7 @@ class NegativeBinomial(Dispersed):
     link: str = "log"
     name: str = "negative_binomial"
     predictors: ClassVar[Mapping[str, str]] = {"phi": "log"}
+    meanings: ClassVar[Mapping[str, Meaning]] = {"phi": BEYOND_POISSON}
     kernels = (_slopes, _each)
     discrete = True
     quantities = ("mean", "zero")

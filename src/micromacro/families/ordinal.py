@@ -22,7 +22,7 @@ from ..priors import Student
 from . import binary
 from .base import Family, Recession
 from .response import AS_ORDERED, Raw, Response, made, need_form, shown
-from .words import OF_ORDERED
+from .words import OF_ORDERED, Change, Meaning
 
 
 @njit(**KERNEL)
@@ -138,6 +138,24 @@ class Ordinal(Family):
         rising = np.maximum.accumulate(own, axis=0)  # beyond the data, draws of nominal effects may let them cross
         below = [binary.probability(self.link, cut - eta) for cut in rising]
         return np.diff([np.zeros_like(eta), *below, np.ones_like(eta)], axis=0)
+
+    def change_of(self, predictor: str | None, response: Response) -> Change:
+        if predictor is None:
+            return self.change
+        below = response.categories[int(predictor.removeprefix("cut.")) - 1]
+        if self.link == "logit":
+            return Change(f"the odds of a category of {{y}} above {below}", True, "are", -1.0)
+        return Change(f"the distance of the latent score behind {{y}} from the cut above {below}", False, sign=-1.0)
+
+    def meaning_of(self, name: str, kind: str, response: Response) -> Meaning | None:
+        if kind != "cut":
+            return super().meaning_of(name, kind, response)
+        below = response.categories[int(name.removeprefix("cut.")) - 1]
+        text = f"where every covariate is zero, the probability of a category of {{y}} above {below} is {{number}}"
+        return Meaning(
+            "a cut", "probability", "{name} = {value}: " + text,
+            lambda cut, _: 1.0 - binary.probability(self.link, cut),
+        )  # fmt: skip
 
     def recession(self, values: np.ndarray, own: int) -> Recession:
         code = values[0].astype(np.int64)

@@ -17,7 +17,7 @@ import numpy as np
 from ..latent.beside import Beside
 from ..latent.blocks import Blocks
 from ..latent.expansion import Expansion
-from ..latent.part import Nothing
+from ..latent.nothing import Nothing
 from ..numerics.differences import SIXTH_FIRST, SIXTH_SECOND, SIXTH_STEP
 from .base import Family, Recession
 

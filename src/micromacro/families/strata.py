@@ -27,6 +27,7 @@ from .cox import Cox, CoxRows
 from .intervals import Intervals
 from .response import Response
 from .runs import Runs, make_pairs
+from .words import Meaning
 
 STRATUM = 3  # the row of the outcome's values that says which stratum a group is in
 
@@ -89,6 +90,10 @@ class StratifiedCox(Cox):
 
     def hazards_of(self, own: np.ndarray) -> np.ndarray:
         return own[1:, 0]
+
+    def in_interval(self, name: str, where: str = "") -> Meaning:
+        label = name[len("baseline[") : name.rindex("].")]
+        return self.each[self.labels.index(label)].in_interval(name, f" where {self.column} is {label}")
 
     def expand(self, response: Response, offset: np.ndarray, book: PriorBook, flat: bool, what: str) -> Expanded:
         if self.baseline == "random_walk":

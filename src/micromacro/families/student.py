@@ -22,7 +22,7 @@ from ..priors import Gamma, HalfStudent
 from .base import Family
 from .gaussian import Gaussian, plain
 from .response import Raw, Response
-from .words import CENTRES
+from .words import CENTRES, Meaning
 
 FAR = 1e70  # distance from the centre, in scales, beyond which powers are taken apart
 
@@ -66,6 +66,15 @@ class Student(Family):
     predictors: ClassVar[Mapping[str, str]] = {"sigma": "log", "nu": "log"}
     quantities = ("mean", "median")
     changes = CENTRES
+    meanings: ClassVar[Mapping[str, Meaning]] = {
+        "sigma": Meaning(
+            "the residual scale", "residual scale", "Around its centre, {y} scatters with a scale of {number}"
+        ),
+        "nu": Meaning(
+            "the degrees of freedom", "degrees of freedom",
+            "The tails of {y} are those of a t distribution (normal above 30) with degrees of freedom {number}",
+        ),
+    }  # fmt: skip
     limits: ClassVar[Mapping[str, tuple[float, str]]] = {"nu": (1e7, NORMAL)}
 
     def __post_init__(self):

@@ -22,6 +22,7 @@ from .censoring import Duration
 from .exponential import Exponential
 from .poisson import check_log
 from .response import Raw, Response
+from .words import Meaning
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,13 @@ class Weibull(Duration):
     link: str = "log"
     name: str = "weibull"
     predictors: ClassVar[Mapping[str, str]] = {"shape": "log"}
+    meanings: ClassVar[Mapping[str, Meaning]] = {
+        "shape": Meaning(
+            "the shape", "ratio of hazards at twice the time",
+            "{name} = {value}: after twice the time the hazard of {y} is {number} times as high",
+            lambda shape, _: 2.0 ** (shape - 1.0), (1.0, "a constant hazard"),
+        ),
+    }  # fmt: skip
     ratios = ("hazard_ratio", "time_ratio")
 
     def __post_init__(self):

@@ -23,6 +23,7 @@ from .base import Family, Recession
 from .negative_binomial import NegativeBinomial
 from .poisson import Poisson, log_mean
 from .response import Response
+from .words import BEYOND_POISSON, OF_OTHERS, ZI, Meaning
 from .zeros import WithZeros, zeros_of
 
 NO_EXCESS = (
@@ -43,6 +44,9 @@ class ZeroInflated(WithZeros):
     counts : Family
         The distribution of the counts that are drawn; its parameters come before ``zi``.
     """
+
+    changes = OF_OTHERS
+    meanings: ClassVar[Mapping[str, Meaning]] = {"zi": ZI, "phi": BEYOND_POISSON}
 
     def scale(self, response: Response, offset: np.ndarray) -> tuple[float, float]:
         return 1.0, log_mean(response, offset)

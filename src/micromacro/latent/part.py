@@ -16,6 +16,7 @@ from ..parameters import Parameter
 
 if TYPE_CHECKING:  # the latent system needs no labels; its protocol only names their types
     from ..effects.base import Effects
+    from ..effects.phrases import Phrase
     from ..table.levels import Levels
     from ..table.memberships import Tables
     from .combined import Combination
@@ -261,6 +262,14 @@ class Part(Protocol):
         """The part in the equations of ``explain()``."""
         ...
 
+    def phrase(self, name: str) -> Phrase | None:
+        """How a parameter of its effects is read; None where it is not one of them."""
+        ...
+
+    def moved(self, name: str) -> str:
+        """What moves with one of its coefficients, after ``Where``; empty where the column is what the name says."""
+        ...
+
 
 @dataclass(frozen=True, eq=False)
 class Unit:
@@ -471,27 +480,14 @@ class Term:
         """Only the distribution of its effects."""
         return Equations(below=tuple(self.structure.sentences()) if self.structure else ())
 
+    def phrase(self, name: str) -> Phrase | None:
+        """As its effects say."""
+        return self.structure.phrase_of(name) if self.structure else None
 
-@dataclass(frozen=True)
-class Nothing(Term):
-    """The part of rows that have no entries of their own: no term of the formula."""
+    def moved(self, name: str) -> str:
+        """A column of the groups, or a level without pooling."""
+        return self.structure.moved(name) if self._is_level(name) and self.structure else ""
 
-    name: str = "rows"
-    structure = None
-
-    def entries(self) -> tuple[np.ndarray, np.ndarray]:
-        return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
-
-    def scratch(self, gradient: bool = True) -> Any:
-        return None
-
-    def fill(self, theta: np.ndarray, scratch: Any, slots: np.ndarray, values: np.ndarray, offset: np.ndarray) -> bool:
-        return True
-
-    def pull(
-        self, theta: np.ndarray, scratch: Any, slots: np.ndarray, slope: np.ndarray, d_offset: np.ndarray
-    ) -> np.ndarray:
-        return np.empty(0)
-
-    def on(self, tables: Any) -> Self:
-        return self
+    def _is_level(self, name: str) -> bool:
+        """Whether a coefficient is that of a level without pooling."""
+        return self.structure is not None and any(p.name == name for p in self.structure.coefficients)

@@ -10,7 +10,8 @@ from ..errors import ModelError
 from ..families.base import Expanded, Family
 from ..latent.combined import Combined
 from ..latent.expansion import Expansion
-from ..latent.part import Nothing, Part
+from ..latent.nothing import Nothing
+from ..latent.part import Part
 
 
 def combine_members(

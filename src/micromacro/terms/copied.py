@@ -15,6 +15,7 @@ from typing import Any, Self
 import numpy as np
 
 from ..effects.base import Effects
+from ..effects.phrases import Phrase
 from ..errors import MicromacroWarning, ModelError
 from ..latent.part import Equations, Part, Term, Unit
 from ..parameters import Parameter
@@ -173,6 +174,12 @@ class CopiedPart(Term):
     def inner_theta(self, theta: Any) -> Any:
         """The theta that the inner part's methods take."""
         return theta[self._order]
+
+    def phrase(self, name: str) -> Phrase | None:
+        return self.inner.phrase(name)
+
+    def moved(self, name: str) -> str:
+        return self.inner.moved(name)
 
     def words(self) -> Equations:
         """Those of the part; what says how weights are made is said once."""

@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from ..effects.base import Effects
+from ..effects.phrases import Noun, Phrase
 from ..latent.part import Term
 from ..numerics.loadings import fill_pieces, pull_pieces
 from ..parameters import Parameter
@@ -81,6 +82,15 @@ class CommonEffects(Term):
     """
 
     structure: Effects
+
+    @property
+    def nouns(self) -> Sequence[Noun]:
+        """What its effects are called, term by term."""
+        return self.structure.nouns
+
+    def phrase(self, name: str) -> Phrase | None:
+        """As its effects say, under the names of the terms."""
+        return self.structure.phrase_of(name, self.nouns)
 
     @cached_property
     def shares(self) -> Sequence[Share]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..effects.phrases import Phrase
 from ..errors import DataError, FormulaError
 from ..language.nodes import Call, Node
 from ..language.printing import to_text
@@ -157,6 +158,15 @@ class SmoothPart(Term):
         """The same curve on other tables."""
         x = self.design.matrix(tables.groups)[:, 0]
         return replace(self, x=x - self.center, bends=self.curve.columns(x))
+
+    def phrase(self, name: str) -> Phrase | None:
+        if name != self.sd.name:
+            return None
+        text = f"Where the curve s({self.covariate}) is one standard deviation above its straight line, {{change}}"
+        return Phrase(text, "one sd of the curve", 1.0, f"s({self.covariate}) is a straight line: {{name}} is zero")
+
+    def moved(self, name: str) -> str:
+        return f"{self.covariate} is one higher along the straight line of s({self.covariate})"
 
     def words(self) -> Equations:
         """The line, and the curve around it."""

@@ -7,9 +7,13 @@ symbol has it estimated. Everything else is an expression in ``E()``, the weight
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
+import numpy as np
+
+from ...effects.phrases import Phrase
 from ...errors import FormulaError
 from ...language.functions import GROUP_FUNCTIONS, MEMBERWISE, WEIGHT
 from ...language.nodes import Call, MemberCall, Name, Node, Number, Unary, children, walk
@@ -38,6 +42,10 @@ class Aggregate:
         How many covariates it takes; None: one feature for each.
     whole : bool
         Whether its shape must be a whole number (and so cannot be estimated).
+    noun : str
+        What it is in a sentence, of ``{x}``.
+    phrases : mapping
+        How each shape is read; ``{x}`` stands for the covariates.
     """
 
     word: str
@@ -46,22 +54,62 @@ class Aggregate:
     shapes: tuple[str, ...] = ()
     takes: int | None = None
     whole: bool = False
+    noun: str = ""
+    phrases: Mapping[str, Phrase] = field(default_factory=dict)
 
+
+THRESHOLD = {
+    "c": Phrase("A member whose {x} is {value} counts half in the share above the threshold", "threshold"),
+    "kappa": Phrase(
+        "{name} = {value}: a member whose {x} is {number} above the threshold counts three quarters",
+        "distance from the threshold", through=lambda kappa: math.log(3.0) / kappa,
+    ),
+}  # fmt: skip
+SMAX = {
+    "kappa": Phrase(
+        "{name} = {value}: of two members whose {x} differs by one, the higher one counts {number} times as much in "
+        "the soft maximum", "ratio of shares", nothing=(1.0, "the mean"), through=np.exp,
+    ),
+}  # fmt: skip
+GMEAN = {
+    "p": Phrase(
+        "The mean of {x} over members is one of powers, of power {value}, where 1 is the arithmetic mean, 0 the "
+        "geometric, -1 the harmonic", "power of a mean",
+    ),
+}  # fmt: skip
 
 AGGREGATES = {
     a.word: a
     for a in (
-        Aggregate("var", features.MOMENT, "sum w (x - A)^2"),
-        Aggregate("moment", features.MOMENT, "sum w (x - A)^{p}", ("p",), whole=True),
-        Aggregate("hhi", features.HHI, "sum w^2", takes=0),
-        Aggregate("effn", features.EFFN, "1 / sum w^2", takes=0),
-        Aggregate("entropy", features.ENTROPY, "-sum w log(w)", takes=0),
-        Aggregate("threshold", features.THRESHOLD, "sum w ilogit({kappa} (x - {c}))", ("c", "kappa")),
-        Aggregate("smax", features.SMAX, "log(sum w exp({kappa} x)) / {kappa}", ("kappa",)),
-        Aggregate("gmean", features.GMEAN, "(sum w x^{p})^(1 / {p})", ("p",)),
-        Aggregate("max", features.MAX, "max x"),
-        Aggregate("min", features.MIN, "min x"),
-        Aggregate("cov", features.COV, "sum w (x - A_x) (z - A_z)", takes=2),
+        Aggregate("var", features.MOMENT, "sum w (x - A)^2", noun="weighted variance of {x}"),
+        Aggregate(
+            "moment", features.MOMENT, "sum w (x - A)^{p}", ("p",), whole=True, noun="weighted central moment of {x}"
+        ),
+        Aggregate("hhi", features.HHI, "sum w^2", takes=0, noun="sum of squared weights (hhi)"),
+        Aggregate("effn", features.EFFN, "1 / sum w^2", takes=0, noun="effective number of members"),
+        Aggregate("entropy", features.ENTROPY, "-sum w log(w)", takes=0, noun="entropy of the weights"),
+        Aggregate(
+            "threshold",
+            features.THRESHOLD,
+            "sum w ilogit({kappa} (x - {c}))",
+            ("c", "kappa"),
+            noun="weighted share above the threshold of {x}",
+            phrases=THRESHOLD,
+        ),
+        Aggregate(
+            "smax",
+            features.SMAX,
+            "log(sum w exp({kappa} x)) / {kappa}",
+            ("kappa",),
+            noun="soft maximum of {x}",
+            phrases=SMAX,
+        ),
+        Aggregate(
+            "gmean", features.GMEAN, "(sum w x^{p})^(1 / {p})", ("p",), noun="mean of powers of {x}", phrases=GMEAN
+        ),
+        Aggregate("max", features.MAX, "max x", noun="maximum of {x}"),
+        Aggregate("min", features.MIN, "min x", noun="minimum of {x}"),
+        Aggregate("cov", features.COV, "sum w (x - A_x) (z - A_z)", takes=2, noun="weighted covariance of {x}"),
     )
 }
 

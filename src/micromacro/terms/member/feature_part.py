@@ -12,11 +12,13 @@ from typing import Any, Self
 
 import numpy as np
 
+from ...effects.phrases import Phrase
 from ...latent.part import Equations, Term
 from ...parameters import Parameter
 from ...table.levels import Levels
 from ...table.memberships import Tables
 from ..base import Columns
+from ..saying import clause
 from .aggregate import Request
 from .features import Features
 from .weighing import Block, Weighing
@@ -143,6 +145,31 @@ class FeaturePart(FeatureColumns, Block):
         features: Any = self.features.held(old.features, theta)
         return replace(self, features=features, weighing=features.weighing)
 
+    def _of(self, name: str) -> str:
+        """The covariates of a coefficient's feature."""
+        return name.partition(f"{self.name}.{self.request.word}")[2].removeprefix(".").replace(".", " and ", self._two)
+
+    @property
+    def _two(self) -> int:
+        """How many points part covariates in names."""
+        return int(self.request.row is not None and self.request.row.takes == 2)
+
+    def moved(self, name: str) -> str:
+        row = self.request.row
+        said = row.noun.format(x=self._of(name)) if row else f"feature {self.request.formula}"
+        alone = row is not None and row.takes == 0
+        of = f"of {self.name} in" if alone else f"over the members ({self.name}) of"
+        return f"the {said} {of} a group is one higher"
+
+    def phrase(self, name: str) -> Phrase | None:
+        row = self.request.row
+        where = next((k for k, p in enumerate(self.shapes) if p.name == name), None)
+        if row is None or where is None:
+            return None
+        free = [shape for shape, given in zip(row.shapes, self.request.shapes, strict=True) if isinstance(given, str)]
+        found = row.phrases[free[where]]
+        return replace(found, text=found.text.replace("{x}", " and ".join(self._of(p.name) for p in self.written)))
+
     def words(self) -> Equations:
         """The features times their coefficients, the feature and the weights."""
         word, formula = self.request.word, self.request.formula
@@ -184,6 +211,9 @@ class InteractionPart(FeatureColumns):
     @property
     def _groups(self) -> int:
         return self.groups
+
+    def moved(self, name: str) -> str:
+        return clause(name)
 
     def on(self, tables: Tables) -> InteractionPart:
         """The same products on other tables."""

@@ -20,6 +20,7 @@ import numpy as np
 from ...effects.base import Effects, Rows
 from ...effects.correlated import Correlated
 from ...effects.iid import Independent
+from ...effects.phrases import Noun
 from ...effects.shared import make_shared
 from ...errors import DataError, FormulaError, ModelError
 from ...language.nodes import Call, MemberCall, Name, Node, Number, Unary
@@ -70,6 +71,11 @@ class RolesPart(CommonEffects):
         """The blocks."""
         each = zip(self.roles, self.weighings, strict=True)
         return tuple(Share(role, w, len(w.memberships.group)) for role, w in each)
+
+    @property
+    def nouns(self) -> tuple[Noun, ...]:
+        """An effect in each role."""
+        return tuple(Noun(f"effect in {role}") for role in self.roles)
 
     @property
     def filled(self) -> int:

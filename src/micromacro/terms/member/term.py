@@ -24,6 +24,7 @@ from ...table.memberships import Memberships, Tables
 from ..base import Columns
 from ..design import Design
 from ..pieces import Pieces
+from ..saying import over_members
 from ..slopes import Slopes
 from .weighing import Block, Weighing
 
@@ -83,6 +84,13 @@ class MemberPart(Block):
     def coefficients(self) -> tuple[Parameter, ...]:
         """Coefficients of the aggregated covariates that sit in x; then those of members without pooling."""
         return self.columns.linear + (self.structure.coefficients if self.structure else ())
+
+    def moved(self, name: str) -> str:
+        mean, equal = self.weighing.even
+        if self._is_level(name) and self.structure:
+            said = self.structure.moved(name)
+            return f"{said} for {f'all members ({self.name}) of a group' if mean else 'a weight of one'}"
+        return over_members(name.partition(f"{self.name}.")[2], self.name, mean, equal)
 
     def entries(self) -> tuple[np.ndarray, np.ndarray]:
         k, n = len(self.columns.linear), self.groups

@@ -154,6 +154,22 @@ class Weighing:
         out, most = (np.sqrt(np.mean(one**2, axis=1)) for one in (relative, before))
         return np.where(out > ROUNDED * most, out, 0.0)  # what cancels in normalised weights leaves rounding
 
+    @cached_property
+    def even(self) -> tuple[bool, bool]:
+        """Whether the weights of every group that has members sum to 1, and whether they are equal within it.
+
+        Weights that are estimated are neither but where they are normalised.
+        """
+        if self.parameters:
+            return self.rule == "group", False
+        room = self.scratch(gradient=False)
+        self.weigh(np.empty(0), room)
+        start, w = self.memberships.start, room["w"]
+        filled = np.flatnonzero(np.diff(start))
+        most, least = (f.reduceat(w, start[filled]) for f in (np.maximum, np.minimum))
+        sums = np.add.reduceat(w, start[filled])
+        return bool(np.allclose(sums, 1.0, rtol=1e-9)), bool(np.allclose(most, least, rtol=1e-9))
+
     def total_scale(self, theta: np.ndarray) -> float:
         """The constant of ``normalize=total`` at theta (prediction keeps it)."""
         return self._total_scale(theta) if self.parameters else self._known_scale
@@ -176,20 +192,30 @@ class Weighing:
         """The same weights on other memberships."""
         return replace(self, memberships=rows, tape=make_tape(self.expression, rows.table, rows.start))
 
-    def grid(self, covariate: str, values: np.ndarray, size: int, levels: Levels) -> Weighing:
+    def grid(self, covariate: str, values: np.ndarray, size: int, levels: Levels, rest: Any = None) -> Weighing:
         """Weights of made-up groups of `size`: in each the first member's `covariate` takes one of `values`.
 
-        All other numbers are at their means over the memberships, text at its most frequent value.
+        All other numbers are at their means over the memberships, text at its most frequent value; the `covariate` of
+        other members is `rest`, where that is given.
         """
         old = self.memberships.table
         m = len(values) * size
-        columns = {name: _typical(column, name, covariate, values, size, m) for name, column in old.columns.items()}
+        columns = {name: _typical(column, name, size, m) for name, column in old.columns.items()}
+        if covariate in columns:
+            values_of = columns[covariate].values
+            if rest is not None:
+                values_of[:] = rest
+            values_of[::size] = values
         group = np.repeat(np.arange(len(values)), size)
         rows = Memberships(
             self.memberships.block, group, np.zeros(m, dtype=np.int64), levels, Table(old.name, columns, m),
             np.arange(0, m + 1, size),
         )  # fmt: skip
         return self.on(rows)
+
+    def sized(self, size: int, levels: Levels) -> Weighing:
+        """Weights of one made-up group of `size`, all of whose members are typical."""
+        return self.grid("", np.empty(1), size, levels)
 
     def moved(self, covariate: str, values: np.ndarray, chosen: np.ndarray) -> tuple[Weighing, np.ndarray]:
         """Weights in copies of the groups that exist, in each of which one membership's covariate takes one value.
@@ -227,8 +253,8 @@ class Weighing:
         return self.on(rows), places
 
 
-def _typical(column: Column, name: str, covariate: str, values: np.ndarray, size: int, m: int) -> Column:
-    """A column of `m` typical values; that of the covariate moves in the first of every `size` rows."""
+def _typical(column: Column, name: str, size: int, m: int) -> Column:
+    """A column of `m` typical values."""
     if name == "n":
         typical = np.full(m, size)
     elif column.kind in ("text", "category", "bool", "time"):
@@ -237,8 +263,6 @@ def _typical(column: Column, name: str, covariate: str, values: np.ndarray, size
         typical = np.full(m, first, dtype=column.values.dtype)
     else:
         typical = np.full(m, float(np.mean(column.values)))
-        if name == covariate:
-            typical[::size] = values
     kind = column.kind if typical.dtype.kind != "f" else "number"
     return Column(name, typical, kind, np.zeros(m, dtype=bool), column.categories)
 

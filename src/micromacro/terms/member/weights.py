@@ -14,7 +14,7 @@ import numpy as np
 
 from ...errors import DataError, FormulaError
 from ...language.functions import GROUP_FUNCTIONS, READY_MADE, WEIGHT_FUNCTIONS
-from ...language.nodes import Binary, Call, Name, Node, Number, Text, walk
+from ...language.nodes import Binary, Call, Name, Node, Number, Text, children, walk
 from ...numerics import tape as op
 from ...table.columns import Table
 from ..design import Design, make_design
@@ -57,6 +57,18 @@ class WeightExpression:
     def free(self) -> bool:
         """Whether there is anything to estimate."""
         return bool(self.parameters)
+
+    def of_members(self, column: str) -> bool:
+        """Whether a member's own value of a column counts, and not only what functions of the group make of all."""
+        return self.ready is not None or _outside_groups(self.node, column)
+
+
+def _outside_groups(node: Node, column: str) -> bool:
+    """Whether a column stands somewhere that is not within a function of the group."""
+    if isinstance(node, Name):
+        return node.name == column
+    inside = isinstance(node, Call) and node.function in GROUP_FUNCTIONS
+    return not inside and any(_outside_groups(child, column) for child in children(node))
 
 
 def unmatched(expression: WeightExpression, table: Table) -> list[tuple[str, str]]:
