@@ -6,8 +6,6 @@ its message. A name that is missing here fails ``tests/docs/test_reference.py``.
 
 from __future__ import annotations
 
-from micromacro import families
-
 #: What every example may use; `quiet` are settings of short runs.
 SETUP = """
 import numpy as np
@@ -204,7 +202,6 @@ FAMILIES = {
     "categorical": _of("pick", "categorical"),
     "conditional_logit": _of("choice(chosen, set)", "conditional_logit"),
 }
-FAMILIES = {name: code for name, code in FAMILIES.items() if hasattr(families, name)}
 
 PRIORS = {
     "normal": 'mm.Model(made.formula, data, priors={"majority": mm.prior.normal(0, 1)}).parameters.loc["majority"]',

@@ -56,7 +56,13 @@ def test_the_line_is_the_weight_function(ml, oracle, size):
     slope = (curve(oracle, b1 + 1e-5, grid, size) - curve(oracle, b1 - 1e-5, grid, size)) / 2e-5
     band = ax.collections[0].get_paths()[0].vertices
     top = band[:, 1].max()
-    assert top == pytest.approx((expected + 1.959964 * np.abs(slope) * se).max(), rel=1e-3)
+    assert top == pytest.approx((expected * np.exp(1.959964 * np.abs(slope / expected) * se)).max(), rel=1e-3)
+
+
+def test_the_band_of_shares_stays_between_0_and_1(quick, data):
+    fit = quick("y ~ mm(member, group, weights = softmax(s), normalize = group)", data)
+    low, high = (f(fit.plot.weights().collections[0].get_paths()[0].vertices[:, 1]) for f in (np.min, np.max))
+    assert 0.0 <= low < high <= 1.0
 
 
 def test_the_line_of_draws_is_a_mean_over_draws(mcmc, oracle):

@@ -174,7 +174,9 @@ def _described(sets: Sets) -> Note:
     """The sets in words."""
     sizes = sets.sizes
     alone = int(np.count_nonzero(sizes == 1))
-    text = f"choices: {len(sets)} sets of {sizes.min()} to {sizes.max()} alternatives, one chosen in each"
+    least, most = sizes.min(), sizes.max()
+    each = f"{most}" if least == most else f"{least} to {most}"
+    text = f"choices: {len(sets)} sets of {each} alternatives, one chosen in each"
     return remark("choices", text + (f"; {alone} sets of one alternative say nothing" if alone else ""))
 
 

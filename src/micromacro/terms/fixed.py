@@ -117,7 +117,7 @@ class FixedPart(Term):
 
     def words(self) -> Equations:
         """The intercept, estimated and known terms."""
-        terms = [f"b[{p.name}] * {p.name}" for p in self.written]
+        terms = [f"b[{p.name}] * {name}" for p, name in zip(self.written, self.design.names, strict=True)]
         known = [f"{f.value:g} * {to_text(f.term)}" for f in self.fixes]
         return Equations((*(("Intercept",) if self.intercept else ()), *terms, *known))
 

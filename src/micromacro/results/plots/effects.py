@@ -58,10 +58,15 @@ def effects(fit: Fitted, name: str | None = None, *, most: int = 60, ci: float =
     ax.hlines(y, table["lower"], table["upper"], color=colours, lw=1)
     fill = np.where(away, RED, "white")
     ax.scatter(table[center], y, c=fill, edgecolors=colours, s=12, linewidths=1, zorder=3)
-    ax.set_yticks(y, [str(i) for i in table.index], fontsize=6)
+    ax.set_yticks(y, [_label(i) for i in table.index], fontsize=6)
     ax.set_ylim(-1, len(table))
     shown = f"{len(table)} of {total}" if total > len(table) else f"{total}"
     ax.set_xlabel(f"effect of {name} ({shown}), {percent(ci)} interval")
     finish(ax)
     ax.tick_params(axis="y", labelsize=6)
     return ax
+
+
+def _label(index: object) -> str:
+    """The labels of an effect in a line: the level, the term."""
+    return ", ".join(map(str, index)) if isinstance(index, tuple) else str(index)

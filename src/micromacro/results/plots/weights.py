@@ -146,8 +146,15 @@ def _curve(
     function = _Dependence(part, covariate, grid) if size is None else _WeightFunction(part, covariate, grid, size)
     posterior = fit.posterior
     where = posterior.specification.system.places.theta(index)
-    line = posterior.numbers_of(lambda theta: function(theta[where]), ci, most=500 if size else 200)
-    return line if part.rule == "none" else line.bounded(0.0)
+    most = 500 if size else 200
+    if part.rule == "none" or part.weighing.signed:
+        return posterior.numbers_of(lambda theta: function(theta[where]), ci, most=most)
+    scale, top = ("share", 1.0) if part.rule == "group" else ("log", np.inf)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        line = posterior.numbers_of(lambda theta: function(theta[where]), ci, scale, most)
+    if np.all(np.isfinite(line.lower) & np.isfinite(line.upper)):
+        return line
+    return posterior.numbers_of(lambda theta: function(theta[where]), ci, most=most).bounded(0.0, top)
 
 
 class _Moved:

@@ -6,7 +6,8 @@ import re
 from html import escape
 
 TOKEN = re.compile(
-    r"(?P<under>[a-z]_[A-Za-z][\w.]*)(?P<of>\[[^\]]*\])?|(?P<number>\d+\.?\d*(?:[eE][-+]?\d+)?)|(?P<name>[A-Za-zα-ω_`][\w.:`\u0080-\uffff]*)|(?P<index>\[[^\]]*\])"
+    r"(?P<under>[a-z]_[A-Za-z][\w.]*)(?P<of>\[(?:[^\[\]]|\[[^\]]*\])*\])?|(?P<number>\d+\.?\d*(?:[eE][-+]?\d+)?)"
+    r"|(?P<name>[A-Za-zα-ω_`][\w.:`\u0080-\uffff]*)|(?P<index>\[(?:[^\[\]]|\[[^\]]*\])*\])"
     r"|(?P<space>\s+)|(?P<sign>\*\*|<=|>=|==|!=|.)"
 )
 SIGNS = {"*": "·", "-": "−", "<=": "≤", ">=": "≥", "!=": "≠", "~": "∼", "**": "^"}

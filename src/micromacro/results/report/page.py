@@ -41,7 +41,7 @@ h2 { font-size: 1.2rem; border-bottom: 1px solid var(--line); margin-top: 2rem; 
 h3 { font-size: 1rem; }
 pre { white-space: pre-wrap; background: color-mix(in srgb, var(--ink) 6%, var(--paper));
   padding: .75rem; margin: 0 0 1rem; }
-.wide { overflow-x: auto; max-width: 100%; }
+.wide { overflow-x: auto; overflow-y: hidden; max-width: 100%; }
 table { border-collapse: collapse; font-size: .9rem; overflow-wrap: normal; }
 th, td { padding: .2rem .6rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th:first-child { text-align: left; }

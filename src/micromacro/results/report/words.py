@@ -24,18 +24,24 @@ def counts(s: Specification) -> list[str]:
     sets = s.response.sets
     if sets is not None:
         each = f" ({levels.name})" if levels else ""
-        each += f", alternatives in {len(sets):,} sets ({sets.name}) of {sets.sizes.min()} to {sets.sizes.max()}"
+        each += f", alternatives in {len(sets):,} sets ({sets.name}) of {_range(sets.sizes)}"
     lines = [f"{s.tables.noun}s {s.groups:,}{each}"]
     if s.response.categories:
         lines.append(f"outcome {s.outcome_name}: {shown(s.response.categories, ', ' if s.family.nominal else ' < ')}")
     for name, part in s.members.items():
         sizes = np.diff(part.memberships.start)
+        mean = f" (mean {sizes.mean():.2f})" if np.ptp(sizes) else ""
         lines.append(
             f"block {name}: {len(part.levels):,} members, {len(part.memberships.group):,} memberships, "
-            f"{sizes.min()} to {sizes.max()} members per group (mean {sizes.mean():.2f})"
+            f"{_range(sizes)} members per group{mean}"
         )
     lines += [f"units {name}: {len(part.levels):,}" for name, part in s.units.items()]
     return lines
+
+
+def _range(sizes: np.ndarray) -> str:
+    """``2 to 5``, or ``4`` where all are the same."""
+    return f"{sizes.min()} to {sizes.max()}" if np.ptp(sizes) else f"{sizes.max()}"
 
 
 def factor_line(s: Specification) -> list[str]:
