@@ -16,6 +16,8 @@ from .families.base import Family
 from .model.draft import Arguments, Priors, read_draft
 from .model.public import Model, stored_model
 from .parameters import by_name
+from .partitioned.fit import fit_partitions
+from .partitioned.sources import is_apart
 from .results.fit import Fit
 
 if TYPE_CHECKING:
@@ -66,8 +68,9 @@ def fit(
     formula : str
         ``outcome ~ fixed terms + mm(member, group, covariates, weights=..., ...) + (1 | unit)``; see the page on
         the formula in the documentation.
-    data : pandas, polars or pyarrow table, or dict of arrays
-        One row per membership (long), or one row per group where `memberships` is given.
+    data : pandas, polars or pyarrow table, or dict of arrays; a path or a Dask frame
+        One row per membership (long), or one row per group where `memberships` is given. For ml and reml also data in
+        partitions: a folder of parquet files, or a Dask frame, all rows of a group in one of them.
     family : str or Family
         Distribution of the outcome: gaussian, student, bernoulli, binomial, beta_binomial, poisson, negative_binomial,
         zero_inflated_poisson, zero_inflated_negative_binomial, hurdle_poisson, hurdle_negative_binomial, gamma, beta,
@@ -115,7 +118,7 @@ def fit(
     executor : concurrent.futures.Executor, optional
         Where chains run (any executor, that of a Dask cluster included), by default in threads; for ml and reml by
         iteration, where products with the rows are made (see `solver`), each worker having some of them: tested with
-        threads and processes.
+        threads and processes. With data in partitions the client of a Dask cluster, whose workers keep them.
     nAGQ : int
         For ml of outcomes that are not Gaussian, with one term ``(1 | unit)`` and no effects of members: points of the
         adaptive Gauss-Hermite quadrature over each effect, as in glmer. 1 is Laplace's formula.
@@ -155,6 +158,8 @@ def fit(
     begin = by_name(start, "start", "1")
     kept = as_keep(keep)
     settings = Settings(draws, tune, chains, random_seed, progress, executor, begin, nAGQ, factor, kept, solver)
+    if is_apart(data):
+        return fit_partitions(asked, engine, settings)
     return Model(read_draft(asked))._run(engine, settings, partial=True)
 
 

@@ -12,7 +12,8 @@ from micromacro.families.base import Family
 from micromacro.latent.blocks import Blocks
 from micromacro.latent.expansion import Expansion
 from micromacro.latent.marginal.laplace import LaplaceMarginal
-from micromacro.latent.part import Nothing, Term
+from micromacro.latent.nothing import Nothing
+from micromacro.latent.part import Term
 from micromacro.latent.system import System
 from micromacro.numerics.differences import central
 from micromacro.parameters import Parameter

@@ -164,6 +164,9 @@ class Effects:
     varies: ClassVar[bool] = False
     """Whether D depends on theta."""
 
+    divides: ClassVar[bool] = False
+    """Whether its rows on some groups, made by :meth:`on`, are those that it has there with all groups; D is 1."""
+
     # -- what there is -----------------------------------------------------------------------------------------------
 
     @property

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 from scipy import sparse
@@ -20,6 +21,8 @@ from .base import Effects, Setting
 @dataclass(frozen=True, eq=False)
 class Independent(Effects):
     """Effects of levels that know nothing of each other; latent entries level by level, term by term."""
+
+    divides: ClassVar[bool] = True
 
     @property
     def latents(self) -> int:

@@ -59,7 +59,10 @@ def factor_of(specification: Specification, held: bool) -> Representation | None
         return None
     system = specification.system.held() if held else specification.system
     if asked == "none":
-        return Iterated(system.symbolic, probe_keys(specification), specification.probes)
+        keys, scattered = probe_keys(specification), system.scattered
+        if scattered is not None:
+            return scattered.representation(system, keys, specification.probes)
+        return Iterated(system.symbolic, keys, specification.probes)
     return system.representation(None if asked == "least" else asked)
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # the latent system needs no labels; its protocol only names 
     from ..effects.phrases import Phrase
     from ..table.levels import Levels
     from ..table.memberships import Tables
+    from .apart.divided import Divided
     from .combined import Combination
 
 
@@ -195,6 +196,11 @@ class Part(Protocol):
 
     # -- other tables ------------------------------------------------------------------------------------------------
 
+    @property
+    def divided(self) -> Divided | None:
+        """How its rows can lie in pieces, each made by :meth:`on`; None where they cannot."""
+        ...
+
     def on(self, tables: Tables) -> Self:
         """The same part on other tables; levels that the fit has not seen get effects after the known ones."""
         ...
@@ -299,6 +305,7 @@ class Term:
 
     name: str
     structure: Effects | None
+    divided: Any = None
 
     @property
     def hypers(self) -> tuple[Parameter, ...]:

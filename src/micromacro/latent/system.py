@@ -93,6 +93,8 @@ class System:
         The same where units read several rows; ``slots`` is then the number of rows and of their pairs, else of rows.
     numbers : tuple of slice
         Numbers that each part fills for the likelihood; ``number_row`` has a row that reads each.
+    scattered : Scattered or None
+        Who has its rows, where they are elsewhere (:mod:`.apart`).
     """
 
     def __init__(
@@ -100,6 +102,7 @@ class System:
         expansion: Expansion | None = None, beside: Beside | None = None,
     ):  # fmt: skip
         self.expansion, self.beside = expansion, beside
+        self.scattered: Any = None
         self.parts = (*parts, expansion.part) if expansion else tuple(parts)
         self.groups = groups
         self.rows = expansion.rows if expansion else groups

@@ -256,6 +256,19 @@ def found(indptr, indices, value, i, j):
 
 
 @_kernel
+def gram_pairs(row_start, columns, values, weight, leading, indptr, indices, out):
+    """Entries of A'WA beside the diagonal of its leading block, added to those of a pattern by rows."""
+    for i in range(len(row_start) - 1):
+        begin, end = row_start[i], row_start[i + 1]
+        end = _middle(begin, end, columns, leading)
+        for a in range(begin, end):
+            j, v = columns[a], weight[i] * values[a]
+            for b in range(begin, end):
+                if b != a:
+                    out[indptr[j] + find(columns[b], j, indptr, indices)] += v * values[b]
+
+
+@_kernel
 def known_rows(row_start, columns, values, leading, root, known, solved, corner, slope, leverage):
     r"""What is known of S A' on the pattern of A and of a_i' S a_i, S being about the inverse of H.
 

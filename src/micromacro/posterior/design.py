@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from ..errors import DataError, warn
+from ..errors import DataError, EngineError, warn
 from ..latent.part import Part
 from ..latent.system import System
 from ..model.others import offset_of
@@ -74,6 +74,8 @@ def share_unseen(scenarios: list[Scenario], size: int) -> list[Scenario]:
 def scenario_of(specification: Specification, tables: Tables | None) -> Scenario:
     """The model on new tables, or on its own."""
     system = specification.system
+    if tables is None and system.scattered is not None:
+        raise EngineError(system.scattered.refusal)
     on = specification.tables if tables is None else tables
     n = on.groups.n_rows
     rows, columns, parts, unseen = [], [], [], []

@@ -80,16 +80,24 @@ class Idle:
         return out
 
 
+def _reached(specification: Specification, theta: np.ndarray) -> tuple[list[int], np.ndarray]:
+    """Parts with effects of a distribution, and which entries of x (size,) some row of the fit reads."""
+    system = specification.system
+    if system.scattered is not None:
+        return [k for k in system.places.terms if system.parts[k].pooled], system.scattered.reached(system, theta)
+    own, out = Predictor(scenario_of(specification, None), system), np.zeros(system.size, dtype=bool)
+    own.entries(theta)
+    for columns, values in zip(own.where.columns, own.values, strict=True):
+        out[columns[values != 0.0]] = True
+    return own.levels, out
+
+
 def idle_effects(specification: Specification, theta: np.ndarray, wanted: np.ndarray) -> list[Idle]:
     """Parts with effects that no row of the fit reaches, where some of these are `wanted` (size,)."""
     system = specification.system
-    own = Predictor(scenario_of(specification, None), system)
-    own.entries(theta)
-    reached = np.zeros(system.size, dtype=bool)
-    for columns, values in zip(own.where.columns, own.values, strict=True):
-        reached[columns[values != 0.0]] = True
+    levels, reached = _reached(specification, theta)
     out = []
-    for part in own.levels:
+    for part in levels:
         effects = system.places.effects(part)
         if np.any(wanted[effects] & ~reached[effects]):
             out.append(Idle(system, part, ~reached[effects]))

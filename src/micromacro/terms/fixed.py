@@ -13,6 +13,7 @@ import numpy as np
 from ..errors import CollinearError, ModelError
 from ..language.nodes import Fix, Formula
 from ..language.printing import to_text
+from ..latent.apart.divided import Divided
 from ..latent.part import Equations, Term
 from ..parameters import Parameter
 from ..table.columns import Table
@@ -73,6 +74,11 @@ class FixedPart(Term):
     def centers(self) -> dict[str, float]:
         """Means of the columns, where they were subtracted."""
         return {p.name: float(c) for p, c in zip(self.written, self.center, strict=False)}
+
+    @property
+    def divided(self) -> Divided:
+        """Its groups have nothing in common."""
+        return Divided(self)
 
     def _linear(self) -> np.ndarray:
         inside = self.matrix[:, self.columns.inside]

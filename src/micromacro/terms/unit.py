@@ -16,6 +16,7 @@ from ..effects.correlated import Correlated
 from ..effects.iid import Independent
 from ..errors import FormulaError, ModelError
 from ..language.nodes import Binary, UnitCall, names_in
+from ..latent.apart.divided import Divided
 from ..latent.part import Equations, Term, Unit
 from ..table.joined import Joined, unit_column
 from ..table.levels import encode
@@ -58,6 +59,11 @@ class UnitPart(Term):
     def unit(self) -> Unit:
         """What the effects vary over."""
         return Unit(self.column, self.structure.levels, self.structure.rows.level)
+
+    @property
+    def divided(self) -> Divided | None:
+        """Its groups have their units in common, whose effects are independent given theta."""
+        return Divided(self) if self.structure.divides else None
 
     def entries(self) -> tuple[np.ndarray, np.ndarray]:
         row, latent, _ = self.structure.entries

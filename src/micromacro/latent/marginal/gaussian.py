@@ -13,8 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from ...numerics.modes import latent_gradient
-from ...numerics.rows import times
 from ...parameters import Parameter
 from ..representation.base import Representation
 from ..system import System
@@ -113,16 +111,13 @@ class GaussianMarginal(Marginal):
         return out
 
     def pull(self, point: np.ndarray, room: Workspace) -> np.ndarray:
-        s, out = self.system.symbolic, np.zeros(self.system.size)
+        out = np.zeros(self.system.size)
         with np.errstate(all="ignore"):
             if self.set_theta(point, room):
                 row = np.empty_like(room.residual)
-                times(s.row_start, s.columns, room.values, room.mean, row)
+                self.factor.times(room, room.mean, row)
                 row = room.weight * (room.target - row)
-                latent_gradient(
-                    s.row_start, s.columns, room.values, s.d_row, s.d_column, room.d_value, self.system.center,
-                    room.mean, row, np.empty(self.system.size), out,
-                )  # fmt: skip
+                self.factor.latent_gradient(room, self.system.center, room.mean, row, out)
         return out
 
     def scale(self, room: Workspace) -> float:

@@ -14,7 +14,6 @@ from typing import Any, Literal
 import numpy as np
 
 from ...numerics.cholesky import inverse_quadratics, solve_upper
-from ...numerics.modes import latent_gradient
 from ...numerics.rows import (
     finish_slopes,
     quadratic,
@@ -89,7 +88,35 @@ class Representation:
         """Diagonal of H^-1 (size,)."""
         raise NotImplementedError
 
+    # -- products with A, whose entries a representation may have elsewhere ------------------------------------------
+
+    def times(self, room: Workspace, x: np.ndarray, out: np.ndarray) -> None:
+        """out (rows,) becomes A x."""
+        s = self.symbolic
+        times(s.row_start, s.columns, room.values, x, out)
+
+    def transposed(self, room: Workspace, v: np.ndarray, out: np.ndarray) -> None:
+        """out (size,) gets A'v added to it."""
+        s = self.symbolic
+        transposed_times(s.row_start, s.columns, room.values, v, out)
+
+    def finish_slopes(self, room: Workspace) -> None:
+        """``room.slope`` becomes the derivatives in A of a Gaussian outcome, see :func:`~.rows.finish_slopes`."""
+        s = self.symbolic
+        finish_slopes(
+            s.row_start, s.columns, room.slope, room.weight, room.residual, room.mean, room.leverage, room.d_weight
+        )
+
     # -- what follows from it ----------------------------------------------------------------------------------------
+
+    def latent_gradient(
+        self, room: Workspace, center: np.ndarray, x: np.ndarray, slope: np.ndarray, out: np.ndarray
+    ) -> None:  # fmt: skip
+        """out (size,) becomes A' slope - D (x - m0)."""
+        s = self.symbolic
+        out[:] = 0.0
+        self.transposed(room, slope, out)
+        symmetric_times(s.d_row, s.d_column, room.d_value, center - x, out)
 
     @contextmanager
     def quick(self, room: Workspace) -> Iterator[None]:
@@ -120,7 +147,7 @@ class Representation:
         s = self.symbolic
         np.multiply(room.weight, room.target, out=room.row)
         room.mean[:] = 0.0
-        transposed_times(s.row_start, s.columns, room.values, room.row, room.mean)
+        self.transposed(room, room.row, room.mean)
         symmetric_times(s.d_row, s.d_column, room.d_value, center, room.mean)
         self.solve(room, room.mean)
 
@@ -131,18 +158,15 @@ class Representation:
         if bad >= 0:
             return bad, 0.0, 0.0, 0.0
         self.gaussian_mean(room, center)
-        times(s.row_start, s.columns, room.values, room.mean, room.residual)
+        self.times(room, room.mean, room.residual)
         np.subtract(room.target, room.residual, out=room.residual)
         prior = quadratic(s.d_row, s.d_column, room.d_value, room.mean - center)
         return -1, self.log_determinant(room, leading), weighted_square(room.weight, room.residual), prior
 
     def gaussian_slopes(self, room: Workspace, center: np.ndarray, leading: int) -> None:
         """Derivatives of the log marginal, see :func:`~micromacro.numerics.gaussian.gaussian_slopes`."""
-        s = self.symbolic
         self.slopes(room, leading)
-        finish_slopes(
-            s.row_start, s.columns, room.slope, room.weight, room.residual, room.mean, room.leverage, room.d_weight
-        )
+        self.finish_slopes(room)
         np.multiply(room.weight, room.residual, out=room.d_offset)
         self.precision_slopes(room, room.mean - center)
 
@@ -156,24 +180,20 @@ class Representation:
         gradient: np.ndarray, step: np.ndarray,
     ) -> tuple[int, float]:  # fmt: skip
         """Newton's step at x, see :func:`~micromacro.numerics.modes.newton_step`."""
-        s = self.symbolic
         bad = self.factorise(room, curvature)
         if bad >= 0:
             return bad, 0.0
-        latent_gradient(
-            s.row_start, s.columns, room.values, s.d_row, s.d_column, room.d_value, center, x, slope, step, gradient
-        )
+        self.latent_gradient(room, center, x, slope, gradient)
         step[:] = gradient
         self.solve(room, step)
         return -1, float(step @ gradient)
 
     def adjoint(self, room: Workspace, pull: np.ndarray, shift: np.ndarray, row: np.ndarray) -> None:
         """First-order skewness correction of the mean, see :func:`~micromacro.numerics.modes.adjoint`."""
-        s = self.symbolic
         shift[:] = 0.0
-        transposed_times(s.row_start, s.columns, room.values, pull, shift)
+        self.transposed(room, pull, shift)
         self.solve(room, shift)
-        times(s.row_start, s.columns, room.values, shift, row)
+        self.times(room, shift, row)
 
 
 class Indirect(Representation):

@@ -35,7 +35,7 @@ from ...numerics.krylov import (
     random_signs,
     symmetric_gram,
 )
-from ...numerics.rows import symmetric_times, transposed_times
+from ...numerics.rows import symmetric_times
 from ...numerics.symbolic import Symbolic
 from ..workspace import Workspace
 from .base import Representation
@@ -165,19 +165,24 @@ class Iterated(Representation):
 
     def _times(self, room: Workspace) -> Any:
         """The product with H_ee."""
-        s, state, n = self.symbolic, room.side, self.leading
+        s, n = self.symbolic, self.leading
 
         def times(x: np.ndarray, out: np.ndarray) -> np.ndarray:
             out[:] = 0.0
             curvature = np.zeros(x.shape[1])
             symmetric_gram(s.d_row, s.d_column, room.d_value, n, x, out, curvature)
-            if self.partitions is None:
-                gram_times(s.row_start, s.columns, room.values, state.weight, n, x, out, curvature)
-            else:
-                self.partitions.times(x, out, curvature)
+            self.add_gram(room, x, out, curvature)
             return curvature
 
         return times
+
+    def add_gram(self, room: Workspace, x: np.ndarray, out: np.ndarray, curvature: np.ndarray) -> None:
+        """out (leading, k) gets A'WA x added to it, and curvature (k,) x'A'WAx."""
+        s = self.symbolic
+        if self.partitions is None:
+            gram_times(s.row_start, s.columns, room.values, room.side.weight, self.leading, x, out, curvature)
+        else:
+            self.partitions.times(x, out, curvature)
 
     def _solved(self, room: Workspace, b: np.ndarray, start: np.ndarray | None, tolerance: float) -> Solution:
         """H_ee^-1 b by conjugate gradients."""
@@ -194,22 +199,28 @@ class Iterated(Representation):
             self.partitions.load(room.values, weight)
         state.last = state.probes if state.probes is not None else state.last
         state.probes, state.logs = None, None
-        diagonal = np.zeros(s.size)
-        gram_diagonal(s.row_start, s.columns, room.values, weight, diagonal)
+        diagonal, state.beside, whole = self.blocks(room)
         own = s.d_row == s.d_column
         diagonal[s.d_row[own]] += room.d_value[own]
         state.diagonal = diagonal[:n]
         if not np.all(state.diagonal > 0.0) or not np.all(np.isfinite(state.diagonal)):
             return 0
-        return self._border(room)
+        return self._border(room, whole)
 
-    def _border(self, room: Workspace) -> int:
+    def blocks(self, room: Workspace) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of A'WA: its diagonal (size,), its columns beside the block (leading, c), and what is left (c, c)."""
+        s, state, n = self.symbolic, room.side, self.leading
+        c = s.size - n
+        diagonal, beside, whole = np.zeros(s.size), np.zeros((n, c)), np.zeros((c, c))
+        gram_diagonal(s.row_start, s.columns, room.values, state.weight, diagonal)
+        gram_border(s.row_start, s.columns, room.values, state.weight, n, beside, whole)
+        return diagonal, beside, whole
+
+    def _border(self, room: Workspace, whole: np.ndarray) -> int:
         """Columns beside the block and their Schur complement; -1, or a number where it is not positive definite."""
         s, state, n = self.symbolic, room.side, self.leading
         c = s.size - n
         before = state.solved
-        state.beside, whole = np.zeros((n, c)), np.zeros((c, c))
-        gram_border(s.row_start, s.columns, room.values, state.weight, n, state.beside, whole)
         high, low = np.maximum(s.d_row, s.d_column), np.minimum(s.d_row, s.d_column)
         tail, across = low >= n, (low < n) & (high >= n)
         whole += _symmetric(high[tail] - n, low[tail] - n, room.d_value[tail], c)
@@ -275,7 +286,7 @@ class Iterated(Representation):
         that means over probes are smooth functions of theta.
         """
         state, times = room.side, self._times(room)
-        h = self._entries_beside_diagonal(room)
+        h = self.entries_beside_diagonal(room)
         root, inverse = 1.0 / np.sqrt(state.diagonal), 1.0 / state.diagonal
         state.rest, state.known, state.square, state.sure = np.empty_like(state.probes), NOTHING, math.nan, {}
         first = np.empty_like(state.probes)
@@ -310,7 +321,7 @@ class Iterated(Representation):
         coefficients = np.linalg.lstsq(np.column_stack([np.ones(len(logs)), known]), logs, rcond=None)[0]
         return logs - known @ coefficients[1:]
 
-    def _entries_beside_diagonal(self, room: Workspace) -> Any:
+    def entries_beside_diagonal(self, room: Workspace) -> Any:
         """Entries of H_ee beside its diagonal, by rows; None where they are too many."""
         s, state, n = self.symbolic, room.side, self.leading
         if float((np.diff(s.row_start).astype(float) ** 2).sum()) > PAIRS:
@@ -375,15 +386,22 @@ class Iterated(Representation):
         s, state, n = self.symbolic, room.side, self.leading
         corner = state.corners[leading][0]
         solved = np.ascontiguousarray(state.solved[:, : len(corner)])
-        slope, leverage, entries = np.empty(len(s.columns)), np.empty(len(s.row_start) - 1), np.empty(len(s.d_row))
+        slope, leverage = np.empty(len(s.columns)), np.empty(len(s.row_start) - 1)
         known_rows(s.row_start, s.columns, room.values, n, root, state.known, solved, corner, slope, leverage)
+        return slope, leverage, self.sure_entries(room, leading, root)
+
+    def sure_entries(self, room: Workspace, leading: int, root: np.ndarray) -> np.ndarray:
+        """What of the entries on the pattern of D is known without probes."""
+        s, state, n = self.symbolic, room.side, self.leading
+        corner = state.corners[leading][0]
+        solved, entries = state.solved[:, : len(corner)], np.empty(len(s.d_row))
         known_entries(s.d_row, s.d_column, n, root, state.known, entries)
         if len(corner):
             there = np.flatnonzero((s.d_row < leading) & (s.d_column < leading))
             for some in np.array_split(there, 1 + len(there) * len(corner) // 10_000_000):
                 i, j = (self._beside(place[some], solved) for place in (s.d_row, s.d_column))
                 entries[some] += np.einsum("ek,kl,el->e", i, corner, j)
-        return slope, leverage, entries
+        return entries
 
     def _beside(self, places: np.ndarray, solved: np.ndarray) -> np.ndarray:
         """Rows of [-H_ee^-1 H_ec; 1] at some places of x."""
@@ -441,7 +459,7 @@ class Iterated(Representation):
             )
         out = np.zeros(s.size)
         noise = np.sqrt(state.weight) * rng.standard_normal(len(state.weight))
-        transposed_times(s.row_start, s.columns, room.values, noise, out)
+        self.transposed(room, noise, out)
         precision = np.zeros(s.size)
         symmetric_times(s.d_row, s.d_column, room.d_value, np.ones(s.size), precision)
         out += np.sqrt(precision) * rng.standard_normal(s.size)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ...effects.base import Effects, Rows
+from ...latent.apart.divided import Divided
 from ...latent.part import Equations
 from ...numerics import aggregation
 from ...parameters import Parameter
@@ -26,6 +27,7 @@ from ..design import Design
 from ..pieces import Pieces
 from ..saying import over_members
 from ..slopes import Slopes
+from .total import DividedWeights
 from .weighing import Block, Weighing
 
 
@@ -91,6 +93,13 @@ class MemberPart(Block):
             said = self.structure.moved(name)
             return f"{said} for {f'all members ({self.name}) of a group' if mean else 'a weight of one'}"
         return over_members(name.partition(f"{self.name}.")[2], self.name, mean, equal)
+
+    @property
+    def divided(self) -> Divided | None:
+        """Its groups have members in common and, under ``total``, the scale of their weights."""
+        if self.edge or (self.structure and not self.structure.divides):
+            return None
+        return DividedWeights(self) if self.rule == "total" else Divided(self)
 
     def entries(self) -> tuple[np.ndarray, np.ndarray]:
         k, n = len(self.columns.linear), self.groups

@@ -6,6 +6,7 @@ features, interactions) is the business of the parts that own one. :class:`Block
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Self
@@ -50,6 +51,8 @@ class Weighing:
         Whether raw weights, which must not be negative here, could be so at some values of the parameters.
     signed : bool
         Whether weights may be negative though they are normalised.
+    common : callable or None
+        Gives the constant of ``normalize=total`` at a theta, where these memberships are not all.
     """
 
     memberships: Memberships
@@ -60,6 +63,7 @@ class Weighing:
     scale: float = float("nan")
     edge: bool = False
     signed: bool = False
+    common: Callable[[np.ndarray], float] | None = None
 
     @property
     def groups(self) -> int:
@@ -172,6 +176,8 @@ class Weighing:
 
     def total_scale(self, theta: np.ndarray) -> float:
         """The constant of ``normalize=total`` at theta (prediction keeps it)."""
+        if self.common is not None:
+            return self.common(theta[: len(self.parameters)])
         return self._total_scale(theta) if self.parameters else self._known_scale
 
     def _total_scale(self, theta: np.ndarray) -> float:

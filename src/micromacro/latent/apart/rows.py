@@ -1,0 +1,233 @@
+"""The system and the representation of rows that lie apart: vectors here, entries where the pieces are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import copy
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from ...errors import EngineError
+from ...numerics.krylov import random_entries
+from ...numerics.symbolic import Symbolic
+from ..part import Part
+from ..representation.base import Representation
+from ..representation.iterated import NOTHING, PAIRS, Iterated
+from ..system import System
+from ..workspace import Workspace, new_workspace
+from .crew import Crew
+
+NAME = "rows"  # under which a crew keeps pieces
+NO_FACTOR = (
+    "this needs all rows of the model in one place, but they lie in partitions: fit.by_partition() gives weights and "
+    "predictions of one partition after the other; for everything else fit the data as one table"
+)
+
+
+class NoPattern:
+    """The pattern of a matrix that nobody has."""
+
+    large = True
+
+    def __getattr__(self, name: str) -> Any:
+        raise EngineError(NO_FACTOR)
+
+
+class Scattered:
+    """Where rows and entries of x of each piece are among all.
+
+    Parameters
+    ----------
+    crew : Crew
+        Whose pieces are made.
+    rows : sequence of int arrays
+        Rows (groups) of each piece.
+    leading : int
+        Entries of the effects' block.
+    """
+
+    refusal = NO_FACTOR
+
+    def __init__(self, crew: Crew, rows: Sequence[np.ndarray], leading: int):
+        self.crew, self.rows, self.leading = crew, list(rows), leading
+        found = crew.ask(NAME, "describe", [(PAIRS,)] * len(crew))
+        self.used = [used for used, _, _ in found]
+        self.inside = [used[used < leading] for used in self.used]
+        self.pattern, self.pair_of = None, []
+        if sum(products for _, products, _ in found) <= PAIRS and all(pairs is not None for _, _, pairs in found):
+            self._number([pairs for _, _, pairs in found])
+
+    def _number(self, pairs: list[Any]) -> None:
+        """The pattern of all pairs, and where those of each piece are in it."""
+        codes = [row * self.leading + column for row, column in pairs]
+        every = np.unique(np.concatenate(codes))
+        start = np.searchsorted(every, np.arange(self.leading + 1) * self.leading).astype(np.int64)
+        self.pattern = (start, (every % self.leading).astype(np.int64))
+        self.pair_of = [np.searchsorted(every, code) for code in codes]
+
+    def ask(self, verb: str, *each: list[Any]) -> list[Any]:
+        """A verb of all pieces; arguments are lists with an entry for each piece."""
+        return self.crew.ask(NAME, verb, list(zip(*each, strict=True)) if each else None)
+
+    def same(self, *arguments: Any) -> list[list[Any]]:
+        """Arguments that are the same for all pieces."""
+        return [[a] * len(self.crew) for a in arguments]
+
+    def of_rows(self, v: np.ndarray) -> list[np.ndarray]:
+        """Numbers of the rows, piece by piece."""
+        return [v[rows] for rows in self.rows]
+
+    def of_x(self, x: np.ndarray) -> list[np.ndarray]:
+        """Entries of x, piece by piece."""
+        return [x[used] for used in self.used]
+
+    def of_block(self, x: np.ndarray) -> list[np.ndarray]:
+        """Entries of the effects' block, piece by piece."""
+        return [x[inside] for inside in self.inside]
+
+    def reached(self, system: System, theta: np.ndarray) -> np.ndarray:
+        """Which entries of x (size,), in natural order, some row reads at theta."""
+        system.fill(theta, system.workspace(gradient=False))
+        out = np.zeros(system.size, dtype=bool)
+        for used, read in zip(self.used, self.ask("reached"), strict=True):
+            out[used] |= read
+        return system.natural_order(out)
+
+    def representation(self, system: System, keys: np.ndarray, probes: int) -> Iterated:
+        """Conjugate gradients whose products the pieces make."""
+        return ScatteredRows(system, keys, probes)
+
+    def to_rows(self, each: Sequence[np.ndarray], out: np.ndarray) -> None:
+        """Put numbers of rows where they belong."""
+        for rows, own in zip(self.rows, each, strict=True):
+            out[rows] = own
+
+
+class ScatteredSystem(System):
+    """A system without rows of its own.
+
+    Its parts know levels, names and codings; `scattered` has the rows.
+    """
+
+    @classmethod
+    def of(cls, system: System, parts: Sequence[Part], scattered: Scattered) -> ScatteredSystem:
+        """A system with other parts, its rows being elsewhere."""
+        out: Any = copy(system)
+        out.__class__ = cls
+        s, empty = system.symbolic, np.empty(0, dtype=np.int64)
+        pattern: Any = NoPattern()
+        out.symbolic = Symbolic(
+            s.order, s.position, s.leading, np.zeros(system.rows + 1, dtype=np.int64), empty.astype(np.int32), empty,
+            s.d_row, s.d_column, pattern,
+        )  # fmt: skip
+        out.parts, out.scattered, out._held = tuple(parts), scattered, None
+        out._slots, out._representations = [], {}
+        out.border = out.border_row = out.border_column = empty
+        return out
+
+    def workspace(self, gradient: bool = True) -> Workspace:
+        """Fresh work space, without entries of A."""
+        return new_workspace(
+            self.symbolic, self.rows, self.d_value, gradient, log_det=self.log_det, beside=np.zeros((0, self.groups))
+        )
+
+    def held(self) -> System:
+        raise EngineError(NO_FACTOR)
+
+    def scales(self, theta: np.ndarray) -> list[Any]:
+        """For each part, what its weights add up to over all pieces; None where that does not matter."""
+        found = self.scattered.ask("sums", *self.scattered.same(theta))
+        return [own[0].joined(own) if own[0] is not None else None for own in zip(*found, strict=True)]
+
+    def fill(self, theta: np.ndarray, room: Workspace) -> bool:
+        own = theta[: self.places.family.start]
+        found = self.scattered.ask("fill", *self.scattered.same(own, self.scales(own)))
+        self.scattered.to_rows([offset for _, offset in found], room.offset)
+        room.offset += self.base_offset
+        return all(good for good, _ in found)
+
+    def pull(self, theta: np.ndarray, room: Workspace) -> np.ndarray:
+        own = theta[: self.places.family.start]
+        found = self.scattered.ask("pull", *self.scattered.same(own), self.scattered.of_rows(room.d_offset))
+        out = np.zeros(len(self.hypers))
+        out[: len(own)] = np.sum(found, axis=0)
+        return out
+
+    def representation(self, side: Any = None) -> Representation:
+        raise EngineError(NO_FACTOR)
+
+
+class ScatteredRows(Iterated):
+    """Conjugate gradients on pieces: one map and one sum a product."""
+
+    def __init__(self, system: System, keys: np.ndarray, probes: int):
+        self.scattered = system.scattered
+        self.symbolic, self.probes = system.symbolic, probes
+        self.leading = self.scattered.leading
+        self.keys = keys[self.symbolic.order[: self.leading]]
+        self.dimension = self.symbolic.leading
+        self.partitions = None
+        self.work = 1e12
+        self._sent: Any = None
+
+    def times(self, room: Workspace, x: np.ndarray, out: np.ndarray) -> None:
+        self.scattered.to_rows(self.scattered.ask("times", self.scattered.of_x(x)), out)
+
+    def transposed(self, room: Workspace, v: np.ndarray, out: np.ndarray) -> None:
+        found = self.scattered.ask("transposed", self.scattered.of_rows(v))
+        for used, own in zip(self.scattered.used, found, strict=True):
+            out[used] += own
+
+    def add_gram(self, room: Workspace, x: np.ndarray, out: np.ndarray, curvature: np.ndarray) -> None:
+        found = self.scattered.ask("gram", self.scattered.of_block(x))
+        for inside, (own, curved) in zip(self.scattered.inside, found, strict=True):
+            out[inside] += own
+            curvature += curved
+
+    def blocks(self, room: Workspace) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        n, size = self.leading, self.symbolic.size
+        diagonal, beside, whole = np.zeros(size), np.zeros((n, size - n)), np.zeros((size - n, size - n))
+        where = zip(self.scattered.used, self.scattered.inside, strict=True)
+        found = self.scattered.ask("weigh", self.scattered.of_rows(room.side.weight))
+        for (used, inside), (own, aside, rest) in zip(where, found, strict=True):
+            diagonal[used] += own
+            beside[inside] += aside
+            whole += rest
+        return diagonal, beside, whole
+
+    def entries_beside_diagonal(self, room: Workspace) -> Any:
+        if self.scattered.pattern is None:
+            return None
+        start, column = self.scattered.pattern
+        data = np.zeros(len(column))
+        for place, own in zip(self.scattered.pair_of, self.scattered.ask("pairs"), strict=True):
+            data[place] += own
+        return sparse.csr_array((data, column, start), shape=(self.leading, self.leading))
+
+    def slopes(self, room: Workspace, leading: int) -> None:
+        s, state, n = self.symbolic, room.side, self.leading
+        self._probed(room)
+        first, last, _ = state.batch.indices(state.count)
+        root = 1.0 / np.sqrt(state.diagonal)
+        scattered, corner = self.scattered, state.corners[leading][0]
+        if self._sent is not state.rest:
+            known: list[Any] = [None] * len(scattered.rows)
+            if state.known is not NOTHING:
+                known = [state.known[2][place] for place in scattered.pair_of]
+            scattered.ask("probe", scattered.of_block(root), scattered.of_block(state.rest), known)
+            self._sent = state.rest
+        if leading not in state.sure:
+            solved = scattered.of_block(np.ascontiguousarray(state.solved[:, : len(corner)]))
+            scattered.ask("know", solved, *scattered.same(corner))
+            state.sure[leading] = (np.empty(0), np.empty(0), self.sure_entries(room, leading, root))
+        scattered.to_rows(scattered.ask("slopes", *scattered.same(len(corner), first, last)), room.leverage)
+        state.entries = state.sure[leading][2].copy()
+        random_entries(s.d_row, s.d_column, n, state.rest, state.signs, root, first, last, state.entries)
+
+    def finish_slopes(self, room: Workspace) -> None:
+        scattered = self.scattered
+        rows = (scattered.of_rows(room.weight), scattered.of_rows(room.residual))
+        scattered.ask("finish", *rows, scattered.of_x(room.mean))
+        room.d_weight[:] = -0.5 * (room.leverage + room.residual**2)

@@ -1,0 +1,203 @@
+"""Fits of data in partitions: what they answer, and what they refuse because no machine has all rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
+from dataclasses import replace
+from html import escape
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ..engines.base import Outcome, Settings
+from ..engines.registry import check_engine, check_settings, engine_of, run_engine
+from ..errors import EngineError, warn
+from ..latent.apart.crew import Crew, Here
+from ..model.draft import Arguments
+from ..model.public import Model
+from ..results.fit import Fit
+from ..results.report.sections import heading, health_lines, likelihood_line
+from ..results.report.text import format_table
+from ..table.columns import column_names
+from .cluster import Cluster, gathered, is_client, partitions_of
+from .sources import File, files_of
+from .specifying import specify_apart
+
+ANSWERED = frozenset(
+    "summary params bse conf_int cov_params loglik aic bic hypothesis wald_test health notes nobs seconds "
+    "formula family engine specification posterior random_effects predict weights by_partition write partitions tidy "
+    "glance".split()
+)
+
+
+class PartitionedFit(Fit):
+    """A fit of data in partitions.
+
+    It has parameters, tests of them, effects and predictions for new tables as any fit has; weights and predictions
+    for its own groups come partition by partition (:meth:`by_partition`, :meth:`write`).
+    """
+
+    def __init__(self, outcome: Outcome, model: Model, sources: Sequence[Any]):
+        super().__init__(outcome, model)
+        self._sources = list(sources)
+
+    def __getattribute__(self, name: str) -> Any:
+        if not name.startswith("_") and name not in ANSWERED and hasattr(Fit, name):
+            raise EngineError(
+                f"{name} needs all rows of the data in one place, and this fit has them in partitions: use what it "
+                "answers (summary, random_effects, predict(data), by_partition), or fit the data as one table"
+            )
+        return super().__getattribute__(name)
+
+    def weights(
+        self, /, block: str | None = None, ci: float = 0.95, *, data: Any = None, **tables: Any
+    ) -> pd.DataFrame:
+        """Weights of memberships of other tables, as :meth:`Fit.weights` gives them; `data` must be given.
+
+        Parameters
+        ----------
+        block : str, optional
+        ci : float
+        data : table
+            Long: one row per membership. Those of the fit itself come from :meth:`by_partition`.
+        **tables
+            Of :meth:`Fit.weights`.
+
+        Returns
+        -------
+        DataFrame
+        """
+        if data is None:
+            raise EngineError(
+                'the weights of this fit lie in partitions: use by_partition("weights"), write(folder, "weights"), or '
+                "weights(data=...) for other tables"
+            )
+        return super().weights(block, ci, data=data, **tables)
+
+    @property
+    def partitions(self) -> int:
+        """Number of partitions."""
+        return len(self._sources)
+
+    def by_partition(self, what: str, **options: Any) -> Iterator[pd.DataFrame]:
+        """Weights or predictions of one partition after the other, each made when it is asked for.
+
+        Parameters
+        ----------
+        what : {"weights", "predict"}
+        **options
+            Of that method, but for its data.
+
+        Yields
+        ------
+        DataFrame
+            As :meth:`weights` or :meth:`predict` gives it for the groups of the partition.
+        """
+        if what not in ("weights", "predict"):
+            raise EngineError(f'by_partition() makes "weights" or "predict", not {what!r}')
+        return (getattr(self, what)(data=self._table(k), **options) for k in range(self.partitions))
+
+    def write(self, folder: Any, what: str, **options: Any) -> list[Path]:
+        """Write weights or predictions to a parquet file per partition.
+
+        Files that are there already are left as they are, so that an interrupted call is continued by the same call.
+
+        Parameters
+        ----------
+        folder : str or Path
+            Made if it does not exist.
+        what : {"weights", "predict"}
+        **options
+            Of that method, but for its data.
+
+        Returns
+        -------
+        list of Path
+        """
+        at = Path(folder)
+        at.mkdir(parents=True, exist_ok=True)
+        paths = [at / f"{what}-{k:05d}.parquet" for k in range(self.partitions)]
+        for k, path in enumerate(paths):
+            if not path.exists():
+                made = next(self._one(what, k, options))
+                unfinished = path.with_suffix(".unfinished")
+                made.to_parquet(unfinished)
+                unfinished.rename(path)
+        return paths
+
+    def __repr__(self) -> str:
+        groups = f"  {self.nobs:,} groups in {self.partitions} partitions"
+        pieces = [
+            heading(self), "", f"  {self.formula}", "", groups, "", format_table(self.summary()), "",
+            likelihood_line(self) or "", "", *health_lines(self),
+        ]  # fmt: skip
+        return "\n".join(pieces)
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{escape(repr(self))}</pre>"
+
+    def _one(self, what: str, number: int, options: dict[str, Any]) -> Iterator[pd.DataFrame]:
+        """One partition's table."""
+        whole, self._sources = self._sources, [self._sources[number]]
+        try:
+            yield from self.by_partition(what, **options)
+        finally:
+            self._sources = whole
+
+    def _table(self, number: int) -> Any:
+        """The user's table of a partition."""
+        source = self._sources[number]
+        return source.load() if isinstance(source, File) else gathered(source)
+
+
+def fit_partitions(arguments: Arguments, engine: str, settings: Settings) -> PartitionedFit:
+    """Fit data in partitions, each kept by a worker of the executor.
+
+    Raises
+    ------
+    MicromacroError
+    """
+    engine = check_engine(engine)
+    check_settings(settings)
+    if engine_of(engine).draws or settings.solver == "direct" or settings.factor is not None:
+        raise EngineError(
+            'data in partitions are fitted by iteration: use engine="ml" or "reml", without factor= and with '
+            'solver="iterative" or none'
+        )
+    sources, columns = _opened(arguments.data, settings.executor)
+    crew = _crew(len(sources), settings.executor)
+    row = engine_of(engine)
+    model, specification = specify_apart(
+        replace(arguments, data=None), columns, sources, crew, row.priors, settings.random_seed or 0
+    )
+    asked = replace(settings, executor=None, solver="iterative")
+    outcome = run_engine(engine, specification, asked, partial=True)
+    crew.settle()
+    fitted = PartitionedFit(outcome, model, sources)
+    for message in fitted.health.warnings:
+        warn(message)
+    return fitted
+
+
+def _opened(data: Any, executor: Any) -> tuple[list[Any], tuple[str, ...]]:
+    """What each partition is read from, and the columns of the data."""
+    if isinstance(data, (str, PathLike)):
+        files = files_of(data)
+        return list(files), files[0].names()
+    sources = partitions_of(data, executor if is_client(executor) else None)
+    return sources, column_names(data._meta)
+
+
+def _crew(pieces: int, executor: Executor | Any) -> Crew:
+    """Who keeps the partitions: workers of a Dask cluster, or this process and its threads."""
+    if is_client(executor):
+        return Cluster(executor, pieces)
+    if executor is not None and not hasattr(executor, "_threads"):
+        raise EngineError(
+            "executor= of data in partitions is a client of a Dask cluster, whose workers keep them, or a "
+            "ThreadPoolExecutor: a pool of processes does not send a task to the process that has its partition"
+        )
+    return Here(pieces, executor)

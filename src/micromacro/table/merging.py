@@ -1,0 +1,167 @@
+"""Tables of several partitions as one: groups in one order, one numbering of members, the same kinds of columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..errors import DataError
+from ..notes import Note
+from .columns import Column, Table
+from .levels import KINDS_OF_IDS, Levels
+from .memberships import Memberships, Tables
+from .screen import counted, listed
+
+REMEDY = (
+    "bring all rows of a group together before, as data.shuffle(on={name!r}) does for a Dask frame, or write the files "
+    "group by group"
+)
+
+
+@dataclass(frozen=True)
+class Apart:
+    """Tables of a partition.
+
+    Attributes
+    ----------
+    tables : Tables
+    categories : dict
+        All categories of each categorical column, those that this partition does not have among them.
+    """
+
+    tables: Tables
+    categories: dict[str, tuple[str, ...]]
+
+
+def merged(each: Sequence[Apart]) -> tuple[Tables, list[np.ndarray]]:
+    """All groups in canonical order, and the rows of those of each partition.
+
+    Raises
+    ------
+    DataError
+        For a group in two partitions, and columns of other kinds or categories in one than in another.
+    """
+    first = each[0].tables
+    categories = _same_categories(each)
+    levels, rows, order = _groups(each)
+    order_of = np.argsort(np.concatenate(rows), kind="stable")
+    groups = _joined([one.tables.groups for one in each], categories).take(order_of).tidy()
+    blocks = {name: _block(name, each, rows, len(order_of), categories) for name in first.blocks}
+    return Tables(groups, levels, blocks, _notes(each), order), rows
+
+
+def _groups(each: Sequence[Apart]) -> tuple[Levels | None, list[np.ndarray], np.ndarray | None]:
+    """Ids of all groups, rows of those of each partition; where rows are groups, their numbers one after the other."""
+    tables = [one.tables for one in each]
+    if tables[0].group_levels is None:
+        ends = np.cumsum([0, *(t.groups.n_rows for t in tables)])
+        rows = [np.arange(ends[k], ends[k + 1]) for k in range(len(tables))]
+        return None, rows, np.arange(ends[-1])
+    ids = [t.group_levels for t in tables if t.group_levels is not None]
+    name = ids[0].name
+    every, count = np.unique(_same_ids(ids, name), return_counts=True)
+    twice = every[count > 1]
+    if len(twice):
+        raise DataError(
+            f"{counted(len(twice), 'group')} of {name!r} lie in more than one partition (first: {listed(twice)}), but "
+            f"a group must lie in one: {REMEDY.format(name=name)}"
+        )
+    return Levels(name, every), [np.searchsorted(every, one.values) for one in ids], None
+
+
+def _same_ids(each: Sequence[Levels], name: str) -> np.ndarray:
+    """Ids of all partitions one after the other, all of one kind."""
+    kinds = [KINDS_OF_IDS[one.values.dtype.kind] for one in each if len(one)]
+    if len(set(kinds)) > 1:
+        other = next(k for k, kind in enumerate(kinds) if kind != kinds[0])
+        raise DataError(
+            f"the ids in column {name!r} are {kinds[0]} in partition 0, but {kinds[other]} in partition {other}: give "
+            "all the same type"
+        )
+    return np.concatenate([one.values for one in each if len(one)] or [each[0].values])
+
+
+def _block(
+    name: str, each: Sequence[Apart], rows: list[np.ndarray], groups: int, categories: dict[str, tuple[str, ...]]
+) -> Memberships:
+    """The memberships of a block, sorted by group; within a group they stay in their order."""
+    own = [one.tables.blocks[name] for one in each]
+    members = Levels(own[0].members.name, np.unique(_same_ids([m.members for m in own], own[0].members.name)))
+    group = np.concatenate([at[m.group] for at, m in zip(rows, own, strict=True)])
+    member = np.concatenate([np.searchsorted(members.values, m.members.values)[m.member] for m in own])
+    order = np.argsort(group, kind="stable")
+    table = _joined([m.table for m in own], categories).take(order).tidy()
+    start = np.concatenate([[0], np.cumsum(np.bincount(group, minlength=groups))]).astype(np.int64)
+    return Memberships(name, group[order], member[order].astype(np.int64), members, table, start)
+
+
+def _joined(tables: Sequence[Table], categories: dict[str, tuple[str, ...]]) -> Table:
+    """Rows of several tables one after the other."""
+    columns = {n: _column([t[n] for t in tables], categories.get(n)) for n in tables[0].names}
+    return Table(tables[0].name, columns, sum(t.n_rows for t in tables))
+
+
+def _column(each: Sequence[Column], categories: tuple[str, ...] | None) -> Column:
+    first = each[0]
+    kinds = {column.kind for column in each}
+    if kinds == {"integer", "number"}:
+        each = [replace(c, values=c.values.astype(float), kind="number") for c in each]
+    elif len(kinds) > 1:
+        other = next(k for k, column in enumerate(each) if column.kind != first.kind)
+        raise DataError(
+            f"column {first.name!r} holds {first.kind} values in partition 0, but {each[other].kind} values in "
+            f"partition {other}: convert it"
+        )
+    values, missing = (np.concatenate([getattr(c, what) for c in each]) for what in ("values", "missing"))
+    return replace(each[0], values=values, missing=missing, categories=categories)
+
+
+def _same_categories(each: Sequence[Apart]) -> dict[str, tuple[str, ...]]:
+    """Categories of all partitions: all of them where they are sorted, else those that every partition has alike."""
+    out = {}
+    for name in each[0].categories:
+        found = [one.categories.get(name, ()) for one in each]
+        if all(list(one) == sorted(one) for one in found):  # nobody chose the order
+            out[name] = tuple(sorted(set().union(*found)))
+            continue
+        out[name] = found[0]
+        other = next((k for k, one in enumerate(found) if one != found[0]), None)
+        if other is not None:
+            raise DataError(
+                f"column {name!r} has other categories in partition {other} than in partition 0: give all the same (a "
+                "Dask frame's categorize() does), or make it text"
+            )
+    return out
+
+
+def _notes(each: Sequence[Apart]) -> tuple[Note, ...]:
+    """What was said of each partition."""
+    return tuple(
+        Note(note.code, note.severity, note.about, f"partition {k}: {note.text}")
+        for k, one in enumerate(each) for note in one.tables.notes
+    )  # fmt: skip
+
+
+def few(tables: Tables, most: int = 2) -> Tables:
+    """A few groups, among them such as have members in each block."""
+    wanted = [np.arange(min(most, tables.groups.n_rows))]
+    wanted += [np.flatnonzero(np.diff(block.start) > 0)[:most] for block in tables.blocks.values()]
+    keep = np.unique(np.concatenate(wanted))
+    levels = tables.group_levels
+    blocks = {name: _some(block, keep) for name, block in tables.blocks.items()}
+    return replace(
+        tables, groups=tables.groups.take(keep), blocks=blocks,
+        group_levels=None if levels is None else Levels(levels.name, levels.values[keep]),
+        order=None if tables.order is None else tables.order[keep],
+    )  # fmt: skip
+
+
+def _some(block: Memberships, keep: np.ndarray) -> Memberships:
+    """Memberships of some groups; the members are still all."""
+    sizes = np.diff(block.start)[keep]
+    at = np.concatenate([np.arange(int(block.start[k]), int(block.start[k + 1])) for k in keep]).astype(np.int64)
+    start = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    group = np.repeat(np.arange(len(keep)), sizes)
+    return replace(block, group=group, member=block.member[at], table=block.table.take(at), start=start)

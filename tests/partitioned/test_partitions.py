@@ -1,0 +1,250 @@
+"""Data in partitions are fitted as they would be as one table, and each partition stays where it lies."""
+
+from __future__ import annotations
+
+import ast
+import os
+import signal
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import micromacro as mm
+from micromacro.engines.likelihood import stochastic
+from micromacro.errors import LostWorkerError
+from micromacro.latent.apart.crew import Here
+
+PLAIN = "y ~ z + mm(m, g, x, weights = softmax(x), normalize = group) + (1 | c)"
+CODED = "y ~ bs(z, df=4) + k + mm(m, g, scale(x) + t, weights = power(x), name=B) + (1 + scale(z) || c)"
+SETTINGS = {"engine": "ml", "solver": "iterative", "progress": False, "random_seed": 1}
+
+
+def table(groups: int = 150, members: int = 40) -> pd.DataFrame:
+    r = np.random.default_rng(3)
+    key = np.unique(np.repeat(np.arange(groups), 3) * members + r.integers(0, members, 3 * groups))
+    g, m = np.divmod(key, members)
+    x, z, c = r.standard_normal(len(g)), r.standard_normal(groups), r.integers(0, 9, groups)
+    raw = np.exp(0.5 * x)
+    mean = np.bincount(g, raw * (r.standard_normal(members)[m] + 0.3 * x)) / np.bincount(g, raw)
+    y = 0.5 * z + mean + 0.4 * r.standard_normal(9)[c] + 0.5 * r.standard_normal(groups)
+    k, t = np.array(["low", "middle", "top"])[c % 3], np.array(["a", "b"])[m % 2]
+    return pd.DataFrame({
+        "g": [f"g{n:03d}" for n in g], "m": m, "x": x, "t": t, "z": z[g], "c": c[g], "k": k[g], "y": y[g],
+    })  # fmt: skip
+
+
+DATA = table()
+
+
+def of_group(data: pd.DataFrame) -> pd.Series:
+    """The number of each row's group, among those that occur."""
+    return data["g"].rank(method="dense").astype(int)
+
+
+def folder(path, data: pd.DataFrame = DATA, parts: int = 3):
+    for k in range(parts):
+        data[of_group(data) % parts == k].sample(frac=1.0, random_state=k).to_parquet(path / f"{k}.parquet")
+    return path
+
+
+def assert_same(there, here):
+    assert there.loglik == pytest.approx(here.loglik, abs=1e-4)  # it is random with an error of about 0.02
+    assert ((there.params - here.params).abs() / here.bse).max() < 1e-3
+    np.testing.assert_allclose(there.bse, here.bse, rtol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def one():
+    """The same model of one table."""
+    return {formula: mm.fit(formula, DATA, **SETTINGS) for formula in (PLAIN, CODED)}
+
+
+@pytest.fixture(scope="module")
+def apart(tmp_path_factory):
+    """A fit of files; columns that are read from the data, and the constant of the weights, belong to all of them."""
+    at = folder(tmp_path_factory.mktemp("data"))
+    with ThreadPoolExecutor(2) as pool:
+        return {PLAIN: mm.fit(PLAIN, str(at), executor=pool, **SETTINGS), CODED: mm.fit(CODED, at, **SETTINGS)}
+
+
+@pytest.mark.parametrize("formula", [PLAIN, CODED], ids=["group", "total, splines, scales, levels"])
+def test_files_are_fitted_as_one_table(one, apart, formula):
+    here, there = one[formula], apart[formula]
+    assert_same(there, here)
+    for term in here.specification.structures:
+        ours, theirs = there.random_effects(term), here.random_effects(term)
+        np.testing.assert_allclose(ours.estimate, theirs.estimate, atol=1e-4)
+        np.testing.assert_allclose(ours.se, theirs.se, rtol=1e-3)
+    for what, theirs in (("weights", here.weights()), ("predict", here.predict(DATA))):
+        ours = pd.concat(there.by_partition(what)).sort_index()
+        pd.testing.assert_frame_equal(ours, theirs.sort_index(), check_exact=False, rtol=1e-3, atol=1e-4)
+
+
+def test_restricted_likelihoods_too(tmp_path):
+    formula = "y ~ z + mm(m, g, x)"
+    here = mm.fit(formula, DATA, **SETTINGS | {"engine": "reml"})
+    assert_same(mm.fit(formula, folder(tmp_path), **SETTINGS | {"engine": "reml"}), here)
+
+
+def test_tables_are_written_partition_by_partition(apart, tmp_path):
+    """A call that was interrupted goes on with the partitions that are missing."""
+    fit = apart[PLAIN]
+    first = fit.write(tmp_path / "w", "weights", ci=0.9)
+    assert [p.name for p in first] == ["weights-00000.parquet", "weights-00001.parquet", "weights-00002.parquet"]
+    pd.testing.assert_frame_equal(pd.read_parquet(first[1]), list(fit.by_partition("weights", ci=0.9))[1])
+    first[1].unlink()
+    before = first[0].stat().st_mtime_ns
+    assert fit.write(tmp_path / "w", "weights", ci=0.9) == first and first[1].exists()
+    assert first[0].stat().st_mtime_ns == before
+
+
+def test_it_says_what_it_is_and_what_it_cannot(apart):
+    fit = apart[PLAIN]
+    assert "150 groups in 3 partitions" in repr(fit) and "probes" in repr(fit) and "m.w.x" in repr(fit)
+    assert fit.nobs == 150 and fit.aic == pytest.approx(2 * len(fit.params) - 2 * fit.loglik)
+    for verb in ("loo", "profile", "variance_components", "plot", "save", "update", "model", "fitted"):
+        with pytest.raises(mm.EngineError, match=f"{verb} needs all rows"):
+            getattr(fit, verb)
+    for call in (fit.weights, fit.predict):
+        with pytest.raises(mm.EngineError, match="partition"):
+            call()
+
+
+@pytest.mark.filterwarnings("ignore:(dropped|partition):micromacro.errors.MicromacroWarning")
+def test_groups_that_are_left_out_are_those_of_one_table(tmp_path):
+    data = DATA.assign(x=DATA["x"].where(np.arange(len(DATA)) % 40 != 0))
+    here = mm.fit(PLAIN, data, missing="drop", **SETTINGS)
+    there = mm.fit(PLAIN, folder(tmp_path, data), missing="drop", **SETTINGS)
+    assert there.nobs == here.nobs < 150
+    assert_same(there, here)
+
+
+def other(data: pd.DataFrame, path, name: str, values):
+    """Files of which the last has other values in a column."""
+    folder(path, data)
+    last = data[of_group(data) % 3 == 2]
+    last.assign(**{name: values(last[name])}).to_parquet(path / "2.parquet")
+
+
+BAD = {
+    "a group in two partitions": (
+        lambda p: DATA.iloc[100:102].to_parquet(folder(p) / "3.parquet"), "lie in more than one partition",
+    ),
+    "no file": (lambda p: None, "neither a parquet file nor a folder"),
+    "ids of another kind": (lambda p: other(DATA, p, "m", lambda m: m.astype(str)), "ids in column 'm' are numbers in"),
+    "values of another kind": (lambda p: other(DATA, p, "z", lambda z: "a"), "column 'z' holds number values in"),
+    "other categories": (
+        lambda p: other(
+            DATA.astype({"k": pd.CategoricalDtype(["low", "top", "middle"], ordered=True)}), p, "k",
+            lambda k: k.cat.set_categories(["top", "middle", "low"]),
+        ),
+        "other categories in partition 2",
+    ),
+    "a missing value": (lambda p: other(DATA, p, "z", lambda z: np.nan), "in partition 2 of data"),
+    "an unknown column": (lambda p: folder(p, DATA.drop(columns="c")), "no column 'c'"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("make", BAD)
+def test_partitions_that_do_not_fit_together(tmp_path, make):
+    prepare, words = BAD[make]
+    prepare(tmp_path)
+    with pytest.raises(mm.MicromacroError, match=words):
+        mm.fit(PLAIN.replace("z + mm", "z + k + mm"), tmp_path, **SETTINGS)
+
+
+REFUSED = {
+    "draws": ({"engine": "mcmc", "solver": None}, PLAIN, "fitted by iteration"),
+    "a factor": ({"solver": "direct"}, PLAIN, "fitted by iteration"),
+    "another table": ({"members": DATA}, PLAIN, "members= is for tables"),
+    "paths": ({}, "y ~ z + mm(m, g, effects = walk)", "the term 'm' needs all groups together"),
+    "an edge": ({}, "y ~ z + mm(m, g, x, weights = 1 + b * x)", "weights that cannot be negative"),
+    "no effects": ({}, "y ~ z + mm(m, g, x, effects = none)", "without effects"),
+    "another predictor": ({"sigma": "~ z"}, PLAIN, "rows that are not its groups"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_needs_all_rows_is_refused_by_name(tmp_path, what):
+    settings, formula, words = REFUSED[what]
+    with pytest.raises(mm.MicromacroError, match=words):
+        mm.fit(formula, folder(tmp_path), **SETTINGS | settings)
+
+
+def test_processes_would_not_find_their_partition(tmp_path):
+    with ProcessPoolExecutor(1) as pool, pytest.raises(mm.EngineError, match="client of a Dask cluster"):
+        mm.fit(PLAIN, folder(tmp_path), executor=pool, **SETTINGS)
+
+
+def test_a_lost_worker_says_from_where_to_go_on(tmp_path, monkeypatch):
+    at, whole, count = folder(tmp_path), Here.ask, []
+
+    def ask(self, name, verb, each=None):
+        count.append(verb)
+        if count.count("slopes") == 12:
+            raise LostWorkerError("a worker of executor= failed")
+        return whole(self, name, verb, each)
+
+    monkeypatch.setattr(Here, "ask", ask)
+    with pytest.raises(LostWorkerError, match=r"start=\{'m.w.x': ") as caught:
+        mm.fit(PLAIN, at, **SETTINGS)
+    start = ast.literal_eval(str(caught.value).split("start=")[1])
+    monkeypatch.setattr(Here, "ask", whole)
+    again, usual = mm.fit(PLAIN, at, start=start, **SETTINGS), mm.fit(PLAIN, at, **SETTINGS)
+    assert again.health.evaluations < usual.health.evaluations
+    assert ((again.params - usual.params).abs() / usual.bse).max() < 0.1
+
+
+def cluster(processes: bool):
+    distributed = pytest.importorskip("distributed")
+    options = {"n_workers": 2, "threads_per_worker": 1, "processes": processes, "dashboard_address": None}
+    return distributed.LocalCluster(**options), distributed
+
+
+def frame_of(data: pd.DataFrame):
+    dask = pytest.importorskip("dask.dataframe")
+    return dask.from_pandas(data.set_index("g").sort_index(), npartitions=3, sort=True).reset_index()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_dask_frame_on_a_cluster(one):
+    made, distributed = cluster(processes=False)
+    with made as there, distributed.Client(there) as client:
+        fit = mm.fit(PLAIN, frame_of(DATA), executor=client, **SETTINGS)
+        assert_same(fit, one[PLAIN])
+        weights = pd.concat(fit.by_partition("weights")).sort_index()
+        np.testing.assert_allclose(weights["weight"], one[PLAIN].weights().sort_index()["weight"], atol=1e-6)
+        with pytest.raises(mm.DataError, match="more than one partition"):
+            mm.fit(
+                PLAIN,
+                pytest.importorskip("dask.dataframe").from_pandas(DATA, npartitions=4),
+                executor=client,
+                **SETTINGS,
+            )
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_workers_that_are_processes_and_one_that_is_killed(one, tmp_path, monkeypatch):
+    made, distributed = cluster(processes=True)
+    at, whole, steps = folder(tmp_path), stochastic._Search._along, []
+    with made as there, distributed.Client(there) as client:
+        assert_same(mm.fit(CODED, at, executor=client, **SETTINGS), one[CODED])
+        victim = next(iter(client.run(os.getpid).values()))
+
+        def along(self, *arguments):
+            steps.append(1)
+            if len(steps) == 2:
+                os.kill(victim, signal.SIGKILL)
+            return whole(self, *arguments)
+
+        monkeypatch.setattr(stochastic._Search, "_along", along)
+        with pytest.raises(LostWorkerError, match=r"start=\{'B.w.x': ") as caught:
+            mm.fit(CODED, at, executor=client, **SETTINGS)
+        monkeypatch.setattr(stochastic._Search, "_along", whole)
+        client.wait_for_workers(2)
+        start = ast.literal_eval(str(caught.value).split("start=")[1])
+        again = mm.fit(CODED, at, executor=client, start=start, **SETTINGS)
+        assert ((again.params - one[CODED].params).abs() / one[CODED].bse).max() < 0.1
