@@ -235,6 +235,8 @@ KINDS: dict[str, Kind] = {
     # members whose whole effects meet
     "combined": Kind("v + mm(m, g, x, weights = exp(b1 * z), combine = smax(kappa), name = B)", ("block", "combine", "iid"), moved="x",
                      truth={"B.smax.kappa": 1.5, "B.sd": 1.0}, families=("gaussian", "weibull"), smaller="v + mm(m, g, weights = exp(b1 * z), combine = smax(kappa), name = B)"),
+    "weights with effects": Kind("v + mm(m, g, x, weights = softmax(z | c), name = B)", ("block", "weight effects", "iid"), moved="x",
+                                 truth={"B.w.z.sd": 0.8, "B.sd": 1.0}, families=("gaussian", "poisson"), smaller="v + mm(m, g, weights = softmax(z | c), name = B)"),
     # together
     "block with an edge": Kind("v + mm(m, g, x, weights = 1 + b1 * ilogit(z), normalize = group, name = B)", ("block", "iid"), moved="x",
                                families=("gaussian", "poisson"), smaller="v + mm(m, g, weights = 1 + b1 * ilogit(z), normalize = group, name = B)"),
@@ -255,7 +257,7 @@ KINDS: dict[str, Kind] = {
 #: What a row of ``KINDS`` must be about, beside the words of the registries.
 ABOUT = {
     "fixed", "offset", "unit", "nested", "crossed", "unit interaction", "block", "feature", "interaction", "baseline",
-    "smooth", "nominal", "strata", "by type", "combine", "joined", "empty", "total", "group", "none normalised", "power",
+    "smooth", "nominal", "strata", "by type", "combine", "weight effects", "joined", "empty", "total", "group", "none normalised", "power",
     "logistic", "softmax",
 }  # fmt: skip
 

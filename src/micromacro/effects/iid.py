@@ -81,6 +81,25 @@ class Independent(Effects):
         ]
 
 
+@dataclass(frozen=True, eq=False)
+class Apart(Independent):
+    """The same where each membership has one of the terms only: the one that its covariates z mark."""
+
+    @cached_property
+    def term(self) -> np.ndarray:
+        """The term of each membership (m,)."""
+        return np.argmax(self.rows.z, axis=0)
+
+    def pattern(self) -> tuple[np.ndarray, np.ndarray]:
+        return np.arange(len(self.rows.level)), self.rows.level * len(self.terms) + self.term
+
+    def loads(self, theta: np.ndarray, out: np.ndarray) -> None:
+        out[:] = theta[self.term]
+
+    def pull_loads(self, theta: np.ndarray, d_load: np.ndarray) -> np.ndarray:
+        return np.bincount(self.term, d_load, len(self.terms))
+
+
 def sd_parameters(setting: Setting) -> tuple[Parameter, ...]:
     """The sd of each term that varies: ``B.sd`` of the intercept, ``B.sd.x`` of a slope."""
     return tuple(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .functions import CONTRASTS
 
@@ -60,7 +60,11 @@ class Unary:
 
 @dataclass(frozen=True, slots=True)
 class Binary:
-    """Two operands with an operator between them (``^`` is read as ``**``)."""
+    """Two operands with an operator between them (``^`` is read as ``**``).
+
+    In weights ``|`` stands between a coefficient (the covariates of a ready-made form) and the unit over which it
+    varies.
+    """
 
     op: str
     left: Node
@@ -190,6 +194,30 @@ def walk(node: Node) -> Iterator[Node]:
         part = waiting.pop()
         yield part
         waiting.extend(reversed(children(part)))
+
+
+def bars_in(node: Node) -> tuple[Binary, ...]:
+    """In weights, what varies over units: each ``b1 | unit``, in order."""
+    return tuple(part for part in walk(node) if isinstance(part, Binary) and part.op == "|")
+
+
+def without_bars(node: Node) -> Node:
+    """Weights in which nothing varies over units: of each ``b1 | unit`` what stands before the bar."""
+    if isinstance(node, Unary):
+        return replace(node, operand=without_bars(node.operand))
+    if isinstance(node, Binary):
+        left = without_bars(node.left)
+        return left if node.op == "|" else replace(node, left=left, right=without_bars(node.right))
+    if isinstance(node, Call):
+        given = tuple((key, without_bars(value)) for key, value in node.keywords)
+        return replace(node, args=tuple(without_bars(a) for a in node.args), keywords=given)
+    return node
+
+
+def units_in(node: Node | None) -> tuple[str, ...]:
+    """Columns of the units over which coefficients of weights vary, each once."""
+    bars = () if node is None else bars_in(node)
+    return tuple(dict.fromkeys(n.name for bar in bars for n in names_in(bar.right)))
 
 
 def size(node: Node) -> int:

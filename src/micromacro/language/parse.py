@@ -111,6 +111,7 @@ class _Parser:
         self.tokens = Tokens(text)
         self.at = 0
         self.depth = 0
+        self.weights = 0  # how many weights= are open: there coefficients may vary, (b1 | unit)
 
     @property
     def token(self) -> Token:
@@ -292,7 +293,7 @@ class _Parser:
         if self.is_op("("):
             self._deeper()
             self.take()
-            node = self.expression()
+            node = self.varying(self.expression())
             if self.is_op("|", "||"):
                 raise self.error("a unit term (1 | unit) must stand by itself, joined to the other terms by +")
             self.expect(")", "to close the parenthesis")
@@ -301,6 +302,13 @@ class _Parser:
         if token.kind == "end":
             raise self.error("the formula ends where a term was expected")
         raise self.error(f"expected a term, found {token.text!r}")
+
+    def varying(self, node: Node) -> Node:
+        """In weights, what stands before a bar with the unit over which it varies; else what is given."""
+        if not self.weights or not self.is_op("|"):
+            return node
+        self.take()
+        return Binary("|", node, self.interaction(), self.span(node.span.start))
 
     def call(self, name: Token) -> Node:
         """A function call; mm() and hm() take terms, the rest expressions."""
@@ -318,11 +326,13 @@ class _Parser:
                 self.take()
                 if key.text in dict(keywords):
                     raise self.error(f"{key.text}= is given twice", key)
+                self.weights += key.text == "weights"
                 keywords.append((key.text, self.expression()))
+                self.weights -= key.text == "weights"
             elif keywords:
                 raise self.error("an argument without a name cannot follow one with a name")
             else:
-                args.append(self.expression())
+                args.append(self.varying(self.expression()))
             if self.is_op(","):
                 self.take()
                 if self.is_op(")"):

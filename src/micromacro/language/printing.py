@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from .functions import CONTRASTS, WEIGHT
+from .functions import CONTRASTS, READY_MADE, WEIGHT
 from .nodes import Binary, Call, MemberCall, Name, Node, Number, Text, Unary, names_in
 
 _LEVEL = {
@@ -45,7 +45,10 @@ def _print(node: Node, python: bool) -> tuple[str, int]:
     if isinstance(node, Unary):
         return f"{node.op}{_inside(node.operand, _SIGN, python)}", _SIGN
     if isinstance(node, Call):
-        inner = [_print(a, python)[0] for a in node.args] + [f"{k}={_print(v, python)[0]}" for k, v in node.keywords]
+        inner = [_print(a, python)[0] for a in node.args]
+        if node.function in READY_MADE and node.args and isinstance(node.args[0], Binary) and node.args[0].op == "|":
+            inner[0] = inner[0][1:-1]  # power(x | unit)
+        inner += [f"{k}={_print(v, python)[0]}" for k, v in node.keywords]
         return f"{node.function}({', '.join(inner)})", _ATOM
     return _binary(node, python)
 
@@ -55,6 +58,8 @@ def _python_number(node: Number) -> str:
 
 
 def _binary(node: Binary, python: bool) -> tuple[str, int]:
+    if node.op == "|":
+        return f"({_print(node.left, python)[0]} | {_print(node.right, python)[0]})", _ATOM
     level = _LEVEL[node.op]
     if node.op == "**":  # binds to the right; a signed exponent needs no parentheses
         exponent = _inside(node.right, level if python else _SIGN, python)

@@ -3,14 +3,15 @@ r"""The likelihood where members' whole effects meet in another way than by thei
 A group reads its own rows of the linear predictor (those that the family makes of it) and, in each block that combines
 its members, a row for each membership: the member's effect :math:`\zeta_{ij}`. What the members make together is added
 to the predictor of the group's own rows (:mod:`micromacro.numerics.combining`), whose density is the family's; the
-derivatives are those of :mod:`micromacro.numerics.combined`. Weights and shapes are numbers that parts fill.
+derivatives are those of :mod:`micromacro.numerics.combined`. Weights and shapes are numbers that parts fill. Where the
+coefficients of weights differ between groups, they have rows too (:mod:`.varying`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -19,6 +20,33 @@ from ..numerics.combining import CES, MAX, MIN, combine, pull_combine
 from ..numerics.differences import central
 from ..numerics.exposure import Exposure
 from .blocks import Blocks
+
+
+class Meets(Protocol):
+    """How the members of one block meet: what the likelihood asks of it."""
+
+    @property
+    def start(self) -> np.ndarray: ...
+
+    @property
+    def kinked(self) -> bool: ...
+
+    @property
+    def group(self) -> np.ndarray: ...
+
+    def placed(self, layout: Blocks) -> Meets: ...
+
+    def meet(self, eta: np.ndarray, numbers: np.ndarray, at: At, order: int) -> None: ...
+
+    def chain(
+        self, kept: Any, at: At, leverage: np.ndarray, outer: np.ndarray, value: np.ndarray, share: np.ndarray,
+        out: np.ndarray,
+    ) -> None: ...  # fmt: skip
+
+    def number_slopes(
+        self, eta: np.ndarray, numbers: np.ndarray, at: At, k: int, value: np.ndarray, share: np.ndarray,
+        kappa: np.ndarray, out: np.ndarray,
+    ) -> None: ...  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,17 +106,79 @@ class Combination:
         """The group of each membership."""
         return np.repeat(np.arange(len(self.start) - 1), np.diff(self.start))
 
+    @property
+    def kinked(self) -> bool:
+        """Whether its derivatives jump: where another member becomes the largest or the least."""
+        return self.kind in (MAX, MIN)
+
+    def placed(self, layout: Blocks) -> Combination:
+        """It needs no layout."""
+        return self
+
+    def _shape(self, numbers: np.ndarray) -> np.ndarray:
+        """The shape of each membership."""
+        return numbers[self.shapes][self.of_shape]
+
+    def meet(self, eta: np.ndarray, numbers: np.ndarray, at: At, order: int) -> None:
+        """Put what members make together, and shares, into `at`."""
+        rows, kappa = self.rows, self._shape(numbers)
+        value = np.empty(len(self.start) - 1)
+        combine(
+            self.kind, numbers[self.weights], self.start, np.ascontiguousarray(eta[rows]), kappa, value, at.share[rows],
+            at.ratio[rows],
+        )  # fmt: skip
+        each = value[self.group] if self.kind == CES else np.ones(self.members)
+        at.first[rows], at.kappa[rows] = each, kappa
+        at.second[rows] = each if self.kind == CES else 0.0
+        at.value.append(value)
+        at.kept.append(None)
+
+    def chain(
+        self, kept: Any, at: At, leverage: np.ndarray, outer: np.ndarray, value: np.ndarray, share: np.ndarray,
+        out: np.ndarray,
+    ) -> None:  # fmt: skip
+        """Derivatives in its rows (rows,), from those in what members make together and in the shares."""
+        r = self.rows
+        chain_to_effects(self.start, at.share[r], at.first[r], at.kappa[r], value[r], share[r], out[r])
+
+    def number_slopes(
+        self, eta: np.ndarray, numbers: np.ndarray, at: At, k: int, value: np.ndarray, share: np.ndarray,
+        kappa: np.ndarray, out: np.ndarray,
+    ) -> None:  # fmt: skip
+        """Derivatives in its weights and shapes; `k` is its number among the blocks that combine."""
+        r, groups = self.rows, len(self.start) - 1
+        of_group = np.zeros(groups)
+        of_group[self.filled] = value[r][self.start[:-1][self.filled]]
+        in_shape, in_weight = np.empty(groups), np.empty(self.members)
+        pull_combine(
+            self.kind, numbers[self.weights], self.start, np.ascontiguousarray(eta[r]), self._shape(numbers),
+            at.value[k], at.share[r], at.ratio[r], of_group, share[r], in_shape, in_weight,
+        )  # fmt: skip
+        out[self.weights] = in_weight
+        out[self.shapes] = (in_shape + np.bincount(self.group, kappa[r], groups))[self.filled]
+
 
 @dataclass(eq=False)
 class At:
-    """What is known of the members at one predictor: arrays over all rows, zero at those of groups."""
+    """What is known of the members at one predictor: arrays over all rows, zero at those of groups.
+
+    ``bend`` has second derivatives of weighted sums on rows and pairs, where coefficients of weights have rows.
+    """
 
     share: np.ndarray
     ratio: np.ndarray
     first: np.ndarray
     second: np.ndarray
     kappa: np.ndarray
-    value: list[np.ndarray]
+    value: list[np.ndarray] = field(default_factory=list)
+    kept: list[Any] = field(default_factory=list)
+    bend: np.ndarray = field(default_factory=lambda: np.empty(0))
+
+    def bends(self, layout: Blocks) -> np.ndarray:
+        """``bend``, made if it was not."""
+        if not len(self.bend):
+            self.bend = np.zeros(layout.rows + layout.pairs)
+        return self.bend
 
 
 class Combined:
@@ -102,7 +192,7 @@ class Combined:
         How many numbers the family has of its own.
     group : (inner rows,) int array
         The group of each of its rows; -1 for a row without one (a pseudo-observation).
-    combinations : tuple of Combination
+    combinations : tuple of Meets
         Their rows follow those of the family.
     """
 
@@ -110,17 +200,18 @@ class Combined:
 
     @property
     def kinked(self) -> bool:
-        """Whether its derivatives jump: where another member becomes the largest or the least."""
-        return any(c.kind in (MAX, MIN) for c in self.combinations)
+        """Whether the derivatives of a block jump."""
+        return any(c.kinked for c in self.combinations)
 
-    def __init__(self, family: Any, own: int, group: np.ndarray, combinations: tuple[Combination, ...]):
+    def __init__(self, family: Any, own: int, group: np.ndarray, combinations: tuple[Meets, ...]):
         self.family = family
-        self.own, self.group, self.combinations = own, group, combinations
+        self.own, self.group = own, group
         groups = int(len(combinations[0].start) - 1)
         alone = group < 0
         unit = np.where(alone, groups + np.cumsum(alone) - 1, group)
         self.layout = Blocks(np.concatenate([unit, *(m.group for m in combinations)]))
-        of_block = [np.full(m.members, k, dtype=np.int64) for k, m in enumerate(combinations)]
+        self.combinations = tuple(m.placed(self.layout) for m in combinations)
+        of_block = [np.full(len(m.group), k, dtype=np.int64) for k, m in enumerate(combinations)]
         self.block = np.concatenate([np.full(len(group), INNER, dtype=np.int64), *of_block])
         self._inside = ~alone
         self._given: tuple[Any, np.ndarray] = (None, np.empty(0))
@@ -163,28 +254,13 @@ class Combined:
 
     # -- what members make together ----------------------------------------------------------------------------------
 
-    def at(self, eta: np.ndarray, own: np.ndarray) -> At:
-        """Shares of the members and what they make together, at a predictor of the rows."""
+    def at(self, eta: np.ndarray, own: np.ndarray, order: int = 2) -> At:
+        """What the members make together at a predictor of the rows, and its derivatives as far as `order` goes."""
         n = self.rows
-        out = At(np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n), [])
-        numbers = own[self.own :]
+        out = At(np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n))
         for m in self.combinations:
-            rows, kappa = m.rows, self._shape(m, numbers)
-            value = np.empty(len(m.start) - 1)
-            combine(
-                m.kind, numbers[m.weights], m.start, np.ascontiguousarray(eta[rows]), kappa, value, out.share[rows],
-                out.ratio[rows],
-            )  # fmt: skip
-            each = value[m.group] if m.kind == CES else np.ones(m.members)
-            out.first[rows], out.kappa[rows] = each, kappa
-            out.second[rows] = each if m.kind == CES else 0.0
-            out.value.append(value)
+            m.meet(eta, own[self.own :], out, order)
         return out
-
-    @staticmethod
-    def _shape(combination: Combination, numbers: np.ndarray) -> Any:
-        """The shape of each membership, or one for all."""
-        return numbers[combination.shapes][combination.of_shape]
 
     def predictor(self, eta: np.ndarray, at: At) -> np.ndarray:
         """Linear predictor of the groups' own rows, what their members make together added."""
@@ -200,13 +276,14 @@ class Combined:
         self.family.slopes(self._of_family(values), self.predictor(eta, at), own[: self.own], inner)
         b = self.layout
         combined_slopes(
-            b.start, b.row, b.pair_start, self.block, self.rows, inner, at.share, at.first, at.second, at.kappa, out
-        )
+            b.start, b.row, b.pair_start, self.block, self.rows, inner, at.share, at.first, at.second, at.kappa,
+            at.bend, out,
+        )  # fmt: skip
 
     def log_density(self, values: Any, eta: Any, own: Any, xp: Any = np, special: Any = None) -> Any:
         """Log density of each group on its first row."""
         family: Any = self.family
-        predictor = self.predictor(eta, self.at(eta, own))
+        predictor = self.predictor(eta, self.at(eta, own, 0))
         each = family.log_density(self._of_family(values), predictor, own[: self.own], np, special)
         b = self.layout
         return b.on_rows(np.bincount(b.unit[: len(self.group)], each, b.units))
@@ -228,27 +305,31 @@ class Combined:
     def _adjoint(
         self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, leverage: np.ndarray, along: np.ndarray,
         level: float,
-    ) -> tuple[At, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
-        """Derivatives in values, shares, predictors of the groups' rows and shapes; see `combined_adjoint`."""
-        at = self.at(eta, own)
+    ) -> tuple[At, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
+        """Derivatives in values, shares, predictors of the groups' rows and shapes; see `combined_adjoint`.
+
+        Then the first derivatives of the groups' log densities in their predictors (groups,).
+        """
+        at = self.at(eta, own, 3)
         inner, third = self._third(values, eta, at, own)
         b, n = self.layout, self.rows
         value, share, kappa, of_eta = np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(len(self.group))
         combined_adjoint(
             b.start, b.row, b.pair_start, self.block, n, inner, third, at.share, at.first, at.second, at.kappa,
-            leverage, along, level, value, share, of_eta, kappa,
+            at.bend, leverage, along, level, value, share, of_eta, kappa,
         )  # fmt: skip
-        return at, value, share, of_eta, kappa
+        inside = self._inside
+        outer = np.bincount(self.group[inside], inner[1, inside], len(self.combinations[0].start) - 1)
+        return at, value, share, of_eta, kappa, outer
 
     def skew(
         self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, leverage: np.ndarray, out: np.ndarray
     ) -> bool:  # fmt: skip
         """Half the third derivatives times the leverages of rows and pairs (see ``latent.blocks.Together``)."""
-        at, value, share, of_eta, _ = self._adjoint(values, eta, own, leverage, np.zeros(self.rows), 0.0)
+        at, value, share, of_eta, _, outer = self._adjoint(values, eta, own, leverage, np.zeros(self.rows), 0.0)
         out[: len(self.group)] = of_eta
-        for m in self.combinations:
-            r = m.rows
-            chain_to_effects(m.start, at.share[r], at.first[r], at.kappa[r], value[r], share[r], out[r])
+        for m, kept in zip(self.combinations, at.kept, strict=True):
+            m.chain(kept, at, leverage, outer, value, share, out)
         return True
 
     def number_slopes(
@@ -256,17 +337,7 @@ class Combined:
         out: np.ndarray,
     ) -> bool:  # fmt: skip
         """Derivatives of l + leverage'l'' / 2 + row'l' in weights and shapes."""
-        at, value, share, _, kappa = self._adjoint(values, eta, own, leverage, row, 1.0)
-        numbers = own[self.own :]
+        at, value, share, _, kappa, _ = self._adjoint(values, eta, own, leverage, row, 1.0)
         for k, m in enumerate(self.combinations):
-            r, groups = m.rows, len(m.start) - 1
-            of_group = np.zeros(groups)
-            of_group[m.filled] = value[r][m.start[:-1][m.filled]]
-            in_shape, in_weight = np.empty(groups), np.empty(m.members)
-            pull_combine(
-                m.kind, numbers[m.weights], m.start, np.ascontiguousarray(eta[r]), self._shape(m, numbers), at.value[k],
-                at.share[r], at.ratio[r], of_group, share[r], in_shape, in_weight,
-            )  # fmt: skip
-            out[m.weights] = in_weight
-            out[m.shapes] = (in_shape + np.bincount(m.group, kappa[r], groups))[m.filled]
+            m.number_slopes(eta, own[self.own :], at, k, value, share, kappa, out)
         return True

@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # the latent system needs no labels; its protocol only names 
     from ..table.levels import Levels
     from ..table.memberships import Tables
     from .apart.divided import Divided
-    from .combined import Combination
+    from .combined import Meets
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ class Part(Protocol):
         """What it brings to groups without a row of its own (groups,), where columns were centred."""
         ...
 
-    def combination(self, number: int) -> Combination | None:
+    def combination(self, number: int) -> Meets | None:
         """How members meet whose effects are its rows; its numbers begin at `number`."""
         ...
 
@@ -238,6 +238,11 @@ class Part(Protocol):
     @property
     def pooled(self) -> bool:
         """Whether these effects have a distribution."""
+        ...
+
+    @property
+    def summand(self) -> bool:
+        """Whether its effects are summands of the linear predictor, so that they have a part in its variance."""
         ...
 
     @property
@@ -379,7 +384,7 @@ class Term:
         """Nothing."""
         return 0.0
 
-    def combination(self, number: int) -> Combination | None:
+    def combination(self, number: int) -> Meets | None:
         """None."""
         return None
 
@@ -458,6 +463,11 @@ class Term:
     def pooled(self) -> bool:
         """Whether these effects have a distribution."""
         return self.structure is not None and not self.structure.coefficients
+
+    @property
+    def summand(self) -> bool:
+        """Yes."""
+        return True
 
     @property
     def effect_names(self) -> tuple[str, ...]:

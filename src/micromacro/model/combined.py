@@ -40,9 +40,9 @@ def combine_members(
         placed = part.placed(first)
         combination = placed.combination(number)
         out.append(placed)
+        first += placed.row_count if placed.combines else 0
         if combination is not None:
             found.append(combination)
-            first += combination.members
         number += len(placed.number_rows)
     combined = Combined(family, own, group, tuple(found))
     every = np.concatenate([group, np.full(first - len(group), -1)])
@@ -52,9 +52,11 @@ def combine_members(
 
 def check_alone(others: Sequence[str], nominal: bool) -> None:
     """Refuse what does not go with members that combine; `nominal`: whether effects differ by category."""
+    also = "(nor weights that vary over units)"
     if nominal:
-        raise ModelError("combine= and nominal() in one model are not available: leave one out")
+        raise ModelError(f"combine= and nominal() in one model are not available {also}: leave one out")
     if others:
         raise ModelError(
-            f"combine= and another linear predictor ({', '.join(others)}) in one model are not available: leave one out"
+            f"combine= and another linear predictor ({', '.join(others)}) in one model are not available {also}: leave "
+            "one out"
         )

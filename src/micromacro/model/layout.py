@@ -55,9 +55,10 @@ class ModelLayout(Places):
 
     @cached_property
     def of_outcome(self) -> dict[str, tuple[int, Effects]]:
-        """Those of them in the linear predictor of the outcome, where parameters of the family have theirs."""
+        """Those of them that are summands of the linear predictor of the outcome, not of a parameter of the family."""
         aside = self._predictor_of
-        return {name: found for name, found in self.pooled.items() if self.alike or not aside[found[0]]}
+        found = {name: found for name, found in self.pooled.items() if self.parts[found[0]].summand}
+        return {name: there for name, there in found.items() if self.alike or not aside[there[0]]}
 
     def effects_name(self, name: str) -> str:
         """The part that has the effects of a block or unit: blocks whose effects belong together have one."""

@@ -17,7 +17,7 @@ from ..errors import CollinearError, FormulaError, ModelError
 from ..families.base import Family
 from ..families.registry import names_where
 from ..language.interactions import split_interactions
-from ..language.nodes import Call, Formula, Name, Node
+from ..language.nodes import Call, Formula, Name, Node, units_in
 from ..language.parse import parse_one_sided
 from ..latent.beside import Beside
 from ..latent.part import Part
@@ -76,6 +76,11 @@ def _read(name: str, text: str, known: Sequence[str]) -> Other:
             raise FormulaError(
                 f"combine= is for members of the outcome's own linear predictor, not of {name}=: leave it out", text,
                 call.combine.span.start, call.combine.span.stop,
+            )  # fmt: skip
+        if units_in(call.weights):
+            raise FormulaError(
+                f"weights that vary over units are for members of the outcome's own linear predictor, not of {name}=: "
+                "leave out | unit", text, call.span.start, call.span.stop,
             )  # fmt: skip
         block = f"{name}.{block_name(call)}"
         members.append(replace(call, name=block, effects=_within(name, call.effects)))

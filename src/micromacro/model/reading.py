@@ -12,7 +12,7 @@ from ..effects.registry import effect_columns
 from ..errors import FormulaError, ModelError
 from ..families.response import Raw, Sets
 from ..language.interactions import split_interactions
-from ..language.nodes import Call, Formula, MemberCall, Name, Node, Text
+from ..language.nodes import Call, Formula, MemberCall, Name, Node, Text, units_in
 from ..language.parse import parse_formula
 from ..language.printing import names_in, to_text
 from ..table.levels import encode
@@ -164,6 +164,7 @@ def _columns_of_terms(formula: Formula) -> tuple[str, ...]:
     used = [name for node in nodes for name in names_of(node)]
     used += [name for u in formula.units for name in effect_columns(u.effects, formula.text)]
     used += [u.by.name for u in formula.units if u.by is not None]
+    used += [name for call in formula.members for name in units_in(call.weights)]
     return tuple(dict.fromkeys(used))
 
 

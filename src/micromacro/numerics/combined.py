@@ -32,7 +32,7 @@ INNER = -1  # the block of an inner row
 
 
 @_kernel
-def combined_slopes(start, row, pair_start, block, rows, inner, share, first, second, kappa, out):
+def combined_slopes(start, row, pair_start, block, rows, inner, share, first, second, kappa, bend, out):
     r"""Fill out (4, rows + pairs): log density of a unit on its first row, derivatives, curvatures, a stand-in.
 
     Parameters
@@ -51,6 +51,8 @@ def combined_slopes(start, row, pair_start, block, rows, inner, share, first, se
         :math:`\varphi'` and :math:`\varphi''` of the block and group of each member.
     kappa : (rows,) array
         The shape of the block of each member.
+    bend : (rows + pairs,) array
+        Second derivatives of F among the rows of a block where they are not these; empty where there are none.
     """
     out[:] = 0.0
     for u in range(len(start) - 1):
@@ -95,6 +97,8 @@ def combined_slopes(start, row, pair_start, block, rows, inner, share, first, se
                     own = share[r] - both if b == a else -both
                     value += straight * own + bent * both
                     stand += max(-straight, 0.0) * own + max(-bent, 0.0) * both
+                    if len(bend):
+                        value += slope * bend[r if b == a else p + b]
                 if b == a:
                     out[2, r] = value
                     out[3, r] = stand
@@ -106,7 +110,7 @@ def combined_slopes(start, row, pair_start, block, rows, inner, share, first, se
 
 @_kernel
 def combined_adjoint(
-    start, row, pair_start, block, rows, inner, third, share, first, second, kappa, leverage, along, level, value,
+    start, row, pair_start, block, rows, inner, third, share, first, second, kappa, bend, leverage, along, level, value,
     of_share, of_eta, of_kappa,
 ):  # fmt: skip
     r"""Derivatives of :math:`l + \tfrac12\mathrm{tr}(C M) + \lambda' l'` in what the rows are made of.
@@ -154,6 +158,11 @@ def combined_adjoint(
             if block[r] != INNER:
                 inside = share[r] * near[a]
                 spread += second[r] * inside + first[r] * kappa[r] * (leverage[r] * share[r] - inside)
+                if len(bend):
+                    spread += leverage[r] * bend[r]
+        if len(bend):
+            for p in range(rows + pair_start[u], rows + pair_start[u + 1]):
+                spread += leverage[p] * bend[p]
         total = 0.0
         curve = 0.0
         for a in range(n):

@@ -20,6 +20,7 @@ from ..engines.registry import EvidenceMethod, Row, engine_of
 from ..errors import EngineError
 from ..model.specification import Specification
 from ..numerics.differences import slopes
+from ..table.memberships import Tables
 from ..terms.member.weighing import Block
 from .estimand import Estimand
 from .hypotheses import at_the_end
@@ -123,8 +124,8 @@ class Posterior(ABC):
         """Effects of a part on the scale of the linear predictor, in the order of their labels."""
 
     @abstractmethod
-    def weights(self, name: str, ci: float, other: Block | None = None) -> Numbers:
-        """Weights of a block's memberships, or of `other`, the same block on other tables."""
+    def weights(self, name: str, ci: float, tables: Tables | None = None) -> Numbers:
+        """Weights of a block's memberships, on the tables of the fit or on others."""
 
     # -- anything else -------------------------------------------------------------------------------------------------
 
@@ -260,8 +261,8 @@ class Drawn(Posterior):
         """Effects (chain, draw, effects) on the scale of the linear predictor, in the order of their labels."""
 
     @abstractmethod
-    def weight_draws(self, name: str, most: int = 1000, other: Block | None = None) -> np.ndarray:
-        """Weights of a block (draws, memberships), or of `other`, the same block on other tables."""
+    def weight_draws(self, name: str, most: int = 1000, tables: Tables | None = None) -> np.ndarray:
+        """Weights of a block (draws, memberships), on the tables of the fit or on others."""
 
     @abstractmethod
     def thinned(self, most: int, effects: bool = True) -> tuple[np.ndarray, np.ndarray]:

@@ -79,10 +79,11 @@ def scenario_of(specification: Specification, tables: Tables | None) -> Scenario
     on = specification.tables if tables is None else tables
     n = on.groups.n_rows
     rows, columns, parts, unseen = [], [], [], []
-    where = system.places
+    where, first = system.places, 0
     for k in where.terms:  # a baseline is not in the linear predictor of a group
         old = system.parts[k]
-        part = old.placed(0) if tables is None else old.on(tables)
+        part = (old if tables is None else old.on(tables)).placed(first)
+        first += part.row_count if part.combines else 0
         own, known = len(part.coefficients), old.effects
         r, c = part.entries()
         local = c - own
@@ -119,7 +120,7 @@ class Predictor:
         self.shares: dict[int, np.ndarray] = {}  # of members that combine, where a predictor was last evaluated
         self.theta, self.beside = np.empty(0), where.beside
         self.numbers = system.beside.part if system.beside else (0,) * len(where.parts)
-        self.members = [np.empty(0) for _ in where.parts]  # offsets of members' own rows
+        self.members = np.zeros(sum(part.row_count for part in where.parts if part.combines))  # offsets of their rows
         self.pieces = self._in_pieces()
 
     def _in_pieces(self) -> list[tuple[int, int, Any]]:
@@ -137,13 +138,13 @@ class Predictor:
         self.theta = theta
         offset = self.where.offset.copy()
         self.beside = self.where.beside.copy()
+        self.members[:] = 0.0
         to = [offset, *self.beside]
         for k, part in enumerate(self.where.parts):
             own = theta[self.system.places.reads(k)]
             if self.new:
                 part = part.held(self.system.parts[k], own)
-            self.members[k] = np.zeros(part.row_count)
-            where = self.members[k] if part.combines else to[self.numbers[k]]
+            where = self.members if part.combines else to[self.numbers[k]]
             if not part.fill(own, self.scratch[k], self.slots[k], self.values[k], where):
                 raise DataError(
                     f"the weights of {part.name} are not finite on these data: look at the columns that they are "
@@ -154,14 +155,18 @@ class Predictor:
     def eta(self, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
         """Linear predictor (groups,) at theta and an extended x; those of parameters of the family into ``beside``."""
         out = self.entries(theta)
-        to = [out, *self.beside]
+        to, of_members = [out, *self.beside], self.members.copy()
         for number, k, some in self.pieces:
             part, rows = self.where.parts[k], self.where.rows[k]
             each = (self.values[k] * x[self.where.columns[k]])[some]
-            if not part.combines:
+            if part.combines:
+                of_members += np.bincount(rows, each, len(of_members))
+            else:
                 to[number] += np.bincount(rows[some] - self._first(number, k), each, self.where.groups)
+        for k, part in enumerate(self.where.parts):
+            if not part.combines:
                 continue
-            met = part.together(self.scratch[k], np.bincount(rows, each, len(self.members[k])) + self.members[k])
+            met = part.together(self.scratch[k], of_members)
             assert met is not None
             coefficients = x[self.system.places.coefficients(k)]
             out += met[0] + part.absent(theta[self.system.places.reads(k)], coefficients)
@@ -225,7 +230,8 @@ class Predictor:
 
     def levels_of(self, number: int) -> list[int]:
         """The same of any linear predictor."""
-        return [k for of, k, _ in self.pieces if of == number and self.where.parts[k].pooled]
+        parts = self.where.parts
+        return [k for of, k, _ in self.pieces if of == number and parts[k].pooled and parts[k].summand]
 
     def level_variances(self) -> np.ndarray:
         """Variance a'D^-1 a (levels, groups) that each level brings to the linear predictor, over its population."""
@@ -272,7 +278,7 @@ class Predictor:
         for piece in self.pieces:
             of, k, some = piece
             part = self.where.parts[k]
-            if of != number or not part.pooled:
+            if of != number or not (part.pooled and part.summand):
                 continue
             columns = part.entries()[1][some]
             rows, values = self._of_groups(*piece)

@@ -26,7 +26,7 @@ from ..engines.joint import log_joint
 from ..engines.marginals import has_exact_marginal
 from ..errors import EngineError
 from ..numerics.differences import central, relative_step, slopes
-from ..terms.member.weighing import Block
+from ..table.memberships import Tables
 from .base import OfTheta, Statistic, weights_there
 from .coefficients import OfCoefficients
 from .estimand import Estimand
@@ -45,6 +45,7 @@ from .intervals import (
 from .normal import normal_draws
 from .sampled import Sampled
 from .statements import Statement
+from .unitweights import UnitWeights, unit_weights
 
 
 class Maximum(OfCoefficients):
@@ -263,9 +264,14 @@ class Maximum(OfCoefficients):
         """Whether the coefficients are arguments of the likelihood, so that their part is in the slopes."""
         return self.optimum.x_slope.shape[1] > len(self.optimum.theta)
 
-    def weights(self, name: str, ci: float, other: Block | None = None) -> Numbers:
+    def weights(self, name: str, ci: float, tables: Tables | None = None) -> Numbers:
         """Weights of a block at the maximum: intervals on the logit scale, or on the log scale."""
         index, part = self.block(name)
+        of_units = unit_weights(self.specification, name, tables)
+        if of_units is not None:
+            w, se = self._weights_of_units(of_units)
+            return of_share(w, se, ci) if part.rule == "group" else of_normal(w, se, ci)
+        other = None if tables is None else part.on(tables)
         where = self.specification.system.places.theta(index)
         theta, p = self.optimum.theta[where], len(part.weight_parameters)
         if other is None:
@@ -281,6 +287,38 @@ class Maximum(OfCoefficients):
             return of_normal(w, se, ci)
         return of_share(w, se, ci) if part.rule == "group" else of_positive(w, se, ci)
 
+    def _weights_of_units(self, of: UnitWeights) -> tuple[np.ndarray, np.ndarray]:
+        """Weights whose coefficients vary over units, and their standard errors, by the delta method."""
+        theta, x = self.optimum.theta, of.extended(self.optimum.x)
+
+        def along(moved: np.ndarray, x_moved: np.ndarray) -> np.ndarray:
+            return of(moved, of.extended(x_moved))
+
+        total, in_x, system = self._total_slope(along), of.in_x(theta, x), self.specification.system
+        variance = self.optimum.variance(total, slice(0, total.shape[1]))
+        variance += self.conditional.variances(in_x[:, : system.n_effects if self._held else system.size].tocsr())
+        unseen = in_x[:, system.size :]
+        variance += np.asarray(unseen.multiply(unseen).sum(axis=1)).ravel()
+        return of(theta, x), np.sqrt(np.maximum(variance, 0.0))
+
+    def _total_slope(self, function: Statistic) -> np.ndarray:
+        """Derivatives (k, p) of a function (k,) of theta and x in what was maximised, x moving with it."""
+        optimum = self.optimum
+        q, p = len(optimum.theta), optimum.x_slope.shape[1]
+        out = []
+        for k in range(p):
+
+            def along(h: float, k: int = k) -> np.ndarray:
+                theta = optimum.theta.copy()
+                if k < q:
+                    theta[k] += h
+                return function(theta, optimum.x + h * optimum.x_slope[:, k])
+
+            still = k < q and optimum.boundary[k]
+            step = relative_step(optimum.theta[k] if k < q else 1.0, 1e-5)
+            out.append(np.zeros_like(along(0.0)) if still else central(along, step))
+        return np.stack(out, axis=1)
+
     # -- anything else -------------------------------------------------------------------------------------------------
 
     def delta(self, estimand: Estimand) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -290,21 +328,9 @@ class Maximum(OfCoefficients):
         """
         optimum = self.optimum
         value = estimand.value(optimum.theta, optimum.x)
-        q, p = len(optimum.theta), optimum.x_slope.shape[1]
-        total = np.zeros((value.size, p))
-        for k in range(p):
-            if k < q and optimum.boundary[k]:
-                continue
-
-            def along(h: float, k: int = k) -> np.ndarray:
-                theta = optimum.theta.copy()
-                if k < q:
-                    theta[k] += h
-                return estimand.value(theta, optimum.x + h * optimum.x_slope[:, k]).ravel()
-
-            total[:, k] = central(along, relative_step(optimum.theta[k] if k < q else 1.0, 1e-5))
+        total = self._total_slope(lambda theta, x: estimand.value(theta, x).ravel())
         known, unseen = self._variance_given_theta(estimand)
-        variance = optimum.variance(total, slice(0, p)) + known
+        variance = optimum.variance(total, slice(0, total.shape[1])) + known
         return value, variance.reshape(value.shape), unseen.reshape(value.shape)
 
     def _variance_given_theta(self, estimand: Estimand) -> tuple[np.ndarray, np.ndarray]:

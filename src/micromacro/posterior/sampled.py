@@ -14,13 +14,16 @@ from ..engines.health import Diagnostics, Health, diagnose, end_errors, judge
 from ..engines.joint import log_joint
 from ..errors import EngineError
 from ..numerics.memory import check_memory
+from ..table.memberships import Tables
 from ..terms.member.weighing import Block
 from .base import Drawn, OfTheta, Statistic, weights_there
 from .estimand import Estimand
 from .hypotheses import savage_dickey
 from .intervals import Numbers, Words, centre, of_draws, one_after_another, quantiles
 from .statements import Statement, evaluated
+from .unitweights import unit_weights
 
+SEED = 29  # of effects of units that the fit has not seen, where weights depend on them
 AT_ONCE = 100_000_000  # draws of weights, of all memberships, that are held at once
 CHECKED = 4
 """Draws at which the density is computed again once they were stored."""
@@ -154,27 +157,41 @@ class Sampled(Drawn):
         return of_draws(_flat(self.effect_draws(part)), ci)
 
     def weight_draws(
-        self, name: str, most: int = 1000, other: Block | None = None, at: slice = slice(None)
+        self, name: str, most: int = 1000, tables: Tables | None = None, at: slice = slice(None)
     ) -> np.ndarray:
-        """Weights of a block (draws, memberships), or of `other`, the same block on other tables; some memberships."""
+        """Weights of a block (draws, memberships), on the tables of the fit or on others; some memberships."""
+        return self._weight_draws(name, self._on(name, tables), tables, most, at)
+
+    def _on(self, name: str, tables: Tables | None) -> Block | None:
+        """A block on other tables."""
+        return None if tables is None else self.block(name)[1].on(tables)
+
+    def _weight_draws(
+        self, name: str, other: Block | None, tables: Tables | None, most: int, at: slice
+    ) -> np.ndarray:  # fmt: skip
         index, part = self.block(name)
         where = self.specification.system.places.theta(index)
         theta = self.thetas(most)
         memberships = len((part if other is None else other).memberships.group[at])
         _check_room(len(theta), memberships, "memberships", "ask for one block, or for fewer groups, at once")
+        of_units = unit_weights(self.specification, name, tables)
+        if of_units is not None:
+            rng = np.random.default_rng(np.random.SeedSequence(SEED))
+            each = zip(*self.thinned(most), strict=True)
+            return np.stack([of_units(t, of_units.extended(x, rng))[at] for t, x in each])
         if other is not None:
             return np.stack([weights_there(part, other, t[where])[at] for t in theta])
         room = part.weighing.scratch()
         return np.stack([part.weights(t[where], room)[at].copy() for t in theta])
 
-    def weights(self, name: str, ci: float, other: Block | None = None) -> Numbers:
+    def weights(self, name: str, ci: float, tables: Tables | None = None) -> Numbers:
         """Weights of a block, at at most 1,000 draws; some memberships after the others where they are many."""
+        other = self._on(name, tables)
         count = len((self.block(name)[1] if other is None else other).memberships.group)
-        if 1000 * count <= AT_ONCE:
-            return of_draws(self.weight_draws(name, other=other), ci)
-        each = AT_ONCE // 1000
-        pieces = (slice(k, k + each) for k in range(0, count, each))
-        return one_after_another(of_draws(self.weight_draws(name, other=other, at=at), ci) for at in pieces)
+        each = max(AT_ONCE // 1000, 1) if 1000 * count > AT_ONCE else max(count, 1)
+        pieces = [slice(k, k + each) for k in range(0, max(count, 1), each)]
+        made = (of_draws(self._weight_draws(name, other, tables, 1000, at), ci) for at in pieces)
+        return next(made) if len(pieces) == 1 else one_after_another(made)
 
     # -- anything else -------------------------------------------------------------------------------------------------
 

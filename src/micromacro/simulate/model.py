@@ -13,6 +13,7 @@ import pandas as pd
 from ..errors import ModelError
 from ..model.specification import Specification
 from ..results.labels import effect_index
+from ..terms.member.weighing import Block
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +74,15 @@ def simulated(
     thetas = np.empty((draws, len(system.hypers)))
     weights: dict[str, list[np.ndarray]] = {name: [] for name in specification.members}
     skipped = 0
+
+    def weights_of(block: Block, part: int, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """Those of a block at what was drawn."""
+        if block.weight_effects:
+            of_rows = block.together(room.scratch[part], system.row_predictor(room, x))
+            assert of_rows is not None
+            return of_rows[1]
+        return block.weights(theta[system.places.theta(part)], room.scratch[part]).copy()
+
     for d in range(draws):
         for attempt in range(100):
             table[d] = draw_parameters(specification, values, rng)
@@ -90,7 +100,7 @@ def simulated(
         outcome[d] = specification.outcomes(etas[d], own, rng)
         for k, part in enumerate(system.parts):
             for name, block in part.blocks.items():
-                weights[name].append(block.weights(thetas[d][system.places.theta(k)], room.scratch[k]).copy())
+                weights[name].append(weights_of(block, k, thetas[d], x_draws[d]))
     stacked = {name: np.stack(w) for name, w in weights.items()}
     return Simulated(outcome, etas, table, thetas, x_draws, stacked), skipped
 

@@ -207,7 +207,8 @@ def copies(prefixes: Sequence[str], context: Context, build: Callable[[Context],
             raise ModelError("id= joins linear predictors of other families; those of categories have effects apart")
         if any(part.combines for part in made):
             raise ModelError(
-                "combine= is for outcomes with one linear predictor, and each category has its own: leave combine= out"
+                "combine= (and weights that vary over units) is for outcomes with one linear predictor, and each "
+                "category has its own: leave it out"
             )
         out += [CopiedPart(part, prefix, number) for part in made]
     return out

@@ -20,6 +20,7 @@ from .member.combined_call import build_combined
 from .member.feature_call import build_feature
 from .member.interaction_call import build_interaction
 from .member.roles import join_roles, read_wish
+from .member.varying_call import build_varying
 from .member.weighing import Block
 from .member.weights import WeightExpression
 from .smooth import build_smooth
@@ -91,7 +92,9 @@ def _members(building: Building) -> list[Part]:
         request = read_aggregate(call, context.text, context.columns)
         expression = building.weights[block_name(call)]
         combined = read_combine(call, context.text, context.columns)
-        if combined is not None:
+        if expression.unit:
+            parts += build_varying(call, expression, context, building.intercept)
+        elif combined is not None:
             parts.append(build_combined(call, combined, expression, context, building.intercept))
         elif request is None:
             parts.append(build_member(call, expression, context, building.intercept))

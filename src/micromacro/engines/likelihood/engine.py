@@ -43,7 +43,8 @@ def fit_reml(specification: Specification, settings: Settings) -> Outcome:
     if specification.combined is not None:
         raise EngineError(
             "reml is for Gaussian outcomes whose effects enter by their weighted sum; members combine in another way "
-            "here (combine=): use ml, or mcmc, which accounts for the uncertainty about the coefficients anyway"
+            "here (combine=, or weights that vary over units): use ml, or mcmc, which accounts for the uncertainty "
+            "about the coefficients anyway"
         )
     if not has_exact_marginal(specification):
         what = f"family {specification.family.name}"

@@ -207,7 +207,7 @@ def _ridges(specification: Specification, scores: Scores) -> list[Ridge]:
     for k, part in enumerate(system.parts):
         reads = np.arange(len(system.hypers))[system.places.reads(k)]
         moving = any(system.hypers[j].kind == "w" and j in free for j in reads)
-        if not moving or part.structure is None or not part.effects:
+        if not moving or part.structure is None or not part.effects or not part.summand:
             continue
         own = range(*system.places.effect_theta(k).indices(len(system.hypers)))
         for j in own:

@@ -25,6 +25,7 @@ from ...model.specification import Specification
 from ...numerics.aggregation import ROUNDING
 from ...parameters import Parameter
 from ...priors import Prior
+from ...terms.member.weighing import Block
 from . import effects as joint_effects
 from . import terms as joint_terms
 from .inside import Inside
@@ -135,15 +136,29 @@ class Joint:
         eta = _jnp().asarray(system.beside.offset[number - 1] if number and system.beside else system.base_offset)
         for k in where.terms:
             part, structure = system.parts[k], system.parts[k].structure
-            reach = x[where.effects(k)] if part.effects else 0.0
             if number not in (part.reaches or (numbers[k],)):
                 continue
-            if structure is not None:
-                reach = joint_effects.reach(structure, theta[where.effect_theta(k)], x[where.latents(k)])
-                if part.reaches:
-                    reach = reach * (structure.rows.group // self.system.groups == number)
+            reach = self._reach(k, theta, x)
+            if structure is not None and part.reaches:
+                reach = reach * (structure.rows.group // self.system.groups == number)
+            for block in part.blocks.values():
+                if block.weight_effects:
+                    reach = reach, self._in_weights(block, theta, x)
             eta = eta + joint_terms.summand(part, theta[where.reads(k)], x[where.coefficients(k)], reach)
         return eta
+
+    def _reach(self, k: int, theta: Array, x: Array) -> Array:
+        """The effect of each membership of a part, or its entries of x where they belong to nobody."""
+        where, structure = self.specification.layout, self.system.parts[k].structure
+        if structure is not None:
+            return joint_effects.reach(structure, theta[where.effect_theta(k)], x[where.latents(k)])
+        return x[where.effects(k)] if self.system.parts[k].effects else 0.0
+
+    def _in_weights(self, block: Block, theta: Array, x: Array) -> Array:
+        """What effects add to each row of the coefficients of a block's weights; zero where these do not vary."""
+        k, structure = self.specification.structures[block.weight_effects]
+        rows = _jnp().zeros(self.system.parts[k].row_count)
+        return rows.at[structure.rows.group].add(self._reach(k, theta, x))
 
     def log_unconstrained(self, u: Array, x: Array) -> Array:
         """Log joint density of unconstrained theta (q,) and x."""

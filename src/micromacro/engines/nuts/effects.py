@@ -20,7 +20,7 @@ from ...effects.by import ByType
 from ...effects.correlated import Correlated
 from ...effects.fields import Field, Intrinsic, Proper
 from ...effects.fixed import NoPooling
-from ...effects.iid import Independent
+from ...effects.iid import Apart, Independent
 from ...effects.known import Known
 from ...effects.paths import Autoregression, Path, Walk
 from ...effects.several import Several, SeveralVarying
@@ -73,6 +73,12 @@ def _of(effects: Effects) -> JointEffects:
             'engine="mcmc"'
         )
     return EFFECTS[type(effects)]
+
+
+def apart(effects: Apart, theta: Array, x: Array) -> Array:
+    """The effect of the one term of each membership."""
+    term = np.argmax(effects.rows.z, axis=0)
+    return x.reshape(-1, len(effects.terms))[effects.rows.level, term] * theta[term]
 
 
 def independent(effects: Independent, theta: Array, x: Array) -> Array:
@@ -232,6 +238,7 @@ def shared(effects: Shared, theta: Array, x: Array) -> Array:
 
 EFFECTS: dict[type[Effects], JointEffects] = {
     Independent: JointEffects(independent),
+    Apart: JointEffects(apart),
     Correlated: JointEffects(correlated),
     Shared: JointEffects(shared),
     ByType: JointEffects(by_type),

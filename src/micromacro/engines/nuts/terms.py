@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from ..._optional import require
 from ...errors import EngineError
 from ...latent.part import Part
@@ -21,6 +23,7 @@ from ...terms.member.combined_part import CombinedPart
 from ...terms.member.feature_part import FeatureColumns, FeaturePart, InteractionPart
 from ...terms.member.roles import RolesPart
 from ...terms.member.term import MemberPart
+from ...terms.member.varying import VaryingPart, WeightEffects
 from ...terms.nominal import CutPart, CutsPart
 from ...terms.pieces import CommonEffects
 from ...terms.smooth import SmoothPart
@@ -83,6 +86,23 @@ def combined(part: CombinedPart, theta: Array, coefficients: Array, effect: Arra
     return jnp.where(weights.size > 0, out, -middle)
 
 
+def varying(part: VaryingPart, theta: Array, coefficients: Array, effects: tuple[Array, Array]) -> Array:
+    """The weighted sum of the members' effects, each group's weights at the coefficients of its unit."""
+    effect, of_rows = effects
+    c, p, weights = part.columns, len(part.weight_parameters), Weights(part.weighing)
+    loose, coefficients = theta[len(theta) - len(c.loose) :], coefficients[: len(c.linear)]
+    x = part.x - part.center[:, None]
+    zeta = effect + coefficients @ x[c.inside] + loose @ x[c.outside] + c.known @ x[c.beside]
+    there = np.cumsum(weights.size > 0) - 1  # of each group, among those with a member
+    own = theta[:p] + of_rows.reshape(-1, p)
+    return weights.sums(weights(own[there[weights.group]].T) * zeta)
+
+
+def weight_effects(_part: WeightEffects, _theta: Array, _coefficients: Array, _reach: Array) -> Array:
+    """They are in the weights of their block."""
+    return 0.0
+
+
 def features(part: FeatureColumns, theta: Array, coefficients: Array, _reach: Array) -> Array:
     """Features of a block, or products of them, times their coefficients."""
     return feature_columns(part, theta, coefficients, Weights)
@@ -138,6 +158,8 @@ TERMS: dict[type, Callable[[Any, Array, Array, Array], Array]] = {
     RolesPart: common,
     SmoothPart: smooth,
     TogetherPart: common,
+    VaryingPart: varying,
+    WeightEffects: weight_effects,
     CutPart: fixed_terms,
     CutsPart: nothing,
     UnitPart: unit,

@@ -72,7 +72,7 @@ def weights_table(posterior: Posterior, name: str | None, ci: float, tables: Tab
     rows = (blocks[name] if other is None else other).memberships
     members = blocks[name].levels if tables is None else tables.blocks[name].members
     member = rows.member if tables is None else tables.blocks[name].member
-    numbers = posterior.weights(name, ci, other)
+    numbers = posterior.weights(name, ci, tables)
     table = of_memberships(numbers, posterior.words, on.group_levels, rows.group, members, member)
     if blocks[name].weighing.signed:
         table["p_negative"] = numbers.negative

@@ -88,10 +88,10 @@ def changes(
         read, effects = _values(of, each)
 
         def statistic(theta: np.ndarray, x: np.ndarray, read: Any = read) -> np.ndarray:
-            return decomposed(moves, of._weights(theta), read(theta, x)).ravel()
+            return decomposed(moves, of._weights(theta, x), read(theta, x)).ravel()
 
         rng = np.random.default_rng(random_seed)
-        numbers = fit.posterior.numbers_by_draws(statistic, ci, rng, MOST, effects)
+        numbers = fit.posterior.numbers_by_draws(statistic, ci, rng, MOST, effects or of.reads_effects)
         table = pd.DataFrame({"previous": groups.values[pairs[0]]}, index=index)
         point = numbers.point.reshape(-1, len(PARTS))
         table[list(PARTS)] = point

@@ -14,11 +14,13 @@ from scipy.sparse import csgraph
 
 from ...engines.marginals import has_exact_marginal
 from ...errors import EngineError
+from ...latent.part import Unit
 from ...model.specification import Specification
 from ...table.screen import counted
 from ...terms.member.weighing import Block
 from ..fitted import Fitted
 
+FEW_UNITS, FEW_EACH = 5, 3  # units over which weights vary, and groups of each
 FEW_GROUPS = 30  # with several members, below which little can be said of how they combine
 EXAMPLES = 3  # named of what was found many times
 SIMILAR = 0.95  # cosine between two parameters' effects on the weights from which they are called collinear
@@ -87,7 +89,9 @@ def check(specification: Specification) -> Check:
         if layout.effects_name(name) in layout.pooled:
             found += _members(block, ids.values if ids else None)
         found += _weights(block, block.informed or layout.has_effects(name))
-        if block.of_rows:
+        if block.weight_effects:
+            found += _units_of_weights(block, specification.units[block.weight_effects])
+        elif block.of_rows:
             found += _combined(block, layout.has_effects(name))
     reached = _reached(specification)
     for each in reached:
@@ -95,6 +99,24 @@ def check(specification: Specification) -> Check:
     found += _same_effects(reached)
     found.sort(key=lambda f: f.level != "problem")
     return Check(tuple(found))
+
+
+def _units_of_weights(block: Block, unit: Unit) -> Iterator[Finding]:
+    """Whether weights can differ between units: there are several, and each has more than a group or two."""
+    sizes = np.bincount(unit.codes[unit.codes >= 0], minlength=len(unit.levels))
+    if len(sizes) < FEW_UNITS:
+        yield Finding(
+            block.weight_effects, "few-units", "note", len(sizes),
+            f"the weights vary over {len(sizes)} units of {unit.column}, which say little about the standard deviation "
+            "between them: its prior matters",
+        )  # fmt: skip
+    few = np.count_nonzero(sizes < FEW_EACH)
+    if 2 * few > len(sizes):
+        yield Finding(
+            block.weight_effects, "small-units", "note", int(few),
+            f"{few} of {len(sizes)} units of {unit.column} have fewer than {FEW_EACH} groups with members: how weights "
+            "differ between units rests on the others",
+        )  # fmt: skip
 
 
 # -- members -------------------------------------------------------------------------------------------------------
@@ -337,6 +359,8 @@ def _reached(specification: Specification) -> list[_Reach]:
         if structure.varies or not np.array_equal(d, row == column):
             continue
         part = system.parts[k]
+        if not part.summand:
+            continue
         _, latent, _ = structure.entries
         rows, values = part.entries()[0][-len(latent) :], system.values_of(k, room)[-len(latent) :]
         rows, values = part.of_groups(room.scratch[k], rows, values)

@@ -20,6 +20,7 @@ from ...effects.base import Effects
 from ...errors import EngineError, ModelError
 from ...posterior.base import Drawn, Posterior
 from ...posterior.intervals import Numbers, check_level, quantiles
+from ...posterior.unitweights import UnitWeights, unit_weights
 from ...table.levels import Levels
 from ..fitted import Fitted
 from ..tables.labelled import labelled, of_memberships
@@ -231,7 +232,7 @@ class Members:
 
     def _each_membership(self, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
         """Contributions (draws, memberships) at theta and x (draws, k)."""
-        return self._each_value(theta, x) * np.stack([self._weights(t) for t in theta])
+        return self._each_value(theta, x) * np.stack([self._weights(t, own) for t, own in zip(theta, x, strict=True)])
 
     def _each_value(self, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
         """Contributions before the weights (draws, memberships) at theta and x (draws, k)."""
@@ -262,10 +263,21 @@ class Members:
             row[:] = np.bincount(membership, load * values[entry], len(structure.rows.group))[own]
         return out
 
-    def _weights(self, theta: np.ndarray) -> np.ndarray:
-        """Weights (memberships,) at theta."""
+    def _weights(self, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """Weights (memberships,) at theta and x."""
+        if self._of_units is not None:
+            return self._of_units(theta, x)
         where = self._posterior.specification.layout.theta(self._index)
         return self._part.weights(theta[where], self._room).copy()
+
+    @property
+    def reads_effects(self) -> bool:
+        """Whether the weights depend on effects."""
+        return self._of_units is not None
+
+    @cached_property
+    def _of_units(self) -> UnitWeights | None:
+        return unit_weights(self._posterior.specification, self.name)
 
     @cached_property
     def _room(self) -> Any:
@@ -294,8 +306,8 @@ class Members:
         group, start = keys // width, np.flatnonzero(np.diff(keys // width, prepend=-1))
         sizes = np.diff(np.append(start, len(keys)))
 
-        def statistic(theta: np.ndarray, _: np.ndarray) -> np.ndarray:
-            merged = np.bincount(places.reshape(-1), self._weights(theta), len(keys))
+        def statistic(theta: np.ndarray, x: np.ndarray) -> np.ndarray:
+            merged = np.bincount(places.reshape(-1), self._weights(theta, x), len(keys))
             total = np.add.reduceat(merged, start)
             with np.errstate(divide="ignore", invalid="ignore"):
                 effective = total**2 / np.add.reduceat(merged**2, start)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ...errors import DataError, ModelError
-from ...language.nodes import Call, Formula, Node, walk
+from ...language.nodes import Call, Formula, Node, units_in, walk, without_bars
 from ...language.parse import parse_expression
 from ...language.printing import names_in
 from ...model.specification import Specification
@@ -63,7 +63,7 @@ def _term_nodes(f: Formula) -> list[Node]:
     nodes += [*f.calls, *(n for u in f.units for n in (u.effects, *(term for _, term in u.slopes)))]
     for call in f.members:
         nodes += [call.effects, *(n for _, n in call.covariates), *(x.term for x in call.fixes)]
-        nodes += [] if call.weights is None else [call.weights]
+        nodes += [] if call.weights is None else [without_bars(call.weights)]
     return nodes
 
 
@@ -71,7 +71,8 @@ def unit_names(specification: Specification) -> frozenset[str]:
     """Columns that say which unit a group is in, and of what type the unit is."""
     units = specification.formula.units
     of_types = (u.by.name for u in units if u.by is not None)
-    return frozenset((*(n.name for u in units for n in names_in(u.unit)), *of_types))
+    of_weights = (name for call in specification.formula.members for name in units_in(call.weights))
+    return frozenset((*(n.name for u in units for n in names_in(u.unit)), *of_types, *of_weights))
 
 
 def check_moves(specification: Specification, name: str, verb: str) -> None:

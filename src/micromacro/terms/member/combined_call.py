@@ -19,8 +19,9 @@ from ..design import make_design
 from ..slopes import build_effects, effective_number, make_slopes, read_effects
 from .call import block_name, group_ids, make_weighing, weight_remarks
 from .combine import NEAR, Combine
-from .combined_part import CombinedPart, each_membership
+from .combined_part import CombinedPart
 from .roles import WORDS
+from .rows_part import RowsPart, each_membership
 from .starting import check_weights
 from .term import member_covariates
 from .weights import WeightExpression
@@ -66,7 +67,9 @@ def build_combined(
     )  # fmt: skip
     w = check_weights(weighing, name, group_ids(context))
     own = replace(context, scale=1.0) if request.row.kind == CES else context  # the logarithm of a positive number
-    parameters, center = _coefficients(part, w, context.scale, own, intercept)
+    power = request.row.kind == CES
+    lowest = _level(name, context.scale, own, intercept) if power else None
+    parameters, center = coefficients_of_rows(part, w, own, intercept and not power, lowest)
     effects = build_effects(
         wanted, name, slopes, each_membership(rows, slopes, group_ids(context)), np.ones(len(w)), own, intercept,
         effective_number(rows.group, w, part.groups),
@@ -80,32 +83,40 @@ def build_combined(
     )  # fmt: skip
 
 
-def _coefficients(
-    part: CombinedPart, w: np.ndarray, scale: float, context: Context, intercept: bool
+def coefficients_of_rows(
+    part: RowsPart, w: np.ndarray, context: Context, movable: bool, level: Parameter | None = None
 ) -> tuple[list[Parameter], np.ndarray]:  # fmt: skip
     """Coefficients with their priors, and what is subtracted from their columns.
 
-    A soft maximum of effects that all move by a number moves by it too, so columns can be centred as those of a sum
-    are; not where a group has no member (it would have to get the mean), nor under ``ces``.
+    A soft maximum (a mean) of effects that all move by a number moves by it too, so columns can be centred as those of
+    a sum are; not where a group has no member (it would have to get the mean), nor under ``ces``.
+
+    Parameters
+    ----------
+    w : (m,) array
+        Weights at the starting values.
+    movable : bool
+        Whether the model has an intercept that moves as what members make together does.
+    level : Parameter, optional
+        The block's intercept, where it is of another kind than coefficients are.
     """
     rows, name = part.memberships, part.name
     names = (("Intercept",) if part.with_intercept else ()) + part.design.names
-    power = part.request is not None and part.request.row.kind == CES
-    every = bool(np.all(np.diff(rows.start) > 0))
+    movable = movable and bool(np.all(np.diff(rows.start) > 0))
     out, center, feature = [], np.zeros(len(part.x)), np.empty(part.groups)
     for k, (each, column) in enumerate(zip(names, part.x, strict=False)):
-        if each == "Intercept" and power:
-            out.append(_level(name, scale, context, intercept))
+        if each == "Intercept" and level is not None:
+            out.append(level)
             continue
         aggregation.aggregate(w, rows.start, column, feature)
-        if not power and intercept and constant(column) and every:
+        if movable and constant(column):
             raise ModelError(
                 f"'{name}.{each}' is the same for all members (always {column[0]:g}), so it cannot be distinguished "
                 "from the intercept: leave it out"
             )
         size = spread(feature)
         out.append(context.coefficient(f"{name}.{each}", size if size > 1e-8 * spread(column) else spread(column)))
-        if intercept and every and not power:
+        if movable:
             center[k] = feature.mean()
     return out, center
 

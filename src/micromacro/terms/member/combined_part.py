@@ -10,26 +10,21 @@ weight parameters.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ...effects.base import Rows
 from ...latent.combined import Combination
 from ...latent.part import Equations
 from ...numerics.combining import CES, combine
 from ...parameters import Parameter
-from ...table.memberships import Memberships, Tables
-from ..pieces import Pieces
-from ..saying import LEVEL
-from ..slopes import Slopes
 from .combine import SOFT, Combine
-from .term import MemberPart, member_rows
+from .rows_part import RowsPart
 
 
 @dataclass(frozen=True, eq=False)
-class CombinedPart(MemberPart):
+class CombinedPart(RowsPart):
     """A member block with ``combine=``.
 
     Attributes
@@ -40,14 +35,16 @@ class CombinedPart(MemberPart):
         Of :mod:`micromacro.numerics.combining`: an extreme is a soft one where effects have to be integrated.
     shape : float or Parameter
         The number held, or the parameter.
-    first_row : int
-        Its first row of A.
     """
 
     request: Combine | None = None
     kind: int = CES
     shape: float | Parameter = 0.0
-    first_row: int = 0
+
+    @property
+    def manner(self) -> str:
+        """As it is written."""
+        return self.request.text if self.request else ""
 
     # -- parameters --------------------------------------------------------------------------------------------------
 
@@ -72,79 +69,21 @@ class CombinedPart(MemberPart):
         """The shape at the block's theta (..., q)."""
         return theta[..., len(self.weight_parameters)] if self.shapes else self.shape
 
-    def moved(self, name: str) -> str:
-        if self._is_level(name) and self.structure:
-            return f"{self.structure.moved(name)} for all members ({self.name}) of a group"
-        match = LEVEL.fullmatch(inside := name.removeprefix(f"{self.name}."))
-        if match:
-            return f"all members ({self.name}) of a group instead of none have {match[1]} = {match[2]}"
-        return f"{inside} of every member ({self.name}) of a group is one higher"
-
-    # -- rows of members ---------------------------------------------------------------------------------------------
-
-    @property
-    def of_rows(self) -> bool:
-        """Its entries are those of rows of A, one for each membership."""
-        return True
-
-    @property
-    def row_count(self) -> int:
-        """A row for each membership."""
-        return len(self.memberships.group)
-
-    @property
-    def rows(self) -> slice:
-        """Its rows of A."""
-        return slice(self.first_row, self.first_row + self.row_count)
-
-    def placed(self, first_row: int) -> CombinedPart:
-        """The same block with its first row of A."""
-        return replace(self, first_row=first_row)
+    # -- rows of members and numbers ---------------------------------------------------------------------------------
 
     def combination(self, number: int) -> Combination:
         """How its members meet, for the likelihood; `number` is where its numbers begin."""
         return Combination(self.kind, self.memberships.start.astype(np.int64), self.first_row, number)
 
-    def entries(self) -> tuple[np.ndarray, np.ndarray]:
-        k, m = len(self.columns.linear), len(self.memberships.group)
-        rows, columns = np.tile(np.arange(m), k), np.repeat(np.arange(k), m)
-        if self.structure:
-            row, latent, _ = self.structure.entries
-            rows, columns = np.concatenate([rows, row]), np.concatenate([columns, k + latent])
-        return rows + self.first_row, columns
-
     def scratch(self, gradient: bool = True) -> dict[str, Any]:
-        return self.weighing.scratch(gradient) | {
-            "x": np.ascontiguousarray((self.x - self.center[:, None])[self.columns.inside]).ravel(),
-            "pieces": Pieces.of(self.structure) if self.structure else None,
-            "ones": np.ones(len(self.memberships.group)),
-            "shape": 0.0,
-        }
+        return super().scratch(gradient) | {"shape": 0.0}
 
     def fill(self, theta: np.ndarray, scratch: Any, slots: np.ndarray, values: np.ndarray, offset: np.ndarray) -> bool:
         if not self.weighing.weigh(theta, scratch):
             return False
         scratch["shape"] = float(self.shape_at(theta))
-        values[slots[: len(scratch["x"])]] = scratch["x"]
-        if self.structure:
-            own = slots[len(scratch["x"]) :]
-            scratch["pieces"].fill(theta[self.structure_theta], scratch["ones"], own, values)
-        c = self.columns
-        if len(c.known) or c.loose:
-            x = self.x - self.center[:, None]
-            offset[self.rows] += c.known @ x[c.beside] + self._loose_values(theta) @ x[c.outside]
+        super().fill(theta, scratch, slots, values, offset)
         return bool(np.isfinite(scratch["shape"]))
-
-    def pull(
-        self, theta: np.ndarray, scratch: Any, slots: np.ndarray, slope: np.ndarray, d_offset: np.ndarray
-    ) -> np.ndarray:
-        out = np.zeros(len(theta))
-        if self.structure:
-            of_effects = theta[self.structure_theta]
-            out[self.structure_theta] = scratch["pieces"].pull(of_effects, scratch["ones"], slope)
-        for at, column in enumerate(self.columns.outside, start=len(theta) - len(self.columns.loose)):
-            out[at] = float((self.x[column] - self.center[column]) @ d_offset[self.rows])
-        return out
 
     @property
     def number_rows(self) -> np.ndarray:
@@ -193,21 +132,6 @@ class CombinedPart(MemberPart):
         """Not where it is the exponential of a soft maximum."""
         return self.kind != CES
 
-    def absent(self, theta: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
-        """In a group without a member, what centring took from the others."""
-        c = self.columns
-        middle = coefficients[: len(c.linear)] @ self.center[c.inside]
-        middle += self._loose_values(theta) @ self.center[c.outside]
-        return np.where(np.diff(self.memberships.start) == 0, -middle, 0.0)
-
-    def on(self, tables: Tables) -> CombinedPart:
-        """The same block on other memberships, with rows from zero on."""
-        made = super().on(tables)
-        return replace(made, first_row=0)  # type: ignore[return-value]
-
-    def _rows_of(self, rows: Memberships, group_ids: np.ndarray) -> Rows:
-        return each_membership(rows, self.slopes, group_ids)
-
     def covariates_of_memberships(self, theta: np.ndarray, coefficients: np.ndarray) -> None:
         """Not a sum."""
 
@@ -215,20 +139,10 @@ class CombinedPart(MemberPart):
         """What the members make together, their effects, and the weights."""
         assert self.request is not None
         name = self.name
-        inside = [f"b[{p.name}] * {p.name.removeprefix(name + '.')}[i,j]" for p in self.written]
-        if self.with_intercept:
-            inside[0] = f"b[{name}.Intercept]"
-        if self.structure:
-            of = self.structure.terms
-            inside += [f"u_{name}[j]" if t == "1" else f"u_{name}[j,{t}] * {t}[i,j]" for t in of]
-        inside += [f"{c:g} * {n}[i,j]" for c, n in zip(self.columns.known, self._known_names, strict=False)]
-        below = [f"{name}[i] = {self._formula()}", f"zeta_{name}[i,j] = {' + '.join(inside)}", self._weights_in_words()]
+        zeta = f"zeta_{name}[i,j] = {self.effect_in_words()}"
+        below = [f"{name}[i] = {self._formula()}", zeta, self._weights_in_words()]
         below += self.structure.sentences() if self.structure else []
         return Equations((f"{name}[i]",), tuple(below))
-
-    @property
-    def _known_names(self) -> tuple[str, ...]:
-        return tuple(n for d in self.fixed_design for n in d.names)
 
     def _formula(self) -> str:
         """What the members make together as an equation."""
@@ -242,9 +156,3 @@ class CombinedPart(MemberPart):
         for symbol in row.shapes:
             formula = formula.replace(f"{{{symbol}}}", shown)
         return formula.replace("zeta[", f"zeta_{self.name}[").replace("of w *", f"of w_{self.name}[i,j] *")
-
-
-def each_membership(rows: Memberships, slopes: Slopes, group_ids: np.ndarray) -> Rows:
-    """The memberships as rows of effects, each for itself."""
-    made = member_rows(rows, slopes, group_ids)
-    return replace(made, group=np.arange(len(made.group)), ids=made.ids[made.group])

@@ -9,10 +9,10 @@ from ...language.nodes import Interaction
 from ...language.printing import to_text
 from ..base import Context, constant, sort_columns, spread
 from ..design import make_design
-from .combined_part import CombinedPart
 from .feature_call import estimated_features, sum_features
 from .feature_part import FeaturePart, InteractionPart
 from .features import Features, ProductFeatures
+from .rows_part import RowsPart
 from .term import MemberPart
 from .weighing import Block
 
@@ -69,10 +69,10 @@ def _factor(part: Block, term: Interaction, context: Context) -> Features:
     if isinstance(part, FeaturePart):
         return estimated_features(part)
     assert isinstance(part, MemberPart)
-    if isinstance(part, CombinedPart):
+    if isinstance(part, RowsPart):
         raise FormulaError(
-            f"block {part.name!r} has {part.request.text if part.request else ''}: a product is one of weighted sums "
-            "or features of covariates, so put the covariate in a block of its own, with name=", context.text,
+            f"block {part.name!r} has {part.manner}: a product is one of weighted sums or features of covariates, so "
+            "put the covariate in a block of its own, with name=", context.text,
             term.span.start, term.span.stop,
         )  # fmt: skip
     return sum_features(part.weighing, part.design, part.with_intercept)

@@ -401,6 +401,11 @@ class Block(Term):
         """Whether raw weights were negative when the weights in the work space were made."""
         return scratch["beyond"]
 
+    @property
+    def weight_effects(self) -> str:
+        """The term that has the effects of its weights, where their coefficients vary over units; else nothing."""
+        return ""
+
     def weights(self, theta: np.ndarray, room: dict[str, Any]) -> np.ndarray:
         """Weights (m,) at the block's theta; their derivatives are in ``room["d_w"]``."""
         self.weighing.weigh(theta, room)

@@ -7,18 +7,22 @@ the expression, the weights are normalised by log-sum-exp.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 
 from ...errors import DataError, FormulaError
 from ...language.functions import GROUP_FUNCTIONS, READY_MADE, WEIGHT_FUNCTIONS
-from ...language.nodes import Binary, Call, Name, Node, Number, Text, children, walk
+from ...language.nodes import Binary, Call, Name, Node, Number, Text, bars_in, children, names_in, walk, without_bars
 from ...numerics import tape as op
 from ...table.columns import Table
 from ..design import Design, make_design
 from .tape import Tape, TapeMaker, matches
+
+Maker = TypeVar("Maker", bound=TapeMaker)
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,7 @@ class WeightExpression:
     Attributes
     ----------
     node : Node
-        The expression, or the call of a ready-made form.
+        The expression, or the call of a ready-made form, as the user wrote it.
     parameters : tuple of str
         Free symbols in order of appearance (names of covariates for a ready-made form).
     columns : tuple of str
@@ -37,6 +41,10 @@ class WeightExpression:
         Whether the user wrote `n`.
     ready : str or None
         Which ready-made form it is; then ``design`` are its covariates and ``intercept`` says whether b0 comes first.
+    unit : tuple of str
+        Columns of the unit over which coefficients vary: one, or those of ``a:b``; none where nothing varies.
+    varying : tuple of str
+        The free symbols that vary over it (of a ready-made form, all do).
     """
 
     node: Node
@@ -47,6 +55,13 @@ class WeightExpression:
     ready: str | None = None
     design: Design | None = None
     intercept: bool = False
+    unit: tuple[str, ...] = ()
+    varying: tuple[str, ...] = ()
+
+    @cached_property
+    def plain(self) -> Node:
+        """The same expression where nothing varies over units."""
+        return without_bars(self.node)
 
     @property
     def by_size(self) -> bool:
@@ -103,12 +118,13 @@ def read_weights(
     """
     written = node is not None
     node = node if node is not None else Binary("/", Number(1.0, "1"), Name("n"))
+    unit = _unit_of(node, text)
     if isinstance(node, Call) and node.function in READY_MADE:
-        return _ready_made(node, text, strict)
+        return replace(_ready_made(node, text, strict), unit=unit)
     free: list[str] = []
     columns: list[str] = []
     uses_n = False
-    for part in walk(node):
+    for part in walk(without_bars(node)):
         if isinstance(part, Call):
             check_call(part, text)
         if not isinstance(part, Name):
@@ -133,7 +149,38 @@ def read_weights(
     unused = [p for p in strict or () if p not in free]
     if unused:
         raise FormulaError(f"parameters= lists {', '.join(unused)}, which weights= does not use", text, 0, len(text))
-    return WeightExpression(node, text, tuple(dict.fromkeys(free)), tuple(dict.fromkeys(columns)), uses_n)
+    parameters, columns = list(dict.fromkeys(free)), list(dict.fromkeys(columns))
+    varying = _varying(node, parameters, text)
+    return WeightExpression(node, text, tuple(parameters), tuple(columns), uses_n, unit=unit, varying=varying)
+
+
+def _unit_of(node: Node, text: str) -> tuple[str, ...]:
+    """Columns of the unit over which coefficients vary: the same wherever one is written."""
+    bars = bars_in(node)
+    for bar in bars:
+        mark = (text, bar.right.span.start, bar.right.span.stop)
+        for part in walk(bar.right):
+            if not isinstance(part, Name) and not (isinstance(part, Binary) and part.op == ":"):
+                raise FormulaError("a unit of weights is a column, or columns joined by :", *mark)
+        if bar.right != bars[0].right:
+            raise FormulaError(
+                "all coefficients of a block's weights vary over the same unit, but here are two units: leave out one "
+                "of them, or put its coefficients into a block of their own, with name=", *mark,
+            )  # fmt: skip
+    return tuple(dict.fromkeys(n.name for n in names_in(bars[0].right))) if bars else ()
+
+
+def _varying(node: Node, parameters: Sequence[str], text: str) -> tuple[str, ...]:
+    """The free symbols that are written with a unit, (b1 | unit)."""
+    out = []
+    for bar in bars_in(node):
+        if not (isinstance(bar.left, Name) and bar.left.name in parameters):
+            raise FormulaError(
+                "before the bar stands one free symbol, a coefficient that varies over the unit, as in "
+                "exp((b1 | unit) * x)", text, bar.span.start, bar.span.stop,
+            )  # fmt: skip
+        out.append(bar.left.name)
+    return tuple(p for p in parameters if p in out)
 
 
 def near_misses(expression: WeightExpression, known: Sequence[str]) -> list[tuple[str, str]]:
@@ -204,7 +251,13 @@ def _ready_made(call: Call, text: str, strict: tuple[str, ...] | None) -> Weight
             f"{call.function}() takes covariates joined by +, as in {call.function}(x + z)", text, call.span.start,
             call.span.stop,
         )  # fmt: skip
-    columns = tuple(dict.fromkeys(p.name for p in walk(call.args[0]) if isinstance(p, Name)))
+    inside = without_bars(call.args[0])
+    if len(bars_in(call)) > 1 or (bars_in(call) and inside != getattr(call.args[0], "left", None)):
+        raise FormulaError(
+            f"in {call.function}() all coefficients vary over the unit: write it once, {call.function}(x + z | unit)",
+            text, call.span.start, call.span.stop,
+        )  # fmt: skip
+    columns = tuple(dict.fromkeys(p.name for p in walk(inside) if isinstance(p, Name)))
     return WeightExpression(call, text, (), columns, False, ready=call.function)
 
 
@@ -219,8 +272,8 @@ def prepare(expression: WeightExpression, table: Table) -> WeightExpression:
     """Work out the covariates of a ready-made form on the data; other expressions are returned as they are."""
     if expression.ready is None:
         return expression
-    assert isinstance(expression.node, Call)
-    signed = _signed(expression.node.args[0])
+    assert isinstance(expression.plain, Call)
+    signed = _signed(expression.plain.args[0])
     one = [term for term in signed if isinstance(term[1], Number) and term[1].value == 1.0]
     for sign, node in signed:
         if sign == "-" and (sign, node) not in one:
@@ -237,21 +290,32 @@ def prepare(expression: WeightExpression, table: Table) -> WeightExpression:
         )  # fmt: skip
     design, _ = make_design([term for term in signed if term not in one], table, expression.text)
     names = (("b0",) if intercept else ()) + design.names
-    return replace(expression, design=design, parameters=names, intercept=intercept)
+    varying = names if expression.unit else ()
+    return replace(expression, design=design, parameters=names, intercept=intercept, varying=varying)
 
 
 def make_tape(expression: WeightExpression, table: Table, start: np.ndarray) -> Tape:
     """Compile a weight expression for one block's memberships (rows sorted by group; `start` (groups + 1,))."""
     size = np.repeat(np.diff(start), np.diff(start)).astype(float)
-    maker = TapeMaker(table, size, start, expression.parameters, expression.text)
+
+    def fresh() -> TapeMaker:
+        return TapeMaker(table, size, start, expression.parameters, expression.text)
+
+    maker, out, logarithm = build_register(expression, table, fresh)
+    return maker.finish(out, logarithm)
+
+
+def build_register(expression: WeightExpression, table: Table, fresh: Callable[[], Maker]) -> tuple[Maker, int, bool]:
+    """A maker with the register of a weight expression, and whether that is its logarithm; `fresh` gives makers."""
+    maker = fresh()
     if expression.ready is not None:
-        return maker.finish(_ready_register(maker, expression, table), True)
+        return maker, _ready_register(maker, expression, table), True
     if expression.free:
-        out = maker.logarithm(expression.node)
+        out = maker.logarithm(expression.plain)
         if out is not None:
-            return maker.finish(out, True)
-        maker = TapeMaker(table, size, start, expression.parameters, expression.text)
-    return maker.finish(maker.build(expression.node), False)
+            return maker, out, True
+        maker = fresh()
+    return maker, maker.build(expression.plain), False
 
 
 def _ready_register(maker: TapeMaker, expression: WeightExpression, table: Table) -> int:

@@ -89,6 +89,11 @@ def _of_ratio(
     found = fit.posterior.numbers_of(lambda theta: of(theta[where]), ci, scale=scale)
     point, lower, upper = (float(v[0]) for v in (found.point, found.lower, found.upper))
     text = _in_words(block, ratio, f"counts {shown(point)} times as much as", size)
+    text += (
+        f" (where the coefficients are the means over {':'.join(block.expression.unit)})"
+        if block.weight_effects
+        else ""
+    )
     about = own.name if own else f"{name} along {ratio.label}"
     e = Estimate(any_, point, lower, upper, percent(ci))
     return Sentence(about, "ratio of weights", point, lower, upper, ended(text, e, (lower, upper), (1.0, NO_CHANGE)))
