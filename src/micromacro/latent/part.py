@@ -22,6 +22,8 @@ if TYPE_CHECKING:  # the latent system needs no labels; its protocol only names 
     from .apart.divided import Divided
     from .combined import Meets
 
+Arrays = tuple[np.ndarray, np.ndarray]
+
 
 @dataclass(frozen=True)
 class Equations:
@@ -129,13 +131,11 @@ class Part(Protocol):
         """How members meet whose effects are its rows; its numbers begin at `number`."""
         ...
 
-    def together(self, scratch: Any, eta: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    def together(self, scratch: Any, eta: np.ndarray) -> Arrays | None:
         """What members make together (groups,) at a predictor of all rows, and derivatives in its own rows (m,)."""
         ...
 
-    def of_groups(
-        self, scratch: Any, rows: np.ndarray, values: np.ndarray, share: np.ndarray | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    def of_groups(self, scratch: Any, rows: np.ndarray, values: np.ndarray, share: np.ndarray | None = None) -> Arrays:
         """Groups and values of some of its entries, linearised where members combine, after `fill`.
 
         `share` is what :meth:`together` gave as derivatives; without it all members are taken to be equal.
@@ -241,9 +241,7 @@ class Part(Protocol):
         ...
 
     @property
-    def summand(self) -> bool:
-        """Whether its effects are summands of the linear predictor, so that they have a part in its variance."""
-        ...
+    def summand(self) -> bool: ...  # whether its effects are summands of the predictor, with a part in its variance
 
     @property
     def effect_names(self) -> tuple[str, ...]:
@@ -388,13 +386,11 @@ class Term:
         """None."""
         return None
 
-    def together(self, scratch: Any, eta: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    def together(self, scratch: Any, eta: np.ndarray) -> Arrays | None:
         """Nothing meets."""
         return None
 
-    def of_groups(
-        self, scratch: Any, rows: np.ndarray, values: np.ndarray, share: np.ndarray | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    def of_groups(self, scratch: Any, rows: np.ndarray, values: np.ndarray, share: np.ndarray | None = None) -> Arrays:
         """As they are."""
         return rows, values
 
