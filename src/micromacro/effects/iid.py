@@ -82,7 +82,7 @@ class Independent(Effects):
 
 
 @dataclass(frozen=True, eq=False)
-class Apart(Independent):
+class OneTerm(Independent):
     """The same where each membership has one of the terms only: the one that its covariates z mark."""
 
     @cached_property

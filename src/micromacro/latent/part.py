@@ -7,12 +7,13 @@ frozen dataclass that inherits from ``Term``; whoever holds a part calls it and 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 
 from ..parameters import Parameter
+from .equations import Equations
 
 if TYPE_CHECKING:  # the latent system needs no labels; its protocol only names their types
     from ..effects.base import Effects
@@ -23,25 +24,6 @@ if TYPE_CHECKING:  # the latent system needs no labels; its protocol only names 
     from .combined import Meets
 
 Arrays = tuple[np.ndarray, np.ndarray]
-
-
-@dataclass(frozen=True)
-class Equations:
-    """A part in the equations of ``explain()``.
-
-    Attributes
-    ----------
-    terms : tuple of str
-        Summands of eta[i].
-    below : tuple of str
-        Lines under the equations: weights, distributions of effects.
-    aside : mapping
-        Summands of other linear predictors, by their number.
-    """
-
-    terms: tuple[str, ...] = ()
-    below: tuple[str, ...] = ()
-    aside: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
 
 class Part(Protocol):

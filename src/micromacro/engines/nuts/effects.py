@@ -20,7 +20,7 @@ from ...effects.by import ByType
 from ...effects.correlated import Correlated
 from ...effects.fields import Field, Intrinsic, Proper
 from ...effects.fixed import NoPooling
-from ...effects.iid import Apart, Independent
+from ...effects.iid import Independent, OneTerm
 from ...effects.known import Known
 from ...effects.paths import Autoregression, Path, Walk
 from ...effects.several import Several, SeveralVarying
@@ -75,7 +75,7 @@ def _of(effects: Effects) -> JointEffects:
     return EFFECTS[type(effects)]
 
 
-def apart(effects: Apart, theta: Array, x: Array) -> Array:
+def one_term(effects: OneTerm, theta: Array, x: Array) -> Array:
     """The effect of the one term of each membership."""
     term = np.argmax(effects.rows.z, axis=0)
     return x.reshape(-1, len(effects.terms))[effects.rows.level, term] * theta[term]
@@ -238,7 +238,7 @@ def shared(effects: Shared, theta: Array, x: Array) -> Array:
 
 EFFECTS: dict[type[Effects], JointEffects] = {
     Independent: JointEffects(independent),
-    Apart: JointEffects(apart),
+    OneTerm: JointEffects(one_term),
     Correlated: JointEffects(correlated),
     Shared: JointEffects(shared),
     ByType: JointEffects(by_type),

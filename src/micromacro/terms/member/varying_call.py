@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ...effects.iid import Apart
+from ...effects.iid import OneTerm
 from ...errors import FormulaError, ModelError
 from ...language.nodes import Call, MemberCall, Name, bars_in
 from ...priors import HalfNormal
@@ -91,7 +91,7 @@ def _weight_effects(part: VaryingPart, context: Context) -> WeightEffects:
             f"{str(rows.levels.values[0])!r} in every group that has a member: leave it out"
         )
     sds = tuple(context.hyper(f"{name}.{term}.sd", "sd", SD, START) for term in rows.terms)
-    structure = Apart(name, rows, sds)
+    structure = OneTerm(name, rows, sds)
     context.others[name] = structure
     return WeightEffects(name, part, columns, structure, joined).placed(part.row_count)
 
