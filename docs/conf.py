@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ shutil.copytree(Path(__file__).parent / "_ipython", _ipython.name, dirs_exist_ok
 os.environ["IPYTHONDIR"] = _ipython.name
 
 sys.path.insert(0, str(Path(__file__).parent))
-from _reference import notebooks, pages  # noqa: E402
+from _reference import ahead, notebooks, pages  # noqa: E402
 
 project = "micromacro"
 author = "the micromacro maintainers"
@@ -60,9 +61,16 @@ html_title = f"micromacro {release}"
 suppress_warnings = ["ref.python"]
 
 
+def prepare(app: Any) -> None:
+    """Write the pages of the reference and the notebooks, and execute the other pages, before Sphinx reads them."""
+    docs = Path(app.srcdir)
+    with ThreadPoolExecutor(1) as beside:
+        executed = beside.submit(ahead.execute, docs, Path(nb_execution_cache_path), nb_execution_timeout)
+        pages.write(docs / "reference")
+        notebooks.write(docs, docs / "reference" / "notebooks")
+        executed.result()
+
+
 def setup(app: Any) -> None:
-    """Write the pages of the reference, and the notebooks, before the pages are read."""
-    app.connect("builder-inited", lambda made: pages.write(Path(made.srcdir) / "reference"))
-    app.connect(
-        "builder-inited", lambda made: notebooks.write(Path(made.srcdir), Path(made.srcdir) / "reference" / "notebooks")
-    )
+    """Prepare the pages."""
+    app.connect("builder-inited", prepare)
