@@ -61,8 +61,8 @@ def check(fit, rows: dict[str, Row]) -> None:
 
 ONE, IF_B, IF_C = (
     "v is one higher (I(v ** 2) staying as it is)",
-    "h is b instead of the reference level",
-    "h is c instead of the reference level",
+    "h is b instead of a",
+    "h is c instead of a",
 )
 
 

@@ -107,7 +107,7 @@ def test_coefficients_are_factors_of_the_expected_outcome(fits):
     text = said.loc["home", "sentence"]
     assert f"Where home is one higher, the expected value of goals is multiplied by {shown(np.exp(b['home']))}" in text
     assert ("contains 1" in text) == (ends["lower"] <= 1 <= ends["upper"])
-    assert "Where season is 2 instead of the reference level" in said.loc["C(season)[T.2]", "sentence"]
+    assert "Where season is 2 instead of 0, " in said.loc["C(season)[T.2]", "sentence"]
     assert "the weighted mean of rating over the members (player)" in said.loc["player.rating", "sentence"]
 
 

@@ -282,7 +282,9 @@ def survival(raw: Raw, family: str) -> Response:
         time = np.where(code == LEFT, upper, np.where(code == RIGHT, np.maximum(time, 0.0), time))
     else:
         time, event = (columns[-2], columns[-1]) if len(columns) > 1 else (*columns, np.ones(n))
-        raw.refuse((event != 0) & (event != 1), "has events that are neither 0 nor 1")
+        as_in_r = " (1 for censored and 2 for an event, as R allows: give a column of event == 2)"
+        coded = as_in_r if set(np.unique(event)) == {1.0, 2.0} else ""
+        raw.refuse((event != 0) & (event != 1), f"has events that are neither 0 nor 1{coded}")
         code = np.where(event == 1, EVENT, RIGHT if raw.kind == "right" else LEFT)
         if len(columns) == 3:
             entry = columns[0]

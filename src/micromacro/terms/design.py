@@ -23,6 +23,7 @@ from ..language.wilkinson import atoms, products
 from ..table.columns import Column, Table
 from .factors import Handed
 from .handing import DesignMaker, calls_of_c, plain_words
+from .saying import LEVEL
 
 _HOLDS = {"number": "numbers", "integer": "numbers", "bool": "true and false", "time": "dates"}  # others: text
 SignedTerms = Sequence[tuple[str, Node]]
@@ -87,6 +88,16 @@ class Design:
         _check_finite(matrix, self.names, self.text, table)
         return matrix
 
+    def reference(self, name: str) -> str | None:
+        """The category that a column ``z[T.b]`` is set against, where there is one."""
+        match = LEVEL.fullmatch(name)
+        if match is None or match[1] not in self.levels:
+            return None
+        start = name[: name.index("[T.") + 3]
+        shown = {f"{start}{_text(value)}]": _text(value) for value in self.levels[match[1]].values}
+        left = [value for column, value in shown.items() if column not in self.names]
+        return left[0] if len(left) == 1 else None
+
     def _evaluated(self, spec: Any, frame: Any, table: Table) -> Any:
         """The columns of a spec on other data."""
         try:
@@ -126,7 +137,11 @@ def _seen(column: Column) -> Seen:
 
 
 def _listed(values: frozenset[Any], most: int) -> str:
-    return ", ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in sorted(values)[:most])
+    return ", ".join(map(_text, sorted(values)[:most]))
+
+
+def _text(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _check_coded(term: str, coded: Any, table: Table) -> None:

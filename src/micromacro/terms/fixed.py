@@ -20,6 +20,7 @@ from ..table.columns import Table
 from ..table.memberships import Tables
 from .base import Columns, Context, sort_columns, spread
 from .design import Design, make_design
+from .saying import clause
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,6 +121,10 @@ class FixedPart(Term):
         """The same part on other tables."""
         blocks = [self.design.matrix(tables.groups)] + [d.matrix(tables.groups) for d in self.fixed_design]
         return replace(self, matrix=np.ascontiguousarray(np.column_stack(blocks) - self.center))
+
+    def moved(self, name: str) -> str:
+        own = next(own for p, own in zip(self.written, self.design.names, strict=True) if p.name == name)
+        return clause(own, self.design.reference(own))
 
     def words(self) -> Equations:
         """The intercept, estimated and known terms."""

@@ -23,7 +23,6 @@ from ..table.memberships import Tables
 from .base import Context, sort_columns, spread
 from .design import Design, make_design
 from .fixed import FixedPart, check_constant
-from .saying import clause
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,9 +41,6 @@ class CutPart(FixedPart):
     def origin(self) -> str:
         """The cut."""
         return self.cut
-
-    def moved(self, name: str) -> str:
-        return clause(name.removeprefix(f"{self.cut}."))
 
 
 @dataclass(frozen=True, eq=False)

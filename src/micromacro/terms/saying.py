@@ -8,12 +8,12 @@ LEVEL = re.compile(r"(?:C\()?(.+?)\)?\[T\.(.+)\]")
 LOG = re.compile(r"log\((.+)\)")
 
 
-def clause(name: str) -> str:
-    """Of a column of the design: ``x is one higher``, ``season is 2 instead of the reference level``."""
+def clause(name: str, reference: str | None = None) -> str:
+    """Of a column of the design: ``x is one higher``, ``season is 2 instead of 1``, the `reference`."""
     if ":" in name:
         return f"the product of {' and '.join(name.split(':'))} is one higher"
     if match := LEVEL.fullmatch(name):
-        return f"{match[1]} is {match[2]} instead of the reference level"
+        return f"{match[1]} is {match[2]} instead of {reference or 'the reference level'}"
     if match := LOG.fullmatch(name):
         return f"{name} is one higher ({match[1]} 2.72 times as large)"
     return f"{name} is one higher"

@@ -174,7 +174,7 @@ def weight_remarks(part: Block, informed: bool, context: Context) -> None:
             context.warn(
                 "awkward-scale",
                 f"the weight covariate {name!r} of block {part.name!r} has a standard deviation of {s:.3g}, while the "
-                "prior for its parameter suits values near 1: standardise the column",
+                "prior for its parameter suits values near 1: divide the column by its standard deviation",
                 part.name,
             )
 

@@ -118,11 +118,10 @@ def _part(fit: Fitted, name: str) -> Part | None:
 
 def _beside(fit: Fitted, name: str, part: Part | None) -> str:
     """Other columns that move with a coefficient's, unless they are held: powers and products of it."""
-    own = set(re.findall(r"\w+", name))
-    powers = [
-        p.name for p in (part.reported if part else ()) if own < set(re.findall(r"\w+", OF_LEVEL.sub("", p.name)))
-    ]
+    own = short(fit, name)
+    words = set(re.findall(r"\w+", own))
+    beside = [short(fit, p.name) for p in (part.reported if part else ())]
+    powers = [o for o in beside if o != own and words < set(re.findall(r"\w+", OF_LEVEL.sub("", o)))]
     every = (p.name for other in fit.specification.system.parts for p in other.reported)
-    products = [other for other in every if ":" in other and name in other.split(":")]
-    found = [short(fit, other) for other in dict.fromkeys([*products, *powers]) if other != name]
-    return " and ".join(other for other in found if "[" not in other.replace(short(fit, name), ""))
+    products = [short(fit, other) for other in every if ":" in other and name in other.split(":")]
+    return " and ".join(dict.fromkeys([*products, *(o for o in powers if "[" not in o.replace(own, ""))]))
