@@ -88,6 +88,21 @@ def test_restricted_likelihoods_too(tmp_path):
     assert_same(mm.fit(formula, folder(tmp_path), **SETTINGS | {"engine": "reml"}), here)
 
 
+@pytest.mark.parametrize(("family", "rule"), [("poisson", "group"), ("bernoulli", "total")])
+def test_other_families_through_laplace(tmp_path, family, rule):
+    """Whose coefficients are held, so that their columns belong to the offset."""
+    r, mean = np.random.default_rng(5), DATA.groupby("g")["y"].transform("mean")
+    count = pd.Series(r.poisson(np.exp(0.5 * mean.groupby(DATA["g"]).first())), DATA["g"].unique())
+    y = DATA["g"].map(count if family == "poisson" else (count > 0).astype(int))
+    data, formula = DATA.assign(y=y), f"y ~ z + mm(m, g, x, weights = power(x), normalize = {rule})"
+    settings = SETTINGS | {"family": family, "start": {"m.sd": 0.5}}
+    here, there = mm.fit(formula, data, **settings), mm.fit(formula, folder(tmp_path, data), **settings)
+    assert there.loglik == pytest.approx(here.loglik, abs=1e-3)
+    assert ((there.params - here.params).abs() / here.bse).max() < 5e-3
+    ours = pd.concat(there.by_partition("predict")).sort_index()
+    np.testing.assert_allclose(ours, here.predict(data).sort_index(), rtol=0.01)
+
+
 def test_tables_are_written_partition_by_partition(apart, tmp_path):
     """A call that was interrupted goes on with the partitions that are missing."""
     fit = apart[PLAIN]

@@ -14,8 +14,7 @@ from typing import Protocol
 import numpy as np
 
 from ..numerics.exposure import Exposure
-from ..numerics.modes import predictor
-from ..numerics.rows import quadratic, times
+from ..numerics.rows import quadratic
 from .beside import ends
 from .blocks import BlockPairs
 from .coupling import Coupling
@@ -138,7 +137,6 @@ class LatentPosterior:
         self.center, self.start = system.center, system.start
         if held:  # an identity block for the coefficients, which then stay at zero
             self.center, self.start = np.zeros(system.size), np.zeros(system.size)
-        self.border, self.border_row, self.border_column = system.border, system.border_row, system.border_column
 
     def workspace(self, gradient: bool = True) -> ModeRoom:
         """Fresh work space for one thread; a search begins at the system's own start."""
@@ -193,8 +191,7 @@ class LatentPosterior:
             return False
         if self.held:
             assert coefficients is not None
-            part = base.values[self.border] * coefficients[self.border_column]
-            base.offset += np.bincount(self.border_row, part, self.system.rows)
+            self.factor.hold(self.system, base, coefficients)
         return True
 
     def possible(self, own: np.ndarray) -> bool:
@@ -224,8 +221,8 @@ class LatentPosterior:
 
     def predict(self, room: ModeRoom, x: np.ndarray, out: np.ndarray) -> None:
         """Linear predictor at the values in the work space."""
-        s, base = self.system.symbolic, room.base
-        predictor(s.row_start, s.columns, base.values, base.offset, x, out)
+        self.factor.times(room.base, x, out)
+        out += room.base.offset
 
     def newton(self, room: ModeRoom, x: np.ndarray, curvature: np.ndarray) -> tuple[int, float]:
         """Factorise and solve for one Newton step at the slopes in the work space."""
@@ -284,8 +281,8 @@ class LatentPosterior:
 
         After many steps by the stand-in, which is too steep where the likelihood is convex, it begins with a long one.
         """
-        base, s = room.base, self.system.symbolic
-        times(s.row_start, s.columns, base.values, room.step, room.lift)
+        base = room.base
+        self.factor.times(base, room.step, room.lift)
         size = 2.0 ** min(max(room.crawled - CRAWLS, 0), 8)
         start = room.x.copy()
         for _ in range(40):

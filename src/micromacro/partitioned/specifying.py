@@ -93,8 +93,6 @@ def _check_model(specification: Specification) -> None:
     system, why = specification.system, ""
     if system.expansion is not None or system.beside is not None or specification.response.sets is not None:
         why = f"family {specification.family.name} with these terms has rows that are not its groups"
-    elif not specification.likelihood.conjugate:
-        why = f"family {specification.family.name} needs all rows together (only Gaussian outcomes do not)"
     elif not system.n_effects:
         why = "a model without effects of members or units has no matrix to iterate with"
     else:

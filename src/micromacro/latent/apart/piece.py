@@ -203,6 +203,15 @@ class LocalRows:
         rows = (self.row_start, self.columns, self.slope, _own(weight), _own(residual), _own(mean))
         finish_slopes(*rows, self.leverage, self._spare)
 
+    def move(
+        self, x: np.ndarray, shift: np.ndarray, d_offset: np.ndarray, first: np.ndarray, second: np.ndarray
+    ) -> None:  # fmt: skip
+        """``slope`` becomes the derivatives in the entries, by Laplace's formula."""
+        each = np.repeat(np.arange(self.groups), np.diff(self.row_start))
+        self.slope *= second[each]
+        self.slope += first[each] * shift[self.columns]
+        self.slope += d_offset[each] * x[self.columns]
+
 
 def divided(part: Part) -> Divided:
     """How the rows of a part lie in pieces."""

@@ -13,6 +13,7 @@ from ...errors import EngineError
 from ...numerics.krylov import random_entries
 from ...numerics.symbolic import Symbolic
 from ..part import Part
+from ..places import Places
 from ..representation.base import Representation
 from ..representation.iterated import NOTHING, PAIRS, Iterated
 from ..system import System
@@ -56,6 +57,7 @@ class Scattered:
         self.used = [used for used, _, _ in found]
         self.inside = [used[used < leading] for used in self.used]
         self.pattern, self.pair_of = None, []
+        self.sent: Any = None  # what slopes are made from where the pieces are
         if sum(products for _, products, _ in found) <= PAIRS and all(pairs is not None for _, _, pairs in found):
             self._number([pairs for _, _, pairs in found])
 
@@ -87,6 +89,13 @@ class Scattered:
         """Entries of the effects' block, piece by piece."""
         return [x[inside] for inside in self.inside]
 
+    def transposed(self, v: np.ndarray, size: int) -> np.ndarray:
+        """A'v (size,) for numbers of the rows."""
+        out = np.zeros(size)
+        for used, own in zip(self.used, self.ask("transposed", self.of_rows(v)), strict=True):
+            out[used] += own
+        return out
+
     def reached(self, system: System, theta: np.ndarray) -> np.ndarray:
         """Which entries of x (size,), in natural order, some row reads at theta."""
         system.fill(theta, system.workspace(gradient=False))
@@ -95,7 +104,7 @@ class Scattered:
             out[used] |= read
         return system.natural_order(out)
 
-    def representation(self, system: System, keys: np.ndarray, probes: int) -> Iterated:
+    def representation(self, system: ScatteredSystem, keys: np.ndarray, probes: int) -> Iterated:
         """Conjugate gradients whose products the pieces make."""
         return ScatteredRows(system, keys, probes)
 
@@ -109,7 +118,14 @@ class ScatteredSystem(System):
     """A system without rows of its own.
 
     Its parts know levels, names and codings; `scattered` has the rows.
+
+    Attributes
+    ----------
+    holds : bool
+        Whether the coefficients are held: their entries of A then belong to the offset.
     """
+
+    holds = False
 
     @classmethod
     def of(cls, system: System, parts: Sequence[Part], scattered: Scattered) -> ScatteredSystem:
@@ -123,6 +139,8 @@ class ScatteredSystem(System):
             s.d_row, s.d_column, pattern,
         )  # fmt: skip
         out.parts, out.scattered, out._held = tuple(parts), scattered, None
+        family = [p.name for p in system.hypers[system.places.family]]
+        out.places = Places(out.parts, len(family), False, family)
         out._slots, out._representations = [], {}
         out.border = out.border_row = out.border_column = empty
         return out
@@ -134,7 +152,10 @@ class ScatteredSystem(System):
         )
 
     def held(self) -> System:
-        raise EngineError(NO_FACTOR)
+        if self._held is None:
+            self._held = copy(self)
+            self._held.holds = True  # pyright: ignore[reportAttributeAccessIssue]
+        return self._held
 
     def scales(self, theta: np.ndarray) -> list[Any]:
         """For each part, what its weights add up to over all pieces; None where that does not matter."""
@@ -162,23 +183,38 @@ class ScatteredSystem(System):
 class ScatteredRows(Iterated):
     """Conjugate gradients on pieces: one map and one sum a product."""
 
-    def __init__(self, system: System, keys: np.ndarray, probes: int):
-        self.scattered = system.scattered
+    def __init__(self, system: ScatteredSystem, keys: np.ndarray, probes: int):
+        self.scattered: Scattered = system.scattered
+        self.effects = system.n_effects
+        self.within = self.effects if system.holds else system.size  # entries of x that rows read
         self.symbolic, self.probes = system.symbolic, probes
         self.leading = self.scattered.leading
         self.keys = keys[self.symbolic.order[: self.leading]]
         self.dimension = self.symbolic.leading
         self.partitions = None
         self.work = 1e12
-        self._sent: Any = None
+        self._coefficients = np.empty(0)
 
     def times(self, room: Workspace, x: np.ndarray, out: np.ndarray) -> None:
         self.scattered.to_rows(self.scattered.ask("times", self.scattered.of_x(x)), out)
 
     def transposed(self, room: Workspace, v: np.ndarray, out: np.ndarray) -> None:
-        found = self.scattered.ask("transposed", self.scattered.of_rows(v))
-        for used, own in zip(self.scattered.used, found, strict=True):
-            out[used] += own
+        out[: self.within] += self.scattered.transposed(v, self.symbolic.size)[: self.within]
+
+    def hold(self, system: Any, room: Workspace, coefficients: np.ndarray) -> None:
+        self._coefficients, out = coefficients, np.empty_like(room.offset)
+        self.times(room, self._with_coefficients(np.zeros(self.symbolic.size)), out)
+        room.offset += out
+
+    def held_slopes(self, system: Any, room: Workspace, coefficients: np.ndarray) -> np.ndarray:
+        return self.scattered.transposed(room.d_offset, self.symbolic.size)[self.effects :]
+
+    def _with_coefficients(self, x: np.ndarray) -> np.ndarray:
+        """x with the coefficients that are held."""
+        out = x.copy()
+        if self.within < len(x):
+            out[self.effects :] = self._coefficients
+        return out
 
     def add_gram(self, room: Workspace, x: np.ndarray, out: np.ndarray, curvature: np.ndarray) -> None:
         found = self.scattered.ask("gram", self.scattered.of_block(x))
@@ -195,6 +231,8 @@ class ScatteredRows(Iterated):
             diagonal[used] += own
             beside[inside] += aside
             whole += rest
+        held = self.within - n
+        diagonal[self.within :], beside[:, held:], whole[held:], whole[:, held:] = 0.0, 0.0, 0.0, 0.0
         return diagonal, beside, whole
 
     def entries_beside_diagonal(self, room: Workspace) -> Any:
@@ -211,18 +249,18 @@ class ScatteredRows(Iterated):
         self._probed(room)
         first, last, _ = state.batch.indices(state.count)
         root = 1.0 / np.sqrt(state.diagonal)
-        scattered, corner = self.scattered, state.corners[leading][0]
-        if self._sent is not state.rest:
+        scattered, c = self.scattered, min(leading, self.within) - n  # columns beside the block that rows read
+        if scattered.sent is not state.rest:
             known: list[Any] = [None] * len(scattered.rows)
             if state.known is not NOTHING:
                 known = [state.known[2][place] for place in scattered.pair_of]
             scattered.ask("probe", scattered.of_block(root), scattered.of_block(state.rest), known)
-            self._sent = state.rest
+            scattered.sent, state.sure = state.rest, {}
         if leading not in state.sure:
-            solved = scattered.of_block(np.ascontiguousarray(state.solved[:, : len(corner)]))
-            scattered.ask("know", solved, *scattered.same(corner))
+            solved = scattered.of_block(np.ascontiguousarray(state.solved[:, :c]))
+            scattered.ask("know", solved, *scattered.same(state.corners[leading][0][:c, :c]))
             state.sure[leading] = (np.empty(0), np.empty(0), self.sure_entries(room, leading, root))
-        scattered.to_rows(scattered.ask("slopes", *scattered.same(len(corner), first, last)), room.leverage)
+        scattered.to_rows(scattered.ask("slopes", *scattered.same(c, first, last)), room.leverage)
         state.entries = state.sure[leading][2].copy()
         random_entries(s.d_row, s.d_column, n, state.rest, state.signs, root, first, last, state.entries)
 
@@ -231,3 +269,13 @@ class ScatteredRows(Iterated):
         rows = (scattered.of_rows(room.weight), scattered.of_rows(room.residual))
         scattered.ask("finish", *rows, scattered.of_x(room.mean))
         room.d_weight[:] = -0.5 * (room.leverage + room.residual**2)
+
+    def laplace_slopes(
+        self, room: Workspace, x: np.ndarray, shift: np.ndarray, row: np.ndarray, first: np.ndarray,
+        second: np.ndarray, pull: np.ndarray,
+    ) -> None:  # fmt: skip
+        n, scattered = len(room.d_offset), self.scattered
+        room.d_offset[:] = first[:n] + pull[:n] + second[:n] * row
+        moved = (scattered.of_x(self._with_coefficients(x)), scattered.of_x(shift))
+        rows = [scattered.of_rows(v) for v in (room.d_offset, first[:n], second[:n])]
+        scattered.ask("move", *moved, *rows)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ...numerics.differences import central
-from ...numerics.modes import laplace_slopes, latent_gradient, precision_slopes
+from ...numerics.modes import latent_gradient, precision_slopes
 from ...numerics.rows import quadratic, times
 from ..mode import LatentPosterior, Likelihood, ModeRoom
 from ..representation.base import Representation
@@ -85,15 +85,12 @@ class LaplaceMarginal(LatentPosterior, Marginal):
         return out
 
     def pull(self, point: np.ndarray, room: ModeRoom) -> np.ndarray:
-        s, base, out = self.system.symbolic, room.base, np.zeros(self.system.size)
+        base, out = room.base, np.zeros(self.system.size)
         with np.errstate(all="ignore"):
             if self.set_theta(point, room):
                 self.predict(room, room.x, room.trial_eta)
                 self.rows(room.trial_eta, room.own, room.trial_slopes)
-                latent_gradient(
-                    s.row_start, s.columns, base.values, s.d_row, s.d_column, base.d_value, self.center, room.x,
-                    room.trial_slopes[1], room.step, out,
-                )  # fmt: skip
+                self.factor.latent_gradient(base, self.center, room.x, room.trial_slopes[1], out)
         return out
 
     def settle(self, room: ModeRoom) -> bool:
@@ -134,27 +131,21 @@ class LaplaceMarginal(LatentPosterior, Marginal):
         theta, coefficients = room.theta, room.coefficients
         s, base = self.system.symbolic, room.base
         shift, row = self.skewness(theta, room)
-        laplace_slopes(
-            s.row_start, s.columns, room.x, shift, row, room.slopes[1], room.slopes[2], room.pull, base.slope,
-            base.d_offset,
-        )  # fmt: skip
+        self.factor.laplace_slopes(base, room.x, shift, row, room.slopes[1], room.slopes[2], room.pull)
         if room.pairs is not None:
             self._pair_slopes(room, row)
         if self.system.varies:
             np.subtract(room.x, self.center, out=base.buffer[: self.system.size])
             entries = self.factor.entries_of_d(base)
             precision_slopes(s.d_row, s.d_column, *entries, base.buffer[: self.system.size], shift, base.d_entry)
-        if coefficients is not None:
-            base.slope[self.border] = coefficients[self.border_column] * base.d_offset[self.border_row]
         q = len(theta)
         out = np.zeros(len(self.arguments))
+        if coefficients is not None:
+            out[q:] = self.factor.held_slopes(self.system, base, coefficients)
         self._beside_slopes(theta, room, row)
         self._number_slopes(theta, room, row)
         out[:q] = self.system.pull(theta, base)
         out[self.own] = self._own_slopes(theta, room, row)
-        if coefficients is not None:
-            by_entry = base.values[self.border] * base.d_offset[self.border_row]
-            out[q:] = np.bincount(self.border_column, by_entry, len(coefficients))
         return out
 
     def skewness(self, theta: np.ndarray, room: ModeRoom) -> tuple[np.ndarray, np.ndarray]:

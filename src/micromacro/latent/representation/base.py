@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ...numerics.cholesky import inverse_quadratics, solve_upper
+from ...numerics.modes import laplace_slopes
 from ...numerics.rows import (
     finish_slopes,
     quadratic,
@@ -106,6 +107,25 @@ class Representation:
         finish_slopes(
             s.row_start, s.columns, room.slope, room.weight, room.residual, room.mean, room.leverage, room.d_weight
         )
+
+    def laplace_slopes(
+        self, room: Workspace, x: np.ndarray, shift: np.ndarray, row: np.ndarray, first: np.ndarray,
+        second: np.ndarray, pull: np.ndarray,
+    ) -> None:  # fmt: skip
+        """``room.slope`` becomes the derivatives in A, see :func:`~.modes.laplace_slopes`; fills ``room.d_offset``."""
+        s = self.symbolic
+        laplace_slopes(s.row_start, s.columns, x, shift, row, first, second, pull, room.slope, room.d_offset)
+
+    def hold(self, system: Any, room: Workspace, coefficients: np.ndarray) -> None:
+        """Add what held coefficients (c,) bring to ``room.offset``."""
+        part = room.values[system.border] * coefficients[system.border_column]
+        room.offset += np.bincount(system.border_row, part, system.rows)
+
+    def held_slopes(self, system: Any, room: Workspace, coefficients: np.ndarray) -> np.ndarray:
+        """Derivatives (c,) in held coefficients from those in the offset; in their entries into ``room.slope``."""
+        d_offset = room.d_offset[system.border_row]
+        room.slope[system.border] = coefficients[system.border_column] * d_offset
+        return np.bincount(system.border_column, room.values[system.border] * d_offset, len(coefficients))
 
     # -- what follows from it ----------------------------------------------------------------------------------------
 
