@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import pkgutil
 import subprocess
 import sys
 from importlib import import_module, metadata
+from pathlib import Path
 
 import pytest
 
@@ -44,6 +46,18 @@ def test_priors_need_no_tables():
         "formulaic",
         "xarray",
     }
+
+
+def test_scipy_stats_waits_until_it_is_used():
+    """It takes half a second, which every fit would wait for; pictures import it with Matplotlib."""
+    root = Path(mm.__file__).parent
+    for path in root.rglob("*.py"):
+        if path.is_relative_to(root / "results" / "plots"):
+            continue
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ImportFrom):
+                names = {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+                assert "scipy.stats" not in names, path
 
 
 @pytest.mark.parametrize("name", mm.__all__)

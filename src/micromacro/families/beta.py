@@ -16,7 +16,7 @@ from numba import njit
 from scipy import special as scipy_special
 
 from ..errors import ModelError
-from ..numerics.compiling import KERNEL
+from ..numerics.compiling import INLINED, KERNEL
 from ..numerics.special import digamma, logistic, trigamma
 from . import binary
 from .dispersed import Dispersed
@@ -26,7 +26,7 @@ from .words import Meaning
 FAR = 200.0  # size of eta from which 1 / Gamma(a) is a, a being the smaller of the two parameters
 
 
-@njit(**KERNEL)
+@njit(**INLINED)
 def _slopes(values, eta, phi, out):  # noqa: ANN001, ANN202
     constant = math.lgamma(phi)
     for i in range(len(eta)):

@@ -20,7 +20,7 @@ import numpy as np
 from numba import njit
 
 from ..errors import ModelError
-from ..numerics.compiling import KERNEL
+from ..numerics.compiling import INLINED, KERNEL
 from ..numerics.special import digamma, log1p_exp, log_gamma_ratio, logistic, trigamma
 from . import binary
 from .base import Family
@@ -59,7 +59,7 @@ def rising(log_a, k):  # noqa: ANN001, ANN201
     return value, first, second
 
 
-@njit(**KERNEL)
+@njit(**INLINED)
 def _slopes(values, eta, phi, out):  # noqa: ANN001, ANN202
     log_phi = math.log(phi)
     for i in range(len(eta)):

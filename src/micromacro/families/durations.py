@@ -16,7 +16,7 @@ from numba import njit
 from scipy.special import gamma, gammaincc, log_ndtr, ndtri_exp
 
 from ..errors import DataError
-from ..numerics.compiling import KERNEL
+from ..numerics.compiling import INLINED, KERNEL
 from ..numerics.special import log_cloglog, log_difference, log_normal_cdf
 from ..table.screen import counted
 from .binary import plain_log_cloglog
@@ -37,7 +37,7 @@ def _log_survival(standard, z):  # noqa: ANN001, ANN202
     return value, -d, dd
 
 
-@njit(**KERNEL)
+@njit(**INLINED)
 def _after_far(code, z, start, gap):  # noqa: ANN001, ANN202
     """Log of f(z) or S(z) over S(start) of a standard normal, far out: S(z) is f(z) / z, so their squares cancel."""
     value = -0.5 * gap * (z + start) + math.log(start)
@@ -46,7 +46,7 @@ def _after_far(code, z, start, gap):  # noqa: ANN001, ANN202
     return value - math.log(z), 1.0 / start - 1.0 / z - gap, 1.0 / (z * z) - 1.0 / (start * start)
 
 
-@njit(**KERNEL)
+@njit(**INLINED)
 def slopes(standard, values, eta, factor, out):  # noqa: ANN001, ANN201
     """Log density of durations and its derivatives in eta; `factor` is a, one over the scale of the log time."""
     log_factor = math.log(factor)

@@ -11,14 +11,14 @@ import numpy as np
 from numba import njit
 from scipy import special as scipy_special
 
-from ..numerics.compiling import KERNEL
+from ..numerics.compiling import INLINED, KERNEL
 from .dispersed import Dispersed
 from .poisson import check_log, log_mean
 from .response import Raw, Response, made, need_form, need_numbers, need_variety
 from .words import Meaning
 
 
-@njit(**KERNEL)
+@njit(**INLINED)
 def _slopes(values, eta, shape, out):  # noqa: ANN001, ANN202
     constant = shape * math.log(shape) - math.lgamma(shape)
     for i in range(len(eta)):

@@ -12,7 +12,7 @@ from numba import njit
 from scipy import special as scipy_special
 
 from ..errors import ModelError
-from ..numerics.compiling import KERNEL
+from ..numerics.compiling import INLINED, KERNEL
 from ..parameters import Parameter, PriorBook
 from ..priors import HalfStudent
 from .base import Family
@@ -22,7 +22,7 @@ from .words import Meaning, scatter
 _LOG_ROOT_2PI = 0.5 * math.log(2.0 * math.pi)
 
 
-@njit(**KERNEL)
+@njit(**INLINED)
 def _slopes(values, eta, sigma, out):  # noqa: ANN001, ANN202
     for i in range(len(eta)):
         u = (values[0, i] - eta[i]) / sigma

@@ -15,7 +15,7 @@ import numpy as np
 from numba import njit
 from scipy import special as scipy_special
 
-from ..numerics.compiling import KERNEL
+from ..numerics.compiling import INLINED, KERNEL
 from ..numerics.special import log1p_exp, log_gamma_ratio, logistic
 from .base import Family, Recession
 from .dispersed import Dispersed
@@ -29,7 +29,7 @@ POISSON = (
 )
 
 
-@njit(**KERNEL)
+@njit(**INLINED)
 def _slopes(values, eta, phi, out):  # noqa: ANN001, ANN202
     log_phi, base = math.log(phi), math.lgamma(phi)
     for i in range(len(eta)):

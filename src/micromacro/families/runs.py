@@ -19,7 +19,7 @@ import numpy as np
 from numba import njit
 
 from ..latent.expansion import Expansion
-from ..numerics.compiling import KERNEL
+from ..numerics.compiling import ALLOCATING
 from ..numerics.exposure import Exposure, over_groups, over_intervals
 from ..parameters import Parameter
 from .baseline import BaselinePart, gammas
@@ -133,7 +133,7 @@ def expectation(values: np.ndarray, count: int, eta: np.ndarray, variance: np.nd
     return out
 
 
-@njit(**KERNEL)
+@njit(**ALLOCATING)
 def fill_slopes(values, e, eta, out):  # noqa: ANN001, ANN201
     """Log density of each row, its first and second derivative in the row's own predictor, minus the second."""
     n, count = len(e.low), len(e.length)

@@ -19,7 +19,7 @@ import numpy as np
 from numba import njit
 
 from ..latent.blocks import Blocks
-from ..numerics.compiling import KERNEL
+from ..numerics.compiling import ALLOCATING
 from ..parameters import Parameter, PriorBook
 from .base import Family
 from .response import Response
@@ -69,7 +69,7 @@ class Softmax(Family):
         return True
 
 
-@njit(**KERNEL)
+@njit(**ALLOCATING)
 def log_shares(unit, units, rest, eta, out):  # noqa: ANN001, ANN201
     """Fill `out` (rows,) with log probabilities; `rest` says whether each unit has a category without a row."""
     top = np.full(units, 0.0 if rest else -np.inf)
@@ -85,7 +85,7 @@ def log_shares(unit, units, rest, eta, out):  # noqa: ANN001, ANN201
         out[i] = eta[i] - top[unit[i]] - math.log(total[unit[i]])
 
 
-@njit(**KERNEL)
+@njit(**ALLOCATING)
 def log_rest(unit, units, eta, out):  # noqa: ANN001, ANN201
     """Fill `out` (units,) with log probabilities of the category without a row."""
     top = np.zeros(units)

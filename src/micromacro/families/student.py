@@ -16,7 +16,7 @@ from numba import njit
 from scipy import special as scipy_special
 
 from ..errors import ModelError
-from ..numerics.compiling import KERNEL
+from ..numerics.compiling import INLINED, KERNEL
 from ..parameters import Parameter, PriorBook
 from ..priors import Gamma, HalfStudent
 from .base import Family
@@ -33,7 +33,7 @@ NORMAL = (
 )
 
 
-@njit(**KERNEL)
+@njit(**INLINED)
 def _slopes(values, eta, sigma, nu, out):  # noqa: ANN001, ANN202
     constant = math.lgamma(0.5 * (nu + 1.0)) - math.lgamma(0.5 * nu) - 0.5 * math.log(nu * math.pi) - math.log(sigma)
     information = (nu + 1.0) / ((nu + 3.0) * sigma * sigma)

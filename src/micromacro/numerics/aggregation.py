@@ -18,9 +18,10 @@ import math
 import numpy as np
 from numba import njit
 
-from .compiling import KERNEL
+from .compiling import INLINED, KERNEL
 
 _kernel = njit(**KERNEL)
+_inlined = njit(**INLINED)
 
 TOTAL, GROUP, NONE = 0, 1, 2
 ROUNDING = 1e-12  # raw weights that are negative by less, relative to the largest, count as zero
@@ -36,7 +37,7 @@ def longest_run(start):
     return longest
 
 
-@_kernel
+@_inlined
 def _normalise_odds(raw, lo, hi, size, w):
     """Weights of one run, given log odds against each, that sum to `size`. Returns size / sum of raw weights."""
     total = 0.0
@@ -60,7 +61,7 @@ def _normalise_odds(raw, lo, hi, size, w):
     return f * math.exp(least)
 
 
-@_kernel
+@_inlined
 def _normalise_run(raw, d_raw, given, lo, hi, size, w, d_w):
     """Weights of one run of memberships that sum to `size`. Returns the constant size / sum of raw weights."""
     if given == ODDS:
@@ -115,13 +116,15 @@ def normalise(raw, d_raw, given, rule, start, filled, fixed_scale, w, d_w, scale
     """
     m = len(raw)
     scale[0] = 1.0
-    if rule == GROUP:
-        for g in range(len(start) - 1):
-            if start[g + 1] > start[g]:
-                _normalise_run(raw, d_raw, given, start[g], start[g + 1], 1.0, w, d_w)
-    elif rule == TOTAL and math.isnan(fixed_scale):
-        if m > 0:
-            scale[0] = _normalise_run(raw, d_raw, given, start[0], m, float(filled), w, d_w)
+    whole = rule == TOTAL and math.isnan(fixed_scale)
+    if rule == GROUP or whole:
+        for g in range(1 if whole else len(start) - 1):
+            end = m if whole else start[g + 1]
+            if end > start[g]:
+                size = float(filled) if whole else 1.0
+                f = _normalise_run(raw, d_raw, given, start[g], end, size, w, d_w)
+                if whole:
+                    scale[0] = f
     else:
         f = fixed_scale if rule == TOTAL else 1.0
         scale[0] = f

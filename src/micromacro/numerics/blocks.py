@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 
 from .cholesky import _factor_panel, _update, factorise
-from .compiling import KERNEL
+from .compiling import ALLOCATING, KERNEL
 from .supernodes import Layout
 from .symbolic import Symbolic
 
@@ -21,6 +21,7 @@ NARROW = 4  # columns below which loops are faster than products
 STEP = 32  # columns of a panel that are factorised together
 CHUNK = 96  # columns that are subtracted from ancestors together
 _kernel = njit(boundscheck=False, **KERNEL)
+_allocating = njit(boundscheck=False, **ALLOCATING)
 _at = np.uint64  # a place that is never negative: Numba need not ask
 
 
@@ -41,7 +42,7 @@ def factorised(symbolic: Symbolic, panel: np.ndarray) -> bool:
     return factorise(layout, panel, np.empty(max(int(np.diff(layout.row_start).max(initial=1)), symbolic.size))) < 0
 
 
-@_kernel
+@_allocating
 def _product(x, x_at, rows, y, y_at, columns, inner, out, out_at):
     """out = X Y' for X (rows, inner) and Y (columns, inner), all row after row in flat arrays."""
     a = x[x_at : x_at + rows * inner].reshape(rows, inner)
@@ -77,7 +78,7 @@ def _lower_inverse(panel, base, tall, first, wide, out, at):
                 out[_at(column + r)] -= f * panel[_at(source + r)]
 
 
-@_kernel
+@_allocating
 def factorise_blocks(layout, panel, work):
     """Cholesky factor in place. Returns -1, or the column whose pivot is not positive."""
     first, row_start, panel_start = layout[0], layout[1], layout[3]
@@ -99,7 +100,7 @@ def factorise_blocks(layout, panel, work):
     return -1
 
 
-@_kernel
+@_allocating
 def _factor_in_steps(panel, base, tall, wide, work):
     """Cholesky factorisation of the columns of one panel. Returns -1 or the failing column."""
     if wide < NARROW:
@@ -154,7 +155,7 @@ def _factor_triangle(panel, base, tall, first, wide):
     return -1
 
 
-@_kernel
+@_allocating
 def _subtract(layout, j, panel, work):
     """Subtract from the ancestors' panels what supernode j contributes to them."""
     first, row_start, panel_start = layout[0], layout[1], layout[3]
@@ -180,7 +181,7 @@ def _subtract(layout, j, panel, work):
                 panel[_at(column + relative[_at(rel + i)])] -= work[_at(row + i)]
 
 
-@_kernel
+@_allocating
 def selected_inverse_blocks(layout, panel, leading, inverse, work):
     """Fill `inverse` with the entries of the inverse of the leading block on the pattern of the factor; zero elsewhere.
 

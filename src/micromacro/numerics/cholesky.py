@@ -20,9 +20,10 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from .compiling import KERNEL
+from .compiling import INLINED, KERNEL
 
 _kernel = njit(boundscheck=False, **KERNEL)
+_inlined = njit(boundscheck=False, **INLINED)
 _at = np.uint64  # a place that is never negative: Numba need not ask, which saves a quarter of the time
 
 
@@ -50,7 +51,7 @@ def factorise(layout, panel, buffer):
     return -1
 
 
-@_kernel
+@_inlined
 def _update(panel, base, tall, source, source_tall, source_wide, begin, stop, relative, rel, buffer):
     """Subtract from the target's panel what a descendant supernode contributes to it."""
     for jj in range(stop - begin):
@@ -73,7 +74,7 @@ def _update(panel, base, tall, source, source_tall, source_wide, begin, stop, re
                 panel[_at(column + relative[_at(rel + jj + i)])] -= buffer[i]
 
 
-@_kernel
+@_inlined
 def _factor_panel(panel, base, tall, wide):
     """Dense left-looking Cholesky of the columns of one panel. Returns -1 or the failing column."""
     for c in range(wide):
@@ -95,7 +96,7 @@ def _factor_panel(panel, base, tall, wide):
     return -1
 
 
-@_kernel
+@_inlined
 def solve_lower(layout, panel, x):
     """Solve L y = x in place."""
     first, row_start, rows, panel_start = layout[0], layout[1], layout[2], layout[3]
@@ -111,7 +112,7 @@ def solve_lower(layout, panel, x):
                 x[_at(rows[_at(below + i)])] -= panel[_at(at + i)] * value
 
 
-@_kernel
+@_inlined
 def solve_upper(layout, panel, x):
     """Solve L' y = x in place: with x standard normal, y has covariance H^-1."""
     first, row_start, rows, panel_start = layout[0], layout[1], layout[2], layout[3]
@@ -141,7 +142,7 @@ def inverse_quadratics(layout, panel, start, position, value, x, out):
         out[i] = total
 
 
-@_kernel
+@_inlined
 def log_determinant(layout, panel, leading):
     """Log-determinant of the leading block of `leading` columns of H, from its factor."""
     diagonal = layout[12]
@@ -172,7 +173,7 @@ def selected_inverse(layout, panel, leading, inverse, y, small):
         _diagonal_block(panel, inverse, base, tall, wide, y, small)
 
 
-@_kernel
+@_inlined
 def _solve_right(panel, base, tall, wide, y):
     """Y = L_RJ L_JJ^-1 by columns; y has the layout of the panel (only its rows below are used)."""
     for c in range(wide - 1, -1, -1):
@@ -188,7 +189,7 @@ def _solve_right(panel, base, tall, wide, y):
             y[_at(c * tall + i)] *= f
 
 
-@_kernel
+@_inlined
 def _minus_ancestors_times_y(layout, j, inverse, y, column):
     """S_RJ = -S_RR Y, gathering the columns of S_RR from the ancestors' panels."""
     (first, row_start, _rows, panel_start, by_source, target, _source, local, rel_start, relative, _bt, _arr,
@@ -217,7 +218,7 @@ def _minus_ancestors_times_y(layout, j, inverse, y, column):
                 inverse[base + here] -= total
 
 
-@_kernel
+@_inlined
 def _diagonal_block(panel, inverse, base, tall, wide, y, small):
     """S_JJ = L_JJ^-T L_JJ^-1 - Y' S_RJ (lower triangle)."""
     for c in range(wide):  # small = L_JJ^-1, lower, by columns

@@ -25,9 +25,10 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from .compiling import KERNEL
+from .compiling import ALLOCATING, KERNEL
 
 _kernel = njit(**KERNEL)
+_allocating = njit(**ALLOCATING)
 INNER = -1  # the block of an inner row
 
 
@@ -108,7 +109,7 @@ def combined_slopes(start, row, pair_start, block, rows, inner, share, first, se
             p += a
 
 
-@_kernel
+@_allocating
 def combined_adjoint(
     start, row, pair_start, block, rows, inner, third, share, first, second, kappa, bend, leverage, along, level, value,
     of_share, of_eta, of_kappa,

@@ -27,16 +27,17 @@ import numpy as np
 from numba import njit
 
 from .aggregation import longest_run
-from .compiling import KERNEL
+from .compiling import ALLOCATING, KERNEL
 from .features import soft_maximum
 
 SMAX, CES, MAX, MIN = range(4)
 FARTHEST = 700.0  # exponents are no larger than -log w; of a weight of zero only the product with it is a number
 
 _kernel = njit(**KERNEL)
+_allocating = njit(**ALLOCATING)
 
 
-@_kernel
+@_allocating
 def combine(kind, w, start, zeta, kappa, value, share, ratio):
     """What the members of each group make together, and what a change of each would make of it.
 
@@ -93,7 +94,7 @@ def _extreme(sign, w, zeta, share):
     return sign * top
 
 
-@_kernel
+@_allocating
 def pull_combine(kind, w, start, zeta, kappa, value, share, ratio, d_value, d_share, d_kappa, d_w):
     """Derivatives in the shape and in the weights, from those in the values and in the shares (after `combine`).
 

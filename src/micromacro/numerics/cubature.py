@@ -12,7 +12,6 @@ from itertools import product
 
 import numpy as np
 from scipy.special import ndtri
-from scipy.stats import qmc
 
 NODES = {1: 9, 2: 7, 3: 5}  # in each dimension
 PAIRS = 64
@@ -26,8 +25,7 @@ def normal_points(dimensions: int) -> tuple[np.ndarray, np.ndarray]:
         weight = weight / weight.sum()
         points = np.array(list(product(node, repeat=dimensions)))
         return points, np.array([np.prod(w) for w in product(weight, repeat=dimensions)])
-    uniform = qmc.Sobol(dimensions, scramble=True, rng=np.random.default_rng(dimensions)).random(PAIRS)
-    points = ndtri(uniform)
+    points = _scrambled(dimensions, PAIRS)
     points /= np.sqrt((points**2).mean(axis=0))
     return np.concatenate([points, -points]), np.full(2 * PAIRS, 0.5 / PAIRS)
 
@@ -41,8 +39,14 @@ def balanced_points(dimensions: int) -> tuple[np.ndarray, np.ndarray]:
     if dimensions in NODES:
         return normal_points(dimensions)
     pairs = max(PAIRS, 1 << math.ceil(math.log2(4 * dimensions)))
-    uniform = qmc.Sobol(dimensions, scramble=True, rng=np.random.default_rng(dimensions)).random(pairs)
-    points = ndtri(uniform)
+    points = _scrambled(dimensions, pairs)
     lower = np.linalg.cholesky(points.T @ points / pairs)
     points = np.linalg.solve(lower, points.T).T
     return np.concatenate([points, -points]), np.full(2 * pairs, 0.5 / pairs)
+
+
+def _scrambled(dimensions: int, count: int) -> np.ndarray:
+    """Scrambled Sobol points (count, dimensions) of a standard normal vector."""
+    from scipy.stats import qmc  # half a second, which few dimensions do not need
+
+    return ndtri(qmc.Sobol(dimensions, scramble=True, rng=np.random.default_rng(dimensions)).random(count))

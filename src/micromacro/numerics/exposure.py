@@ -18,9 +18,10 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from .compiling import KERNEL
+from .compiling import ALLOCATING, KERNEL
 
 _kernel = njit(**KERNEL)
+_allocating = njit(**ALLOCATING)
 
 
 class Exposure(NamedTuple):
@@ -72,7 +73,7 @@ def over_intervals(e, v, cumulative, out):
         out[i] = total
 
 
-@_kernel
+@_allocating
 def over_groups(e, u, out):
     """out = E'u (intervals,)."""
     low, high, first, first_time, last, last_time, length = e
@@ -93,7 +94,7 @@ def over_groups(e, u, out):
         out[k] += running * length[k]
 
 
-@_kernel
+@_allocating
 def pull_columns(e, cross, values, f, h, begin, pulled):
     """Some columns of B'M, from number `begin` on: (columns, intervals)."""
     low, high, first, first_time, last, last_time, length = e
@@ -121,7 +122,7 @@ def pull_columns(e, cross, values, f, h, begin, pulled):
             out[k] = (out[k] + running * length[k]) * h[k]
 
 
-@_kernel
+@_allocating
 def add_pairs(e, cross, values, f, h, pulled, panel):
     """Add B'MC to the panels of H; `pulled` (some columns, intervals) is work space."""
     own_start, own_at, own_local, place = cross[4], cross[5], cross[6], cross[7]
@@ -137,7 +138,7 @@ def add_pairs(e, cross, values, f, h, pulled, panel):
                         panel[place[begin + j, own_local[c]]] += p * values[own_at[c]]
 
 
-@_kernel
+@_allocating
 def pair_slopes(e, cross, values, f, h, inverse, pulled, slope, of_groups, of_own, own_slope):
     r"""What the pairs add to derivatives of :math:`\log|H|`, with S the selected inverse of H.
 

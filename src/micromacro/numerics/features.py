@@ -28,15 +28,16 @@ import numpy as np
 from numba import njit
 
 from .aggregation import longest_run
-from .compiling import KERNEL
+from .compiling import ALLOCATING, KERNEL
 
 SUM, MOMENT, COV, HHI, EFFN, ENTROPY, THRESHOLD, SMAX, GMEAN, MAX, MIN = range(11)
 
 _kernel = njit(**KERNEL)
+_allocating = njit(**ALLOCATING)
 _LEAST = 1e-300  # a weight below it counts as this where it is divided by or its logarithm taken
 
 
-@_kernel
+@_allocating
 def features(kind, w, d_w, start, first, second, shape, free, value, slope):
     """Features of all groups, and their derivatives.
 

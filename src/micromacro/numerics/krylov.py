@@ -19,10 +19,11 @@ import numpy as np
 from numba import njit
 from scipy.linalg import eigh_tridiagonal
 
-from .compiling import KERNEL
+from .compiling import ALLOCATING, KERNEL
 from .supernodes import find
 
 _kernel = njit(boundscheck=False, **KERNEL)
+_allocating = njit(boundscheck=False, **ALLOCATING)
 _at = np.uint64
 
 Times = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -140,7 +141,7 @@ def _middle(begin, end, columns, leading):
     return middle
 
 
-@_kernel
+@_allocating
 def gram_times(row_start, columns, values, weight, leading, x, out, curvature):
     """out += A'WA x and curvature += x'A'WAx for the leading columns of A; x and out (leading, k)."""
     count = x.shape[1]
@@ -268,7 +269,7 @@ def gram_pairs(row_start, columns, values, weight, leading, indptr, indices, out
                     out[indptr[j] + find(columns[b], j, indptr, indices)] += v * values[b]
 
 
-@_kernel
+@_allocating
 def known_rows(row_start, columns, values, leading, root, known, solved, corner, slope, leverage):
     r"""What is known of S A' on the pattern of A and of a_i' S a_i, S being about the inverse of H.
 
@@ -317,7 +318,7 @@ def known_rows(row_start, columns, values, leading, root, known, solved, corner,
                 slope[a] = through[columns[a] - leading]
 
 
-@_kernel
+@_allocating
 def random_rows(row_start, columns, values, leading, rest, signs, root, first, last, slope, leverage):
     """Add to what is known (:func:`known_rows`) the means over probes ``first .. last``."""
     count = last - first
@@ -374,7 +375,7 @@ def random_entries(row, column, leading, rest, signs, root, first, last, out):
         out[e] += 0.5 * total / count
 
 
-@_kernel
+@_allocating
 def inverse_forms(start, position, value, rest, signs, root, known, out):
     """g' S g for rows g of a sparse matrix over the leading entries, S being about the inverse of H, from probes."""
     indptr, indices, entries = known

@@ -15,13 +15,14 @@ from __future__ import annotations
 from numba import njit
 
 from .cholesky import factorise, log_determinant, selected_inverse, solve_lower, solve_upper
-from .compiling import KERNEL
+from .compiling import INLINED, KERNEL
 from .rows import assemble, pair_products, quadratic, symmetric_times, times, transposed_times
 
 _kernel = njit(**KERNEL)
+_inlined = njit(**INLINED)
 
 
-@_kernel
+@_inlined
 def latent_gradient(row_start, columns, values, d_row, d_column, d_value, center, x, slope, work, out):
     """out = A' slope - D (x - m0); `work` (n,) is overwritten."""
     for k in range(len(x)):
@@ -31,7 +32,7 @@ def latent_gradient(row_start, columns, values, d_row, d_column, d_value, center
     symmetric_times(d_row, d_column, d_value, work, out)
 
 
-@_kernel
+@_inlined
 def factor_at(layout, row_start, pair, values, curvature, d_place, d_value, panel, buffer):
     """Factorise H at some curvatures. Returns -1 or the failing column."""
     assemble(row_start, pair, values, curvature, d_place, d_value, panel)
@@ -55,7 +56,7 @@ def newton_step(
     )
 
 
-@_kernel
+@_inlined
 def newton_solve(
     layout, row_start, columns, values, slope, d_row, d_column, d_value, center, x, panel, gradient, step
 ):  # fmt: skip
@@ -71,7 +72,7 @@ def newton_solve(
     return decrement
 
 
-@_kernel
+@_inlined
 def predictor(row_start, columns, values, offset, x, out):
     """out = A x + offset."""
     times(row_start, columns, values, x, out)

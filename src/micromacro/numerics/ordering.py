@@ -24,13 +24,14 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from .compiling import KERNEL
+from .compiling import INLINED, KERNEL
 
 _VARIABLE, _ELEMENT, _GONE = 0, 1, 2
 SPARE = 8  # times the number of variables: room for new lists, before gaps are closed; at least 1
 DENSE = 10.0  # times the root of the number of variables: neighbours from which one is left for the end
 
 _kernel = njit(boundscheck=False, **KERNEL)
+_inlined = njit(boundscheck=False, **INLINED)
 
 
 def minimum_degree(start: np.ndarray, neighbours: np.ndarray) -> np.ndarray:
@@ -170,7 +171,7 @@ def _remove(i, degree, head, after, before):
         before[after[i]] = before[i]
 
 
-@_kernel
+@_inlined
 def _compact(graph, free):
     """Close the gaps that lists of what is gone have left; returns where free room begins.
 
@@ -199,7 +200,7 @@ def _compact(graph, free):
     return k
 
 
-@_kernel
+@_inlined
 def _surround(graph, p, free):
     """Write the variables around p to free room, their weights made negative; its elements are absorbed.
 
@@ -227,7 +228,7 @@ def _surround(graph, p, free):
     return free, total
 
 
-@_kernel
+@_inlined
 def _measure(graph, begin, end, stamp):
     """mark[e] - stamp becomes the weight of an element outside the list, for every element that reaches the list."""
     (at, _size, elements, weight, degree, kind, mark, _bucket, _head, _after, _before, _member, _last, room) = graph
@@ -241,7 +242,7 @@ def _measure(graph, begin, end, stamp):
                 mark[e] += weight[i]  # negative: i is in the list
 
 
-@_kernel
+@_inlined
 def _shorten(graph, i, p, stamp):
     """Bring the lists of a variable around p up to date, and its degree without the list itself.
 
@@ -283,7 +284,7 @@ def _shorten(graph, i, p, stamp):
     return False
 
 
-@_kernel
+@_inlined
 def _merge_equal(graph, begin, end, stamp):
     """Merge variables of the list whose own lists are equal; only those in one bucket are compared.
 

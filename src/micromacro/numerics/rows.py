@@ -10,13 +10,13 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from .compiling import KERNEL
+from .compiling import INLINED
 
-_kernel = njit(boundscheck=False, **KERNEL)
+_inlined = njit(boundscheck=False, **INLINED)
 _at = np.uint64  # a place that is never negative: Numba need not ask, which saves a quarter of the time
 
 
-@_kernel
+@_inlined
 def assemble(row_start, pair, values, weight, d_place, d_value, panel):
     """Panels of A'WA + D. `weight` (N,) is the diagonal of W."""
     for p in range(len(panel)):
@@ -34,7 +34,7 @@ def assemble(row_start, pair, values, weight, d_place, d_value, panel):
                 p += 1
 
 
-@_kernel
+@_inlined
 def times(row_start, columns, values, x, out):
     """out = A x."""
     for i in range(len(row_start) - 1):
@@ -44,7 +44,7 @@ def times(row_start, columns, values, x, out):
         out[i] = total
 
 
-@_kernel
+@_inlined
 def transposed_times(row_start, columns, values, v, out):
     """out += A' v."""
     for i in range(len(row_start) - 1):
@@ -53,7 +53,7 @@ def transposed_times(row_start, columns, values, v, out):
             out[_at(columns[_at(a)])] += values[_at(a)] * f
 
 
-@_kernel
+@_inlined
 def symmetric_times(row, column, value, x, out):
     """out += D x for D given by its lower triangle."""
     for k in range(len(row)):
@@ -62,7 +62,7 @@ def symmetric_times(row, column, value, x, out):
             out[column[k]] += value[k] * x[row[k]]
 
 
-@_kernel
+@_inlined
 def pair_products(row_start, pair, values, inverse, slope, leverage):
     """slope = S A' on the pattern of A, entry by entry, and leverage_i = a_i' S a_i."""
     p = 0
@@ -84,7 +84,7 @@ def pair_products(row_start, pair, values, inverse, slope, leverage):
         leverage[i] = total
 
 
-@_kernel
+@_inlined
 def finish_slopes(row_start, columns, slope, weight, residual, mean, leverage, d_weight):
     """In place: derivative of the Gaussian log marginal in each entry of A, in each residual's weight.
 
@@ -98,7 +98,7 @@ def finish_slopes(row_start, columns, slope, weight, residual, mean, leverage, d
         d_weight[i] = -0.5 * (leverage[i] + r * r)
 
 
-@_kernel
+@_inlined
 def symmetric_gradient(row, column, place, inverse, deviation, out):
     """Derivative of the log marginal in the entries of D, its log-determinant term left out.
 
@@ -109,7 +109,7 @@ def symmetric_gradient(row, column, place, inverse, deviation, out):
         out[k] = half * (inverse[place[k]] + deviation[row[k]] * deviation[column[k]])
 
 
-@_kernel
+@_inlined
 def quadratic(row, column, value, x):
     """x' D x for D given by its lower triangle."""
     total = 0.0
@@ -119,7 +119,7 @@ def quadratic(row, column, value, x):
     return total
 
 
-@_kernel
+@_inlined
 def weighted_square(weight, residual):
     """sum_i w_i r_i^2."""
     total = 0.0

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from .compiling import KERNEL
+from .compiling import ALLOCATING, INLINED
 
 MUCH = 3e6  # operations of a factorisation from which it goes through products of blocks
 WIDEST = 128  # columns of a supernode in such a factorisation
@@ -86,7 +86,7 @@ class Panels:
         return _places(*self._d, x.first, x.row_start, x.rows, x.panel_start)
 
 
-@njit(**KERNEL)
+@njit(**ALLOCATING)
 def _column_structures(indptr, indices, parent):
     """Rows below the diagonal of every column of L, rising: (start, rows).
 
@@ -121,7 +121,7 @@ def _column_structures(indptr, indices, parent):
     return start, rows
 
 
-@njit(**KERNEL)
+@njit(**ALLOCATING)
 def _supernodes(start, below, parent, leading, blocked):
     """Fundamental supernodes, then merged with the next one where that stores few zeros (for products more may be).
 
@@ -207,7 +207,7 @@ def _layout(first: np.ndarray, row_start: np.ndarray, rows: np.ndarray) -> Layou
     )  # fmt: skip
 
 
-@njit(**KERNEL)
+@njit(**ALLOCATING)
 def _updates(first, row_start, rows, of_column):
     """For each supernode the ancestors that its rows reach, and the places of its rows in their panels."""
     s = len(first) - 1
@@ -248,7 +248,20 @@ def _updates(first, row_start, rows, of_column):
     return by_source, target, source, local, relative_start, relative
 
 
-@njit(**KERNEL)
+@njit(**INLINED)
+def _holder(column, first):
+    """The supernode that has a column: the last one that begins there or before."""
+    low, high = 0, len(first) - 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        if first[middle] <= column:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+@njit(**INLINED)
 def find(row, k, row_start, rows):
     """Position of `row` among the rising rows of supernode k."""
     low, high = row_start[k], row_start[k + 1] - 1
@@ -261,18 +274,18 @@ def find(row, k, row_start, rows):
     return low - row_start[k]
 
 
-@njit(**KERNEL)
+@njit(**ALLOCATING)
 def _places(high, low, first, row_start, rows, panel_start):
     """Panel place of the entries (high[i], low[i]) of the lower triangle."""
     place = np.empty(len(high), np.int64)
     for i in range(len(high)):
-        k = np.searchsorted(first, low[i], side="right") - 1
+        k = _holder(low[i], first)
         tall = row_start[k + 1] - row_start[k]
         place[i] = panel_start[k] + (low[i] - first[k]) * tall + find(high[i], k, row_start, rows)
     return place
 
 
-@njit(**KERNEL)
+@njit(**ALLOCATING)
 def _pair_places(a_start, a_columns, first, row_start, rows, panel_start):
     """Panel place of each product of two entries of a row of A, (0,0), (1,0), (1,1), ... in each row."""
     total = 0
@@ -284,7 +297,7 @@ def _pair_places(a_start, a_columns, first, row_start, rows, panel_start):
     for i in range(len(a_start) - 1):
         for a in range(a_start[i], a_start[i + 1]):
             for b in range(a_start[i], a + 1):
-                k = np.searchsorted(first, a_columns[b], side="right") - 1
+                k = _holder(a_columns[b], first)
                 tall = row_start[k + 1] - row_start[k]
                 inside = a_columns[b] - first[k]
                 pair[p] = panel_start[k] + inside * tall + find(a_columns[a], k, row_start, rows)

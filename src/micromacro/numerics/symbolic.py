@@ -23,7 +23,7 @@ from numba import njit
 from scipy import sparse
 from scipy.sparse.linalg import splu
 
-from .compiling import KERNEL
+from .compiling import ALLOCATING
 from .ordering import DENSE, minimum_degree
 from .supernodes import Layout, Panels
 
@@ -265,7 +265,7 @@ def _postordered(h: sparse.csc_matrix, order: np.ndarray, leading: int) -> tuple
     return order, _upper(h[order][:, order])
 
 
-@njit(**KERNEL)
+@njit(**ALLOCATING)
 def elimination_tree(indptr, indices):
     """Parent of each column (-1 for a root) from the strict upper triangle by columns (Liu's algorithm)."""
     n = len(indptr) - 1
@@ -283,7 +283,7 @@ def elimination_tree(indptr, indices):
     return parent
 
 
-@njit(**KERNEL)
+@njit(**ALLOCATING)
 def _squared_lengths(indptr, indices, parent, most):
     """Sum of the squared lengths of the columns of L; infinite as soon as it is more than `most`."""
     n = len(parent)
@@ -304,7 +304,7 @@ def _squared_lengths(indptr, indices, parent, most):
     return total
 
 
-@njit(**KERNEL)
+@njit(**ALLOCATING)
 def _postorder(parent):
     """Columns in an order in which children directly precede their parents; stable among siblings."""
     n = len(parent)

@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit
 
 from .aggregation import longest_run
-from .compiling import KERNEL
+from .compiling import ALLOCATING, INLINED, KERNEL
 
 (
     PARAMETER, SCALE, ADD, SUBTRACT, MULTIPLY, DIVIDE, POWER, NEGATE, EXP, LOG, LOG1P, EXPM1, SQRT, ABS, LOGIT, ILOGIT,
@@ -24,11 +24,13 @@ from .compiling import KERNEL
 ) = range(47)  # fmt: skip
 
 _kernel = njit(**KERNEL)
+_allocating = njit(**ALLOCATING)
+_inlined = njit(**INLINED)
 _ROOT_2PI = math.sqrt(2.0 * math.pi)
 _LN_2, _LN_10 = math.log(2.0), math.log(10.0)
 
 
-@_kernel
+@_inlined
 def _probit(p):
     """The standard normal quantile: Acklam's rational start, then two Halley steps to full precision."""
     if not 0.0 < p < 1.0:
@@ -43,11 +45,9 @@ def _probit(p):
     return z if p <= 0.5 else -z
 
 
-@_kernel
+@_inlined
 def _unary(op, x):
     """Value and derivative of a function of one number."""
-    if op == LOG:
-        return (np.log(x), 1.0 / x)
     if op == LOG1P:
         return (np.log1p(x), 1.0 / (1.0 + x))
     if op == EXPM1:
@@ -94,7 +94,7 @@ def _unary(op, x):
     return v, (1.0 / (1.0 + math.exp(-x)) if x >= 0 else math.exp(x) / (1.0 + math.exp(x)))
 
 
-@_kernel
+@_inlined
 def _binary(op, x, y):
     """Value and two partial derivatives of a function of two numbers."""
     if op == MULTIPLY:
@@ -129,6 +129,11 @@ def _binary(op, x, y):
     return (1.0 if v else 0.0), 0.0, 0.0
 
 
+def have_own_kernels(code: np.ndarray) -> np.ndarray:
+    """Which operations (k,) have kernels of their own: within-group functions, and those that few weights need."""
+    return ((code[:, 0] >= LOG1P) & (code[:, 0] <= SOFTPLUS)) | (code[:, 0] >= GROUP_SUM)
+
+
 def run(
     code: np.ndarray,
     moves: np.ndarray,
@@ -136,9 +141,9 @@ def run(
     start: np.ndarray,
     value: np.ndarray,
     slope: np.ndarray,
-    grouped: bool = True,
+    apart: bool = True,
 ) -> None:
-    """Run a tape; one kernel call unless a within-group function stands in it.
+    """Run a tape; one kernel call unless operations stand in it that have a kernel of their own.
 
     Parameters
     ----------
@@ -154,18 +159,22 @@ def run(
         Constants loaded; results are written.
     slope : (registers, p, m) array
         Derivatives of the moving registers; with p = 0 none are computed.
-    grouped : bool
-        Whether a within-group function may stand in it.
+    apart : bool
+        Whether such operations may stand in it.
     """
     begin = 0
-    for k in np.flatnonzero(code[:, 0] >= GROUP_SUM) if grouped else ():
+    for k in np.flatnonzero(have_own_kernels(code)) if apart else ():
         run_rows(code, begin, k, moves, parameter, value, slope)
-        run_group(code[k, 0], code[k, 1], code[k, 2], code[k, 3], start, value, slope)
+        op, out, a, b = code[k, :4]
+        if op >= GROUP_SUM:
+            run_group(op, out, a, b, start, value, slope)
+        else:
+            run_function(op, out, a, value, slope)
         begin = k + 1
     run_rows(code, begin, len(code), moves, parameter, value, slope)
 
 
-@_kernel
+@_allocating
 def run_group(op, out, a, extra, start, value, slope):
     """A within-group function of register a, spread over the members of each group."""
     longest = longest_run(start)
@@ -291,7 +300,7 @@ def _sort(value, a, lo, n, order):
 
 @_kernel
 def run_rows(code, begin, stop, moves, parameter, value, slope):
-    """Run the operations `begin` to `stop` of a tape, none of them a within-group function (see :func:`run`)."""
+    """Run the operations `begin` to `stop` of a tape, none of which has a kernel of its own (see :func:`run`)."""
     m = value.shape[1]
     count = slope.shape[1]
     for k in range(begin, stop):
@@ -308,15 +317,15 @@ def run_rows(code, begin, stop, moves, parameter, value, slope):
                 value[out, i] = value[chosen, i]
                 for p in range(count):
                     slope[out, p, i] = slope[chosen, p, i] if moves[chosen] else 0.0
-        elif NEGATE <= op <= SOFTPLUS:
+        elif NEGATE <= op <= LOG:
             _run_unary(op, out, a, value, slope)
         else:
             _run_binary(op, out, a, b, moves, value, slope)
 
 
-@_kernel
+@_inlined
 def _run_unary(op, out, a, value, slope):
-    """One function of one register; the commonest have loops of their own."""
+    """exp, log or minus of one register."""
     m, count = value.shape[1], slope.shape[1]
     if op == EXP:
         for i in range(m):
@@ -324,21 +333,31 @@ def _run_unary(op, out, a, value, slope):
         for p in range(count):
             for i in range(m):
                 slope[out, p, i] = value[out, i] * slope[a, p, i] if slope[a, p, i] != 0.0 else 0.0
-    elif op == NEGATE:
+    elif op == LOG:
+        for i in range(m):
+            value[out, i] = np.log(value[a, i])
+        for p in range(count):
+            for i in range(m):
+                slope[out, p, i] = 1.0 / value[a, i] * slope[a, p, i] if slope[a, p, i] != 0.0 else 0.0
+    else:
         for i in range(m):
             value[out, i] = -value[a, i]
         for p in range(count):
             for i in range(m):
                 slope[out, p, i] = -slope[a, p, i]
-    else:
-        for i in range(m):
-            v, d = _unary(op, value[a, i])
-            value[out, i] = v
-            for p in range(count):
-                slope[out, p, i] = d * slope[a, p, i] if slope[a, p, i] != 0.0 else 0.0
 
 
 @_kernel
+def run_function(op, out, a, value, slope):
+    """Any other function of one register."""
+    for i in range(value.shape[1]):
+        v, d = _unary(op, value[a, i])
+        value[out, i] = v
+        for p in range(slope.shape[1]):
+            slope[out, p, i] = d * slope[a, p, i] if slope[a, p, i] != 0.0 else 0.0
+
+
+@_inlined
 def _run_binary(op, out, a, b, moves, value, slope):
     """One function of two registers; sums and products have loops of their own when no derivative is asked."""
     m, count = value.shape[1], slope.shape[1]

@@ -15,9 +15,9 @@ import math
 import numpy as np
 from numba import njit
 
-from .compiling import KERNEL
+from .compiling import ALLOCATING
 
-_kernel = njit(**KERNEL)
+_kernel = njit(**ALLOCATING)
 
 
 @_kernel

@@ -22,7 +22,6 @@ from typing import Any
 
 import numpy as np
 from scipy import special
-from scipy.stats import qmc
 
 from ..engines.approximate import smoothed
 from ..engines.base import Draws
@@ -176,6 +175,8 @@ def mass_within(specification: Specification, rng: np.random.Generator) -> tuple
     own = np.flatnonzero(np.isin(coordinates.free, read))
     if not len(own):
         return 1.0, 0.0
+    from scipy.stats import qmc  # half a second, which few models need
+
     u = coordinates.from_theta(np.array([p.start for p in system.hypers]))
     shares = np.zeros(SCRAMBLES)
     for k in range(SCRAMBLES):

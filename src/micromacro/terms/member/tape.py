@@ -62,11 +62,6 @@ class Tape:
     parameters: tuple[str, ...]
 
     @cached_property
-    def grouped(self) -> bool:
-        """Whether a within-group function stands in it."""
-        return bool(np.any(self.code[:, 0] >= op.GROUP_SUM))
-
-    @cached_property
     def quick(self) -> tuple[np.ndarray, int, int]:
         """Operations, register of the result and what it holds (see ``normalise``) where no derivative is wanted.
 
