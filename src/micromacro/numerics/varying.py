@@ -18,9 +18,10 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from .compiling import KERNEL
+from .compiling import ALLOCATING, KERNEL
 
 _kernel = njit(**KERNEL)
+_allocating = njit(**ALLOCATING)
 
 
 def places(k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -40,7 +41,7 @@ def places(k: int) -> tuple[np.ndarray, np.ndarray]:
     return pair, triple
 
 
-@_kernel
+@_allocating
 def weight_jets(raw, logarithm, normalised, start, pair, triple, order, w):
     """Weights and their derivatives from raw weights (or their logarithms) and theirs.
 
