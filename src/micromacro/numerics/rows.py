@@ -10,8 +10,9 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from .compiling import INLINED
+from .compiling import INLINED, KERNEL
 
+_kernel = njit(boundscheck=False, **KERNEL)
 _inlined = njit(boundscheck=False, **INLINED)
 _at = np.uint64  # a place that is never negative: Numba need not ask, which saves a quarter of the time
 
@@ -109,7 +110,7 @@ def symmetric_gradient(row, column, place, inverse, deviation, out):
         out[k] = half * (inverse[place[k]] + deviation[row[k]] * deviation[column[k]])
 
 
-@_inlined
+@_kernel
 def quadratic(row, column, value, x):
     """x' D x for D given by its lower triangle."""
     total = 0.0
