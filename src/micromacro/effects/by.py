@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from scipy import sparse
@@ -39,8 +39,6 @@ class ByType(Independent):
     code : (levels + fresh,) int array
         Type of each level, those that the fit has not seen last.
     """
-
-    divides: ClassVar[bool] = False
 
     column: str = ""
     types: Levels = None  # type: ignore[assignment]  # always given: the fields before it have defaults

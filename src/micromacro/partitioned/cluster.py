@@ -25,17 +25,33 @@ def is_client(executor: Any) -> bool:
     return hasattr(executor, "scatter") and hasattr(executor, "nthreads")
 
 
-def partitions_of(frame: Any, client: Any) -> list[Any]:
-    """The partitions of a Dask frame: futures on the cluster, or frames in this process where there is none."""
-    delayed = frame.to_delayed()
-    if client is not None:
-        return list(client.compute(list(delayed)))
-    return list(require("dask", "dask").compute(*delayed, scheduler="synchronous"))
+class FramePartition:
+    """A partition of a Dask frame, made again whenever it is wanted, so that it need not be kept.
+
+    Parameters
+    ----------
+    delayed : dask.delayed.Delayed
+    client : distributed.Client or None
+        Of the cluster that makes it, if there is one.
+    """
+
+    def __init__(self, delayed: Any, client: Any):
+        self.delayed, self.client = delayed, client
+
+    def load(self) -> Any:
+        """Its table, in this process."""
+        if self.client is None:
+            return self.delayed.compute(scheduler="synchronous")
+        return self.client.compute(self.delayed).result()
+
+    def sent(self) -> Any:
+        """What makes its table where a task takes it: a future, or the table itself."""
+        return self.load() if self.client is None else self.client.compute(self.delayed)
 
 
-def gathered(source: Any) -> Any:
-    """A partition in this process."""
-    return source.result() if hasattr(source, "result") else source
+def partitions_of(frame: Any, client: Any) -> list[FramePartition]:
+    """The partitions of a Dask frame."""
+    return [FramePartition(delayed, client) for delayed in frame.to_delayed()]
 
 
 class Shelf:
@@ -73,6 +89,7 @@ class Cluster:
             raise EngineError("the Dask cluster of executor= has no workers: start some")
         self.client, self._run = client, uuid.uuid4().hex
         self._where = [workers[k % len(workers)] for k in range(pieces)]
+        self._numbers = list(range(pieces))
         used = sorted(set(self._where))
         waiting = {w: client.submit(Shelf, self._run, actor=True, workers=[w], pure=False) for w in used}
         self._shelves = {worker: self._result(future) for worker, future in waiting.items()}
@@ -82,27 +99,28 @@ class Cluster:
         return len(self._where)
 
     def make(self, name: str, maker: Callable[..., Any], each: Sequence[tuple[Any, ...]]) -> None:
-        calls = zip(self._where, each, strict=True)
         waiting = [
             self.client.submit(keep, (self._run, k), name, maker, *arguments, workers=[where], pure=False)
-            for k, (where, arguments) in enumerate(calls)
+            for k, where, arguments in zip(self._numbers, self._where, each, strict=True)
         ]
         self._gathered(waiting)
 
     def ask(self, name: str, verb: str, each: Sequence[tuple[Any, ...]] | None = None) -> list[Any]:
         each = [()] * len(self) if each is None else each
         calls: dict[str, list[tuple[int, tuple[Any, ...]]]] = {worker: [] for worker in self._shelves}
-        for k, (where, arguments) in enumerate(zip(self._where, each, strict=True)):
+        for k, where, arguments in zip(self._numbers, self._where, each, strict=True):
             calls[where].append((k, arguments))
         try:
             waiting = [self._shelves[worker].ask(name, verb, asked) for worker, asked in calls.items()]
         except RuntimeError as error:
             raise lost(str(error)) from error
-        out: list[Any] = [None] * len(self)
+        out: dict[int, Any] = {}
         for asked, found in zip(calls.values(), self._gathered(waiting), strict=True):
-            for (k, _), one in zip(asked, found, strict=True):
-                out[k] = one
-        return out
+            out |= {k: one for (k, _), one in zip(asked, found, strict=True)}
+        return [out[k] for k in self._numbers]
+
+    def only(self, keep: Sequence[int]) -> None:
+        self._numbers, self._where = [self._numbers[k] for k in keep], [self._where[k] for k in keep]
 
     def settle(self) -> None:
         """The pieces are where the workers are."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import replace
 from html import escape
 from os import PathLike
@@ -22,8 +22,8 @@ from ..results.fit import Fit
 from ..results.report.sections import heading, health_lines, likelihood_line
 from ..results.report.text import format_table
 from ..table.columns import column_names
-from .cluster import Cluster, gathered, is_client, partitions_of
-from .sources import File, files_of
+from .cluster import Cluster, is_client, partitions_of
+from .sources import files_of
 from .specifying import specify_apart
 
 ANSWERED = frozenset(
@@ -98,7 +98,8 @@ class PartitionedFit(Fit):
         """
         if what not in ("weights", "predict"):
             raise EngineError(f'by_partition() makes "weights" or "predict", not {what!r}')
-        return (getattr(self, what)(data=self._table(k), **options) for k in range(self.partitions))
+        tables = (self._table(k) for k in range(self.partitions))
+        return (getattr(self, what)(data=table, **options) for table in tables if len(table))
 
     def write(self, folder: Any, what: str, **options: Any) -> list[Path]:
         """Write weights or predictions to a parquet file per partition.
@@ -121,12 +122,12 @@ class PartitionedFit(Fit):
         at.mkdir(parents=True, exist_ok=True)
         paths = [at / f"{what}-{k:05d}.parquet" for k in range(self.partitions)]
         for k, path in enumerate(paths):
-            if not path.exists():
-                made = next(self._one(what, k, options))
+            made = None if path.exists() else next(self._one(what, k, options), None)
+            if made is not None:
                 unfinished = path.with_suffix(".unfinished")
                 made.to_parquet(unfinished)
                 unfinished.rename(path)
-        return paths
+        return [path for path in paths if path.exists()]
 
     def __repr__(self) -> str:
         groups = f"  {self.nobs:,} groups in {self.partitions} partitions"
@@ -149,8 +150,7 @@ class PartitionedFit(Fit):
 
     def _table(self, number: int) -> Any:
         """The user's table of a partition."""
-        source = self._sources[number]
-        return source.load() if isinstance(source, File) else gathered(source)
+        return self._sources[number].load()
 
 
 def fit_partitions(arguments: Arguments, engine: str, settings: Settings) -> PartitionedFit:
@@ -171,7 +171,7 @@ def fit_partitions(arguments: Arguments, engine: str, settings: Settings) -> Par
     crew = _crew(len(sources), settings.executor)
     row = engine_of(engine)
     model, specification = specify_apart(
-        replace(arguments, data=None), columns, sources, crew, row.priors, settings.random_seed or 0
+        replace(arguments, data=None), columns, [s.sent() for s in sources], crew, row.priors, settings.random_seed or 0
     )
     asked = replace(settings, executor=None, solver="iterative")
     outcome = run_engine(engine, specification, asked, partial=True)
@@ -195,7 +195,7 @@ def _crew(pieces: int, executor: Executor | Any) -> Crew:
     """Who keeps the partitions: workers of a Dask cluster, or this process and its threads."""
     if is_client(executor):
         return Cluster(executor, pieces)
-    if executor is not None and not hasattr(executor, "_threads"):
+    if executor is not None and not isinstance(executor, ThreadPoolExecutor):
         raise EngineError(
             "executor= of data in partitions is a client of a Dask cluster, whose workers keep them, or a "
             "ThreadPoolExecutor: a pool of processes does not send a task to the process that has its partition"

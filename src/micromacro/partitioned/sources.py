@@ -26,6 +26,10 @@ class File:
         parquet = require("pyarrow.parquet", "dask")
         return parquet.ParquetFile(self.path).read(columns=None if columns is None else list(columns))
 
+    def sent(self) -> File:
+        """Itself: whoever has a task about it reads it."""
+        return self
+
     def names(self) -> tuple[str, ...]:
         """Names of its columns, without reading it."""
         return tuple(require("pyarrow.parquet", "dask").read_schema(self.path).names)
@@ -49,7 +53,7 @@ def files_of(path: Any) -> list[File]:
         Where there is none.
     """
     at = Path(path)
-    found = sorted(at.rglob("*.parquet")) if at.is_dir() else [at] if at.is_file() else []
+    found = sorted(at.rglob("*.parquet")) if at.is_dir() else [at] if at.is_file() and at.suffix == ".parquet" else []
     if not found:
         raise DataError(
             f"data={str(path)!r} is neither a parquet file nor a folder with files that end in .parquet: give a folder "
@@ -81,6 +85,9 @@ class Partition:
     def __init__(self, source: Any, number: int, request: TableRequest, missing: str):
         if isinstance(source, File):
             source = source.load(columns_of(request, source.names()))
+        self.apart: Apart | None = None
+        if not len(source):  # as shuffling leaves some
+            return
         wanted = columns_of(request, column_names(source))
         try:
             raw = read_table(source, "data", wanted)
@@ -91,6 +98,6 @@ class Partition:
         except DataError as error:
             raise DataError(f"in partition {number} of data: {error}") from error
 
-    def read(self) -> Apart:
-        """Its groups and memberships."""
+    def read(self) -> Apart | None:
+        """Its groups and memberships; None where it has no rows."""
         return self.apart

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..effects.sources import read_sources
 from ..engines.probes import probe_keys
-from ..errors import MicromacroWarning, ModelError, warn
+from ..errors import DataError, MicromacroWarning, ModelError, warn
 from ..families.registry import find_family
 from ..latent.apart.crew import Crew
 from ..latent.apart.piece import LocalRows
@@ -65,7 +65,12 @@ def specify_apart(
     reading = reading_of(arguments, columns, read_sources(arguments.known, arguments.graphs))
     each = [(source, k, reading.request, arguments.missing) for k, source in enumerate(sources)]
     crew.make("table", Partition, each)
-    tables, rows = merged(crew.ask("table", "read"))
+    found = crew.ask("table", "read")
+    there = [k for k, one in enumerate(found) if one is not None]
+    if not there:
+        raise DataError("data has no rows in any of its partitions")
+    crew.only(there)
+    tables, rows = merged([found[k] for k in there])
     for note in tables.notes:
         if note.severity == "caution":
             warn(note)
@@ -140,6 +145,7 @@ def rows_of(
     partition: Partition, parts: Sequence[Part], position: np.ndarray, leading: int, keys: np.ndarray
 ) -> LocalRows:
     """The rows of a partition."""
+    assert partition.apart is not None
     tables = partition.apart.tables
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", MicromacroWarning)

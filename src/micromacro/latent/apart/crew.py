@@ -31,6 +31,10 @@ class Crew(Protocol):
         """
         ...
 
+    def only(self, keep: Sequence[int]) -> None:
+        """Leave out pieces that are empty."""
+        ...
+
     def settle(self) -> None:
         """Go on without an executor that may be closed now, where that is possible."""
         ...
@@ -58,6 +62,9 @@ class Here:
     def ask(self, name: str, verb: str, each: Sequence[tuple[Any, ...]] | None = None) -> list[Any]:
         each = [()] * len(self) if each is None else each
         return list(self._map(lambda kept, arguments: getattr(kept[name], verb)(*arguments), self._kept, each))
+
+    def only(self, keep: Sequence[int]) -> None:
+        self._kept = [self._kept[k] for k in keep]
 
     def settle(self) -> None:
         self._map = map
