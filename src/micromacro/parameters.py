@@ -85,6 +85,8 @@ class Parameter:
         Whether it is positive though its class as a whole is not.
     aside : bool
         Whether it is an entry of theta whatever its prior: a coefficient of a parameter of the family.
+    limits : tuple of (float, str)
+        Values, on either side, at which it counts as infinite, with what is left of the model there.
     """
 
     name: str
@@ -95,6 +97,7 @@ class Parameter:
     guess: Prior = FLAT
     above_zero: bool = False
     aside: bool = False
+    limits: tuple[tuple[float, str], ...] = ()
 
     @property
     def positive(self) -> bool:

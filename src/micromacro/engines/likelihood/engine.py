@@ -27,6 +27,7 @@ from .integral import formula_error, several_modes
 from .limits import at_limits
 from .maxima import blind_to_idle, distinct, remarks, searching, several, starting_points, without_breaking
 from .problem import problem_of
+from .reliance import reliance
 from .separation import separation
 from .signed import begin_at_signed_maxima
 from .stochastic import maximise_by_iteration
@@ -86,7 +87,7 @@ def maximise(specification: Specification, settings: Settings, engine: str, rest
         notes += several_modes(problem.marginal, problem.room, point)
         if specification.nodes == 1:
             error, told = formula_error(problem.marginal, problem.room, point)
-            notes += told
+            notes += reliance(specification, problem, best, error) or told
             extra = {"laplace_error": error.value, "laplace_error_se": error.se}
     optimum = replace(optimum, evaluations=before + problem.evaluations)
     seconds = time.perf_counter() - began

@@ -16,6 +16,7 @@ from .problem import Problem
 LOST = 1e-4  # of the log-likelihood, that may be lost at the limit
 FAR = 50.0  # times its start (or its inverse): from there on it is asked whether a parameter is at its limit
 SMALL = 2e-5  # of its start: a sigma that counts as zero
+NEAR, WORTH = 0.08, 0.05  # of the way to the limit of a shape: from there on it is asked, and may lose so much
 NEAR_ZERO = 0.02  # of its start: a sigma at which it is asked whether it is zero
 
 ZERO = (
@@ -39,6 +40,7 @@ def at_limits(specification: Specification, problem: Problem, peak: Peak) -> tup
     bounds: Bounds = list(problem.coordinates.bounds())
     for k, value, text in _candidates(specification, problem, peak):
         at = problem.coordinates.place(k)
+        lost = WORTH if specification.system.hypers[k].limits else LOST
         trial = peak.u.copy()
         point = problem.coordinates.theta(peak.u)
         point[k] = value
@@ -47,11 +49,11 @@ def at_limits(specification: Specification, problem: Problem, peak: Peak) -> tup
         reached = problem.objective(trial)
         if beyond and not -reached[1][at] < MOST_EXACT * specification.groups:
             continue
-        if not beyond and not reached[0] > peak.value - LOST:
+        if not beyond and lost == LOST and not reached[0] > peak.value - LOST:
             continue
         bounds[at] = (float(trial[at]), float(trial[at]))
         held = sharpen(problem.objective, trial, bounds)
-        if (beyond or held.value > peak.value - LOST) and np.all(np.isfinite(held.hessian)):
+        if (beyond or held.value > peak.value - lost) and np.all(np.isfinite(held.hessian)):
             name = specification.system.hypers[k].name
             note = trouble("unbounded", UNBOUNDED.format(name=name), name) if beyond else None
             peak, notes = held, [*notes, note or remark("limit", text.format(name=name), name)]
@@ -65,6 +67,9 @@ def _candidates(specification: Specification, problem: Problem, peak: Peak) -> l
     for k, p in enumerate(hypers):
         if p.fixed or p.prior.proper:
             continue
+        for value, text in p.limits:
+            if theta[k] / value > NEAR:
+                out.append((k, value, text))
         if p.kind in specification.family.limits:
             value, text = specification.family.limits[p.kind]
             if theta[k] > FAR * p.start if value > p.start else theta[k] < p.start / FAR:

@@ -26,6 +26,13 @@ from .starting import check_weights
 from .term import member_covariates
 from .weights import WeightExpression
 
+FAR = 50.0  # sds of its default prior: a shape beyond which nothing changes, if it is that large
+LIMIT = (
+    "{name} has diverged: members combine as their {word}, and beyond a point the likelihood no longer changes ({name} "
+    "is held far out and has no standard error; the other standard errors hold given that); profile({name!r}) says "
+    "where its interval begins"
+)
+
 
 def build_combined(
     call: MemberCall, request: Combine, expression: WeightExpression, context: Context, intercept: bool
@@ -144,6 +151,7 @@ def _shape(request: Combine, name: str, context: Context) -> float | Parameter:
     if request.shape is None:
         return (NEAR if request.word == "max" else -NEAR) / context.scale
     parameter = f"{name}.{request.word}.{request.shape}"
-    if request.row.kind == CES:
-        return context.shape(parameter, Normal(1.0, 2.0), 1.0)
-    return context.shape(parameter, Normal(0.0, 2.5 / context.scale))
+    power = request.row.kind == CES
+    prior = Normal(1.0, 2.0) if power else Normal(0.0, 2.5 / context.scale)
+    ends = tuple((sign * FAR * prior.sd, LIMIT.replace("{word}", word)) for sign, word in ((1.0, "max"), (-1.0, "min")))
+    return replace(context.shape(parameter, prior, 1.0 if power else 0.0), limits=ends)
