@@ -105,33 +105,31 @@ def _binary(op, x, y):
         return x - y, 1.0, -1.0
     if op == DIVIDE:
         return x / y, 1.0 / y, -x / (y * y)
-    if op == POWER:
-        v = x**y
-        dx = 0.0 if y == 0.0 else y * x ** (y - 1.0)
-        dy = 0.0 if v == 0.0 else v * np.log(x)
-        return v, dx, dy
-    if op == MINIMUM:
-        return (x, 1.0, 0.0) if x <= y else (y, 0.0, 1.0)
-    if op == MAXIMUM:
-        return (x, 1.0, 0.0) if x >= y else (y, 0.0, 1.0)
+    v = x**y  # POWER
+    dx = 0.0 if y == 0.0 else y * x ** (y - 1.0)
+    dy = 0.0 if v == 0.0 else v * np.log(x)
+    return v, dx, dy
+
+
+@_kernel
+def _holds(op, x, y):
+    """Whether the first of two numbers counts (MINIMUM, MAXIMUM), or a comparison is true."""
+    if op == MINIMUM or op == LESS_EQUAL:
+        return x <= y
+    if op == MAXIMUM or op == GREATER_EQUAL:
+        return x >= y
     if op == LESS:
-        v = x < y
-    elif op == LESS_EQUAL:
-        v = x <= y
-    elif op == GREATER:
-        v = x > y
-    elif op == GREATER_EQUAL:
-        v = x >= y
-    elif op == EQUAL:
-        v = x == y
-    else:
-        v = x != y
-    return (1.0 if v else 0.0), 0.0, 0.0
+        return x < y
+    if op == GREATER:
+        return x > y
+    if op == EQUAL:
+        return x == y
+    return x != y
 
 
 def have_own_kernels(code: np.ndarray) -> np.ndarray:
-    """Which operations (k,) have kernels of their own: within-group functions, and those that few weights need."""
-    return ((code[:, 0] >= LOG1P) & (code[:, 0] <= SOFTPLUS)) | (code[:, 0] >= GROUP_SUM)
+    """Which operations (k,) have kernels of their own: all but arithmetic, exponentials and logarithms."""
+    return code[:, 0] >= LOG1P
 
 
 def run(
@@ -165,9 +163,11 @@ def run(
     begin = 0
     for k in np.flatnonzero(have_own_kernels(code)) if apart else ():
         run_rows(code, begin, k, moves, parameter, value, slope)
-        op, out, a, b = code[k, :4]
+        op, out, a, b, c = code[k]
         if op >= GROUP_SUM:
             run_group(op, out, a, b, start, value, slope)
+        elif op >= WHERE:
+            run_choice(op, out, a, b, c, moves, value, slope)
         else:
             run_function(op, out, a, value, slope)
         begin = k + 1
@@ -304,19 +304,13 @@ def run_rows(code, begin, stop, moves, parameter, value, slope):
     m = value.shape[1]
     count = slope.shape[1]
     for k in range(begin, stop):
-        op, out, a, b, c = code[k, 0], code[k, 1], code[k, 2], code[k, 3], code[k, 4]
+        op, out, a, b = code[k, 0], code[k, 1], code[k, 2], code[k, 3]
         if op == PARAMETER or op == SCALE:
             for i in range(m):
                 factor = 1.0 if op == PARAMETER else value[a, i]
                 value[out, i] = parameter[b] * factor
                 for p in range(count):
                     slope[out, p, i] = factor if p == b else 0.0
-        elif op == WHERE:
-            for i in range(m):
-                chosen = b if value[a, i] != 0.0 else c
-                value[out, i] = value[chosen, i]
-                for p in range(count):
-                    slope[out, p, i] = slope[chosen, p, i] if moves[chosen] else 0.0
         elif NEGATE <= op <= LOG:
             _run_unary(op, out, a, value, slope)
         else:
@@ -355,6 +349,25 @@ def run_function(op, out, a, value, slope):
         value[out, i] = v
         for p in range(slope.shape[1]):
             slope[out, p, i] = d * slope[a, p, i] if slope[a, p, i] != 0.0 else 0.0
+
+
+@_kernel
+def run_choice(op, out, a, b, c, moves, value, slope):
+    """The register that is chosen (WHERE, MINIMUM, MAXIMUM), with its derivatives, or whether a comparison is true."""
+    for i in range(value.shape[1]):
+        if op == WHERE:
+            chosen = b if value[a, i] != 0.0 else c
+        else:
+            true = _holds(op, value[a, i], value[b, i])
+            chosen = a if true else b
+            if op > MAXIMUM:
+                value[out, i] = 1.0 if true else 0.0
+                for p in range(slope.shape[1]):
+                    slope[out, p, i] = 0.0
+                continue
+        value[out, i] = value[chosen, i]
+        for p in range(slope.shape[1]):
+            slope[out, p, i] = slope[chosen, p, i] if moves[chosen] else 0.0
 
 
 @_inlined
