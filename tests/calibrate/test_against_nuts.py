@@ -125,6 +125,11 @@ STRUCTURE_ROWS = {
         "mm(pid, gid) + (1 + majority | cid)",
         {"pid.sd": 0.6, "cid.sd": 0.8, "cid.sd.majority": 0.6, "cid.cor.1.majority": -0.4},
     ),
+    "weights with effects": Structure(
+        "weights with effects",
+        "mm(pid, gid, cohesion, weights = exp((b1 | cid) * pseat), normalize = group)",
+        {"pid.cohesion": 1.0, "pid.sd": 0.6, "pid.w.b1": 0.5, "pid.w.b1.sd": 0.8},
+    ),
     "var": Structure("var", feature("var"), {"B.var.cohesion": 1.0, "B.w.b1": 0.8}),
     "smax": Structure("smax", feature("smax(kappa)"), {"B.smax.cohesion": 1.2, "B.smax.kappa": 2.0, "B.w.b1": 0.8}),
     "threshold": Structure(
