@@ -122,7 +122,7 @@ FIT = {
     "health": "fit.health",
     "hypothesis": 'fit.hypothesis("majority > 0")',
     "identification": "fit.identification()",
-    "interpret": "fit.interpret()",
+    "interpret": 'print(*fit.interpret()["sentence"], sep="\\n")',
     "kfold": "fit.kfold(3, random_seed=1)",
     "log_evidence": "draws.log_evidence(random_seed=1)",
     "loglik": "fit.loglik",

@@ -242,7 +242,8 @@ class WeightEffects(Term):
             return None
         of = ":".join(self.columns)
         text = "{term} differs between the values of " + of + ": in two of three it is within {value} of its mean"
-        return Phrase(text, "standard deviation")
+        equal = "{term} is the same for all values of " + of + ": {name} is zero"
+        return Phrase(text, "standard deviation", equal=equal)
 
     @property
     def _sds(self) -> list[Any]:

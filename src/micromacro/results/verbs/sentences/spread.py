@@ -32,12 +32,12 @@ def _read(fit: Fitted, e: Estimate, part: Part, phrase: Phrase) -> Sentence:
         "A": with_article(level, capital=True), "a": with_article(level), "term": term, "name": e.name,
         "value": shown(e.point),
     }  # fmt: skip
+    if e.point == 0.0 and phrase.equal:
+        return said(e, "standard deviation", phrase.equal.format_map(words))
     if phrase.moves is None:
         numbers = e.through(phrase.through) if phrase.through else (e.point, e.lower, e.upper)
         text = phrase.text.format(number=shown(numbers[0]), **words)
         return said(e, phrase.quantity, text, numbers, phrase.nothing)
-    if e.point == 0.0:
-        return said(e, "standard deviation", phrase.equal.format_map(words))
     return _of_sd(fit, e, term, phrase, words)
 
 
