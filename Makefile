@@ -71,7 +71,7 @@ replicate: .venv/.with-plots  ## published and classical models, beside the numb
 	$(BIN)/python -m replications $(ARGS)
 
 docs: .venv/.with-plots .venv/.with-docs  ## the documentation, in docs/_build/html; a warning is an error
-	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
+	$(BIN)/sphinx-build -W --keep-going -j auto -b html docs docs/_build/html
 	$(BIN)/python docs/_check.py docs/_build/html
 
 dist: .venv-dist/.with-build  ## sdist and wheel in dist/, and the wheel tried in a bare environment (PYTHON=python3.12 for another)

@@ -30,18 +30,28 @@ def stale(docs: Path, cache: Any) -> list[tuple[Path, Any]]:
 def execute(docs: Path, folder: Path, timeout: int) -> int:
     """Execute pages that are not in the cache in `folder`, a kernel per processor; how many.
 
-    A page that fails is left to Sphinx, which executes it again and says what is wrong.
+    Sphinx itself reads several pages at a time, in processes that cannot start kernels: none is left to it.
+
+    Raises
+    ------
+    ExtensionError
+        If a page fails; it says where.
     """
     from jupyter_cache import get_cache
     from jupyter_cache.base import CacheBundleIn
     from jupyter_cache.executors.utils import single_nb_execution
+    from sphinx.errors import ExtensionError
 
     cache = get_cache(str(folder))
-    todo = stale(docs, cache)
+    todo, failed = stale(docs, cache), []
     run = partial(single_nb_execution, cwd=str(docs), timeout=timeout, allow_errors=False)
     with ThreadPoolExecutor(max(os.cpu_count() or 1, 1)) as pool:  # each waits for a kernel, which is a process
         for (path, notebook), result in zip(todo, pool.map(run, (notebook for _, notebook in todo)), strict=True):
             if result.err is None:
                 made = CacheBundleIn(notebook, str(path), data={"execution_seconds": result.time})
                 cache.cache_notebook_bundle(made, check_validity=False, overwrite=True)
+            else:
+                failed.append(f"{path.name}: {result.exc_string}")
+    if failed:
+        raise ExtensionError("\n".join(failed))
     return len(todo)
