@@ -61,8 +61,9 @@ def check_units(specification: Specification) -> None:
     if specification.system.meeting is not None and not specification.family.several:
         raise EngineError(
             "leaving rows out of the integral over the effects is not available where an outcome reads several "
-            "linear predictors with effects, nor where members combine= in another way than by their sum or have weights "
-            "that vary over units (given the others such effects are far from normal): use loo() with the effects given, or kfold()"
+            "linear predictors with effects, nor where members combine= in another way than by their sum or have "
+            "weights that vary over units (given the others such effects are far from normal): use loo() with the "
+            "effects given, or kfold()"
         )
 
 
