@@ -59,6 +59,7 @@ TOP = {
     "load": 'fit.save("coalitions.nc")\nmm.load("coalitions.nc").params',
     "table": 'mm.table({"equal": equal, "estimated": fit})',
     "Fit": "fit",
+    "PartitionedFit": 'from tempfile import mkdtemp\n\nfolder = mkdtemp()\ndata.to_parquet(f"{folder}/1.parquet")\napart = mm.fit("log_duration ~ mm(pid, gid)", folder, engine="ml", progress=False)\nnext(apart.by_partition("weights")).head(3)',
     "Aggregations": 'made_of = mm.aggregations(mm.Model("log_duration ~ mm(pid, gid, cohesion)", data), ["mean", "max"])\nmade_of.decided',
     "Bootstrap": "fit.bootstrap(20, random_seed=1).summary()",
     "Check": "model.check()",

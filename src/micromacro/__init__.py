@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from .families.base import Family as Family
     from .model.public import Model as Model
     from .notes import Note as Note
+    from .partitioned.fit import PartitionedFit as PartitionedFit
     from .posterior.evidence import Evidence as Evidence
     from .priors import Prior as Prior
     from .results.criticism.elpd import Elpd as Elpd
@@ -76,6 +77,7 @@ __all__ = [
     "Model",
     "ModelError",
     "Note",
+    "PartitionedFit",
     "Prior",
     "SavedFile",
     "SavedResults",
@@ -129,6 +131,7 @@ _HOMES = {
     "Model": "model.public",
     "ModelError": "errors",
     "Note": "notes",
+    "PartitionedFit": "partitioned.fit",
     "Prior": "priors",
     "SavedFile": "results.store",
     "SavedResults": "results.store",

@@ -137,6 +137,7 @@ def fit(
     Returns
     -------
     Fit
+        A :class:`PartitionedFit`, which answers less, for data in partitions.
 
     Raises
     ------

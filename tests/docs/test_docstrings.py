@@ -26,7 +26,7 @@ from micromacro.results.verbs.members import Members
 
 CLASSES = [
     mm.Model, Fit, Plots, Elpd, Evidence, Aggregations, Bootstrap, Check, WaldTest, LikelihoodRatio, Members, Health,
-    SavedFile, SavedResults,
+    SavedFile, SavedResults, mm.PartitionedFit,
 ]  # fmt: skip
 MODULES = [mm, mm.prior, mm.memberships, mm.datasets, mm.simulate]
 

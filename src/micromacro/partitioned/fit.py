@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from .._public import public_class
 from ..engines.base import Outcome, Settings
 from ..engines.registry import check_engine, check_settings, engine_of, run_engine
 from ..errors import EngineError, warn
@@ -22,6 +23,7 @@ from ..results.fit import Fit
 from ..results.report.sections import heading, health_lines, likelihood_line
 from ..results.report.text import format_table
 from ..table.columns import column_names
+from ..table.screen import counted
 from .cluster import Cluster, is_client, partitions_of
 from .sources import files_of
 from .specifying import specify_apart
@@ -33,6 +35,7 @@ ANSWERED = frozenset(
 )
 
 
+@public_class
 class PartitionedFit(Fit):
     """A fit of data in partitions.
 
@@ -69,6 +72,11 @@ class PartitionedFit(Fit):
         Returns
         -------
         DataFrame
+
+        Raises
+        ------
+        EngineError
+            Without `data`.
         """
         if data is None:
             raise EngineError(
@@ -95,6 +103,11 @@ class PartitionedFit(Fit):
         ------
         DataFrame
             As :meth:`weights` or :meth:`predict` gives it for the groups of the partition.
+
+        Raises
+        ------
+        EngineError
+            For anything else.
         """
         if what not in ("weights", "predict"):
             raise EngineError(f'by_partition() makes "weights" or "predict", not {what!r}')
@@ -130,7 +143,7 @@ class PartitionedFit(Fit):
         return [path for path in paths if path.exists()]
 
     def __repr__(self) -> str:
-        groups = f"  {self.nobs:,} groups in {self.partitions} partitions"
+        groups = f"  {self.nobs:,} groups in {counted(self.partitions, 'partition')}"
         pieces = [
             heading(self), "", f"  {self.formula}", "", groups, "", format_table(self.summary()), "",
             likelihood_line(self) or "", "", *health_lines(self),
