@@ -99,10 +99,10 @@ class PartitionedFit(Fit):
         **options
             Of that method, but for its data.
 
-        Yields
-        ------
-        DataFrame
-            As :meth:`weights` or :meth:`predict` gives it for the groups of the partition.
+        Returns
+        -------
+        iterator of DataFrame
+            Each as :meth:`weights` or :meth:`predict` gives it for the groups of a partition.
 
         Raises
         ------
