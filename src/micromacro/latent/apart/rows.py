@@ -58,6 +58,7 @@ class Scattered:
         self.inside = [used[used < leading] for used in self.used]
         self.pattern, self.pair_of = None, []
         self.sent: Any = None  # what slopes are made from where the pieces are
+        self._reached: tuple[np.ndarray, np.ndarray] | None = None  # at a theta, last asked for
         if sum(products for _, products, _ in found) <= PAIRS and all(pairs is not None for _, _, pairs in found):
             self._number([pairs for _, _, pairs in found])
 
@@ -98,11 +99,13 @@ class Scattered:
 
     def reached(self, system: System, theta: np.ndarray) -> np.ndarray:
         """Which entries of x (size,), in natural order, some row reads at theta."""
-        system.fill(theta, system.workspace(gradient=False))
-        out = np.zeros(system.size, dtype=bool)
-        for used, read in zip(self.used, self.ask("reached"), strict=True):
-            out[used] |= read
-        return system.natural_order(out)
+        if self._reached is None or not np.array_equal(self._reached[0], theta):
+            system.fill(theta, system.workspace(gradient=False))
+            out = np.zeros(system.size, dtype=bool)
+            for used, read in zip(self.used, self.ask("reached"), strict=True):
+                out[used] |= read
+            self._reached = (theta.copy(), system.natural_order(out))
+        return self._reached[1].copy()
 
     def representation(self, system: ScatteredSystem, keys: np.ndarray, probes: int) -> Iterated:
         """Conjugate gradients whose products the pieces make."""
