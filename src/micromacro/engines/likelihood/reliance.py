@@ -24,7 +24,7 @@ DRAWN = 64  # pairs at each point
 OFF = 0.5  # standard errors by which an estimate may be off
 
 _REMEDY = 'fit with engine="mcmc", which is exact'
-_OF = "members' effects, which combine= lets meet in a soft maximum,"
+_OF = "effects that enter in another way than by their sum (combine=, or weights that vary over units)"
 UNSURE = (
     f"Laplace's formula for the likelihood is poor here: {_OF} are so far from normal given the outcome that "
     f"importance sampling cannot say how far estimates are off: {_REMEDY}"
