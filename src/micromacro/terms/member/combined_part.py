@@ -19,6 +19,7 @@ from ...latent.combined import Combination
 from ...latent.part import Equations
 from ...numerics.combining import CES, combine
 from ...parameters import Parameter
+from ..saying import LEVEL
 from .combine import SOFT, Combine
 from .rows_part import RowsPart
 
@@ -68,6 +69,14 @@ class CombinedPart(RowsPart):
     def shape_at(self, theta: np.ndarray) -> Any:
         """The shape at the block's theta (..., q)."""
         return theta[..., len(self.weight_parameters)] if self.shapes else self.shape
+
+    def moved(self, name: str) -> str:
+        if self._is_level(name) and self.structure:
+            return f"{self.structure.moved(name)} for all members ({self.name}) of a group"
+        match = LEVEL.fullmatch(inside := name.removeprefix(f"{self.name}."))
+        if match:
+            return f"all members ({self.name}) of a group instead of none have {match[1]} = {match[2]}"
+        return f"{inside} of every member ({self.name}) of a group is one higher"
 
     # -- rows of members and numbers ---------------------------------------------------------------------------------
 

@@ -13,7 +13,6 @@ import numpy as np
 from ...effects.base import Rows
 from ...table.memberships import Memberships, Tables
 from ..pieces import Pieces
-from ..saying import LEVEL
 from ..slopes import Slopes
 from .term import MemberPart, member_rows
 
@@ -105,14 +104,6 @@ class RowsPart(MemberPart):
 
     def _rows_of(self, rows: Memberships, group_ids: np.ndarray) -> Rows:
         return each_membership(rows, self.slopes, group_ids)
-
-    def moved(self, name: str) -> str:
-        if self._is_level(name) and self.structure:
-            return f"{self.structure.moved(name)} for all members ({self.name}) of a group"
-        match = LEVEL.fullmatch(inside := name.removeprefix(f"{self.name}."))
-        if match:
-            return f"all members ({self.name}) of a group instead of none have {match[1]} = {match[2]}"
-        return f"{inside} of every member ({self.name}) of a group is one higher"
 
     def effect_in_words(self) -> str:
         """The whole effect of a member."""

@@ -94,11 +94,6 @@ class VaryingPart(RowsPart):
             share = self.together(scratch, np.zeros(self.rows.stop))[1]
         return self.memberships.group[at], values * share[at]
 
-    @property
-    def additive(self) -> bool:
-        """Where weights sum to one."""
-        return self.rule == "group"
-
     def on(self, tables: Tables) -> VaryingPart:
         """The same block on other memberships, with rows from zero on."""
         made = super().on(tables)

@@ -63,8 +63,8 @@ def of_shape(fit: Fitted, e: Estimate, block: Block) -> Sentence:
 
 def combined(fit: Fitted, name: str) -> Block | None:
     """The block whose members combine in another way than by their sum that a parameter belongs to."""
-    members = fit.specification.members
-    return next((b for block, b in members.items() if b.combines and name.startswith(f"{block}.")), None)
+    met = {block: b for block, b in fit.specification.members.items() if b.combines and not b.weight_effects}
+    return next((b for block, b in met.items() if name.startswith(f"{block}.")), None)
 
 
 def _of_level(e: Estimate, block: Block) -> Sentence:
