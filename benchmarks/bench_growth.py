@@ -1,10 +1,12 @@
 """What large models cost: networks, huge groups, crossed units, maps, pupils who move, tasks and skills, tables.
 
-    python benchmarks/bench_growth.py [--only network] [--markdown]
+    python benchmarks/bench_growth.py [--only network] [--markdown] [--million]
 
 Each row is a fit by maximum likelihood (or one gradient, where it says so) on one core, after everything is compiled:
 CPU seconds, what was factorised, and its counted operations. The speed of ``numpy.dot`` on the same core stands
-above, since it decides what a large factor can cost.
+above, since it decides what a large factor can cost. A second table is about fits without a factor: what they cost, how
+far they are from those with one where both can be had, and what they say of their own errors. ``--million`` adds the
+largest, which takes six minutes.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import time
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,24 +31,32 @@ from micromacro.engines.marginals import marginal_of, with_factor
 WEIGHTED = "weights = power(x), normalize = group"
 
 
-def outcome(group: np.ndarray, member: np.ndarray, rng: np.random.Generator, noise: float) -> pd.DataFrame:
-    """Groups whose outcome is the weighted mean of their members' effects, the weights depending on x."""
+def outcome(
+    group: np.ndarray, member: np.ndarray, rng: np.random.Generator, noise: float, family: str = "gaussian"
+) -> pd.DataFrame:
+    """Groups whose outcome depends on the weighted mean of their members' effects, the weights depending on x."""
     n = np.bincount(group)
     x, effect = rng.standard_normal(len(group)), rng.standard_normal(member.max() + 1)
     raw = n[group] ** -np.exp(-0.5 * x)
     w = raw / np.bincount(group, raw)[group]
-    y = 1.0 + np.bincount(group, w * effect[member]) + noise * rng.standard_normal(len(n))
+    eta = np.bincount(group, w * effect[member])
+    if family == "bernoulli":
+        y = (rng.random(len(n)) < 1.0 / (1.0 + np.exp(-0.3 - eta))).astype(int)
+    elif family == "poisson":
+        y = rng.poisson(np.exp(0.3 + 0.6 * eta))
+    else:
+        y = 1.0 + eta + noise * rng.standard_normal(len(n))
     return pd.DataFrame({"group": group, "member": member, "x": x, "y": y[group]})
 
 
-def network(papers: int, authors: int) -> pd.DataFrame:
+def network(papers: int, authors: int, family: str = "gaussian") -> pd.DataFrame:
     """Papers and authors, whose productivity follows a power law."""
     rng = np.random.default_rng(0)
     group = np.repeat(np.arange(papers), 1 + rng.poisson(2, papers))
     p = np.arange(1, authors + 1.0) ** -0.7
     key = np.unique(group * authors + rng.choice(authors, len(group), p=p / p.sum()))
     member = np.unique(key % authors, return_inverse=True)[1]
-    return outcome(key // authors, member, rng, 0.5)
+    return outcome(key // authors, member, rng, 0.5, family)
 
 
 def one_group(members: int) -> pd.DataFrame:
@@ -150,6 +161,43 @@ OTHERS: dict[str, Callable[[], tuple[float, str, float]]] = {
 }
 
 
+#: Papers, authors, family, whether there is a fit with a factor to compare with.
+WITHOUT = [
+    (10_000, 7_000, "gaussian", True),
+    (10_000, 7_000, "bernoulli", True),
+    (10_000, 7_000, "poisson", True),
+    (20_000, 12_000, "gaussian", True),
+    (200_000, 100_000, "gaussian", False),
+]
+MILLION = (1_000_000, 500_000, "gaussian", False)
+
+
+def fit_of(model: mm.Model, solver: Any) -> tuple[Any, float]:
+    """A fit, and its CPU seconds."""
+    began = time.process_time()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fit = model.fit("ml", solver=solver, progress=False)
+    return fit, time.process_time() - began
+
+
+def without_factor(papers: int, authors: int, family: str, compared: bool) -> list[str]:
+    """A line of the second table."""
+    table = network(papers, authors, family)
+    model = mm.Model(BLOCK, table, family=family)
+    fit, seconds = fit_of(model, "iterative")
+    told, spread = fit._outcome.extra, np.sqrt(np.diag(fit._outcome.optimum.covariance))
+    own = (told["estimate_errors"] / spread).max()
+    stated = f"{told['loglik_error']:.2g}"
+    line = [f"{len(table):,} memberships, {family}", f"{seconds:.1f}", "", stated, "", f"{own:.2g}", ""]
+    if compared:
+        exact, usual = fit_of(model, "direct")
+        away, ratio = (fit.params - exact.params).abs() / exact.bse, (fit.bse / exact.bse - 1.0).abs()
+        line[2], line[4], line[6] = f"{usual:.1f}", f"{away.max():.2g}", f"{ratio.max():.1%}"
+        line[3] = f"{abs(fit.loglik - exact.loglik):.2g} ({stated})"
+    return line
+
+
 def dot_speed(size: int = 1_500) -> float:
     """Billions of operations per second of a large product of matrices, the best of three."""
     a, best = np.random.default_rng(0).standard_normal((size, size)), np.inf
@@ -184,6 +232,7 @@ def main() -> None:
     """Print the table."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--only", default="", help="cases whose name contains this")
+    arguments.add_argument("--million", action="store_true", help="also a million papers, for six minutes")
     arguments.add_argument("--markdown", action="store_true", help="print a table for the documentation")
     asked = arguments.parse_args()
     for table in (one_group(30), one_group(400), network(300, 200), network(3_000, 2_500)):  # compiles
@@ -200,6 +249,15 @@ def main() -> None:
         if asked.only in name:
             seconds, what, work = run()
             print(line.format(name, what, f"{work / 1e9:.3g}", f"{seconds:.2f}"), flush=True)
+    head = ("without a factor", "CPU seconds", "with one", "log-likelihood", "estimates", "stated", "standard errors")
+    line = "{:<34} {:>11} {:>9} {:>20} {:>10} {:>8} {:>16}"
+    line = "| {} | {} | {} | {} | {} | {} | {} |" if asked.markdown else line
+    fit_of(mm.Model(BLOCK, network(300, 200, "poisson"), family="poisson"), "iterative")  # compiles
+    fit_of(mm.Model(BLOCK, network(300, 200)), "iterative")
+    print("\n" + line.format(*head))
+    for each in [*WITHOUT, *([MILLION] if asked.million else [])]:
+        if asked.only in "network":
+            print(line.format(*without_factor(*each)), flush=True)
 
 
 if __name__ == "__main__":

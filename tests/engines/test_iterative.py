@@ -11,8 +11,8 @@ import pytest
 
 import micromacro as mm
 from micromacro.engines import marginals
-from micromacro.engines.likelihood import stochastic
-from micromacro.errors import EngineError
+from micromacro.engines.likelihood import maxima, separation, stochastic
+from micromacro.errors import EngineError, MicromacroWarning
 from micromacro.numerics import symbolic
 
 FORMULA = "y ~ z + mm(m, g, weights = softmax(x), normalize = group) + (1 | c)"
@@ -121,6 +121,89 @@ def test_it_is_chosen_by_counting_operations(monkeypatch):
     with pytest.raises(EngineError, match="too large for this model"):
         marginals.marginal_of(found.specification)
     assert model.fit("ml", factor="effects").specification.factor == "effects"
+
+
+def test_no_order_is_sought_for_a_factor_that_nobody_makes(monkeypatch):
+    """The search for one ends early; the numbers are those of any order, and a factor is still made if asked for."""
+    table = data("gaussian")
+    usual = mm.Model(FORMULA, table).fit("ml", progress=False)
+    monkeypatch.setattr(symbolic, "LARGE", 1e3)
+    monkeypatch.setattr(symbolic, "LITTLE", 0)
+    model = mm.Model(FORMULA, table)
+    assert not model.specification.system.symbolic.pattern.ordered
+    found = model.fit("ml", progress=False)
+    assert found.specification.factor == "none"
+    assert abs(found.loglik - usual.loglik) < 4.0 * found._outcome.extra["loglik_error"] + 0.01
+    for more in ({"solver": "direct"}, {"factor": "effects"}, {"factor": "groups"}):
+        assert model.fit("ml", **more).loglik == pytest.approx(usual.loglik, abs=1e-6)
+    assert model.fit("laplace", draws=40, progress=False).specification.system.symbolic.pattern.ordered
+
+
+def test_it_says_what_it_does_not_check(monkeypatch):
+    table = data("poisson")
+    model = mm.Model(FORMULA, table, family="poisson")
+    codes = {note.code: note for note in model.fit("ml", solver="iterative", progress=False).health.notes}
+    assert "laplace-unchecked" in codes and "one-start" not in codes
+    monkeypatch.setattr(maxima, "BUDGET", 0.0)
+    notes = mm.fit(FORMULA, data("gaussian"), engine="ml", solver="iterative", progress=False).health.notes
+    assert [n.about for n in notes if n.code == "one-start"] == [("m.w.x",)]
+    assert not {"laplace-unchecked", "not-profiled", "near-limit"} & {n.code for n in notes}
+    flat = FORMULA.replace("softmax(x)", "softmax(z)")  # z does not vary within groups
+    notes = mm.fit(flat, data("gaussian"), engine="ml", solver="iterative", progress=False).health.notes
+    assert any(n.code == "not-profiled" and n.about == ("m.w.z",) for n in notes)
+
+
+def test_separated_coefficients_are_named(monkeypatch):
+    """As with a factor, whether all rows are looked at or some first."""
+    table = data("bernoulli")
+    table["y"] = (table["z"] > 0.4).astype(int)
+    monkeypatch.setattr(separation, "MANY", 50)
+    with pytest.warns(MicromacroWarning, match="separated"):
+        fit = mm.fit("y ~ z + mm(m, g)", table, family="bernoulli", engine="ml", solver="iterative", progress=False)
+    note = next(n for n in fit.health.troubles if n.code == "separated")
+    assert "z" in note.about
+
+
+def test_of_several_maxima_the_highest_is_found():
+    """Searches begin at several places where that is cheap; what lies lower is told."""
+    r = np.random.default_rng(12)
+    group = np.repeat(np.arange(60), 3)
+    a, c, x = r.standard_normal((3, len(group)))
+    w = np.exp(1.5 * a)
+    y = np.bincount(group, w * x) / np.bincount(group, w) + 0.4 * r.standard_normal(60)
+    table = pd.DataFrame({"g": group, "m": np.arange(len(group)) // 2, "a": a, "c": c, "x": x, "y": y[group]})
+    formula = "y ~ 1 + mm(m, g, x, weights = exp((b1 ** 2) * a + 0.1 * b1 * c), normalize = group, name = B)"
+    for start in ({}, {"B.w.b1": 0.7}):
+        exact, found = (
+            mm.fit(formula, table, engine="ml", solver=s, progress=False, start=start) for s in ("direct", "iterative")
+        )
+        assert found.loglik == pytest.approx(exact.loglik, abs=1e-3)
+        assert abs(found.params["B.w.b1"] - exact.params["B.w.b1"]) < 0.1 * exact.bse["B.w.b1"]
+    assert any(n.code == "several-maxima" for n in found.health.notes)
+
+
+REFUSED = {
+    "cox": ("surv(t, e) ~ z + mm(m, g)", {"family": "cox"}),
+    "categorical": ("k3 ~ z + mm(m, g)", {"family": "categorical"}),
+    "choices": ("choice(chosen, set) ~ z + mm(m, g)", {"family": "conditional_logit"}),
+    "combine": ("y ~ z + mm(m, g, combine = smax(kappa))", {}),
+    "quadrature": ("y01 ~ z + (1 | c)", {"family": "bernoulli", "nAGQ": 5}),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_what_needs_a_factor_is_refused_by_name(kind):
+    formula, more = REFUSED[kind]
+    table, r = data("gaussian"), np.random.default_rng(4)
+    n = table["g"].max() + 1
+    of_group = {
+        "t": r.exponential(size=n).round(1) + 0.1, "e": r.integers(0, 2, n), "k3": r.integers(0, 3, n),
+        "y01": r.integers(0, 2, n), "set": np.arange(n) // 4, "chosen": (np.arange(n) % 4 == r.integers(0, 4, n)),
+    }  # fmt: skip
+    of_group["chosen"] = (np.arange(n) % 4 == np.repeat(r.integers(0, 4, n // 4 + 1), 4)[:n]).astype(int)
+    table = table.assign(**{name: values[table["g"]] for name, values in of_group.items()})
+    with pytest.raises(EngineError, match=r'solver="iterative" .*leave it out'):
+        mm.fit(formula, table, engine="ml", solver="iterative", **more)
 
 
 def test_it_is_refused_by_name():

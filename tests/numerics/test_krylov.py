@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from micromacro.numerics.krylov import conjugate_gradients, log_quadratures, random_signs
+from micromacro.numerics.krylov import conjugate_gradients, log_quadratures
+from micromacro.numerics.traces import random_signs
 
 
 def matrix(n: int = 30, seed: int = 0) -> np.ndarray:

@@ -71,9 +71,22 @@ PATTERNS = {
 @pytest.mark.parametrize("name", PATTERNS)
 def test_it_is_an_order_with_little_fill(name):
     h, most = PATTERNS[name]
-    order = minimum_degree(h.indptr, h.indices)
+    order, _ = minimum_degree(h.indptr, h.indices)
     assert sorted(order) == list(range(h.shape[0]))
     assert fill(h, order) <= most if len(order) else most == 0
+
+
+@pytest.mark.parametrize(("name", "least"), [("a map", 1.0), ("chain", 1.0), ("papers and authors", 0.99)])
+def test_squared_lengths_are_counted_and_limited(name, least):
+    """They are those of the factor in this order, but for what has very many neighbours; beyond a limit it ends."""
+    h = PATTERNS[name][0]
+    order, squares = minimum_degree(h.indptr, h.indices)
+    upper = _upper(h[order][:, order])
+    start, _ = _column_structures(upper.indptr, upper.indices, elimination_tree(upper.indptr, upper.indices))
+    assert least <= squares / float(np.sum((np.diff(start) + 1.0) ** 2)) <= 1.0
+    part, ended = minimum_degree(h.indptr, h.indices, 0.3 * squares)
+    assert ended == np.inf and sorted(part) == list(range(h.shape[0]))
+    assert minimum_degree(h.indptr, h.indices, squares)[1] == squares
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -83,7 +96,7 @@ def test_random_patterns_have_an_order_that_is_always_the_same(seed):
     sizes = rng.integers(1, min(n, 6) + 1, int(rng.integers(1, 80)))
     groups = [rng.choice(n, size, replace=False) for size in sizes]
     h = cliques(*groups, [n - 1])
-    first, again = (minimum_degree(h.indptr, h.indices) for _ in range(2))
+    first, again = (minimum_degree(h.indptr, h.indices)[0] for _ in range(2))
     assert sorted(first) == list(range(n)) and list(first) == list(again)
     assert fill(h, first) <= fill(h, np.arange(n)) + n  # never much worse than no order at all
 
@@ -94,5 +107,5 @@ def test_little_room_for_lists_gives_the_same_order(monkeypatch, name):
     h, orders = PATTERNS[name][0], []
     for spare in (1, 100):
         monkeypatch.setattr(ordering, "SPARE", spare)
-        orders.append(minimum_degree(h.indptr, h.indices))
+        orders.append(minimum_degree(h.indptr, h.indices)[0])
     np.testing.assert_array_equal(*orders)

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 import micromacro as mm
-from micromacro.engines.likelihood import stochastic
+from micromacro.engines.likelihood import maxima, stochastic
 from micromacro.errors import LostWorkerError
 from micromacro.latent.apart.crew import Here
 
@@ -207,6 +207,7 @@ def test_a_lost_worker_says_from_where_to_go_on(tmp_path, monkeypatch):
         return whole(self, name, verb, each)
 
     monkeypatch.setattr(Here, "ask", ask)
+    monkeypatch.setattr(maxima, "BUDGET", 0.0)  # one start, as where a search takes long
     with pytest.raises(LostWorkerError, match=r"start=\{'m.w.x': ") as caught:
         mm.fit(PLAIN, at, **SETTINGS)
     start = ast.literal_eval(str(caught.value).split("start=")[1])

@@ -97,9 +97,15 @@ def with_factor(specification: Specification, side: Side | None) -> Specificatio
     EngineError
         Where the side is unknown or cannot be had.
     """
-    out = replace(specification, factor=check_side(side) or "least")
+    out = replace(with_order(specification), factor=check_side(side) or "least")
     factor_of(out, held=not has_exact_marginal(out))
     return out
+
+
+def with_order(specification: Specification) -> Specification:
+    """The same model in an order for a factor, which is not looked for before one is wanted if it would be dear."""
+    system = specification.system.ordered()
+    return specification if system is specification.system else replace(specification, system=system)
 
 
 def with_quadrature(specification: Specification, nodes: int) -> Specification:

@@ -19,7 +19,7 @@ from .approximate import fit_laplace
 from .base import Engine, Outcome, Settings
 from .kept import kept_effects
 from .likelihood.engine import fit_ml, fit_reml
-from .marginals import with_quadrature
+from .marginals import with_order, with_quadrature
 from .mcmc.engine import fit_mcmc
 from .nuts.engine import fit_nuts
 from .solver import with_solver
@@ -117,7 +117,7 @@ def _whole(value: object) -> bool:
 def set_up(engine: str, specification: Specification, settings: Settings) -> Specification:
     """The model with what an engine's settings say about its likelihood."""
     if engine_of(engine).draws:
-        return specification
+        return with_order(specification)
     made = with_quadrature(specification, settings.nAGQ)
     return with_solver(made, settings.factor, settings.solver, settings.random_seed)
 

@@ -22,7 +22,6 @@ from .representation.base import Representation
 from .system import System
 from .workspace import Workspace
 
-CLOSE = 1e-19  # squared length of the last Newton step, in posterior sds
 BLUNT, KINKED = 1e-6, 1.0  # one from which no step leads up at a mode; at a mode where the likelihood has a kink
 CRAWLS = 6  # steps in turn by the stand-in after which longer ones are tried
 SETTLED = 1e-16  # and of one so short that the Hessian before it serves after it
@@ -130,7 +129,7 @@ class LatentPosterior:
             weight = meeting.blocks.with_pairs(weight)
         self.weight = weight if weight is not None and np.any(weight != 1.0) else None
         self.left_out = np.flatnonzero(weight == 0.0) if weight is not None else np.empty(0, dtype=np.int64)
-        self.close = CLOSE
+        self.close = self.factor.close
         self.blunt = KINKED if likelihood.kinked else BLUNT
         self.own = system.places.family
         self.held = held
@@ -245,7 +244,7 @@ class LatentPosterior:
         """A Newton step at ``room.x``, by the true curvature if that works; returns its squared length."""
         np.negative(room.slopes[2], out=room.curvature)
         bad, decrement = self.newton(room, room.x, room.curvature)
-        room.settled = bad < 0 and decrement < SETTLED
+        room.settled = bad < 0 and decrement < SETTLED and not self.factor.rough
         room.crawled = 0 if bad < 0 else room.crawled + 1
         if bad >= 0:
             bad, decrement = self.newton(room, room.x, room.slopes[3])

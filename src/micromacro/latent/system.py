@@ -29,7 +29,7 @@ from ..numerics.symbolic import Symbolic, analyse
 from ..parameters import Parameter
 from ..priors import Normal
 from .beside import Beside
-from .blocks import Crossed, Meeting, products
+from .blocks import Meeting, products
 from .coupling import cross_of, cross_pairs
 from .expansion import Expansion, Repeats, repeat
 from .part import Part
@@ -135,6 +135,7 @@ class System:
         self.numbers = tuple(slice(int(a), int(b)) for a, b in pairwise(ends))
         self._slots: list[np.ndarray]
         self._held: System | None = None
+        self._whole = False  # whether an order for a factor is looked for at any cost
         self._analyse()
         self._prior()
 
@@ -144,10 +145,19 @@ class System:
         H has an identity block for the coefficients, whose entries of A stand after those of the rows, in ``border``.
         """
         if self._held is None:
-            self._held = copy(self)
-            self._held._analyse(held=True)
-            self._held._prior()
+            self._held = self._again(held=True)
         return self._held
+
+    def ordered(self) -> System:
+        """The same system in an order for a factor, where none was looked for because a factor would take too long."""
+        return self if self.symbolic.pattern.ordered else self._again(whole=True)
+
+    def _again(self, held: bool = False, whole: bool = False) -> System:
+        out = copy(self)
+        out._held, out._whole = None, self._whole or whole
+        out._analyse(held)
+        out._prior()
+        return out
 
     def _analyse(self, held: bool = False) -> None:
         """Fix the pattern of A and D, and hand each part the places of its entries."""
@@ -171,20 +181,22 @@ class System:
         self.border_row, self.border_column = all_rows[~inside], all_columns[~inside] - self.n_effects
         group, own = self._coupled(columns, held)
         more_row, more_column = cross_pairs(group, own)
-        met = self._met(all_rows[inside], all_columns[inside])
+        blocks = self.expansion.blocks if self.expansion else None
+        met = None if blocks is None else products(blocks, all_rows[inside], all_columns[inside], self.size)
         if met is not None:
             more_row, more_column = met.columns
         made = analyse(
             self.rows, self.size, all_rows[inside], all_columns[inside], np.concatenate([d_row, more_row]),
             np.concatenate([d_column, more_column]), self.size if len(own) and not held else self.n_effects,
+            self._whole or len(own) > 0 or met is not None,
         )  # fmt: skip
         n_d = len(d_row)
         self.symbolic = replace(made, d_row=made.d_row[:n_d], d_column=made.d_column[:n_d])
         if self.expansion is not None and self.expansion.coupled:
             self.cross = cross_of(self.symbolic, self.groups, group, own, made.d_place[n_d:])
         if met is not None:
-            assert self.expansion is not None and self.expansion.blocks is not None
-            self.meeting = met.meeting(self.expansion.blocks, self.symbolic, made.entry, made.d_place[n_d:])
+            assert blocks is not None
+            self.meeting = met.meeting(blocks, self.symbolic, made.entry, made.d_place[n_d:])
         self._direct = paired if len(own) or met is not None else direct
         self._representations: dict[Side | None, Representation] = {}
         entry = np.empty(len(inside), dtype=np.int64)
@@ -201,11 +213,6 @@ class System:
                 at, of_groups = (at + length, of_groups) if own else (at, of_groups + length)
             self._repeats = replace(self._repeats, into=entry[: len(self._repeats.source)])
 
-    def _met(self, rows: np.ndarray, columns: np.ndarray) -> Crossed | None:
-        """Pairs of entries of different rows of a unit; None where rows stand alone."""
-        blocks = self.expansion.blocks if self.expansion else None
-        return None if blocks is None else products(blocks, rows, columns, self.size)
-
     def _coupled(self, columns: list[np.ndarray], held: bool) -> tuple[np.ndarray, np.ndarray]:
         """Columns of groups and of own rows that meet in pairs (natural order); none where rows stand alone."""
         if self.expansion is None or not self.expansion.coupled:
@@ -218,23 +225,16 @@ class System:
         """How entries of groups are repeated on the rows; None where the rows are the groups."""
         if self.expansion is None:
             return None
-        entries = [
-            (r, c, number)
-            for r, c, number, own in zip(rows, columns, self._predictor, self._of_rows, strict=True)
-            if not own
-        ]
-        return repeat(self.expansion, self.groups, entries)
+        each = zip(rows, columns, self._predictor, self._of_rows, strict=True)
+        return repeat(self.expansion, self.groups, [(r, c, number) for r, c, number, own in each if not own])
 
     def _precision_pattern(self) -> tuple[np.ndarray, np.ndarray, list[slice]]:
         """Rows and columns of D's lower triangle, and which of its values are each part's."""
         rows, columns, slots, at = [], [], [], 0
         for k, part in enumerate(self.parts):
             effect = self.places.effects(k).start
-            own = (
-                part.structure.precision_pattern()
-                if part.structure and part.effects
-                else (np.arange(part.effects),) * 2
-            )
+            plain = (np.arange(part.effects),) * 2
+            own = part.structure.precision_pattern() if part.structure and part.effects else plain
             rows.append(own[0] + effect)
             columns.append(own[1] + effect)
             slots.append(slice(at, at + len(own[0])))
@@ -327,11 +327,8 @@ class System:
 
     def inside(self, theta: np.ndarray) -> bool:
         """Whether theta is within all edges."""
-        for k in self.edges:
-            values, _ = self.parts[k].distances(theta[self._reads[k]])
-            if not values.min(initial=0.0) >= -ROUNDING:
-                return False
-        return True
+        distances = (self.parts[k].distances(theta[self._reads[k]])[0] for k in self.edges)
+        return all(values.min(initial=0.0) >= -ROUNDING for values in distances)
 
     def sound(self, theta: np.ndarray) -> bool:
         """Whether theta is a place for a chain to start, where it exists at all."""

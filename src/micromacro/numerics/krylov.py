@@ -20,7 +20,6 @@ from numba import njit
 from scipy.linalg import eigh_tridiagonal
 
 from .compiling import ALLOCATING, KERNEL
-from .supernodes import find
 
 _kernel = njit(boundscheck=False, **KERNEL)
 _allocating = njit(boundscheck=False, **ALLOCATING)
@@ -133,7 +132,7 @@ def log_quadratures(solution: Solution) -> np.ndarray:
 
 
 @_kernel
-def _middle(begin, end, columns, leading):
+def middle_of(begin, end, columns, leading):
     """Where the entries of a row leave the leading columns."""
     middle = end
     while middle > begin and columns[middle - 1] >= leading:
@@ -148,7 +147,7 @@ def gram_times(row_start, columns, values, weight, leading, x, out, curvature):
     row = np.empty(count)
     for i in range(len(row_start) - 1):
         begin, end = row_start[i], row_start[i + 1]
-        end = _middle(begin, end, columns, leading)
+        end = middle_of(begin, end, columns, leading)
         row[:] = 0.0
         for a in range(begin, end):
             v, c = values[a], _at(columns[a])
@@ -162,6 +161,33 @@ def gram_times(row_start, columns, values, weight, leading, x, out, curvature):
             v, c = values[a], _at(columns[a])
             for k in range(count):
                 out[c, _at(k)] += v * row[_at(k)]
+
+
+@_kernel
+def gram_times_one(row_start, columns, values, weight, leading, x, out):
+    """The same for one vector x (leading,); returns what it adds to the curvature."""
+    total = 0.0
+    for i in range(len(row_start) - 1):
+        begin, end = row_start[i], row_start[i + 1]
+        end = middle_of(begin, end, columns, leading)
+        row = 0.0
+        for a in range(begin, end):
+            row += values[_at(a)] * x[_at(columns[_at(a)])]
+        total += weight[i] * row * row
+        row *= weight[i]
+        for a in range(begin, end):
+            out[_at(columns[_at(a)])] += values[_at(a)] * row
+    return total
+
+
+@_kernel
+def diagonal_gram(diagonal, x, out, curvature):
+    """out = D x and curvature = x'Dx for a diagonal D."""
+    curvature[:] = 0.0
+    for j in range(x.shape[0]):
+        for k in range(x.shape[1]):
+            out[j, k] = diagonal[j] * x[j, k]
+            curvature[k] += out[j, k] * x[j, k]
 
 
 @_kernel
@@ -222,180 +248,10 @@ def gram_border(row_start, columns, values, weight, leading, beside, corner):
     """Blocks of A'WA: `beside` (leading, c) and `corner` (c, c) of its last columns, added to what is there."""
     for i in range(len(row_start) - 1):
         begin, end = row_start[i], row_start[i + 1]
-        first = _middle(begin, end, columns, leading)
+        first = middle_of(begin, end, columns, leading)
         for b in range(first, end):
             f, c = weight[i] * values[b], columns[b] - leading
             for a in range(begin, first):
                 beside[columns[a], c] += f * values[a]
             for a in range(first, end):
                 corner[columns[a] - leading, c] += f * values[a]
-
-
-# -- traces --------------------------------------------------------------------------------------------------------
-
-
-@_kernel
-def random_signs(keys, first, out):
-    """Signs (n, k) of probes `first`, `first + 1`, ...: a bit of a mix of each entry's key and the probe's number.
-
-    The mixing function is that of splitmix64 (Steele, Lea and Flood 2014).
-    """
-    for j in range(out.shape[0]):
-        for k in range(out.shape[1]):
-            x = keys[j] + np.uint64(first + k + 1) * np.uint64(0x9E3779B97F4A7C15)
-            x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-            x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-            x = x ^ (x >> np.uint64(31))
-            out[j, k] = 1 if x & np.uint64(1) else -1
-
-
-@_kernel
-def found(indptr, indices, value, i, j):
-    """Entry (i, j) of a sparse matrix by rows whose columns rise; 0 where it has none."""
-    low = indptr[i] + find(j, i, indptr, indices)
-    return value[low] if low < indptr[i + 1] and indices[low] == j else 0.0
-
-
-@_kernel
-def gram_pairs(row_start, columns, values, weight, leading, indptr, indices, out):
-    """Entries of A'WA beside the diagonal of its leading block, added to those of a pattern by rows."""
-    for i in range(len(row_start) - 1):
-        begin, end = row_start[i], row_start[i + 1]
-        end = _middle(begin, end, columns, leading)
-        for a in range(begin, end):
-            j, v = columns[a], weight[i] * values[a]
-            for b in range(begin, end):
-                if b != a:
-                    out[indptr[j] + find(columns[b], j, indptr, indices)] += v * values[b]
-
-
-@_allocating
-def known_rows(row_start, columns, values, leading, root, known, solved, corner, slope, leverage):
-    r"""What is known of S A' on the pattern of A and of a_i' S a_i, S being about the inverse of H.
-
-    The inverse of the leading block is a known matrix K plus the mean over probes z of :math:`rv'`, made symmetric
-    (:func:`random_rows`), with :math:`v = P^{-1/2}z` and rest :math:`r = (H^{-1} - K)P^{1/2}z`. K has :math:`P^{-1}`
-    on its diagonal and is `known` (rows of a sparse matrix) beside it. `solved` (leading, c) is H_ee^-1 H_ec and
-    `corner` (c, c) the inverse of the Schur complement of the next c columns; S is zero in those after them.
-    """
-    indptr, indices, entries = known
-    c = corner.shape[0]
-    at, through = np.empty(c), np.empty(c)
-    for i in range(len(row_start) - 1):
-        begin, end = row_start[i], row_start[i + 1]
-        middle = _middle(begin, end, columns, leading)
-        leverage[i] = 0.0
-        for a in range(begin, middle):
-            j = columns[a]
-            own = values[a] * root[j] * root[j]
-            if len(entries):
-                for b in range(begin, middle):
-                    if b != a:
-                        own += found(indptr, indices, entries, j, columns[b]) * values[b]
-            slope[a] = own
-            leverage[i] += values[a] * own
-        for a in range(middle, end):
-            slope[a] = 0.0
-        if c == 0:
-            continue
-        at[:] = 0.0
-        for a in range(begin, middle):
-            for e in range(c):
-                at[e] -= solved[columns[a], e] * values[a]
-        for a in range(middle, end):
-            if columns[a] - leading < c:
-                at[columns[a] - leading] += values[a]
-        for e in range(c):
-            through[e] = 0.0
-            for m in range(c):
-                through[e] += corner[e, m] * at[m]
-            leverage[i] += at[e] * through[e]
-        for a in range(begin, middle):
-            for e in range(c):
-                slope[a] -= solved[columns[a], e] * through[e]
-        for a in range(middle, end):
-            if columns[a] - leading < c:
-                slope[a] = through[columns[a] - leading]
-
-
-@_allocating
-def random_rows(row_start, columns, values, leading, rest, signs, root, first, last, slope, leverage):
-    """Add to what is known (:func:`known_rows`) the means over probes ``first .. last``."""
-    count = last - first
-    of_u, of_v = np.empty(count), np.empty(count)
-    for i in range(len(row_start) - 1):
-        begin, end = row_start[i], row_start[i + 1]
-        middle = _middle(begin, end, columns, leading)
-        of_u[:] = 0.0
-        of_v[:] = 0.0
-        for a in range(begin, middle):
-            j, value = columns[a], values[a]
-            for k in range(count):
-                of_u[k] += value * rest[j, first + k]
-                of_v[k] += value * root[j] * signs[j, first + k]
-        total = 0.0
-        for k in range(count):
-            total += of_u[k] * of_v[k]
-        for a in range(begin, middle):
-            j = columns[a]
-            own = 0.0
-            for k in range(count):
-                own += rest[j, first + k] * of_v[k] + root[j] * signs[j, first + k] * of_u[k]
-            slope[a] += 0.5 * own / count
-        leverage[i] += total / count
-
-
-@_kernel
-def known_entries(row, column, leading, root, known, out):
-    """What is known of entries (row, column) of the inverse of the leading block of H; zero beyond it."""
-    indptr, indices, entries = known
-    for e in range(len(row)):
-        i, j = row[e], column[e]
-        out[e] = 0.0
-        if i >= leading or j >= leading:
-            continue
-        if i == j:
-            out[e] = root[i] * root[i]
-        elif len(entries):
-            out[e] = found(indptr, indices, entries, i, j)
-
-
-@_kernel
-def random_entries(row, column, leading, rest, signs, root, first, last, out):
-    """Add to what is known (:func:`known_entries`) the means over probes ``first .. last``."""
-    count = last - first
-    for e in range(len(row)):
-        i, j = row[e], column[e]
-        if i >= leading or j >= leading:
-            continue
-        total = 0.0
-        for k in range(count):
-            total += rest[i, first + k] * root[j] * signs[j, first + k]
-            total += rest[j, first + k] * root[i] * signs[i, first + k]
-        out[e] += 0.5 * total / count
-
-
-@_allocating
-def inverse_forms(start, position, value, rest, signs, root, known, out):
-    """g' S g for rows g of a sparse matrix over the leading entries, S being about the inverse of H, from probes."""
-    indptr, indices, entries = known
-    count = rest.shape[1]
-    of_u, of_v = np.empty(count), np.empty(count)
-    for i in range(len(start) - 1):
-        of_u[:] = 0.0
-        of_v[:] = 0.0
-        plain = 0.0
-        for a in range(start[i], start[i + 1]):
-            j = position[a]
-            plain += (value[a] * root[j]) ** 2
-            if len(entries):
-                for b in range(start[i], start[i + 1]):
-                    if b != a:
-                        plain += value[a] * value[b] * found(indptr, indices, entries, j, position[b])
-            for k in range(count):
-                of_u[k] += value[a] * rest[j, k]
-                of_v[k] += value[a] * root[j] * signs[j, k]
-        total = 0.0
-        for k in range(count):
-            total += of_u[k] * of_v[k]
-        out[i] = plain + total / count

@@ -34,8 +34,11 @@ _kernel = njit(boundscheck=False, **KERNEL)
 _inlined = njit(boundscheck=False, **INLINED)
 
 
-def minimum_degree(start: np.ndarray, neighbours: np.ndarray) -> np.ndarray:
+def minimum_degree(start: np.ndarray, neighbours: np.ndarray, most: float = np.inf) -> tuple[np.ndarray, float]:
     """An order of the variables of a symmetric pattern in which elimination leaves little fill.
+
+    The square of the length of a column of the factor is about what its elimination costs. Where the sum of these
+    passes `most`, the search for an order ends, and the variables that are left stand in their own order.
 
     Parameters
     ----------
@@ -43,11 +46,14 @@ def minimum_degree(start: np.ndarray, neighbours: np.ndarray) -> np.ndarray:
         Where the neighbours of each variable begin.
     neighbours : int array
         Both triangles of the pattern; the diagonal may be among them and is passed over.
+    most : float, optional
 
     Returns
     -------
-    (n,) int array
+    order : (n,) int array
         The variable that is eliminated k-th. The same pattern has the same order.
+    squares : float
+        That sum, about (variables with very many neighbours left out); infinite where the search ended early.
     """
     n = len(start) - 1
     row = np.repeat(np.arange(n), np.diff(start))
@@ -67,8 +73,13 @@ def minimum_degree(start: np.ndarray, neighbours: np.ndarray) -> np.ndarray:
         at, size, zeros[0], few.astype(np.int64), size.copy(), np.zeros(n, dtype=np.int8), zeros[1], nothing[0],
         nothing[1], nothing[2], nothing[3], nothing[4], np.arange(n), room,
     )  # fmt: skip
-    _eliminate(graph, free, np.empty(n, dtype=np.int64), order)
-    return order
+    placed, squares = _eliminate(graph, free, np.empty(n, dtype=np.int64), order, most)
+    if squares > most:
+        left = few.copy()
+        left[order[:placed]] = False
+        order[placed : few.sum()] = np.flatnonzero(left)
+        squares = np.inf
+    return order, squares
 
 
 class _Graph(NamedTuple):
@@ -91,19 +102,23 @@ class _Graph(NamedTuple):
 
 
 @_kernel
-def _eliminate(graph, free, pivots, order):
-    """Fill the front of `order`. Lists take the first `free` places of the room; `pivots` (n,) is work space."""
+def _eliminate(graph, free, pivots, order, limit):
+    """Fill the front of `order`. Lists take the first `free` places of the room; `pivots` (n,) is work space.
+
+    Returns how much of `order` is filled, and the sum of the squared lengths of columns: beyond `limit` it ends.
+    """
     (at, size, elements, weight, degree, kind, _mark, _bucket, head, after, before, member, last, room) = graph
-    n, left = len(at), 0
+    n, left, squares = len(at), 0, 0.0
     for i in range(n):
         if weight[i] > 0:
             left += 1
             _insert(i, degree[i], head, after, before)
     found, low, stamp = 0, 0, 1
-    while left > 0:
+    while left > 0 and squares <= limit:
         while head[low] == -1:
             low += 1
         p = head[low]
+        width = weight[p]
         _remove(p, degree[p], head, after, before)
         pivots[found] = p
         found += 1
@@ -124,9 +139,12 @@ def _eliminate(graph, free, pivots, order):
             if _shorten(graph, i, p, stamp):
                 left += weight[i]
                 total += weight[i]
+                width -= weight[i]
                 weight[i] = 0
                 member[last[p]] = i
                 last[p] = last[i]
+        for k in range(1, width + 1):
+            squares += float(total + k) ** 2
         stamp = _merge_equal(graph, begin, free, stamp + n + 1)
         keep = begin
         for k in range(begin, free):
@@ -147,7 +165,7 @@ def _eliminate(graph, free, pivots, order):
             order[k] = i
             k += 1
             i = member[i]
-    return order
+    return k, squares
 
 
 @_kernel

@@ -15,6 +15,7 @@ sparse linear systems", chapters 4 and 7; the minimum degree order is SuperLU's 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -119,12 +120,15 @@ class FactorPattern:
     leading : int
     upper : sparse matrix or None
         Strict upper triangle of H by columns, where it is known.
+    ordered : bool
+        Whether the order is one for a factor; if not, one would take too many operations.
     """
 
     def __init__(
         self, size: int, a: sparse.csr_matrix, d_row: np.ndarray, d_column: np.ndarray, leading: int,
-        upper: sparse.csc_matrix | None,
+        upper: sparse.csc_matrix | None, ordered: bool = True,
     ):  # fmt: skip
+        self.ordered = ordered
         self.size, self.a, self.leading, self._upper = size, a, leading, upper
         self.d_row, self.d_column = d_row, d_column
 
@@ -148,7 +152,7 @@ class FactorPattern:
     @cached_property
     def large(self) -> bool:
         """Whether one factorisation takes so many operations that nobody should wait for it."""
-        return float(self.leading) ** 3 > LARGE and self.operations(LARGE) > LARGE
+        return not self.ordered or (float(self.leading) ** 3 > LARGE and self.operations(LARGE) > LARGE)
 
     @cached_property
     def panels(self) -> Panels:
@@ -169,6 +173,7 @@ def analyse(
     d_row: np.ndarray,
     d_column: np.ndarray,
     leading: int,
+    whole: bool = True,
 ) -> Symbolic:
     """Analyse the pattern of ``A'WA + D`` once.
 
@@ -183,6 +188,8 @@ def analyse(
     leading : int
         Entries ``0 .. leading-1`` are ordered for little fill and come first; ``leading ..`` (the coefficients, dense)
         stay last in their own order, so that the leading block of the factor is that of the effects alone.
+    whole : bool
+        Whether an order is looked for even where a factor would take so many operations that none is made.
     """
     every = np.ones(len(rows), dtype=bool)
     long = _long_rows(n_rows, leading, rows[columns < leading])
@@ -191,7 +198,10 @@ def analyse(
     d = sparse.csr_matrix((np.ones(len(d_row)), (d_row, d_column)), shape=(size, size))
     effects = a[:, :leading]
     h_leading = (effects.T @ effects + d[:leading, :leading] + d[:leading, :leading].T).tocsc()
-    order = np.concatenate([_minimum_degree(h_leading), np.arange(leading, size)]).astype(np.int64)
+    first, ordered = _minimum_degree(h_leading, math.inf if whole or long.any() else LARGE / 3.0)
+    order = np.concatenate([first, np.arange(leading, size)]).astype(np.int64)
+    if not ordered:
+        return _ordered(n_rows, order, rows, columns, d_row, d_column, leading, ordered=False)
     order, upper = _postordered((a.T @ a + d + d.T).tocsc(), order, leading)
     short = _ordered(n_rows, order, rows[kept], columns[kept], d_row, d_column, leading, upper)
     if not long.any():
@@ -211,7 +221,7 @@ def _long_rows(n_rows: int, leading: int, rows: np.ndarray) -> np.ndarray:
 
 def _ordered(
     n_rows: int, order: np.ndarray, rows: np.ndarray, columns: np.ndarray, d_row: np.ndarray, d_column: np.ndarray,
-    leading: int, upper: sparse.csc_matrix | None = None,
+    leading: int, upper: sparse.csc_matrix | None = None, ordered: bool = True,
 ) -> Symbolic:  # fmt: skip
     """Places of everything once the order is known."""
     size = len(order)
@@ -227,25 +237,25 @@ def _ordered(
         np.maximum(position[d_row], position[d_column]),
     )
     a = sparse.csr_matrix((np.ones(len(rows)), of_a, start), shape=(n_rows, size))
-    return Symbolic(
-        order, position, leading, start, of_a, entry, high, low, FactorPattern(size, a, high, low, leading, upper)
-    )
+    pattern = FactorPattern(size, a, high, low, leading, upper, ordered)
+    return Symbolic(order, position, leading, start, of_a, entry, high, low, pattern)
 
 
-def _minimum_degree(h: sparse.csc_matrix) -> np.ndarray:
-    """A fill-reducing order of a symmetric pattern."""
+def _minimum_degree(h: sparse.csc_matrix, most: float) -> tuple[np.ndarray, bool]:
+    """A fill-reducing order of a symmetric pattern, and whether the search for it came to its end."""
     n = len(h.indptr) - 1
     if n < 3:
-        return np.arange(n)
+        return np.arange(n), True
     if h.nnz > LITTLE:
         h.sort_indices()
-        return minimum_degree(h.indptr, h.indices)
+        order, squares = minimum_degree(h.indptr, h.indices, most)
+        return order, math.isfinite(squares)
     pattern = h.copy()
     pattern.data = np.ones(len(pattern.indices))
     # A dominant diagonal keeps SuperLU from pivoting, so that its column order is the symmetric one.
     dominant = (pattern + sparse.diags(np.asarray(pattern.sum(axis=0)).ravel() + 1.0)).tocsc()
     lu = splu(dominant, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
-    return np.argsort(lu.perm_c)
+    return np.argsort(lu.perm_c), True
 
 
 def _upper(h: sparse.csc_matrix) -> sparse.csc_matrix:

@@ -25,14 +25,9 @@ def undetermined(problem: Problem, optimum: Optimum) -> list[Note]:
     of the maximum. The profile is only worked out where the curvature does not rule it out.
     """
     out = []
-    for k, p in enumerate(problem.marginal.system.hypers):
-        if p.kind != "w" or p.fixed or p.prior.proper or not isinstance(p.guess, Normal):
-            continue
-        at, unit = float(optimum.theta[k]), p.guess.sd
-        variance = math.nan if optimum.lost[k] else float(optimum.covariance[k, k])
+    for k, unit in suspects(problem, optimum):
+        p, at = problem.marginal.system.hypers[k], float(optimum.theta[k])
         far = abs(at) > FAR * unit
-        if not far and 0.0 < variance < unit**2:  # it falls by half a unit and more
-            continue
         profile = Profile(problem, problem.marginal.point(optimum.theta, optimum.x), k)
         lost = bool(optimum.lost[k]) and abs(at) > OVERFLOW  # exponentials of it are no numbers, nor is the profile
         if far and (lost or all(_scaled(problem, optimum, profile, k, factor) for factor in (0.5, 2.0))):
@@ -47,6 +42,19 @@ def undetermined(problem: Problem, optimum: Optimum) -> list[Note]:
                 f"{at:.3g}; give it a prior, or leave it out"
             )
             out.append(trouble("flat", text, p.name))
+    return out
+
+
+def suspects(problem: Problem, optimum: Optimum) -> list[tuple[int, float]]:
+    """Weight parameters that may be flat or have run off as far as curvature says, and their default prior's sd."""
+    out = []
+    for k, p in enumerate(problem.marginal.system.hypers):
+        if p.kind != "w" or p.fixed or p.prior.proper or not isinstance(p.guess, Normal):
+            continue
+        unit = p.guess.sd
+        variance = math.nan if optimum.lost[k] else float(optimum.covariance[k, k])
+        if abs(optimum.theta[k]) > FAR * unit or not 0.0 < variance < unit**2:  # else it falls by half a unit and more
+            out.append((k, unit))
     return out
 
 

@@ -38,7 +38,7 @@ def at_limits(specification: Specification, problem: Problem, peak: Peak) -> tup
     """A maximum with the parameters at their limit that lose nothing there, and what to say of them."""
     notes = []
     bounds: Bounds = list(problem.coordinates.bounds())
-    for k, value, text in _candidates(specification, problem, peak):
+    for k, value, text in near_limits(specification, problem, peak):
         at = problem.coordinates.place(k)
         lost = WORTH if specification.system.hypers[k].limits else LOST
         trial = peak.u.copy()
@@ -60,7 +60,7 @@ def at_limits(specification: Specification, problem: Problem, peak: Peak) -> tup
     return peak, notes
 
 
-def _candidates(specification: Specification, problem: Problem, peak: Peak) -> list[tuple[int, float, str]]:
+def near_limits(specification: Specification, problem: Problem, peak: Peak) -> list[tuple[int, float, str]]:
     """Entries of theta near a limit: where it is, and what it means."""
     hypers, theta = specification.system.hypers, problem.coordinates.theta(peak.u)
     out = []

@@ -35,6 +35,7 @@ from ..base import Optimum
 
 ROUNDING = 1e-8  # relative, of columns whose largest entry is one
 LARGE = 3.0  # sds on the link scale from which it is asked whether they run off
+MANY = 20_000  # rows of the programme for coefficients that are looked at first
 MOST = 2_000_000  # entries of the programme for effects, beyond which it is not asked
 LARGEST = 200_000_000  # numbers in the columns of coefficients, pair by pair, beyond which nothing is asked
 REMEDY = "give priors (normal(0, 2.5) for b, half_normal(2.5) for sd), or use mcmc"
@@ -107,11 +108,29 @@ def _null(gram: np.ndarray) -> np.ndarray:
 
 
 def _programme(rows: np.ndarray) -> np.ndarray | None:
-    """The d with rows d >= 0 that gains most, entries in [-1, 1]; None if nothing can be gained."""
-    out = linprog(-rows.sum(axis=0), A_ub=-rows, b_ub=np.zeros(len(rows)), bounds=(-1.0, 1.0), method="highs")
-    if out.status != 0 or not -out.fun > 1e-6 * np.abs(rows).max():
-        return None
-    return np.asarray(out.x)
+    """The d with rows d >= 0 that gains most, entries in [-1, 1]; None if nothing can be gained.
+
+    Of very many rows some are taken first, and those that their direction violates after it: where some rows already
+    leave no direction but zero, the others do not matter.
+    """
+    used = np.arange(len(rows))
+    if len(rows) > MANY:
+        used = np.sort(np.random.default_rng(np.random.SeedSequence(22)).choice(used, MANY, replace=False))
+    while True:
+        some = rows[used]
+        out = linprog(-some.sum(axis=0), A_ub=-some, b_ub=np.zeros(len(some)), bounds=(-1.0, 1.0), method="highs")
+        if out.status != 0:
+            return None
+        gains = -out.fun > 1e-6 * np.abs(rows).max()
+        if len(used) == len(rows) or (not gains and np.linalg.matrix_rank(some) == rows.shape[1]):
+            return np.asarray(out.x) if gains else None
+        loss = -rows @ out.x
+        loss[used] = 0.0
+        worse = np.flatnonzero(loss > ROUNDING * np.abs(rows).max())
+        if gains and not len(worse):
+            return np.asarray(out.x)
+        left = np.setdiff1d(np.arange(len(rows)), used) if not len(worse) else worse[np.argsort(-loss[worse])]
+        used = np.union1d(used, left[: len(used)])
 
 
 def _shortest(outer: np.ndarray, gains: np.ndarray, inner: np.ndarray, direction: np.ndarray) -> np.ndarray:

@@ -30,15 +30,18 @@ from ..edges import Bounds, Edged
 from ..progress import StepsTaken
 from ..search import Peak, difference_hessian
 from .describe import describe
-from .maxima import blind_to_idle, remarks
+from .maxima import blind_to_idle, remarks, several, starting_points
 from .problem import Problem, problem_of
+from .separation import separation
+from .unchecked import unchecked
 
-FIRST = 16  # probes of the search
+FEW, FIRST = 4, 16  # probes of the search for about the place, and of that from there on
 MOST = 256
 SMALL = 0.05  # Monte Carlo error of an estimate, in standard errors, that is small enough
 SMALL_SPREAD = 0.02  # and of a standard error, relative to it
 ALMOST, SAFE = 1.3, 1.2  # how many times as many probes are not worth another search, and what is added to them
-ENOUGH = 2e-3  # a step, in standard errors, after which there is no other one
+ABOUT, ENOUGH = 0.3, 3e-4  # steps, in standard errors, after which there is no other one
+NEAR = 2.0  # standard errors between two ends of searches that are one
 STEPS = 40
 AGAIN = 8  # steps after which the derivative of the score is worked out again, and not corrected by what a step showed
 DIFFERENCE = 1e-3  # of the coordinates, for that derivative
@@ -70,6 +73,11 @@ class Zero:
     free: np.ndarray
     decrement: float
 
+    def near(self, u: np.ndarray) -> bool:
+        """Whether a point is within a standard error or two of it."""
+        away = u - self.u
+        return abs(float(away @ self.hessian @ away)) < NEAR**2 and bool(np.abs(away).max(initial=0.0) < 1.0)
+
 
 @dataclass(frozen=True)
 class Errors:
@@ -92,11 +100,16 @@ class Errors:
     of_estimates: float
     of_spread: float
 
+    @classmethod
+    def none(cls, hessian: np.ndarray) -> Errors:
+        """Before any are known."""
+        return cls(hessian, np.zeros_like(hessian), math.inf, math.inf)
+
 
 def maximise_by_iteration(specification: Specification, settings: Settings, engine: str, restricted: bool) -> Outcome:
     """The maximum of the (restricted) likelihood by iteration, with all that is reported of it."""
     began = time.perf_counter()
-    problem = problem_of(replace(specification, probes=FIRST), restricted, settings.start)
+    problem = problem_of(replace(specification, probes=FEW), restricted, settings.start)
     factor = problem.marginal.factor
     assert isinstance(factor, Iterated)
     if settings.executor is not None:
@@ -105,13 +118,8 @@ def maximise_by_iteration(specification: Specification, settings: Settings, engi
     with StepsTaken(settings.progress) as shown:
         search = _Search(problem, factor, shown)
         try:
-            zero, count = search.run(problem.coordinates.from_theta(problem.start)), FIRST
-            found = search.errors(zero)
-            while (wanted := _probes(found, count, factor.leading)) > count:
-                factor.take(base, wanted)
-                problem.forget()
-                zero, count = search.run(zero.u, found.hessian), wanted
-                found = search.errors(zero)
+            starts = starting_points(problem)
+            zero, found, count, others = search.whole(starts)
         except KeyboardInterrupt:
             where = _where(specification, problem, search.last)
             raise KeyboardInterrupt(f"the search was interrupted; {where}") from None
@@ -125,8 +133,11 @@ def maximise_by_iteration(specification: Specification, settings: Settings, engi
     told = _of_parameters(problem, optimum, peak, found.covariance)
     loglik_error = 0.5 * factor.log_error(base)
     final = replace(specification, probes=count)
-    notes = remarks(specification, optimum, restricted, [])
+    notes = several(specification, problem.coordinates, others) + remarks(specification, optimum, restricted, [])
     notes.append(_monte_carlo(specification, optimum, told, found, loglik_error, count))
+    notes += unchecked(specification, problem, optimum, peak, len(starts))
+    if not problem.marginal.exact and specification.system.scattered is None:
+        notes += separation(specification, optimum)
     notes += _troubles(base.side.converged)
     extra = {
         "probes": count, "loglik_error": loglik_error, "estimate_errors": told, "se_error": found.of_spread,
@@ -161,9 +172,12 @@ class _Search:
         with self.factor.quick(self.base):
             return difference_hessian(self.problem.smooth, u, free, self.bounds, DIFFERENCE)
 
-    def run(self, u: np.ndarray, hessian: np.ndarray | None = None) -> Zero:
-        """From a point to a zero of the score, and away from sds of zero that are no maximum."""
-        zero = self._run(u, hessian)
+    def run(self, u: np.ndarray, enough: float, hessian: np.ndarray | None = None) -> Zero:
+        """From a point to a zero of the score, and away from sds of zero that are no maximum.
+
+        The last step is shorter than `enough`; with a derivative of the score from elsewhere fewer evaluations do.
+        """
+        zero = self._run(u, enough, hessian)
         for k, (low, high) in enumerate(self.bounds):
             if low != 0.0 or high is not None or zero.u[k] != 0.0:
                 continue
@@ -171,10 +185,43 @@ class _Search:
             away[k] = LEAST
             if self.score(away)[k] > 0.0:
                 away[k] = 5.0 * LEAST
-                zero = self._run(away)
+                zero = self._run(away, enough)
         return zero
 
-    def _run(self, u: np.ndarray, hessian: np.ndarray | None = None) -> Zero:
+    def whole(self, starts: list[np.ndarray]) -> tuple[Zero, Errors, int, list[Peak]]:
+        """The zero with the highest value, its errors, the number of probes, and all zeros as they were compared."""
+        zeros = self._from_all(starts)
+        zero, count, others = zeros[0], 0, []
+        found, wanted = Errors.none(zero.hessian), FIRST
+        while wanted > count:
+            self.factor.take(self.base, wanted)
+            self.problem.forget()
+            if len(zeros) > 1:
+                zero, others = self._highest(zeros)
+                found, zeros = Errors.none(zero.hessian), []
+            zero, count = self.run(zero.u, ENOUGH, found.hessian), wanted
+            found = self.errors(zero)
+            wanted = _probes(found, count, self.factor.leading)
+        return zero, found, count, others
+
+    def _from_all(self, starts: list[np.ndarray]) -> list[Zero]:
+        """Zeros of the score about where searches from several starts end, no two of them close to each other."""
+        out: list[Zero] = []
+        for start in starts:
+            zero = self.run(start, ABOUT)
+            if not any(other.near(zero.u) for other in out):
+                out.append(zero)
+        return out
+
+    def _highest(self, zeros: list[Zero]) -> tuple[Zero, list[Peak]]:
+        """The highest of some zeros, and all from there down; their values have their random errors in common."""
+        self.problem.forget()
+        values = [self.problem.objective(zero.u)[0] for zero in zeros]
+        self.problem.forget()
+        order = sorted(range(len(zeros)), key=lambda k: -values[k])
+        return zeros[order[0]], [Peak(z.u, values[k], z.score, z.hessian, z.free) for k in order for z in [zeros[k]]]
+
+    def _run(self, u: np.ndarray, enough: float, hessian: np.ndarray | None = None) -> Zero:
         score = self.score(u)
         if not np.all(np.isfinite(score)):
             raise EngineError(
@@ -187,7 +234,7 @@ class _Search:
         for _ in range(STEPS):
             step, decrement = _newton(hessian, score, free)
             self.shown.say(decrement)
-            if decrement < ENOUGH:
+            if decrement < enough:
                 break
             trial, new = self._along(u, score, step)
             moved, seen = trial - u, new - score

@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 
-from ...numerics.krylov import gram_border, gram_diagonal, gram_pairs, gram_times, known_rows, random_rows, random_signs
+from ...numerics.krylov import gram_border, gram_diagonal, gram_times
 from ...numerics.rows import finish_slopes, times, transposed_times
+from ...numerics.traces import Triangle, gram_beside, known_rows, pairs_of, random_rows, random_signs
 from ..part import Part
 from ..places import Places
-from ..representation.iterated import NOTHING
+from ..representation.iterated import NOTHING, NOWHERE
 from .divided import Divided
 
 
@@ -55,7 +55,7 @@ class LocalRows:
         self._scratch = [part.scratch() for part in self.parts]
         self._keys = keys[self.used[: self.leading]]
         self._room(groups, at)
-        self._pairs: tuple[np.ndarray, np.ndarray] | None = None
+        self._pairs: Triangle | None = None
 
     def _number(self, row: np.ndarray, column: np.ndarray, size: int, leading: int) -> None:
         """Compressed rows with columns among those that are used."""
@@ -69,7 +69,8 @@ class LocalRows:
         self.columns = np.searchsorted(self.used, column[by_row]).astype(np.int32)
         counts = np.bincount(row, minlength=self.groups)
         self.row_start = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        self.products = float((counts.astype(float) ** 2).sum())
+        inside = np.bincount(row[column < leading], minlength=self.groups).astype(float)
+        self.products = float((inside * (inside - 1.0)).sum() / 2.0)
 
     def _room(self, groups: int, entries: int) -> None:
         self.values, self.slope, self._known_slope = np.zeros(entries), np.zeros(entries), np.zeros(0)
@@ -144,31 +145,21 @@ class LocalRows:
 
     # -- pairs of effects that a row has -------------------------------------------------------------------------------
 
-    def _pattern_of_pairs(self) -> tuple[np.ndarray, np.ndarray]:
-        """The pattern of A'A in the effects' block without its diagonal, by rows."""
-        ones = np.ones(len(self.columns))
-        a = sparse.csr_array((ones, self.columns, self.row_start), shape=(self.groups, len(self.used)))
-        a = a[:, : self.leading]
-        block = (a.T @ a).tocsr()
-        block.sort_indices()
-        row = np.repeat(np.arange(self.leading), np.diff(block.indptr))
-        aside = row != block.indices
-        start = np.concatenate([[0], np.cumsum(np.bincount(row[aside], minlength=self.leading))]).astype(np.int64)
-        return start, block.indices[aside].astype(np.int64)
-
-    def describe(self, most: float) -> tuple[np.ndarray, float, tuple[np.ndarray, np.ndarray] | None]:
-        """Entries of x that it has, products of two entries of a row; its pairs, of places in the block."""
-        if self.products > most:
-            return self.used, self.products, None
-        self._pairs = self._pattern_of_pairs()
-        row = np.repeat(np.arange(self.leading), np.diff(self._pairs[0]))
-        return self.used, self.products, (self.used[row], self.used[self._pairs[1]])
+    def describe(self, most: float) -> tuple[np.ndarray, int, float, tuple[np.ndarray, np.ndarray] | None]:
+        """Entries of x and of A that it has, products of two entries of a row; its pairs, of places in the block."""
+        entries = len(self.columns)
+        self._pairs = pairs_of(self.row_start, self.columns, NOWHERE, NOWHERE, self.leading, most)
+        if self._pairs is None:
+            return self.used, entries, self.products, None
+        row = np.repeat(np.arange(self.leading), np.diff(self._pairs.start))
+        return self.used, entries, self.products, (self.used[row], self.used[self._pairs.column])
 
     def pairs(self) -> np.ndarray:
         """Entries of A'WA for these pairs."""
         assert self._pairs is not None
-        out = np.zeros(len(self._pairs[1]))
-        gram_pairs(self.row_start, self.columns, self.values, self.weight, self.leading, *self._pairs, out)
+        out = np.zeros(len(self._pairs.column))
+        places = self._pairs.of_rows
+        gram_beside(self.row_start, self.columns, self.values, self.weight, self.leading, places, out)
         return out
 
     # -- probes --------------------------------------------------------------------------------------------------------
@@ -181,13 +172,14 @@ class LocalRows:
             random_signs(self._keys, 0, self._signs)
         self._known = NOTHING
         if known is not None and self._pairs is not None:
-            self._known = (self._pairs[0], self._pairs[1], _own(known))
+            self._known = _own(known)
 
     def know(self, solved: np.ndarray, corner: np.ndarray) -> None:
         """Work out what of slopes is known without probes, for a Schur complement of some columns."""
         slope, leverage = np.empty_like(self.slope), np.empty_like(self.leverage)
         rows = (self.row_start, self.columns, self.values, self.leading)
-        known_rows(*rows, self._root, self._known, _own(solved), _own(corner), slope, leverage)
+        places = NOWHERE if self._pairs is None else self._pairs.of_rows
+        known_rows(*rows, self._root**2, places, self._known, _own(solved), _own(corner), slope, leverage)
         self._sure[len(corner)] = (slope, leverage)
 
     def slopes(self, columns: int, first: int, last: int) -> np.ndarray:

@@ -7,15 +7,15 @@ from copy import copy
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 
 from ...errors import EngineError
-from ...numerics.krylov import random_entries
 from ...numerics.symbolic import Symbolic
+from ...numerics.traces import Triangle, random_entries
 from ..part import Part
 from ..places import Places
 from ..representation.base import Representation
-from ..representation.iterated import NOTHING, PAIRS, Iterated
+from ..representation.iterated import PAIRS, Iterated
+from ..representation.iteration import iteration_work
 from ..system import System
 from ..workspace import Workspace, new_workspace
 from .crew import Crew
@@ -30,7 +30,7 @@ NO_FACTOR = (
 class NoPattern:
     """The pattern of a matrix that nobody has."""
 
-    large = True
+    large, ordered = True, True
 
     def __getattr__(self, name: str) -> Any:
         raise EngineError(NO_FACTOR)
@@ -54,20 +54,24 @@ class Scattered:
     def __init__(self, crew: Crew, rows: Sequence[np.ndarray], leading: int):
         self.crew, self.rows, self.leading = crew, list(rows), leading
         found = crew.ask(NAME, "describe", [(PAIRS,)] * len(crew))
-        self.used = [used for used, _, _ in found]
+        self.used = [used for used, _, _, _ in found]
+        self.entries = sum(entries for _, entries, _, _ in found)
         self.inside = [used[used < leading] for used in self.used]
-        self.pattern, self.pair_of = None, []
         self.sent: Any = None  # what slopes are made from where the pieces are
         self._reached: tuple[np.ndarray, np.ndarray] | None = None  # at a theta, last asked for
-        if sum(products for _, products, _ in found) <= PAIRS and all(pairs is not None for _, _, pairs in found):
-            self._number([pairs for _, _, pairs in found])
+        self.pattern: Triangle | None = None
+        self.pair_of: list[np.ndarray] = []
+        products, pairs = sum(products for _, _, products, _ in found), [pairs for _, _, _, pairs in found]
+        if products <= PAIRS and all(own is not None for own in pairs):
+            self._number(pairs)
 
     def _number(self, pairs: list[Any]) -> None:
         """The pattern of all pairs, and where those of each piece are in it."""
-        codes = [row * self.leading + column for row, column in pairs]
+        codes = [row.astype(np.int64) * self.leading + column for row, column in pairs]
         every = np.unique(np.concatenate(codes))
         start = np.searchsorted(every, np.arange(self.leading + 1) * self.leading).astype(np.int64)
-        self.pattern = (start, (every % self.leading).astype(np.int64))
+        column = (every % self.leading).astype(np.int32)
+        self.pattern = Triangle(start, column, np.empty(0, dtype=np.int32), np.empty(0, dtype=np.int32))
         self.pair_of = [np.searchsorted(every, code) for code in codes]
 
     def ask(self, verb: str, *each: list[Any]) -> list[Any]:
@@ -195,8 +199,11 @@ class ScatteredRows(Iterated):
         self.keys = keys[self.symbolic.order[: self.leading]]
         self.dimension = self.symbolic.leading
         self.partitions = None
-        self.work = 1e12
+        self.work = iteration_work(probes, self.scattered.entries)
         self._coefficients = np.empty(0)
+
+    def _is(self, room: Workspace, weight: np.ndarray) -> bool:
+        return False  # pieces may have been filled at another theta since
 
     def times(self, room: Workspace, x: np.ndarray, out: np.ndarray) -> None:
         self.scattered.to_rows(self.scattered.ask("times", self.scattered.of_x(x)), out)
@@ -238,14 +245,15 @@ class ScatteredRows(Iterated):
         diagonal[self.within :], beside[:, held:], whole[held:], whole[:, held:] = 0.0, 0.0, 0.0, 0.0
         return diagonal, beside, whole
 
-    def entries_beside_diagonal(self, room: Workspace) -> Any:
-        if self.scattered.pattern is None:
-            return None
-        start, column = self.scattered.pattern
-        data = np.zeros(len(column))
+    @property
+    def pairs(self) -> Triangle | None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.scattered.pattern
+
+    def beside_diagonal(self, room: Workspace, pairs: Triangle) -> np.ndarray:
+        out = np.zeros(len(pairs.column))
         for place, own in zip(self.scattered.pair_of, self.scattered.ask("pairs"), strict=True):
-            data[place] += own
-        return sparse.csr_array((data, column, start), shape=(self.leading, self.leading))
+            out[place] += own
+        return out
 
     def slopes(self, room: Workspace, leading: int) -> None:
         s, state, n = self.symbolic, room.side, self.leading
@@ -255,8 +263,8 @@ class ScatteredRows(Iterated):
         scattered, c = self.scattered, min(leading, self.within) - n  # columns beside the block that rows read
         if scattered.sent is not state.rest:
             known: list[Any] = [None] * len(scattered.rows)
-            if state.known is not NOTHING:
-                known = [state.known[2][place] for place in scattered.pair_of]
+            if len(state.known):
+                known = [state.known[place] for place in scattered.pair_of]
             scattered.ask("probe", scattered.of_block(root), scattered.of_block(state.rest), known)
             scattered.sent, state.sure = state.rest, {}
         if leading not in state.sure:

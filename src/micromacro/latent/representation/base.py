@@ -41,6 +41,10 @@ class Representation:
         What the rows of the matrix stand for that is factorised; ``dimension`` is how many there are.
     steady : bool
         Whether values have no random error, so that they can be compared.
+    rough : bool
+        Whether what a Newton step leaves behind serves nothing but steps.
+    close : float
+        Squared length of the last Newton step to a mode, in posterior sds.
     border : int
         Rows of very many effects that are kept out of it.
     instead : Representation or None
@@ -52,6 +56,8 @@ class Representation:
     side: Literal["effects", "groups"]
     dimension: int
     steady: bool = True
+    rough: bool = False
+    close: float = 1e-19
     border: int = 0
     instead: Representation | None = None
 
@@ -162,6 +168,10 @@ class Representation:
         solve_upper(self.symbolic.layout, self.panel(room), z)
         return z
 
+    def solve_again(self, room: Workspace, x: np.ndarray, series: str) -> None:
+        """x becomes H^-1 x, x being one of a series of like vectors: whoever iterates begins at its last solution."""
+        self.solve(room, x)
+
     def gaussian_mean(self, room: Workspace, center: np.ndarray) -> None:
         """``room.mean`` becomes H^-1 (A'W target + D center), W being ``room.weight``."""
         s = self.symbolic
@@ -169,7 +179,7 @@ class Representation:
         room.mean[:] = 0.0
         self.transposed(room, room.row, room.mean)
         symmetric_times(s.d_row, s.d_column, room.d_value, center, room.mean)
-        self.solve(room, room.mean)
+        self.solve_again(room, room.mean, "mean")
 
     def solve_gaussian(self, room: Workspace, center: np.ndarray, leading: int) -> tuple[int, float, float, float]:
         """Mean and residuals of a Gaussian outcome, see :func:`~micromacro.numerics.gaussian.solve_gaussian`."""
@@ -212,7 +222,7 @@ class Representation:
         """First-order skewness correction of the mean, see :func:`~micromacro.numerics.modes.adjoint`."""
         shift[:] = 0.0
         self.transposed(room, pull, shift)
-        self.solve(room, shift)
+        self.solve_again(room, shift, "adjoint")
         self.times(room, shift, row)
 
 

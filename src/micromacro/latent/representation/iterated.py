@@ -13,105 +13,48 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 
 from ...errors import EngineError
 from ...numerics.krylov import (
     Solution,
     conjugate_gradients,
+    diagonal_gram,
     gram_border,
     gram_diagonal,
     gram_times,
-    inverse_forms,
-    known_entries,
-    known_rows,
+    gram_times_one,
     log_quadratures,
-    random_entries,
-    random_rows,
-    random_signs,
     symmetric_gram,
 )
 from ...numerics.rows import symmetric_times
 from ...numerics.symbolic import Symbolic
+from ...numerics.traces import (
+    Triangle,
+    gram_beside,
+    inverse_forms,
+    known_rows,
+    pairs_of,
+    random_entries,
+    random_rows,
+    random_signs,
+)
 from ..workspace import Workspace
 from .base import Representation
+from .iteration import Iteration, iteration_work, slices, symmetric
 from .partitions import Partitions
 
 FINE = 1e-10  # tolerance of a solution
-COARSE = 1e-7  # and of those for probes
-TOGETHER = 32  # right-hand sides that are solved together
+COARSE = 1e-6  # and of those for probes
+ROUGH = 1e-5  # and of those for a Newton step, which other steps follow
 BATCHES = 16  # of probes, whose means differ as Monte Carlo errors do
 FEW = 512  # rows up to which quadratic forms are solved for one by one
-PAIRS = 1e8  # products of two entries of a row up to which the entries of H are worked out
+PAIRS = 5e7  # products of two entries of a row up to which the entries of H are worked out
 DENSE, LEAST_DENSE, MOST_DENSE = 0.01, 20, 100  # share of the rows, and how many, of an effect that is kept aside
-NOTHING = (np.zeros(1, dtype=np.int64), np.empty(0, dtype=np.int64), np.empty(0))
-
-
-@dataclass
-class Iteration:
-    """What an iterated representation keeps in a work space.
-
-    Attributes
-    ----------
-    count : int
-        Number of probes.
-    weight : (rows,) array
-        The diagonal of W.
-    diagonal : (leading,) array
-        That of H, the preconditioner.
-    solved, beside : (leading, c) arrays
-        H_ee^-1 H_ec, and H_ec.
-    corners : dict
-        By the number of leading entries of x: the inverse of their Schur complement, and its log-determinant.
-    probes : (leading, count) array or None
-        H_ee^-1 P^(1/2) z of each probe z, where they are solved.
-    rest : (leading, count) array
-        (H_ee^-1 - K) P^(1/2) z, K being what is known of the inverse without them.
-    known : tuple of arrays
-        K beside its diagonal P^-1, by rows; empty where it is not worked out.
-    share : float
-        gamma in K = P^-1 - gamma P^-1 (H_ee - P) P^-1; nan until the first probes are solved, which choose it.
-    signs : (leading, count) int8 array
-        The probes.
-    logs : (count,) array
-        z'log(P^-1/2 H P^-1/2) z of each probe, as it serves the mean.
-    sure : dict
-        By the number of leading entries of x: what of slopes is known without probes.
-    batch : slice
-        Probes over which means are taken.
-    quick : bool
-        Whether log-determinants are not wanted: the last one is given, and probes begin at their last solutions.
-    iterations : int
-        Of the longest solution so far.
-    converged : bool
-        Whether all solutions did.
-    """
-
-    count: int
-    weight: np.ndarray = field(default_factory=lambda: np.empty(0))
-    diagonal: np.ndarray = field(default_factory=lambda: np.empty(0))
-    solved: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
-    beside: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
-    corners: dict[int, tuple[np.ndarray, float]] = field(default_factory=dict)
-    probes: np.ndarray | None = None
-    rest: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
-    known: tuple[np.ndarray, np.ndarray, np.ndarray] = NOTHING
-    share: float = math.nan
-    square: float = math.nan
-    last: np.ndarray | None = None
-    signs: np.ndarray = field(default_factory=lambda: np.empty((0, 0), dtype=np.int8))
-    logs: np.ndarray | None = None
-    last_log: float = 0.0
-    batch: slice = field(default_factory=lambda: slice(None))
-    sure: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = field(default_factory=dict)
-    entries: np.ndarray = field(default_factory=lambda: np.empty(0))
-    quick: bool = False
-    iterations: int = 0
-    converged: bool = True
+NOTHING, NOWHERE = np.empty(0), np.empty(0, dtype=np.int32)
 
 
 class Iterated(Representation):
@@ -128,6 +71,8 @@ class Iterated(Representation):
 
     side = "effects"
     steady = False
+    rough = True
+    close = 1e-16
 
     def __init__(self, symbolic: Symbolic, keys: np.ndarray, probes: int):
         self.symbolic, self.probes = symbolic, probes
@@ -135,10 +80,28 @@ class Iterated(Representation):
         self.keys = keys[symbolic.order[: self.leading]]
         self.dimension = symbolic.leading
         self.partitions: Partitions | None = None
-        self.work = 4.0 * TOGETHER * max(probes, 1) * len(symbolic.columns) + 1000.0
+        self.work = iteration_work(probes, len(symbolic.columns))
 
     def prepare(self, room: Workspace, gradient: bool) -> None:
         room.side = Iteration(self.probes)
+
+    @cached_property
+    def _own(self) -> np.ndarray:
+        """Which entries of D are on the diagonal of the block."""
+        s = self.symbolic
+        return np.flatnonzero((s.d_row < self.leading) & (s.d_row == s.d_column))
+
+    @cached_property
+    def _aside(self) -> np.ndarray:
+        """And which are beside it."""
+        s, n = self.symbolic, self.leading
+        return np.flatnonzero((s.d_row < n) & (s.d_column < n) & (s.d_row != s.d_column))
+
+    @cached_property
+    def pairs(self) -> Triangle | None:
+        """Where the entries of H_ee beside its diagonal are; None where they are too many."""
+        s = self.symbolic
+        return pairs_of(s.row_start, s.columns, s.d_row, s.d_column, self.leading, PAIRS)
 
     def spread(self, executor: Any) -> None:
         """Have products made by the workers of an executor, each with some of the rows."""
@@ -165,12 +128,15 @@ class Iterated(Representation):
 
     def _times(self, room: Workspace) -> Any:
         """The product with H_ee."""
-        s, n = self.symbolic, self.leading
+        s, state, n = self.symbolic, room.side, self.leading
+
+        d_row, d_column, d_value = (x[self._aside] for x in (s.d_row, s.d_column, room.d_value))
 
         def times(x: np.ndarray, out: np.ndarray) -> np.ndarray:
-            out[:] = 0.0
             curvature = np.zeros(x.shape[1])
-            symmetric_gram(s.d_row, s.d_column, room.d_value, n, x, out, curvature)
+            diagonal_gram(state.prior, x, out, curvature)
+            if len(d_row):
+                symmetric_gram(d_row, d_column, d_value, n, x, out, curvature)
             self.add_gram(room, x, out, curvature)
             return curvature
 
@@ -178,11 +144,14 @@ class Iterated(Representation):
 
     def add_gram(self, room: Workspace, x: np.ndarray, out: np.ndarray, curvature: np.ndarray) -> None:
         """out (leading, k) gets A'WA x added to it, and curvature (k,) x'A'WAx."""
-        s = self.symbolic
-        if self.partitions is None:
-            gram_times(s.row_start, s.columns, room.values, room.side.weight, self.leading, x, out, curvature)
-        else:
+        s, weight, n = self.symbolic, room.side.weight, self.leading
+        if self.partitions is not None:
             self.partitions.times(x, out, curvature)
+        elif x.shape[1] == 1:
+            one, own = x.ravel(), out.ravel()
+            curvature += gram_times_one(s.row_start, s.columns, room.values, weight, n, one, own)
+        else:
+            gram_times(s.row_start, s.columns, room.values, weight, n, x, out, curvature)
 
     def _solved(self, room: Workspace, b: np.ndarray, start: np.ndarray | None, tolerance: float) -> Solution:
         """H_ee^-1 b by conjugate gradients."""
@@ -193,19 +162,46 @@ class Iterated(Representation):
         return out
 
     def factorise(self, room: Workspace, weight: np.ndarray) -> int:
+        return self._factorise(room, weight, FINE)
+
+    def _factorise(self, room: Workspace, weight: np.ndarray, tolerance: float) -> int:
+        """The same, to a tolerance; what was last factorised is not factorised again."""
+        state: Iteration = room.side
+        if not self._is(room, weight):
+            if not self._take(room, weight):
+                return 0
+        elif state.tolerance <= tolerance:
+            return -1
+        state.tolerance = math.inf
+        bad = self._border(room, tolerance)
+        if bad < 0:
+            state.tolerance = tolerance
+        return bad
+
+    def _is(self, room: Workspace, weight: np.ndarray) -> bool:
+        """Whether H is made of what it was last made of."""
+        state: Iteration = room.side
+        now, last = (weight, room.d_value, room.values), (state.weight, state.d_value, state.values)
+        return all(np.array_equal(a, b) for a, b in zip(now, last, strict=True))
+
+    def _take(self, room: Workspace, weight: np.ndarray) -> bool:
+        """Make H of the values in the work space; False where its diagonal is not positive."""
         s, state, n = self.symbolic, room.side, self.leading
-        state.weight = weight.copy()
+        state.values, state.weight, state.d_value = room.values.copy(), weight.copy(), room.d_value.copy()
+        state.tolerance = math.inf
         if self.partitions is not None:
             self.partitions.load(room.values, weight)
         state.last = state.probes if state.probes is not None else state.last
         state.probes, state.logs = None, None
-        diagonal, state.beside, whole = self.blocks(room)
-        own = s.d_row == s.d_column
-        diagonal[s.d_row[own]] += room.d_value[own]
-        state.diagonal = diagonal[:n]
-        if not np.all(state.diagonal > 0.0) or not np.all(np.isfinite(state.diagonal)):
-            return 0
-        return self._border(room, whole)
+        state.prior = np.zeros(n)
+        state.prior[s.d_row[self._own]] = room.d_value[self._own]
+        diagonal, state.beside, state.whole = self.blocks(room)
+        high, low = np.maximum(s.d_row, s.d_column), np.minimum(s.d_row, s.d_column)
+        tail, across = low >= n, (low < n) & (high >= n)
+        state.whole += symmetric(high[tail] - n, low[tail] - n, room.d_value[tail], s.size - n)
+        np.add.at(state.beside, (low[across], high[across] - n), room.d_value[across])
+        state.diagonal = diagonal[:n] + state.prior
+        return bool(np.all(state.diagonal > 0.0) and np.all(np.isfinite(state.diagonal)))
 
     def blocks(self, room: Workspace) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Of A'WA: its diagonal (size,), its columns beside the block (leading, c), and what is left (c, c)."""
@@ -216,25 +212,20 @@ class Iterated(Representation):
         gram_border(s.row_start, s.columns, room.values, state.weight, n, beside, whole)
         return diagonal, beside, whole
 
-    def _border(self, room: Workspace, whole: np.ndarray) -> int:
-        """Columns beside the block and their Schur complement; -1, or a number where it is not positive definite."""
+    def _border(self, room: Workspace, tolerance: float) -> int:
+        """Solve for the columns beside the block; -1, or a number where their Schur complement is not positive."""
         s, state, n = self.symbolic, room.side, self.leading
-        c = s.size - n
-        before = state.solved
-        high, low = np.maximum(s.d_row, s.d_column), np.minimum(s.d_row, s.d_column)
-        tail, across = low >= n, (low < n) & (high >= n)
-        whole += _symmetric(high[tail] - n, low[tail] - n, room.d_value[tail], c)
-        np.add.at(state.beside, (low[across], high[across] - n), room.d_value[across])
+        before, c = state.solved, s.size - n
         state.solved = np.zeros((n, c))
         if state.beside.any():
             start = before if before.shape == (n, c) and np.all(np.isfinite(before)) else None
-            for some in _slices(c):
+            for some in slices(c):
                 begin = None if start is None else np.ascontiguousarray(start[:, some])
-                found = self._solved(room, np.ascontiguousarray(state.beside[:, some]), begin, FINE)
+                found = self._solved(room, np.ascontiguousarray(state.beside[:, some]), begin, tolerance)
                 if not found.positive:
                     return 0
                 state.solved[:, some] = found.x
-        whole -= state.solved.T @ state.beside
+        whole = state.whole - state.solved.T @ state.beside
         for leading in {s.leading, s.size}:
             block = whole[: leading - n, : leading - n]
             try:
@@ -246,13 +237,36 @@ class Iterated(Representation):
         return -1 if np.all(np.isfinite(whole)) else n
 
     def solve(self, room: Workspace, x: np.ndarray) -> None:
+        self._solve(room, x, None, FINE)
+
+    def solve_again(self, room: Workspace, x: np.ndarray, series: str) -> None:
+        state: Iteration = room.side
+        state.near[series] = self._solve(room, x, state.near.get(series), FINE)
+
+    def _solve(self, room: Workspace, x: np.ndarray, start: np.ndarray | None, tolerance: float) -> np.ndarray:
+        """x becomes H^-1 x; returns H_ee^-1 x_e (leading, 1), which may begin elsewhere than at zero."""
         state, n = room.side, self.leading
-        found = self._solved(room, np.ascontiguousarray(x[:n, None]), None, FINE)
+        if start is not None and not np.all(np.isfinite(start)):
+            start = None
+        found = self._solved(room, np.ascontiguousarray(x[:n, None]), start, tolerance)
         if not found.positive:
             x[:] = math.nan
-            return
+            return found.x
         x[n:] = state.corners[len(x)][0] @ (x[n:] - state.solved.T @ x[:n])
         x[:n] = found.x[:, 0] - state.solved @ x[n:]
+        return found.x
+
+    def newton_step(
+        self, room: Workspace, slope: np.ndarray, curvature: np.ndarray, center: np.ndarray, x: np.ndarray,
+        gradient: np.ndarray, step: np.ndarray,
+    ) -> tuple[int, float]:  # fmt: skip
+        bad = self._factorise(room, curvature, ROUGH)
+        if bad >= 0:
+            return bad, 0.0
+        self.latent_gradient(room, center, x, slope, gradient)
+        step[:] = gradient
+        self._solve(room, step, None, ROUGH)
+        return -1, float(step @ gradient)
 
     # -- probes ------------------------------------------------------------------------------------------------------
 
@@ -267,7 +281,7 @@ class Iterated(Representation):
         out, moments = np.empty((n, state.count)), np.zeros((3, state.count))
         root = np.sqrt(state.diagonal)
         last = state.last if state.quick and state.last is not None and state.last.shape == out.shape else None
-        for some in _slices(state.count):
+        for some in slices(state.count):
             b = root[:, None] * state.signs[:, some]
             start = None if last is None else np.ascontiguousarray(last[:, some])
             found = self._solved(room, b, start, COARSE)
@@ -285,28 +299,30 @@ class Iterated(Representation):
         What is random is then of second order in H - P. gamma is chosen where the rest is smallest, and then stays, so
         that means over probes are smooth functions of theta.
         """
-        state, times = room.side, self._times(room)
-        h = self.entries_beside_diagonal(room)
+        state, pairs = room.side, self.pairs
         root, inverse = 1.0 / np.sqrt(state.diagonal), 1.0 / state.diagonal
-        state.rest, state.known, state.square, state.sure = np.empty_like(state.probes), NOTHING, math.nan, {}
-        first = np.empty_like(state.probes)
-        for some in _slices(state.count):
-            v = root[:, None] * state.signs[:, some]
-            state.rest[:, some] = state.probes[:, some] - v
-            if h is not None:
-                product = np.empty_like(v)
-                times(v, product)
-                first[:, some] = inverse[:, None] * product - v
-        if h is None:
+        state.known, state.square, state.sure = NOTHING, math.nan, {}
+        own = root[:, None] * state.signs
+        state.rest = state.probes - own
+        if pairs is None:
             return
+        first = np.empty_like(own)
+        times = self._times(room)
+        for some in slices(state.count):
+            product = np.empty((len(own), some.stop - some.start))
+            times(np.ascontiguousarray(own[:, some]), product)
+            first[:, some] = product
+        first *= inverse[:, None]
+        first -= own
         if math.isnan(state.share):
-            both, own = (np.einsum("jk,jk,j->", first, x, state.diagonal) for x in (state.rest, first))
-            state.share = -float(both / own) if own > 0.0 else 0.0
-        state.rest += state.share * first
-        row = np.repeat(np.arange(self.leading), np.diff(h.indptr))
-        scaled = h.data * inverse[row] * inverse[h.indices]
-        state.square = float(h.data @ scaled)
-        state.known = (h.indptr.astype(np.int64), h.indices.astype(np.int64), -state.share * scaled)
+            both, alone = (np.einsum("jk,jk,j->", first, x, state.diagonal) for x in (state.rest, first))
+            state.share = -float(both / alone) if alone > 0.0 else 0.0
+        first *= state.share
+        state.rest += first
+        h = self.beside_diagonal(room, pairs)
+        scaled = pairs.scaled(h, inverse)
+        state.square = 2.0 * float(h @ scaled)
+        state.known = -state.share * scaled
 
     def _controlled(self, moments: np.ndarray, square: float) -> np.ndarray:
         """z'log(H~)z of each probe with what is known of z'(H~ - 1)z and of z'(H~ - 1)^2 z taken away.
@@ -321,23 +337,13 @@ class Iterated(Representation):
         coefficients = np.linalg.lstsq(np.column_stack([np.ones(len(logs)), known]), logs, rcond=None)[0]
         return logs - known @ coefficients[1:]
 
-    def entries_beside_diagonal(self, room: Workspace) -> Any:
-        """Entries of H_ee beside its diagonal, by rows; None where they are too many."""
-        s, state, n = self.symbolic, room.side, self.leading
-        if float((np.diff(s.row_start).astype(float) ** 2).sum()) > PAIRS:
-            return None
-        count = len(s.columns)
-        a: Any = sparse.csr_array((room.values[:count], s.columns, s.row_start), shape=(len(s.row_start) - 1, s.size))
-        a = a[:, :n] if s.size > n else a
-        h = (a.T @ (sparse.diags_array(state.weight) @ a)).tocsr()
-        aside = (s.d_row != s.d_column) & (s.d_row < n) & (s.d_column < n)
-        if aside.any():
-            d = sparse.coo_array((room.d_value[aside], (s.d_row[aside], s.d_column[aside])), shape=(n, n))
-            h = (h + d + d.T).tocsr()
-        h.data[np.repeat(np.arange(n), np.diff(h.indptr)) == h.indices] = 0.0
-        h.eliminate_zeros()
-        h.sort_indices()
-        return h
+    def beside_diagonal(self, room: Workspace, pairs: Triangle) -> np.ndarray:
+        """Entries (p,) of H_ee beside its diagonal."""
+        s, state = self.symbolic, room.side
+        out = np.zeros(len(pairs.column))
+        gram_beside(s.row_start, s.columns, room.values, state.weight, self.leading, pairs.of_rows, out)
+        np.add.at(out, pairs.of_d[self._aside], room.d_value[self._aside])
+        return out
 
     def log_determinant(self, room: Workspace, leading: int) -> float:
         state: Iteration = room.side
@@ -387,15 +393,20 @@ class Iterated(Representation):
         corner = state.corners[leading][0]
         solved = np.ascontiguousarray(state.solved[:, : len(corner)])
         slope, leverage = np.empty(len(s.columns)), np.empty(len(s.row_start) - 1)
-        known_rows(s.row_start, s.columns, room.values, n, root, state.known, solved, corner, slope, leverage)
+        of_rows = NOWHERE if self.pairs is None else self.pairs.of_rows
+        known_rows(
+            s.row_start, s.columns, room.values, n, root**2, of_rows, state.known, solved, corner, slope, leverage
+        )
         return slope, leverage, self.sure_entries(room, leading, root)
 
     def sure_entries(self, room: Workspace, leading: int, root: np.ndarray) -> np.ndarray:
         """What of the entries on the pattern of D is known without probes."""
-        s, state, n = self.symbolic, room.side, self.leading
+        s, state = self.symbolic, room.side
         corner = state.corners[leading][0]
-        solved, entries = state.solved[:, : len(corner)], np.empty(len(s.d_row))
-        known_entries(s.d_row, s.d_column, n, root, state.known, entries)
+        solved, entries = state.solved[:, : len(corner)], np.zeros(len(s.d_row))
+        entries[self._own] = root[s.d_row[self._own]] ** 2
+        if self.pairs is not None:
+            entries[self._aside] = state.known[self.pairs.of_d[self._aside]]
         if len(corner):
             there = np.flatnonzero((s.d_row < leading) & (s.d_column < leading))
             for some in np.array_split(there, 1 + len(there) * len(corner) // 10_000_000):
@@ -422,7 +433,7 @@ class Iterated(Representation):
         self._probed(room)
         every, out = np.arange(n), np.empty(s.size)
         root = 1.0 / np.sqrt(state.diagonal)
-        known_entries(every, every, n, root, state.known, out[:n])
+        out[:n] = 1.0 / state.diagonal
         random_entries(every, every, n, state.rest, state.signs, root, 0, state.count, out[:n])
         np.maximum(out[:n], 1.0 / state.diagonal, out=out[:n])  # which none of them is below
         corner = state.corners[s.size][0]
@@ -438,14 +449,16 @@ class Iterated(Representation):
         effects.sort_indices()
         out = np.empty(rows.shape[0])
         if len(out) <= FEW:
-            for some in _slices(len(out)):
+            for some in slices(len(out)):
                 b = np.ascontiguousarray(effects[some].toarray().T)
                 out[some] = (b * self._solved(room, b, None, COARSE).x).sum(axis=0)
         else:
             self._probed(room)
+            empty = np.zeros(1, dtype=np.int64), NOWHERE
+            triangle = empty if self.pairs is None else (self.pairs.start, self.pairs.column)
             inverse_forms(
                 effects.indptr.astype(np.int64), effects.indices.astype(np.int64), effects.data, state.rest,
-                state.signs, 1.0 / np.sqrt(state.diagonal), state.known, out,
+                state.signs, 1.0 / np.sqrt(state.diagonal), triangle, state.known, out,
             )  # fmt: skip
         left = others - effects @ state.solved
         return np.maximum(out, 0.0) + np.einsum("ik,kl,il->i", left, state.corners[self.symbolic.size][0], left)
@@ -473,20 +486,8 @@ class Iterated(Representation):
         )
 
 
-def _slices(count: int) -> list[slice]:
-    """Right-hand sides that are solved together."""
-    return [slice(k, min(k + TOGETHER, count)) for k in range(0, count, TOGETHER)]
-
-
 def _dense(symbolic: Symbolic) -> int:
     """How many of the effects that are eliminated last are each in so many rows that they are kept aside."""
     count = np.bincount(symbolic.columns, minlength=symbolic.size)[: symbolic.leading]
     few = np.flatnonzero(count[::-1] <= max(DENSE * (len(symbolic.row_start) - 1), LEAST_DENSE))
     return min(int(few[0]) if len(few) else len(count), MOST_DENSE)
-
-
-def _symmetric(row: np.ndarray, column: np.ndarray, value: np.ndarray, size: int) -> np.ndarray:
-    """A symmetric matrix of its lower triangle."""
-    out = np.zeros((size, size))
-    np.add.at(out, (row, column), value)
-    return out + np.tril(out, -1).T

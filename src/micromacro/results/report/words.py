@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...engines.marginals import with_order
 from ...engines.solver import iterates
 from ...families.response import shown
 from ...language.printing import to_text
@@ -52,7 +53,7 @@ def factor_line(s: Specification) -> list[str]:
         words = f"{s.system.n_effects:,} effects by conjugate gradients"
         much = f"a factorisation would take more than {_operations(LARGE)} per evaluation"
         return [f"ml and reml solve the equations of {words}: {much}"]
-    chosen = s.system.representation()
+    chosen = with_order(s).system.representation()
     aside = f" (rows of very many effects kept aside: {chosen.border})" if chosen.border else ""
     words = f"{chosen.dimension:,} {chosen.side}{aside}, {_operations(chosen.work)} per evaluation"
     other = chosen.instead
