@@ -229,6 +229,16 @@ def test_rivals_are_told_apart():
 
 
 @pytest.mark.slow
+def test_links_are_undecided_where_members_do_not_differ():
+    data = design(groups=90, members=20, seed=3)  # whose outcome has nothing to do with its members
+    out = mm.aggregations(mm.Model("y ~ mm(m, g)", data), ["mean", "combine = min", "combine = max"])
+    assert not out.decided
+    assert "nothing to combine" in out.verdict
+    with_x = mm.aggregations(mm.Model("y ~ mm(m, g, x)", data), ["mean", "combine = min"])
+    assert "nothing to combine" not in with_x.verdict
+
+
+@pytest.mark.slow
 def test_draws_are_those_of_nuts():
     data = drawn(FORMULA, TRUTH, groups=60, members=12)
     run = {"draws": 500, "tune": 500, "chains": 2, "random_seed": 1, "progress": False}

@@ -376,7 +376,8 @@ def judge(
         },
         index=pd.Index([" = ".join(names) for names in order], name="link"),
     )  # fmt: skip
-    return Aggregations(table, preferred, _words(best, near, order, gap, errors), formulas, fits)
+    words = _words(best, near, order, gap, errors) + (_nothing_varies(fits) if len(preferred) > 1 else "")
+    return Aggregations(table, preferred, words, formulas, fits)
 
 
 def _coinciding(values: dict[str, np.ndarray]) -> list[tuple[str, ...]]:
@@ -418,6 +419,22 @@ def _words(
     if len(best) == 1:
         return f"undecided between {' and '.join(best[0])}, which are one model on these data{rest}"
     return f"undecided between {', '.join(said)}: they differ by less than {CLEAR:g} or than twice the error{rest}"
+
+
+def _nothing_varies(fits: dict[str, Fitted]) -> str:
+    """Why links cannot be told apart: members differ neither by covariates nor, in any fit, by their effects."""
+    for fit in fits.values():
+        specification = fit.specification
+        if any(block.written for block in specification.members.values()):
+            return ""
+        small = {name for note in fit.health.notes if note.code in ("boundary", "near-zero") for name in note.about}
+        pooled = [
+            specification.structures[name][1] for name in specification.members if name in specification.structures
+        ]
+        sds = {p.name for structure in pooled for p in structure.hypers if p.kind == "sd"}
+        if not sds <= small:
+            return ""
+    return "; members have no covariates, and their effects hardly vary in any fit: there is nothing to combine"
 
 
 def shape_text(fit: Fitted, name: str) -> str:
