@@ -13,6 +13,7 @@ import pandas as pd
 
 import micromacro as mm
 
+from . import test_combine_coverage as combine
 from . import test_coverage as coverage
 from . import test_hard_posteriors as hard
 from . import test_ranks as ranks
@@ -69,6 +70,21 @@ def of_coverage() -> pd.DataFrame:
     return pd.DataFrame(out)
 
 
+def of_combine_coverage() -> pd.DataFrame:
+    """One row per family and kind of interval of kappa, over all data sets and over those whose fit is ok."""
+    known, out = finished("combine_coverage", combine.KEYS), []
+    for family in combine.DESIGNS:
+        rows = [r for (of, _), r in known.items() if of == family]
+        good = [r for r in rows if r["ok"]]
+        for by in combine.BY if rows else ():
+            low, high = binomial_interval(sum(r[by] for r in rows), len(rows))
+            out.append({
+                "family": family, "interval": by, "sets": len(rows), "coverage": np.mean([r[by] for r in rows]),
+                "lower": low, "upper": high, "ok_sets": len(good), "coverage_ok": np.mean([r[by] for r in good]),
+            })  # fmt: skip
+    return pd.DataFrame(out)
+
+
 def of_hard_posteriors() -> pd.DataFrame:
     """One row per model: the worst of its runs, and how far means are from the reference."""
     runs, known, out = finished("hard", ("model", "seed")), hard.stored(), []
@@ -101,6 +117,7 @@ def main() -> None:
     for name, table in (
         ("ranks", of_ranks()),
         ("coverage", of_coverage()),
+        ("combine_coverage", of_combine_coverage()),
         ("hard_posteriors", of_hard_posteriors()),
     ):
         if len(table):

@@ -1,11 +1,14 @@
 """Shapes far from zero, where a likelihood no longer changes, or Laplace's formula cannot follow it: what is said."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 import micromacro as mm
 from micromacro.engines.accuracy import LaplaceError
+from micromacro.engines.likelihood.maxima import where_it_exists
 from micromacro.engines.likelihood.problem import problem_of
 from micromacro.engines.likelihood.reliance import moved, reliance
 from micromacro.engines.search import find_peaks
@@ -67,3 +70,13 @@ def test_a_likelihood_without_a_smooth_maximum_is_said_to_have_none():
     assert not fit.health.ok
     assert any("mcmc" in note for note in fit.health.troubles)
     assert fit.health.doubtful >= set(fit.params.index[fit.bse.isna()])
+
+
+def test_a_search_begins_where_laplaces_formula_exists():
+    def objective(u):
+        return (-np.inf if u[0] > 1.0 else -1.0), np.zeros(2)
+
+    coordinates = SimpleNamespace(sd=np.array([True, False]))
+    problem = SimpleNamespace(marginal=SimpleNamespace(exact=False), coordinates=coordinates, objective=objective)
+    np.testing.assert_allclose(where_it_exists(problem, np.array([2.0, 3.0])), [0.72, 3.0])
+    np.testing.assert_array_equal(where_it_exists(problem, np.array([0.9, 3.0])), [0.9, 3.0])

@@ -31,6 +31,7 @@ SEARCH = 30.0  # evaluations that a search takes, about
 SPARING = 10  # and a sparing one from one start, beside one for each parameter
 BUDGET = 2e10  # operations that further starts may cost
 STALLED = 1e-2  # slope that is left where a search did not end at a maximum
+SHRINKS = 8  # steps by which sds become smaller where the likelihood does not exist at a start
 NEAR_ZERO = 0.25  # of the start of an sd: values below it say that it is about zero
 
 
@@ -46,6 +47,7 @@ def starting_points(problem: Problem) -> list[np.ndarray]:
     first, usual = coordinates.from_theta(problem.start), coordinates.from_theta(problem.usual)
     if problem.dear:
         first = _rescaled(problem, first)
+    first, usual = (where_it_exists(problem, u) for u in (first, usual))
     free = [k for k, p in enumerate(coordinates.hypers) if p.kind in ("w", "aggregate")]
     more = _more_starts(problem)
     if not free or not more:
@@ -57,7 +59,7 @@ def starting_points(problem: Problem) -> list[np.ndarray]:
             for score in (-1.5, 1.5):
                 start = usual.copy()
                 start[k] = _coordinate(coordinates, k, _source(p).from_score(score))
-                starts.append(start)
+                starts.append(where_it_exists(problem, start))
     return starts
 
 
@@ -95,6 +97,18 @@ def _rescaled(problem: Problem, u: np.ndarray) -> np.ndarray:
     out = u.copy()
     out[-1] += math.log(problem.marginal.scale(problem.room))
     return out
+
+
+def where_it_exists(problem: Problem, u: np.ndarray) -> np.ndarray:
+    """A start with sds small enough for Laplace's formula: far from zero, effects that combine have several modes."""
+    if problem.marginal.exact:
+        return u
+    sds, out = problem.coordinates.sd, u.copy()
+    for _ in range(SHRINKS):
+        if math.isfinite(problem.objective(out)[0]):
+            return out
+        out[sds] *= 0.6
+    return u
 
 
 def _best(problem: Problem, first: np.ndarray, candidates: list[np.ndarray], count: int) -> list[np.ndarray]:
