@@ -1,6 +1,7 @@
 """Shapes far from zero, where a likelihood no longer changes, or Laplace's formula cannot follow it: what is said."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -77,6 +78,6 @@ def test_a_search_begins_where_laplaces_formula_exists():
         return (-np.inf if u[0] > 1.0 else -1.0), np.zeros(2)
 
     coordinates = SimpleNamespace(sd=np.array([True, False]))
-    problem = SimpleNamespace(marginal=SimpleNamespace(exact=False), coordinates=coordinates, objective=objective)
+    problem: Any = SimpleNamespace(marginal=SimpleNamespace(exact=False), coordinates=coordinates, objective=objective)
     np.testing.assert_allclose(where_it_exists(problem, np.array([2.0, 3.0])), [0.72, 3.0])
     np.testing.assert_array_equal(where_it_exists(problem, np.array([0.9, 3.0])), [0.9, 3.0])
