@@ -7,9 +7,10 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import special
+from scipy import optimize, special
 
 import micromacro as mm
+from micromacro.engines.likelihood.integral import formula_error
 from micromacro.engines.marginals import marginal_of
 from micromacro.families.response import Raw, Sets
 from micromacro.posterior.leaveout.joint import LeaveSetsOut
@@ -191,8 +192,9 @@ def test_the_marginal_likelihood_is_laplaces_by_dense_algebra(people):
         assert value == pytest.approx(dense_laplace(eta_of, density, n), abs=1e-5)
 
 
-def test_a_mixed_logit_is_dense_quadrature():
-    """A slope that varies over people: the marginal likelihood is a product of integrals in one dimension."""
+@pytest.fixture(scope="module")
+def mixed():
+    """A slope that varies over people: (table, fit, log-likelihood of a person as a function of the slopes (k,))."""
     rng = np.random.default_rng(6)
     person, sets, k = 8, 12, 3
     table = pd.DataFrame(
@@ -201,23 +203,76 @@ def test_a_mixed_logit_is_dense_quadrature():
     slope = 0.8 + 0.9 * rng.normal(size=person)
     utility = slope[table["person"]] * table["x"] + rng.gumbel(size=len(table))
     table["y"] = (utility == utility.groupby(table["s"]).transform("max")).astype(int)
+    x, y = (table[name].to_numpy().reshape(person, sets, k) for name in ("x", "y"))
 
-    def exact(b, sd):
-        node, weight = np.polynomial.hermite_e.hermegauss(60)
-        total = 0.0
-        for _, own in table.groupby("person"):
-            x, y = own["x"].to_numpy().reshape(-1, k), own["y"].to_numpy().reshape(-1, k)
-            eta = (b + sd * node)[:, None, None] * x
-            each = (y * eta).sum(axis=2) - special.logsumexp(eta, axis=2)
-            total += special.logsumexp(each.sum(axis=1), b=weight / np.sqrt(2.0 * np.pi))
-        return total
+    def of_person(i, slopes):
+        eta = slopes[:, None, None] * x[i]
+        return ((y[i] * eta).sum(axis=2) - special.logsumexp(eta, axis=2)).sum(axis=1)
 
     fit = mm.fit("choice(y, s) ~ x + (0 + x | person)", table, family="conditional_logit", engine="ml")
-    b, sd = fit.params["x"], fit.params["person.sd.x"]
-    assert fit.loglik == pytest.approx(exact(b, sd), abs=0.15)  # Laplace's formula has an error of its own
-    from scipy.optimize import minimize
+    return table, fit, of_person
 
-    best = minimize(lambda t: -exact(t[0], np.exp(t[1])), [b, np.log(sd)], method="Nelder-Mead").x
+
+def adaptive(of_person, b, sd, nodes, person=8):
+    """The log-likelihood by Gauss-Hermite rules around the mode of each person's slope; one node is Laplace's."""
+    node, weight = np.polynomial.hermite_e.hermegauss(nodes)
+    total = 0.0
+    for i in range(person):
+
+        def height(z, i=i):
+            return of_person(i, b + sd * np.atleast_1d(z)) - 0.5 * np.atleast_1d(z) ** 2
+
+        top = optimize.minimize_scalar(lambda z: -height(z)[0], bounds=(-8.0, 8.0), method="bounded",
+                                       options={"xatol": 1e-9}).x  # fmt: skip
+        h = 1e-3
+        spread = (-(height(top + h) - 2.0 * height(top) + height(top - h))[0] / h**2) ** -0.5
+        each = height(top + spread * node) + 0.5 * node**2 + np.log(spread) - 0.5 * np.log(2.0 * np.pi)
+        total += special.logsumexp(each, b=weight)
+    return total
+
+
+def test_a_mixed_logit_is_dense_quadrature_but_for_laplaces_error(mixed):
+    """Adaptive quadrature begins at our value, with one node, and ends at the integral; importance sampling sees it."""
+    _, fit, of_person = mixed
+    at = fit.params["x"], fit.params["person.sd.x"]
+    by_nodes = [adaptive(of_person, *at, k) for k in (1, 3, 9, 25)]
+    exact = adaptive(of_person, *at, 60)
+    assert fit.loglik == pytest.approx(by_nodes[0], abs=1e-5)
+    assert by_nodes[-1] == pytest.approx(exact, abs=1e-6)
+    assert 0.05 < abs(exact - fit.loglik) < 0.15
+    assert np.all(np.diff(np.abs(np.array(by_nodes) - exact)) < 0.0)
+    s, optimum = fit.specification, fit.posterior.optimum
+    marginal = marginal_of(s, True)
+    point = np.concatenate([optimum.theta, optimum.x[s.system.n_effects :]])
+    error, _ = formula_error(marginal, marginal.workspace(), point)
+    assert error.se < 0.03
+    assert abs(fit.loglik + error.value - exact) < 4.0 * error.se + 1e-3
+
+
+def test_quadrature_of_choices_is_that_of_dense_algebra(mixed):
+    """All alternatives of a set have the effect of one person; nAGQ= of other effects is refused."""
+    table, fit, of_person = mixed
+    held = {"x": fit.params["x"], "person.sd.x": fit.params["person.sd.x"]}
+    options = {"family": "conditional_logit", "engine": "ml"}
+    for nodes in (2, 9, 25):
+        ours = mm.fit("choice(y, s) ~ x + (0 + x | person)", table, **options, nAGQ=nodes, fixed=held).loglik
+        assert ours == pytest.approx(adaptive(of_person, *held.values(), nodes), abs=1e-5)
+    best = mm.fit("choice(y, s) ~ x + (0 + x | person)", table, **options, nAGQ=25)
+    assert best.loglik > fit.loglik and best.health.ok
+    with pytest.raises(mm.EngineError, match="one by one"):
+        mm.fit("choice(y, s) ~ x + (1 | c)", table.assign(c=np.tile([0, 1, 2], 96)), **options, nAGQ=9)
+
+
+def test_the_maximum_of_a_mixed_logit_is_near_that_of_quadrature(mixed):
+    _, fit, of_person = mixed
+    b, sd = fit.params["x"], fit.params["person.sd.x"]
+    node, weight = np.polynomial.hermite_e.hermegauss(60)
+
+    def minus(t):
+        each = [special.logsumexp(of_person(i, t[0] + np.exp(t[1]) * node), b=weight) for i in range(8)]
+        return -sum(each)
+
+    best = optimize.minimize(minus, [b, np.log(sd)], method="Nelder-Mead").x
     assert abs(best[0] - b) < 0.25 * fit.bse["x"]
     assert abs(np.exp(best[1]) - sd) < 0.35 * fit.bse["person.sd.x"]
 

@@ -6,8 +6,9 @@ Given theta the effects of units are independent, and each row has one. With :ma
 .. math:: \log p(y \mid \theta) = \text{Laplace} + \sum_j \log \sum_k w_k
    \exp\{g_j(\hat b_j + t_k H_j^{-1/2}) - g_j(\hat b_j) + \tfrac12 t_k^2\},
 
-g being the log joint density of an effect and the outcomes of its unit (Pinheiro and Bates 1995). What is added to
-Laplace's formula is small and smooth, so its slope is taken by central differences.
+g being the log joint density of an effect and the outcomes of its unit (Pinheiro and Bates 1995). Where an outcome
+reads several rows (a choice among alternatives), all of them have the same effect, with loadings of their own. What is
+added to Laplace's formula is small and smooth, so its slope is taken by central differences.
 """
 
 from __future__ import annotations
@@ -25,14 +26,25 @@ from .laplace import LaplaceMarginal
 
 
 def one_effect_a_row(system: System) -> bool:
-    """Whether all effects are independent and each row of the linear predictor has one of them at most."""
+    """Whether all effects are independent and each row of the linear predictor has one of them at most.
+
+    Rows that the likelihood reads together must have the same one.
+    """
     rows = np.repeat(np.arange(system.rows), np.diff(system.symbolic.row_start))
     effects = system.symbolic.order[system.symbolic.columns] < system.n_effects
-    return (
-        not system.varies
-        and bool(np.bincount(rows[effects], minlength=system.rows).max(initial=0) <= 1)
-        and _plain(system)
+    if system.varies or not _plain(system):
+        return False
+    if np.bincount(rows[effects], minlength=system.rows).max(initial=0) > 1:
+        return False
+    return system.meeting is None or _one_a_unit(
+        system.meeting.blocks.unit[rows[effects]], system.symbolic.columns[effects]
     )
+
+
+def _one_a_unit(unit: np.ndarray, column: np.ndarray) -> bool:
+    """Whether all entries of a unit lie in one column."""
+    _, first, place = np.unique(unit, return_index=True, return_inverse=True)
+    return bool(np.all(column == column[first][place]))
 
 
 def _plain(system: System) -> bool:
@@ -61,6 +73,9 @@ class QuadratureMarginal(LaplaceMarginal):
         effects = np.flatnonzero(s.order[s.columns] < system.n_effects)
         self.entry, self.row, self.column = effects, rows[effects], s.columns[effects]
         self.of_effects = np.flatnonzero(s.order < system.n_effects)
+        meeting = system.meeting
+        units = self.row if meeting is None else meeting.blocks.unit[self.row]
+        self.once = np.unique(units, return_index=True)[1]  # an entry of each set of rows with a density of its own
 
     def read_value(self, room: ModeRoom) -> float:
         return super().read_value(room) + self.added(room)
@@ -70,7 +85,7 @@ class QuadratureMarginal(LaplaceMarginal):
         system, base, s = self.system, room.base, self.system.symbolic
         loading, size = base.values[self.entry], system.size
         precision = np.bincount(s.d_row, base.d_value, size)
-        curvature = precision + np.bincount(self.column, -room.slopes[2][self.row] * loading**2, size)
+        curvature = precision + self._curvature(room, loading)
         width = 1.0 / np.sqrt(curvature)
         out = np.empty((len(self.nodes), len(self.of_effects)))
         for k, t in enumerate(self.nodes):
@@ -78,10 +93,20 @@ class QuadratureMarginal(LaplaceMarginal):
             room.trial_eta[:] = room.eta
             room.trial_eta[self.row] += loading * step[self.column]
             self.rows(room.trial_eta, room.own, room.trial_slopes)
-            gain = np.bincount(self.column, (room.trial_slopes[0] - room.slopes[0])[self.row], size)
+            change = self.of_each(room.trial_slopes[0] - room.slopes[0])[self.row]
+            gain = np.bincount(self.column[self.once], change[self.once], size)
             gain -= precision * step * (room.x - self.center + 0.5 * step)
             out[k] = (gain + 0.5 * t * t)[self.of_effects] + self.log_weights[k]
         return float(logsumexp(out, axis=0).sum())
+
+    def _curvature(self, room: ModeRoom, loading: np.ndarray) -> np.ndarray:
+        """Curvature of the log-likelihood in each entry of x."""
+        if room.pairs is None:
+            return np.bincount(self.column, -room.slopes[2][self.row] * loading**2, self.system.size)
+        v = np.zeros(self.system.rows)
+        v[self.row] = loading
+        bent = self.curved(room, -room.slopes[2], v)
+        return np.bincount(self.column, loading * bent[self.row], self.system.size)
 
     def read_slope(self, room: ModeRoom) -> np.ndarray:
         point = room.theta if room.coefficients is None else np.concatenate([room.theta, room.coefficients])
