@@ -245,3 +245,11 @@ def test_draws_are_those_of_nuts():
     fits = [mm.fit(FORMULA, data, engine=engine, **run).summary() for engine in ("mcmc", "nuts")]
     error = np.hypot(fits[0]["mcse_mean"], fits[1]["mcse_mean"])
     assert np.all(np.abs(fits[0]["mean"] - fits[1]["mean"]) < 4.5 * error)
+
+
+def test_durations_drawn_again_have_rows_of_their_own():
+    data = drawn(FORMULA, TRUTH).assign(time=lambda t: np.exp(t["y"]), event=1)
+    family = mm.families.cox(intervals=3)
+    fit = mm.fit(FORMULA.replace("y ~", "surv(time, event) ~"), data, family=family, engine="ml")
+    again = fit.bootstrap(2, random_seed=1)
+    assert np.isfinite(again.estimates.to_numpy()).all()

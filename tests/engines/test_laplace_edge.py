@@ -7,6 +7,7 @@ from scipy import integrate, stats
 
 import micromacro as mm
 from micromacro.engines.marginals import marginal_of
+from micromacro.latent.marginal.laplace import SINGULAR
 
 pytestmark = pytest.mark.filterwarnings("ignore::micromacro.errors.MicromacroWarning")
 
@@ -53,7 +54,7 @@ def test_what_is_left_of_the_formula_is_near_the_integral():
     values = np.array(values)
     there = np.isfinite(values[:, 0])
     assert 0.3 < there.mean() < 0.95
-    assert np.abs(values[there, 0] - values[there, 1]).max() < 1.0
+    assert np.abs(values[there, 0] - values[there, 1]).max() < 0.5 * np.log(1.0 / SINGULAR)
 
 
 def _integral(data, sd, sigma, nu):

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..families.response import Response
 from ..latent.system import System
+from ..model.combined import combine_members
 from ..model.specification import Specification
 from .base import Maximised
 from .design import Predictor, scenario_of
@@ -50,6 +51,12 @@ def with_response(specification: Specification, response: Response) -> Specifica
         return replace(specification, response=response)
     s = specification
     expanded = s.family.settled().expand(response, s.offset, s.book, True, s.outcome_name)
-    own = s.system.hypers[s.layout.family]
-    system = System(list(s.system.parts[:-1]), s.groups, own, s.offset, expanded.rows)
-    return replace(s, family=expanded.family, response=response, system=system, expanded=expanded)
+    own, parts = s.system.hypers[s.layout.family], list(s.system.parts[:-1])
+    rows, combined = expanded.rows, None
+    if s.combined is not None:
+        expanded = expanded.plain() if expanded.plain else expanded
+        parts, rows, combined = combine_members(parts, expanded.family, len(own), s.groups, expanded)
+    system = System(parts, s.groups, own, s.offset, rows, s.system.beside)
+    return replace(
+        s, family=expanded.family, response=response, system=system, expanded=expanded, combined=combined
+    )

@@ -26,7 +26,7 @@ from ..workspace import Workspace
 from .base import Marginal
 
 LOG_2PI = math.log(2.0 * math.pi)
-SINGULAR = 0.1  # share of the stand-in's curvature below which the true one counts as none
+SINGULAR = 0.1  # share of the prior's precision below which that of the posterior counts as none
 
 
 class LaplaceMarginal(LatentPosterior, Marginal):
@@ -99,7 +99,7 @@ class LaplaceMarginal(LatentPosterior, Marginal):
         Where two modes of the effects are about to become one, a curvature goes through zero, and the formula's value
         to infinity: nothing near such a place is a likelihood.
         """
-        bent = bool(np.any(room.slopes[2] > -SINGULAR * room.slopes[3]))
+        bent = bool(np.any(room.slopes[2] > 0.0))
         if bent and not self.firm(room, SINGULAR):
             return False
         if room.settled and not bent:
@@ -113,10 +113,15 @@ class LaplaceMarginal(LatentPosterior, Marginal):
             return math.isfinite(self.value(point, room)) and not self.firm(room, 2.0 * SINGULAR)
 
     def firm(self, room: ModeRoom, share: float) -> bool:
-        """Whether H at the mode is positive definite without a share of the stand-in's curvature; spends the factor."""
-        np.multiply(room.slopes[3], -share, out=room.curvature)
-        room.curvature -= room.slopes[2]
-        return self.factorise(room, room.curvature)
+        """Whether H at the mode is positive definite without a share of the prior's precision; spends the factor."""
+        base = room.base
+        d = base.d_value
+        base.d_value = (1.0 - share) * d
+        np.negative(room.slopes[2], out=room.curvature)
+        try:
+            return self.factorise(room, room.curvature)
+        finally:
+            base.d_value = d
 
     def back(self, theta: np.ndarray, mode: np.ndarray, room: ModeRoom) -> None:
         """Put mode, slopes and factor of a theta into the work space again, from the mode that :meth:`value` found."""
