@@ -57,6 +57,4 @@ def with_response(specification: Specification, response: Response) -> Specifica
         expanded = expanded.plain() if expanded.plain else expanded
         parts, rows, combined = combine_members(parts, expanded.family, len(own), s.groups, expanded)
     system = System(parts, s.groups, own, s.offset, rows, s.system.beside)
-    return replace(
-        s, family=expanded.family, response=response, system=system, expanded=expanded, combined=combined
-    )
+    return replace(s, family=expanded.family, response=response, system=system, expanded=expanded, combined=combined)
