@@ -6,6 +6,7 @@ in the panels:
 
 - :func:`factorise`: :math:`L L' = H`, in place
 - :func:`solve_lower`, :func:`solve_upper`: :math:`L y = b`, :math:`L' x = y`, in place
+- :func:`times_upper`: :math:`L' x`, in place
 - :func:`log_determinant`: :math:`2 \sum_{k<\text{leading}} \log L_{kk}`
 - :func:`selected_inverse`: :math:`S_{kl} = (H^{-1})_{kl}` for every (k, l) of the pattern of L; with ``leading`` less
   than n it is the inverse of the leading block, and zero elsewhere
@@ -126,6 +127,22 @@ def solve_upper(layout, panel, x):
             for i in range(c + 1, tall):
                 value -= panel[_at(at + i)] * x[_at(rows[_at(below + i)])]
             x[first[k] + c] = value / panel[at + c]
+
+
+@_kernel
+def times_upper(layout, panel, x):
+    """x becomes L' x, the inverse of :func:`solve_upper`."""
+    first, row_start, rows, panel_start = layout[0], layout[1], layout[2], layout[3]
+    for k in range(len(first) - 1):
+        tall = row_start[k + 1] - row_start[k]
+        wide = first[k + 1] - first[k]
+        below = row_start[k]
+        for c in range(wide):
+            at = panel_start[k] + c * tall
+            value = panel[at + c] * x[first[k] + c]
+            for i in range(c + 1, tall):
+                value += panel[_at(at + i)] * x[_at(rows[_at(below + i)])]
+            x[first[k] + c] = value
 
 
 @_kernel

@@ -86,7 +86,13 @@ def unwhiten(layout, panel, mean, row_start, columns, values, offset, z, x, eta)
     for k in range(len(z)):
         x[k] = z[k]
     solve_upper(layout, panel, x)
-    for k in range(len(z)):
+    displace(mean, row_start, columns, values, offset, x, eta)
+
+
+@_kernel
+def displace(mean, row_start, columns, values, offset, x, eta):
+    """x becomes mean + x; eta = A x + offset there."""
+    for k in range(len(x)):
         x[k] += mean[k]
     predictor(row_start, columns, values, offset, x, eta)
 
@@ -103,6 +109,17 @@ def mirror(
     for k in range(len(z)):
         x[k] = z[k]
     solve_upper(layout, panel, x)
+    own, other = displace_both(
+        mean, row_start, columns, values, offset, d_row, d_column, d_value, center, x, work, eta, mirrored
+    )
+    return own, other, 0.5 * log_determinant(layout, panel, len(z))
+
+
+@_kernel
+def displace_both(
+    mean, row_start, columns, values, offset, d_row, d_column, d_value, center, x, work, eta, mirrored
+):  # fmt: skip
+    """x becomes mean + x; the linear predictors there and at mean - x, and the penalties of both."""
     for i in range(len(eta)):
         ahead = offset[i]
         aside = 0.0
@@ -112,23 +129,14 @@ def mirror(
             aside += values[a] * x[k]
         eta[i] = ahead + aside
         mirrored[i] = ahead - aside
-    for k in range(len(z)):
+    for k in range(len(x)):
         work[k] = mean[k] - x[k] - center[k]
     other = quadratic(d_row, d_column, d_value, work)
-    for k in range(len(z)):
+    for k in range(len(x)):
         x[k] += mean[k]
         work[k] = x[k] - center[k]
     own = quadratic(d_row, d_column, d_value, work)
-    return 0.5 * own, 0.5 * other, 0.5 * log_determinant(layout, panel, len(z))
-
-
-@_kernel
-def whitened_gradient(
-    layout, panel, row_start, columns, values, d_row, d_column, d_value, center, x, slope, work, out
-):  # fmt: skip
-    """out = L^-1 (A' slope - D (x - m0)): the gradient of the log joint density in z."""
-    latent_gradient(row_start, columns, values, d_row, d_column, d_value, center, x, slope, work, out)
-    solve_lower(layout, panel, out)
+    return 0.5 * own, 0.5 * other
 
 
 @_kernel

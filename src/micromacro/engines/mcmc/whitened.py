@@ -2,10 +2,10 @@ r"""Theta and whitened z: what a chain samples where the outcome is not Gaussian
 
 The chain moves in (theta, z) with
 
-.. math:: x = m(\theta) + L(\theta)^{-T} z, \qquad \log\pi(\theta, z) = \log p(y \mid x, \theta)
-   + \log p(x \mid \theta) + \log p(\theta) - \log|L(\theta)|,
+.. math:: x = m(\theta) + T(\theta) z, \qquad \log\pi(\theta, z) = \log p(y \mid x, \theta)
+   + \log p(x \mid \theta) + \log p(\theta) + \log|T(\theta)|,
 
-which is exact for **any** maps m and L that depend on theta alone; the nearer they are to the mean and the
+which is exact for **any** maps m and T that depend on theta alone; the nearer they are to the mean and the
 curvature of x given theta, the nearer z is to independent standard normals, and the less it holds theta back. Here
 m begins at a predictor of the mode that is linear in theta's scores, goes on by Newton steps until one is short
 (mostly one), and ends with a shift from mode to mean, linear in the scores too; both lines are fixed when tuning ends.
@@ -30,9 +30,9 @@ from functools import cached_property
 import numpy as np
 
 from ...latent.mode import ModeRoom
+from ...latent.roots import Root, Roots
 from ...model.specification import Specification
-from ...numerics.modes import mirror, unwhiten, whitened_gradient
-from ...numerics.rows import times
+from ...numerics.modes import displace, displace_both, latent_gradient
 from ..coordinates import Scores
 from ..marginals import laplace_marginal, without_edges
 from .lines import Line, mode_and_shift
@@ -43,13 +43,14 @@ TURN = 1.6  # angle through which a trajectory of z turns
 
 @dataclass
 class Whitening:
-    """The map at one theta: mean and factor, and what was evaluated there."""
+    """The map at one theta: mean and root, and what was evaluated there."""
 
     room: ModeRoom
+    root: Root
     theta: np.ndarray
     mean: np.ndarray
     x: np.ndarray
-    half_log_det: float = 0.0
+    log_size: float = 0.0
 
 
 class WhitenedTarget:
@@ -66,8 +67,9 @@ class WhitenedTarget:
         self.posterior = laplace_marginal(specification)
         self.smooth = laplace_marginal(without_edges(specification)) if s.system.edges else self.posterior
         n, q = s.system.size, len(s.system.hypers)
+        roots, rooms = Roots(self.posterior), [self.posterior.workspace(gradient=False) for _ in range(2)]
         self.here, self.spare = (
-            Whitening(self.posterior.workspace(gradient=False), np.empty(q), np.empty(n), np.empty(n)) for _ in range(2)
+            Whitening(room, roots.root(room), np.empty(q), np.empty(n), np.empty(n)) for room in rooms
         )
         self.z = np.zeros(n)
         self.slope = np.empty(n)
@@ -90,7 +92,7 @@ class WhitenedTarget:
         self._lines = self._lines if lines is None else lines
 
     def _whiten(self, u: np.ndarray, theta: np.ndarray, white: Whitening) -> bool:
-        """The map at theta: mean and factor into `white`; False where theta is impossible."""
+        """The map at theta: mean and root into `white`; False where theta is impossible."""
         posterior, room = self.posterior, white.room
         if not posterior.fill(theta, room):
             return False
@@ -101,8 +103,8 @@ class WhitenedTarget:
                 posterior.predict(room, room.x, room.eta)
                 if not math.isfinite(posterior.rows(room.eta, room.own, room.slopes)):
                     break
-                bad, decrement = posterior.newton(room, room.x, room.slopes[3])
-                if bad >= 0 or not decrement < 1e4:
+                made, decrement = white.root.step()
+                if not made or not decrement < 1e4:
                     break
                 room.x += room.step
                 if decrement < SHORT:
@@ -117,7 +119,7 @@ class WhitenedTarget:
         if not math.isfinite(posterior.climb(theta, room)):
             return False
         white.mean[:] = room.x
-        return posterior.factorise(room, room.slopes[3])
+        return white.root.make()
 
     # -- the density -------------------------------------------------------------------------------------------------
 
@@ -134,11 +136,14 @@ class WhitenedTarget:
         """Log densities at z and at -z; leaves x and the slopes of the rows at z."""
         s, room, posterior = self.system.symbolic, white.room, self.posterior
         base = room.base
-        own, other, white.half_log_det = mirror(
-            s.layout, base.panel, white.mean, s.row_start, s.columns, base.values, base.offset, z, s.d_row,
-            s.d_column, base.d_value, posterior.center, white.x, room.step, room.eta, room.trial_eta,
+        white.x[:] = z
+        white.root.spread(white.x)
+        own, other = displace_both(
+            white.mean, s.row_start, s.columns, base.values, base.offset, s.d_row, s.d_column, base.d_value,
+            posterior.center, white.x, room.step, room.eta, room.trial_eta,
         )  # fmt: skip
-        constant = 0.5 * base.log_det - white.half_log_det
+        white.log_size = white.root.log_size()
+        constant = 0.5 * base.log_det - white.log_size
         away = posterior.rows(room.trial_eta, room.own, room.trial_slopes) - other + constant
         there = posterior.rows(room.eta, room.own, room.slopes) - own + constant
         return there if math.isfinite(there) else -math.inf, away if math.isfinite(away) else -math.inf
@@ -147,20 +152,21 @@ class WhitenedTarget:
         """Log density at z and the theta of the state; leaves x and the slopes of the rows."""
         s, white = self.system.symbolic, self.here
         room, base = white.room, white.room.base
-        unwhiten(
-            s.layout, base.panel, white.mean, s.row_start, s.columns, base.values, base.offset, z, white.x, room.eta
-        )  # fmt: skip
+        white.x[:] = z
+        white.root.spread(white.x)
+        displace(white.mean, s.row_start, s.columns, base.values, base.offset, white.x, room.eta)
         value = self.posterior.rows(room.eta, room.own, room.slopes)
-        value -= self.posterior.penalty(white.x, base) + white.half_log_det
+        value -= self.posterior.penalty(white.x, base) + white.log_size
         return value if math.isfinite(value) else -math.inf
 
     def _force(self, z: np.ndarray) -> np.ndarray:
         """Gradient of the log density in z plus z: what a normal density does not explain."""
         s, room = self.system.symbolic, self.here.room
-        whitened_gradient(
-            s.layout, room.base.panel, s.row_start, s.columns, room.base.values, s.d_row, s.d_column,
-            room.base.d_value, self.posterior.center, self.here.x, room.slopes[1], room.step, self.slope,
+        latent_gradient(
+            s.row_start, s.columns, room.base.values, s.d_row, s.d_column, room.base.d_value, self.posterior.center,
+            self.here.x, room.slopes[1], room.step, self.slope,
         )  # fmt: skip
+        self.here.root.pull_back(self.slope)
         return self.slope + z
 
     # -- moves of z --------------------------------------------------------------------------------------------------
@@ -215,23 +221,12 @@ class WhitenedTarget:
         return log
 
     def release(self, u: np.ndarray, theta: np.ndarray) -> float:
-        """Take up another theta with x as it is; the log density there, or -inf where there is no map: nothing changes.
-
-        With W the curvature that L was made of, :math:`z = L'(x - m) = L^{-1}(A'WA + D)(x - m)`.
-        """
-        x, white, s, center = self.here.x, self.spare, self.system.symbolic, self.posterior.center
+        """Take up another theta with x as it is; the log density there, or -inf where there is no map: all stays."""
+        x, white = self.here.x, self.spare
         if not self._whiten(u, theta, white):
             return -math.inf
         white.theta[:] = theta
-        room, base = white.room, white.room.base
-        away = x - white.mean
-        times(s.row_start, s.columns, base.values, away, room.lift)
-        room.lift[:] = self.posterior.curved(room, room.slopes[3], room.lift)
-        z = np.empty_like(away)
-        whitened_gradient(
-            s.layout, base.panel, s.row_start, s.columns, base.values, s.d_row, s.d_column, base.d_value, center,
-            center - away, room.lift, room.step, z,
-        )  # fmt: skip
+        z = white.root.whiten(x - white.mean)
         value = _log_sum(*self._both(z, white))
         if math.isfinite(value):
             self.z = z
