@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -84,7 +86,8 @@ def test_a_root_is_what_it_says(case):
 
 def test_runs_end_where_a_stratum_does():
     posterior, _ = at_mode(*CASES["strata"])
-    exposure, ends = exposure_of(posterior), [cox.count for cox in posterior.likelihood.each]
+    likelihood: Any = posterior.likelihood
+    exposure, ends = exposure_of(posterior), [cox.count for cox in likelihood.each]
     for runs in (1, 5, 9, sum(ends)):
         begin = run_begins(exposure, runs)
         assert ends[0] in begin
