@@ -85,6 +85,18 @@ def of_combine_coverage() -> pd.DataFrame:
     return pd.DataFrame(out)
 
 
+def of_spread() -> pd.DataFrame:
+    """One row per parameter of the model of the spread: coverage, mean and sd of distances in standard errors."""
+    rows = [*finished("spread", ("seed",)).values()]
+    inside, away = (pd.DataFrame([r[name] for r in rows]) for name in ("inside", "away"))
+    if not rows:
+        return inside
+    low, high = zip(*(binomial_interval(int(inside[p].sum()), len(rows)) for p in inside), strict=True)
+    columns = {"sets": len(rows), "coverage": inside.mean(), "lower": low, "upper": high}
+    columns |= {"mean_away": away.mean(), "sd_away": away.std()}
+    return pd.DataFrame(columns).rename_axis("parameter").reset_index()
+
+
 def of_hard_posteriors() -> pd.DataFrame:
     """One row per model: the worst of its runs, and how far means are from the reference."""
     runs, known, out = finished("hard", ("model", "seed")), hard.stored(), []
@@ -119,6 +131,7 @@ def main() -> None:
         ("coverage", of_coverage()),
         ("combine_coverage", of_combine_coverage()),
         ("hard_posteriors", of_hard_posteriors()),
+        ("spread", of_spread()),
     ):
         if len(table):
             (STORED.parent / f"{name}.csv").write_text(head + table.to_csv(index=False, float_format="%.4g"))
