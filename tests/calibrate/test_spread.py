@@ -52,9 +52,10 @@ def work(seed: int) -> pd.DataFrame:
 def covered(seed: int) -> dict[str, Any]:
     """Whether intervals hold the truths, and how far estimates are from these in standard errors."""
     fit = mm.fit(MEAN, work(seed), sigma=SPREAD, engine="ml")
-    ends, truth = fit.conf_int(LEVEL), pd.Series(TRUTH)
+    truth = pd.Series(TRUTH)
+    ends = fit.conf_int(LEVEL).loc[truth.index]
     inside = (ends.iloc[:, 0] <= truth) & (truth <= ends.iloc[:, 1])
-    away = (fit.params - truth) / fit.bse
+    away = (fit.params[truth.index] - truth) / fit.bse[truth.index]
     return {"ok": bool(fit.health.ok), "inside": inside.to_dict(), "away": away.round(3).to_dict()}
 
 
