@@ -30,9 +30,9 @@ INLINED = {**KERNEL, "inline": "always"}
 
 
 class _WithoutCollection(Listener):
-    """Collects no garbage while a kernel of ours is compiled: in what Numba allocates it finds little, and slowly.
+    """Lets Python collect no garbage while Numba compiles: it finds little, and takes a tenth of the time.
 
-    Compiling holds a lock of Numba's, so that events come in turn.
+    Numba compiles under a lock, so that events come in turn, those of called kernels within those of their callers.
     """
 
     def __init__(self):
@@ -40,7 +40,7 @@ class _WithoutCollection(Listener):
         self.was = False
 
     def on_start(self, event: Event) -> None:
-        """Stop collecting at the outermost kernel."""
+        """Stop at the outermost kernel."""
         if self.depth == 0:
             self.was = gc.isenabled()
             gc.disable()
