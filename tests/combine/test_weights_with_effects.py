@@ -197,7 +197,7 @@ OUTCOMES = {
     "ordinal": "k",
     "cox": "surv(t, b)",
 }
-QUICK = ("gaussian", "bernoulli")
+QUICK = ("bernoulli",)
 
 
 @pytest.mark.parametrize("family", [f if f in QUICK else pytest.param(f, marks=pytest.mark.slow) for f in OUTCOMES])

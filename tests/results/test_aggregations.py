@@ -114,6 +114,7 @@ class Drawn:
 def test_a_wider_link_is_taken_only_for_a_clear_gain(monkeypatch):
     """power against the mean it contains: 2 is too little, 6 with a large error undecided, 6 with a small one clear."""
     monkeypatch.setattr("micromacro.results.verbs.aggregations.pointwise", lambda fit: fit.values)
+    monkeypatch.setattr("micromacro.results.verbs.aggregations._nothing_varies", lambda fits: "")
     rng = np.random.default_rng(1)
     base, noise = rng.normal(-1, 0.3, 100), rng.standard_normal(100)
     noise -= noise.mean()
