@@ -32,6 +32,9 @@ class Meets(Protocol):
     def kinked(self) -> bool: ...
 
     @property
+    def masks(self) -> bool: ...
+
+    @property
     def group(self) -> np.ndarray: ...
 
     def placed(self, layout: Blocks) -> Meets: ...
@@ -70,6 +73,8 @@ class Combination:
     start: np.ndarray
     first: int
     number: int
+
+    masks = True
 
     @cached_property
     def of_shape(self) -> np.ndarray:
@@ -202,6 +207,11 @@ class Combined:
     def kinked(self) -> bool:
         """Whether the derivatives of a block jump."""
         return any(c.kinked for c in self.combinations)
+
+    @property
+    def masks(self) -> bool:
+        """Whether some members of a group say little of themselves because others do better or worse."""
+        return any(c.masks for c in self.combinations)
 
     def __init__(self, family: Any, own: int, group: np.ndarray, combinations: tuple[Meets, ...]):
         self.family = family

@@ -50,6 +50,7 @@ class Varying:
     first: int
     layout: Blocks | None = None
     kinked = False
+    masks = False
 
     @property
     def members(self) -> int:

@@ -24,7 +24,7 @@ DRAWN = 64  # pairs at each point
 OFF = 0.5  # standard errors by which an estimate may be off
 
 _REMEDY = 'fit with engine="mcmc", which is exact'
-_OF = "effects that enter in another way than by their sum (combine=, or weights that vary over units)"
+_OF = "effects of members that combine (combine=)"
 UNSURE = (
     f"Laplace's formula for the likelihood is poor here: {_OF} are so far from normal given the outcome that "
     f"importance sampling cannot say how far estimates are off: {_REMEDY}"
@@ -33,7 +33,8 @@ UNSURE = (
 
 def reliance(specification: Specification, problem: Problem, peak: Peak, error: LaplaceError) -> list[Note]:
     """A trouble where members combine and estimates cannot be relied on, with what to do."""
-    if specification.combined is None or not specification.system.n_effects:
+    combined = specification.combined
+    if combined is None or not combined.masks or not specification.system.n_effects:
         return []
     names = [p.name for p in (*specification.system.hypers, *specification.system.coefficients) if not p.fixed]
     if not np.all(np.isfinite(peak.hessian)):  # the formula breaks down, which is said
