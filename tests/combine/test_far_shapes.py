@@ -28,6 +28,7 @@ def best_of_five(groups, members, sd, sigma, seed):
     return pd.DataFrame({"g": g, "m": m.ravel(), "y": y[g]})
 
 
+@pytest.mark.slow
 def test_a_shape_that_diverges_is_held_and_the_rest_has_standard_errors():
     rng = np.random.default_rng(2)
     x = rng.normal(size=(600, 5))

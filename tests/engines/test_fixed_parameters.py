@@ -155,7 +155,7 @@ def counts(data, family):
     ("family", "held"),
     [
         ("negative_binomial", {"phi": 2.0}),
-        ("negative_binomial", {"member.sd": 0.5, "x": 0.2}),
+        pytest.param("negative_binomial", {"member.sd": 0.5, "x": 0.2}, marks=pytest.mark.slow),
         ("poisson", {"member.sd": 0.5, "unit.sd": 0.2, "member.w.s": 0.3}),
         ("ordinal", {"cut.2": 0.6}),
         ("student", {"nu": 5.0}),
