@@ -109,10 +109,9 @@ class PartitionedFit(Fit):
         EngineError
             For anything else.
         """
-        if what not in ("weights", "predict"):
-            raise EngineError(f'by_partition() makes "weights" or "predict", not {what!r}')
-        tables = (self._table(k) for k in range(self.partitions))
-        return (getattr(self, what)(data=table, **options) for table in tables if len(table))
+        _check_kind(what)
+        tables = (self._made(what, k, options) for k in range(self.partitions))
+        return (table for table in tables if table is not None)
 
     def write(self, folder: Any, what: str, **options: Any) -> list[Path]:
         """Write weights or predictions to a parquet file per partition.
@@ -131,11 +130,12 @@ class PartitionedFit(Fit):
         -------
         list of Path
         """
+        _check_kind(what)
         at = Path(folder)
         at.mkdir(parents=True, exist_ok=True)
         paths = [at / f"{what}-{k:05d}.parquet" for k in range(self.partitions)]
         for k, path in enumerate(paths):
-            made = None if path.exists() else next(self._one(what, k, options), None)
+            made = None if path.exists() else self._made(what, k, options)
             if made is not None:
                 unfinished = path.with_suffix(".unfinished")
                 made.to_parquet(unfinished)
@@ -153,17 +153,16 @@ class PartitionedFit(Fit):
     def _repr_html_(self) -> str:
         return f"<pre>{escape(repr(self))}</pre>"
 
-    def _one(self, what: str, number: int, options: dict[str, Any]) -> Iterator[pd.DataFrame]:
-        """One partition's table."""
-        whole, self._sources = self._sources, [self._sources[number]]
-        try:
-            yield from self.by_partition(what, **options)
-        finally:
-            self._sources = whole
+    def _made(self, what: str, number: int, options: dict[str, Any]) -> pd.DataFrame | None:
+        """Weights or predictions of one partition; None where it has no rows."""
+        table = self._sources[number].load()
+        return getattr(self, what)(data=table, **options) if len(table) else None
 
-    def _table(self, number: int) -> Any:
-        """The user's table of a partition."""
-        return self._sources[number].load()
+
+def _check_kind(what: str) -> None:
+    """Refuse what partitions do not make."""
+    if what not in ("weights", "predict"):
+        raise EngineError(f'by_partition() makes "weights" or "predict", not {what!r}')
 
 
 def fit_partitions(arguments: Arguments, engine: str, settings: Settings) -> PartitionedFit:

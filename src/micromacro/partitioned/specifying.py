@@ -129,12 +129,12 @@ def _scattered(specification: Specification, tables: Tables, rows: list[np.ndarr
 
 def _knowing(part: Part, number: int, system: ScatteredSystem) -> Part:
     """A part that asks the pieces for what its weights add up to."""
-    where, size = system.places.reads(number), system.places.family.start
-    start = np.array([p.start for p in system.hypers[:size]])
+    size = system.places.family.start
+    start, reads = np.array([p.start for p in system.hypers[:size]]), np.arange(size)[system.places.reads(number)]
 
     def total(own: np.ndarray) -> Any:
         theta = start.copy()
-        theta[where][: len(own)] = own
+        theta[reads[: len(own)]] = own
         return system.scales(theta)[number]
 
     assert part.divided is not None
