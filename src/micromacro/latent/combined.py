@@ -52,8 +52,39 @@ class Meets(Protocol):
     ) -> None: ...  # fmt: skip
 
 
+class InGroups:
+    """Memberships of a block by group: what all ways in which they meet know of them.
+
+    Attributes
+    ----------
+    start : (groups + 1,) int array
+    """
+
+    start: np.ndarray
+
+    @property
+    def members(self) -> int:
+        """Number of memberships."""
+        return int(self.start[-1])
+
+    @cached_property
+    def filled(self) -> np.ndarray:
+        """Groups with a member."""
+        return np.flatnonzero(np.diff(self.start))
+
+    @cached_property
+    def of_member(self) -> np.ndarray:
+        """The group of each membership."""
+        return np.repeat(np.arange(len(self.start) - 1), np.diff(self.start))
+
+    @cached_property
+    def place(self) -> np.ndarray:
+        """The place of each membership's group among those with a member."""
+        return np.repeat(np.arange(len(self.filled)), np.diff(self.start)[self.filled])
+
+
 @dataclass(frozen=True, eq=False)
-class Combination:
+class Combination(InGroups):
     """How the members of one block combine.
 
     Attributes
@@ -76,16 +107,6 @@ class Combination:
 
     masks = True
 
-    @cached_property
-    def of_shape(self) -> np.ndarray:
-        """The place of each membership's group among those with a member."""
-        return np.repeat(np.arange(len(self.filled)), np.diff(self.start)[self.filled])
-
-    @property
-    def members(self) -> int:
-        """Number of memberships."""
-        return int(self.start[-1])
-
     @property
     def rows(self) -> slice:
         """Its rows of A."""
@@ -97,19 +118,14 @@ class Combination:
         return slice(self.number, self.number + self.members)
 
     @cached_property
-    def filled(self) -> np.ndarray:
-        """Groups with a member."""
-        return np.flatnonzero(np.diff(self.start))
-
-    @cached_property
     def shapes(self) -> slice:
         """Its shape among the numbers, once for each group with a member."""
         return slice(self.weights.stop, self.weights.stop + len(self.filled))
 
-    @cached_property
+    @property
     def group(self) -> np.ndarray:
-        """The group of each membership."""
-        return np.repeat(np.arange(len(self.start) - 1), np.diff(self.start))
+        """The group of each of its rows, which are the memberships."""
+        return self.of_member
 
     @property
     def kinked(self) -> bool:
@@ -122,7 +138,7 @@ class Combination:
 
     def _shape(self, numbers: np.ndarray) -> np.ndarray:
         """The shape of each membership."""
-        return numbers[self.shapes][self.of_shape]
+        return numbers[self.shapes][self.place]
 
     def meet(self, eta: np.ndarray, numbers: np.ndarray, at: At, order: int) -> None:
         """Put what members make together, and shares, into `at`."""

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..numerics.varying import places, varied_bend, varied_chain, varied_sum, weight_jets
 from .blocks import Blocks
+from .combined import InGroups
 
 
 class RawWeights(Protocol):
@@ -27,7 +28,7 @@ class RawWeights(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Varying:
+class Varying(InGroups):
     """How the members of one block meet.
 
     Attributes
@@ -53,16 +54,6 @@ class Varying:
     masks = False
 
     @property
-    def members(self) -> int:
-        """Number of memberships."""
-        return int(self.start[-1])
-
-    @cached_property
-    def filled(self) -> np.ndarray:
-        """Groups with a member."""
-        return np.flatnonzero(np.diff(self.start))
-
-    @property
     def rows(self) -> slice:
         """All of its rows of A."""
         return slice(self.first, self.first + self.members + self.count * len(self.filled))
@@ -70,8 +61,7 @@ class Varying:
     @cached_property
     def group(self) -> np.ndarray:
         """The group of each of its rows."""
-        of_member = np.repeat(np.arange(len(self.start) - 1), np.diff(self.start))
-        return np.concatenate([of_member, np.repeat(self.filled, self.count)])
+        return np.concatenate([self.of_member, np.repeat(self.filled, self.count)])
 
     def placed(self, layout: Blocks) -> Varying:
         """The same with the layout of all rows."""
@@ -80,11 +70,6 @@ class Varying:
     @cached_property
     def _at(self) -> tuple[np.ndarray, np.ndarray]:
         return places(self.count)
-
-    @cached_property
-    def place(self) -> np.ndarray:
-        """The place of each membership's group among those with a member."""
-        return np.repeat(np.arange(len(self.filled)), np.diff(self.start)[self.filled])
 
     @cached_property
     def _position(self) -> np.ndarray:
