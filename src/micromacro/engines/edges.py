@@ -27,7 +27,7 @@ Smooth = Callable[[np.ndarray], tuple[float, np.ndarray]]
 Bounds = list[tuple[float | None, float | None]]
 ROUNDS = 60
 RADIUS = 3.0  # how far one step may go in a coordinate
-FLAT = 1e-2  # a gradient below this is that of a maximum, and the edge does not matter
+STALLED = 1e-2  # slope that is left where a search did not end at a maximum, but at an edge perhaps
 HOLDS = 1e-7  # multiplier, relative to the gradient, from which a constraint holds the maximum
 CLOSE = 1e-9  # distance from the edge below which a point is on it
 
@@ -126,7 +126,7 @@ class Edged:
         value, gradient = self.smooth(u) if math.isfinite(value) else (value, np.full(len(u), math.nan))
         if not np.all(np.isfinite(gradient)):
             return u, value
-        if np.abs(gradient[_moving(u, bounds)]).max(initial=0.0) < FLAT:
+        if np.abs(gradient[_moving(u, bounds)]).max(initial=0.0) < STALLED:
             return u, value
         multipliers = np.zeros(len(self.edge.distances(u)[0]))
         for _ in range(ROUNDS):

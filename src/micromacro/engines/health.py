@@ -12,6 +12,7 @@ from ..notes import Note, caution, remark, trouble
 from ..parameters import Parameter
 from ..table.screen import counted
 from .base import Outcome
+from .edges import STALLED
 from .signs import of_signed
 
 R_HAT = 1.01
@@ -191,7 +192,7 @@ def _judge_optimum(outcome: Outcome) -> Health:
     without = idle(outcome.specification, zero_sds(outcome.specification, optimum.theta))
     troubles = []
     edge = any(note.code == "laplace-edge" and note.severity == "trouble" for note in outcome.notes)
-    if not optimum.gradient_norm <= 1e-2 and not edge:
+    if not optimum.gradient_norm <= STALLED and not edge:
         text = (
             f"the search stopped where the gradient is still {optimum.gradient_norm:.2g}: standardise the covariates, "
             "or give the weight parameters priors"

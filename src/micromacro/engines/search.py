@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import minimize
 
-from .edges import Bounds, Edged, Held
+from .edges import STALLED, Bounds, Edged, Held
 from .sparing import climb_sparingly
 
 Objective = Callable[[np.ndarray], tuple[float, np.ndarray]]
@@ -93,6 +93,11 @@ class Peak:
     free: np.ndarray
     held: Held | None = None
 
+    @property
+    def slope(self) -> float:
+        """The largest entry of the gradient that is left."""
+        return float(np.abs(self.gradient[self.free]).max(initial=0.0))
+
     def covariance(self) -> np.ndarray:
         """Inverse of minus the Hessian of the free entries, zero elsewhere; nan for entries in a flat direction."""
         out, flat = self.spread()
@@ -168,7 +173,7 @@ def find_peaks(
                     peaks.append(again)
     peaks.sort(key=lambda peak: -peak.value)
     # a search that stalled is not a maximum, unless nothing better was found
-    return [p for k, p in enumerate(peaks) if k == 0 or np.abs(p.gradient[p.free]).max(initial=0.0) < 1e-2]
+    return [p for k, p in enumerate(peaks) if k == 0 or p.slope < STALLED]
 
 
 def _other_humps(objective: Objective, peak: Peak, first: np.ndarray, bounds: Bounds) -> list[np.ndarray]:
@@ -260,7 +265,7 @@ def _climb_freely(objective: Objective, start: np.ndarray, bounds: Bounds) -> tu
         if not gain > 0.0:
             break
         u, value = np.asarray(out.x), -float(out.fun)
-        if gain < 1e-3 or np.abs(out.jac[_free(u, bounds)]).max(initial=0.0) < 1e-2:
+        if gain < 1e-3 or np.abs(out.jac[_free(u, bounds)]).max(initial=0.0) < STALLED:
             break
     return u, value
 

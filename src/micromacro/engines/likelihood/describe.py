@@ -46,7 +46,7 @@ def describe(problem: Problem, peaks: list[Peak]) -> Optimum:
         boundary=boundary,
         peaks=tuple(p.value for p in peaks),
         penalised=any(p.prior.proper and not p.fixed for p in (*system.hypers, *system.coefficients)),
-        gradient_norm=float(np.abs(best.gradient[best.free]).max(initial=0.0)),
+        gradient_norm=best.slope,
         flat=np.vstack([of_theta, of_b]) @ flat_u,
     )
 

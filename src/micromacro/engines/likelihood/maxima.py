@@ -15,6 +15,7 @@ from ...parameters import Parameter
 from ...priors import Prior
 from ..base import Optimum
 from ..coordinates import Ratios, Steps
+from ..edges import STALLED
 from ..health import RIDGE, idle, zero_sds
 from ..progress import TOLD, SearchProgress, duration, say
 from ..search import Peak
@@ -30,7 +31,6 @@ APART = 0.4  # distance in the coordinates, below which two starts are one
 SEARCH = 30.0  # evaluations that a search takes, about
 SPARING = 10  # and a sparing one from one start, beside one for each parameter
 BUDGET = 2e10  # operations that further starts may cost
-STALLED = 1e-2  # slope that is left where a search did not end at a maximum
 SHRINKS = 8  # steps by which sds become smaller where the likelihood does not exist at a start
 NEAR_ZERO = 0.25  # of the start of an sd: values below it say that it is about zero
 
@@ -193,11 +193,7 @@ def without_breaking(problem: Problem, peaks: list[Peak]) -> tuple[list[Peak], l
     marginal, notes = problem.marginal, []
     if not isinstance(marginal, LaplaceMarginal):
         return peaks, notes
-    stalled = [np.abs(p.gradient[p.free]).max(initial=0.0) > STALLED for p in peaks]
-    broken = [
-        left and marginal.breaks_down(problem.coordinates.theta(p.u), problem.room)
-        for p, left in zip(peaks, stalled, strict=True)
-    ]
+    broken = [p.slope > STALLED and marginal.breaks_down(problem.coordinates.theta(p.u), problem.room) for p in peaks]
     kept = [p for p, gone in zip(peaks, broken, strict=True) if not gone]
     why = "the curvature of the effects nearly vanishes there (they are about to have two modes), and the formula "
     if kept and broken[0]:
