@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal, NoReturn
 
 Severity = Literal["remark", "caution", "trouble"]
@@ -55,6 +55,11 @@ class Note(str):
     def plain(self) -> dict[str, Any]:
         """The four fields, as a file holds them; ``Note(**plain)`` is the note again."""
         return {"code": self.code, "severity": self.severity, "about": self.about, "text": self.text}
+
+
+def named(names: Sequence[str]) -> str:
+    """The first few of some parameters, and how many more there are."""
+    return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
 
 
 def remark(code: str, text: str, *about: str) -> Note:

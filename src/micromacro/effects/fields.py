@@ -73,11 +73,8 @@ class Field(Effects):
 
     def phrase(self, hyper: int, nouns: Sequence[Noun]) -> Phrase | None:
         if self.hypers[hyper].kind != "sd":
-            text = (
-                f"Given the neighbours in {self.graph.name}, the effect of {{a}} is expected at {{value}} times their "
-            )
-            text += "mean"
-            return Phrase(text, "dependence on neighbours")
+            given = f"Given the neighbours in {self.graph.name}, the effect of {{a}} is expected at"
+            return Phrase(f"{given} {{value}} times their mean", "dependence on neighbours")
         degree = self.graph.degree()
         m = float(np.median(degree[degree > 0])) if np.any(degree > 0) else 1.0
         who = f"{{A}} with {m:.3g} neighbours in {self.graph.name} (the median){{whose}} one standard deviation above "

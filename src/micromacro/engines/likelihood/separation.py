@@ -28,7 +28,7 @@ from scipy.optimize import linprog
 from ...families.base import Recession
 from ...model.layout import centers_of
 from ...model.specification import Specification
-from ...notes import Note, trouble
+from ...notes import Note, named, trouble
 from ...parameters import Parameter
 from ...table.screen import counted
 from ..base import Optimum
@@ -154,9 +154,9 @@ def _separated(specification: Specification, direction: np.ndarray, rows: np.nda
     size = np.abs(direction)
     names = [p.name for p, moved in zip(parameters, size > 1e-6 * size.max(), strict=True) if moved]
     groups, noun = len(np.unique(specification.groups_of(rows))), specification.tables.noun
-    shown = ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
     text = (
-        f"separated: the likelihood rises without limit as {shown} {'moves' if len(names) == 1 else 'move together'} "
+        f"separated: the likelihood rises without limit as {named(names)} "
+        f"{'moves' if len(names) == 1 else 'move together'} "
         f"({counted(groups, noun)} become{'s' if groups == 1 else ''} certain, no other {noun} loses), so there is no "
         f"finite maximum and these estimates are meaningless; {REMEDY}"
     )

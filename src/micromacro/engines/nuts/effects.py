@@ -77,8 +77,7 @@ def _of(effects: Effects) -> JointEffects:
 
 def one_term(effects: OneTerm, theta: Array, x: Array) -> Array:
     """The effect of the one term of each membership."""
-    term = np.argmax(effects.rows.z, axis=0)
-    return x.reshape(-1, len(effects.terms))[effects.rows.level, term] * theta[term]
+    return x.reshape(-1, len(effects.terms))[effects.rows.level, effects.term] * theta[effects.term]
 
 
 def independent(effects: Independent, theta: Array, x: Array) -> Array:

@@ -16,7 +16,7 @@ import numpy as np
 
 from ...errors import DataError, FormulaError
 from ...language.functions import GROUP_FUNCTIONS, READY_MADE, WEIGHT_FUNCTIONS
-from ...language.nodes import Binary, Call, Name, Node, Number, Text, bars_in, children, names_in, walk, without_bars
+from ...language.nodes import Binary, Call, Name, Node, Number, Text, bars_in, children, units_in, walk, without_bars
 from ...numerics import tape as op
 from ...table.columns import Table
 from ..design import Design, make_design
@@ -167,7 +167,7 @@ def _unit_of(node: Node, text: str) -> tuple[str, ...]:
                 "all coefficients of a block's weights vary over the same unit, but here are two units: leave out one "
                 "of them, or put its coefficients into a block of their own, with name=", *mark,
             )  # fmt: skip
-    return tuple(dict.fromkeys(n.name for n in names_in(bars[0].right))) if bars else ()
+    return units_in(node)
 
 
 def _varying(node: Node, parameters: Sequence[str], text: str) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from ....families.words import Change
 from ....latent.part import Part
 from ....parameters import CLASSES
 from ...fitted import Fitted
-from .coefficients import change_in, combined, copy_of, own_part
+from .coefficients import change_in, combined, own_part, short
 from .sentence import Estimate, Sentence, changed, outcome, said, shown, with_article
 
 OWNER = re.compile(r"(.+?)\.(?:sd|cor|rho|scale)(?=[.\[]|$)")
@@ -59,10 +59,7 @@ def _of_sd(fit: Fitted, e: Estimate, term: str, phrase: Phrase, words: dict[str,
 
 def _share(fit: Fitted, term: str) -> tuple[str, float]:
     """How an effect of a member reaches a group, in words and as a number; a unit's reaches it as it is."""
-    name = own_part(fit, term)[1]
-    copy = copy_of(fit, term)
-    name = name if copy is None else name.removeprefix(f"{copy}.")
-    block = fit.specification.members.get(term) or fit.specification.members.get(name)
+    block = fit.specification.members.get(term) or fit.specification.members.get(own_part(fit, short(fit, term))[1])
     if block is None:
         return "", 1.0
     if block.rule == "none":
