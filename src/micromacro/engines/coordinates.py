@@ -26,7 +26,6 @@ from ..parameters import HIGHEST, Parameter
 from ..priors import Normal, Prior
 
 _ROOT_2_OVER_PI = math.sqrt(2.0 / math.pi)
-QUARTER = 0.5 * math.pi
 LOGIT = 25.0  # size of the logit of a probability beyond which no search goes
 SMALL = 0.1  # of the starting sigma: below it sds are measured as they are rather than relative to sigma
 

@@ -16,8 +16,6 @@ from .base import Family, Recession
 from .response import EVENT, INTERVAL, LEFT, RIGHT, Limits, Raw, Response, survival
 from .words import TIMES
 
-NO_RISK = 1e-7  # cumulative hazard of a censored group that says that its likelihood has run off
-
 
 class Duration(Family):
     """A family of durations: what all of them share.

@@ -17,7 +17,6 @@ from scipy import special
 
 ADDED = "added"  # a linear predictor that is added to the parameter, which stays one of the family's
 INVERSE = {"log": np.exp, "logit": special.expit, "identity": lambda eta: eta}
-STEEPEST = 600.0  # size of a linear predictor beyond which its parameter is not a number any more
 
 
 @dataclass(frozen=True, eq=False)

@@ -202,6 +202,3 @@ def constant(column: np.ndarray) -> bool:
 def spread(column: np.ndarray) -> float:
     """Standard deviation of a column (divisor n - 1), zero for a single row."""
     return float(np.std(column, ddof=1)) if len(column) > 1 else 0.0
-
-
-Scratch = dict[str, Any]

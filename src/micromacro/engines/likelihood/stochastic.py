@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -48,8 +47,6 @@ DIFFERENCE = 1e-3  # of the coordinates, for that derivative
 OVER = 0.5  # share of the slope at its beginning that a step's end may have with the opposite sign
 LEAST = 0.02  # an sd, in the coordinates, at which it is asked whether it is zero
 ROOM = 4e9  # bytes that all probes may take
-
-Score = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -216,10 +213,10 @@ class _Search:
     def _highest(self, zeros: list[Zero]) -> tuple[Zero, list[Peak]]:
         """The highest of some zeros, and all from there down; their values have their random errors in common."""
         self.problem.forget()
-        values = [self.problem.objective(zero.u)[0] for zero in zeros]
+        peaks = [Peak(z.u, self.problem.objective(z.u)[0], z.score, z.hessian, z.free) for z in zeros]
         self.problem.forget()
-        order = sorted(range(len(zeros)), key=lambda k: -values[k])
-        return zeros[order[0]], [Peak(z.u, values[k], z.score, z.hessian, z.free) for k in order for z in [zeros[k]]]
+        order = sorted(range(len(zeros)), key=lambda k: -peaks[k].value)
+        return zeros[order[0]], [peaks[k] for k in order]
 
     def _run(self, u: np.ndarray, enough: float, hessian: np.ndarray | None = None) -> Zero:
         score = self.score(u)

@@ -38,6 +38,10 @@ class Iteration:
         K beside its diagonal P^-1, in places as in ``Triangle``; empty where it is not worked out.
     share : float
         gamma in K = P^-1 - gamma P^-1 (H_ee - P) P^-1; nan until the first probes are solved, which choose it.
+    square : float
+        Of the entries of P^-1/2 H P^-1/2 beside its diagonal, the sum of squares; nan where it is not known.
+    last : (leading, count) array or None
+        The probes as they were last solved, where solutions begin if log-determinants are not wanted.
     signs : (leading, count) int8 array
         The probes.
     logs : (count,) array
