@@ -236,6 +236,10 @@ class Family(Worded):
         """
         raise NotImplementedError(f"family {self.name} has no slopes()")
 
+    def densities(self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, out: np.ndarray) -> None:
+        """Fill the first line of what :meth:`slopes` fills; the others may be anything."""
+        self.slopes(values, eta, own, out)
+
     def log_density(self, values: Any, eta: Any, own: Any, xp: Any = np, special: Any = None) -> Any:
         """Log density of each outcome (groups,), in the functions of `xp` (numpy or jax.numpy) and `special`."""
         raise NotImplementedError(f"family {self.name} has no log_density()")

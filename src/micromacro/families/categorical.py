@@ -115,6 +115,11 @@ class MultinomialLogit(Softmax):
             return Quantity(kind, self.probabilities, response.categories, "logit")
         return super().quantity(kind, response)
 
+    def divided(self, shares: np.ndarray, response: Response) -> tuple[float, float]:
+        """Variance of probabilities (categories, groups) between groups, and what is left around them; summed."""
+        between = float(np.var(shares, axis=1, ddof=1).sum())
+        return between, float((shares * (1.0 - shares)).mean(axis=1).sum())
+
     def link_variance(self, own: np.ndarray, mean: float) -> float | None:
         """Of each category against the first, as of a logit."""
         return math.pi**2 / 3.0

@@ -136,6 +136,12 @@ class ConditionalLogit(Softmax):
 
         return Quantity(kind, of, scale="logit", slope=slope, alone=alone, alone_slope=alone_slope)
 
+    def divided(self, shares: np.ndarray, response: Response) -> tuple[float, float]:
+        """Squares of probabilities (1, groups) around one over the size of the set, and what is left; summed."""
+        assert response.sets is not None
+        p, size = shares[0], response.sets.sizes[response.sets.codes]
+        return float(np.sum((p - 1.0 / size) ** 2)), float(np.sum(p * (1.0 - p)))
+
     def link_variance(self, own: np.ndarray, mean: float) -> float | None:
         """Of the Gumbel error with which an alternative's eta is its utility."""
         return math.pi**2 / 6.0

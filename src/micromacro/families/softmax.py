@@ -63,6 +63,36 @@ class Softmax(Family):
         assert self.laid is not None
         fill_slopes(self.laid, self.rest, values[0], eta, out)
 
+    def row_shares(self, eta: np.ndarray) -> np.ndarray:
+        """Probabilities (rows + units,) at predictors of the rows: theirs, then of the categories without a row."""
+        assert self.laid is not None
+        blocks, out = self.laid, np.empty(self.laid.rows)
+        log_shares(blocks.unit, blocks.units, self.rest, eta, out)
+        np.exp(out, out=out)
+        return np.append(out, np.maximum(1.0 - blocks.sums(out), 0.0) if self.rest else np.zeros(blocks.units))
+
+    def ranked(
+        self, values: np.ndarray, shares: np.ndarray, weights: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+        """Probability (units,) of what is less likely than the outcome of a unit, and of what is no likelier.
+
+        Parameters
+        ----------
+        values : (c, rows) array
+            What the kernel reads.
+        shares : (draws, rows + units) array
+            As :meth:`row_shares` gives them.
+        weights : (draws, units) array
+            Of the draws, by unit; each column sums to one.
+        """
+        assert self.laid is not None
+        unit, rows = np.append(self.laid.unit, np.arange(self.laid.units)), self.laid.rows
+        mean, seen = np.einsum("dk,dk->k", weights[:, unit], shares), values[0] > 0.0
+        own = mean[rows:].copy()
+        own[self.laid.unit[seen]] = mean[:rows][seen]
+        below = np.bincount(unit, np.where(mean < own[unit], mean, 0.0))
+        return below, np.bincount(unit, np.where(mean <= own[unit], mean, 0.0))
+
     def skew(self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, leverage: np.ndarray, out: np.ndarray) -> bool:
         assert self.laid is not None
         fill_skew(self.laid, self.rest, eta, leverage, out)

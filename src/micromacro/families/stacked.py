@@ -96,6 +96,13 @@ class Stacked(Family):
                     pairs[:, j * (j - 1) // 2 + k] = 0.5 * (both - second[j] - second[k])
             self.blocks.stand_in(out)
 
+    def densities(self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, out: np.ndarray) -> None:
+        n, at = self.groups, eta.reshape(self.predictors_in_all, self.groups)
+        here = np.empty((4, n))
+        self.inner.slopes(np.ascontiguousarray(values[:, :n]), at[0], self._own(at, own), here)
+        out[0] = 0.0
+        out[0, :n] = here[0]
+
     def _along(
         self, which: tuple[int, ...], values: np.ndarray, eta: np.ndarray, own: np.ndarray, here: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

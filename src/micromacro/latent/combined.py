@@ -295,6 +295,10 @@ class Combined:
 
     # -- the likelihood ----------------------------------------------------------------------------------------------
 
+    def densities(self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, out: np.ndarray) -> None:
+        """The first line of :meth:`slopes`, with the others."""
+        self.slopes(values, eta, own, out)
+
     def slopes(self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, out: np.ndarray) -> None:
         """Log densities of the groups on their first rows, derivatives, curvatures and a stand-in for these."""
         at = self.at(eta, own)

@@ -37,6 +37,8 @@ class Likelihood(Protocol):
 
     def slopes(self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, out: np.ndarray) -> None: ...
 
+    def densities(self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, out: np.ndarray) -> None: ...
+
     def weighed(self, values: np.ndarray, weight: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]: ...
 
     def exposure(self, values: np.ndarray) -> Exposure | None: ...
@@ -205,6 +207,14 @@ class LatentPosterior:
                 out[:, self.left_out] = 0.0  # whatever it is there, infinite perhaps
                 out *= self.weight
             return float(out[0].sum())
+
+    def densities(self, eta: np.ndarray, own: np.ndarray, out: np.ndarray) -> np.ndarray:
+        """The first line of what :meth:`rows` fills, alone; `out` (4, rows or more) is room for it."""
+        self.likelihood.densities(self.values, eta, own, out)
+        if self.weight is not None:
+            out[0, self.left_out[: out.shape[1]]] = 0.0
+            out[0] *= self.weight
+        return out[0]
 
     def of_each(self, density: np.ndarray) -> np.ndarray:
         """The log density that each row is read for (rows,), from the first line of ``slopes``."""

@@ -134,6 +134,20 @@ class Specification:
         return self.system.beside is not None and self.system.beside.stacked
 
     @property
+    def effects_in_probabilities(self) -> bool:
+        """Whether there are effects in several linear predictors, beside the outcome's in probabilities only (zi)."""
+        beside, parts = self.system.beside, self.system.parts
+        if beside is None or not beside.stacked:
+            return False
+        read = {
+            number
+            for part, own in zip(parts, beside.part, strict=False)  # a last one without terms has none
+            if part.effects or part.coefficients
+            for number in part.reaches or (own,)
+        }
+        return all(beside.links[number - 1] == "logit" for number in read - {0})
+
+    @property
     def several_rows(self) -> bool:
         """Whether an outcome reads several rows of the linear predictor, which are left out together."""
         return self.expanded is not None or self.system.meeting is not None

@@ -49,7 +49,10 @@ def find_quantity(
 def _parameter(specification: Specification, kind: str, dpar: str) -> Quantity:
     """A parameter of the family (``kind="mean"``), or its linear predictor (``"linear"``)."""
     family = specification.family
-    there = [name for name in specification.own_names if name in family.predictors]
+    copies = family.copies(specification.response)
+    if dpar in copies:
+        return _category(kind, dpar, copies.index(dpar))
+    there = [*copies, *(name for name in specification.own_names if name in family.predictors)]
     if dpar not in there:
         raise EngineError(f"dpar= is one of {', '.join(there) or 'no parameter of this model'}, not {dpar!r}")
     if kind not in ("mean", "linear"):
@@ -58,6 +61,16 @@ def _parameter(specification: Specification, kind: str, dpar: str) -> Quantity:
     shown = _LINKS[link] if kind == "linear" else lambda p: p
     scale = "plain" if kind == "linear" else link
     return Quantity(kind, lambda eta, own: (np.zeros(np.shape(eta)) + shown(own[row]))[None], scale=scale)
+
+
+def _category(kind: str, dpar: str, place: int) -> Quantity:
+    """The linear predictor of one category, its log odds against the first; there is no other scale."""
+    if kind not in ("mean", "linear"):
+        raise EngineError(
+            f'dpar={dpar!r} is predicted as kind="linear", the log odds of the category against the first, not '
+            f'{kind!r}: without dpar= kind="probability" has a column or row for each category'
+        )
+    return Quantity("linear", lambda eta, own: (eta if place == 0 else own[place - 1] + np.zeros(np.shape(eta)))[None])
 
 
 def response_on(specification: Specification, tables: Tables | None) -> Response:

@@ -56,15 +56,16 @@ class Sites:
 def check_units(specification: Specification) -> None:
     """Refuse outcomes that read effects far from normal given the others: of spreads, of members that combine.
 
-    Normal cavities were seen to be off by 0.2 for ordinary groups there, and by 2.5 for a surprising one.
+    Normal cavities were seen to be off by 0.2 for ordinary groups there, and by 2.5 for a surprising one. Effects in
+    probabilities (of a zero) are as close to normal as those of counts.
     """
-    if specification.system.meeting is not None and not specification.family.several:
-        raise EngineError(
-            "leaving rows out of the integral over the effects is not available where an outcome reads several "
-            "linear predictors with effects, nor where members combine= in another way than by their sum or have "
-            "weights that vary over units (given the others such effects are far from normal): use loo() with the "
-            "effects given, or kfold()"
-        )
+    if specification.system.meeting is None or specification.family.several or specification.effects_in_probabilities:
+        return
+    raise EngineError(
+        "leaving rows out of the integral over the effects is not available where sigma=, phi=, shape= or nu= have "
+        "effects, nor where members combine= in another way than by their sum or have weights that vary over units "
+        "(given the others such effects are far from normal): use loo() with the effects given, or kfold()"
+    )
 
 
 class Propagation:

@@ -191,8 +191,8 @@ class UnitPropagation:
         points, weights = balanced_points(cavity.root.shape[2])
         found = np.empty((len(points), self.blocks.units))
         for s, point in enumerate(points):
-            self.laplace.rows(room.eta + self._rows(cavity.root @ point), room.own, room.trial_slopes)
-            found[s] = self.blocks.sums(room.trial_slopes[0, :rows])
+            at = room.eta + self._rows(cavity.root @ point)
+            found[s] = self.blocks.sums(self.laplace.densities(at, room.own, room.trial_slopes)[:rows])
         square = (points[:, :, None] * points[:, None]).reshape(len(points), -1)
         centre = np.einsum("urk,uk->ur", cavity.precision, cavity.mean)
         beyond = cavity.precision - np.eye(points.shape[1])  # of the cavity's precision, the points' being one

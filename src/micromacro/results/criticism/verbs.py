@@ -84,6 +84,9 @@ def kfold(
 def loo_pit(fit: Fitted, *, integrated: bool = True, random_seed: int | None = None) -> pd.Series:
     """Probability integral transform of each outcome with its group left out: uniform if the model is right.
 
+    Categories and choices have no order; theirs is that of their predicted probabilities, so that a number near zero is
+    of an outcome that was thought to be unlikely.
+
     Parameters
     ----------
     integrated : bool
@@ -94,7 +97,7 @@ def loo_pit(fit: Fitted, *, integrated: bool = True, random_seed: int | None = N
     Returns
     -------
     Series
-        A number between 0 and 1 by group.
+        A number between 0 and 1 by group, or by set of alternatives.
     """
     return calibration.loo_pit(fit.posterior, integrated, random_seed)
 

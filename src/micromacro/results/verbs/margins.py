@@ -83,7 +83,7 @@ def predictions(
         As in :meth:`predict`.
     dpar : str, optional
         A parameter of the family, ``"sigma"`` or ``"zi"``, that is read instead of the outcome: itself, or
-        (``kind="linear"``) its linear predictor.
+        (``kind="linear"``) its linear predictor; or ``"mu[b]"``, the log odds of one category against the first.
     at : dict, optional
         Columns (of groups or of memberships) to a value, or to a list of values: every combination is predicted with
         the columns set to it in all groups. ``"mean"``, ``"median"``, ``"min"``, ``"max"`` mean those of the column.

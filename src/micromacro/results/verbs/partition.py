@@ -21,7 +21,9 @@ import pandas as pd
 
 from ...errors import DataError, EngineError, ModelError
 from ...posterior.base import Posterior, Statistic
+from ...posterior.choosing import group_estimand
 from ...posterior.design import Predictor, scenario_of
+from ...posterior.treatment import treatment_of
 from ...posterior.variance import level_shares, link_variance, residuals, shares
 from ..fitted import Fitted
 from ..labels import group_index, shown_order
@@ -298,7 +300,9 @@ def r2(fit: Fitted, method: str | None = None, *, ci: float = 0.95, random_seed:
     method : {"bayes", "nakagawa"}, optional
         Gelman et al. (2019), the default with draws: variance of the expected outcomes over their variance plus the
         expected variance of an outcome around them, on the outcome's scale; marginal, with effects integrated out.
-        Nakagawa et al. (2017), the default at a maximum: variances on the link scale.
+        Nakagawa et al. (2017), the default at a maximum: variances on the link scale. Categories and choices have the
+        first one by every engine, of the indicators of all categories (as Goodman and Kruskal's tau), or of what is
+        chosen, around one over the size of its set.
     ci : float
     random_seed : int, optional
         Of the normal approximation (ml, reml).
@@ -314,10 +318,13 @@ def r2(fit: Fitted, method: str | None = None, *, ci: float = 0.95, random_seed:
         For an unknown `method`, and for families without a variance on the scale that it needs.
     """
     posterior = fit.posterior
-    method = posterior.r_squared if method is None else method
-    if method not in ("bayes", "nakagawa"):
+    if method not in (None, "bayes", "nakagawa"):
         raise EngineError(f'method= is "bayes" or "nakagawa", not {method!r}')
-    refuse_several(posterior, "R squared")
+    index = pd.Index(["marginal", "conditional"], name="r2")
+    if fit.specification.family.several and method != "nakagawa":
+        return summarised(posterior, _of_shares(fit), ci, random_seed, index)
+    refuse_several(posterior, "variance on the link scale")
+    method = posterior.r_squared if method is None else method
     levels = LevelVariances(posterior)
 
     def bayes(theta: np.ndarray, x: np.ndarray) -> np.ndarray:
@@ -337,6 +344,20 @@ def r2(fit: Fitted, method: str | None = None, *, ci: float = 0.95, random_seed:
         return np.array([fixed, fixed + v[:-1].sum()]) / (fixed + v.sum())
 
     of = bayes if method == "bayes" else nakagawa
-    index = pd.Index(["marginal", "conditional"], name="r2")
     curves = any(part.effects and part.structure is None for part in posterior.specification.system.parts)
     return summarised(posterior, of, ci, random_seed, index, effects=of is bayes or curves)
+
+
+def _of_shares(fit: Fitted) -> Statistic:
+    """R squared of the indicators of categories or of choices, marginal and conditional."""
+    s = fit.specification
+    family: Any = s.family  # one whose outcomes have probabilities that sum to one
+    each = [
+        group_estimand(s, None, "probability", treatment_of(s, word, "draw")) for word in ("marginal", "conditional")
+    ]
+
+    def statistic(theta: np.ndarray, x: np.ndarray) -> np.ndarray:
+        parts = (family.divided(e.averages(theta, x)[0], s.response) for e in each)
+        return np.array([between / (between + left) for between, left in parts])
+
+    return statistic

@@ -52,7 +52,7 @@ def predict(
         duration that entered late lasts until its entry at least, and starts at zero in other tables).
     dpar : str, optional
         A parameter of the family, ``"sigma"`` or ``"zi"``, that is read instead of the outcome: itself, or
-        (``kind="linear"``) its linear predictor.
+        (``kind="linear"``) its linear predictor; or ``"mu[b]"``, the log odds of one category against the first.
     effects : {"conditional", "marginal", "zero"} or dict
         Effects of members and units as estimated, integrated out over their population (as of new members in new
         units), or at zero; or a dict from names of terms to these words, in which terms left out are conditional.
