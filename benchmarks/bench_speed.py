@@ -29,6 +29,7 @@ import pandas as pd
 from data import Case, cases
 
 import micromacro as mm
+from micromacro.engines.likelihood.problem import problem_of
 from micromacro.latent.marginal.gaussian import GaussianMarginal
 
 HERE = Path(__file__).parent
@@ -136,6 +137,46 @@ def process(case: Case, repeats: int) -> None:
           f"difference of medians {np.median(whole) - np.median(bare):.2f} s (goal 1.5)")  # fmt: skip
 
 
+def durations(groups: int) -> pd.DataFrame:
+    """Groups of three members with a duration, censored for one in five, whose spread depends on z."""
+    rng = np.random.default_rng(groups)
+    group, member = np.repeat(np.arange(groups), 3), rng.integers(0, groups // 2, 3 * groups)
+    z, effect = rng.standard_normal(groups), 0.5 * rng.standard_normal(groups // 2)
+    y = (
+        1.0
+        + 0.3 * z
+        + effect[member].reshape(-1, 3).mean(axis=1)
+        + np.exp(-0.5 + 0.3 * z) * rng.standard_normal(groups)
+    )
+    table = pd.DataFrame({"y": y, "t": np.exp(y), "event": (rng.random(groups) < 0.8).astype(int), "z": z})
+    return table.iloc[group].assign(group=group, member=member, x=rng.standard_normal(3 * groups))
+
+
+def spread(groups: int, repeats: int) -> None:
+    """A Gaussian model with `sigma ~ z` against the Weibull model of the same terms: a gradient, and a whole ml fit."""
+    table, terms = durations(groups), "z + mm(member, group, weights = power(x), normalize = group)"
+    models = {
+        "sigma ~ z": lambda: mm.Model(f"y ~ {terms}", table, sigma="~ z"),
+        "weibull": lambda: mm.Model(f"surv(t, event) ~ {terms}", table, family="weibull"),
+    }
+    gradients, fits, evaluations = [], [], []
+    for name, make in models.items():
+        fit = make().fit("ml")
+        problem = problem_of(make()._specified(priors=False), restricted=False)
+        point = problem.coordinates.theta(problem.coordinates.from_theta(problem.start))
+        calls = [lambda p=problem, at=at: p.marginal.gradient(at, p.room) for at in (point, 1.001 * point)]
+        gradients.append(timed(lambda c=calls: [call() for call in c], repeats, 20) / 2.0)
+        fits.append(timed(lambda m=make: m().fit("ml"), max(3, repeats // 3)))
+        evaluations.append(fit._outcome.optimum.evaluations)
+        line(f"{groups} groups, {name}: a gradient", gradients[-1])
+        line(f"{groups} groups, {name}: ml fit, from the table", fits[-1])
+    of_gradients, of_fits = (float(np.median(a) / np.median(b)) for a, b in (gradients, fits))
+    print(
+        f"  {groups} groups: sigma ~ z costs {of_gradients:.2f} times Weibull per gradient, {of_fits:.2f} times per fit "
+        f"({evaluations[0]} and {evaluations[1]} evaluations; goal 4)"
+    )
+
+
 def cpu(code: str) -> float:
     """CPU seconds of a Python process."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -155,6 +196,8 @@ def main() -> None:
         parts(case, repeats)
         against_lme4(case, repeats)
         process(case, repeats)
+    for groups in (300, 3_000):
+        spread(groups, repeats)
 
 
 if __name__ == "__main__":

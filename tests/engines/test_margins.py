@@ -69,6 +69,7 @@ class Known:
     """A target whose parameters are independent of each other, with skewed likelihoods."""
 
     carries = False
+    easy = 1.0
 
     def __init__(self, hypers):
         self.hypers = hypers

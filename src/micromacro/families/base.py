@@ -256,6 +256,13 @@ class Family(Worded):
         """Who is at risk when, where curvatures are of pairs of rows (see ``latent.coupling.Coupled``)."""
         return None
 
+    def without_own(self, values: np.ndarray) -> Any:
+        """The likelihood of the groups alone, what its other rows have integrated out; None where that is not known.
+
+        See ``latent.pooled.PooledLikelihood``; `values` have the powers of the rows in them.
+        """
+        return None
+
     def stacked_slopes(self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, out: np.ndarray) -> bool:
         """What ``stacked.Stacked`` fills, where it is known: `eta` are all linear predictors (predictors * groups,)."""
         return False

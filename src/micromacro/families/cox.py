@@ -24,6 +24,7 @@ from ..parameters import Parameter, PriorBook
 from . import baseline as base
 from .base import Expanded, Family, Recession
 from .censoring import Duration
+from .hazards_out import HazardsOut, without_hazards
 from .intervals import Intervals
 from .poisson import check_log
 from .response import EVENT, Limits, Raw, Response, made, need_form, survival
@@ -243,6 +244,9 @@ class Cox(Duration):
         n = len(eta) - self.count
         weight, each = values[WEIGHT, :n], np.exp(eta)
         return np.where(weight > 0.0, weight * each[:n], 0.0), each[n:]
+
+    def without_own(self, values: np.ndarray) -> HazardsOut | None:
+        return without_hazards(values, self.count)
 
     def expectation(self, values: np.ndarray, eta: np.ndarray, variance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Weights of the groups, and what expected slopes have beside the pairs."""

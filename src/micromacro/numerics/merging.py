@@ -112,6 +112,13 @@ def pull_runs(e, row_start, local, values, f, share, begin, run, cumulative, of_
 
 
 @_kernel
+def lower_columns(layout, panel, columns):
+    """Each of some vectors (count, size) becomes L^-1 times itself."""
+    for k in range(columns.shape[0]):
+        solve_lower(layout, panel, columns[k])
+
+
+@_kernel
 def assemble_runs(row_start, pair, values, weight, d_place, d_value, pulled, place, panel):
     """Panels of R."""
     assemble(row_start, pair, values, weight, d_place, d_value, panel)

@@ -99,7 +99,9 @@ class Symbolic:
         """Operations of one factorisation and selected inverse, about."""
         columns = np.diff(self.layout.first).astype(float)
         rows = np.diff(self.layout.row_start).astype(float)
-        return 3.0 * float(np.sum(columns * rows**2)) + 10.0 * len(self.pair) + 1000.0
+        entries = np.diff(self.row_start).astype(float)
+        pairs = float(np.sum(0.5 * entries * (entries + 1.0)))  # as many as `pair` has, which takes long to make
+        return 3.0 * float(np.sum(columns * rows**2)) + 10.0 * pairs + 1000.0
 
     @property
     def panel_size(self) -> int:
@@ -136,9 +138,7 @@ class FactorPattern:
         """Strict upper triangle of H by columns."""
         if self._upper is not None:
             return self._upper
-        n = self.size
-        d = sparse.csr_matrix((np.ones(len(self.d_row)), (self.d_row, self.d_column)), shape=(n, n))
-        return _upper((self.a.T @ self.a + d + d.T).tocsc())
+        return _upper(_products(self.size, self.a, self.d_row, self.d_column), np.arange(self.size))
 
     def operations(self, most: float) -> float:
         """Operations of one factorisation and selected inverse, about; infinite if they are more than `most`.
@@ -195,14 +195,13 @@ def analyse(
     long = _long_rows(n_rows, leading, rows[columns < leading])
     kept = ~long[rows] if long.any() else every
     a = sparse.csr_matrix((np.ones(kept.sum()), (rows[kept], columns[kept])), shape=(n_rows, size))
-    d = sparse.csr_matrix((np.ones(len(d_row)), (d_row, d_column)), shape=(size, size))
-    effects = a[:, :leading]
-    h_leading = (effects.T @ effects + d[:leading, :leading] + d[:leading, :leading].T).tocsc()
-    first, ordered = _minimum_degree(h_leading, math.inf if whole or long.any() else LARGE / 3.0)
+    h = _products(size, a, d_row, d_column)
+    inner = h if leading == size else sparse.csc_matrix(h[:leading, :leading])
+    first, ordered = _minimum_degree(inner, math.inf if whole or long.any() else LARGE / 3.0)
     order = np.concatenate([first, np.arange(leading, size)]).astype(np.int64)
     if not ordered:
         return _ordered(n_rows, order, rows, columns, d_row, d_column, leading, ordered=False)
-    order, upper = _postordered((a.T @ a + d + d.T).tocsc(), order, leading)
+    order, upper = _postordered(h, order, leading)
     short = _ordered(n_rows, order, rows[kept], columns[kept], d_row, d_column, leading, upper)
     if not long.any():
         return short
@@ -258,21 +257,52 @@ def _minimum_degree(h: sparse.csc_matrix, most: float) -> tuple[np.ndarray, bool
     return np.argsort(lu.perm_c), True
 
 
-def _upper(h: sparse.csc_matrix) -> sparse.csc_matrix:
-    """Strict upper triangle of a symmetric pattern, by columns."""
-    upper = sparse.csc_matrix(sparse.triu(h, k=1))
-    upper.sort_indices()
-    return upper
+def _products(size: int, a: sparse.csr_matrix, d_row: np.ndarray, d_column: np.ndarray) -> sparse.csc_matrix:
+    """Pattern of A'A + D."""
+    d = sparse.csr_matrix((np.ones(len(d_row)), (d_row, d_column)), shape=(size, size))
+    turned = sparse.csr_matrix(a.T)
+    return sparse.csc_matrix(turned @ a + (d + d.T))
+
+
+def _upper(h: sparse.csc_matrix, order: np.ndarray) -> sparse.csc_matrix:
+    """Strict upper triangle of a symmetric pattern in another order, by columns."""
+    position = np.empty(len(order), dtype=np.int64)
+    position[order] = np.arange(len(order))
+    start, rows = _triangle_of(h.indptr, h.indices, order, position)
+    return sparse.csc_matrix((np.ones(len(rows)), rows, start), shape=h.shape)
 
 
 def _postordered(h: sparse.csc_matrix, order: np.ndarray, leading: int) -> tuple[np.ndarray, sparse.csc_matrix]:
     """Relabel `order` by a postorder of its elimination tree; the strict upper triangle of H in that order."""
-    upper = _upper(h[order][:, order])
+    upper = _upper(h, order)
     post = _postorder(elimination_tree(upper.indptr, upper.indices))
     if np.any(post[leading:] < leading):  # the border is not connected to all: keep the order given
         post = np.arange(len(order))
     order = order[post]
-    return order, _upper(h[order][:, order])
+    return order, _upper(h, order)
+
+
+@njit(**ALLOCATING)
+def _triangle_of(indptr, indices, order, position):
+    """Strict upper triangle of a symmetric pattern in another order, by columns with rising rows: (start, rows)."""
+    n = len(order)
+    start = np.zeros(n + 1, np.int64)
+    for i in range(n):
+        for p in range(indptr[order[i]], indptr[order[i] + 1]):
+            j = position[indices[p]]
+            if j > i:
+                start[j + 1] += 1
+    for j in range(n):
+        start[j + 1] += start[j]
+    fill = start[:n].copy()
+    rows = np.empty(start[n], np.int32)
+    for i in range(n):
+        for p in range(indptr[order[i]], indptr[order[i] + 1]):
+            j = position[indices[p]]
+            if j > i:
+                rows[fill[j]] = i
+                fill[j] += 1
+    return start, rows
 
 
 @njit(**ALLOCATING)

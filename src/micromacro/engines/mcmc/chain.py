@@ -19,7 +19,7 @@ from .ridges import RidgeScores
 from .targets import target_of
 from .tuned import Fitter, pack, unpack
 
-MOVES = 2  # moves of theta in a sweep
+MOVES = 2  # moves of theta in a sweep, unless the target is an easy one
 SWEEPS = 4  # sweeps for each kept draw, at most
 PACE = 5  # moves of theta for each tuning iteration, where coordinates are made normal
 THIN = 0.05  # share of the tails of a reference there, whose coordinates have none that are long
@@ -88,7 +88,7 @@ def _run(task: Task, tick: Callable[[int], None] | None, stop: threading.Event |
         theta[made], drawn = sampler.draw()
         x[made] = drawn[kept]
         value[made] = sampler.state.value
-        stats["n_evaluations"][made], stats["accepted"][made] = spent, accepted / (MOVES * sampler.sweeps)
+        stats["n_evaluations"][made], stats["accepted"][made] = spent, accepted / (sampler.moves * sampler.sweeps)
         made += 1
     if tick is not None:
         tick(task.tune + task.draws)
@@ -110,7 +110,7 @@ class Sampler:
         self.heights = np.empty(task.tune)
         self.fitter = Fitter(coordinates.folded, 1.0 / coordinates.unit, coordinates.folded)
         self.tried = self.taken = 0
-        self.sweeps, self.holding = 1, self.latent.carries
+        self.sweeps, self.moves, self.holding = 1, MOVES, self.latent.carries
         self.even = len(coordinates.hypers) > MANY and not self.latent.carries
         self.pace = PACE if self.even else 1
         self.jumps = np.zeros((task.tune, len(coordinates.hypers)))
@@ -155,7 +155,7 @@ class Sampler:
         """All that is done for one draw; returns evaluations spent and moves of theta that were accepted."""
         spent = accepted = 0
         for _ in range(self.sweeps):
-            more, taken = self.sweep(MOVES)
+            more, taken = self.sweep(self.moves)
             self.refresh()
             spent, accepted = spent + more, accepted + taken
         return spent, accepted
@@ -195,6 +195,8 @@ class Sampler:
             self._refit(self.history[done // 3 : done], self.heights[done // 3 : done])
             if self.tried >= 20:
                 self.independent = min(0.85, max(0.15, self.taken / self.tried))
+            if self.independent > self.latent.easy:
+                self.moves, self.holding = 1, False
             self.tried = self.taken = 0
         if done == self.task.tune and done >= 20 * q:
             self._settle(self.history[done // 2 :], self.jumps[done // 2 :])
@@ -202,7 +204,8 @@ class Sampler:
     def _settle(self, seen: np.ndarray, jumps: np.ndarray) -> None:
         """Whether to go on moving theta with x held, and how many sweeps a draw needs (fixed from here on)."""
         variance = np.maximum(seen.var(axis=0), 1e-300)
-        self.holding = self.holding and bool((np.mean(jumps**2, axis=0) / variance).max(initial=0.0) > USEFUL)
+        far = bool((np.mean(jumps**2, axis=0) / variance).max(initial=0.0) > USEFUL)
+        self.holding = self.holding and far
         longest = max((_autocorrelation_time(column) for column in seen.T), default=0.0)
         self.sweeps = min(SWEEPS, max(1, math.ceil(self.pace * longest / SLOW)))
 
@@ -272,6 +275,7 @@ class Sampler:
             "bent": self.bent.astype(float),
             "independent": np.array(self.independent),
             "sweeps": np.array(float(self.sweeps)),
+            "moves": np.array(float(self.moves)),
             "holding": np.array(float(self.holding)),
             "rng": pack_generator(self.rng),
             **self.coordinates.margins.keep(),
@@ -283,7 +287,8 @@ class Sampler:
         self.coordinates.margins = margins_of(saved)
         self.reference = unpack(saved, self.coordinates.margins.cut(self.coordinates.folded))
         self.independent = float(saved["independent"])
-        self.sweeps, self.holding = int(saved["sweeps"]), float(saved["holding"]) > 0.0
+        self.sweeps, self.moves = int(saved["sweeps"]), int(saved["moves"])
+        self.holding = float(saved["holding"]) > 0.0
         self.latent.resume(saved)
         u = saved["u"].copy()
         self.target(u)

@@ -32,10 +32,13 @@ class Line:
         return self.value + self.slope @ (u - self.center)
 
 
-def mode_and_shift(marginal: LaplaceMarginal, coordinates: Scores, center: np.ndarray) -> tuple[Line, Line] | None:
+def mode_and_shift(
+    marginal: LaplaceMarginal, coordinates: Scores, center: np.ndarray, level: bool = False
+) -> tuple[Line, Line] | None:
     """Mode and shift with their slopes by central differences (elimination order); None where there is no mode.
 
-    A score at the end of its range, or beside which there is no mode, has slope zero.
+    A score at the end of its range, or beside which there is no mode, has slope zero; so has a shift that is `level`,
+    which is made at the center alone.
     """
     room = marginal.workspace()
     room.base.scratch = [part.scratch(False) for part in marginal.system.parts]  # no derivatives in theta here
@@ -46,21 +49,25 @@ def mode_and_shift(marginal: LaplaceMarginal, coordinates: Scores, center: np.nd
 
     def beside(u: np.ndarray) -> np.ndarray:
         room.x[:] = first[0]
-        found = _both(marginal, coordinates, u, room)
+        found = _both(marginal, coordinates, u, room, level)
         return np.full(first.size, np.nan) if found is None else found.ravel()
 
     slope = slopes(beside, center, steps, np.flatnonzero(steps > 0.0))
     slope[:, np.isnan(slope).all(axis=0)] = 0.0
-    of_mode, of_shift = slope.reshape(2, first.shape[1], len(center))
+    of_mode, of_shift = slope.reshape(2, first.shape[1], len(center)) * np.array([1.0, not level])[:, None, None]
     return Line(center, first[0], of_mode), Line(center, first[1], of_shift)
 
 
-def _both(marginal: LaplaceMarginal, coordinates: Scores, u: np.ndarray, room: ModeRoom) -> np.ndarray | None:
-    """Mode and shift (2, size) at some scores."""
+def _both(
+    marginal: LaplaceMarginal, coordinates: Scores, u: np.ndarray, room: ModeRoom, level: bool = False
+) -> np.ndarray | None:
+    """Mode and shift (2, size) at some scores, or the mode and zero."""
     theta = coordinates.theta(u)
     if not math.isfinite(marginal.value(theta, room)):
         return None
     mode = room.x.copy()
+    if level:
+        return np.array([mode, np.zeros_like(mode)])
     shift = marginal.corrected_mean(theta, room) - mode
     length = marginal.length(shift, room)
     return np.array([mode, shift if length < FAR else np.zeros_like(shift)])

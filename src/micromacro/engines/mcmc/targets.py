@@ -14,6 +14,7 @@ import numpy as np
 from ...latent.marginal.base import Marginal
 from ...model.specification import Specification
 from ..marginals import marginal_of
+from .pooled import PooledTarget, pooled_marginal
 from .whitened import WhitenedTarget
 
 
@@ -24,9 +25,13 @@ class Target(Protocol):
     ----------
     carries : bool
         Whether x goes along with theta, so that theta can be moved with x held.
+    easy : float
+        Share of independent proposals of theta that are accepted, above which one move of theta is enough for a draw,
+        and none with x held.
     """
 
     carries: bool
+    easy: float
 
     def log(self, u: np.ndarray, theta: np.ndarray) -> float:
         """Log density at scores u and their theta, up to a constant, without the prior of theta."""
@@ -68,13 +73,17 @@ class Target(Protocol):
 def target_of(specification: Specification) -> Target:
     """The target of a chain."""
     marginal = marginal_of(specification)
-    return MarginalTarget(marginal) if marginal.exact else WhitenedTarget(specification)
+    if marginal.exact:
+        return MarginalTarget(marginal)
+    pooled = pooled_marginal(specification)
+    return WhitenedTarget(specification) if pooled is None else PooledTarget(specification, pooled)
 
 
 class MarginalTarget:
     """Theta alone: its posterior, x integrated out exactly."""
 
     carries = False
+    easy = 1.0
 
     def __init__(self, marginal: Marginal):
         self.system, self.marginal = marginal.system, marginal

@@ -29,6 +29,7 @@ from functools import cached_property
 
 import numpy as np
 
+from ...latent.marginal.laplace import LaplaceMarginal
 from ...latent.mode import ModeRoom
 from ...latent.roots import Root, Roots
 from ...model.specification import Specification
@@ -60,21 +61,28 @@ class WhitenedTarget:
     """
 
     carries = True
+    level = False  # whether the shift is the same at all scores
+    easy = 1.0
 
     def __init__(self, specification: Specification):
-        s = specification
-        self.system = s.system
-        self.posterior = laplace_marginal(specification)
-        self.smooth = laplace_marginal(without_edges(specification)) if s.system.edges else self.posterior
-        n, q = s.system.size, len(s.system.hypers)
-        roots, rooms = Roots(self.posterior), [self.posterior.workspace(gradient=False) for _ in range(2)]
-        self.here, self.spare = (
-            Whitening(room, roots.root(room), np.empty(q), np.empty(n), np.empty(n)) for room in rooms
-        )
+        self.posterior, self.smooth = self._posteriors(specification)
+        self.system = self.posterior.system
+        n, q = self.system.size, len(self.system.hypers)
+        root, rooms = self._roots(), [self.posterior.workspace(gradient=False) for _ in range(2)]
+        self.here, self.spare = (Whitening(room, root(room), np.empty(q), np.empty(n), np.empty(n)) for room in rooms)
         self.z = np.zeros(n)
         self.slope = np.empty(n)
         self.step = 0.8
         self._lines: tuple[Line, Line] | None = None
+
+    def _posteriors(self, specification: Specification) -> tuple[LaplaceMarginal, LaplaceMarginal]:
+        """What is sampled given theta, and the same going on beyond the edges of theta."""
+        made = laplace_marginal(specification)
+        return made, laplace_marginal(without_edges(specification)) if specification.system.edges else made
+
+    def _roots(self) -> Callable[[ModeRoom], Root]:
+        """Makes the root of a work space."""
+        return Roots(self.posterior).root
 
     @cached_property
     def coordinates(self) -> Scores:
@@ -88,7 +96,7 @@ class WhitenedTarget:
 
         They depend on the scores alone, so that a chain can be taken up again.
         """
-        lines = mode_and_shift(self.smooth, self.coordinates, u.copy())
+        lines = mode_and_shift(self.smooth, self.coordinates, u.copy(), self.level)
         self._lines = self._lines if lines is None else lines
 
     def _whiten(self, u: np.ndarray, theta: np.ndarray, white: Whitening) -> bool:

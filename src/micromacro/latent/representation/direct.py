@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 
 from ...numerics.blocks import factorise_blocks, room_of, selected_inverse_blocks
@@ -26,8 +28,13 @@ class Products(Representation):
 
     def __init__(self, symbolic: Symbolic):
         self.symbolic = symbolic
-        self.layout, self.pair, self.d_place = symbolic.layout, symbolic.pair, symbolic.d_place
+        self.layout, self.d_place = symbolic.layout, symbolic.d_place
         self.work, self.dimension = symbolic.work, symbolic.leading
+
+    @cached_property
+    def pair(self) -> np.ndarray:
+        """See :class:`~micromacro.numerics.symbolic.Symbolic`."""
+        return self.symbolic.pair
 
     def prepare(self, room: Workspace, gradient: bool) -> None:
         self._panels(room, gradient)
