@@ -172,7 +172,7 @@ def spread(groups: int, repeats: int) -> None:
         line(f"{groups} groups, {name}: ml fit, from the table", fits[-1])
     of_gradients, of_fits = (float(np.median(a) / np.median(b)) for a, b in (gradients, fits))
     print(
-        f"  {groups} groups: sigma ~ z costs {of_gradients:.2f} times Weibull per gradient, {of_fits:.2f} times per fit "
+        f"  {groups} groups: sigma ~ z costs {of_gradients:.2f} times Weibull per gradient, {of_fits:.2f} per fit "
         f"({evaluations[0]} and {evaluations[1]} evaluations; goal 4)"
     )
 
