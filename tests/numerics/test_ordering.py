@@ -43,9 +43,19 @@ def grid(side: int, reach: int = 1) -> sparse.csc_matrix:
     return out
 
 
+def triangle(h, order) -> sparse.csc_matrix:
+    """The strict upper triangle in an order, plainly."""
+    upper = sparse.csc_matrix(sparse.triu(h[order][:, order], k=1))
+    upper.sort_indices()
+    return upper
+
+
 def fill(h, order) -> int:
     """Entries of the factor, its diagonal among them."""
-    upper = _upper(h[order][:, order])
+    upper = _upper(h, order)
+    plain = triangle(h, order)
+    np.testing.assert_array_equal(upper.indptr, plain.indptr)
+    np.testing.assert_array_equal(upper.indices, plain.indices)
     start, _ = _column_structures(upper.indptr, upper.indices, elimination_tree(upper.indptr, upper.indices))
     return int(start[-1]) + len(order)
 
@@ -81,7 +91,7 @@ def test_squared_lengths_are_counted_and_limited(name, least):
     """They are those of the factor in this order, but for what has very many neighbours; beyond a limit it ends."""
     h = PATTERNS[name][0]
     order, squares = minimum_degree(h.indptr, h.indices)
-    upper = _upper(h[order][:, order])
+    upper = _upper(h, order)
     start, _ = _column_structures(upper.indptr, upper.indices, elimination_tree(upper.indptr, upper.indices))
     assert least <= squares / float(np.sum((np.diff(start) + 1.0) ** 2)) <= 1.0
     part, ended = minimum_degree(h.indptr, h.indices, 0.3 * squares)
