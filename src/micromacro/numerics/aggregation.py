@@ -18,10 +18,9 @@ import math
 import numpy as np
 from numba import njit
 
-from .compiling import INLINED, KERNEL
+from .compiling import KERNEL
 
 _kernel = njit(**KERNEL)
-_inlined = njit(**INLINED)
 
 TOTAL, GROUP, NONE = 0, 1, 2
 ROUNDING = 1e-12  # raw weights that are negative by less, relative to the largest, count as zero
@@ -37,65 +36,10 @@ def longest_run(start):
     return longest
 
 
-@_inlined
-def _normalise_odds(raw, lo, hi, size, w):
-    """Weights of one run, given log odds against each, that sum to `size`. Returns size / sum of raw weights."""
-    total = 0.0
-    for j in range(lo, hi):
-        w[j] = 1.0 / (1.0 + math.exp(raw[j]))
-        total += w[j]
-    least = 0.0
-    if total < 1e-200:
-        least = np.inf
-        for j in range(lo, hi):
-            least = min(least, raw[j])
-        if not math.isfinite(least):
-            least = 0.0
-        total = 0.0
-        for j in range(lo, hi):
-            w[j] = math.exp(least - raw[j])
-            total += w[j]
-    f = size / total
-    for j in range(lo, hi):
-        w[j] *= f
-    return f * math.exp(least)
-
-
-@_inlined
-def _normalise_run(raw, d_raw, given, lo, hi, size, w, d_w):
-    """Weights of one run of memberships that sum to `size`. Returns the constant size / sum of raw weights."""
-    if given == ODDS:
-        return _normalise_odds(raw, lo, hi, size, w)
-    logarithm = given == LOGARITHM
-    top = 0.0
-    if logarithm:
-        top = -np.inf
-        for j in range(lo, hi):
-            top = max(top, raw[j])
-        if not math.isfinite(top):
-            top = 0.0
-    total = 0.0
-    for j in range(lo, hi):
-        w[j] = math.exp(raw[j] - top) if logarithm else raw[j]
-        total += w[j]
-    f = size / total
-    for p in range(len(d_raw)):
-        moved = 0.0
-        for j in range(lo, hi):
-            d = w[j] * d_raw[p, j] if logarithm else d_raw[p, j]
-            if w[j] == 0.0 and logarithm:
-                d = 0.0
-            d_w[p, j] = d
-            moved += d
-        for j in range(lo, hi):
-            d_w[p, j] = f * (d_w[p, j] - w[j] * moved / total)
-    for j in range(lo, hi):
-        w[j] *= f
-    return f * math.exp(-top) if logarithm else f
-
-
-@_kernel
-def normalise(raw, d_raw, given, rule, start, filled, fixed_scale, w, d_w, scale):
+def normalise(
+    raw: np.ndarray, d_raw: np.ndarray, given: int, rule: int, start: np.ndarray, filled: int, fixed_scale: float,
+    w: np.ndarray, d_w: np.ndarray, scale: np.ndarray,
+) -> bool:  # fmt: skip
     """Weights and their derivatives from raw weights, their logarithms or (without derivatives) their log odds.
 
     Parameters
@@ -114,34 +58,102 @@ def normalise(raw, d_raw, given, rule, start, filled, fixed_scale, w, d_w, scale
     -------
     bool : whether all weights are finite.
     """
-    m = len(raw)
     scale[0] = 1.0
     whole = rule == TOTAL and math.isnan(fixed_scale)
     if rule == GROUP or whole:
-        for g in range(1 if whole else len(start) - 1):
-            end = m if whole else start[g + 1]
-            if end > start[g]:
-                size = float(filled) if whole else 1.0
-                f = _normalise_run(raw, d_raw, given, start[g], end, size, w, d_w)
-                if whole:
-                    scale[0] = f
+        runs, size = (np.array([0, len(raw)]), float(filled)) if whole else (start, 1.0)
+        if given == ODDS:
+            factor = _normalise_odds(raw, runs, size, w)
+        else:
+            factor = _normalise_runs(raw, d_raw, given == LOGARITHM, runs, size, w, d_w)
+        if whole:
+            scale[0] = factor
     else:
-        f = fixed_scale if rule == TOTAL else 1.0
-        scale[0] = f
-        for j in range(m):
-            if given == ODDS:
-                w[j] = f / (1.0 + math.exp(raw[j]))
+        scale[0] = fixed_scale if rule == TOTAL else 1.0
+        _multiply(raw, d_raw, given, scale[0], w, d_w)
+    return bool(np.isfinite(w).all())
+
+
+@_kernel
+def _normalise_odds(raw, start, size, w):
+    """Weights, given log odds against each, that sum to `size` in each run; the last size / sum of raw weights."""
+    factor = 1.0
+    for g in range(len(start) - 1):
+        lo, hi = start[g], start[g + 1]
+        if lo == hi:
+            continue
+        total = 0.0
+        for j in range(lo, hi):
+            w[j] = 1.0 / (1.0 + math.exp(raw[j]))
+            total += w[j]
+        least = 0.0
+        if total < 1e-200:
+            least = np.inf
+            for j in range(lo, hi):
+                least = min(least, raw[j])
+            if not math.isfinite(least):
+                least = 0.0
+            total = 0.0
+            for j in range(lo, hi):
+                w[j] = math.exp(least - raw[j])
+                total += w[j]
+        factor = size / total
+        for j in range(lo, hi):
+            w[j] *= factor
+        factor *= math.exp(least)
+    return factor
+
+
+@_kernel
+def _normalise_runs(raw, d_raw, logarithm, start, size, w, d_w):
+    """Weights that sum to `size` in each run of memberships; returns the last constant size / sum of raw weights."""
+    factor = 1.0
+    for g in range(len(start) - 1):
+        lo, hi = start[g], start[g + 1]
+        if lo == hi:
+            continue
+        top = 0.0
+        if logarithm:
+            top = -np.inf
+            for j in range(lo, hi):
+                top = max(top, raw[j])
+            if not math.isfinite(top):
+                top = 0.0
+        total = 0.0
+        for j in range(lo, hi):
+            w[j] = math.exp(raw[j] - top) if logarithm else raw[j]
+            total += w[j]
+        factor = size / total
+        for p in range(len(d_raw)):
+            moved = 0.0
+            for j in range(lo, hi):
+                d = w[j] * d_raw[p, j] if logarithm else d_raw[p, j]
+                if w[j] == 0.0 and logarithm:
+                    d = 0.0
+                d_w[p, j] = d
+                moved += d
+            for j in range(lo, hi):
+                d_w[p, j] = factor * (d_w[p, j] - w[j] * moved / total)
+        for j in range(lo, hi):
+            w[j] *= factor
+        if logarithm:
+            factor *= math.exp(-top)
+    return factor
+
+
+@_kernel
+def _multiply(raw, d_raw, given, factor, w, d_w):
+    """Weights that are `factor` times raw weights."""
+    for j in range(len(raw)):
+        if given == ODDS:
+            w[j] = factor / (1.0 + math.exp(raw[j]))
+        else:
+            w[j] = factor * (math.exp(raw[j]) if given == LOGARITHM else raw[j])
+        for p in range(len(d_raw)):
+            if given == LOGARITHM:
+                d_w[p, j] = w[j] * d_raw[p, j] if w[j] != 0.0 else 0.0
             else:
-                w[j] = f * (math.exp(raw[j]) if given == LOGARITHM else raw[j])
-            for p in range(len(d_raw)):
-                if given == LOGARITHM:
-                    d_w[p, j] = w[j] * d_raw[p, j] if w[j] != 0.0 else 0.0
-                else:
-                    d_w[p, j] = f * d_raw[p, j]
-    for j in range(m):
-        if not math.isfinite(w[j]):
-            return False
-    return True
+                d_w[p, j] = factor * d_raw[p, j]
 
 
 @_kernel

@@ -15,8 +15,10 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from .compiling import ALLOCATING, INLINED
+from .compiling import INLINED, KERNEL
 
+_kernel = njit(**KERNEL)
+_inlined = njit(**INLINED)
 MUCH = 3e6  # operations of a factorisation from which it goes through products of blocks
 WIDEST = 128  # columns of a supernode in such a factorisation
 
@@ -76,106 +78,109 @@ class Panels:
     @cached_property
     def pair(self) -> np.ndarray:
         """Panel place of the product of every two entries of a row of A."""
-        x = self.layout
-        return _pair_places(*self._rows, x.first, x.row_start, x.rows, x.panel_start)
+        return _pair_places(*self._rows, self.layout)
 
     @cached_property
     def d_place(self) -> np.ndarray:
         """Panel place of every entry of D."""
-        x = self.layout
-        return _places(*self._d, x.first, x.row_start, x.rows, x.panel_start)
+        high, low = self._d
+        each = (
+            np.stack([low, high], axis=1).astype(np.int32).ravel()
+        )  # as if it were the product of two entries of a row
+        return _pair_places(np.arange(0, len(each) + 1, 2), each, self.layout)[1::3].astype(np.int64)
 
 
-@njit(**ALLOCATING)
-def _column_structures(indptr, indices, parent):
-    """Rows below the diagonal of every column of L, rising: (start, rows).
-
-    The rows of row i of L are the nodes on the paths from the entries of row i of H up the tree to i.
-    """
-    n = len(parent)
-    count = np.zeros(n, np.int64)
-    mark = np.full(n, -1, np.int64)
-    for i in range(n):
-        mark[i] = i
-        for p in range(indptr[i], indptr[i + 1]):
-            j = indices[p]
-            while mark[j] != i:
-                count[j] += 1
-                mark[j] = i
-                j = parent[j]
-    start = np.zeros(n + 1, np.int64)
-    for j in range(n):
-        start[j + 1] = start[j] + count[j]
-    fill = start[:n].copy()
-    rows = np.empty(start[n], np.int64)
+def _column_structures(indptr: np.ndarray, indices: np.ndarray, parent: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows below the diagonal of every column of L, rising: (start, rows)."""
+    count, mark = np.zeros(len(parent), dtype=np.int64), np.full(len(parent), -1)
+    _walk(indptr, indices, parent, mark, count, np.empty(0, dtype=np.int64))
+    start = _starts(count)
+    rows = np.empty(start[-1], dtype=np.int64)
     mark[:] = -1
-    for i in range(n):
-        mark[i] = i
-        for p in range(indptr[i], indptr[i + 1]):
-            j = indices[p]
-            while mark[j] != i:
-                rows[fill[j]] = i
-                fill[j] += 1
-                mark[j] = i
-                j = parent[j]
+    _walk(indptr, indices, parent, mark, start[:-1].copy(), rows)
     return start, rows
 
 
-@njit(**ALLOCATING)
-def _supernodes(start, below, parent, leading, blocked):
+@_kernel
+def _walk(indptr, indices, parent, mark, place, rows):
+    """Add one to the place of a column for each row that it has in L, and write the row there, unless `rows` is empty.
+
+    The rows of row i of L are the nodes on the paths from the entries of row i of H up the tree to i; `mark` is -1
+    everywhere.
+    """
+    for i in range(len(parent)):
+        mark[i] = i
+        for p in range(indptr[i], indptr[i + 1]):
+            j = indices[p]
+            while mark[j] != i:
+                if len(rows) > 0:
+                    rows[place[j]] = i
+                place[j] += 1
+                mark[j] = i
+                j = parent[j]
+
+
+def _starts(lengths: np.ndarray) -> np.ndarray:
+    """Where each of some runs begins if they follow each other, and where the last one ends."""
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+
+
+def _runs(begin: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """The numbers from `begin` on, as many as each length says, one run after the other."""
+    start = _starts(lengths)
+    return np.arange(start[-1]) + np.repeat(begin - start[:-1], lengths)
+
+
+def _supernodes(
+    start: np.ndarray, below: np.ndarray, parent: np.ndarray, leading: int, blocked: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
     """Fundamental supernodes, then merged with the next one where that stores few zeros (for products more may be).
 
     Returns the first column of each supernode, the start of its rows and its rows.
     """
-    n = len(parent)
-    first = np.empty(n + 1, np.int64)
-    s = 0
-    for j in range(n):
-        joins = j > 0 and j != leading and parent[j - 1] == j and start[j] - start[j - 1] == start[j + 1] - start[j] + 1
-        if not joins:
-            first[s] = j
-            s += 1
-    first[s] = n
-    # Merge from the left: `open` is the supernode being grown; its rows below are those of its last column.
-    merged = np.empty(n + 1, np.int64)
-    m = 0
+    n, length = len(parent), np.diff(start)
+    follows = np.append(False, parent[:-1] == np.arange(1, n)) if n else np.zeros(0, dtype=bool)
+    follows[leading:][:1] = False
+    joins = follows.copy()
+    joins[1:] &= length[:-1] == length[1:] + 1
+    first = np.append(np.flatnonzero(~joins), n)
+    begins = np.ones(len(first), dtype=bool)
+    _merge(first, length[first[1:] - 1], follows[first[:-1]], blocked, begins)
+    first = first[begins]
+    wide, last = np.diff(first), first[1:] - 1
+    row_start = _starts(wide + length[last])
+    rows = np.empty(row_start[-1], dtype=np.int64)
+    rows[_runs(row_start[:-1], wide)] = np.arange(n)
+    rows[_runs(row_start[:-1] + wide, length[last])] = below[_runs(start[last], length[last])]
+    return first, row_start, rows
+
+
+@_kernel
+def _merge(first, below, follows, blocked, begins):
+    """From the left: ``begins[k]`` becomes False where supernode k joins the one that is being grown.
+
+    ``below[k]`` is how many rows are below its last column, which are those of the grown supernode too, and
+    ``follows[k]`` whether its first column is the parent of the column before.
+    """
+    begin = 0
     zeros = 0
-    for k in range(s):
-        if m > 0 and first[k] != leading and parent[first[k] - 1] == first[k]:
-            begin = merged[m - 1]
+    for k in range(1, len(first) - 1):
+        if follows[k]:
             wide = first[k] - begin
             new = first[k + 1] - first[k]
-            last = first[k] - 1
-            reach = start[last + 1] - start[last]  # rows below the grown one
-            will = new + (start[first[k + 1]] - start[first[k + 1] - 1])  # rows below after merging, from `last`
-            more = zeros + wide * (will - reach)
-            total = (wide + new) * (wide + new + 1) // 2 + (wide + new) * (will - new)
+            will = new + below[k]  # rows below after merging, from the last column before
+            more = zeros + wide * (will - below[k - 1])
             both = wide + new
+            total = both * (both + 1) // 2 + both * (will - new)
             merge = more <= 8 or (more * 5 <= total and both <= 48) or more * 20 <= total
             if blocked:
                 merge = merge or both <= 4 or (both <= 16 and more * 5 <= 4 * total)
             if merge:
                 zeros = more
+                begins[k] = False
                 continue
-        merged[m] = first[k]
-        m += 1
+        begin = first[k]
         zeros = 0
-    merged[m] = n
-    row_start = np.zeros(m + 1, np.int64)
-    for k in range(m):
-        last = merged[k + 1] - 1
-        row_start[k + 1] = row_start[k] + (merged[k + 1] - merged[k]) + (start[last + 1] - start[last])
-    rows = np.empty(row_start[m], np.int64)
-    for k in range(m):
-        q = row_start[k]
-        for j in range(merged[k], merged[k + 1]):
-            rows[q] = j
-            q += 1
-        last = merged[k + 1] - 1
-        for p in range(start[last], start[last + 1]):
-            rows[q] = below[p]
-            q += 1
-    return merged[: m + 1].copy(), row_start, rows
 
 
 def _split(first: np.ndarray, row_start: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -183,22 +188,20 @@ def _split(first: np.ndarray, row_start: np.ndarray, rows: np.ndarray) -> tuple[
     wide = np.diff(first)
     pieces = -(-wide // WIDEST)
     of = np.repeat(np.arange(len(wide)), pieces)
-    piece = np.arange(len(of)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
-    begin = piece * wide[of] // pieces[of]
+    begin = _runs(np.zeros(len(wide), dtype=np.int64), pieces) * wide[of] // pieces[of]
     tall = np.diff(row_start)[of] - begin
-    new_start = np.concatenate([[0], np.cumsum(tall)])
-    source = np.arange(new_start[-1]) + np.repeat(row_start[:-1][of] + begin - new_start[:-1], tall)
-    return np.append(first[:-1][of] + begin, first[-1]), new_start, rows[source]
+    source = _runs(row_start[:-1][of] + begin, tall)
+    return np.append(first[:-1][of] + begin, first[-1]), _starts(tall), rows[source]
 
 
 def _layout(first: np.ndarray, row_start: np.ndarray, rows: np.ndarray) -> Layout:
     """Panel starts and the table of updates between supernodes."""
     wide, high = np.diff(first), np.diff(row_start)
-    panel_start = np.concatenate([[0], np.cumsum(wide * high)]).astype(np.int64)
+    panel_start = _starts(wide * high)
     of_column = np.repeat(np.arange(len(wide)), wide)
     by_source, target, source, local, relative_start, relative = _updates(first, row_start, rows, of_column)
     arriving = np.argsort(target, kind="stable")
-    by_target = np.concatenate([[0], np.cumsum(np.bincount(target, minlength=len(wide)))]).astype(np.int64)
+    by_target = _starts(np.bincount(target, minlength=len(wide)))
     inside = np.arange(first[-1]) - first[of_column]
     diagonal = panel_start[of_column] + inside * high[of_column] + inside
     return Layout(
@@ -207,61 +210,39 @@ def _layout(first: np.ndarray, row_start: np.ndarray, rows: np.ndarray) -> Layou
     )  # fmt: skip
 
 
-@njit(**ALLOCATING)
-def _updates(first, row_start, rows, of_column):
+def _updates(
+    first: np.ndarray, row_start: np.ndarray, rows: np.ndarray, of_column: np.ndarray
+) -> tuple[np.ndarray, ...]:
     """For each supernode the ancestors that its rows reach, and the places of its rows in their panels."""
-    s = len(first) - 1
-    count, length = 0, 0
-    for k in range(s):
-        p = row_start[k] + first[k + 1] - first[k]
-        while p < row_start[k + 1]:
-            t = of_column[rows[p]]
-            count += 1
-            length += row_start[k + 1] - p
-            while p < row_start[k + 1] and of_column[rows[p]] == t:
-                p += 1
-    by_source = np.zeros(s + 1, np.int64)
-    target = np.empty(count, np.int64)
-    source = np.empty(count, np.int64)
-    local = np.empty((count, 2), np.int64)
-    relative_start = np.zeros(count + 1, np.int64)
-    relative = np.empty(length, np.int32)
-    u = 0
-    for k in range(s):
-        p = row_start[k] + first[k + 1] - first[k]
-        while p < row_start[k + 1]:
-            t = of_column[rows[p]]
-            target[u] = t
-            source[u] = k
-            local[u, 0] = p - row_start[k]
-            q = row_start[t]
-            for r in range(p, row_start[k + 1]):
-                while rows[q] != rows[r]:
-                    q += 1
-                relative[relative_start[u] + r - p] = q - row_start[t]
-            relative_start[u + 1] = relative_start[u] + row_start[k + 1] - p
-            while p < row_start[k + 1] and of_column[rows[p]] == t:
-                p += 1
-            local[u, 1] = p - row_start[k]
-            u += 1
-        by_source[k + 1] = u
-    return by_source, target, source, local, relative_start, relative
+    wide, tall = np.diff(first), np.diff(row_start)
+    below = _runs(row_start[:-1] + wide, tall - wide)
+    holder, of = of_column[rows[below]], np.repeat(np.arange(len(wide)), tall - wide)
+    new = np.ones(len(below), dtype=bool)  # whether another update begins
+    new[1:] = (of[1:] != of[:-1]) | (holder[1:] != holder[:-1])
+    begin = np.flatnonzero(new)
+    source, target = of[begin], holder[begin]
+    count = np.diff(np.append(begin, len(below)))
+    local = (below[begin] - row_start[source])[:, None] + np.stack([np.zeros_like(count), count], axis=1)
+    relative_start = _starts(tall[source] - local[:, 0])
+    relative = np.empty(relative_start[-1], dtype=np.int32)
+    _relate(rows, below[begin], row_start[target], relative_start, relative)
+    return _starts(np.bincount(source, minlength=len(wide))), target, source, local, relative_start, relative
 
 
-@njit(**INLINED)
-def _holder(column, first):
-    """The supernode that has a column: the last one that begins there or before."""
-    low, high = 0, len(first) - 1
-    while high - low > 1:
-        middle = (low + high) // 2
-        if first[middle] <= column:
-            low = middle
-        else:
-            high = middle
-    return low
+@_kernel
+def _relate(rows, begin, target, relative_start, relative):
+    """Position among the target's rows, which stand from ``target[u]`` on, of the source's from ``begin[u]`` on."""
+    for u in range(len(begin)):
+        q = target[u]
+        p = begin[u]
+        for r in range(relative_start[u], relative_start[u + 1]):
+            while rows[q] != rows[p]:
+                q += 1
+            relative[r] = q - target[u]
+            p += 1
 
 
-@njit(**INLINED)
+@_inlined
 def find(row, k, row_start, rows):
     """Position of `row` among the rising rows of supernode k."""
     low, high = row_start[k], row_start[k + 1] - 1
@@ -274,32 +255,23 @@ def find(row, k, row_start, rows):
     return low - row_start[k]
 
 
-@njit(**ALLOCATING)
-def _places(high, low, first, row_start, rows, panel_start):
-    """Panel place of the entries (high[i], low[i]) of the lower triangle."""
-    place = np.empty(len(high), np.int64)
-    for i in range(len(high)):
-        k = _holder(low[i], first)
-        tall = row_start[k + 1] - row_start[k]
-        place[i] = panel_start[k] + (low[i] - first[k]) * tall + find(high[i], k, row_start, rows)
-    return place
-
-
-@njit(**ALLOCATING)
-def _pair_places(a_start, a_columns, first, row_start, rows, panel_start):
+def _pair_places(a_start: np.ndarray, a_columns: np.ndarray, x: Layout) -> np.ndarray:
     """Panel place of each product of two entries of a row of A, (0,0), (1,0), (1,1), ... in each row."""
-    total = 0
-    for i in range(len(a_start) - 1):
-        m = a_start[i + 1] - a_start[i]
-        total += m * (m + 1) // 2
-    pair = np.empty(total, np.int32)
+    count, wide = np.diff(a_start), np.diff(x.first)
+    pair = np.empty(int(np.sum(count * (count + 1) // 2)), dtype=np.int32)
+    tall, holder = np.repeat(np.diff(x.row_start), wide), np.repeat(np.arange(len(wide)), wide)
+    top = np.repeat(x.panel_start[:-1], wide) + _runs(np.zeros_like(wide), wide) * tall  # of each column in the panels
+    _find_pairs(a_start, a_columns, holder, top, x.row_start, x.rows, pair)
+    return pair
+
+
+@_kernel
+def _find_pairs(a_start, a_columns, holder, top, row_start, rows, pair):
+    """Fill `pair` with panel places; a column is in supernode ``holder``, and begins at ``top`` in its panel."""
     p = 0
     for i in range(len(a_start) - 1):
         for a in range(a_start[i], a_start[i + 1]):
             for b in range(a_start[i], a + 1):
-                k = _holder(a_columns[b], first)
-                tall = row_start[k + 1] - row_start[k]
-                inside = a_columns[b] - first[k]
-                pair[p] = panel_start[k] + inside * tall + find(a_columns[a], k, row_start, rows)
+                column = a_columns[b]
+                pair[p] = top[column] + find(a_columns[a], holder[column], row_start, rows)
                 p += 1
-    return pair

@@ -24,10 +24,11 @@ from numba import njit
 from scipy import sparse
 from scipy.sparse.linalg import splu
 
-from .compiling import ALLOCATING
+from .compiling import ALLOCATING, KERNEL
 from .ordering import DENSE, minimum_degree
 from .supernodes import Layout, Panels
 
+_kernel = njit(**KERNEL)
 LITTLE = 20_000  # entries of a pattern up to which SuperLU orders it, in no time: seeded draws depend on the order
 HUGE = 300  # effects of a row from which it may be too long to be multiplied out
 FEW = 100  # such rows
@@ -305,13 +306,17 @@ def _triangle_of(indptr, indices, order, position):
     return start, rows
 
 
-@njit(**ALLOCATING)
-def elimination_tree(indptr, indices):
+def elimination_tree(indptr: np.ndarray, indices: np.ndarray) -> np.ndarray:
     """Parent of each column (-1 for a root) from the strict upper triangle by columns (Liu's algorithm)."""
-    n = len(indptr) - 1
-    parent = np.full(n, -1, np.int64)
-    ancestor = np.full(n, -1, np.int64)
-    for j in range(n):
+    parent = np.full(len(indptr) - 1, -1)
+    _find_parents(indptr, indices, parent, parent.copy())
+    return parent
+
+
+@_kernel
+def _find_parents(indptr, indices, parent, ancestor):
+    """Fill `parent`; `ancestor` is work space, and both are -1 everywhere."""
+    for j in range(len(parent)):
         for p in range(indptr[j], indptr[j + 1]):
             i = indices[p]
             while i != -1 and i < j:
@@ -320,7 +325,6 @@ def elimination_tree(indptr, indices):
                 if up == -1:
                     parent[i] = j
                 i = up
-    return parent
 
 
 @njit(**ALLOCATING)
@@ -344,33 +348,24 @@ def _squared_lengths(indptr, indices, parent, most):
     return total
 
 
-@njit(**ALLOCATING)
-def _postorder(parent):
+def _postorder(parent: np.ndarray) -> np.ndarray:
     """Columns in an order in which children directly precede their parents; stable among siblings."""
     n = len(parent)
-    head = np.full(n, -1, np.int64)
-    after = np.full(n, -1, np.int64)
-    for j in range(n - 1, -1, -1):
-        if parent[j] >= 0:
-            after[j] = head[parent[j]]
-            head[parent[j]] = j
-    post = np.empty(n, np.int64)
-    stack = np.empty(n, np.int64)
-    k = 0
-    for root in range(n):
-        if parent[root] >= 0:
-            continue
-        top = 0
-        stack[0] = root
-        while top >= 0:
-            j = stack[top]
-            child = head[j]
-            if child == -1:
-                top -= 1
-                post[k] = j
-                k += 1
-            else:
-                head[j] = after[child]
-                top += 1
-                stack[top] = child
+    post, room = np.empty(n, dtype=np.int64), np.append(np.ones(n, dtype=np.int64), 0)
+    _fill_postorder(parent, room, np.full(n + 1, n), post)
     return post
+
+
+@_kernel
+def _fill_postorder(parent, room, end, post):
+    """Fill `post`; `room` is one for each column, zero for what is above all roots, and `end` is n everywhere.
+
+    A subtree takes as many places as it has columns, its root the last of them, before what has gone to later siblings.
+    """
+    for j in range(len(parent)):
+        room[parent[j]] += room[j]
+    for j in range(len(parent) - 1, -1, -1):
+        last = end[parent[j]] - 1
+        post[last] = j
+        end[j] = last
+        end[parent[j]] = last + 1 - room[j]

@@ -1,20 +1,21 @@
 r"""A tape: an arithmetic expression as a list of operations on columns, run with its forward derivatives.
 
 A weight expression is compiled once (:mod:`micromacro.terms.member.weights`) to operations on registers, each a
-column over the memberships; everything that no parameter reaches is worked out beforehand and only loaded. One
-call of a kernel then computes the values and the derivatives in every parameter, exactly (forward mode,
-operation by operation); within-group functions have a kernel of their own.
+column over the memberships; everything that no parameter reaches is worked out beforehand and only loaded. Running it
+computes the values and the derivatives in every parameter, exactly (forward mode, operation by operation). Operations
+that are like each other share a kernel, so that a fit compiles only what its weights are made of.
 """
 
 from __future__ import annotations
 
 import math
+from itertools import groupby
+from typing import Any
 
 import numpy as np
 from numba import njit
 
-from .aggregation import longest_run
-from .compiling import ALLOCATING, INLINED, KERNEL
+from .compiling import INLINED, KERNEL
 
 (
     PARAMETER, SCALE, ADD, SUBTRACT, MULTIPLY, DIVIDE, POWER, NEGATE, EXP, LOG, LOG1P, EXPM1, SQRT, ABS, LOGIT, ILOGIT,
@@ -24,7 +25,6 @@ from .compiling import ALLOCATING, INLINED, KERNEL
 ) = range(47)  # fmt: skip
 
 _kernel = njit(**KERNEL)
-_allocating = njit(**ALLOCATING)
 _inlined = njit(**INLINED)
 _ROOT_2PI = math.sqrt(2.0 * math.pi)
 _LN_2, _LN_10 = math.log(2.0), math.log(10.0)
@@ -95,23 +95,6 @@ def _unary(op, x):
 
 
 @_inlined
-def _binary(op, x, y):
-    """Value and two partial derivatives of a function of two numbers."""
-    if op == MULTIPLY:
-        return x * y, y, x
-    if op == ADD:
-        return x + y, 1.0, 1.0
-    if op == SUBTRACT:
-        return x - y, 1.0, -1.0
-    if op == DIVIDE:
-        return x / y, 1.0 / y, -x / (y * y)
-    v = x**y  # POWER
-    dx = 0.0 if y == 0.0 else y * x ** (y - 1.0)
-    dy = 0.0 if v == 0.0 else v * np.log(x)
-    return v, dx, dy
-
-
-@_kernel
 def _holds(op, x, y):
     """Whether the first of two numbers counts (MINIMUM, MAXIMUM), or a comparison is true."""
     if op == MINIMUM or op == LESS_EQUAL:
@@ -127,21 +110,10 @@ def _holds(op, x, y):
     return x != y
 
 
-def have_own_kernels(code: np.ndarray) -> np.ndarray:
-    """Which operations (k,) have kernels of their own: all but arithmetic, exponentials and logarithms."""
-    return code[:, 0] >= LOG1P
-
-
 def run(
-    code: np.ndarray,
-    moves: np.ndarray,
-    parameter: np.ndarray,
-    start: np.ndarray,
-    value: np.ndarray,
-    slope: np.ndarray,
-    apart: bool = True,
-) -> None:
-    """Run a tape; one kernel call unless operations stand in it that have a kernel of their own.
+    code: np.ndarray, moves: np.ndarray, parameter: np.ndarray, start: np.ndarray, value: np.ndarray, slope: np.ndarray
+) -> None:  # fmt: skip
+    """Run a tape: one kernel call for operations that follow each other and are of one kind.
 
     Parameters
     ----------
@@ -157,29 +129,24 @@ def run(
         Constants loaded; results are written.
     slope : (registers, p, m) array
         Derivatives of the moving registers; with p = 0 none are computed.
-    apart : bool
-        Whether such operations may stand in it.
     """
-    begin = 0
-    for k in np.flatnonzero(have_own_kernels(code)) if apart else ():
-        run_rows(code, begin, k, moves, parameter, value, slope)
-        op, out, a, b, c = code[k]
-        if op >= GROUP_SUM:
-            run_group(op, out, a, b, start, value, slope)
-        elif op >= WHERE:
-            run_choice(op, out, a, b, c, moves, value, slope)
-        else:
-            run_function(op, out, a, value, slope)
-        begin = k + 1
-    run_rows(code, begin, len(code), moves, parameter, value, slope)
+    stop, more = 0, {run_parameters: (parameter,), run_exponentials: (), run_functions: (), run_groups: (start,)}
+    for kernel, steps in groupby(code[:, 0].tolist(), _KERNELS.__getitem__):
+        begin, stop = stop, stop + len(list(steps))
+        kernel(code[begin:stop], *more.get(kernel, (moves,)), value, slope)
 
 
-@_allocating
-def run_group(op, out, a, extra, start, value, slope):
-    """A within-group function of register a, spread over the members of each group."""
-    longest = longest_run(start)
-    order = np.empty(longest, np.int64)
-    weight = np.empty(longest)  # derivative of the group's value in each member's
+def run_groups(code: np.ndarray, start: np.ndarray, value: np.ndarray, slope: np.ndarray) -> None:
+    """Within-group functions of a register, spread over the members of each group."""
+    longest = int(np.diff(start).max(initial=1))
+    order, weight = np.empty(longest, dtype=np.int64), np.empty(longest)
+    for op, out, a, extra, _ in code.tolist():
+        _run_group(op, out, a, extra, start, value, slope, order, weight)
+
+
+@_kernel
+def _run_group(op, out, a, extra, start, value, slope, order, weight):
+    """One such function; `weight` is room for the derivative of a group's value in each member's."""
     for g in range(len(start) - 1):
         lo = start[g]
         n = start[g + 1] - lo
@@ -299,96 +266,128 @@ def _sort(value, a, lo, n, order):
 
 
 @_kernel
-def run_rows(code, begin, stop, moves, parameter, value, slope):
-    """Run the operations `begin` to `stop` of a tape, none of which has a kernel of its own (see :func:`run`)."""
-    m = value.shape[1]
-    count = slope.shape[1]
-    for k in range(begin, stop):
-        op, out, a, b = code[k, 0], code[k, 1], code[k, 2], code[k, 3]
-        if op == PARAMETER or op == SCALE:
-            for i in range(m):
-                factor = 1.0 if op == PARAMETER else value[a, i]
-                value[out, i] = parameter[b] * factor
-                for p in range(count):
-                    slope[out, p, i] = factor if p == b else 0.0
-        elif NEGATE <= op <= LOG:
-            _run_unary(op, out, a, value, slope)
-        else:
-            _run_binary(op, out, a, b, moves, value, slope)
+def run_parameters(code, parameter, value, slope):
+    """A parameter (PARAMETER), or one times a register that no parameter reaches (SCALE)."""
+    for k in range(len(code)):
+        op, out, a, number = code[k, 0], code[k, 1], code[k, 2], code[k, 3]
+        for i in range(value.shape[1]):
+            factor = value[a, i] if op == SCALE else 1.0
+            value[out, i] = parameter[number] * factor
+            for p in range(slope.shape[1]):
+                slope[out, p, i] = factor if p == number else 0.0
 
 
-@_inlined
-def _run_unary(op, out, a, value, slope):
+@_kernel
+def run_exponentials(code, value, slope):
     """exp, log or minus of one register."""
-    m, count = value.shape[1], slope.shape[1]
-    if op == EXP:
-        for i in range(m):
-            value[out, i] = math.exp(value[a, i])
-        for p in range(count):
-            for i in range(m):
-                slope[out, p, i] = value[out, i] * slope[a, p, i] if slope[a, p, i] != 0.0 else 0.0
-    elif op == LOG:
-        for i in range(m):
-            value[out, i] = np.log(value[a, i])
-        for p in range(count):
-            for i in range(m):
-                slope[out, p, i] = 1.0 / value[a, i] * slope[a, p, i] if slope[a, p, i] != 0.0 else 0.0
-    else:
-        for i in range(m):
-            value[out, i] = -value[a, i]
-        for p in range(count):
-            for i in range(m):
-                slope[out, p, i] = -slope[a, p, i]
-
-
-@_kernel
-def run_function(op, out, a, value, slope):
-    """Any other function of one register."""
-    for i in range(value.shape[1]):
-        v, d = _unary(op, value[a, i])
-        value[out, i] = v
+    for k in range(len(code)):
+        op, out, a = code[k, 0], code[k, 1], code[k, 2]
+        for i in range(value.shape[1]):
+            x = value[a, i]
+            value[out, i] = math.exp(x) if op == EXP else (np.log(x) if op == LOG else -x)
         for p in range(slope.shape[1]):
-            slope[out, p, i] = d * slope[a, p, i] if slope[a, p, i] != 0.0 else 0.0
+            if op == EXP:
+                for i in range(value.shape[1]):
+                    slope[out, p, i] = value[out, i] * slope[a, p, i] if slope[a, p, i] != 0.0 else 0.0
+            elif op == LOG:
+                for i in range(value.shape[1]):
+                    slope[out, p, i] = 1.0 / value[a, i] * slope[a, p, i] if slope[a, p, i] != 0.0 else 0.0
+            else:
+                for i in range(value.shape[1]):
+                    slope[out, p, i] = -slope[a, p, i]
 
 
 @_kernel
-def run_choice(op, out, a, b, c, moves, value, slope):
-    """The register that is chosen (WHERE, MINIMUM, MAXIMUM), with its derivatives, or whether a comparison is true."""
-    for i in range(value.shape[1]):
-        if op == WHERE:
-            chosen = b if value[a, i] != 0.0 else c
+def run_products(code, moves, value, slope):
+    """Sum, difference or product of two registers."""
+    for k in range(len(code)):
+        op, out, a, b = code[k, 0], code[k, 1], code[k, 2], code[k, 3]
+        sign = -1.0 if op == SUBTRACT else 1.0
+        if op == MULTIPLY:
+            for i in range(value.shape[1]):
+                value[out, i] = value[a, i] * value[b, i]
         else:
+            for i in range(value.shape[1]):
+                value[out, i] = value[a, i] + sign * value[b, i]
+        for p in range(slope.shape[1]):
+            for i in range(value.shape[1]):
+                total = 0.0
+                if moves[a] and slope[a, p, i] != 0.0:
+                    total += (value[b, i] if op == MULTIPLY else 1.0) * slope[a, p, i]
+                if moves[b] and slope[b, p, i] != 0.0:
+                    total += (value[a, i] if op == MULTIPLY else sign) * slope[b, p, i]
+                slope[out, p, i] = total
+
+
+@_kernel
+def run_powers(code, moves, value, slope):
+    """Quotient or power of two registers."""
+    for k in range(len(code)):
+        op, out, a, b = code[k, 0], code[k, 1], code[k, 2], code[k, 3]
+        for i in range(value.shape[1]):
+            x, y = value[a, i], value[b, i]
+            if op == DIVIDE:
+                v, dx, dy = x / y, 1.0 / y, -x / (y * y)
+            else:
+                v = x**y
+                dx = 0.0 if y == 0.0 else y * x ** (y - 1.0)
+                dy = 0.0 if v == 0.0 else v * np.log(x)
+            value[out, i] = v
+            for p in range(slope.shape[1]):
+                total = 0.0
+                if moves[a] and slope[a, p, i] != 0.0:
+                    total += dx * slope[a, p, i]
+                if moves[b] and slope[b, p, i] != 0.0:
+                    total += dy * slope[b, p, i]
+                slope[out, p, i] = total
+
+
+@_kernel
+def run_functions(code, value, slope):
+    """Any other function of one register."""
+    for k in range(len(code)):
+        op, out, a = code[k, 0], code[k, 1], code[k, 2]
+        for i in range(value.shape[1]):
+            v, d = _unary(op, value[a, i])
+            value[out, i] = v
+            for p in range(slope.shape[1]):
+                slope[out, p, i] = d * slope[a, p, i] if slope[a, p, i] != 0.0 else 0.0
+
+
+@_kernel
+def run_choices(code, moves, value, slope):
+    """One of two registers (WHERE a third is not zero)."""
+    for k in range(len(code)):
+        out, a, b, c = code[k, 1], code[k, 2], code[k, 3], code[k, 4]
+        for i in range(value.shape[1]):
+            chosen = b if value[a, i] != 0.0 else c
+            value[out, i] = value[chosen, i]
+            for p in range(slope.shape[1]):
+                slope[out, p, i] = slope[chosen, p, i] if moves[chosen] else 0.0
+
+
+@_kernel
+def run_comparisons(code, moves, value, slope):
+    """The register that counts (MINIMUM, MAXIMUM), with its derivatives, or whether a comparison is true."""
+    for k in range(len(code)):
+        op, out, a, b = code[k, 0], code[k, 1], code[k, 2], code[k, 3]
+        for i in range(value.shape[1]):
             true = _holds(op, value[a, i], value[b, i])
             chosen = a if true else b
-            if op > MAXIMUM:
-                value[out, i] = 1.0 if true else 0.0
-                for p in range(slope.shape[1]):
-                    slope[out, p, i] = 0.0
-                continue
-        value[out, i] = value[chosen, i]
-        for p in range(slope.shape[1]):
-            slope[out, p, i] = slope[chosen, p, i] if moves[chosen] else 0.0
+            value[out, i] = value[chosen, i] if op <= MAXIMUM else (1.0 if true else 0.0)
+            for p in range(slope.shape[1]):
+                slope[out, p, i] = slope[chosen, p, i] if op <= MAXIMUM and moves[chosen] else 0.0
 
 
-@_inlined
-def _run_binary(op, out, a, b, moves, value, slope):
-    """One function of two registers; sums and products have loops of their own when no derivative is asked."""
-    m, count = value.shape[1], slope.shape[1]
-    if count == 0 and op == MULTIPLY:
-        for i in range(m):
-            value[out, i] = value[a, i] * value[b, i]
-        return
-    if count == 0 and op == ADD:
-        for i in range(m):
-            value[out, i] = value[a, i] + value[b, i]
-        return
-    for i in range(m):
-        v, da, db = _binary(op, value[a, i], value[b, i])
-        value[out, i] = v
-        for p in range(count):
-            total = 0.0
-            if moves[a] and slope[a, p, i] != 0.0:
-                total += da * slope[a, p, i]
-            if moves[b] and slope[b, p, i] != 0.0:
-                total += db * slope[b, p, i]
-            slope[out, p, i] = total
+#: The kernel of each operation.
+_KERNELS: list[Any] = [
+    run_parameters if op <= SCALE
+    else run_products if op <= MULTIPLY
+    else run_powers if op <= POWER
+    else run_exponentials if op <= LOG
+    else run_functions if op < WHERE
+    else run_choices if op == WHERE
+    else run_comparisons if op < GROUP_SUM
+    else run_groups
+    for op in range(GROUP_MODE + 1)
+]  # fmt: skip

@@ -62,11 +62,6 @@ class Tape:
     parameters: tuple[str, ...]
 
     @cached_property
-    def apart(self) -> bool:
-        """Whether operations stand in it that have kernels of their own."""
-        return bool(op.have_own_kernels(self.code).any())
-
-    @cached_property
     def quick(self) -> tuple[np.ndarray, int, int]:
         """Operations, register of the result and what it holds (see ``normalise``) where no derivative is wanted.
 

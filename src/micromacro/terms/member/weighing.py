@@ -16,7 +16,7 @@ import numpy as np
 from ...language.printing import to_text
 from ...latent.part import Term
 from ...numerics import aggregation
-from ...numerics.tape import have_own_kernels, run
+from ...numerics.tape import run
 from ...parameters import Parameter
 from ...table.columns import Column, Table
 from ...table.levels import Levels
@@ -74,7 +74,6 @@ class Weighing:
         """Work space: registers of the tape, weights ``w`` (m,) and their derivatives ``d_w`` (parameters, m)."""
         m = len(self.memberships.group)
         p = len(self.parameters) if gradient else 0
-        tape = (self.tape.code, self.tape.output, int(self.tape.logarithm)) if p else self.tape.quick
         return {
             "value": self.tape.constants.copy(),
             "slope": np.zeros((len(self.tape.constants), p, m)),
@@ -82,8 +81,7 @@ class Weighing:
             "d_w": np.zeros((p, m)),
             "scale": np.ones(1),
             "fixed": False,
-            "tape": tape,
-            "apart": bool(have_own_kernels(tape[0]).any()),
+            "tape": (self.tape.code, self.tape.output, int(self.tape.logarithm)) if p else self.tape.quick,
             "filled": int(np.count_nonzero(np.diff(self.memberships.start))),
             "beyond": False,
         }
@@ -100,7 +98,7 @@ class Weighing:
         if room["fixed"]:
             return True
         code, out, given = room["tape"]
-        run(code, self.tape.moves, theta[:p], self.memberships.start, room["value"], room["slope"], room["apart"])
+        run(code, self.tape.moves, theta[:p], self.memberships.start, room["value"], room["slope"])
         if self.edge:
             room["beyond"] = aggregation.beyond_edge(room["value"][out], self.memberships.start, self.rule == "group")
         good = aggregation.normalise(
