@@ -59,6 +59,14 @@ def test_what_choices_explain_is_around_one_over_the_size_of_the_set(offers):
     np.testing.assert_allclose(blind.r2(random_seed=1)["estimate"], 0.0, atol=1e-12)
 
 
+def test_utilities_need_no_sets(offers):
+    fit = mm.fit("choice(y, s) ~ x + (1 | firm)", offers, family="conditional_logit", engine="ml")
+    new = pd.DataFrame({"x": [0.0, 2.0], "firm": [3, 99]})
+    first, second = fit.predict(new, kind="linear")["estimate"]
+    away = 2.0 * fit.params["x"] - fit.random_effects("firm")["estimate"].loc[3]
+    assert second - first == pytest.approx(away)  # what is common to all cancels
+
+
 @pytest.mark.parametrize("word", ["mu[b]", "mu[c]"])
 def test_one_category_has_a_linear_predictor(categories, voters, word):
     new = voters[:3].assign(c=[0, 1, 99])

@@ -22,6 +22,7 @@ def outcomes(table, formula, truth, **asked):
 def units():
     rng = np.random.default_rng(8)
     table = pd.DataFrame({"v": rng.standard_normal(320), "c": [f"c{k % 32:02d}" for k in range(320)]})
+    table["kind"] = np.where(np.arange(320) % 2, "odd", "even")
     truth = {
         "Intercept": 1.0,
         "v": 0.5,
@@ -49,6 +50,7 @@ def members():
 CASES = {
     "units": ("units", "y ~ v + (1 | c, id=a)", "~ (1 | c, id=a)"),
     "slopes": ("units", "y ~ v + (1 + v | c, id=a)", "~ v + (1 | c, id=a)"),
+    "types": ("units", "y ~ v + (1 | c, id=a, by=kind)", "~ (1 | c, id=a, by=kind)"),
     "members": ("members", "y ~ mm(m, g, id=a)", "~ mm(m, g, weights = softmax(x), id=a)"),
 }
 
@@ -125,8 +127,24 @@ def test_its_words(units):
     [
         ("y ~ v + (1 + v || c, id=a)", "~ (1 | c, id=a)", "one covariance"),
         ("y ~ v + (1 | c, effects = ar1(v), id=a)", "~ (1 | c, id=a)", "one covariance"),
+        ("y ~ v + (1 | c, id=a, by=kind)", "~ (1 | c, id=a)", "give 'c' and 'sigma.c' the same by="),
     ],
 )
 def test_what_has_no_one_covariance_is_said(units, formula, sigma, words):
     with pytest.raises(mm.ModelError, match=words):
         mm.Model(formula, units, sigma=sigma)
+
+
+def test_types_have_covariances_of_their_own(units):
+    """The likelihood is the product of those of each type alone; a unit that is not there has the type it is given."""
+    fit = mm.fit("y ~ v + (1 | c, id=a, by=kind)", units, engine="ml", sigma="~ (1 | c, id=a, by=kind)")
+    common = {name: fit.params[name] for name in ("Intercept", "v", "sigma.Intercept")}
+    for word, own in units.groupby("kind"):
+        one = mm.fit("y ~ v + (1 | c, id=a)", own, engine="ml", sigma="~ (1 | c, id=a)", fixed=common)
+        for name in ("c.sd", "sigma.c.sd", "c.cor.1.sigma.1"):
+            assert fit.params[f"{name}[{word}]"] == pytest.approx(one.params[name], abs=1e-4)
+    new = fit.predict(pd.DataFrame({"v": 0.0, "c": ["x", "y"], "kind": ["odd", "even"]}))
+    sds = fit.params[["c.sd[odd]", "c.sd[even]"]].to_numpy()
+    np.testing.assert_allclose(new["se"], np.hypot(sds, fit.bse["Intercept"]), rtol=0.02)
+    with pytest.raises(mm.DataError, match="for which the fit has no standard deviation"):
+        fit.predict(pd.DataFrame({"v": 0.0, "c": ["x"], "kind": ["new"]}))

@@ -194,6 +194,16 @@ class Effects:
         """Where the sds and correlations of each covariance matrix are among `hypers`."""
         return (slice(0, len(self.hypers)),)
 
+    @property
+    def of_types(self) -> tuple[str, tuple[Any, ...]] | None:
+        """The column of types of levels and its values, where each type has parameters of its own."""
+        return None
+
+    @property
+    def each_kind(self) -> tuple[Effects, ...]:
+        """The effects of levels of each type."""
+        return (self,)
+
     def under(self, hyper: int) -> int:
         """How many levels an entry of theta is about."""
         return len(self.levels)

@@ -46,6 +46,14 @@ class ByType(Independent):
     code: np.ndarray = None  # type: ignore[assignment]
 
     @property
+    def of_types(self) -> tuple[str, tuple[Any, ...]] | None:
+        return self.column, tuple(self.types.values.tolist())
+
+    @property
+    def each_kind(self) -> tuple[Independent, ...]:
+        return self.kinds
+
+    @property
     def covariances(self) -> tuple[slice, ...]:
         """Entries of theta of each type."""
         return self._slices
@@ -204,16 +212,18 @@ class _Named:
 
 def make_by(setting: Setting, column: str, make: Callable[[Setting], Any]) -> ByType:
     """Effects of the kind that `make` builds, with parameters for each value of a column."""
-    rows, table = setting.rows, setting.rows.table
-    code, types = encode(_types(table, column, setting.name))
+    return by_type(setting.name, setting.rows, column, setting.priors, lambda own: make(replace(setting, priors=own)))
+
+
+def by_type(name: str, rows: Rows, column: str, priors: PriorMaker, make: Callable[[PriorMaker], Any]) -> ByType:
+    """The same from memberships; `make` builds the kind of each type, in the order of its values."""
+    code, types = encode(_types(rows.table, column, name))
     if len(types) == 1:
-        raise ModelError(
-            f"by={column} of {setting.name!r} has one value only ({types.values.tolist()[0]!s}): leave it out"
-        )
-    of_level = types_of_levels(rows, code, types, column, setting.name, len(rows.levels))
-    kinds = tuple(make(replace(setting, priors=_Named(setting.priors, str(value)))) for value in types.values.tolist())
+        raise ModelError(f"by={column} of {name!r} has one value only ({types.values.tolist()[0]!s}): leave it out")
+    of_level = types_of_levels(rows, code, types, column, name, len(rows.levels))
+    kinds = tuple(make(_Named(priors, str(value))) for value in types.values.tolist())
     hypers = tuple(p for kind in kinds for p in kind.hypers)
-    return ByType(setting.name, rows, hypers, (), column, types, kinds, of_level)
+    return ByType(name, rows, hypers, (), column, types, kinds, of_level)
 
 
 def _types(table: Table, column: str, name: str) -> Any:

@@ -39,7 +39,7 @@ def find_quantity(
         return _parameter(specification, kind, dpar)
     if kind not in KINDS:
         raise EngineError(f"kind= is one of {', '.join(KINDS)}, not {kind!r}")
-    found = family.quantity(kind, response_on(specification, tables))
+    found = family.quantity(kind, response_on(specification, None if kind == "linear" else tables))
     if found is None:
         those = names_where(lambda f: kind in f.quantities)
         raise EngineError(f'kind="{kind}" is for {those}, not {family.name}')

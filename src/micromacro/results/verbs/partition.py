@@ -326,6 +326,11 @@ def r2(fit: Fitted, method: str | None = None, *, ci: float = 0.95, random_seed:
     refuse_several(posterior, "variance on the link scale")
     method = posterior.r_squared if method is None else method
     levels = LevelVariances(posterior)
+    if method == "nakagawa" and link_variance(fit.specification, posterior.theta) is None:
+        raise EngineError(
+            f"family {fit.specification.family.name} has no agreed variance on the link scale: ask for the other R "
+            'squared, r2(method="bayes")'
+        )
 
     def bayes(theta: np.ndarray, x: np.ndarray) -> np.ndarray:
         eta, own = levels.predictor.eta(theta, x), levels.predictor.own(fit.specification, x)
