@@ -23,7 +23,17 @@ if TYPE_CHECKING:
 
     from .results.fit import Fit
 
-_TABLE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+class _File(click.Path):
+    """A file that exists; a formula in its place is told from a file that is not there."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if "~" in str(value)[1:] and not Path(value).exists():
+            self.fail("this is a formula; the table comes first, as in micromacro fit table.csv FORMULA", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+_TABLE = _File(exists=True, dir_okay=False, path_type=Path)
 _COMPRESSED = {".gz", ".bz2", ".xz", ".zst", ".zip"}
 
 
@@ -83,7 +93,8 @@ def read_table(path: Path) -> pd.DataFrame:
         raise DataError(f"{path}: pandas needs another package to read this. pip install pyarrow") from error
     except (OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read as a {ending[1:]} table: {error}") from error
-    raise DataError(f"{path}: a table's file name ends in .csv, .tsv or .parquet, not {ending!r}")
+    excel = ": save the sheet as csv" if ending.lower() in (".xlsx", ".xls", ".ods") else ""
+    raise DataError(f"{path}: a table's file name ends in .csv, .tsv or .parquet, not {ending!r}{excel}")
 
 
 def check_out(out: Path, endings: Sequence[str]) -> None:
@@ -101,7 +112,7 @@ def check_out(out: Path, endings: Sequence[str]) -> None:
 
 _PRIOR = re.compile(r"\s*([a-z_]+)\s*\(([^()]*)\)\s*")
 _TABLES = ("data", "memberships", "members")
-_WORDS = ("formula", "family", "engine", "missing", "observation_weights", "collinear")
+_WORDS = ("formula", "family", "engine", "missing", "observation_weights", "collinear", "solver")
 _NUMBERS = ("draws", "tune", "chains", "seed", "nAGQ", "ci")
 _SECTIONS = ("priors", "fixed", "start", "graphs")
 
@@ -115,11 +126,14 @@ def read_prior(name: str, text: Any) -> Any:
         For text that is no prior.
     """
     from . import prior
+    from .table.columns import did_you_mean
 
     match = _PRIOR.fullmatch(text) if isinstance(text, str) else None
     if match is None or match[1] not in prior.__all__:
+        near = did_you_mean(match[1], prior.__all__) if match else ""
         raise DataError(
-            f"priors: {name} = {text!r} is not a prior, such as 'normal(0, 1)'; there are {', '.join(prior.__all__)}"
+            f"priors: {name} = {text!r} is not a prior, such as 'normal(0, 1)'{near}; there are "
+            f"{', '.join(prior.__all__)}"
         )
     try:
         values = [float(v) for v in match[2].split(",") if v.strip()]
@@ -142,22 +156,36 @@ def read_options(path: Path | None) -> dict[str, Any]:
         given = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise DataError(f"{path} cannot be read as TOML: {error}") from error
-    known = (*_TABLES, *_WORDS, *_NUMBERS, *_SECTIONS)
+    from .model.others import KEYWORDS
+    from .table.columns import did_you_mean
+
+    known = (*_TABLES, *_WORDS, *KEYWORDS, *_NUMBERS, *_SECTIONS)
     odd = [key for key in given if key not in known]
     if odd:
-        raise DataError(f"{path}: there is no option {odd[0]!r}; there are {', '.join(known)}")
+        raise DataError(
+            f"{path}: there is no option {odd[0]!r}{did_you_mean(odd[0], known)}; there are {', '.join(known)}"
+        )
     for key in _SECTIONS:
         if key in given and not isinstance(given[key], dict) and not (key == "priors" and isinstance(given[key], str)):
             raise DataError(f"{path}: {key} is a section, as in [{key}]")
     out: dict[str, Any] = {k: v for k, v in given.items() if k not in ("seed", *_TABLES)}
-    out |= {k: read_table(path.parent / given[k]) for k in _TABLES if k in given}
+    out |= {k: _named_table(path, given[k]) for k in _TABLES if k in given}
     if "seed" in given:
         out["random_seed"] = given["seed"]
     if isinstance(given.get("priors"), dict):
         out["priors"] = {name: read_prior(name, text) for name, text in given["priors"].items()}
     if "graphs" in given:
-        out["graphs"] = {name: read_table(path.parent / file) for name, file in given["graphs"].items()}
+        out["graphs"] = {name: _named_table(path, file) for name, file in given["graphs"].items()}
     return out
+
+
+def _named_table(path: Path, file: Any) -> pd.DataFrame:
+    """The table that a file of options names, beside which it lies."""
+    if not isinstance(file, str):
+        raise DataError(f"{path} has {file!r} where the name of a file is expected, in quotes")
+    if not (path.parent / file).is_file():
+        raise DataError(f"{path} names the file {file!r}, which is not in {path.parent.absolute()}")
+    return read_table(path.parent / file)
 
 
 # -- what is written ---------------------------------------------------------------------------------------------------
@@ -217,6 +245,8 @@ def open_fit(path: Path) -> Fit:
     from .api import load
     from .results.fit import Fit
 
+    if path.suffix.lower() not in _SAVED:
+        raise DataError(f"{path} is not a saved fit (.nc or .zarr): micromacro fit ... --out fit.nc writes one")
     found = load(path)
     if not isinstance(found, Fit):
         raise DataError(f"{path} has the tables of a fit only: save it with its data, and contents='all'")
@@ -229,6 +259,7 @@ def main() -> None:
     """Multiple-membership multilevel models whose weights are estimated."""
 
 
+_SAVED = (".nc", ".zarr")
 _FIT = click.Path(exists=True, path_type=Path)
 _OUT = click.Path(dir_okay=False, path_type=Path)
 _FIT_ENDINGS = (".nc", ".html", ".csv", ".json")
@@ -332,6 +363,8 @@ def compare(saved: tuple[Path, ...], ic: str | None, out: Path | None) -> None:
             check_out(out, _TABLE_ENDINGS)
         from .api import compare as compare_fits
 
+        if len(saved) < 2 or len(set(saved)) < len(saved):
+            raise DataError(f"name two or more files of different fits, not {' '.join(map(str, saved))}")
         names = [path.stem for path in saved]
         keys = names if len(set(names)) == len(names) else [str(path) for path in saved]
         write_table(compare_fits({key: open_fit(path) for key, path in zip(keys, saved, strict=True)}, ic), out)
@@ -348,7 +381,7 @@ def report(source: Path, formula: str | None, toml: Path | None, out: Path, **gi
     """Write the report of a fit as one HTML file: of a saved fit SOURCE, or of FORMULA fitted to the table SOURCE."""
     with _plain_messages():
         check_out(out, (".html",))
-        if source.suffix.lower() in (".nc", ".zarr"):
+        if source.suffix.lower() in _SAVED:
             if formula is not None:
                 raise DataError(f"{source} is a fit, which has its formula: leave out {formula!r}")
             fitted, ci = open_fit(source), 0.95 if given.get("ci") is None else given["ci"]
@@ -376,7 +409,9 @@ def show(saved: Path, what: str, ci: float, out: Path | None) -> None:
             click.echo(fitted.report(ci=ci)) if out is None else write_fit(fitted, out, ci)
             return
         made = fitted.residuals().to_frame() if what == "residuals" else getattr(fitted, what)(ci=ci)
-        write_table(made, out)
+        if what == "weights":  # whose ids are columns too
+            made = made.reset_index(level=[n for n in made.index.names if n == "block"]).reset_index(drop=True)
+        write_table(made, out, index=what != "weights")
 
 
 @main.command()

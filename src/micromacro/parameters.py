@@ -186,7 +186,8 @@ class PriorBook:
         if prior == "flat":
             return FLAT
         raise ModelError(
-            f"the prior of {key!r} must be made by mm.prior (for instance mm.prior.normal(0, 1)) or 'flat'"
+            f"the prior for {key!r} is {prior!r}, but must be 'flat' or made by mm.prior: half_normal(1) for a "
+            "standard deviation, normal(0, 1) for a coefficient"
         )
 
     @property

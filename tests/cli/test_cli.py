@@ -211,7 +211,9 @@ def test_a_saved_fit_is_shown(saved):
     for what in ("summary", "interpret", "weights", "random_effects", "variance_components", "residuals"):
         result = run("show", path, what)
         assert result.exit_code == 0, result.output
-        assert len(pd.read_csv(io.StringIO(result.stdout))) > 0
+        shown = pd.read_csv(io.StringIO(result.stdout))
+        assert len(shown) > 0
+        assert not any(name.startswith("Unnamed") for name in shown)  # ids stand once
     assert "not one of" in run("show", path, "nothing").stderr
 
 
@@ -243,8 +245,12 @@ def test_a_file_of_options_says_what_the_command_line_does_not(csv, tmp_path):
     ("text", "says"),
     [
         ("engine = ", "cannot be read as TOML"),
-        ("enginee = 'ml'", "no option 'enginee'"),
+        ("enginee = 'ml'", "no option 'enginee'; did you mean 'engine'?"),
+        ("data = 'none.csv'", "names the file 'none.csv'"),
+        ("data = 3", "name of a file"),
+        ("sigma = 'x'", "begins with ~"),
         ("[priors]\nsd = 'normal'", "is not a prior"),
+        ("[priors]\nsd = 'half_norml(1)'", "did you mean 'half_normal'"),
         ("[priors]\nsd = 'normal(a)'", "takes numbers"),
         ("[priors]\nsd = '__import__(1)'", "is not a prior"),
         ("fixed = 3", "is a section"),
@@ -257,6 +263,12 @@ def test_files_of_options_that_cannot_be_read(csv, tmp_path, text, says):
     result = run("fit", csv, "--options", toml)
     assert result.exit_code == 2
     assert says in result.stderr
+
+
+def test_files_in_the_wrong_place(saved, csv):
+    assert "the table comes first" in run("fit", FORMULA, csv).stderr
+    assert "not a saved fit" in run("show", csv).stderr
+    assert "two or more" in run("compare", saved[0], saved[0]).stderr
 
 
 def test_compiling_is_announced_once(tmp_path, monkeypatch, capsys):

@@ -29,9 +29,10 @@ class Bernoulli(Family):
 
     def read(self, raw: Raw) -> Response:
         need_form(raw, self.name, "plain")
-        need_numbers(raw, self.name)
+        need_numbers(raw, self.name, f"make it 0 and 1, as in (data[{raw.what!r}] == {raw.text!r}).astype(int)")
         y = raw.columns[0]
-        raw.refuse((y != 0) & (y != 1), "is neither 0 nor 1")
+        remedy = "code it as 0 and 1, or use gaussian (measurements), poisson (counts) or binomial (trials(k, n))"
+        raw.refuse((y != 0) & (y != 1), "is neither 0 nor 1", remedy)
         raw.refuse(np.full(len(y), np.ptp(y) == 0.0), f"is always {y[0]:g} and never varies")
         return made(y)
 

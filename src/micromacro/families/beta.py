@@ -80,7 +80,10 @@ class Beta(Dispersed):
         need_form(raw, self.name, "plain")
         need_numbers(raw, self.name)
         y = raw.columns[0]
-        raw.refuse((y <= 0) | (y >= 1), "is not strictly between 0 and 1")
+        remedy = (
+            "use gaussian for measurements, binomial for k of n; shares of exactly 0 or 1 are not in the beta family"
+        )
+        raw.refuse((y <= 0) | (y >= 1), "is not strictly between 0 and 1", remedy)
         need_variety(raw, y)
         return made(y, y, np.log(y), np.log1p(-y))
 

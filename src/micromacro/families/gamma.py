@@ -59,7 +59,7 @@ class Gamma(Dispersed):
         need_form(raw, self.name, "plain")
         need_numbers(raw, self.name)
         y = raw.columns[0]
-        raw.refuse(y <= 0, "is not positive")
+        raw.refuse(y <= 0, "is not positive", "use gaussian if negative values and zeros are meant")
         need_variety(raw, y)
         return made(y, y, np.log(y))
 

@@ -39,7 +39,8 @@ def counts(raw: Raw, family: str) -> Response:
     need_form(raw, family, "plain")
     need_numbers(raw, family)
     y = raw.columns[0]
-    raw.refuse((y < 0) | (y != np.floor(y)), "is not a count (a whole number from 0)")
+    remedy = "use gaussian for measurements; a rate is a count with offset(log(exposure))"
+    raw.refuse((y < 0) | (y != np.floor(y)), "is not a count (a whole number from 0)", remedy)
     raw.refuse(np.full(len(y), not y.any()), "is zero: nothing was ever counted, and no mean can be estimated")
     return made(y, y, scipy_special.gammaln(y + 1.0))
 

@@ -53,6 +53,18 @@ FAMILIES: dict[str, Callable[..., Family]] = {
 }
 
 
+#: What other programs call a family.
+ELSEWHERE = {
+    "normal": "gaussian", "t": "student", "student_t": "student", "studentt": "student",
+    "binary": "bernoulli", "logistic": "bernoulli", "logit": "bernoulli", "probit": "bernoulli",
+    "count": "poisson", "nb": "negative_binomial", "nbinom2": "negative_binomial", "negbin": "negative_binomial",
+    "negbinomial": "negative_binomial", "betabinomial": "beta_binomial", "zip": "zero_inflated_poisson",
+    "zinb": "zero_inflated_negative_binomial", "truncated_poisson": "hurdle_poisson",
+    "truncated_nbinom2": "hurdle_negative_binomial", "multinomial": "categorical", "mlogit": "categorical",
+    "clogit": "conditional_logit", "cumulative": "ordinal", "ordered": "ordinal", "coxph": "cox", "survival": "cox",
+}  # fmt: skip
+
+
 def names_where(holds: Callable[[Family], bool]) -> str:
     """Names of the families of which something holds, for messages."""
     names = [name for name, make in FAMILIES.items() if holds(make())]
@@ -67,7 +79,8 @@ def find_family(family: str | Family) -> Family:
             return made
         raise ModelError(f"family= takes a name ({', '.join(FAMILIES)}) or a family object, not {family!r}")
     if family not in FAMILIES:
-        near = difflib.get_close_matches(family, FAMILIES, n=1)
+        usual = ELSEWHERE.get(family.lower().replace(" ", "_"))
+        near = [usual] if usual else difflib.get_close_matches(family, FAMILIES, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise ModelError(f"there is no family {family!r}{hint}; known: {', '.join(FAMILIES)}")
     return FAMILIES[family]()

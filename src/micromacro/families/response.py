@@ -120,20 +120,26 @@ class Raw:
     text: str | None = None
     sets: Sets | None = None
 
-    def refuse_text(self) -> None:
+    def refuse_text(self, remedy: str = "") -> None:
         """Raise a DataError where the outcome is a column of text."""
+        if self.text is not None and remedy:
+            raise DataError(f"the outcome {self.what!r} holds text (first: {self.text!r}): {remedy}")
         if self.text is not None:
             raise DataError(
                 f"the outcome {self.what!r} holds text (first: {self.text!r}): make it numbers, or for family ordinal "
                 f"give the order of its categories: {AS_ORDERED}; categories without an order are for categorical"
             )
 
-    def refuse(self, bad: np.ndarray, why: str) -> None:
-        """Raise a DataError that names the groups where `bad` holds."""
+    def refuse(self, bad: np.ndarray, why: str, remedy: str = "") -> None:
+        """Raise a DataError that names the groups where `bad` holds; with a remedy also one of the values."""
         rows = np.flatnonzero(bad)
         if len(rows):
-            first = listed(np.sort(self.ids[rows]))
-            raise DataError(f"the outcome {self.what} {why} in {counted(len(rows), self.noun)} (first: {first})")
+            rows = rows[np.argsort(self.ids[rows], kind="stable")]
+            value = f"; {self.columns[0][rows[0]]:g} in {self.ids[rows[0]]!s}" if remedy else ""
+            raise DataError(
+                f"the outcome {self.what} {why} in {counted(len(rows), self.noun)} (first: {listed(self.ids[rows])}"
+                f"{value}){f': {remedy}' if remedy else ''}"
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -241,7 +247,10 @@ def need_form(raw: Raw, family: str, *forms: str) -> None:
         "plain": "a plain outcome such as y", "trials": "trials(k, n)", "surv": "surv(time, event)",
         "choice": "choice(chosen, set)",
     }  # fmt: skip
-    raise ModelError(f"family {family} takes {' or '.join(shown[f] for f in forms)}, but the outcome is {raw.what}")
+    single = "; for outcomes of 0 and 1 use bernoulli" if forms == ("trials",) and raw.form == "plain" else ""
+    raise ModelError(
+        f"family {family} takes {' or '.join(shown[f] for f in forms)}, but the outcome is {raw.what}{single}"
+    )
 
 
 def need_variety(raw: Raw, y: np.ndarray) -> None:
@@ -250,9 +259,9 @@ def need_variety(raw: Raw, y: np.ndarray) -> None:
         raise DataError(f"the outcome {raw.what} is the same in all {counted(len(y), raw.noun)} ({y[0]:g})")
 
 
-def need_numbers(raw: Raw, family: str) -> None:
+def need_numbers(raw: Raw, family: str, remedy: str = "") -> None:
     """Refuse text where numbers are needed."""
-    raw.refuse_text()
+    raw.refuse_text(remedy)
     if raw.categories is not None:
         raise DataError(f"the outcome {raw.what} holds text, and family {family} needs numbers")
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from ..errors import FormulaError
+from .elsewhere import instead_of_notation
 from .nodes import Binary, Call, Formula, Name, Node, Number, Span, Text, Unary, children
 from .terms import Bar, sort_terms
 from .tokens import Token, Tokens
@@ -30,9 +31,16 @@ def parse_formula(text: str) -> Formula:
         With the place marked.
     """
     if not isinstance(text, str):
-        raise FormulaError(f"the formula must be text, not {type(text).__name__}")
+        raise FormulaError(
+            f"the formula must be text, not {type(text).__name__}: it comes first, mm.fit(formula, data)"
+        )
     try:
         return _formula(_Parser(text))
+    except FormulaError as error:
+        other = instead_of_notation(text)
+        if not other:
+            raise
+        raise FormulaError(other, text, error.start, error.stop) from None
     except RecursionError:  # the caller's own stack was nearly full
         raise FormulaError("this formula is nested too deeply for the calls that are under way already") from None
 
@@ -43,6 +51,8 @@ def _formula(parser: _Parser) -> Formula:
         raise FormulaError(
             "a formula has the form outcome ~ terms, but there is no ~", text, 0, max(len(text.rstrip()), 1)
         )
+    if parser.is_op("~"):
+        raise parser.error("the outcome is missing: a formula has the form outcome ~ terms")
     outcome = parser.expression()
     parser.expect("~", "after the outcome")
     terms = parser.signed_terms()
@@ -142,6 +152,8 @@ class _Parser:
                 hint = "; this parenthesis was never opened"
             if self.is_op("~"):
                 hint = "; a formula has one ~"
+            if self.is_op("|", "||"):
+                hint = "; write effects of units in parentheses, (1 | unit), and a coefficient for each as C(unit)"
             raise self.error(f"this text was not expected here{hint}")
 
     def span(self, start: int) -> Span:

@@ -6,6 +6,7 @@ import difflib
 import math
 
 from ..errors import FormulaError
+from .elsewhere import instead_of_function
 from .functions import (
     ARGUMENTS,
     CONTRASTS,
@@ -174,6 +175,9 @@ def _check_function(call: Call, text: str) -> None:
             f"{name}() must stand by itself, joined to the other terms by +; it cannot be part of another term",
             *mark,
         )
+    other = instead_of_function(name)
+    if other:
+        raise FormulaError(f"{name}() is not among the functions of covariates{other}", *mark)
     near = difflib.get_close_matches(name, WILKINSON, n=2)
     hint = f"; did you mean {' or '.join(near)}?" if near else ""
     if name in GROUP_FUNCTIONS:

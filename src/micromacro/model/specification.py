@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -483,4 +484,6 @@ def _check_enough(system: System, tables: Tables) -> None:
     count = len(system.coefficients) - (len(system.expansion.part.coefficients) if system.expansion else 0)
     if count >= system.groups:
         there = counted(system.groups, tables.noun)
-        raise ModelError(f"{count} coefficients cannot be estimated from {there}; leave out terms")
+        many = Counter(p.name.partition("[T.")[0] for p in system.coefficients if "[T." in p.name).most_common(1)
+        most = f"; {many[0][1]} are of the categories of {many[0][0]}" if many and many[0][1] > 1 else ""
+        raise ModelError(f"{count} coefficients cannot be estimated from {there}{most}; leave out terms")

@@ -54,6 +54,12 @@ def files_of(path: Any) -> list[File]:
     """
     at = Path(path)
     found = sorted(at.rglob("*.parquet")) if at.is_dir() else [at] if at.is_file() and at.suffix == ".parquet" else []
+    if not found and "~" in at.name:
+        raise DataError(f"data={str(path)!r} looks like a formula: the formula comes first, mm.fit(formula, data)")
+    if not found and at.suffix.lower() in (".csv", ".tsv", ".txt", ".xlsx", ".dta", ".sav"):
+        raise DataError(
+            f"data={str(path)!r} is a file: read it first, as in mm.fit(formula, pd.read_csv({str(path)!r}))"
+        )
     if not found:
         raise DataError(
             f"data={str(path)!r} is neither a parquet file nor a folder with files that end in .parquet: give a folder "

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from .._public import public_class
+from .._public import OF_FITS, public_class
 from ..engines.base import Outcome
 from ..engines.health import Health
 from ..errors import EngineError
@@ -375,6 +375,12 @@ class Fit(Fitted):
 
     def __repr__(self) -> str:
         return self.report()
+
+    if not TYPE_CHECKING:  # which knows itself what there is not
+
+        def __getattr__(self, name: str) -> Any:
+            hint = f": it is called {OF_FITS[name]} here" if name in OF_FITS else ""
+            raise AttributeError(f"a fit has no {name!r}{hint}", name=name, obj=self)
 
     def _repr_html_(self) -> str:
         return html_report(self)

@@ -1,7 +1,8 @@
-"""Labels of groups and of effects, as users know them."""
+"""Labels of groups and of effects, as users know them, and how wide text is."""
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,16 @@ import pandas as pd
 from ..effects.base import Effects
 from ..model.specification import Specification
 from ..table.memberships import Tables
+
+WIDTH = 92
+"""How many characters a line of text has at most."""
+
+
+def wrapped(text: str, indent: str = "", hanging: str = "") -> list[str]:
+    """Lines of at most WIDTH characters, never broken inside a word."""
+    return textwrap.wrap(
+        text, WIDTH, initial_indent=indent, subsequent_indent=hanging, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def percent(level: float) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ModelError
+from ..results.labels import wrapped
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,7 +49,7 @@ class Coalitions:
         return (
             f"Coalitions: {self.data['gid'].nunique()} governments, {self.data['pid'].nunique()} parties, "
             f"{self.data['cid'].nunique()} countries, {len(self.data)} memberships\n"
-            f"formula: {self.formula}\ntruth: {truth}"
+            + "\n".join([*wrapped(f"formula: {self.formula}", hanging="  "), *wrapped(f"truth: {truth}", hanging="  ")])
         )
 
 

@@ -85,7 +85,7 @@ def did_you_mean(name: str, known: Sequence[str]) -> str:
     lower: dict[str, str] = {}
     for k in known:
         lower.setdefault(k.lower(), k)
-    near = difflib.get_close_matches(name.lower(), list(lower), n=3)
+    near = difflib.get_close_matches(name.lower(), list(lower), n=3, cutoff=0.65)
     return f"; did you mean {' or '.join(repr(lower[n]) for n in near)}?" if near else ""
 
 

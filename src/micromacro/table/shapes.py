@@ -119,13 +119,26 @@ def _constant_columns(
         values = table[name].values
         differ = np.flatnonzero(values[above] != values[below])
         if len(differ):
-            raise _varies(request, table[name], codes, levels, above[differ], below[differ])
+            raise _varies(request, table, table[name], codes, levels, above[differ], below[differ])
     first = order[np.searchsorted(codes[order], np.arange(len(levels)))]
     return table.select(request.group_columns).take(first)
 
 
+def _swapped(request: TableRequest, column: Column, table: Table) -> str | None:
+    """The member column within whose values an outcome is constant: probably the group; None if there is none."""
+    for block in request.blocks:
+        if len(block.keys) == 1 and not table[block.keys[0]].missing.any():
+            codes, levels = encode(table[block.keys[0]])
+            first = np.full(len(levels), -1)
+            first[codes[::-1]] = np.arange(len(codes))[::-1]
+            if np.array_equal(column.values, column.values[first[codes]]):
+                return block.keys[0]
+    return None
+
+
 def _varies(
     request: TableRequest,
+    table: Table,
     column: Column,
     codes: np.ndarray,
     levels: Levels,
@@ -139,6 +152,11 @@ def _varies(
     clash = f"{values[one]!s} (row {one}) and {values[other]!s} (row {other}, counted from 0)"
     clash += f", and it varies within {counted(many - 1, 'other group')}" if many > 1 else ""
     group = f"group {levels.values[codes[one]]!s} ({request.group!r})"
+    if column.name in request.outcome_columns and (member := _swapped(request, column, table)):
+        return DataError(
+            f"{group} has two outcomes: column {column.name!r} is {clash}. It is constant within each {member!r}: if "
+            f"{member!r} has the outcome, write the member first, mm({request.group}, {member})"
+        )
     if column.name in request.outcome_columns:
         return DataError(
             f"{group} has two outcomes: column {column.name!r} is {clash}. A group has one outcome, repeated "

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError, ModelError
+from ..errors import DataError, ModelError, warn
 from ..language.nodes import Name, Node, Number
 from ..language.printing import column_text, names_in, to_text
 from ..language.terms import intercept_mark
@@ -26,6 +26,7 @@ from .handing import DesignMaker, calls_of_c, plain_words
 from .saying import LEVEL
 
 _HOLDS = {"number": "numbers", "integer": "numbers", "bool": "true and false", "time": "dates"}  # others: text
+FEW_CODES = 12  # values up to which a column of text with numbers in it is taken for codes
 SignedTerms = Sequence[tuple[str, Node]]
 
 
@@ -198,7 +199,31 @@ def make_design(terms: SignedTerms, table: Table, text: str, intercept: bool = T
     used = tuple(dict.fromkeys(n.name for f in maker.factors for n in names_in(f)))
     factors = {*categorical_names(maker.factors), *(n for n in used if not _numeric(table[n]))}
     levels = {n: _seen(table[n]) for n in used if n in factors}
+    for name in factors.difference(categorical_names(maker.factors)):
+        _warn_of_numbers(table[name], table.name)
     return Design(names, False, used, out.model_spec, levels, coded, shown, maker.handed), matrix
+
+
+def _warn_of_numbers(column: Column, table: str) -> None:
+    """Warn of a column of text most of whose values are numbers: it was probably read wrongly."""
+    values = sorted(set(column.values.tolist())) if column.kind == "text" else []
+    others = [v for v in values if not _is_number(v)]
+    if len(values) <= FEW_CODES or len(others) > 0.1 * len(values):
+        return
+    odd = f", but for {', '.join(map(repr, others[:3]))}" if others else ""
+    warn(
+        f"column {column.name!r} of {table} holds text, and its {len(values)} values are numbers{odd}: they were taken "
+        f"for categories. Make the column numeric (pandas.to_numeric), or write C({column.name}) if they are codes"
+    )
+
+
+def _is_number(text: str) -> bool:
+    """Whether a text is a number, with a decimal point or comma."""
+    try:
+        float(text.replace(",", "."))
+    except ValueError:
+        return False
+    return True
 
 
 def _numeric(column: Column) -> bool:

@@ -13,7 +13,7 @@ from ...errors import DataError, ModelError
 from ...posterior.intervals import quantiles
 from ..fitted import Fitted
 from ..labels import percent
-from .style import BLUE, GREY, ORANGE, axes, density, finish
+from .style import BLUE, GREY, ORANGE, above, axes, density, finish
 
 MOST_VALUES = 30
 BINS = 10
@@ -193,7 +193,7 @@ def _by(
     ax.set_ylim(-0.7, len(labels) - 0.3)
     ax.set_ylabel(by)
     ax.set_xlabel(f"{statistic} of {fit.specification.outcome_name}")
-    ax.legend(frameon=False, fontsize=8)
+    above(ax)
     return finish(ax)
 
 

@@ -60,6 +60,11 @@ def finish(ax: Any) -> Any:
     return ax
 
 
+def above(ax: Any) -> Any:
+    """The legend in a line over the picture, where rows of it would lie under one."""
+    return ax.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3, frameon=False, fontsize=8, borderaxespad=0.2)
+
+
 def density(values: np.ndarray, points: int = 200) -> tuple[np.ndarray, np.ndarray]:
     """A smooth density of some numbers: where, and how high."""
     from scipy.stats import gaussian_kde

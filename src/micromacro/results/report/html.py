@@ -25,7 +25,7 @@ def _bold(piece: Piece) -> str:
 
 
 def _list(piece: Piece) -> str:
-    return f"<ul>{_in('li')(piece)}</ul>"
+    return "<ul>" + "".join(f"<li>{escape(line.removeprefix('- '))}</li>" for line in piece.lines) + "</ul>"
 
 
 def _table(piece: Piece) -> str:
@@ -35,7 +35,12 @@ def _table(piece: Piece) -> str:
     return _bold(piece) + "\n" + shown.to_html(formatters=formatters, na_rep="")
 
 
+def _formula(piece: Piece) -> str:
+    """Formulas, which are folded where the page is narrow."""
+    return "".join(f'<pre style="white-space: pre-wrap">{escape(" ".join(line.split()))}</pre>' for line in piece.lines)
+
+
 LAYOUT: dict[str, Callable[[Piece], str]] = {
-    "heading": _bold, "formula": _in("pre"), "facts": _list, "table": _table, "figures": _in("p"),
+    "heading": _bold, "formula": _formula, "facts": _list, "table": _table, "figures": _in("p"),
     "verdict": _list,
 }  # fmt: skip

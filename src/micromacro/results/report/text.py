@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Callable
 
 import pandas as pd
 
 from ..fitted import Fitted
+from ..labels import wrapped
 from .sections import Piece, pieces
-
-WIDTH = 92
 
 
 def text_report(fit: Fitted, ci: float) -> str:
@@ -47,13 +45,6 @@ LAYOUT: dict[str, Callable[[Piece], list[str]]] = {
     "heading": _heading, "formula": _formula, "facts": _facts, "table": _table, "figures": _figures,
     "verdict": _verdict,
 }  # fmt: skip
-
-
-def wrapped(text: str, indent: str = "", hanging: str = "") -> list[str]:
-    """Lines of at most WIDTH characters, never broken inside a word."""
-    return textwrap.wrap(
-        text, WIDTH, initial_indent=indent, subsequent_indent=hanging, break_long_words=False, break_on_hyphens=False
-    )
 
 
 def format_table(table: pd.DataFrame) -> str:

@@ -31,6 +31,7 @@ from ...posterior.leaveout.pointwise import log_likelihood
 from ...posterior.leaveout.scores import standard_error
 from ..criticism.loo import outcome_sets, psis_loo
 from ..fitted import Fitted
+from ..labels import wrapped
 from .compare import stacking
 
 CLEAR = 4.0
@@ -291,7 +292,9 @@ class Aggregations:
         return len(self.preferred) == 1
 
     def __repr__(self) -> str:
-        return f"{self.table.round(2).to_string()}\n{self.verdict}"
+        shapes = [f"{link}: {shape}" for link, shape in self.table["shape"].items() if str(shape)]
+        lines = [line for text in (*shapes, self.verdict) for line in wrapped(text, hanging="  ")]
+        return "\n".join([self.table.drop(columns="shape").round(2).to_string(index_names=False), *lines])
 
     def plot(self, ax: Any = None) -> Any:
         """Plot the differences from the best link, with bars of two standard errors (extra ``[plots]``).

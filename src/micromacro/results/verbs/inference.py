@@ -88,7 +88,8 @@ def likelihood_ratio(large: Posterior, small: Posterior) -> LikelihoodRatio:
     df = len(big) - len(few)
     if df <= 0:
         raise ModelError(
-            f"the model to compare with must be the smaller one: it has {len(few)} parameters, this {len(big)}"
+            f"the model to compare with must be the smaller one: it has {len(few)} parameters, this {len(big)}; write "
+            "larger.lr_test(smaller)"
         )
     if extra:
         raise ModelError(

@@ -170,9 +170,12 @@ def read_aggregate(call: MemberCall, text: str, known: Sequence[str]) -> Request
     if any(isinstance(part, Call) and part.function in (MEAN, *GROUP_FUNCTIONS) for part in walk(node)):
         return _expression(node, text, known)
     words = ["sum", *AGGREGATES]
-    hint = difflib.get_close_matches(word, words, n=1)
+    near = difflib.get_close_matches(word, words, n=1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    if word in ("mean", "average"):
+        hint = "; leave it out for the mean, since weights are 1 / n by default"
     raise FormulaError(
-        f"aggregate={to_text(node)} is not known{f'; did you mean {hint[0]}?' if hint else ''}; it is one of "
+        f"aggregate={to_text(node)} is not known{hint}; it is one of "
         f"{', '.join(words)}, or an expression in E(), the weighted mean in the group, as in E((x - E(x)) ** 2)",
         text, node.span.start, node.span.stop,
     )  # fmt: skip

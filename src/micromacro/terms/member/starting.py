@@ -14,6 +14,7 @@ from .ranges import may_be_negative
 from .weighing import Weighing
 
 NEAR = 1e-6  # distance from the edge, relative to the largest raw weight, below which a start is moved away from it
+STEP = 1e-3  # a step of parameters that makes a power of theirs one that is not whole
 REMEDY = "use a form that cannot be negative, such as exp() of it, or allow negative weights with signed = yes"
 
 
@@ -62,12 +63,26 @@ def check_weights(weighing: Weighing, name: str, ids: np.ndarray) -> np.ndarray:
             f"{what} are not finite in", np.unique(rows.group[bad]), ids,
             "keep exponents small (standardise the weight covariates) and logarithms and quotients away from zero",
         )  # fmt: skip
+    stuck = _nowhere_near(weighing, start)
+    if np.any(stuck):
+        raise _error(
+            f"weights of block {name!r} ({to_text(expression.node)}) are not a number wherever "
+            f"{', '.join(expression.parameters)} moves away from the start, in", np.unique(rows.group[stuck]), ids,
+            "a negative number has no power that is not whole, and no logarithm or root: shift the column",
+        )  # fmt: skip
     if weighing.rule != "none":
         _check_signs(weighing, what, raw, ids)
     room = weighing.scratch()
     if not weighing.weigh(start, room):
         raise DataError(f"{what} overflow when they are normalised; standardise the weight covariates")
     return room["w"].copy()
+
+
+def _nowhere_near(weighing: Weighing, start: np.ndarray) -> np.ndarray:
+    """Memberships whose weight is a number at the start alone, as that of ``x ** k`` with x < 0 is at k = 0."""
+    if not len(start):
+        return np.zeros(len(weighing.memberships.group), dtype=bool)
+    return np.isnan(weighing.raw(start + STEP)[0]) & np.isnan(weighing.raw(start - STEP)[0])
 
 
 def _check_signs(weighing: Weighing, what: str, raw: np.ndarray, ids: np.ndarray) -> None:

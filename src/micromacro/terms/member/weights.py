@@ -15,6 +15,7 @@ from typing import TypeVar
 import numpy as np
 
 from ...errors import DataError, FormulaError
+from ...language.elsewhere import instead_of_function
 from ...language.functions import GROUP_FUNCTIONS, READY_MADE, WEIGHT_FUNCTIONS
 from ...language.nodes import Binary, Call, Name, Node, Number, Text, bars_in, children, units_in, walk, without_bars
 from ...numerics import tape as op
@@ -216,17 +217,16 @@ def check_call(call: Call, text: str, also: str = "", role: str = "") -> None:
     table = WEIGHT_FUNCTIONS.get(name) or GROUP_FUNCTIONS.get(name)
     mark = (text, call.span.start, call.span.stop)
     if role and name not in WEIGHT_FUNCTIONS:
-        near = _near(name, list(WEIGHT_FUNCTIONS))
-        raise FormulaError(
-            f"{name}() is not a function of an expression such as this {role}{near}; "
-            f"there are {', '.join(WEIGHT_FUNCTIONS)}; for others compute the column beforehand", *mark,
-        )  # fmt: skip
+        there = f"there are {', '.join(WEIGHT_FUNCTIONS)}; for others compute the column beforehand"
+        hint = instead_of_function(name) or f"{_near(name, list(WEIGHT_FUNCTIONS))}; {there}"
+        raise FormulaError(f"{name}() is not a function of an expression such as this {role}{hint}", *mark)
     if name in READY_MADE:
         raise FormulaError(f"{name}() must be the whole of weights=, not a part of it", *mark)
     if table is None:
         names = [*WEIGHT_FUNCTIONS, *GROUP_FUNCTIONS]
         raise FormulaError(
-            f"{'aggregate' if also else 'weights'}= has no function {name!r}{_near(name, names)}; there are {also}"
+            f"{'aggregate' if also else 'weights'}= has no function {name!r}"
+            f"{instead_of_function(name) or _near(name, names)}; there are {also}"
             f"{', '.join(names)}",
             *mark,
         )

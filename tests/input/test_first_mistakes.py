@@ -1,0 +1,107 @@
+"""What beginners write wrongly, and what the message tells them to do."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import micromacro as mm
+from micromacro.errors import MicromacroWarning
+
+FORMULA = "y ~ x + mm(player, team)"
+
+
+def table(groups: int = 40) -> pd.DataFrame:
+    """Teams of three out of 15 players, one row per membership."""
+    rng = np.random.default_rng(1)
+    team = np.repeat(np.arange(groups), 3)
+    player = np.concatenate([rng.choice(15, 3, replace=False) for _ in range(groups)])
+    of_team = pd.DataFrame({"y": rng.normal(size=groups), "x": rng.normal(size=groups), "won": np.arange(groups) % 2})
+    return pd.DataFrame({"team": team, "player": player, "z": rng.normal(size=len(team))}).join(of_team, on="team")
+
+
+@pytest.mark.parametrize(
+    ("formula", "remedy"),
+    [
+        ("bf(y ~ x, sigma ~ x)", "leave out bf"),
+        ("y ~ x + (1 | mm(player, team))", "from_wide"),
+        ("y ~ x + (1 | gr(team, by = won))", "by=type"),
+        ("won | trials(n) ~ x", "write trials"),
+        ("y | cens(won) ~ x", "write surv"),
+        ("y | weights(x) ~ 1", "observation_weights="),
+        ("y ~ mm(id = id(player, team), vars = vars(z), fn = fn(w ~ 1/n), RE = TRUE)", "bml's notation"),
+        ("cbind(won, x) ~ x", "write trials"),
+        ("y ~ factor(x)", r"write C\(x\)"),
+        ("y ~ mo(x)", r"write C\(x\)"),
+        ("y ~ x + 1 | team", r"\(1 \| unit\)"),
+        ("~ x", "the outcome is missing"),
+        ("y ~ mm(player, team, z, aggregate = mean)", "leave it out for the mean"),
+        ("y ~ x + mm(team, player)", r"write the member first, mm\(player, team\)"),
+        ("y ~ mm(player, team, z, weights = z ** k)", "shift the column"),
+    ],
+)
+def test_what_other_programs_write_is_answered_with_what_is_written_here(formula, remedy):
+    with pytest.raises(mm.MicromacroError, match=remedy):
+        mm.Model(formula, table())
+
+
+def test_a_plain_syntax_error_keeps_its_own_message():
+    with pytest.raises(mm.FormulaError, match=r"mm\( is not closed"):
+        mm.Model("y ~ mm(player, team", table())
+
+
+@pytest.mark.parametrize(
+    ("formula", "family", "remedy"),
+    [
+        (FORMULA, "bernoulli", "code it as 0 and 1"),
+        (FORMULA, "poisson", "gaussian for measurements"),
+        (FORMULA, "gamma", "use gaussian"),
+        (FORMULA, "beta", "binomial for k of n"),
+        ("won ~ x", "binomial", "use bernoulli"),
+        ("won ~ x", "logistic", "did you mean 'bernoulli'"),
+        ("won ~ x", "Normal", "did you mean 'gaussian'"),
+        ("result ~ x", "bernoulli", "make it 0 and 1"),
+    ],
+)
+def test_an_outcome_that_does_not_fit_its_family(formula, family, remedy):
+    data = table().assign(result=lambda d: np.where(d["won"] == 1, "yes", "no"))
+    with pytest.raises(mm.MicromacroError, match=remedy):
+        mm.Model(formula, data, family=family)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "remedy"),
+    [
+        ((table(), FORMULA), "the formula comes first"),
+        ((FORMULA, "teams.csv"), "read it first"),
+    ],
+)
+def test_arguments_in_the_wrong_place(arguments, remedy):
+    with pytest.raises(mm.MicromacroError, match=remedy):
+        mm.fit(*arguments, engine="ml")
+
+
+@pytest.mark.parametrize("write", [str, lambda v: str(v).replace(".", ",")])
+def test_numbers_that_were_read_as_text_are_told(write):
+    data = table().assign(x=lambda d: d["x"].map(write))
+    with (
+        pytest.warns(MicromacroWarning, match="numbers: they were taken for categories"),
+        pytest.raises(mm.ModelError, match="39 are of the categories of x"),
+    ):
+        mm.Model("y ~ x", data.drop_duplicates("team"))
+
+
+def test_codes_of_regions_are_no_mistake(recwarn):
+    data = table().assign(region=lambda d: (d["team"] % 9).map("{:02d}".format))
+    mm.Model("y ~ region + mm(player, team)", data)
+    assert not [w for w in recwarn if issubclass(w.category, MicromacroWarning)]
+
+
+def test_what_other_packages_call_it():
+    fit = mm.fit(FORMULA, table(), engine="ml")
+    with pytest.raises(AttributeError, match=r"random_effects\(\)"):
+        fit.ranef()
+    assert not hasattr(fit, "nonsense")
+    with pytest.raises(mm.ModelError, match=r"larger\.lr_test"):
+        mm.fit("y ~ mm(player, team)", table(), engine="ml").lr_test(fit)
