@@ -186,8 +186,8 @@ class PriorBook:
         if prior == "flat":
             return FLAT
         raise ModelError(
-            f"the prior for {key!r} is {prior!r}, but must be 'flat' or made by mm.prior: half_normal(1) for a "
-            "standard deviation, normal(0, 1) for a coefficient"
+            f"the prior of {key!r} must be made by mm.prior, or 'flat', not {prior!r}: mm.prior.half_normal(1) for a "
+            "standard deviation, mm.prior.normal(0, 1) for a coefficient"
         )
 
     @property

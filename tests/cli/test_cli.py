@@ -248,7 +248,7 @@ def test_a_file_of_options_says_what_the_command_line_does_not(csv, tmp_path):
         ("enginee = 'ml'", "no option 'enginee'; did you mean 'engine'?"),
         ("data = 'none.csv'", "names the file 'none.csv'"),
         ("data = 3", "name of a file"),
-        ("sigma = 'x'", "begins with ~"),
+        ("formula = 'y ~ x'\nsigma = 'x'", "begins with ~"),
         ("[priors]\nsd = 'normal'", "is not a prior"),
         ("[priors]\nsd = 'half_norml(1)'", "did you mean 'half_normal'"),
         ("[priors]\nsd = 'normal(a)'", "takes numbers"),

@@ -35,7 +35,7 @@ def table(groups: int = 40) -> pd.DataFrame:
         ("y ~ factor(x)", r"write C\(x\)"),
         ("y ~ mo(x)", r"write C\(x\)"),
         ("y ~ x + 1 | team", r"\(1 \| unit\)"),
-        ("~ x", "the outcome is missing"),
+        ("~ x", "the outcome is missing before it"),
         ("y ~ mm(player, team, z, aggregate = mean)", "leave it out for the mean"),
         ("y ~ x + mm(team, player)", r"write the member first, mm\(player, team\)"),
         ("y ~ mm(player, team, z, weights = z ** k)", "shift the column"),

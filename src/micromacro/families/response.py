@@ -135,11 +135,9 @@ class Raw:
         rows = np.flatnonzero(bad)
         if len(rows):
             rows = rows[np.argsort(self.ids[rows], kind="stable")]
-            value = f"; {self.columns[0][rows[0]]:g} in {self.ids[rows[0]]!s}" if remedy else ""
-            raise DataError(
-                f"the outcome {self.what} {why} in {counted(len(rows), self.noun)} (first: {listed(self.ids[rows])}"
-                f"{value}){f': {remedy}' if remedy else ''}"
-            )
+            told = f"; the first is {self.columns[0][rows[0]]:g}: {remedy}" if remedy else ""
+            first = f"first: {listed(self.ids[rows])}"
+            raise DataError(f"the outcome {self.what} {why} in {counted(len(rows), self.noun)} ({first}){told}")
 
 
 @dataclass(frozen=True, eq=False)

@@ -52,7 +52,7 @@ def _formula(parser: _Parser) -> Formula:
             "a formula has the form outcome ~ terms, but there is no ~", text, 0, max(len(text.rstrip()), 1)
         )
     if parser.is_op("~"):
-        raise parser.error("the outcome is missing: a formula has the form outcome ~ terms")
+        raise parser.error("expected a term, found '~': the outcome is missing before it")
     outcome = parser.expression()
     parser.expect("~", "after the outcome")
     terms = parser.signed_terms()

@@ -23,6 +23,15 @@ def wrapped(text: str, indent: str = "", hanging: str = "") -> list[str]:
     )
 
 
+def folded(text: str) -> str:
+    """Text whose long lines go on below, further to the right."""
+    lines = []
+    for line in text.splitlines():
+        indent = " " * (len(line) - len(line.lstrip()))
+        lines += [line] if len(line) <= WIDTH else wrapped(line.lstrip(), indent, f"{indent}    ")
+    return "\n".join(lines)
+
+
 def percent(level: float) -> str:
     """A level as users write it: 95%, 97.5%."""
     return f"{100.0 * level:.6g}%"

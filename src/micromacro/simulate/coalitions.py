@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ModelError
-from ..results.labels import wrapped
+from ..results.labels import folded
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,10 +46,10 @@ class Coalitions:
 
     def __repr__(self) -> str:
         truth = ", ".join(f"{k} = {v:g}" for k, v in self.truth.items())
-        return (
+        return folded(
             f"Coalitions: {self.data['gid'].nunique()} governments, {self.data['pid'].nunique()} parties, "
             f"{self.data['cid'].nunique()} countries, {len(self.data)} memberships\n"
-            + "\n".join([*wrapped(f"formula: {self.formula}", hanging="  "), *wrapped(f"truth: {truth}", hanging="  ")])
+            f"formula: {self.formula}\ntruth: {truth}"
         )
 
 

@@ -7,17 +7,17 @@ import pandas as pd
 from ...language.printing import to_text
 from ...latent.beside import predictors_of
 from ...model.specification import Specification
-from ..labels import wrapped
+from ..labels import folded
 from .words import counts, factor_line, weight_lines
 
 MOST = 12  # intervals of a baseline that are listed
 
 
 class Explanation(str):
-    """Text whose repr is the text itself."""
+    """Text whose repr is the text itself, its long lines folded."""
 
     def __repr__(self) -> str:
-        return str(self)
+        return folded(str(self))
 
 
 def parameter_table(s: Specification) -> pd.DataFrame:
@@ -101,24 +101,16 @@ def explain(s: Specification) -> str:
     lines = [
         f"micromacro: {s.family.name} model, {s.family.link} link",
         "",
-        *_folded(" ".join(s.formula.text.split())),
-        *(line for o in s.reading.others for line in _folded(f"{o.name}: {' '.join(o.formula.text.split())}")),
+        f"  {' '.join(s.formula.text.split())}",
+        *(f"  {o.name}: {' '.join(o.formula.text.split())}" for o in s.reading.others),
         "",
     ]
-    lines += [folded for text in equations(s) for line in text.splitlines() for folded in _folded(line)]
-    facts = counts(s) + weight_lines(s) + factor_line(s)
-    lines += ["", *(line for fact in facts for line in _folded(fact)), ""]
+    lines += [f"  {line}" for line in equations(s)]
+    lines += ["", *(f"  {line}" for line in counts(s) + weight_lines(s) + factor_line(s)), ""]
     if s.expanded and s.expanded.intervals:
         lines += [*(f"  {line}" for line in _interval_lines(s)), ""]
     lines += ["Parameters and priors (the prior of Intercept is on the intercept at mean covariates)"]
     lines.append(shown.to_string(justify="left"))
     if s.notes:
-        lines += ["", *(line for note in s.notes for line in wrapped(str(note), "  - ", "    "))]
+        lines += ["", *(f"  - {note}" for note in s.notes)]
     return "\n".join(lines)
-
-
-def _folded(line: str) -> list[str]:
-    """A line of the text, indented by two; what does not fit goes on below, further to the right."""
-    plain = line.lstrip()
-    indent = " " * (2 + len(line) - len(plain))
-    return wrapped(plain, indent, indent + " " * 4)

@@ -42,14 +42,14 @@ h3 { font-size: 1rem; }
 pre { white-space: pre-wrap; background: color-mix(in srgb, var(--ink) 6%, var(--paper));
   padding: .75rem; margin: 0 0 1rem; }
 .wide { overflow-x: auto; overflow-y: hidden; max-width: 100%; }
-table { border-collapse: collapse; font-size: .9rem; overflow-wrap: normal; }
-th, td { padding: .2rem .6rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
+table { border-collapse: collapse; font-size: .85rem; overflow-wrap: normal; }
+th, td { padding: .2rem .45rem; text-align: right; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th:first-child { text-align: left; }
 dt { font-weight: 600; } dd { margin: 0 0 .6rem 1rem; }
 figure { margin: 1rem 0; } figure img { max-width: 100%; height: auto; background: #fff; }
 figcaption, .soft { color: var(--soft); font-size: .9rem; }
 .bad { color: var(--mark); font-weight: 600; }
-math[display="block"] { width: max-content; min-width: 100%; padding: .1rem 0; }
+math[display="block"] { width: max-content; margin: 0; padding: .1rem 0; } .term { padding-left: 2rem; }
 @media print {
   body { max-width: none; font-size: 10pt; } h2, figure, table { break-inside: avoid; } details { display: block; }
 }
@@ -130,8 +130,13 @@ def _model(fit: Fitted) -> Iterator[str]:
     yield "<h2>Model</h2>"
     yield from (f"<pre>{escape(' '.join(text.split()))}</pre>" for text in formulas(fit))
     for line in equations(s):
-        plain = f'<p class="soft">{escape(line.strip())}</p>'
-        yield f'<div class="wide">{to_mathml(line.strip())}</div>' if "=" in line or "~" in line else plain
+        if "=" in line or "~" in line:  # a predictor has a line for each term
+            first, *more = (to_mathml(part.strip()) for part in line.splitlines())
+            yield "".join(
+                [f'<div class="wide">{first}</div>', *(f'<div class="wide term">{one}</div>' for one in more)]
+            )
+        else:
+            yield f'<p class="soft">{escape(line.strip())}</p>'
     yield "<h2>Data</h2>\n<ul>"
     yield from (f"<li>{escape(line)}</li>" for line in (*counts(s), *weight_lines(s)))
     yield "</ul>"
@@ -236,7 +241,7 @@ def pictures(fit: Fitted, ci: float) -> Iterator[Picture]:
         return
     yield Picture(
         "Residuals",
-        f"Residuals of {len(residuals)} outcomes against fitted values and against the normal distribution.",
+        f"Quantile residuals of {len(residuals)} outcomes against the linear predictor, with lines at -2, 0 and 2.",
         _svg(drawn), residuals.to_frame(kind),
     )  # fmt: skip
 

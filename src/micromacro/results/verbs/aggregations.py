@@ -31,7 +31,7 @@ from ...posterior.leaveout.pointwise import log_likelihood
 from ...posterior.leaveout.scores import standard_error
 from ..criticism.loo import outcome_sets, psis_loo
 from ..fitted import Fitted
-from ..labels import wrapped
+from ..labels import folded
 from .compare import stacking
 
 CLEAR = 4.0
@@ -293,8 +293,8 @@ class Aggregations:
 
     def __repr__(self) -> str:
         shapes = [f"{link}: {shape}" for link, shape in self.table["shape"].items() if str(shape)]
-        lines = [line for text in (*shapes, self.verdict) for line in wrapped(text, hanging="  ")]
-        return "\n".join([self.table.drop(columns="shape").round(2).to_string(index_names=False), *lines])
+        table = self.table.drop(columns="shape").round(2).to_string(index_names=False)
+        return folded("\n".join([table, *shapes, self.verdict]))
 
     def plot(self, ax: Any = None) -> Any:
         """Plot the differences from the best link, with bars of two standard errors (extra ``[plots]``).

@@ -19,7 +19,7 @@ from ...model.specification import Specification
 from ...table.screen import counted
 from ...terms.member.weighing import Block
 from ..fitted import Fitted
-from ..labels import wrapped
+from ..labels import folded
 
 FEW_UNITS, FEW_EACH = 5, 3  # units over which weights vary, and groups of each
 FEW_GROUPS = 30  # with several members, below which little can be said of how they combine
@@ -77,10 +77,10 @@ class Check:
         if not self.findings:
             return "check: the data can distinguish everything in the model"
         marks = {"problem": "!", "note": "-"}
-        lines = [wrapped(f"{f.term}: {f.message}", f"  {marks[f.level]} ", "    ") for f in self.findings]
-        return "\n".join(["check:", *(line for found in lines for line in found)])
+        return "\n".join(["check:", *(f"  {marks[f.level]} {f.term}: {f.message}" for f in self.findings)])
 
-    __repr__ = __str__
+    def __repr__(self) -> str:
+        return folded(str(self))
 
 
 def check(specification: Specification) -> Check:

@@ -26,7 +26,7 @@ def of_block(fit: Fitted, name: str, block: Block, estimates: dict[str, Estimate
     about = set()
     for ratio in compared:
         own = alone or next((p for p in free if p.name == f"{name}.w.{ratio.label}"), None)
-        sentence = _of_ratio(fit, name, block, ratio, own, free[0], ci)
+        sentence = _of_ratio(fit, name, block, ratio, estimates[own.name] if own else None, free[0], ci)
         about.add(sentence.about)
         yield sentence
     for p in block.weight_parameters:
@@ -79,7 +79,7 @@ def _categories(block: Block, column: str, values: np.ndarray) -> Iterator[Compa
 
 
 def _of_ratio(
-    fit: Fitted, name: str, block: Block, ratio: Compared, own: Parameter | None, any_: Parameter, ci: float
+    fit: Fitted, name: str, block: Block, ratio: Compared, own: Estimate | None, any_: Parameter, ci: float
 ) -> Sentence:  # fmt: skip
     index, _ = fit.posterior.block(name)
     where = fit.specification.system.places.theta(index)
@@ -96,7 +96,11 @@ def _of_ratio(
     )
     about = own.name if own else f"{name} along {ratio.label}"
     e = Estimate(any_, point, lower, upper, percent(ci))
-    return Sentence(about, "ratio of weights", point, lower, upper, ended(text, e, (lower, upper), (1.0, NO_CHANGE)))
+    text = ended(text, e, (lower, upper), (1.0, NO_CHANGE))
+    if own and own.lower <= 0.0 <= own.upper and (lower > 1.0 or upper < 1.0):  # the ratio is far from linear in it
+        itself = f"the interval of {own.name} itself, {shown(own.lower)} to {shown(own.upper)}, contains 0"
+        text = f"{text.removesuffix('.')}; {itself}."
+    return Sentence(about, "ratio of weights", point, lower, upper, text)
 
 
 def _in_words(block: Block, ratio: Compared, counts: str, size: int) -> str:
