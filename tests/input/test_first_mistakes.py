@@ -98,6 +98,25 @@ def test_codes_of_regions_are_no_mistake(recwarn):
     assert not [w for w in recwarn if issubclass(w.category, MicromacroWarning)]
 
 
+def test_memberships_alone_are_not_the_data():
+    data = table()
+    edges = mm.memberships.from_lists(
+        data.groupby("team")["player"].agg(lambda p: ";".join(map(str, p))).reset_index(),
+        "player", sep=";", group="team", member="player",
+    )  # fmt: skip
+    with pytest.raises(mm.DataError, match="this one as memberships="):
+        mm.Model(FORMULA, edges)
+
+
+def test_the_scale_of_the_base_of_a_power_does_not_matter(recwarn):
+    """Weights ``minutes ** b`` that sum to 1 are the same in hours."""
+    data = table().assign(minutes=lambda d: 60.0 * np.exp(d["z"]))
+    mm.Model("y ~ mm(player, team, weights = minutes ** b, normalize = group)", data)
+    assert not [w for w in recwarn if issubclass(w.category, MicromacroWarning)]
+    with pytest.warns(MicromacroWarning, match="divide the column"):
+        mm.Model("y ~ mm(player, team, weights = exp(b * minutes), normalize = group)", data)
+
+
 def test_what_other_packages_call_it():
     fit = mm.fit(FORMULA, table(), engine="ml")
     with pytest.raises(AttributeError, match=r"random_effects\(\)"):

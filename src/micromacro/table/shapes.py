@@ -68,6 +68,7 @@ def from_long(request: TableRequest, data: Any, missing: str) -> Shaped:
     needed = [request.group, *request.group_columns]
     for block in request.blocks:
         needed += [*block.keys, *block.columns]
+    _refuse_edges_alone(request, column_names(data))
     table = open_ends(read_table(data, "data", needed), request.ends)
     codes, levels = _group_codes(table[request.group], "data")
     screen = Screen(missing, np.ones(len(levels), dtype=bool), endless=request.endless, droppable=request.droppable)
@@ -86,6 +87,17 @@ def from_long(request: TableRequest, data: Any, missing: str) -> Shaped:
     notes = screen.settle()
     groups = _constant_columns(request, table, codes, levels, screen.keep)
     return Shaped(levels, groups, screen.keep, edges, notes)
+
+
+def _refuse_edges_alone(request: TableRequest, names: tuple[str, ...]) -> None:
+    """Refuse a table of memberships without the outcome: that of the groups is missing."""
+    lacking = [name for name in request.outcome_columns if name not in names]
+    keys = {request.group, *(key for block in request.blocks for key in block.keys)}
+    if lacking and request.blocks and keys.issubset(names) and not set(request.group_columns).intersection(names):
+        raise DataError(
+            f"data has no column {lacking[0]!r}: it holds memberships only ({', '.join(names[:10])}). Pass the table of "
+            "the groups as data, and this one as memberships="
+        )
 
 
 def _group_codes(column: Column, table: str) -> tuple[np.ndarray, Levels]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from ...errors import CollinearError, DataError, FormulaError
 from ...language.functions import GROUP_FUNCTIONS
-from ...language.nodes import Call, MemberCall, Name, Node, children
+from ...language.nodes import Binary, Call, MemberCall, Name, Node, children
 from ...numerics import aggregation
 from ...table.columns import days
 from ...table.joined import unit_column
@@ -180,7 +180,9 @@ def weight_remarks(part: Block, informed: bool, context: Context) -> None:
 
 
 def _compared(expression: WeightExpression, name: str) -> bool:
-    """Whether a column stands only inside comparisons or within-group functions."""
+    """Whether a column stands only where its scale does not matter: in comparisons, within-group functions, as the base
+    of a power (an exponent is an elasticity).
+    """
 
     def outside(node: Node) -> bool:
         if isinstance(node, Name):
@@ -189,6 +191,8 @@ def _compared(expression: WeightExpression, name: str) -> bool:
             return False
         if getattr(node, "op", "") in ("<", "<=", ">", ">=", "==", "!="):
             return False
+        if isinstance(node, Binary) and node.op == "**" and isinstance(node.left, Name):
+            return outside(node.right)
         return any(outside(child) for child in children(node))
 
     return not outside(expression.node)
