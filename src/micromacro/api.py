@@ -325,7 +325,10 @@ def aggregations(
         given = {
             key: rival.carried(getattr(model._draft.arguments, key), name, asked[link]) for key in ("priors", "fixed")
         }
-        fits[link] = model._changed({"formula": text, **given})._run(engine, settings, partial=False)
+        with warnings.catch_warnings():  # the model has told already which groups it left out
+            warnings.filterwarnings("ignore", "dropped ", MicromacroWarning)
+            rewritten = model._changed({"formula": text, **given})
+        fits[link] = rewritten._run(engine, settings, partial=False)
     own = {link: rival.shape_text(fit, name) for link, fit in fits.items()}
     return rival.judge(fits, formulas, own, rival.nesting(fits, name))
 

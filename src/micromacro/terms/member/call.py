@@ -180,9 +180,7 @@ def weight_remarks(part: Block, informed: bool, context: Context) -> None:
 
 
 def _compared(expression: WeightExpression, name: str) -> bool:
-    """Whether a column stands only where its scale does not matter: in comparisons, within-group functions, as the base
-    of a power (an exponent is an elasticity).
-    """
+    """Whether a column's scale does not matter: it is compared, in a within-group function, or the base of a power."""
 
     def outside(node: Node) -> bool:
         if isinstance(node, Name):
