@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import multivariate_normal
 
+from micromacro.numerics.cholesky import selected_inverse
 from micromacro.numerics.gaussian import gaussian_slopes, solve_gaussian
+from micromacro.numerics.modes import factor_at
 
 RANDOM = settings(max_examples=40, deadline=None, derandomize=True, database=None)
 STEP = 1e-5
@@ -30,13 +32,16 @@ class Evaluation:
         def pick(given, own):
             return own if given is None else given
 
-        bad, log_det, rows, prior = solve_gaussian(
-            s.layout, s.row_start, s.columns, s.pair, pick(values, p.values), pick(weight, p.weight),
-            pick(target, self.target), s.d_place, s.d_row, s.d_column, pick(d_value, p.d_value), self.center, leading,
-            self.panel, self.mean, self.residual, *self.room,
-        )  # fmt: skip
+        values, weight, d_value = pick(values, p.values), pick(weight, p.weight), pick(d_value, p.d_value)
+        at, room = s.layout, self.room[1]
+        bad = factor_at(at, s.row_start, s.pair, values, weight, s.d_place, d_value, self.panel, room)
         assert bad == -1
-        log_weight = float(np.log(pick(weight, p.weight)).sum())
+        log_det, rows, prior = solve_gaussian(
+            at.first, at.row_start, at.rows, at.panel_start, at.diagonal[:leading], s.row_start, s.columns, values,
+            weight, pick(target, self.target), s.d_row, s.d_column, d_value, self.center, self.panel, self.mean,
+            self.residual, *self.room,
+        )  # fmt: skip
+        log_weight = float(np.log(weight).sum())
         return 0.5 * (log_weight - rows - prior - log_det)
 
     def slopes(self, leading: int) -> dict[str, np.ndarray]:
@@ -45,11 +50,12 @@ class Evaluation:
         self.value(leading)
         widest, longest = np.diff(s.layout.first).max(), np.diff(s.layout.row_start).max()
         out = {"values": np.empty(m), "weight": np.empty(n), "target": np.empty(n), "d_value": np.empty(len(p.d_value))}
+        inverse, y = np.empty(s.panel_size), np.empty(np.diff(s.layout.panel_start).max())
+        selected_inverse(s.layout, self.panel, leading, inverse, y, np.empty(widest**2 + longest))
         gaussian_slopes(
-            s.layout, s.row_start, s.columns, s.pair, p.values, p.weight, s.d_place, s.d_row, s.d_column, self.center,
-            leading, self.panel, self.mean, self.residual, np.empty(s.panel_size),
-            np.empty(np.diff(s.layout.panel_start).max()), np.empty(widest**2 + longest), self.room[1], out["values"],
-            np.empty(n), out["weight"], out["target"], out["d_value"],
+            s.row_start, s.columns, s.pair, p.values, p.weight, s.d_place, s.d_row, s.d_column, self.center, self.mean,
+            self.residual, inverse, self.room[1], out["values"], np.empty(n), out["weight"], out["target"],
+            out["d_value"],
         )  # fmt: skip
         out["weight"] += 0.5 / p.weight  # the kernel leaves the likelihood's own constant out
         out["target"] = -out["target"]  # the kernel gives the derivative in the offset, which y has subtracted

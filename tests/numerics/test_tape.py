@@ -7,7 +7,7 @@ import pytest
 from scipy import special, stats
 
 from micromacro.numerics import tape
-from micromacro.numerics.tape import run
+from micromacro.numerics.tape import run, steps_of
 
 WIDE = np.array([-1e300, -800.0, -40.0, -3.0, -1e-9, 0.0, 1e-300, 1e-9, 0.3, 5.0, 36.0, 800.0, 1e300])
 UNIT = np.array([1e-300, 1e-20, 1e-5, 0.02, 0.3, 0.5, 0.6, 0.99, 1.0 - 1e-12])
@@ -50,7 +50,7 @@ def ran(name: str, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     code = np.array([[tape.SCALE, 1, 0, 0, 0], [getattr(tape, name), 2, 1, 0, 0]])
     value, slope = np.vstack([x, np.full((2, len(x)), np.nan)]), np.zeros((3, 1, len(x)))
     start = np.array([0, len(x)])
-    run(code, np.array([False, True, True]), np.ones(1), start, value, slope)
+    run(steps_of(code), np.array([False, True, True]), np.ones(1), start, value, slope)
     return value[2], slope[2, 0]
 
 
@@ -88,7 +88,7 @@ def test_without_derivatives_the_values_are_the_same():
     results = []
     for count in (0, 1):
         value = np.vstack([np.arange(4.0), np.zeros((3, 4))])
-        run(code, moves, np.array([0.3]), start, value, np.zeros((4, count, 4)))
+        run(steps_of(code), moves, np.array([0.3]), start, value, np.zeros((4, count, 4)))
         results.append(value[3].copy())
     np.testing.assert_array_equal(results[0], 0.3 * np.arange(4.0) + 0.3)
     np.testing.assert_array_equal(*results)

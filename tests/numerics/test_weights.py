@@ -92,7 +92,7 @@ def ran(text: str, parameters: dict[str, float]):
     value[tape.moves] = np.nan
     slope = np.full((len(value), p, START[-1]), np.nan)
     slope[~tape.moves] = 0.0
-    run(tape.code, tape.moves, np.array([parameters[q] for q in tape.parameters]), START, value, slope)
+    run(tape.steps, tape.moves, np.array([parameters[q] for q in tape.parameters]), START, value, slope)
     return tape, value[tape.output], slope[tape.output]
 
 
@@ -100,7 +100,9 @@ def weighed(text: str, parameters: dict[str, float], rule: int = NONE):
     """Weights with their derivatives, and whether they are finite."""
     tape, raw, d_raw = ran(text, parameters)
     w, d_w = np.empty(len(raw)), np.empty(d_raw.shape)
-    good = normalise(raw, d_raw, int(tape.logarithm), rule, START, np.count_nonzero(SIZES), np.nan, w, d_w, np.empty(1))
+    good = normalise(
+        raw, d_raw, int(tape.logarithm), rule, START, int(np.count_nonzero(SIZES)), np.nan, w, d_w, np.empty(1)
+    )
     return w, d_w, good
 
 

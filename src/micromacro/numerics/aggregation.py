@@ -18,9 +18,10 @@ import math
 import numpy as np
 from numba import njit
 
-from .compiling import KERNEL
+from .compiling import INLINED, KERNEL
 
 _kernel = njit(**KERNEL)
+_inlined = njit(**INLINED)
 
 TOTAL, GROUP, NONE = 0, 1, 2
 ROUNDING = 1e-12  # raw weights that are negative by less, relative to the largest, count as zero
@@ -63,50 +64,31 @@ def normalise(
     if rule == GROUP or whole:
         runs, size = (np.array([0, len(raw)]), float(filled)) if whole else (start, 1.0)
         if given == ODDS:
-            factor = _normalise_odds(raw, runs, size, w)
+            good, factor = _normalise_odds(raw, runs, size, w)
         else:
-            factor = _normalise_runs(raw, d_raw, given == LOGARITHM, runs, size, w, d_w)
+            good, factor = _normalise_runs(raw, d_raw, given == LOGARITHM, runs, size, w, d_w)
         if whole:
             scale[0] = factor
-    else:
-        scale[0] = fixed_scale if rule == TOTAL else 1.0
-        _multiply(raw, d_raw, given, scale[0], w, d_w)
-    return bool(np.isfinite(w).all())
+        return good
+    scale[0] = fixed_scale if rule == TOTAL else 1.0
+    return _multiply(raw, d_raw, given, scale[0], w, d_w)
 
 
-@_kernel
-def _normalise_odds(raw, start, size, w):
-    """Weights, given log odds against each, that sum to `size` in each run; the last size / sum of raw weights."""
-    factor = 1.0
-    for g in range(len(start) - 1):
-        lo, hi = start[g], start[g + 1]
-        if lo == hi:
-            continue
-        total = 0.0
-        for j in range(lo, hi):
-            w[j] = 1.0 / (1.0 + math.exp(raw[j]))
-            total += w[j]
-        least = 0.0
-        if total < 1e-200:
-            least = np.inf
-            for j in range(lo, hi):
-                least = min(least, raw[j])
-            if not math.isfinite(least):
-                least = 0.0
-            total = 0.0
-            for j in range(lo, hi):
-                w[j] = math.exp(least - raw[j])
-                total += w[j]
-        factor = size / total
-        for j in range(lo, hi):
-            w[j] *= factor
-        factor *= math.exp(least)
-    return factor
+@_inlined
+def _finite(w):
+    """Whether all weights are finite."""
+    for j in range(len(w)):
+        if not math.isfinite(w[j]):
+            return False
+    return True
 
 
 @_kernel
 def _normalise_runs(raw, d_raw, logarithm, start, size, w, d_w):
-    """Weights that sum to `size` in each run of memberships; returns the last constant size / sum of raw weights."""
+    """Weights that sum to `size` in each run of memberships.
+
+    Returns whether all are finite, and the constant of the last run, `size` over the sum of its raw weights.
+    """
     factor = 1.0
     for g in range(len(start) - 1):
         lo, hi = start[g], start[g + 1]
@@ -138,12 +120,42 @@ def _normalise_runs(raw, d_raw, logarithm, start, size, w, d_w):
             w[j] *= factor
         if logarithm:
             factor *= math.exp(-top)
-    return factor
+    return _finite(w), factor
+
+
+@_kernel
+def _normalise_odds(raw, start, size, w):
+    """The same, given log odds against each weight."""
+    factor = 1.0
+    for g in range(len(start) - 1):
+        lo, hi = start[g], start[g + 1]
+        if lo == hi:
+            continue
+        total = 0.0
+        for j in range(lo, hi):
+            w[j] = 1.0 / (1.0 + math.exp(raw[j]))
+            total += w[j]
+        least = 0.0
+        if total < 1e-200:
+            least = np.inf
+            for j in range(lo, hi):
+                least = min(least, raw[j])
+            if not math.isfinite(least):
+                least = 0.0
+            total = 0.0
+            for j in range(lo, hi):
+                w[j] = math.exp(least - raw[j])
+                total += w[j]
+        factor = size / total
+        for j in range(lo, hi):
+            w[j] *= factor
+        factor *= math.exp(least)
+    return _finite(w), factor
 
 
 @_kernel
 def _multiply(raw, d_raw, given, factor, w, d_w):
-    """Weights that are `factor` times raw weights."""
+    """Weights that are `factor` times raw weights. Returns whether all are finite."""
     for j in range(len(raw)):
         if given == ODDS:
             w[j] = factor / (1.0 + math.exp(raw[j]))
@@ -154,6 +166,7 @@ def _multiply(raw, d_raw, given, factor, w, d_w):
                 d_w[p, j] = w[j] * d_raw[p, j] if w[j] != 0.0 else 0.0
             else:
                 d_w[p, j] = factor * d_raw[p, j]
+    return _finite(w)
 
 
 @_kernel

@@ -5,7 +5,7 @@ All kernels release the GIL, are cached on disk, work in arrays that the caller 
 in the panels:
 
 - :func:`factorise`: :math:`L L' = H`, in place
-- :func:`solve_lower`, :func:`solve_upper`: :math:`L y = b`, :math:`L' x = y`, in place
+- :func:`solve_lower`, :func:`solve_upper`: :math:`L y = b`, :math:`L' x = y`, in place; :func:`solve` is both
 - :func:`times_upper`: :math:`L' x`, in place
 - :func:`log_determinant`: :math:`2 \sum_{k<\text{leading}} \log L_{kk}`
 - :func:`selected_inverse`: :math:`S_{kl} = (H^{-1})_{kl}` for every (k, l) of the pattern of L; with ``leading`` less
@@ -28,7 +28,7 @@ _inlined = njit(boundscheck=False, **INLINED)
 _at = np.uint64  # a place that is never negative: Numba need not ask, which saves a quarter of the time
 
 
-@_kernel
+@_inlined
 def factorise(layout, panel, buffer):
     """Cholesky factor in place. Returns -1, or the column whose pivot is not positive.
 
@@ -130,6 +130,13 @@ def solve_upper(layout, panel, x):
 
 
 @_kernel
+def solve(layout, panel, x):
+    """Solve H y = x in place."""
+    solve_lower(layout, panel, x)
+    solve_upper(layout, panel, x)
+
+
+@_kernel
 def times_upper(layout, panel, x):
     """x becomes L' x, the inverse of :func:`solve_upper`."""
     first, row_start, rows, panel_start = layout[0], layout[1], layout[2], layout[3]
@@ -162,9 +169,14 @@ def inverse_quadratics(layout, panel, start, position, value, x, out):
 @_inlined
 def log_determinant(layout, panel, leading):
     """Log-determinant of the leading block of `leading` columns of H, from its factor."""
-    diagonal = layout[12]
+    return log_determinant_at(layout[12][:leading], panel)
+
+
+@_inlined
+def log_determinant_at(diagonal, panel):
+    """The same by the places of these columns' diagonal entries in the panels."""
     total = 0.0
-    for k in range(leading):
+    for k in range(len(diagonal)):
         total += np.log(panel[diagonal[k]])
     return 2.0 * total
 

@@ -1,4 +1,4 @@
-r"""The Gaussian latent system at one theta: mode, determinant, residuals, and derivatives, each in one kernel call.
+r"""The Gaussian latent system at one theta: mean, determinant, residuals, and derivatives.
 
 With :math:`H = A'WA + D`, :math:`m = H^{-1}(A'Wy + D m_0)` and :math:`r = y - Am` the log marginal likelihood is
 
@@ -12,10 +12,9 @@ from __future__ import annotations
 
 from numba import njit
 
-from .cholesky import factorise, log_determinant, selected_inverse, solve_lower, solve_upper
+from .cholesky import log_determinant_at, solve_lower, solve_upper
 from .compiling import KERNEL
 from .rows import (
-    assemble,
     finish_slopes,
     pair_products,
     quadratic,
@@ -31,21 +30,20 @@ _kernel = njit(**KERNEL)
 
 @_kernel
 def solve_gaussian(
-    layout, row_start, columns, pair, values, weight, target, d_place, d_row, d_column, d_value, center, leading,
-    panel, mean, residual, row_buffer, buffer,
+    first, first_row, rows, panel_start, diagonal, row_start, columns, values, weight, target, d_row, d_column, d_value,
+    center, panel, mean, residual, row_buffer, buffer,
 ):  # fmt: skip
-    """Fill `panel` (the factor of H), `mean` and `residual`.
+    """Fill `mean` and `residual` by the factor of H in `panel`.
+
+    `first`, `first_row`, `rows` and `panel_start` are the layout of the panels, `diagonal` the places of those columns
+    in them whose determinant is wanted.
 
     Returns
     -------
-    (bad, log_determinant, row_square, prior_square)
-        `bad` is -1 or the column at which H is not positive definite; the log-determinant is of the leading
-        `leading` columns; `row_square` = r'Wr, `prior_square` = (m - m0)'D(m - m0).
+    (log_determinant, row_square, prior_square)
+        `row_square` = r'Wr, `prior_square` = (m - m0)'D(m - m0).
     """
-    assemble(row_start, pair, values, weight, d_place, d_value, panel)
-    bad = factorise(layout, panel, buffer)
-    if bad >= 0:
-        return bad, 0.0, 0.0, 0.0
+    layout = (first, first_row, rows, panel_start)
     for i in range(len(weight)):
         row_buffer[i] = weight[i] * target[i]
     for k in range(len(mean)):
@@ -60,8 +58,7 @@ def solve_gaussian(
     for k in range(len(mean)):
         buffer[k] = mean[k] - center[k]
     return (
-        -1,
-        log_determinant(layout, panel, leading),
+        log_determinant_at(diagonal, panel),
         weighted_square(weight, residual),
         quadratic(d_row, d_column, d_value, buffer),
     )
@@ -69,15 +66,14 @@ def solve_gaussian(
 
 @_kernel
 def gaussian_slopes(
-    layout, row_start, columns, pair, values, weight, d_place, d_row, d_column, center, leading,
-    panel, mean, residual, inverse, y, small, buffer, slope, leverage, d_weight, d_offset, d_entry,
+    row_start, columns, pair, values, weight, d_place, d_row, d_column, center, mean, residual, inverse, buffer, slope,
+    leverage, d_weight, d_offset, d_entry,
 ):  # fmt: skip
-    """Derivatives of the log marginal after :func:`solve_gaussian`.
+    """Derivatives of the log marginal after :func:`solve_gaussian`, by the selected inverse of H.
 
     Fills `slope` (entries of A), `d_weight` and `d_offset` (rows) and `d_entry` (entries of D, without the
-    derivative of log|D|). `inverse`, `y`, `small`, `buffer`, `leverage` are work space.
+    derivative of log|D|). `buffer` and `leverage` are work space.
     """
-    selected_inverse(layout, panel, leading, inverse, y, small)
     for a in range(len(slope)):
         slope[a] = 0.0
     pair_products(row_start, pair, values, inverse, slope, leverage)

@@ -14,9 +14,9 @@ from __future__ import annotations
 
 from numba import njit
 
-from .cholesky import factorise, log_determinant, selected_inverse, solve_lower, solve_upper
+from .cholesky import factorise, log_determinant, solve_lower, solve_upper
 from .compiling import INLINED, KERNEL
-from .rows import assemble, pair_products, quadratic, symmetric_times, times, transposed_times
+from .rows import assemble, quadratic, symmetric_times, times, transposed_times
 
 _kernel = njit(**KERNEL)
 _inlined = njit(**INLINED)
@@ -32,7 +32,7 @@ def latent_gradient(row_start, columns, values, d_row, d_column, d_value, center
     symmetric_times(d_row, d_column, d_value, work, out)
 
 
-@_inlined
+@_kernel
 def factor_at(layout, row_start, pair, values, curvature, d_place, d_value, panel, buffer):
     """Factorise H at some curvatures. Returns -1 or the failing column."""
     assemble(row_start, pair, values, curvature, d_place, d_value, panel)
@@ -40,23 +40,6 @@ def factor_at(layout, row_start, pair, values, curvature, d_place, d_value, pane
 
 
 @_kernel
-def newton_step(
-    layout, row_start, columns, pair, values, slope, curvature, d_place, d_row, d_column, d_value, center, x,
-    panel, gradient, step, buffer,
-):  # fmt: skip
-    """Factorise H at some curvatures and solve for the Newton step.
-
-    Returns (bad, decrement): -1 or the failing column, and gradient' H^-1 gradient.
-    """
-    bad = factor_at(layout, row_start, pair, values, curvature, d_place, d_value, panel, buffer)
-    if bad >= 0:
-        return bad, 0.0
-    return -1, newton_solve(
-        layout, row_start, columns, values, slope, d_row, d_column, d_value, center, x, panel, gradient, step
-    )
-
-
-@_inlined
 def newton_solve(
     layout, row_start, columns, values, slope, d_row, d_column, d_value, center, x, panel, gradient, step
 ):  # fmt: skip
@@ -137,26 +120,6 @@ def displace_both(
         work[k] = x[k] - center[k]
     own = quadratic(d_row, d_column, d_value, work)
     return 0.5 * own, 0.5 * other
-
-
-@_kernel
-def leverages(layout, row_start, pair, values, panel, inverse, y, small, slope, leverage):
-    """Selected inverse, H^-1 A' on the pattern of A (in `slope`), and the leverage of each row."""
-    selected_inverse(layout, panel, len(layout[12]), inverse, y, small)
-    for a in range(len(slope)):
-        slope[a] = 0.0
-    pair_products(row_start, pair, values, inverse, slope, leverage)
-
-
-@_kernel
-def adjoint(layout, row_start, columns, values, panel, pull, shift, row):
-    """shift = H^-1 A' pull, the first-order skewness correction of the mean; row = A shift."""
-    for k in range(len(shift)):
-        shift[k] = 0.0
-    transposed_times(row_start, columns, values, pull, shift)
-    solve_lower(layout, panel, shift)
-    solve_upper(layout, panel, shift)
-    times(row_start, columns, values, shift, row)
 
 
 @_kernel

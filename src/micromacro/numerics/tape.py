@@ -24,6 +24,9 @@ from .compiling import INLINED, KERNEL
     GROUP_MAX, GROUP_RANGE, GROUP_RANK, GROUP_QUANTILE, GROUP_MODE,
 ) = range(47)  # fmt: skip
 
+#: A kernel, which of (moves, parameter, start) it needs, and the rows of the tape that it runs.
+Step = tuple[Any, int, np.ndarray]
+
 _kernel = njit(**KERNEL)
 _inlined = njit(**INLINED)
 _ROOT_2PI = math.sqrt(2.0 * math.pi)
@@ -110,16 +113,31 @@ def _holds(op, x, y):
     return x != y
 
 
-def run(
-    code: np.ndarray, moves: np.ndarray, parameter: np.ndarray, start: np.ndarray, value: np.ndarray, slope: np.ndarray
-) -> None:  # fmt: skip
-    """Run a tape: one kernel call for operations that follow each other and are of one kind.
+def steps_of(code: np.ndarray) -> list[Step]:
+    """What a tape is run by: a kernel for operations that follow each other and are of one kind, with these.
 
     Parameters
     ----------
     code : (k, 5) int array
         Rows (operation, result, first, second, third register); for PARAMETER and SCALE `second` is the number
         of the parameter, for GROUP_QUANTILE the register of the quantile.
+    """
+    out, stop = [], 0
+    for kernel, rows in groupby(code[:, 0].tolist(), _KERNELS.__getitem__):
+        begin, stop = stop, stop + len(list(rows))
+        out.append((kernel, {run_parameters: 1, run_groups: 2}.get(kernel, 0), code[begin:stop]))
+    return out
+
+
+def run(
+    steps: list[Step], moves: np.ndarray, parameter: np.ndarray, start: np.ndarray, value: np.ndarray, slope: np.ndarray
+) -> None:  # fmt: skip
+    """Run a tape.
+
+    Parameters
+    ----------
+    steps : list
+        See :func:`steps_of`.
     moves : (registers,) bool array
         Whether a parameter reaches the register.
     parameter : (p,) array
@@ -130,10 +148,9 @@ def run(
     slope : (registers, p, m) array
         Derivatives of the moving registers; with p = 0 none are computed.
     """
-    stop, more = 0, {run_parameters: (parameter,), run_exponentials: (), run_functions: (), run_groups: (start,)}
-    for kernel, steps in groupby(code[:, 0].tolist(), _KERNELS.__getitem__):
-        begin, stop = stop, stop + len(list(steps))
-        kernel(code[begin:stop], *more.get(kernel, (moves,)), value, slope)
+    given = (moves, parameter, start)
+    for kernel, needed, code in steps:
+        kernel(code, given[needed], value, slope)
 
 
 def run_groups(code: np.ndarray, start: np.ndarray, value: np.ndarray, slope: np.ndarray) -> None:
@@ -278,7 +295,7 @@ def run_parameters(code, parameter, value, slope):
 
 
 @_kernel
-def run_exponentials(code, value, slope):
+def run_exponentials(code, _moves, value, slope):
     """exp, log or minus of one register."""
     for k in range(len(code)):
         op, out, a = code[k, 0], code[k, 1], code[k, 2]
@@ -343,7 +360,7 @@ def run_powers(code, moves, value, slope):
 
 
 @_kernel
-def run_functions(code, value, slope):
+def run_functions(code, _moves, value, slope):
     """Any other function of one register."""
     for k in range(len(code)):
         op, out, a = code[k, 0], code[k, 1], code[k, 2]

@@ -1,4 +1,4 @@
-"""H itself is factorised: by loops, each evaluation in one kernel, or through products of blocks where it is large."""
+"""H itself is factorised: by loops, or through products of blocks where it is large."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from functools import cached_property
 import numpy as np
 
 from ...numerics.blocks import factorise_blocks, room_of, selected_inverse_blocks
-from ...numerics.cholesky import log_determinant, selected_inverse, solve_lower, solve_upper
+from ...numerics.cholesky import log_determinant, selected_inverse, solve
 from ...numerics.gaussian import gaussian_slopes, solve_gaussian
-from ...numerics.modes import adjoint, factor_at, leverages, newton_step
+from ...numerics.modes import factor_at, newton_solve
 from ...numerics.rows import assemble, pair_products
 from ...numerics.symbolic import Symbolic
 from ..workspace import Workspace
@@ -45,21 +45,28 @@ class Products(Representation):
         if gradient:
             room.inverse = np.empty(self.symbolic.panel_size)
 
-    def factorise(self, room: Workspace, weight: np.ndarray) -> int:
+    def assemble(self, room: Workspace, weight: np.ndarray) -> None:
+        """Write H at the diagonal (rows,) of W into the panels."""
         s = self.symbolic
         assemble(s.row_start, self.pair, room.values, weight, self.d_place, room.d_value, room.panel)
+
+    def factorise(self, room: Workspace, weight: np.ndarray) -> int:
+        self.assemble(room, weight)
         return factorise_blocks(self.layout, room.panel, room.work)
+
+    def inverse(self, room: Workspace, leading: int) -> None:
+        """``room.inverse`` becomes that of the leading block of H on the pattern of the factor, zero elsewhere."""
+        selected_inverse_blocks(self.layout, room.panel, leading, room.inverse, room.work)
 
     def log_determinant(self, room: Workspace, leading: int) -> float:
         return log_determinant(self.layout, room.panel, leading)
 
     def solve(self, room: Workspace, x: np.ndarray) -> None:
-        solve_lower(self.layout, room.panel, x)
-        solve_upper(self.layout, room.panel, x)
+        solve(self.layout, room.panel, x)
 
     def slopes(self, room: Workspace, leading: int) -> None:
         s = self.symbolic
-        selected_inverse_blocks(self.layout, room.panel, leading, room.inverse, room.work)
+        self.inverse(room, leading)
         room.slope[:] = 0.0
         pair_products(s.row_start, self.pair, room.values, room.inverse, room.slope, room.leverage)
 
@@ -67,13 +74,12 @@ class Products(Representation):
         return room.panel
 
     def variances(self, room: Workspace) -> np.ndarray:
-        s = self.symbolic
-        selected_inverse_blocks(self.layout, room.panel, s.size, room.inverse, room.work)
+        self.inverse(room, self.symbolic.size)
         return room.inverse[self.layout.diagonal]
 
 
 class Loops(Products):
-    """The same by loops, which are faster where supernodes are narrow; what a small model does often is one kernel."""
+    """The same by loops, which are faster where supernodes are narrow."""
 
     def prepare(self, room: Workspace, gradient: bool) -> None:
         layout = self.layout
@@ -98,37 +104,27 @@ class Loops(Products):
             room.buffer,
         )
 
-    def slopes(self, room: Workspace, leading: int) -> None:
-        s = self.symbolic
-        if leading < s.size:
-            selected_inverse(self.layout, room.panel, leading, room.inverse, room.y, room.small)
-            room.slope[:] = 0.0
-            pair_products(s.row_start, self.pair, room.values, room.inverse, room.slope, room.leverage)
-            return
-        leverages(
-            self.layout, s.row_start, self.pair, room.values, room.panel, room.inverse, room.y, room.small, room.slope,
-            room.leverage,
-        )  # fmt: skip
-
-    def variances(self, room: Workspace) -> np.ndarray:
-        s = self.symbolic
-        selected_inverse(self.layout, room.panel, s.size, room.inverse, room.y, room.small)
-        return room.inverse[self.layout.diagonal]
+    def inverse(self, room: Workspace, leading: int) -> None:
+        selected_inverse(self.layout, room.panel, leading, room.inverse, room.y, room.small)
 
     def solve_gaussian(self, room: Workspace, center: np.ndarray, leading: int) -> tuple[int, float, float, float]:
-        s = self.symbolic
-        return solve_gaussian(
-            self.layout, s.row_start, s.columns, self.pair, room.values, room.weight, room.target, self.d_place,
-            s.d_row, s.d_column, room.d_value, center, leading, room.panel, room.mean, room.residual, room.row,
-            room.buffer,
+        s, at = self.symbolic, self.layout
+        bad = self.factorise(room, room.weight)
+        if bad >= 0:
+            return bad, 0.0, 0.0, 0.0
+        return -1, *solve_gaussian(
+            at.first, at.row_start, at.rows, at.panel_start, at.diagonal[:leading], s.row_start, s.columns, room.values,
+            room.weight, room.target, s.d_row, s.d_column, room.d_value, center, room.panel, room.mean, room.residual,
+            room.row, room.buffer,
         )  # fmt: skip
 
     def gaussian_slopes(self, room: Workspace, center: np.ndarray, leading: int) -> None:
         s = self.symbolic
+        self.inverse(room, leading)
         gaussian_slopes(
-            self.layout, s.row_start, s.columns, self.pair, room.values, room.weight, self.d_place, s.d_row,
-            s.d_column, center, leading, room.panel, room.mean, room.residual, room.inverse, room.y, room.small,
-            room.buffer, room.slope, room.leverage, room.d_weight, room.d_offset, room.d_entry,
+            s.row_start, s.columns, self.pair, room.values, room.weight, self.d_place, s.d_row, s.d_column, center,
+            room.mean, room.residual, room.inverse, room.buffer, room.slope, room.leverage, room.d_weight,
+            room.d_offset, room.d_entry,
         )  # fmt: skip
 
     def newton_step(
@@ -136,11 +132,10 @@ class Loops(Products):
         gradient: np.ndarray, step: np.ndarray,
     ) -> tuple[int, float]:  # fmt: skip
         s = self.symbolic
-        return newton_step(
-            self.layout, s.row_start, s.columns, self.pair, room.values, slope, curvature, self.d_place, s.d_row,
-            s.d_column, room.d_value, center, x, room.panel, gradient, step, room.buffer,
+        bad = self.factorise(room, curvature)
+        if bad >= 0:
+            return bad, 0.0
+        return -1, newton_solve(
+            self.layout, s.row_start, s.columns, room.values, slope, s.d_row, s.d_column, room.d_value, center, x,
+            room.panel, gradient, step,
         )  # fmt: skip
-
-    def adjoint(self, room: Workspace, pull: np.ndarray, shift: np.ndarray, row: np.ndarray) -> None:
-        s = self.symbolic
-        adjoint(self.layout, s.row_start, s.columns, room.values, room.panel, pull, shift, row)

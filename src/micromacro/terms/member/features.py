@@ -246,7 +246,7 @@ class ExpressionFeature:
         values[at] = room["w"]
         slopes[at, : len(room["d_w"])] = room["d_w"]
         start = self.weighing.memberships.start
-        run(self.tape.code, self.tape.moves, theta[: len(self.parameters)], start, values, slopes)
+        run(self.tape.steps, self.tape.moves, theta[: len(self.parameters)], start, values, slopes)
         room["feature"][0, room["has_member"]] = values[self.tape.output, room["first"]]
         room["d_feature"][0][:, room["has_member"]] = slopes[self.tape.output][:, room["first"]]
         room["settled"] = not self.parameters

@@ -59,7 +59,7 @@ class Jets:
                 value[register] = own
         with np.errstate(all="ignore"):
             none = np.empty((len(value), 0, m))
-            run(tape.code, tape.moves, np.empty(0), start, value, none)
+            run(tape.steps, tape.moves, np.empty(0), start, value, none)
         out = np.zeros((len(self.outputs[order]), m))
         there = self.outputs[order] >= 0
         out[there] = value[self.outputs[order][there]]

@@ -18,7 +18,7 @@ from ...language.functions import READY_MADE, STEPS
 from ...language.nodes import Binary, Call, Name, Node, Number, Text, Unary, walk
 from ...numerics import tape as op
 from ...numerics.aggregation import ODDS
-from ...numerics.tape import run
+from ...numerics.tape import Step, run, steps_of
 from ...table.columns import Column, Table, days
 
 _UNARY = {
@@ -62,15 +62,20 @@ class Tape:
     parameters: tuple[str, ...]
 
     @cached_property
-    def quick(self) -> tuple[np.ndarray, int, int]:
-        """Operations, register of the result and what it holds (see ``normalise``) where no derivative is wanted.
+    def steps(self) -> list[Step]:
+        """What it is run by."""
+        return steps_of(self.code)
+
+    @cached_property
+    def quick(self) -> tuple[list[Step], int, int]:
+        """Steps, register of the result and what it holds (see ``normalise``) where no derivative is wanted.
 
         Of a weight 1 / (1 + exp(a)), whose logarithm is the end of the tape, a is enough.
         """
         ends = [int(row[0]) for row in self.code[-2:]]
         if self.logarithm and ends == [op.SOFTPLUS, op.NEGATE] and self.code[-1, 2] == self.code[-2, 1]:
-            return self.code[:-2], int(self.code[-2, 2]), ODDS
-        return self.code, self.output, int(self.logarithm)
+            return steps_of(self.code[:-2]), int(self.code[-2, 2]), ODDS
+        return self.steps, self.output, int(self.logarithm)
 
 
 class TapeMaker:
@@ -107,7 +112,7 @@ class TapeMaker:
             value[k] = self.value[r]
         row = (what, len(places), places.get(a, 0), places.get(b, 0), places.get(c, 0))
         run(
-            np.array([row], dtype=np.int64), np.zeros(len(value), dtype=bool), np.empty(0), self.start, value,
+            steps_of(np.array([row])), np.zeros(len(value), dtype=bool), np.empty(0), self.start, value,
             np.empty((len(value), 0, self.m)),
         )  # fmt: skip
         return self.constant(value[-1])

@@ -81,7 +81,7 @@ class Weighing:
             "d_w": np.zeros((p, m)),
             "scale": np.ones(1),
             "fixed": False,
-            "tape": (self.tape.code, self.tape.output, int(self.tape.logarithm)) if p else self.tape.quick,
+            "tape": (self.tape.steps, self.tape.output, int(self.tape.logarithm)) if p else self.tape.quick,
             "filled": int(np.count_nonzero(np.diff(self.memberships.start))),
             "beyond": False,
         }
@@ -97,8 +97,8 @@ class Weighing:
         p = len(self.parameters)
         if room["fixed"]:
             return True
-        code, out, given = room["tape"]
-        run(code, self.tape.moves, theta[:p], self.memberships.start, room["value"], room["slope"])
+        steps, out, given = room["tape"]
+        run(steps, self.tape.moves, theta[:p], self.memberships.start, room["value"], room["slope"])
         if self.edge:
             room["beyond"] = aggregation.beyond_edge(room["value"][out], self.memberships.start, self.rule == "group")
         good = aggregation.normalise(
@@ -112,7 +112,7 @@ class Weighing:
         """Raw weights (m,), or their logarithms where the tape computes these, and derivatives (parameters, m)."""
         room = self.scratch()
         with np.errstate(all="ignore"):
-            run(self.tape.code, self.tape.moves, theta[: len(self.parameters)], self.memberships.start, room["value"],
+            run(self.tape.steps, self.tape.moves, theta[: len(self.parameters)], self.memberships.start, room["value"],
                 room["slope"])  # fmt: skip
         return room["value"][self.tape.output], room["slope"][self.tape.output]
 
