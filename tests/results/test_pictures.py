@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import micromacro as mm
@@ -111,6 +112,28 @@ def test_of_many_effects_the_lowest_and_highest_are_drawn(ml):
     order = ml.random_effects("member")["estimate"].sort_values().index
     assert [t.get_text() for t in ax.get_yticklabels()] == [str(i) for i in [*order[:3], *order[-3:]]]
     assert "6 of 24" in ax.get_xlabel()
+
+
+def test_effects_of_several_terms_have_a_plot_each():
+    """Effects on intercepts and on slopes (and, with id=, on other predictors) have different units."""
+    rng = np.random.default_rng(1)
+    data = pd.DataFrame({"u": np.repeat(np.arange(12), 20), "x": rng.normal(size=240)})
+    data["y"] = rng.normal(size=12)[data["u"]] * (1.0 + data["x"]) + rng.normal(size=240)
+    fit = mm.fit("y ~ x + (1 + x | u)", data, engine="ml")
+    drawn = fit.plot.effects("u")
+    assert [ax.get_xlabel().split(" (")[0] for ax in drawn] == [
+        "effect of u",
+        "effect of u on x",
+        "effect of u on sigma.1",
+    ]
+    table = fit.random_effects("u")
+    for ax, term in zip(drawn, ("1", "x", "sigma.1"), strict=True):
+        own = table[table.index.get_level_values("term") == term]["estimate"].sort_values()
+        assert np.asarray(ax.collections[-1].get_offsets())[:, 0] == pytest.approx(own.to_numpy())
+        assert [t.get_text() for t in ax.get_yticklabels()] == [str(i) for i in own.index.get_level_values("u")]
+    assert fit.plot.effects("u", term="x").get_xlabel() == drawn[1].get_xlabel()
+    with pytest.raises(mm.ModelError, match="no effects of a term 'z'"):
+        fit.plot.effects("u", term="z")
 
 
 def test_pictures_go_on_the_axes_that_are_given(ml):
