@@ -34,6 +34,7 @@ def table(groups: int = 40) -> pd.DataFrame:
         ("cbind(won, x) ~ x", "write trials"),
         ("y ~ factor(x)", r"write C\(x\)"),
         ("y ~ mo(x)", r"write C\(x\)"),
+        ("y ~ MM(player, team)", r"did you mean mm\(\)"),
         ("y ~ x + 1 | team", r"\(1 \| unit\)"),
         ("~ x", "the outcome is missing before it"),
         ("y ~ mm(player, team, z, aggregate = mean)", "leave it out for the mean"),
@@ -96,6 +97,11 @@ def test_codes_of_regions_are_no_mistake(recwarn):
     data = table().assign(region=lambda d: (d["team"] % 9).map("{:02d}".format))
     mm.Model("y ~ region + mm(player, team)", data)
     assert not [w for w in recwarn if issubclass(w.category, MicromacroWarning)]
+
+
+def test_ids_in_the_index_of_a_frame():
+    with pytest.raises(mm.DataError, match=r"'team' in its index.*reset_index"):
+        mm.Model(FORMULA, table().set_index(["team", "player"]))
 
 
 def test_memberships_alone_are_not_the_data():

@@ -175,7 +175,9 @@ def _check_function(call: Call, text: str) -> None:
             f"{name}() must stand by itself, joined to the other terms by +; it cannot be part of another term",
             *mark,
         )
-    other = instead_of_function(name)
+    other = (
+        f"; did you mean {name.lower()}()?" if name.lower() in (*SPECIAL, *TERM_CALLS) else instead_of_function(name)
+    )
     if other:
         raise FormulaError(f"{name}() is not among the functions of covariates{other}", *mark)
     near = difflib.get_close_matches(name, WILKINSON, n=2)

@@ -129,6 +129,8 @@ def read_table(data: Any, name: str, columns: Iterable[str] | None = None) -> Ta
     wanted = known if columns is None else tuple(dict.fromkeys(columns))
     for column in wanted:
         if column not in known:
+            if column in getattr(getattr(data, "index", None), "names", ()):
+                raise DataError(f"{name} has {column!r} in its index, not among its columns: use {name}.reset_index()")
             raise unknown_column(column, name, known)
     if isinstance(frame, Table):
         return Table(name, {c: frame[c] for c in wanted}, frame.n_rows)
