@@ -16,6 +16,7 @@ import micromacro as mm
 from . import test_combine_coverage as combine
 from . import test_coverage as coverage
 from . import test_hard_posteriors as hard
+from . import test_predictors_against_nuts as nuts
 from . import test_ranks as ranks
 from .designs import DESIGNS
 from .hard import HARD
@@ -97,6 +98,22 @@ def of_spread() -> pd.DataFrame:
     return pd.DataFrame(columns).rename_axis("parameter").reset_index()
 
 
+def of_nuts() -> pd.DataFrame:
+    """One row per model by mcmc and by nuts: effective draws, and the mean and the sd that differ most (in errors)."""
+    known, out = finished("nuts", ("model",)), []
+    for name, model in nuts.ROWS.items():
+        row = known.get((name,))
+        if row is None:
+            continue
+        mean, sd = (max(row[key], key=lambda p, each=row[key]: abs(each[p])) for key in ("away", "sd_away"))
+        out.append({
+            "model": name, "family": model.family, "parameters": len(row["away"]), "ess_mcmc": row["ess"][0],
+            "ess_nuts": row["ess"][1], "furthest_mean": row["away"][mean], "mean_of": mean,
+            "furthest_sd": row["sd_away"][sd], "sd_of": sd,
+        })  # fmt: skip
+    return pd.DataFrame(out)
+
+
 def of_hard_posteriors() -> pd.DataFrame:
     """One row per model: the worst of its runs, and how far means are from the reference."""
     runs, known, out = finished("hard", ("model", "seed")), hard.stored(), []
@@ -132,6 +149,7 @@ def main() -> None:
         ("combine_coverage", of_combine_coverage()),
         ("hard_posteriors", of_hard_posteriors()),
         ("spread", of_spread()),
+        ("nuts", of_nuts()),
     ):
         if len(table):
             (STORED.parent / f"{name}.csv").write_text(head + table.to_csv(index=False, float_format="%.4g"))

@@ -64,6 +64,8 @@ ERRORS = [
     ("y ~ log(»offset(x)«)", "offset() must stand by itself"),
     ("»mm(p, g)« ~ x", "mm() must stand by itself"),
     ("y ~ mm(p, g, x + »mm(q, g)«)", "mm() must stand by itself"),
+    ("y ~ mm(p, g, x + »s(x)«)", "has no penalty: write its columns, as in bs(x, df=5)"),
+    ("y ~ mm(p, g, »strata(x)«)", "add the term outside mm()"),
     ("y ~ x * (1 »|« u)", "must stand by itself"),
     ("y ~ »hm()«", "hm() needs a unit column"),
     ("y ~ hm(u, »wieghts«=1)", "hm() has no argument wieghts="),

@@ -16,6 +16,11 @@ MEMBER_KEYWORDS = (
 )  # fmt: skip
 UNIT_KEYWORDS = ("effects", "name", "by", "id")
 NORMALIZE = ("total", "group", "none")
+INSTEAD = {  # of terms that are of columns of the groups, among the covariates of members
+    "s": "a curve of a covariate of members has no penalty: write its columns, as in bs(x, df=5) or x + I(x ** 2)",
+    "strata": "strata are of groups: add the term outside mm()",
+    "nominal": "effects that differ by category are of columns of the groups: add the term outside mm()",
+}
 
 
 class Bar:
@@ -222,6 +227,11 @@ def _covariates(node: Node, text: str) -> tuple[list[tuple[str, Node]], bool, li
         elif isinstance(term, Call) and term.function == "fix":
             _only_plus(sign, text, term.span, "fix()")
             fixes.append(_fix(term, text))
+        elif isinstance(term, Call) and term.function in INSTEAD:
+            raise FormulaError(
+                f"{term.function}() cannot be among the covariates of mm(); {INSTEAD[term.function]}", text,
+                term.span.start, term.span.stop,
+            )  # fmt: skip
         else:
             _check_plain(term, text)
             terms.append((sign, term))
