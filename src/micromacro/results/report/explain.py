@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 
 from ...language.printing import to_text
@@ -14,10 +16,13 @@ MOST = 12  # intervals of a baseline that are listed
 
 
 class Explanation(str):
-    """Text whose repr is the text itself, its long lines folded."""
+    """Text whose repr is the text itself; IPython and notebooks, which do not fold lines, show it with folded ones."""
 
     def __repr__(self) -> str:
-        return folded(str(self))
+        return str(self)
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(folded(str(self)))
 
 
 def parameter_table(s: Specification) -> pd.DataFrame:
