@@ -174,7 +174,9 @@ def test_new_members_are_averaged_over_their_population(fit):
     kappa, sd = fit.params["m.smax.kappa"], fit.params["m.sd"]
     u = sd * rng.standard_normal((200_000, 3))
     expected = np.mean(np.log(np.mean(np.exp(kappa * u), axis=1)) / kappa)
-    assert drawn_over - zero == pytest.approx(expected, abs=0.05)
+    assert drawn_over - zero == pytest.approx(expected, abs=0.005)
+    crowd = pd.DataFrame({"g": np.repeat([901, 902], 8), "m": range(200, 216), "x": 0.0, "z": 0.0})
+    assert np.ptp(fit.predict(crowd).iloc[:, 0]) < 0.02  # other strangers, who are of the same population
     nobody = new.assign(m=pd.array([pd.NA] * 3, dtype="Int64"))
     assert fit.predict(nobody).iloc[0, 0] == pytest.approx(fit.params["Intercept"], rel=1e-9)
 

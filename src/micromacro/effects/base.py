@@ -238,6 +238,13 @@ class Effects:
         out[:] = 1.0
         return 0.0
 
+    def standard(self, theta: np.ndarray) -> bool:
+        """Whether its entries are independent standard normal numbers."""
+        row, column = self.precision_pattern()
+        out = np.empty(len(row))
+        self.precision(theta, out)
+        return np.array_equal(row, column) and bool(np.all(out == 1.0))
+
     def pull_precision(self, theta: np.ndarray, d_entry: np.ndarray) -> np.ndarray:
         """Derivative in theta (q,) of the log-likelihood through D, half of log|D| included.
 

@@ -282,9 +282,9 @@ class Family(Worded):
     def number_slopes(
         self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, leverage: np.ndarray, row: np.ndarray,
         out: np.ndarray,
-    ) -> bool:  # fmt: skip
+    ) -> np.ndarray | None:  # fmt: skip
         """Derivatives in the numbers that parts fill (see ``latent.blocks.Together``); by default differences."""
-        return False
+        return None
 
     def recession(self, values: np.ndarray, own: int) -> Recession:
         """What changes of the linear predictor take nothing from a row, however large; see :class:`Recession`.

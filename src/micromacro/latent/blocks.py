@@ -49,10 +49,11 @@ class Together(Protocol):
     def number_slopes(
         self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, leverage: np.ndarray, row: np.ndarray,
         out: np.ndarray,
-    ) -> bool:  # fmt: skip
+    ) -> np.ndarray | None:  # fmt: skip
         """Fill out (numbers,) with the derivatives of l + leverage'l'' / 2 + row'l' in the numbers that parts fill.
 
-        False where this is left to central differences.
+        Returns those in the first and second derivatives (2, inner rows) of rows that a family says
+        (``family_slopes``); None where all of this is left to central differences.
         """
         ...
 

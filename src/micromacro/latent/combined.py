@@ -35,7 +35,15 @@ class Meets(Protocol):
     def masks(self) -> bool: ...
 
     @property
+    def orders(self) -> bool: ...
+
+    @property
     def group(self) -> np.ndarray: ...
+
+    @property
+    def first(self) -> int: ...
+
+    def lean(self, numbers: np.ndarray) -> float | None: ...
 
     def placed(self, layout: Blocks) -> Meets: ...
 
@@ -106,6 +114,7 @@ class Combination(InGroups):
     number: int
 
     masks = True
+    orders = False  # whatever the order, it says the same
 
     @property
     def rows(self) -> slice:
@@ -131,6 +140,15 @@ class Combination(InGroups):
     def kinked(self) -> bool:
         """Whether its derivatives jump: where another member becomes the largest or the least."""
         return self.kind in (MAX, MIN)
+
+    def lean(self, numbers: np.ndarray) -> float | None:
+        """Above zero where what members make together is convex in their effects, below where it is concave.
+
+        Zero where it is linear, None where it is none of these.
+        """
+        if self.kind == CES or not len(self.filled):
+            return None
+        return {MAX: 1.0, MIN: -1.0}.get(self.kind, float(numbers[self.shapes.start]))
 
     def placed(self, layout: Blocks) -> Combination:
         """It needs no layout."""
@@ -183,7 +201,8 @@ class Combination(InGroups):
 class At:
     """What is known of the members at one predictor: arrays over all rows, zero at those of groups.
 
-    ``bend`` has second derivatives of weighted sums on rows and pairs, where coefficients of weights have rows.
+    ``bend`` has second derivatives of weighted sums on rows and pairs, where coefficients of weights have rows;
+    ``thirds`` what the family last said of the groups' own rows there (:meth:`Combined._third`).
     """
 
     share: np.ndarray
@@ -194,6 +213,7 @@ class At:
     value: list[np.ndarray] = field(default_factory=list)
     kept: list[Any] = field(default_factory=list)
     bend: np.ndarray = field(default_factory=lambda: np.empty(0))
+    thirds: tuple[Any, ...] = ()
 
     def bends(self, layout: Blocks) -> np.ndarray:
         """``bend``, made if it was not."""
@@ -239,8 +259,9 @@ class Combined:
         self.combinations = tuple(m.placed(self.layout) for m in combinations)
         of_block = [np.full(len(m.group), k, dtype=np.int64) for k, m in enumerate(combinations)]
         self.block = np.concatenate([np.full(len(group), INNER, dtype=np.int64), *of_block])
-        self._inside = ~alone
+        self._inside = np.flatnonzero(~alone)
         self._given: tuple[Any, np.ndarray] = (None, np.empty(0))
+        self._last: tuple[np.ndarray, np.ndarray, int, At] | None = None
 
     @property
     def rows(self) -> int:
@@ -281,17 +302,27 @@ class Combined:
     # -- what members make together ----------------------------------------------------------------------------------
 
     def at(self, eta: np.ndarray, own: np.ndarray, order: int = 2) -> At:
-        """What the members make together at a predictor of the rows, and its derivatives as far as `order` goes."""
+        """What the members make together at a predictor of the rows, and its derivatives as far as `order` goes.
+
+        What was last made is kept: slopes, and derivatives in the mode and in numbers, are asked for at one predictor.
+        """
+        numbers, last = own[self.own :], self._last
+        if last is not None and last[2] >= order and np.array_equal(last[0], eta) and np.array_equal(last[1], numbers):
+            return last[3]
         n = self.rows
         out = At(np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(n))
         for m in self.combinations:
-            m.meet(eta, own[self.own :], out, order)
+            m.meet(eta, numbers, out, order)
+        known = order if any(m.orders for m in self.combinations) else 3
+        self._last = eta.copy(), numbers.copy(), known, out
         return out
 
     def predictor(self, eta: np.ndarray, at: At) -> np.ndarray:
         """Linear predictor of the groups' own rows, what their members make together added."""
-        total = np.sum(at.value, axis=0)
-        return eta[: len(self.group)] + np.where(self._inside, total[self.group], 0.0)
+        out = eta[: len(self.group)].copy()
+        for value in at.value:
+            out[self._inside] += value[self.group[self._inside]]
+        return out
 
     # -- the likelihood ----------------------------------------------------------------------------------------------
 
@@ -320,7 +351,11 @@ class Combined:
 
     def _third(self, values: np.ndarray, eta: np.ndarray, at: At, own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The family's rows (4, rows) at a predictor, and its third derivatives."""
-        given, predictor, mine = self._of_family(values), self.predictor(eta, at), own[: self.own]
+        given, mine = self._of_family(values), own[: self.own]
+        known = at.thirds  # threads may share what is kept
+        if known and known[0] is given and np.array_equal(known[1], mine):
+            return known[2], known[3]
+        predictor = self.predictor(eta, at)
         inner = np.empty((4, len(self.group)))
 
         def second(h: float) -> np.ndarray:
@@ -330,34 +365,36 @@ class Combined:
         with np.errstate(all="ignore"):
             third = central(second, 1e-4)
         self.family.slopes(given, predictor, mine, inner)
+        at.thirds = given, mine.copy(), inner, third
         return inner, third
 
     def _adjoint(
         self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, leverage: np.ndarray, along: np.ndarray,
         level: float,
-    ) -> tuple[At, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
-        """Derivatives in values, shares, predictors of the groups' rows and shapes; see `combined_adjoint`.
+    ) -> tuple[At, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
+        """Derivatives in values, shares, predictors of the groups' rows, what the family says of these, and shapes.
 
-        Then the first derivatives of the groups' log densities in their predictors (groups,).
+        See `combined_adjoint`. Then the first derivatives of the rows' log densities in their predictors.
         """
         at = self.at(eta, own, 3)
         inner, third = self._third(values, eta, at, own)
         b, n = self.layout, self.rows
         value, share, kappa, of_eta = np.zeros(n), np.zeros(n), np.zeros(n), np.zeros(len(self.group))
+        of_family = np.zeros((2, len(self.group)))
         combined_adjoint(
             b.start, b.row, b.pair_start, self.block, n, inner, third, at.share, at.first, at.second, at.kappa,
-            at.bend, leverage, along, level, value, share, of_eta, kappa,
+            at.bend, leverage, along, level, value, share, of_eta, of_family, kappa,
         )  # fmt: skip
-        inside = self._inside
-        outer = np.bincount(self.group[inside], inner[1, inside], len(self.combinations[0].start) - 1)
-        return at, value, share, of_eta, kappa, outer
+        return at, value, share, of_eta, of_family, kappa, inner[1]
 
     def skew(
         self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, leverage: np.ndarray, out: np.ndarray
     ) -> bool:  # fmt: skip
         """Half the third derivatives times the leverages of rows and pairs (see ``latent.blocks.Together``)."""
-        at, value, share, of_eta, _, outer = self._adjoint(values, eta, own, leverage, np.zeros(self.rows), 0.0)
+        at, value, share, of_eta, _, _, first = self._adjoint(values, eta, own, leverage, np.zeros(self.rows), 0.0)
         out[: len(self.group)] = of_eta
+        inside = self._inside
+        outer = np.bincount(self.group[inside], first[inside], len(self.combinations[0].start) - 1)
         for m, kept in zip(self.combinations, at.kept, strict=True):
             m.chain(kept, at, leverage, outer, value, share, out)
         return True
@@ -365,9 +402,15 @@ class Combined:
     def number_slopes(
         self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, leverage: np.ndarray, row: np.ndarray,
         out: np.ndarray,
-    ) -> bool:  # fmt: skip
-        """Derivatives of l + leverage'l'' / 2 + row'l' in weights and shapes."""
-        at, value, share, _, kappa, _ = self._adjoint(values, eta, own, leverage, row, 1.0)
+    ) -> np.ndarray:  # fmt: skip
+        """Derivatives of l + leverage'l'' / 2 + row'l' in weights and shapes; those in l' and l'' of the family."""
+        at, value, share, _, of_family, kappa, _ = self._adjoint(values, eta, own, leverage, row, 1.0)
         for k, m in enumerate(self.combinations):
             m.number_slopes(eta, own[self.own :], at, k, value, share, kappa, out)
-        return True
+        return of_family
+
+    def family_slopes(self, values: np.ndarray, eta: np.ndarray, own: np.ndarray) -> np.ndarray:
+        """What the family says of the groups' own rows: log density, first and second derivatives (3, rows)."""
+        inner = np.empty((4, len(self.group)))
+        self.family.slopes(self._of_family(values), self.predictor(eta, self.at(eta, own)), own[: self.own], inner)
+        return inner[:3]

@@ -24,6 +24,7 @@ from .workspace import Workspace
 
 BLUNT, KINKED = 1e-6, 1.0  # one from which no step leads up at a mode; at a mode where the likelihood has a kink
 CRAWLS = 6  # steps in turn by the stand-in after which longer ones are tried
+SURE = 10.0  # by how much a step may be longer than expected
 SETTLED = 1e-16  # and of one so short that the Hessian before it serves after it
 
 
@@ -273,7 +274,7 @@ class LatentPosterior:
             value = self.rows(room.eta, room.own, room.slopes) - self.penalty(room.x, room.base)
         room.crawled, decrement = 0, math.inf
         for iteration in range(most):
-            room.iterations = iteration + 1
+            room.iterations, last = iteration + 1, decrement
             decrement = self.direction(room)
             if not math.isfinite(decrement) or not math.isfinite(value):
                 return math.nan
@@ -281,9 +282,18 @@ class LatentPosterior:
             if moved is None:
                 return value if decrement < self.blunt else math.nan
             value = moved
-            if decrement < self.close:
+            if decrement < self.close or (room.crawled == 0 and self._arrives(decrement, last)):
                 return value
         return value if decrement < self.blunt else math.nan
+
+    def _arrives(self, decrement: float, last: float) -> bool:
+        """Whether after a step of this squared length, and one before it, the next would be too short to be made.
+
+        Lengths of Newton steps are squared from one to the next. Where the Hessian at the mode is factorised anyway.
+        """
+        if self.system.meeting is None:
+            return False
+        return SURE * decrement**2 * max(1.0, decrement / last**2) < self.close
 
     def _line_search(self, theta: np.ndarray, room: ModeRoom, value: float, decrement: float) -> float | None:
         """Halve the step until the penalised log-likelihood rises enough; the new value, or None.

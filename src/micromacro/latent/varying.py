@@ -52,6 +52,7 @@ class Varying(InGroups):
     layout: Blocks | None = None
     kinked = False
     masks = False
+    orders = True
 
     @property
     def rows(self) -> slice:
@@ -62,6 +63,10 @@ class Varying(InGroups):
     def group(self) -> np.ndarray:
         """The group of each of its rows."""
         return np.concatenate([self.of_member, np.repeat(self.filled, self.count)])
+
+    def lean(self, numbers: np.ndarray) -> float | None:
+        """Linear in the effects of members."""
+        return 0.0
 
     def placed(self, layout: Blocks) -> Varying:
         """The same with the layout of all rows."""

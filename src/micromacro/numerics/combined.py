@@ -32,7 +32,7 @@ _allocating = njit(**ALLOCATING)
 INNER = -1  # the block of an inner row
 
 
-@_kernel
+@_allocating
 def combined_slopes(start, row, pair_start, block, rows, inner, share, first, second, kappa, bend, out):
     r"""Fill out (4, rows + pairs): log density of a unit on its first row, derivatives, curvatures, a stand-in.
 
@@ -56,63 +56,73 @@ def combined_slopes(start, row, pair_start, block, rows, inner, share, first, se
         Second derivatives of F among the rows of a block where they are not these; empty where there are none.
     """
     out[:] = 0.0
+    widest = 1
+    for u in range(len(start) - 1):
+        widest = max(widest, start[u + 1] - start[u])
+    part = np.empty(widest)  # the share of each row; what a curvature, and its stand-in, meet in it
+    bent = np.empty(widest)
+    safe = np.empty(widest)
     for u in range(len(start) - 1):
         lo = start[u]
         n = start[u + 1] - lo
-        slope = 0.0
-        curve = 0.0
-        safe = 0.0
-        total = 0.0
-        for a in range(n):
-            r = row[lo + a]
-            if block[r] == INNER:
-                total += inner[0, r]
-                slope += inner[1, r]
-                curve += inner[2, r]
-                safe += inner[3, r]
-        out[0, row[lo]] = total
+        slope, curve, stand = _inside(lo, n, row, block, inner, out)
         p = rows + pair_start[u]
+        begin = 0  # where the block of the row begins
         for a in range(n):
             r = row[lo + a]
             if block[r] == INNER:
-                out[1, r] = inner[1, r]
-                out[2, r] = inner[2, r]
-                out[3, r] = inner[3, r]
+                part[a], bent[a], safe[a] = 0.0, inner[2, r], inner[3, r]
                 p += a
                 continue
+            if a > 0 and block[r] != block[row[lo + a - 1]]:
+                begin = a
             t = first[r] * share[r]
+            part[a], bent[a], safe[a] = share[r], curve * t, stand * t
             straight = slope * first[r] * kappa[r]  # times (delta p - p p')
-            bent = slope * second[r]  # times p p'
+            both = slope * second[r]  # times p p'
+            own = (both - straight) * share[r]
+            own_safe = (max(-both, 0.0) - max(-straight, 0.0)) * share[r]
             out[1, r] = slope * t
-            for b in range(a + 1):
-                q = row[lo + b]
-                if block[q] == INNER:
-                    out[2, p + b] = inner[2, q] * t
-                    out[3, p + b] = inner[3, q] * t
-                    continue
-                other = first[q] * share[q]
-                value = curve * t * other
-                stand = safe * t * other
-                if block[q] == block[r]:
-                    both = share[r] * share[q]
-                    own = share[r] - both if b == a else -both
-                    value += straight * own + bent * both
-                    stand += max(-straight, 0.0) * own + max(-bent, 0.0) * both
-                    if len(bend):
-                        value += slope * bend[r if b == a else p + b]
-                if b == a:
-                    out[2, r] = value
-                    out[3, r] = stand
-                else:
-                    out[2, p + b] = value
-                    out[3, p + b] = stand
+            out[2, r] = t * bent[a] + own * share[r] + straight * share[r]
+            out[3, r] = t * safe[a] + own_safe * share[r] + max(-straight, 0.0) * share[r]
+            for b in range(begin):
+                out[2, p + b] = t * bent[b]
+                out[3, p + b] = t * safe[b]
+            for b in range(begin, a):
+                out[2, p + b] = t * bent[b] + own * part[b]
+                out[3, p + b] = t * safe[b] + own_safe * part[b]
+            if len(bend):
+                out[2, r] += slope * bend[r]
+                for b in range(begin, a):
+                    out[2, p + b] += slope * bend[p + b]
             p += a
+
+
+@_kernel
+def _inside(lo, n, row, block, inner, out):
+    """What the family says of the inner rows of a unit into `out`; returns the sums of its last three numbers."""
+    total = 0.0
+    slope = 0.0
+    curve = 0.0
+    stand = 0.0
+    for a in range(n):
+        r = row[lo + a]
+        if block[r] == INNER:
+            total += inner[0, r]
+            slope += inner[1, r]
+            curve += inner[2, r]
+            stand += inner[3, r]
+            out[1, r] = inner[1, r]
+            out[2, r] = inner[2, r]
+            out[3, r] = inner[3, r]
+    out[0, row[lo]] = total
+    return slope, curve, stand
 
 
 @_allocating
 def combined_adjoint(
     start, row, pair_start, block, rows, inner, third, share, first, second, kappa, bend, leverage, along, level, value,
-    of_share, of_eta, of_kappa,
+    of_share, of_eta, of_family, of_kappa,
 ):  # fmt: skip
     r"""Derivatives of :math:`l + \tfrac12\mathrm{tr}(C M) + \lambda' l'` in what the rows are made of.
 
@@ -132,6 +142,8 @@ def combined_adjoint(
         Output: derivative in the share of each member.
     of_eta : (inner rows,) array
         Output: derivative in the predictor of each inner row.
+    of_family : (2, inner rows) array
+        Output: derivatives in :math:`l'_r` and in :math:`l''_r`.
     of_kappa : (rows,) array
         Output: what each member brings to the derivative in the shape that shares and values do not.
     """
@@ -169,12 +181,9 @@ def combined_adjoint(
         for a in range(n):
             r = row[lo + a]
             if block[r] == INNER:
-                own = leverage[r] + 2.0 * reach[a] + tilted
-                of_eta[r] = (
-                    level * inner[1, r]
-                    + inner[2, r] * (along[r] + lifted)
-                    + 0.5 * (third[r] * own + inner[2, r] * spread)
-                )
+                of_family[0, r] = along[r] + lifted + 0.5 * spread
+                of_family[1, r] = 0.5 * (leverage[r] + 2.0 * reach[a] + tilted)
+                of_eta[r] = level * inner[1, r] + inner[2, r] * of_family[0, r] + third[r] * of_family[1, r]
                 total += of_eta[r]
                 curve += inner[2, r]
         _of_members(

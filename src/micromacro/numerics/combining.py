@@ -31,7 +31,6 @@ from .compiling import ALLOCATING, KERNEL
 from .features import soft_maximum
 
 SMAX, CES, MAX, MIN = range(4)
-FARTHEST = 700.0  # exponents are no larger than -log w; of a weight of zero only the product with it is a number
 
 _kernel = njit(**KERNEL)
 _allocating = njit(**ALLOCATING)
@@ -67,10 +66,10 @@ def combine(kind, w, start, zeta, kappa, value, share, ratio):
             value[g] = _extreme(1.0 if kind == MAX else -1.0, w[lo:hi], zeta[lo:hi], share[lo:hi])
             ratio[lo:hi] = 0.0
             continue
-        f, _ = soft_maximum(w[lo:hi], zeta[lo:hi], kappa[lo], each)
+        f, _, base = soft_maximum(w[lo:hi], zeta[lo:hi], kappa[lo], each)
         total = 0.0
         for j in range(lo, hi):
-            ratio[j] = math.exp(min(kappa[lo] * (zeta[j] - f), FARTHEST))
+            ratio[j] = kappa[lo] * each[j - lo] + base
             share[j] = w[j] * ratio[j]
             total += share[j]
         for j in range(lo, hi):
@@ -116,7 +115,7 @@ def pull_combine(kind, w, start, zeta, kappa, value, share, ratio, d_value, d_sh
         if kind == MAX or kind == MIN:
             d_w[lo:hi] = 0.0
             continue
-        _, in_kappa = soft_maximum(w[lo:hi], zeta[lo:hi], kappa[lo], each)
+        _, in_kappa, _ = soft_maximum(w[lo:hi], zeta[lo:hi], kappa[lo], each)
         outer = d_value[g] * (value[g] if kind == CES else 1.0)
         first = zeta[lo]  # taken out: equal members have exactly their value as mean
         middle = 0.0

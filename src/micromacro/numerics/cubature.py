@@ -25,7 +25,7 @@ def normal_points(dimensions: int) -> tuple[np.ndarray, np.ndarray]:
         weight = weight / weight.sum()
         points = np.array(list(product(node, repeat=dimensions)))
         return points, np.array([np.prod(w) for w in product(weight, repeat=dimensions)])
-    points = _scrambled(dimensions, PAIRS)
+    points = sobol_points(dimensions, PAIRS)
     points /= np.sqrt((points**2).mean(axis=0))
     return np.concatenate([points, -points]), np.full(2 * PAIRS, 0.5 / PAIRS)
 
@@ -39,14 +39,14 @@ def balanced_points(dimensions: int) -> tuple[np.ndarray, np.ndarray]:
     if dimensions in NODES:
         return normal_points(dimensions)
     pairs = max(PAIRS, 1 << math.ceil(math.log2(4 * dimensions)))
-    points = _scrambled(dimensions, pairs)
+    points = sobol_points(dimensions, pairs)
     lower = np.linalg.cholesky(points.T @ points / pairs)
     points = np.linalg.solve(lower, points.T).T
     return np.concatenate([points, -points]), np.full(2 * pairs, 0.5 / pairs)
 
 
-def _scrambled(dimensions: int, count: int) -> np.ndarray:
-    """Scrambled Sobol points (count, dimensions) of a standard normal vector."""
+def sobol_points(dimensions: int, count: int) -> np.ndarray:
+    """Scrambled Sobol points (count, dimensions) of a standard normal vector; `count` is a power of two."""
     from scipy.stats import qmc  # half a second, which few dimensions do not need
 
     return ndtri(qmc.Sobol(dimensions, scramble=True, rng=np.random.default_rng(dimensions)).random(count))

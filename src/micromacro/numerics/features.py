@@ -102,7 +102,7 @@ def _of_group(kind, w, x, z, shape, each, in_shape):
     if kind == THRESHOLD:
         return _threshold(w, x, shape[0], shape[1], each, in_shape)
     if kind == SMAX or kind == GMEAN:
-        result, in_shape[0] = soft_maximum(w, x, shape[0], each)
+        result, in_shape[0], _ = soft_maximum(w, x, shape[0], each)
         if kind == GMEAN:
             result = math.exp(result)
             in_shape[0] *= result
@@ -188,7 +188,10 @@ def _beyond(z):
 
 @_kernel
 def soft_maximum(w, x, kappa, each):
-    """The soft maximum and its derivative in kappa; `each` receives those in the weights."""
+    """The soft maximum f, its derivative in kappa, and a number b; `each` receives the derivatives in the weights.
+
+    These are so that ``kappa * each[j] + b`` is exp(kappa (x[j] - f)).
+    """
     n = len(w)
     a = _mean(w, x)
     reach = 0.0
@@ -198,19 +201,24 @@ def soft_maximum(w, x, kappa, each):
         top = 0
         height = -np.inf
         for j in range(n):  # whose term is the largest: a weight may be so small that the largest exponent is not it
-            if w[j] > _LEAST and kappa * x[j] + math.log(w[j]) > height:
-                top, height = j, kappa * x[j] + math.log(w[j])
+            if w[j] > _LEAST and kappa * x[j] > height:  # or else it is not with its weight, which is at most one
+                own = kappa * x[j] + math.log(w[j])
+                if own > height:
+                    top, height = j, own
         total = 0.0
         moved = 0.0
         for j in range(n):
             d = x[j] - x[top]
-            each[j] = math.exp(min(kappa * d, math.log(w[top] / max(w[j], _LEAST))))
+            far = kappa * d
+            if far > 0.0:
+                far = min(far, math.log(w[top] / max(w[j], _LEAST)))
+            each[j] = math.exp(far)
             total += w[j] * each[j]
             moved += w[j] * each[j] * d
         for j in range(n):
             each[j] /= total * kappa
         over = math.log(total) / kappa
-        return x[top] + over, (moved / total - over) / kappa
+        return x[top] + over, (moved / total - over) / kappa, 0.0
     if reach < 1e-8:  # two terms of the series hold all digits
         second = 0.0
         third = 0.0
@@ -219,7 +227,8 @@ def soft_maximum(w, x, kappa, each):
             second += w[j] * d * d
             third += w[j] * d * d * d
             each[j] = d * (1.0 + 0.5 * kappa * d)
-        return a + kappa * (0.5 * second + kappa * third / 6.0), 0.5 * second + kappa * third / 3.0
+        over = kappa * (0.5 * second + kappa * third / 6.0)
+        return a + over, 0.5 * second + kappa * third / 3.0, 1.0 - kappa * over
     beyond = 0.0
     moved = 0.0
     for j in range(n):
@@ -230,4 +239,4 @@ def soft_maximum(w, x, kappa, each):
     for j in range(n):
         each[j] /= (1.0 + beyond) * kappa
     over = math.log1p(beyond)
-    return a + over / kappa, (moved / (1.0 + beyond) - over) / (kappa * kappa)
+    return a + over / kappa, (moved / (1.0 + beyond) - over) / (kappa * kappa), 1.0 / (1.0 + beyond)

@@ -31,6 +31,7 @@ from ..model.specification import Specification
 from ..numerics.differences import central
 from ..numerics.mixture import mixed
 from .design import Predictor, Scenario, share_unseen
+from .even import coordinates, even_draws
 from .idle import Idle, idle_effects
 from .scales import transform
 from .treatment import AS_ESTIMATED, Treatment
@@ -38,6 +39,7 @@ from .treatment import AS_ESTIMATED, Treatment
 FARTHEST = 700.0  # on the scale of an interval: where a quantity is 0 or 1 but for rounding
 
 PAIRS, SEED = 100, 17  # antithetic pairs of draws of effects that reach a group in another way than by their sum
+EVEN = 128  # the same of those that are spread evenly
 
 Slope = Callable[[np.ndarray], tuple[np.ndarray, list[np.ndarray]]]
 
@@ -98,6 +100,7 @@ class Estimand:
         self.treatment = treatment
         self.scaled = False
         self._idle: list[Idle] | None = None
+        self._even: tuple[np.ndarray, np.ndarray] | None = None
         where = self.predictors[0].where
         self.varying = np.array([treatment.new and treatment.conditional(key[0]) for key in where.unseen], dtype=float)
         self.sampled = self._combined()
@@ -252,10 +255,33 @@ class Estimand:
         start = self._extended(theta, x, np.zeros(self.fresh))
         for idle in self._idle or ():
             start[idle.columns] = idle.mean(theta, x)
-        for _ in range(PAIRS):
+        entries, points = self._evenly(theta, start)
+        for k in range(EVEN):
             step = self._step(theta, rng)
+            step[entries] = points[k]
             yield start + step
             yield start - step
+
+    def _evenly(self, theta: np.ndarray, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Unseen and marginal effects that are independent of all others (k,), and their draws (EVEN, k)."""
+        if self._even is None:
+            there = np.append(np.zeros(self.system.size, dtype=bool), self.varying > 0.0)
+            places = self.system.places
+            for part in self.treatment.marginal:
+                structure = self.system.parts[part].structure
+                assert structure is not None
+                there[places.effects(part)] = structure.standard(theta[places.effect_theta(part)])
+            for k, key in enumerate(self.predictors[0].where.unseen):
+                there[self.system.size + k] |= key[0] in self.treatment.marginal
+            entries, designs = np.flatnonzero(there), []
+            for predictor in self.predictors:
+                predictor.eta(theta, start)
+                designs.append(predictor.matrix(len(start))[:, entries])
+            coordinate = coordinates(sparse.vstack(designs, format="csr"))
+            some = coordinate >= 0
+            points = even_draws(coordinate[some], EVEN) if some.any() else np.empty((EVEN, 0))
+            self._even = entries[some], points
+        return self._even
 
     def _step(self, theta: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Unseen and marginal effects drawn from their population, all other entries of an extended x zero."""

@@ -26,12 +26,12 @@ from scipy import sparse
 from scipy.optimize import linprog
 
 from ...families.base import Recession
-from ...model.layout import centers_of
 from ...model.specification import Specification
-from ...notes import Note, named, trouble
+from ...notes import Note, named, remark, trouble
 from ...parameters import Parameter
 from ...table.screen import counted
 from ..base import Optimum
+from .receding import of_members
 
 ROUNDING = 1e-8  # relative, of columns whose largest entry is one
 LARGE = 3.0  # sds on the link scale from which it is asked whether they run off
@@ -43,25 +43,48 @@ REMEDY = "give priors (normal(0, 2.5) for b, half_normal(2.5) for sd), or use mc
 
 def separation(specification: Specification, optimum: Optimum) -> list[Note]:
     """What is to be said of directions in which the likelihood has no maximum."""
-    if specification.combined is not None:  # the programme is one of linear predictors
-        return []
     made = specification.expanded
     if made is not None and made.pairs * len(specification.system.coefficients) > LARGEST:
         return []
-    specification = specification.by_rows
-    recession = specification.likelihood.recession(specification.row_values, len(_own(specification)))
-    live = (specification.row_weight(prior=False) > 0.0)[recession.row] & recession.counts
-    recession = recession.of(live)
-    if recession.interior.all():
-        return []
+    specification = specification.by_rows if specification.combined is None else specification
     system = specification.system.lifted()
     room = system.workspace(gradient=False)
     if not system.fill(optimum.theta, room):
+        return []
+    recession = _recession(specification, optimum, room)
+    if recession is None:
+        text = "members that combine, of alternatives, are not searched for separated coefficients"
+        return [remark("separation-unchecked", f"{text}: look for very large standard errors")]
+    live = (specification.row_weight(prior=False) > 0.0)[recession.row] & recession.counts
+    recession = recession.of(live)
+    if recession.interior.all():
         return []
     direction, rows = _coefficients(specification, recession, room)
     if direction is not None:
         return [_separated(specification, direction, rows)]
     return _run_off_sds(specification, optimum, recession, room)
+
+
+def _recession(specification: Specification, optimum: Optimum, room: Any) -> Recession | None:
+    """What directions may not do, at the estimates where members combine; None where that is not known."""
+    combined, system = specification.combined, specification.system
+    if combined is None:
+        return specification.likelihood.recession(specification.row_values, len(_own(specification)))
+    eta = system.row_predictor(room, optimum.x)
+    return of_members(combined, specification.row_values, eta, system.own(optimum.theta, room))
+
+
+def _as_reported(specification: Specification, columns: np.ndarray) -> np.ndarray:
+    """Columns (rows, c) of coefficients with what was subtracted from them, which is of members' own rows if any."""
+    system = specification.system
+    out = columns.copy()
+    names = {p.name: k for k, p in enumerate(system.coefficients)}
+    for part in system.parts:
+        for name, center in part.centers.items():
+            rows = part.rows if part.of_rows else slice(None)
+            if name in names:
+                out[rows, names[name]] += center
+    return out
 
 
 def _coefficients(
@@ -72,8 +95,7 @@ def _coefficients(
     columns = system.coefficient_columns(room)  # type: ignore[arg-type]
     own = _own(specification)
     held = np.array([p.prior.proper for p in (*system.coefficients, *own)], dtype=bool)
-    centers = centers_of(system.parts)
-    columns = columns + np.array([centers.get(p.name, 0.0) for p in system.coefficients])  # as they are reported
+    columns = _as_reported(specification, columns)
     at = np.hstack([recession.sign[:, None] * recession.differences(columns), recession.own])
     at[:, held] = 0.0
     scale = np.abs(at).max(axis=0, initial=0.0)

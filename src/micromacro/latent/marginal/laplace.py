@@ -148,9 +148,9 @@ class LaplaceMarginal(LatentPosterior, Marginal):
         if coefficients is not None:
             out[q:] = self.factor.held_slopes(self.system, base, coefficients)
         self._beside_slopes(theta, room, row)
-        self._number_slopes(theta, room, row)
+        of_family = self._number_slopes(theta, room, row)
         out[:q] = self.system.pull(theta, base)
-        out[self.own] = self._own_slopes(theta, room, row)
+        out[self.own] = self._own_slopes(theta, room, row, of_family)
         return out
 
     def skewness(self, theta: np.ndarray, room: ModeRoom) -> tuple[np.ndarray, np.ndarray]:
@@ -187,20 +187,28 @@ class LaplaceMarginal(LatentPosterior, Marginal):
         """:meth:`rows` at the family's own numbers in the work space."""
         return lambda eta, out: self.rows(eta, room.own, out)
 
-    def _own_slopes(self, theta: np.ndarray, room: ModeRoom, row: np.ndarray) -> np.ndarray:
-        """Derivatives in the family's own parameters."""
+    def _own_slopes(
+        self, theta: np.ndarray, room: ModeRoom, row: np.ndarray, of_family: np.ndarray | None
+    ) -> np.ndarray:  # fmt: skip
+        """Derivatives in the family's own parameters; `of_family` as :meth:`_number_slopes` says."""
         out = np.zeros(self.own.stop - self.own.start)
-        moved = theta.copy()
+        moved, likelihood = theta.copy(), self.likelihood
         for j, k in enumerate(range(self.own.start, self.own.stop)):
 
             def along(h: float, k: int = k) -> np.ndarray:
                 moved[k] = theta[k] + h
-                self.rows(room.eta, self.system.own(moved, room.base), room.trial_slopes)
+                own = self.system.own(moved, room.base)
+                if of_family is not None:
+                    return likelihood.family_slopes(self.values, room.eta, own)  # type: ignore[attr-defined]
+                self.rows(room.eta, own, room.trial_slopes)
                 return room.trial_slopes[:3].copy()
 
             with np.errstate(all="ignore"):  # a slope that is not finite is nan, and seen
                 d = central(along, self._own_step(theta, k, room))
-                out[j] = float(d[0].sum() + 0.5 * room.base.leverage @ d[2] + row @ d[1, : len(row)])
+                if of_family is not None:
+                    out[j] = float(np.sum(np.where(of_family == 0.0, 0.0, of_family * d)))  # whatever d is there
+                else:
+                    out[j] = float(d[0].sum() + 0.5 * room.base.leverage @ d[2] + row @ d[1, : len(row)])
             moved[k] = theta[k]
         return out
 
@@ -234,19 +242,25 @@ class LaplaceMarginal(LatentPosterior, Marginal):
         each[: len(row)] += row * d[1, : len(row)]
         return self.system.meeting.blocks.sums(each)
 
-    def _number_slopes(self, theta: np.ndarray, room: ModeRoom, row: np.ndarray) -> None:
-        """Derivatives in the numbers that parts fill, one of each unit at a time."""
+    def _number_slopes(self, theta: np.ndarray, room: ModeRoom, row: np.ndarray) -> np.ndarray | None:
+        """Derivatives in the numbers that parts fill: exact ones, or by one of each unit at a time.
+
+        Returns those in the log density and its first and second derivatives (3, rows) of rows that a family says.
+        """
         system, base = self.system, room.base
-        if not len(base.numbers):
-            return
-        assert system.meeting is not None
+        if system.meeting is None:
+            return None
         likelihood: Any = self.likelihood
-        exact = likelihood.number_slopes(self.values, room.eta, room.own, base.leverage, row, base.d_numbers)
-        unit = system.meeting.blocks.unit[system.number_row]
-        if exact:
+        more = likelihood.number_slopes(self.values, room.eta, room.own, base.leverage, row, base.d_numbers)
+        if more is not None:
+            of_family = np.concatenate([np.ones((1, more.shape[1])), more])
             if self.weight is not None:
                 base.d_numbers *= self.weight[system.number_row]
-            return
+                of_family *= self.weight[: more.shape[1]]
+            return of_family
+        if not len(base.numbers):
+            return None
+        unit = system.meeting.blocks.unit[system.number_row]
         at, steps = base.numbers.copy(), 1e-5 * np.maximum(np.abs(base.numbers), 1e-2)
         turn = _turns(unit)
         for k in range(int(turn.max()) + 1):
@@ -261,6 +275,7 @@ class LaplaceMarginal(LatentPosterior, Marginal):
                 of_unit = self._of_units(central(along, 1.0), base.leverage, row)
             base.d_numbers[here] = of_unit[unit[here]] / steps[here]
             base.numbers[:] = at
+        return None
 
     def _own_step(self, theta: np.ndarray, k: int, room: ModeRoom) -> float:
         """A step in one of the family's parameters that leaves it in its domain on both sides (cuts keep rising)."""
