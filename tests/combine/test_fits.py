@@ -10,6 +10,7 @@ import micromacro as mm
 from micromacro.engines.joint import log_joint
 from micromacro.engines.marginals import laplace_marginal
 from micromacro.numerics.differences import slopes
+from micromacro.results.verbs.aggregations import nesting
 
 
 def design(groups=120, members=24, seed=1):
@@ -238,6 +239,16 @@ def test_links_are_undecided_where_members_do_not_differ():
     assert "nothing to combine" in out.verdict
     with_x = mm.aggregations(mm.Model("y ~ mm(m, g, x)", data), ["mean", "combine = min"])
     assert "nothing to combine" not in with_x.verdict
+
+
+def test_the_best_member_with_estimated_weights_does_not_contain_the_mean():
+    data = design(groups=40, members=10)
+    formula = "y ~ mm(m, g, x, weights = power(q){}, effects = none, normalize = group)"
+    links = {"combine = max": ", combine = max", "power(q)": "", "mean": ""}
+    formulas = {link: formula.format(more) for link, more in links.items()}
+    formulas["mean"] = formulas["mean"].replace("weights = power(q), ", "")
+    fits = {link: mm.fit(each, data, engine="ml") for link, each in formulas.items()}
+    assert nesting(fits, "m") == {"combine = max": (), "power(q)": ("mean",)}
 
 
 @pytest.mark.slow

@@ -23,7 +23,9 @@ def coordinates(design: Any) -> np.ndarray:
         return out
     for k in range(len(out)):
         rows = by_column.indices[by_column.indptr[k] : by_column.indptr[k + 1]]
-        near = {out[c] for r in rows for c in by_row.indices[by_row.indptr[r] : by_row.indptr[r + 1]]}
+        near: set[int] = set()
+        for r in rows:
+            near.update(out[by_row.indices[by_row.indptr[r] : by_row.indptr[r + 1]]].tolist())
         free = next(c for c in range(len(near) + 1) if c not in near)
         out[k] = free if free < DIMENSIONS else -1
     return out

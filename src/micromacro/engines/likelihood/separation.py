@@ -79,6 +79,7 @@ def _as_reported(specification: Specification, columns: np.ndarray) -> np.ndarra
     system = specification.system
     out = columns.copy()
     names = {p.name: k for k, p in enumerate(system.coefficients)}
+    part: Any
     for part in system.parts:
         for name, center in part.centers.items():
             rows = part.rows if part.of_rows else slice(None)

@@ -325,7 +325,7 @@ class Aggregations:
 def nesting(fits: dict[str, Fitted], name: str) -> dict[str, tuple[str, ...]]:
     """For each link those that it contains: whose weights, all known, it has where its own parameters are zero.
 
-    Links whose block has another aggregate, or other covariates, are not compared.
+    Links whose block has another aggregate or other covariates, or whose members meet otherwise, are not compared.
     """
     at_zero, known = {}, {}
     for link, fit in fits.items():
@@ -335,7 +335,7 @@ def nesting(fits: dict[str, Fitted], name: str) -> dict[str, tuple[str, ...]]:
         theta = np.zeros(len(block.hypers))
         with np.errstate(all="ignore"):
             weights = block.weights(theta, block.weighing.scratch(gradient=False)).copy()
-        key = (tuple(p.name for p in block.written), bool(block.structure), len(weights))
+        key = (tuple(p.name for p in block.written), bool(block.structure), len(weights), block.meets)
         (at_zero if block.weight_parameters else known)[link] = (key, weights)
     return {
         wide: tuple(link for link, (k, w) in known.items() if k == key and np.allclose(w, weights, rtol=1e-12, atol=0))

@@ -47,6 +47,10 @@ class CombinedPart(RowsPart):
         """As it is written."""
         return self.request.text if self.request else ""
 
+    @property
+    def meets(self) -> str:
+        return self.manner
+
     # -- parameters --------------------------------------------------------------------------------------------------
 
     @property

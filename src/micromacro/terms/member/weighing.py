@@ -294,6 +294,11 @@ class Block(Term):
     center: np.ndarray
     levels: Levels
 
+    @property
+    def meets(self) -> str:
+        """How members' whole effects meet, as in the formula; empty for their weighted sum."""
+        return ""
+
     def on(self, tables: Tables) -> Self:
         """The same block on other tables."""
         raise NotImplementedError
