@@ -47,7 +47,7 @@ class Problem:
         if blocks:
             assert factorise_blocks(layout, panel, np.full(room_of(layout), np.nan)) == -1
         else:
-            assert factorise(layout, panel, np.empty(max(self.symbolic.size, 1))) == -1
+            assert factorise(*layout.factoring, panel, np.empty(max(self.symbolic.size, 1))) == -1
         return panel
 
     def dense(self, panel: np.ndarray) -> np.ndarray:

@@ -107,7 +107,7 @@ def check_selected_inverse(p, panel, leading: int, blocks: bool) -> None:
     if blocks:
         selected_inverse_blocks(layout, panel, leading, inverse, np.full(room_of(layout), np.nan))
     else:
-        selected_inverse(layout, panel, leading, inverse, y, np.full(widest * widest + longest, np.nan))
+        selected_inverse(*layout.inverting, panel, leading, inverse, y, np.full(widest * widest + longest, np.nan))
     expected = np.zeros((n, n))
     block = p.H[:leading, :leading]
     expected[:leading, :leading] = np.linalg.inv(block)
@@ -181,7 +181,7 @@ def test_a_matrix_that_is_not_positive_definite_names_the_column(problem, rng, v
     panel = p.assembled()
     panel[p.symbolic.layout.diagonal[column]] = value
     again = panel.copy()
-    assert factorise(p.symbolic.layout, panel, np.empty(93)) == column
+    assert factorise(*p.symbolic.layout.factoring, panel, np.empty(93)) == column
     assert factorise_blocks(p.symbolic.layout, again, np.empty(room_of(p.symbolic.layout))) == column
 
 

@@ -34,7 +34,7 @@ class Evaluation:
 
         values, weight, d_value = pick(values, p.values), pick(weight, p.weight), pick(d_value, p.d_value)
         at, room = s.layout, self.room[1]
-        bad = factor_at(at, s.row_start, s.pair, values, weight, s.d_place, d_value, self.panel, room)
+        bad = factor_at(*at.factoring, s.row_start, s.pair, values, weight, s.d_place, d_value, self.panel, room)
         assert bad == -1
         log_det, rows, prior = solve_gaussian(
             at.first, at.row_start, at.rows, at.panel_start, at.diagonal[:leading], s.row_start, s.columns, values,
@@ -51,7 +51,7 @@ class Evaluation:
         widest, longest = np.diff(s.layout.first).max(), np.diff(s.layout.row_start).max()
         out = {"values": np.empty(m), "weight": np.empty(n), "target": np.empty(n), "d_value": np.empty(len(p.d_value))}
         inverse, y = np.empty(s.panel_size), np.empty(np.diff(s.layout.panel_start).max())
-        selected_inverse(s.layout, self.panel, leading, inverse, y, np.empty(widest**2 + longest))
+        selected_inverse(*s.layout.inverting, self.panel, leading, inverse, y, np.empty(widest**2 + longest))
         gaussian_slopes(
             s.row_start, s.columns, s.pair, p.values, p.weight, s.d_place, s.d_row, s.d_column, self.center, self.mean,
             self.residual, inverse, self.room[1], out["values"], np.empty(n), out["weight"], out["target"],

@@ -39,7 +39,10 @@ def factorised(symbolic: Symbolic, panel: np.ndarray) -> bool:
     layout = symbolic.layout
     if symbolic.blocked:
         return factorise_blocks(layout, panel, np.empty(room_of(layout))) < 0
-    return factorise(layout, panel, np.empty(max(int(np.diff(layout.row_start).max(initial=1)), symbolic.size))) < 0
+    return (
+        factorise(*layout.factoring, panel, np.empty(max(int(np.diff(layout.row_start).max(initial=1)), symbolic.size)))
+        < 0
+    )
 
 
 @_allocating

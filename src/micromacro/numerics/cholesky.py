@@ -1,8 +1,8 @@
 r"""Numeric kernels on panels: factorise, solve, sample, log-determinant, selected inverse.
 
 All kernels release the GIL, are cached on disk, work in arrays that the caller owns, and take the
-:class:`~micromacro.numerics.symbolic.Layout` of an analysed pattern. What each must satisfy, with H the matrix
-in the panels:
+:class:`~micromacro.numerics.symbolic.Layout` of an analysed pattern, or what they read of it. What each must satisfy,
+with H the matrix in the panels:
 
 - :func:`factorise`: :math:`L L' = H`, in place
 - :func:`solve_lower`, :func:`solve_upper`: :math:`L y = b`, :math:`L' x = y`, in place; :func:`solve` is both
@@ -29,13 +29,13 @@ _at = np.uint64  # a place that is never negative: Numba need not ask, which sav
 
 
 @_inlined
-def factorise(layout, panel, buffer):
+def factorise(
+    first, row_start, panel_start, source, local, rel_start, relative, by_target, arriving, panel, buffer
+):  # fmt: skip
     """Cholesky factor in place. Returns -1, or the column whose pivot is not positive.
 
     `buffer` must hold as many numbers as the longest supernode has rows.
     """
-    (first, row_start, _rows, panel_start, _bs, _target, source, local, rel_start, relative, by_target, arriving,
-     _diag) = layout  # fmt: skip
     for j in range(len(first) - 1):
         base = panel_start[j]
         tall = row_start[j + 1] - row_start[j]
@@ -182,13 +182,14 @@ def log_determinant_at(diagonal, panel):
 
 
 @_kernel
-def selected_inverse(layout, panel, leading, inverse, y, small):
+def selected_inverse(
+    first, row_start, panel_start, by_source, target, local, rel_start, relative, panel, leading, inverse, y, small
+):  # fmt: skip
     """Fill `inverse` with the entries of the inverse on the pattern of the factor.
 
     `leading` must be the first column of a supernode or n. `y` must hold the largest panel, `small` the square of
     the widest supernode plus the longest supernode's rows.
     """
-    first, row_start, panel_start = layout[0], layout[1], layout[3]
     for j in range(len(first) - 2, -1, -1):
         base = panel_start[j]
         tall = row_start[j + 1] - row_start[j]
@@ -198,7 +199,10 @@ def selected_inverse(layout, panel, leading, inverse, y, small):
         if first[j] >= leading:
             continue
         _solve_right(panel, base, tall, wide, y)
-        _minus_ancestors_times_y(layout, j, inverse, y, small[wide * wide :])
+        _minus_ancestors_times_y(
+            row_start, panel_start, by_source, target, local, rel_start, relative, j, wide, inverse, y,
+            small[wide * wide :],
+        )  # fmt: skip
         _diagonal_block(panel, inverse, base, tall, wide, y, small)
 
 
@@ -219,13 +223,12 @@ def _solve_right(panel, base, tall, wide, y):
 
 
 @_inlined
-def _minus_ancestors_times_y(layout, j, inverse, y, column):
+def _minus_ancestors_times_y(
+    row_start, panel_start, by_source, target, local, rel_start, relative, j, wide, inverse, y, column
+):  # fmt: skip
     """S_RJ = -S_RR Y, gathering the columns of S_RR from the ancestors' panels."""
-    (first, row_start, _rows, panel_start, by_source, target, _source, local, rel_start, relative, _bt, _arr,
-     _diag) = layout  # fmt: skip
     base = panel_start[j]
     tall = row_start[j + 1] - row_start[j]
-    wide = first[j + 1] - first[j]
     for u in range(by_source[j], by_source[j + 1]):
         k = target[u]
         k_base = panel_start[k]

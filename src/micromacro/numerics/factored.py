@@ -59,7 +59,7 @@ class Factor:
             return out
         widest, longest = (int(np.diff(a).max(initial=1)) for a in (layout.first, layout.row_start))
         y = np.empty(int(np.diff(layout.panel_start).max(initial=1)))
-        selected_inverse(layout, self.panel, s.size, out, y, np.empty(widest * widest + longest))
+        selected_inverse(*layout.inverting, self.panel, s.size, out, y, np.empty(widest * widest + longest))
         return out
 
     def inverse(self) -> np.ndarray:

@@ -33,10 +33,15 @@ def latent_gradient(row_start, columns, values, d_row, d_column, d_value, center
 
 
 @_kernel
-def factor_at(layout, row_start, pair, values, curvature, d_place, d_value, panel, buffer):
+def factor_at(
+    first, first_row, panel_start, source, local, rel_start, relative, by_target, arriving, row_start, pair, values,
+    curvature, d_place, d_value, panel, buffer,
+):  # fmt: skip
     """Factorise H at some curvatures. Returns -1 or the failing column."""
     assemble(row_start, pair, values, curvature, d_place, d_value, panel)
-    return factorise(layout, panel, buffer)
+    return factorise(
+        first, first_row, panel_start, source, local, rel_start, relative, by_target, arriving, panel, buffer
+    )  # fmt: skip
 
 
 @_kernel

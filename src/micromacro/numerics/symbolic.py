@@ -24,9 +24,9 @@ from numba import njit
 from scipy import sparse
 from scipy.sparse.linalg import splu
 
-from .compiling import ALLOCATING, KERNEL
+from .compiling import KERNEL
 from .ordering import DENSE, minimum_degree
-from .supernodes import Layout, Panels
+from .supernodes import Layout, Panels, starts
 
 _kernel = njit(**KERNEL)
 LITTLE = 20_000  # entries of a pattern up to which SuperLU orders it, in no time: seeded draws depend on the order
@@ -148,7 +148,8 @@ class FactorPattern:
         """
         upper = self._triangle()
         parent = elimination_tree(upper.indptr, upper.indices)
-        return 3.0 * float(_squared_lengths(upper.indptr, upper.indices, parent, most / 3.0))
+        length, mark = np.ones(len(parent), dtype=np.int64), np.full(len(parent), -1)
+        return 3.0 * float(_squared_lengths(upper.indptr, upper.indices, parent, most / 3.0, length, mark))
 
     @cached_property
     def large(self) -> bool:
@@ -269,7 +270,11 @@ def _upper(h: sparse.csc_matrix, order: np.ndarray) -> sparse.csc_matrix:
     """Strict upper triangle of a symmetric pattern in another order, by columns."""
     position = np.empty(len(order), dtype=np.int64)
     position[order] = np.arange(len(order))
-    start, rows = _triangle_of(h.indptr, h.indices, order, position)
+    count = np.zeros(len(order), dtype=np.int64)
+    _fill_triangle(h.indptr, h.indices, order, position, count, np.empty(0, dtype=np.int32))
+    start = starts(count)
+    rows = np.empty(start[-1], dtype=np.int32)
+    _fill_triangle(h.indptr, h.indices, order, position, start[:-1].copy(), rows)
     return sparse.csc_matrix((np.ones(len(rows)), rows, start), shape=h.shape)
 
 
@@ -283,27 +288,16 @@ def _postordered(h: sparse.csc_matrix, order: np.ndarray, leading: int) -> tuple
     return order, _upper(h, order)
 
 
-@njit(**ALLOCATING)
-def _triangle_of(indptr, indices, order, position):
-    """Strict upper triangle of a symmetric pattern in another order, by columns with rising rows: (start, rows)."""
-    n = len(order)
-    start = np.zeros(n + 1, np.int64)
-    for i in range(n):
+@_kernel
+def _fill_triangle(indptr, indices, order, position, place, rows):
+    """Add one to the place of a column for each row above its diagonal; write the row there, unless `rows` is empty."""
+    for i in range(len(order)):
         for p in range(indptr[order[i]], indptr[order[i] + 1]):
             j = position[indices[p]]
             if j > i:
-                start[j + 1] += 1
-    for j in range(n):
-        start[j + 1] += start[j]
-    fill = start[:n].copy()
-    rows = np.empty(start[n], np.int32)
-    for i in range(n):
-        for p in range(indptr[order[i]], indptr[order[i] + 1]):
-            j = position[indices[p]]
-            if j > i:
-                rows[fill[j]] = i
-                fill[j] += 1
-    return start, rows
+                if len(rows) > 0:
+                    rows[place[j]] = i
+                place[j] += 1
 
 
 def elimination_tree(indptr: np.ndarray, indices: np.ndarray) -> np.ndarray:
@@ -327,14 +321,14 @@ def _find_parents(indptr, indices, parent, ancestor):
                 i = up
 
 
-@njit(**ALLOCATING)
-def _squared_lengths(indptr, indices, parent, most):
-    """Sum of the squared lengths of the columns of L; infinite as soon as it is more than `most`."""
-    n = len(parent)
-    length = np.ones(n, np.int64)
-    mark = np.full(n, -1, np.int64)
-    total = float(n)
-    for i in range(n):
+@_kernel
+def _squared_lengths(indptr, indices, parent, most, length, mark):
+    """Sum of the squared lengths of the columns of L; infinite as soon as it is more than `most`.
+
+    `length` is 1 and `mark` -1 everywhere.
+    """
+    total = float(len(parent))
+    for i in range(len(parent)):
         mark[i] = i
         for p in range(indptr[i], indptr[i + 1]):
             j = indices[p]

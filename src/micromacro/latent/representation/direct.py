@@ -81,6 +81,10 @@ class Products(Representation):
 class Loops(Products):
     """The same by loops, which are faster where supernodes are narrow."""
 
+    def __init__(self, symbolic: Symbolic):
+        super().__init__(symbolic)
+        self._factoring, self._inverting = self.layout.factoring, self.layout.inverting
+
     def prepare(self, room: Workspace, gradient: bool) -> None:
         layout = self.layout
         self._panels(room, gradient)
@@ -93,19 +97,12 @@ class Loops(Products):
     def factorise(self, room: Workspace, weight: np.ndarray) -> int:
         s = self.symbolic
         return factor_at(
-            self.layout,
-            s.row_start,
-            self.pair,
-            room.values,
-            weight,
-            self.d_place,
-            room.d_value,
-            room.panel,
+            *self._factoring, s.row_start, self.pair, room.values, weight, self.d_place, room.d_value, room.panel,
             room.buffer,
-        )
+        )  # fmt: skip
 
     def inverse(self, room: Workspace, leading: int) -> None:
-        selected_inverse(self.layout, room.panel, leading, room.inverse, room.y, room.small)
+        selected_inverse(*self._inverting, room.panel, leading, room.inverse, room.y, room.small)
 
     def solve_gaussian(self, room: Workspace, center: np.ndarray, leading: int) -> tuple[int, float, float, float]:
         s, at = self.symbolic, self.layout

@@ -33,4 +33,4 @@ class PairedLoops(PairedProducts, Loops):
 
     def factorise(self, room: Workspace, weight: np.ndarray) -> int:
         self.assemble(room, weight)
-        return factorise(self.layout, room.panel, room.buffer)
+        return factorise(*self.layout.factoring, room.panel, room.buffer)
