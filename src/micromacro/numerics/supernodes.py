@@ -17,6 +17,7 @@ from numba import njit
 
 from .compiling import INLINED, KERNEL
 
+Array = np.ndarray
 _kernel = njit(**KERNEL)
 _inlined = njit(**INLINED)
 MUCH = 3e6  # operations of a factorisation from which it goes through products of blocks
@@ -45,7 +46,7 @@ class Layout(NamedTuple):
     diagonal: np.ndarray  #: (n,) place of each diagonal entry in the panels
 
     @property
-    def factoring(self) -> tuple[np.ndarray, ...]:
+    def factoring(self) -> tuple[Array, Array, Array, Array, Array, Array, Array, Array, Array]:
         """What the factorisation reads; handing some arrays to Numba takes a quarter of the time of all in a tuple."""
         return (
             self.first, self.row_start, self.panel_start, self.source, self.local, self.relative_start, self.relative,
@@ -53,7 +54,7 @@ class Layout(NamedTuple):
         )  # fmt: skip
 
     @property
-    def inverting(self) -> tuple[np.ndarray, ...]:
+    def inverting(self) -> tuple[Array, Array, Array, Array, Array, Array, Array, Array]:
         """What the selected inverse reads."""
         return (
             self.first, self.row_start, self.panel_start, self.by_source, self.target, self.local, self.relative_start,
