@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -114,6 +115,15 @@ def test_explain_writes_the_equations(model):
 
 def test_a_model_shows_itself_by_explaining(model):
     assert repr(model) == str(model.explain()) == repr(model.explain())
+
+
+def test_notebooks_fold_long_lines(model, ml):
+    """The text of an explanation stays as it is; what IPython shows fits a page."""
+    shown = []
+    model.explain()._repr_pretty_(SimpleNamespace(text=shown.append), False)
+    assert max(map(len, shown[0].splitlines())) <= 92 < max(map(len, model.explain().splitlines()))
+    assert shown[0].split() == model.explain().split()
+    assert "<li>- " not in ml._repr_html_() and "pre-wrap" in ml._repr_html_()
 
 
 def test_the_table_of_parameters_has_class_prior_default_and_start(model):
