@@ -110,7 +110,7 @@ def test_memberships_alone_are_not_the_data():
         data.groupby("team")["player"].agg(lambda p: ";".join(map(str, p))).reset_index(),
         "player", sep=";", group="team", member="player",
     )  # fmt: skip
-    with pytest.raises(mm.DataError, match="this one as memberships="):
+    with pytest.raises(mm.DataError, match="this one as memberships=, or make it with keep"):
         mm.Model(FORMULA, edges)
 
 

@@ -51,7 +51,8 @@ def from_wide(
     Returns
     -------
     table
-        Columns: group, member, ``weight``, ``slot`` (from 1), those of `values` and `keep`.
+        Columns: group, member, ``weight``, ``slot`` (from 1), those of `values` and `keep`. It goes to
+        :func:`micromacro.fit` as ``memberships=`` beside the table of groups, or with ``keep="all"`` as the data.
 
     Raises
     ------
@@ -115,7 +116,8 @@ def from_lists(
     -------
     table
         Columns: group, member, ``weight``, ``slot`` (place in the list, from 1), those of `keep`; with `candidates`
-        also ``probability``.
+        also ``probability``. It goes to :func:`micromacro.fit` as ``memberships=`` beside the table of groups, or with
+        ``keep="all"`` as the data.
 
     Raises
     ------

@@ -96,7 +96,7 @@ def _refuse_edges_alone(request: TableRequest, names: tuple[str, ...]) -> None:
     if lacking and request.blocks and keys.issubset(names) and not set(request.group_columns).intersection(names):
         raise DataError(
             f"data has no column {lacking[0]!r}: it holds memberships only ({', '.join(names[:10])}). Pass the table "
-            "of the groups as data, and this one as memberships="
+            'of the groups as data and this one as memberships=, or make it with keep="all"'
         )
 
 
