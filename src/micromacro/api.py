@@ -116,8 +116,8 @@ def fit(
     progress : bool
         Show a progress bar.
     executor : concurrent.futures.Executor, optional
-        Where chains run (any executor, that of a Dask cluster included), by default in threads; for ml and reml by
-        iteration, where products with the rows are made (see `solver`), each worker having some of them: tested with
+        Where chains run (any executor, that of a Dask cluster included), by default in threads; where an engine works
+        by iteration (see `solver`), where products with the rows are made, each worker having some of them: tested with
         threads and processes. With data in partitions the client of a Dask cluster, whose workers keep them.
     nAGQ : int
         For ml of outcomes that are not Gaussian, with one term ``(1 | unit)`` and no effects of members: points of the
@@ -129,9 +129,10 @@ def fit(
         For mcmc: the effects whose draws are kept, which is what takes memory where there are many: all, none, or those
         of the named terms. Parameters and coefficients always are. What needs draws that were not kept says so.
     solver : {"direct", "iterative"}, optional
-        For ml and reml: ``"direct"`` factorises a matrix, ``"iterative"`` solves its equations by conjugate gradients,
-        which need hardly any memory; log-determinants are then means over random probes, and the Monte Carlo errors of
-        the log-likelihood and of the estimates are reported. Without it a matrix is factorised unless that would take
+        For ml, reml and laplace: ``"direct"`` factorises a matrix, ``"iterative"`` solves its equations by conjugate
+        gradients, which need hardly any memory; log-determinants are then means over random probes, and the Monte Carlo
+        errors of the log-likelihood and of the estimates are reported. Draws of laplace are then made from an expansion
+        of the posterior of theta around its mode. Without it a matrix is factorised unless that would take
         too many operations; ``Model.explain()`` says which.
 
     Returns

@@ -222,7 +222,7 @@ def test_it_is_refused_by_name():
 def test_an_interrupted_search_says_where_it_was(monkeypatch):
     """And goes on from there."""
     model = mm.Model(FORMULA, data("gaussian"))
-    whole = stochastic._Search._along
+    whole = stochastic.Search._along
     count = []
 
     def along(self, *a):
@@ -231,11 +231,11 @@ def test_an_interrupted_search_says_where_it_was(monkeypatch):
             raise KeyboardInterrupt
         return whole(self, *a)
 
-    monkeypatch.setattr(stochastic._Search, "_along", along)
+    monkeypatch.setattr(stochastic.Search, "_along", along)
     with pytest.raises(KeyboardInterrupt, match=r"start=\{'m.w.x': ") as caught:
         model.fit("ml", solver="iterative", progress=False)
     start = ast.literal_eval(str(caught.value).split("start=")[1])
-    monkeypatch.setattr(stochastic._Search, "_along", whole)
+    monkeypatch.setattr(stochastic.Search, "_along", whole)
     again = model.fit("ml", solver="iterative", progress=False, start=start)
     usual = model.fit("ml", solver="iterative", progress=False)
     assert again.health.evaluations < usual.health.evaluations

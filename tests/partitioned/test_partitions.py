@@ -249,7 +249,7 @@ def test_a_dask_frame_on_a_cluster(one):
 @pytest.mark.filterwarnings("ignore")
 def test_workers_that_are_processes_and_one_that_is_killed(one, tmp_path, monkeypatch):
     made, distributed = cluster(processes=True)
-    at, whole, steps = folder(tmp_path), stochastic._Search._along, []
+    at, whole, steps = folder(tmp_path), stochastic.Search._along, []
     with made as there, distributed.Client(there) as client:
         assert_same(mm.fit(CODED, at, executor=client, **SETTINGS), one[CODED])
         victim = next(iter(client.run(os.getpid).values()))
@@ -260,10 +260,10 @@ def test_workers_that_are_processes_and_one_that_is_killed(one, tmp_path, monkey
                 os.kill(victim, signal.SIGKILL)
             return whole(self, *arguments)
 
-        monkeypatch.setattr(stochastic._Search, "_along", along)
+        monkeypatch.setattr(stochastic.Search, "_along", along)
         with pytest.raises(LostWorkerError, match=r"start=\{'B.w.x': ") as caught:
             mm.fit(CODED, at, executor=client, **SETTINGS)
-        monkeypatch.setattr(stochastic._Search, "_along", whole)
+        monkeypatch.setattr(stochastic.Search, "_along", whole)
         client.wait_for_workers(2)
         start = ast.literal_eval(str(caught.value).split("start=")[1])
         again = mm.fit(CODED, at, executor=client, start=start, **SETTINGS)

@@ -29,6 +29,7 @@ from ..notes import Note, remark, trouble
 from ..numerics.cholesky import log_determinant
 from ..numerics.modes import unwhiten
 from .accuracy import FAR, POINTS, Accuracy, Pairs, accuracy_at
+from .around_mode import approximate_by_iteration
 from .base import Draws, Outcome, Settings, split
 from .coordinates import Scores
 from .likelihood.integral import several_modes
@@ -39,7 +40,7 @@ from .mcmc.lines import FAR as FARTHEST
 from .mcmc.lines import mode_and_shift
 from .mcmc.tuned import Fitter
 from .mixtures import Mixture, Reference
-from .pareto import pareto_smoothed
+from .pareto import resample, smoothed
 from .search import Peak
 
 WIDEN = 1.1
@@ -84,6 +85,8 @@ class Found:
 
 def fit_laplace(specification: Specification, settings: Settings) -> Outcome:
     """Approximate the posterior; ``draws`` says how many draws, in one chain."""
+    if specification.factor == "none":
+        return approximate_by_iteration(specification, settings)
     began = time.perf_counter()
     check_proper(specification)
     rng = np.random.default_rng(np.random.SeedSequence(settings.random_seed))
@@ -151,19 +154,6 @@ def _verdict(found: Found, accuracy: Accuracy) -> list[Note]:
     if found.k > POOR or accuracy.poor:
         notes.append(trouble("poor-approximation", _poor(found, accuracy) + ": use mcmc"))
     return notes
-
-
-def smoothed(log_weight: np.ndarray) -> tuple[np.ndarray, float]:
-    """Pareto-smoothed normalised weights and the shape k of their tail (0 for equal weights)."""
-    smooth, k = pareto_smoothed(log_weight)
-    w = np.exp(smooth)
-    return w / w.sum(), k
-
-
-def resample(weight: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Systematic resampling, in random order."""
-    at = (np.arange(count) + rng.random()) / count
-    return rng.permutation(np.minimum(np.searchsorted(np.cumsum(weight), at), len(weight) - 1))
 
 
 def _moments(scores: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

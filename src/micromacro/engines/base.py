@@ -28,7 +28,7 @@ class Settings:
         One ``SeedSequence(seed).spawn(chains)`` fixes the result, whatever the number of workers.
     progress : bool
     executor : concurrent.futures.Executor or None
-        Where chains run; None runs them in threads. Where ml and reml work by iteration, who makes their products.
+        Where chains run; None runs them in threads. Where an engine works by iteration, who makes its products.
     start : mapping
         Names of parameters to values where the first search begins (natural scale); the others begin at their usual
         values.
@@ -39,7 +39,7 @@ class Settings:
     factor : {"effects", "groups"} or None
         The side on which ml and reml factorise; None takes the one with fewer operations.
     solver : {"direct", "iterative"} or None
-        Whether ml and reml factorise at all; None decides by counting the operations.
+        Whether ml, reml and laplace factorise at all; None decides by counting the operations.
     """
 
     draws: int = 1000
@@ -153,6 +153,11 @@ class Sample:
         """Effects and coefficients in natural order (..., size): all of them, copied."""
         return self.at(...)
 
+    def some(self, at: np.ndarray) -> Sample:
+        """Some of the draws of each chain."""
+        effects = None if self.effects is None else self.effects[:, at]
+        return Sample(self.theta[:, at], effects, self.coefficients[:, at], kept=self.kept)
+
     def at(self, key: Any) -> np.ndarray:
         """Effects and coefficients (..., size) of some of the draws."""
         return np.concatenate([self.all_effects[key], self.coefficients[key]], axis=-1)
@@ -222,7 +227,11 @@ def split(x: np.ndarray, effects: int) -> tuple[np.ndarray, np.ndarray]:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an engine returns: one of the two results, how long it took, and remarks."""
+    """What an engine returns: one of the two results, how long it took, and remarks.
+
+    With both, effects have no draws: they are normal around a mean and a covariance that `optimum` has, at the mean
+    of the draws of theta.
+    """
 
     engine: str
     specification: Specification

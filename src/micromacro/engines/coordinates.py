@@ -113,9 +113,12 @@ class Scores(Free):
     unit : (q,) array
     """
 
+    scaled = False
+
     def __init__(self, every: tuple[Parameter, ...]):
         super().__init__(every)
         self.folded = np.array([_reaches_zero(p.prior) for p in self.hypers], dtype=bool)
+        self.sd = np.array([p.kind == "sd" for p in self.hypers], dtype=bool)
         self.unit = np.ones(len(self.hypers))
         at = self.from_theta(self._base)
         moved = self.from_theta(self._base + 1.0)
@@ -170,6 +173,10 @@ class Scores(Free):
             else:
                 out[k] = p.prior.to_score(theta[k])
         return np.clip(out, -8.0, 8.0) / self.unit
+
+    def bounds(self) -> list[tuple[float | None, float | None]]:
+        """Bounds for the search: half scores from zero; open above, see :func:`~.mcmc.engine.posterior_peaks`."""
+        return [(0.0, None) if folded else (None, None) for folded in self.folded]
 
     @staticmethod
     def half_score(prior: Prior, value: float) -> float:
@@ -360,3 +367,6 @@ class Steps(Free):
             else:
                 out.append(self.support(k))
         return out + [(None, None)] * self.root.shape[1]
+
+
+Coordinates = Scores | Ratios | Steps

@@ -15,10 +15,10 @@ from .registry import engine_of
 
 
 def maximised_marginal(outcome: Outcome) -> Marginal:
-    """The (restricted) likelihood of a fit by maximum likelihood, as a function of its points."""
+    """The likelihood that a fit has maximised, as a function of its points; that of theta alone for draws."""
     probes = outcome.extra.get("probes")
     specification = outcome.specification if probes is None else replace(outcome.specification, probes=int(probes))
-    return marginal_of(specification, maximised=not engine_of(outcome.engine).restricted, searched=True)
+    return marginal_of(specification, maximised=not engine_of(outcome.engine).integrates, searched=True)
 
 
 def value_at_maximum(outcome: Outcome) -> float:
@@ -55,6 +55,24 @@ class Conditional:
             (rows.data, s.position[rows.indices], rows.indptr), shape=(rows.shape[0], len(s.position))
         )
         return self.marginal.factor.quadratics(self.marginal.base(self.room), moved)
+
+    def draws(self, rng: np.random.Generator, count: int) -> np.ndarray:
+        """Draws (count, size) of x around its mean, in natural order."""
+        marginal = self.marginal
+        found = marginal.factor.draws(marginal.base(self.room), rng, count)
+        out = np.empty_like(found)
+        out[:, marginal.system.symbolic.order] = found
+        return out
+
+    def on_coefficients(self) -> np.ndarray:
+        """How the expected value of x (size, c) given the coefficients moves with each of them, in natural order."""
+        system, covariance = self.marginal.system, np.empty((self.marginal.system.size, 0))
+        c = len(system.coefficients)
+        if c:
+            columns = np.zeros((c, system.size))
+            columns[np.arange(c), system.symbolic.position[system.n_effects :]] = 1.0
+            covariance = np.stack([self.marginal.solved(self.room, column) for column in columns], axis=1)
+        return covariance @ np.linalg.pinv(covariance[system.n_effects :], hermitian=True)
 
     def draw(self, rng: np.random.Generator) -> np.ndarray:
         """A draw (size,) of x around its mean, in natural order."""

@@ -155,10 +155,11 @@ def judge(outcome: Outcome, draws: np.ndarray | None, diagnostics: Diagnostics |
     diagnostics : Diagnostics, optional
         Of the same columns.
     """
-    if outcome.optimum is not None:
+    if draws is None or outcome.draws is None:
+        assert outcome.optimum is not None
         made, theta = _judge_optimum(outcome), outcome.optimum.theta
     else:
-        assert draws is not None and diagnostics is not None and outcome.draws is not None
+        assert diagnostics is not None
         made, theta = _judge_draws(outcome, draws, diagnostics), outcome.draws.theta.mean(axis=(0, 1))
     return replace(made, notes=(*made.notes, *of_signed(outcome.specification, theta)))
 

@@ -80,3 +80,16 @@ def power_scaled(log: np.ndarray, alpha: float) -> np.ndarray:
     except ValueError:  # the tail is one value, many times
         raw = (alpha - 1.0) * log
         return raw - np.asarray(logsumexp(raw))
+
+
+def smoothed(log_weight: np.ndarray) -> tuple[np.ndarray, float]:
+    """Pareto-smoothed normalised weights and the shape k of their tail (0 for equal weights)."""
+    smooth, k = pareto_smoothed(log_weight)
+    w = np.exp(smooth)
+    return w / w.sum(), k
+
+
+def resample(weight: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Systematic resampling, in random order."""
+    at = (np.arange(count) + rng.random()) / count
+    return rng.permutation(np.minimum(np.searchsorted(np.cumsum(weight), at), len(weight) - 1))

@@ -22,7 +22,7 @@ from .likelihood.engine import fit_ml, fit_reml
 from .marginals import with_order, with_quadrature
 from .mcmc.engine import fit_mcmc
 from .nuts.engine import fit_nuts
-from .solver import with_solver
+from .solver import with_solver, with_solver_of_draws
 from .threads import one_blas_thread
 
 EvidenceMethod = Literal["bridge", "importance", "laplace"]
@@ -47,6 +47,8 @@ class Row:
         Whether its draws come in several chains, which can be compared.
     extends : bool
         Whether a fit can be continued with more draws.
+    iterates : bool
+        Whether it can do without a factor (``solver=``).
     restricted : bool
         Whether the coefficients are integrated before anything is maximised.
     evidence : EvidenceMethod
@@ -60,21 +62,29 @@ class Row:
     exact: bool = True
     chains: bool = True
     extends: bool = False
+    iterates: bool = False
     restricted: bool = False
     evidence: EvidenceMethod = "bridge"
+
+    @property
+    def integrates(self) -> bool:
+        """Whether the coefficients are integrated: those of draws are, too."""
+        return self.restricted or self.draws
 
 
 ENGINES: dict[str, Row] = {
     "mcmc": Row(fit_mcmc, "draws from the posterior", extends=True),
     "laplace": Row(
-        fit_laplace, "draws from an approximation of the posterior", exact=False, chains=False, evidence="laplace"
+        fit_laplace, "draws from an approximation of the posterior", exact=False, chains=False, iterates=True,
+        evidence="laplace",
     ),
     "ml": Row(
-        fit_ml, "maximum likelihood", priors=False, draws=False, exact=False, chains=False, evidence="laplace"
+        fit_ml, "maximum likelihood", priors=False, draws=False, exact=False, chains=False, iterates=True,
+        evidence="laplace",
     ),
     "reml": Row(
         fit_reml, "restricted maximum likelihood", priors=False, draws=False, exact=False, chains=False,
-        restricted=True, evidence="laplace",
+        iterates=True, restricted=True, evidence="laplace",
     ),
     "nuts": Row(fit_nuts, "draws from the posterior by NumPyro"),
 }  # fmt: skip
@@ -116,8 +126,10 @@ def _whole(value: object) -> bool:
 
 def set_up(engine: str, specification: Specification, settings: Settings) -> Specification:
     """The model with what an engine's settings say about its likelihood."""
-    if engine_of(engine).draws:
-        return with_order(specification)
+    row = engine_of(engine)
+    if row.draws:
+        asked = settings.solver, settings.random_seed
+        return with_solver_of_draws(specification, *asked) if row.iterates else with_order(specification)
     made = with_quadrature(specification, settings.nAGQ)
     return with_solver(made, settings.factor, settings.solver, settings.random_seed)
 
@@ -145,8 +157,8 @@ def run_engine(engine: str, specification: Specification, settings: Settings, pa
         raise EngineError(f"keep= says which draws of effects mcmc keeps, and is not for {engine}: leave it out")
     if settings.factor is not None and row.draws:
         raise EngineError(f'factor= is for engine="ml" and "reml", not for {engine}: leave it out')
-    if settings.solver is not None and row.draws:
-        raise EngineError(f'solver= is for engine="ml" and "reml", not for {engine}: leave it out')
+    if settings.solver is not None and not row.iterates:
+        raise EngineError(f'solver= is for engine="ml", "reml" and "laplace", not for {engine}: leave it out')
     specification = set_up(engine, specification, settings)
     if row.draws:
         _check_memory(specification, settings, settings.chains if row.chains else 1)
@@ -169,7 +181,10 @@ def run_engine(engine: str, specification: Specification, settings: Settings, pa
 def _check_memory(specification: Specification, settings: Settings, chains: int) -> None:
     """Refuse a run whose draws have no room, before hours are spent on it."""
     kept, system = kept_effects(specification, settings.keep), specification.system
-    each = system.size + len(system.hypers) - (0 if kept is None else system.n_effects - len(kept))
+    lost = 0 if kept is None else system.n_effects - len(kept)
+    if specification.factor == "none":  # their effects are drawn when they are asked for
+        lost = system.n_effects
+    each = system.size + len(system.hypers) - lost
     check_memory(
         2.0 * chains * settings.draws * each,  # those of the chains, and together
         f"{chains} x {settings.draws:,} draws of {each:,} parameters and effects",

@@ -1,4 +1,4 @@
-"""Whether ml and reml factorise a matrix or solve its equations by iteration: decided by counting, or by the user."""
+"""Whether ml, reml and laplace factorise a matrix or iterate: decided by counting, or by the user."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import get_args
 from ..errors import EngineError
 from ..latent.representation.choice import Side, Solver
 from ..model.specification import Specification
-from .marginals import too_much, with_factor
+from .marginals import too_much, with_factor, with_order
 
 MOST_COLUMNS = 500  # coefficients whose columns are kept dense
 
@@ -25,17 +25,27 @@ def with_solver(
     EngineError
         Where side or solver are unknown, or the model has no likelihood by iteration.
     """
-    if solver is not None and solver not in get_args(Solver):
-        raise EngineError(f'solver= is "direct" or "iterative", or None (by counting operations), not {solver!r}')
-    if solver == "iterative":
-        if side is not None:
-            raise EngineError('factor= says what is factorised, and solver="iterative" factorises nothing: give one')
-        if reason := impossible(specification):
-            raise EngineError(f'solver="iterative" {reason}: leave it out')
-        return replace(specification, factor="none", seed=seed or 0)
-    if solver is None and side is None and iterates(specification):
+    if solver == "iterative" and side is not None:
+        raise EngineError('factor= says what is factorised, and solver="iterative" factorises nothing: give one')
+    if _without_factor(specification, solver) and side is None:
         return replace(specification, factor="none", seed=seed or 0)
     return with_factor(specification, side)
+
+
+def with_solver_of_draws(specification: Specification, solver: Solver | None, seed: int | None) -> Specification:
+    """The same for an approximation of the posterior, which has H itself as its factor if it has one."""
+    if _without_factor(specification, solver):
+        return replace(specification, factor="none", seed=seed or 0)
+    return with_order(specification)
+
+
+def _without_factor(specification: Specification, solver: Solver | None) -> bool:
+    """Whether a likelihood is had by iteration, asked for or by counting."""
+    if solver is not None and solver not in get_args(Solver):
+        raise EngineError(f'solver= is "direct" or "iterative", or None (by counting operations), not {solver!r}')
+    if solver == "iterative" and (reason := impossible(specification)):
+        raise EngineError(f'solver="iterative" {reason}: leave it out')
+    return solver == "iterative" or (solver is None and iterates(specification))
 
 
 def impossible(specification: Specification) -> str:
@@ -53,5 +63,5 @@ def impossible(specification: Specification) -> str:
 
 
 def iterates(specification: Specification) -> bool:
-    """Whether ml and reml work by iteration if nothing is asked for."""
+    """Whether ml, reml and laplace work by iteration if nothing is asked for."""
     return not impossible(specification) and too_much(specification)

@@ -23,13 +23,13 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from ..engines.approximate import smoothed
 from ..engines.base import Draws
 from ..engines.coordinates import Scores
 from ..engines.marginals import marginal_of
 from ..engines.mcmc.chain import peak_scale
 from ..engines.mcmc.engine import posterior_peaks
 from ..engines.mixtures import Mixture, Reference
+from ..engines.pareto import smoothed
 from ..errors import EngineError, warn
 from ..model.specification import Specification
 from ..numerics.modes import unwhiten

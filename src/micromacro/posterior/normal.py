@@ -61,6 +61,27 @@ def normal_draws(outcome: Outcome, optimum: Optimum, draws: int, rng: np.random.
     return Draws(thetas[None], *split(xs[None], system.n_effects), np.zeros((1, draws)), {}, optimum.peaks)
 
 
+def effects_given(outcome: Outcome, optimum: Optimum, made: Draws, rng: np.random.Generator) -> np.ndarray:
+    """Effects (chain, draw, effects) of the normal approximation, given draws of theta and the coefficients.
+
+    Draws of all of x are moved along its regression on the coefficients to those that are given.
+    """
+    specification, system = outcome.specification, outcome.specification.system
+    effects, q = system.n_effects, len(optimum.theta)
+    theta, b = made.theta.reshape(-1, q), made.coefficients.reshape(len(made.theta.reshape(-1, q)), -1)
+    conditional = Conditional(outcome)
+    parts = [(k, structure) for k, structure in specification.structures.values() if system.parts[k].effects]
+    scaled = [_Scale(specification, optimum, k, structure) for k, structure in parts]
+    x, delta = conditional.draws(rng, len(theta)), theta - optimum.theta
+    follows = conditional.on_coefficients()[:effects]
+    for own, moved, given in zip(x, delta, b, strict=True):
+        own += optimum.x + optimum.x_slope @ moved
+        own[:effects] += follows @ (given - own[effects:])
+        for scale in scaled:
+            own[scale.place] = scale.latent(own[scale.place], optimum.theta + moved, moved)
+    return x[:, :effects].reshape(*made.shape, effects)
+
+
 def _root(covariance: np.ndarray) -> np.ndarray:
     """A matrix R with R R' = covariance, which may be singular."""
     values, vectors = np.linalg.eigh(0.5 * (covariance + covariance.T))

@@ -14,7 +14,7 @@ from ...notes import Note, caution, remark, trouble
 from ...parameters import Parameter
 from ...priors import Prior
 from ..base import Optimum
-from ..coordinates import Ratios, Steps
+from ..coordinates import Coordinates
 from ..edges import STALLED
 from ..health import RIDGE, idle, zero_sds
 from ..progress import TOLD, SearchProgress, duration, say
@@ -49,7 +49,7 @@ def starting_points(problem: Problem) -> list[np.ndarray]:
         first = _rescaled(problem, first)
     first, usual = (where_it_exists(problem, u) for u in (first, usual))
     free = [k for k, p in enumerate(coordinates.hypers) if p.kind in ("w", "aggregate")]
-    more = _more_starts(problem)
+    more = more_starts(problem)
     if not free or not more:
         return [first]
     starts = _best(problem, first, _candidates(problem, free, usual), min(more, 1 + len(free)))
@@ -69,7 +69,7 @@ def searching(problem: Problem, visible: bool) -> SearchProgress:
     The first evaluation, which the search begins with, is timed for that.
     """
     q = len(problem.coordinates.hypers)
-    expected = (1 + _more_starts(problem)) * (q + SPARING) + 2 * q + 3
+    expected = (1 + more_starts(problem)) * (q + SPARING) + 2 * q + 3
     visible = visible and problem.dear
     if visible:
         began = time.perf_counter()
@@ -85,7 +85,7 @@ def searching(problem: Problem, visible: bool) -> SearchProgress:
     return progress
 
 
-def _more_starts(problem: Problem) -> int:
+def more_starts(problem: Problem) -> int:
     """How many further starts may be searched from."""
     return min(MORE, int(BUDGET / (SEARCH * problem.marginal.factor.work)))
 
@@ -135,7 +135,7 @@ def _candidates(problem: Problem, free: list[int], usual: np.ndarray) -> list[np
     return out
 
 
-def _candidate(coordinates: Ratios | Steps, free: list[int], first: np.ndarray, scores: np.ndarray) -> np.ndarray:
+def _candidate(coordinates: Coordinates, free: list[int], first: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """The default start with weight parameters and shapes at scores of their priors, or so far from it."""
     out = first.copy()
     for k, score in zip(free, scores, strict=True):
@@ -153,14 +153,14 @@ def _source(p: Parameter) -> Prior:
     return p.prior if p.prior.proper else p.guess
 
 
-def _coordinate(coordinates: Ratios | Steps, k: int, value: float) -> float:
+def _coordinate(coordinates: Coordinates, k: int, value: float) -> float:
     """The coordinate of a weight parameter or a shape."""
     if coordinates.log[k]:
         return float(np.log(value))
     return float((value - coordinates.middle[k]) / coordinates.spread[k])
 
 
-def distinct(specification: Specification, coordinates: Ratios | Steps, peaks: list[Peak]) -> list[Peak]:
+def distinct(specification: Specification, coordinates: Coordinates, peaks: list[Peak]) -> list[Peak]:
     """The peaks without those that are no other maximum.
 
     Two of one height are one where they differ in correlations only that have no meaning, an sd being zero, or in how
@@ -213,7 +213,7 @@ def without_breaking(problem: Problem, peaks: list[Peak]) -> tuple[list[Peak], l
     return kept, notes
 
 
-def blind_to_idle(specification: Specification, coordinates: Ratios | Steps, peak: Peak) -> Peak:
+def blind_to_idle(specification: Specification, coordinates: Coordinates, peak: Peak) -> Peak:
     """A peak whose curvature is exactly zero in correlations that have no meaning, an sd being zero.
 
     Rounding leaves a little of it, of which standard errors of any size are made.
@@ -229,7 +229,7 @@ def blind_to_idle(specification: Specification, coordinates: Ratios | Steps, pea
     return replace(peak, hessian=hessian)
 
 
-def several(specification: Specification, coordinates: Ratios | Steps, peaks: list[Peak]) -> list[Note]:
+def several(specification: Specification, coordinates: Coordinates, peaks: list[Peak]) -> list[Note]:
     """Local maxima; one that lies lower by less than a parameter is thought to be worth is described."""
     if len(peaks) < 2 or peaks[0].value - peaks[1].value <= RIDGE:
         return []

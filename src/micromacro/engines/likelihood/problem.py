@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from ...latent.marginal.base import Marginal
 from ...model.specification import Specification
 from ...parameters import Parameter
 from ...priors import Normal
-from ..coordinates import Ratios, Steps
+from ..coordinates import Coordinates, Ratios, Steps
 from ..edges import Edge, Edged
 from ..marginals import factor_of, laplace_marginal, marginal_of, without_edges
 from ..search import Counted, Objective
@@ -35,17 +35,20 @@ class Problem:
         Log marginal likelihood plus log prior densities as a function of the coordinates.
     smooth : Counted
         The same without its edge, where evaluations are counted.
+    of_prior : callable
+        Derivative (len(u),) of the log prior density in the coordinates u.
     edge : Edge or None
         Where weights would become negative; the marginal itself goes on beyond it, the objective does not.
     """
 
     marginal: Marginal
     room: Any
-    coordinates: Ratios | Steps
+    coordinates: Coordinates
     start: np.ndarray
     usual: np.ndarray
     objective: Objective
     smooth: Counted
+    of_prior: Callable[[np.ndarray], np.ndarray]
     edge: Edge | None = None
 
     @property
@@ -82,7 +85,8 @@ def problem_of(specification: Specification, restricted: bool, start: Mapping[st
     point = np.where(np.isnan(given), usual, given)
     smooth = penalised_objective(marginal, marginal.arguments, coordinates, room)
     edge = Edge(edged, coordinates.theta, coordinates.jacobian) if edged.edges else None
-    made = Problem(marginal, room, coordinates, point, usual, smooth, smooth, edge)
+    of_prior = prior_slopes(marginal.arguments, coordinates)
+    made = Problem(marginal, room, coordinates, point, usual, smooth, smooth, of_prior, edge)
     return replace(made, objective=made.within(smooth))
 
 
@@ -123,6 +127,17 @@ def penalised_objective(
         return value, gradient @ coordinates.jacobian(u)
 
     return Counted(objective)
+
+
+def prior_slopes(parameters: tuple[Parameter, ...], coordinates: Ratios | Steps) -> Callable[[np.ndarray], np.ndarray]:
+    """Derivative of the sum of log prior densities (natural scale) in the coordinates."""
+
+    def of_prior(u: np.ndarray) -> np.ndarray:
+        point = coordinates.theta(u)
+        slopes = [p.prior.slope(x) if p.prior.proper else 0.0 for p, x in zip(parameters, point, strict=True)]
+        return np.array(slopes) @ coordinates.jacobian(u)
+
+    return of_prior
 
 
 def units(specification: Specification, scale: float) -> np.ndarray:

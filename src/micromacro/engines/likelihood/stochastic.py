@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -113,21 +115,16 @@ def maximise_by_iteration(specification: Specification, settings: Settings, engi
         factor.spread(settings.executor)
     base = problem.marginal.base(problem.room)
     with StepsTaken(settings.progress) as shown:
-        search = _Search(problem, factor, shown)
-        try:
+        search = Search(problem, factor, shown)
+        with saying_where(specification, search):
             starts = starting_points(problem)
             zero, found, count, others = search.whole(starts)
-        except KeyboardInterrupt:
-            where = _where(specification, problem, search.last)
-            raise KeyboardInterrupt(f"the search was interrupted; {where}") from None
-        except LostWorkerError as error:
-            raise LostWorkerError(f"{error}; {_where(specification, problem, search.last)}") from error
     problem.forget()  # values of the search mean nothing
     value, gradient = problem.objective(zero.u)
     peak = blind_to_idle(specification, problem.coordinates, Peak(zero.u, value, gradient, found.hessian, zero.free))
     optimum = describe(problem, [peak])
     optimum = replace(optimum, evaluations=problem.evaluations, gradient_norm=zero.decrement)
-    told = _of_parameters(problem, optimum, peak, found.covariance)
+    told = of_parameters(problem, optimum, peak, found.covariance)
     loglik_error = 0.5 * factor.log_error(base)
     final = replace(specification, probes=count)
     notes = several(specification, problem.coordinates, others) + remarks(specification, optimum, restricted, [])
@@ -135,21 +132,25 @@ def maximise_by_iteration(specification: Specification, settings: Settings, engi
     notes += unchecked(specification, problem, optimum, peak, len(starts))
     if not problem.marginal.exact and specification.system.scattered is None:
         notes += separation(specification, optimum)
-    notes += _troubles(base.side.converged)
+    notes += unsolved(base.side.converged)
     extra = {
         "probes": count, "loglik_error": loglik_error, "estimate_errors": told, "se_error": found.of_spread,
     }  # fmt: skip
     return Outcome(engine, final, settings, time.perf_counter() - began, optimum=optimum, notes=notes, extra=extra)
 
 
-class _Search:
+class Search:
     """Newton's steps to the zero of the score.
 
     Attributes
     ----------
     last : (q,) array
         The point last accepted.
+    small : float
+        Monte Carlo error of an estimate, in standard errors, that is small enough.
     """
+
+    small = SMALL
 
     def __init__(self, problem: Problem, factor: Iterated, shown: StepsTaken):
         self.problem, self.factor, self.shown = problem, factor, shown
@@ -198,7 +199,7 @@ class _Search:
                 found, zeros = Errors.none(zero.hessian), []
             zero, count = self.run(zero.u, ENOUGH, found.hessian), wanted
             found = self.errors(zero)
-            wanted = _probes(found, count, self.factor.leading)
+            wanted = _probes(found, count, self.factor.leading, self.small)
         return zero, found, count, others
 
     def _from_all(self, starts: list[np.ndarray]) -> list[Zero]:
@@ -272,15 +273,14 @@ class _Search:
 
     def errors(self, zero: Zero) -> Errors:
         """Monte Carlo errors at a zero of the score, and its derivative there, from batches of probes."""
-        scores = self._by_batches(zero.u)
+        scores = self.by_batches(zero.u)
         hessians = np.zeros((BATCHES, len(zero.u), len(zero.u)))
         for k in np.flatnonzero(zero.free):
-            low, high = (math.inf if end is None else abs(zero.u[k] - end) for end in self.bounds[k])
-            step = min(DIFFERENCE * max(1.0, abs(zero.u[k])), 0.5 * low, 0.5 * high)
+            step = self.step(zero.u, int(k))
             ends = [zero.u.copy(), zero.u.copy()]
             ends[0][k] -= step
             ends[1][k] += step
-            down, up = (self._by_batches(u) for u in ends)
+            down, up = (self.by_batches(u) for u in ends)
             hessians[:, k] = (up - down) / (2.0 * step)
         fixed = ~zero.free
         hessians[:, :, fixed] = 0.0
@@ -295,7 +295,12 @@ class _Search:
         of_estimates = np.sqrt(np.diag(covariance)[there] / spread[there])
         return Errors(hessian, covariance, float(of_estimates.max(initial=0.0)), float(of_spread.max(initial=0.0)))
 
-    def _by_batches(self, u: np.ndarray) -> np.ndarray:
+    def step(self, u: np.ndarray, k: int) -> float:
+        """How far a coordinate is moved for differences of the score."""
+        low, high = (math.inf if end is None else abs(u[k] - end) for end in self.bounds[k])
+        return min(DIFFERENCE * max(1.0, abs(u[k])), 0.5 * low, 0.5 * high)
+
+    def by_batches(self, u: np.ndarray) -> np.ndarray:
         """The score (batches, q) by each batch of probes alone."""
         problem, marginal = self.problem, self.problem.marginal
         point, jacobian = problem.coordinates.theta(u), problem.coordinates.jacobian(u)
@@ -305,12 +310,7 @@ class _Search:
             for k in range(BATCHES):
                 with self.factor.batch(self.base, k):
                     out[k] = marginal.read_slope(problem.room) @ jacobian
-        return out + self._of_priors(point) @ jacobian
-
-    def _of_priors(self, point: np.ndarray) -> np.ndarray:
-        """Slopes of the log prior densities of the point."""
-        arguments = self.problem.marginal.arguments
-        return np.array([p.prior.slope(x) if p.prior.proper else 0.0 for p, x in zip(arguments, point, strict=True)])
+        return out + problem.of_prior(u)
 
 
 def _newton(hessian: np.ndarray, score: np.ndarray, free: np.ndarray) -> tuple[np.ndarray, float]:
@@ -334,16 +334,16 @@ def _inverse(hessian: np.ndarray, free: np.ndarray) -> np.ndarray:
     return out
 
 
-def _probes(found: Errors, count: int, size: int) -> int:
+def _probes(found: Errors, count: int, size: int, small: float) -> int:
     """How many probes make the Monte Carlo errors small, in whole multiples of batches."""
-    times = max(found.of_estimates / SMALL, found.of_spread / SMALL_SPREAD) ** 2
+    times = max(found.of_estimates / small, found.of_spread / SMALL_SPREAD) ** 2
     most = min(MOST, int(ROOM / (24.0 * max(size, 1))))
     if not math.isfinite(times) or times < ALMOST:
         return count
     return max(count, BATCHES * math.ceil(min(SAFE * count * times, most) / BATCHES))
 
 
-def _of_parameters(problem: Problem, optimum: Optimum, peak: Peak, errors: np.ndarray) -> np.ndarray:
+def of_parameters(problem: Problem, optimum: Optimum, peak: Peak, errors: np.ndarray) -> np.ndarray:
     """Monte Carlo standard errors of theta and the coefficients."""
     jacobian = problem.coordinates.jacobian(peak.u)
     q = len(optimum.theta)
@@ -374,7 +374,7 @@ def _monte_carlo(
     return remark("monte-carlo", text)
 
 
-def _troubles(converged: bool) -> list[Note]:
+def unsolved(converged: bool) -> list[Note]:
     """What went wrong with the solutions."""
     if converged:
         return []
@@ -383,6 +383,18 @@ def _troubles(converged: bool) -> list[Note]:
         'size by many orders; standardise them, or fit with solver="direct"'
     )
     return [trouble("not-solved", text)]
+
+
+@contextmanager
+def saying_where(specification: Specification, search: Search) -> Iterator[None]:
+    """Say from where to go on, if a search is interrupted or loses a worker."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        where = _where(specification, search.problem, search.last)
+        raise KeyboardInterrupt(f"the search was interrupted; {where}") from None
+    except LostWorkerError as error:
+        raise LostWorkerError(f"{error}; {_where(specification, search.problem, search.last)}") from error
 
 
 def _where(specification: Specification, problem: Problem, u: np.ndarray) -> str:

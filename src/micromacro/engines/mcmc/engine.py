@@ -27,7 +27,7 @@ from ..edges import Edge, Edged
 from ..kept import kept_effects
 from ..marginals import marginal_of, without_edges
 from ..progress import TOLD, say
-from ..search import Bounds, Objective, Peak, find_peaks
+from ..search import Objective, Peak, find_peaks
 from ..starting import starting_point
 from ..threads import one_blas_thread
 from .chain import Chain, Task, run_chain
@@ -154,7 +154,19 @@ def posterior_peaks(specification: Specification, given: Mapping[str, Any] | Non
     objective = score_objective(marginal, coordinates)
     if system.edges:
         objective = Edged(objective, Edge(system, coordinates.theta, coordinates.jacobian))
-    first = coordinates.from_theta(theta)
+    starts = score_starts(coordinates, coordinates.from_theta(theta))
+    # Open above: with all bounds finite L-BFGS-B begins with a step along the whole gradient, into a corner.
+    peaks = find_peaks(objective, starts, coordinates.bounds(), marginal.dear)
+    if not peaks:
+        raise EngineError(
+            "the posterior density could not be evaluated at any starting value; look at Model.explain() for the "
+            "starting weights and the priors"
+        )
+    return peaks
+
+
+def score_starts(coordinates: Scores, first: np.ndarray) -> list[np.ndarray]:
+    """Where searches begin: at `first`, and around it, what may have several maxima at draws from its prior."""
     starts = [first]
     rng = np.random.default_rng(np.random.SeedSequence(0))
     for _ in range(3):
@@ -164,20 +176,12 @@ def posterior_peaks(specification: Specification, given: Mapping[str, Any] | Non
                 start[k] = rng.standard_normal()
         start[coordinates.folded] = np.abs(start[coordinates.folded])
         starts.append(start)
-    # Open above: with all bounds finite L-BFGS-B begins with a step along the whole gradient, into a corner.
-    bounds: Bounds = [(0.0, None) if f else (None, None) for f in coordinates.folded]
-    peaks = find_peaks(objective, starts, bounds, marginal.dear)
-    if not peaks:
-        raise EngineError(
-            "the posterior density could not be evaluated at any starting value; look at Model.explain() for the "
-            "starting weights and the priors"
-        )
-    return peaks
+    return starts
 
 
-def score_objective(marginal: Marginal, coordinates: Scores) -> Objective:
+def score_objective(marginal: Marginal, coordinates: Scores, room: Any = None) -> Objective:
     """Log marginal posterior of the scores with its gradient (approximate where the marginal is)."""
-    room = marginal.workspace()
+    room = marginal.workspace() if room is None else room
 
     def objective(u: np.ndarray) -> tuple[float, np.ndarray]:
         theta = coordinates.theta(u)

@@ -168,6 +168,10 @@ class Representation:
         solve_upper(self.symbolic.layout, self.panel(room), z)
         return z
 
+    def draws(self, room: Workspace, rng: np.random.Generator, count: int) -> np.ndarray:
+        """Draws (count, size) from N(0, H^-1)."""
+        return np.stack([self.draw(room, rng) for _ in range(count)])
+
     def solve_again(self, room: Workspace, x: np.ndarray, series: str) -> None:
         """x becomes H^-1 x, x being one of a series of like vectors: whoever iterates begins at its last solution."""
         self.solve(room, x)

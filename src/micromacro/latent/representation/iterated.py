@@ -30,7 +30,6 @@ from ...numerics.krylov import (
     log_quadratures,
     symmetric_gram,
 )
-from ...numerics.rows import symmetric_times
 from ...numerics.symbolic import Symbolic
 from ...numerics.traces import (
     Triangle,
@@ -46,6 +45,7 @@ from ..workspace import Workspace
 from .base import Representation
 from .iteration import Iteration, iteration_work, slices, symmetric
 from .partitions import Partitions
+from .perturbing import perturbed
 
 FINE = 1e-10  # tolerance of a solution
 COARSE = 1e-6  # and of those for probes
@@ -464,20 +464,17 @@ class Iterated(Representation):
         return np.maximum(out, 0.0) + np.einsum("ik,kl,il->i", left, state.corners[self.symbolic.size][0], left)
 
     def draw(self, room: Workspace, rng: np.random.Generator) -> np.ndarray:
-        s, state = self.symbolic, room.side
-        if not np.array_equal(s.d_row, s.d_column) or np.any(state.weight < 0.0):
-            raise EngineError(
-                "draws of the effects by iteration need effects that are independent of each other given their sds, "
-                'and a log-concave family: fit with solver="direct"'
-            )
-        out = np.zeros(s.size)
-        noise = np.sqrt(state.weight) * rng.standard_normal(len(state.weight))
-        self.transposed(room, noise, out)
-        precision = np.zeros(s.size)
-        symmetric_times(s.d_row, s.d_column, room.d_value, np.ones(s.size), precision)
-        out += np.sqrt(precision) * rng.standard_normal(s.size)
-        self.solve(room, out)
-        return out
+        return self.draws(room, rng, 1)[0]
+
+    def draws(self, room: Workspace, rng: np.random.Generator, count: int) -> np.ndarray:
+        state, n = room.side, self.leading
+        x = perturbed(self, room, rng, count)
+        for some in slices(count):
+            own = x[some]
+            found = self._solved(room, np.ascontiguousarray(own[:, :n].T), None, COARSE)
+            own[:, n:] = (own[:, n:] - own[:, :n] @ state.solved) @ state.corners[self.symbolic.size][0]
+            own[:, :n] = found.x.T - own[:, n:] @ state.solved.T
+        return x
 
     def panel(self, room: Workspace) -> np.ndarray:
         raise EngineError(

@@ -21,8 +21,7 @@ def sample(posterior: Posterior, most: int | None, what: str) -> Sample:
     chains, length = draws.theta.shape[:2]
     keep = length if most is None else max(1, min(length, most // chains))
     at = np.unique(np.linspace(0, length - 1, keep).astype(int))
-    effects = None if draws.effects is None else draws.effects[:, at]
-    return Sample(draws.theta[:, at], effects, draws.coefficients[:, at], kept=draws.kept)
+    return draws.some(at)
 
 
 def group_values(specification: Specification, rows: np.ndarray) -> np.ndarray:
