@@ -123,12 +123,39 @@ def test_it_says_what_it_is_and_what_it_cannot(apart):
     fit = apart[PLAIN]
     assert "150 groups in 3 partitions" in repr(fit) and "probes" in repr(fit) and "m.w.x" in repr(fit)
     assert fit.nobs == 150 and fit.aic == pytest.approx(2 * len(fit.params) - 2 * fit.loglik)
-    for verb in ("loo", "profile", "variance_components", "plot", "save", "update", "model", "fitted"):
+    for verb in ("loo", "profile", "variance_components", "plot", "update", "model", "fitted"):
         with pytest.raises(mm.EngineError, match=f"{verb} needs all rows"):
             getattr(fit, verb)
     for call in (fit.weights, fit.predict):
         with pytest.raises(mm.EngineError, match="partition"):
             call()
+
+
+def test_results_are_saved_as_tables(apart, tmp_path):
+    """All that can be said without the partitions; what needs them is refused."""
+    fit = apart[PLAIN]
+    fit.save(tmp_path / "fit.nc")
+    loaded = mm.load(tmp_path / "fit.nc")
+    pd.testing.assert_frame_equal(loaded.summary(), fit.summary())
+    pd.testing.assert_frame_equal(loaded.random_effects("m"), fit.random_effects("m"))
+    assert loaded.loglik == fit.loglik and "150 groups in 3 partitions" in loaded.report()
+    with pytest.raises(mm.EngineError, match="variance_components"):
+        loaded.variance_components()
+    with pytest.raises(mm.EngineError, match="data="):
+        fit.save(tmp_path / "other.nc", data=True)
+    assert fit.report() == repr(fit)
+
+
+def test_predictions_do_not_need_workers_that_are_gone(apart, monkeypatch):
+    """Weights that are normalised in the group; spreads are then means over probes."""
+    fit = apart[PLAIN]
+    usual = fit.predict(DATA.head(40))
+    monkeypatch.setattr(Here, "there", False)
+    monkeypatch.setattr(Here, "ask", lambda *a: (_ for _ in ()).throw(LostWorkerError("gone")))
+    alone = fit.predict(DATA.head(40))
+    np.testing.assert_allclose(alone["estimate"], usual["estimate"])
+    np.testing.assert_allclose(alone["se"], usual["se"], rtol=0.1)
+    pd.testing.assert_frame_equal(fit.random_effects("m"), fit.random_effects("m"))
 
 
 @pytest.mark.filterwarnings("ignore:(dropped|partition):micromacro.errors.MicromacroWarning")
@@ -234,6 +261,7 @@ def test_a_dask_frame_on_a_cluster(one):
     with made as there, distributed.Client(there) as client:
         fit = mm.fit(PLAIN, frame_of(DATA), executor=client, **SETTINGS)
         assert_same(fit, one[PLAIN])
+        before = fit.predict(DATA.head(40))
         weights = pd.concat(fit.by_partition("weights")).sort_index()
         np.testing.assert_allclose(weights["weight"], one[PLAIN].weights().sort_index()["weight"], atol=1e-6)
         with pytest.raises(mm.DataError, match="more than one partition"):
@@ -243,6 +271,8 @@ def test_a_dask_frame_on_a_cluster(one):
                 executor=client,
                 **SETTINGS,
             )
+    after = fit.predict(DATA.head(40))  # the cluster is closed
+    np.testing.assert_allclose(after["estimate"], before["estimate"])
 
 
 @pytest.mark.slow

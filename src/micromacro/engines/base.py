@@ -231,6 +231,11 @@ class Outcome:
 
     With both, effects have no draws: they are normal around a mean and a covariance that `optimum` has, at the mean
     of the draws of theta.
+
+    Attributes
+    ----------
+    there : (Marginal, work space) or None
+        The likelihood with everything that it has found at the estimate, where that is dear to find again.
     """
 
     engine: str
@@ -241,6 +246,7 @@ class Outcome:
     draws: Draws | None = None
     notes: list[Note] = field(default_factory=list)
     extra: dict[str, Any] = field(default_factory=dict)
+    there: tuple[Any, Any] | None = field(default=None, repr=False, compare=False)
 
     @property
     def effective(self) -> float:

@@ -37,6 +37,9 @@ class Conditional:
     """
 
     def __init__(self, outcome: Outcome):
+        if outcome.there is not None:
+            self.marginal, self.room = outcome.there
+            return
         optimum, marginal = outcome.optimum, maximised_marginal(outcome)
         assert optimum is not None
         self.marginal, self.room = marginal, marginal.workspace()

@@ -98,6 +98,11 @@ class Cluster:
     def __len__(self) -> int:
         return len(self._where)
 
+    @property
+    def there(self) -> bool:
+        """Whether the client is open and all workers are known to it."""
+        return self.client.status == "running" and set(self._where) <= set(self.client.nthreads())
+
     def make(self, name: str, maker: Callable[..., Any], each: Sequence[tuple[Any, ...]]) -> None:
         waiting = [
             self.client.submit(keep, (self._run, k), name, maker, *arguments, workers=[where], pure=False)
@@ -106,6 +111,8 @@ class Cluster:
         self._gathered(waiting)
 
     def ask(self, name: str, verb: str, each: Sequence[tuple[Any, ...]] | None = None) -> list[Any]:
+        if self.client.status != "running":
+            raise lost("the client of the cluster is closed")
         each = [()] * len(self) if each is None else each
         calls: dict[str, list[tuple[int, tuple[Any, ...]]]] = {worker: [] for worker in self._shelves}
         for k, where, arguments in zip(self._numbers, self._where, each, strict=True):

@@ -22,6 +22,7 @@ from ..model.public import Model
 from ..results.fit import Fit
 from ..results.report.sections import heading, health_lines, likelihood_line
 from ..results.report.text import format_table
+from ..results.store import SavedFile
 from ..table.columns import column_names
 from ..table.screen import counted
 from .cluster import Cluster, is_client, partitions_of
@@ -31,7 +32,7 @@ from .specifying import specify_apart
 ANSWERED = frozenset(
     "summary params bse conf_int cov_params loglik aic bic hypothesis wald_test health notes nobs seconds "
     "formula family engine specification posterior random_effects predict weights by_partition write partitions tidy "
-    "glance".split()
+    "glance save report".split()
 )
 
 
@@ -142,13 +143,67 @@ class PartitionedFit(Fit):
                 unfinished.rename(path)
         return [path for path in paths if path.exists()]
 
-    def __repr__(self) -> str:
+    def save(self, path: Any, **options: Any) -> SavedFile:
+        """Write tables of results to a file: the summary, the effects, the report.
+
+        Rows of the data and what is computed from them stay in the partitions, so that :func:`micromacro.load` gives
+        these tables and nothing else.
+
+        Parameters
+        ----------
+        path : str or Path
+        **options
+            Of :meth:`Fit.save`: none of them has a meaning here, and each is refused by name.
+
+        Returns
+        -------
+        SavedFile
+
+        Raises
+        ------
+        EngineError
+            For any option.
+        FileError
+            Where the file cannot be written.
+        """
+        if options:
+            raise EngineError(
+                f"save({', '.join(f'{name}=' for name in options)}) is for fits of one table: a fit of partitions is "
+                "saved as tables of results"
+            )
+        from ..results.store import Keep, save
+
+        return save(self, path, Keep(contents="summary", data=False))
+
+    def report(self, path: Any = None, *, ci: float = 0.95) -> str:
+        """What was fitted, its parameters and its health, as text.
+
+        Parameters
+        ----------
+        path : None
+            There is no report as a file.
+        ci : float
+
+        Returns
+        -------
+        str
+
+        Raises
+        ------
+        EngineError
+            For a path.
+        """
+        if path is not None:
+            raise EngineError("a report as a file needs all rows of the data: print(fit.report()), or use save(path)")
         groups = f"  {self.nobs:,} groups in {counted(self.partitions, 'partition')}"
         pieces = [
-            heading(self), "", f"  {self.formula}", "", groups, "", format_table(self.summary()), "",
+            heading(self), "", f"  {self.formula}", "", groups, "", format_table(self.summary(ci)), "",
             likelihood_line(self) or "", "", *health_lines(self),
         ]  # fmt: skip
         return "\n".join(pieces)
+
+    def __repr__(self) -> str:
+        return self.report()
 
     def _repr_html_(self) -> str:
         return f"<pre>{escape(repr(self))}</pre>"
@@ -188,6 +243,9 @@ def fit_partitions(arguments: Arguments, engine: str, settings: Settings) -> Par
     asked = replace(settings, executor=None, solver="iterative")
     outcome = run_engine(engine, specification, asked, partial=True)
     crew.settle()
+    if (optimum := outcome.optimum) is not None:  # what predictions ask, as long as workers can answer
+        apart: Any = outcome.specification.system
+        apart.scattered.reached(apart, optimum.theta)
     fitted = PartitionedFit(outcome, model, sources)
     for message in fitted.health.warnings:
         warn(message)

@@ -120,6 +120,7 @@ def maximise_by_iteration(specification: Specification, settings: Settings, engi
             starts = starting_points(problem)
             zero, found, count, others = search.whole(starts)
     problem.forget()  # values of the search mean nothing
+    factor.take(base, count)  # what is known without probes is worked out here, as it is for a fit that was loaded
     value, gradient = problem.objective(zero.u)
     peak = blind_to_idle(specification, problem.coordinates, Peak(zero.u, value, gradient, found.hessian, zero.free))
     optimum = describe(problem, [peak])
@@ -136,7 +137,9 @@ def maximise_by_iteration(specification: Specification, settings: Settings, engi
     extra = {
         "probes": count, "loglik_error": loglik_error, "estimate_errors": told, "se_error": found.of_spread,
     }  # fmt: skip
-    return Outcome(engine, final, settings, time.perf_counter() - began, optimum=optimum, notes=notes, extra=extra)
+    factor.gather()
+    seconds, there = time.perf_counter() - began, (problem.marginal, problem.room)
+    return Outcome(engine, final, settings, seconds, optimum=optimum, notes=notes, extra=extra, there=there)
 
 
 class Search:

@@ -14,6 +14,11 @@ class Crew(Protocol):
         """How many pieces there are."""
         ...
 
+    @property
+    def there(self) -> bool:
+        """Whether the pieces can still be asked."""
+        ...
+
     def make(self, name: str, maker: Callable[..., Any], each: Sequence[tuple[Any, ...]]) -> None:
         """Have every piece made under a name by a function, of what is kept under ``"table"`` and some arguments.
 
@@ -48,6 +53,8 @@ def made(maker: Callable[..., Any], kept: dict[str, Any], name: str, arguments: 
 
 class Here:
     """Pieces in this process; threads of an executor work on them, if there is one."""
+
+    there = True
 
     def __init__(self, pieces: int, executor: Executor | None = None):
         self._kept: list[dict[str, Any]] = [{} for _ in range(pieces)]

@@ -199,8 +199,12 @@ class ScatteredRows(Iterated):
         self.keys = keys[self.symbolic.order[: self.leading]]
         self.dimension = self.symbolic.leading
         self.partitions = None
-        self.work = iteration_work(probes, self.scattered.entries)
+        self.entries = self.scattered.entries
+        self.work = iteration_work(probes, self.entries)
         self._coefficients = np.empty(0)
+
+    def solves(self, count: int) -> bool:
+        return self.scattered.crew.there and super().solves(count)
 
     def _is(self, room: Workspace, weight: np.ndarray) -> bool:
         return False  # pieces may have been filled at another theta since

@@ -51,7 +51,8 @@ FINE = 1e-10  # tolerance of a solution
 COARSE = 1e-6  # and of those for probes
 ROUGH = 1e-5  # and of those for a Newton step, which other steps follow
 BATCHES = 16  # of probes, whose means differ as Monte Carlo errors do
-FEW = 512  # rows up to which quadratic forms are solved for one by one
+FEW, SOLVED = 512, 2e7  # rows, and their product with the entries of A, up to which quadratic forms are solved for
+CLOSE = 1e-4  # tolerance of these solutions, whose forms have about its square as their error
 PAIRS = 5e7  # products of two entries of a row up to which the entries of H are worked out
 DENSE, LEAST_DENSE, MOST_DENSE = 0.01, 20, 100  # share of the rows, and how many, of an effect that is kept aside
 NOTHING, NOWHERE = np.empty(0), np.empty(0, dtype=np.int32)
@@ -80,7 +81,8 @@ class Iterated(Representation):
         self.keys = keys[symbolic.order[: self.leading]]
         self.dimension = symbolic.leading
         self.partitions: Partitions | None = None
-        self.work = iteration_work(probes, len(symbolic.columns))
+        self.entries = len(symbolic.columns)
+        self.work = iteration_work(probes, self.entries)
 
     def prepare(self, room: Workspace, gradient: bool) -> None:
         room.side = Iteration(self.probes)
@@ -107,6 +109,10 @@ class Iterated(Representation):
         """Have products made by the workers of an executor, each with some of the rows."""
         s = self.symbolic
         self.partitions = Partitions(executor, s.row_start, s.columns, self.leading)
+
+    def gather(self) -> None:
+        """Have products made here from now on."""
+        self.partitions = None
 
     def take(self, room: Workspace, probes: int) -> None:
         """Use another number of probes in a work space from here on; those there are stay."""
@@ -441,6 +447,10 @@ class Iterated(Representation):
         out[n:] = np.diag(corner)
         return out
 
+    def solves(self, count: int) -> bool:
+        """Whether so many quadratic forms are solved for one by one; else they are means over probes."""
+        return count <= min(FEW, SOLVED / max(self.entries, 1))
+
     def quadratics(self, room: Workspace, rows: Any) -> np.ndarray:
         state, n = room.side, self.leading
         rows = rows.copy()
@@ -448,10 +458,10 @@ class Iterated(Representation):
         effects, others = rows[:, :n].tocsr(), rows[:, n:].toarray()
         effects.sort_indices()
         out = np.empty(rows.shape[0])
-        if len(out) <= FEW:
+        if self.solves(len(out)):
             for some in slices(len(out)):
                 b = np.ascontiguousarray(effects[some].toarray().T)
-                out[some] = (b * self._solved(room, b, None, COARSE).x).sum(axis=0)
+                out[some] = (b * self._solved(room, b, None, CLOSE).x).sum(axis=0)
         else:
             self._probed(room)
             empty = np.zeros(1, dtype=np.int64), NOWHERE

@@ -21,7 +21,7 @@ def tables_of(fit: Fitted, with_data: bool) -> dict[str, Any]:
         "report": fit.report(),
         "summary": frame_to_plain(fit.summary(LEVEL)),
         "effects": {name: frame_to_plain(fit.random_effects(name, LEVEL)) for name in s.structures},
-        "components": frame_to_plain(fit.variance_components(LEVEL)),
+        "components": frame_to_plain(fit.variance_components(LEVEL)) if s.system.scattered is None else None,
         "covariance": fit.posterior.covariance,
         "loglik": fit.posterior.figures.get("loglik"),
         "weights": None,
@@ -191,6 +191,8 @@ class SavedResults:
         """
         self._plain_only("variance_components", options)
         self._check(ci)
+        if self._tables["components"] is None:
+            return self._refuse("variance_components")
         return frame_from_plain(self._tables["components"])
 
     def report(self) -> str:
