@@ -8,7 +8,7 @@ import pytest
 
 import micromacro as mm
 from micromacro.engines import around_mode
-from micromacro.engines.around_mode import Expanded
+from micromacro.engines.around_mode import AroundPeak
 from micromacro.engines.likelihood.stochastic import Zero
 from micromacro.errors import EngineError
 from micromacro.numerics import symbolic
@@ -120,7 +120,7 @@ def test_third_derivatives_are_found(monkeypatch):
     """Of -a^2/2 - b^2/2 + .1/3 a^3 - .05/4 a^4 + .1 a b^2: exact but for interpolation."""
     monkeypatch.setattr(around_mode, "PLAIN", 0.0)
     zero = Zero(np.zeros(2), np.zeros(2), -np.eye(2), np.ones(2, dtype=bool), 0.0)
-    made = Expanded.around(Known(), zero, -np.eye(2), np.full(2, 10.0))  # pyright: ignore[reportArgumentType]
+    made = AroundPeak.around(Known(), zero, -np.eye(2), np.full(2, 10.0))  # pyright: ignore[reportArgumentType]
     u = np.random.default_rng(0).uniform(-2.0, 2.0, (20, 2))
     a, b = u.T
     expected = -0.5 * (a**2 + b**2) + 0.1 / 3.0 * a**3 - 0.05 / 4.0 * a**4 + 0.1 * a * b**2

@@ -85,7 +85,7 @@ class PosteriorSearch(Search):
 
 
 @dataclass(frozen=True, eq=False)
-class Expanded:
+class AroundPeak:
     """The log posterior density of u around its maximum.
 
     Attributes
@@ -114,7 +114,7 @@ class Expanded:
     missing: bool
 
     @classmethod
-    def around(cls, search: PosteriorSearch, zero: Zero, hessian: np.ndarray, prior_sd: np.ndarray) -> Expanded:
+    def around(cls, search: PosteriorSearch, zero: Zero, hessian: np.ndarray, prior_sd: np.ndarray) -> AroundPeak:
         """From the score and its derivative at the maximum, and from scores on both sides along the axes."""
         precision = -0.5 * (hessian + hessian.T) * np.outer(prior_sd, prior_sd)
         values, vectors = np.linalg.eigh(np.where(np.isfinite(precision), precision, 0.0))
@@ -210,7 +210,7 @@ def approximate_by_iteration(specification: Specification, settings: Settings) -
         search = PosteriorSearch(problem, factor, shown)
         with saying_where(specification, search):
             zero, found, count, others = search.whole(_starts(problem))
-            expansion = Expanded.around(search, zero, found.hessian, 1.0 / problem.coordinates.unit)
+            expansion = AroundPeak.around(search, zero, found.hessian, 1.0 / problem.coordinates.unit)
     problem.forget()
     value = problem.objective(zero.u)[0]
     free = ~(problem.coordinates.folded & (zero.u == 0.0))
@@ -268,7 +268,7 @@ class Scored:
     effective: float
 
 
-def _draws_of_scores(expansion: Expanded, problem: Problem, count: int, rng: np.random.Generator) -> Scored:
+def _draws_of_scores(expansion: AroundPeak, problem: Problem, count: int, rng: np.random.Generator) -> Scored:
     """Draws from the expanded density, cut at zero and at the edges of weights."""
     coordinates = problem.coordinates
     reference = expansion.reference(coordinates.folded)
@@ -349,7 +349,7 @@ def _accuracy(
     return notes
 
 
-def _troubles(expansion: Expanded, k: float) -> list[Note]:
+def _troubles(expansion: AroundPeak, k: float) -> list[Note]:
     """What is poor about the expansion."""
     why = []
     if k > POOR:

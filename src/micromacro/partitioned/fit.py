@@ -243,10 +243,9 @@ def fit_partitions(arguments: Arguments, engine: str, settings: Settings) -> Par
     asked = replace(settings, executor=None, solver="iterative")
     outcome = run_engine(engine, specification, asked, partial=True)
     crew.settle()
-    if (optimum := outcome.optimum) is not None:  # what predictions ask, as long as workers can answer
-        apart: Any = outcome.specification.system
-        apart.scattered.reached(apart, optimum.theta)
     fitted = PartitionedFit(outcome, model, sources)
+    apart: Any = fitted.specification.system
+    apart.scattered.reached(apart, fitted.posterior.theta)  # predictions ask, and workers can answer now
     for message in fitted.health.warnings:
         warn(message)
     return fitted
