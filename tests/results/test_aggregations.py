@@ -232,3 +232,16 @@ def test_a_link_contains_those_whose_weights_it_has_at_zero():
     inside = nesting(out.fits, "member")
     assert inside["softmax(s)"] == inside["exp(b*s)"] == ("mean",)
     assert "s ** 4" not in inside
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::micromacro.MicromacroWarning")
+def test_links_are_compared_where_a_spread_has_effects():
+    """Given the effects, because what these are given the other groups is far from normal."""
+    table = simulate("max", 3, groups=120, members=30, equal=True)
+    table["site"] = table["group"] % 8
+    model = mm.Model("y ~ 1 + mm(member, group, x, effects = none)", table, sigma="~ 1 + (1 | site)")
+    found = mm.aggregations(model, ["mean", "max"], engine="laplace", draws=60, random_seed=1)
+    assert "prefer max" in str(found)
+    with pytest.raises(mm.EngineError, match=r"sigma=, phi=, shape= or nu= have effects.*use loo\(\)"):
+        model.fit(engine="laplace", draws=30, random_seed=1).loo(integrated=True)

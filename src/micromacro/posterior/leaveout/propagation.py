@@ -53,13 +53,19 @@ class Sites:
     log_mass: np.ndarray
 
 
-def check_units(specification: Specification) -> None:
-    """Refuse outcomes that read effects far from normal given the others: of spreads, of members that combine.
+def nearly_normal(specification: Specification) -> bool:
+    """Whether what an outcome reads of effects is close to normal given the others.
 
-    Normal cavities were seen to be off by 0.2 for ordinary groups there, and by 2.5 for a surprising one. Effects in
-    probabilities (of a zero) are as close to normal as those of counts.
+    Effects of spreads and of members that combine are not: normal cavities were seen to be off by 0.2 for ordinary
+    groups there, and by 2.5 for a surprising one. Effects in probabilities (of a zero) are, as much as those of counts.
     """
-    if specification.system.meeting is None or specification.family.several or specification.effects_in_probabilities:
+    single = specification.system.meeting is None
+    return single or bool(specification.family.several) or specification.effects_in_probabilities
+
+
+def check_units(specification: Specification) -> None:
+    """Refuse outcomes that read effects far from normal given the others."""
+    if nearly_normal(specification):
         return
     raise EngineError(
         "leaving rows out of the integral over the effects is not available where sigma=, phi=, shape= or nu= have "

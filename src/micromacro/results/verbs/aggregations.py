@@ -28,6 +28,7 @@ from ...model.specification import Specification
 from ...posterior.leaveout.integrated import Cavities
 from ...posterior.leaveout.joint import LeaveSetsOut
 from ...posterior.leaveout.pointwise import log_likelihood
+from ...posterior.leaveout.propagation import nearly_normal
 from ...posterior.leaveout.scores import standard_error
 from ..criticism.loo import outcome_sets, psis_loo
 from ..fitted import Fitted
@@ -236,13 +237,12 @@ def carried(given: Any, name: str, link: Rival) -> Any:
 
 def pointwise(fit: Fitted) -> np.ndarray:
     """Log density of each group left out: over theta's posterior, or at the maximum less one for each of theta."""
-    if fit.posterior.kind.draws and fit.specification.combined is not None:
-        return fit.loo().column("elpd")
+    normal = nearly_normal(fit.specification)
     if fit.posterior.kind.draws:
-        return fit.loo(integrated=True).column("elpd")
+        return fit.loo(integrated=normal).column("elpd")
     theta = fit.posterior.theta
     free = sum(not p.fixed for p in fit.specification.system.hypers)
-    if fit.specification.combined is not None:
+    if not normal:
         return _given(fit.specification, theta) - free / fit.nobs
     if fit.specification.several_rows:
         return LeaveSetsOut(fit.specification, outcome_sets(fit.specification)).at(theta) - free / fit.nobs
