@@ -138,6 +138,12 @@ KINDS: dict[str, Kind] = {
     "var": Kind(feature("var"), often=True),
     "smax": Kind(feature("smax(kappa)", weights="1"), priors={"aggregate": prior.normal(1.0, 1.0)}),
     "hhi": Kind(feature("hhi", "", "q ** exp(b1)"), "poisson"),
+    "combine by smax": Kind("v + mm(m, g, x, combine = smax(kappa))", "bernoulli"),
+    "combine by ces": Kind(
+        "v + mm(m, g, x, combine = ces(p))",
+        priors={"aggregate": prior.normal(1.0, 1.0), "m.Intercept": prior.normal(0.0, 0.5)},
+    ),
+    "weights with effects": Kind("v + mm(m, g, x, weights = power(z | c), normalize = group)"),
     "shared": Kind("v + mm(m, g, x) + mm(m2, g, effects = shared(m))", "bernoulli"),
     "correlated roles": Kind("v + mm(m, g, x) + mm(m2, g, effects = correlated_with(m))"),
     "by group": Kind(f"{POWER} + B:v", "poisson"),

@@ -1,6 +1,6 @@
 """Simulation-based calibration of `mcmc`: ranks of truths drawn from their priors are uniform.
 
-Forty-two kinds of models (:mod:`.kinds`), ten of them with 200 data sets, the others with 50. Each parameter of a kind
+Forty-five kinds of models (:mod:`.kinds`), ten of them with 200 data sets, the others with 50. Each parameter of a kind
 has a p-value (Anderson and Darling's test of its ranks), as has the log-likelihood; over the kinds these p-values are
 uniform. Data sets whose outcome a family must refuse (a category without a group, say) are passed over, which leaves
 ranks uniform.

@@ -136,13 +136,18 @@ def test_derivatives_of_the_likelihood_are_differences(kinds, kappas):
     assert made.skew(values, eta, own, leverage, skew)
     found = slopes(lambda e: 0.5 * (at(e)[2] @ leverage)[None], eta, step)[0]
     np.testing.assert_allclose(skew, found, rtol=1e-5, atol=1e-6)
-    assert made.number_slopes(values, eta, own, leverage, along, numbers)
+    of_family = made.number_slopes(values, eta, own, leverage, along, numbers)
 
     def whole(own):
         out = at(eta, own)
         return np.array([out[0].sum() + 0.5 * out[2] @ leverage + along @ out[1, :n]])
 
-    found = slopes(whole, own, np.full(len(own), 1e-5))[0][1:]
+    found = slopes(whole, own, np.full(len(own), 1e-5))[0]
+    of_own = slopes(lambda a: made.family_slopes(values, eta, np.append(a, own[1:])).ravel(), own[:1], np.full(1, 1e-5))
+    np.testing.assert_allclose(
+        np.vstack([np.ones(len(of_family[0])), of_family]).ravel() @ of_own[:, 0], found[0], rtol=1e-6
+    )
+    found = found[1:]
     for block in made.combinations:
         if block.kind in (SMAX, CES):
             np.testing.assert_allclose(numbers[block.shapes], found[block.shapes], rtol=1e-5, atol=1e-6)
