@@ -167,6 +167,8 @@ WITHOUT = [
     (10_000, 7_000, "bernoulli", True),
     (10_000, 7_000, "poisson", True),
     (20_000, 12_000, "gaussian", True),
+    (20_000, 12_000, "bernoulli", True),
+    (20_000, 12_000, "poisson", True),
     (200_000, 100_000, "gaussian", False),
 ]
 MILLION = (1_000_000, 500_000, "gaussian", False)

@@ -13,6 +13,7 @@ import micromacro as mm
 from micromacro.engines import marginals
 from micromacro.engines.likelihood import maxima, separation, stochastic
 from micromacro.errors import EngineError, MicromacroWarning
+from micromacro.latent.representation import iterated
 from micromacro.numerics import symbolic
 
 FORMULA = "y ~ z + mm(m, g, weights = softmax(x), normalize = group) + (1 | c)"
@@ -77,6 +78,22 @@ def test_it_says_what_is_random(tmp_path):
     pd.testing.assert_frame_equal(loaded.predict(table), found.predict(table))
     with pytest.raises(EngineError, match='solver="direct"'):
         found.profile("m.sd")
+
+
+def test_predictions_that_are_dear_to_solve_for_are_means_over_probes(monkeypatch, tmp_path):
+    """Over those that the fit has solved for already; a fit that was loaded solves for them again, to the same end."""
+    model, table = mm.Model("y ~ z + mm(m, g)", data("gaussian")), data("gaussian").head(60)
+    found = model.fit("ml", solver="iterative", progress=False)
+    usual = found.predict(table)
+    found.save(tmp_path / "fit.nc")
+    monkeypatch.setattr(iterated, "SOLVED", 0.0)
+    monkeypatch.setattr(iterated.Iterated, "_solved", None)  # nothing is solved for
+    ours = found.predict(table)
+    np.testing.assert_allclose(ours["estimate"], usual["estimate"])
+    np.testing.assert_allclose(ours["se"], usual["se"], rtol=0.1)
+    monkeypatch.undo()
+    monkeypatch.setattr(iterated, "SOLVED", 0.0)
+    pd.testing.assert_frame_equal(mm.load(tmp_path / "fit.nc").predict(table), ours)
 
 
 def test_an_sd_of_zero_is_found():

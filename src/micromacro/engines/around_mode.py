@@ -336,8 +336,8 @@ def _accuracy(
     text = (
         f"Laplace approximation, solved by iteration with {count} probes; Monte Carlo errors: posterior means at most "
         f"{share:.2f} posterior sds, posterior sds at most {found.of_spread:.1%}; the density of theta is expanded "
-        f"around its mode to the third order, and draws are weighted by that (Pareto k {k:.2f}), not by its values; "
-        "given theta the effects are normal"
+        f"around its mode, and draws are weighted by that (Pareto k {k:.2f}), not by its values; given theta the "
+        "effects are normal"
     )
     notes = [remark("monte-carlo", text)]
     if not problem.marginal.exact:
