@@ -1,4 +1,4 @@
-"""What a fit costs: one evaluation, one fit against lme4, its parts, and a whole process.
+"""What a fit costs: one evaluation, one fit against lme4, its parts, a whole process, and a model of the spread.
 
     python benchmarks/bench_speed.py [--repeats 15]
 

@@ -44,7 +44,13 @@ TURN = 1.6  # angle through which a trajectory of z turns
 
 @dataclass
 class Whitening:
-    """The map at one theta: mean and root, and what was evaluated there."""
+    """The map at one theta: mean and root, and what was evaluated there last.
+
+    Attributes
+    ----------
+    both : tuple of float
+        Log densities at the z of the chain and at -z, of the state's theta.
+    """
 
     room: ModeRoom
     root: Root
@@ -52,6 +58,7 @@ class Whitening:
     mean: np.ndarray
     x: np.ndarray
     log_size: float = 0.0
+    both: tuple[float, float] = (-math.inf, -math.inf)
 
 
 class WhitenedTarget:
@@ -154,7 +161,8 @@ class WhitenedTarget:
         constant = 0.5 * base.log_det - white.log_size
         away = posterior.rows(room.trial_eta, room.own, room.trial_slopes) - other + constant
         there = posterior.rows(room.eta, room.own, room.slopes) - own + constant
-        return there if math.isfinite(there) else -math.inf, away if math.isfinite(away) else -math.inf
+        white.both = there if math.isfinite(there) else -math.inf, away if math.isfinite(away) else -math.inf
+        return white.both
 
     def _joint(self, z: np.ndarray) -> float:
         """Log density at z and the theta of the state; leaves x and the slopes of the rows."""
@@ -181,7 +189,7 @@ class WhitenedTarget:
 
     def refresh(self, value: float, rng: np.random.Generator, tuning: bool) -> float:
         """The sign of z, then a Hamiltonian trajectory of z, at the theta of the state."""
-        at, other = self._both(self.z, self.here)
+        at, other = self.here.both  # since its theta was taken up, or z moved last
         prior = value - _log_sum(at, other)
         if math.log(rng.random()) >= at - _log_sum(at, other):
             self.z = -self.z
