@@ -2,8 +2,8 @@
 
     python benchmarks/bench_sampling.py [--repeats 3]
 
-Both run in this process, bound to one core, chains one after the other. Seconds are those of the processor; they include
-tuning and leave compiling out on both sides. NUTS is run centred and non-centred, and the better one counts.
+Both run in this process, bound to one core, chains one after the other. Seconds are those of the processor. They
+include tuning and leave compiling out on both sides. NUTS is run centred and non-centred, and the better one counts.
 """
 
 from __future__ import annotations
