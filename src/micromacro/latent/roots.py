@@ -126,8 +126,7 @@ class Merged(Root):
         s, p = pattern.symbolic, pattern
         intervals, runs = len(p.own_d), len(p.begin) - 1
         self.panel, self.work = np.empty(s.panel_size), np.empty(s.size)
-        self.factor, spare = (factorise_blocks, room_of(s.layout)) if s.blocked else (factorise, s.size)
-        self.buffer = np.empty(spare)
+        self.buffer = np.empty(room_of(s.layout) if s.blocked else s.size)
         self.values, self.d_value = np.empty(p.values), np.ones(len(p.kept) + runs)
         self.root, self.unit, self.at_risk = np.empty(intervals), np.empty(intervals), np.empty(intervals)
         self.cumulative, self.of_run = np.empty(intervals + 1), np.empty(runs)
@@ -153,7 +152,9 @@ class Merged(Root):
             r.row_start, r.pair, self.values, room.slopes[3, :groups], p.d_place, self.d_value, self.pulled, p.place,
             self.panel,
         )  # fmt: skip
-        return self.factor(r.layout, self.panel, self.buffer) < 0
+        if r.blocked:
+            return factorise_blocks(r.layout, self.panel, self.buffer) < 0
+        return factorise(*r.layout.factoring, self.panel, self.buffer) < 0
 
     def log_size(self) -> float:
         return log_size(self.pattern.symbolic.layout, self.panel, self.root)
