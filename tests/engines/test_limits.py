@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 import micromacro as mm
+from micromacro.families.registry import FAMILIES
 
 
 @pytest.fixture(scope="module")
@@ -73,3 +74,37 @@ def test_an_exact_fit_is_not_called_a_limit():
     with pytest.warns(mm.MicromacroWarning, match="residual is zero"):
         fit = mm.fit("y ~ x", pd.DataFrame({"x": x, "y": 1 + 2 * x}), engine="ml")
     assert not any(n.code == "limit" for n in fit.health.notes)
+
+
+EXACT = {  # from values of the linear predictor to an outcome that has nothing of chance
+    "gaussian": ("y", lambda eta: eta),
+    "student": ("y", lambda eta: eta),
+    "lognormal": ("surv(y, e)", np.exp),
+    "weibull": ("surv(y, e)", np.exp),
+    "gamma": ("y", np.exp),
+    "beta": ("y", lambda eta: 1.0 / (1.0 + np.exp(-eta))),
+}
+
+
+def test_families_of_numbers_say_what_their_residual_is():
+    """Durations without a scale of their own (exponential, cox) and discrete outcomes are never fitted exactly."""
+    numbers = {word for word, make in FAMILIES.items() if not (f := make()).discrete and not f.nominal and not f.several}
+    assert {word for word in numbers if FAMILIES[word]().residual_sd} == set(EXACT)
+    assert numbers - set(EXACT) == {"exponential", "cox"}
+
+
+@pytest.mark.filterwarnings("ignore::micromacro.errors.MicromacroWarning")
+@pytest.mark.parametrize(
+    ("family", "terms"),
+    [(f, t) for f in EXACT for t in ("x", "1 + (1 | g)")] + [(f, "x + (1 + x | c)") for f in ("gaussian", "student")],
+)
+def test_an_outcome_without_chance_is_named_whatever_the_search_found(family, terms):
+    """A function of the covariates, or of units that have rows of their own (a table with a row per membership)."""
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=24)
+    outcome, inverse = EXACT[family]
+    groups = pd.DataFrame({"g": range(24), "c": np.arange(24) % 6, "x": x, "y": inverse(0.3 + 0.5 * x), "e": 1})
+    fit = mm.fit(f"{outcome} ~ {terms}", pd.concat([groups, groups]), family=family, engine="ml")
+    first = fit.health.troubles[0]
+    assert first.code == "perfect-fit" and "residual is zero" in first, fit.health
+    assert not any(n.code == "not-converged" for n in fit.health.troubles)  # its remedy would be no help

@@ -63,6 +63,10 @@ REFUSED = [
     ("y ~ (a + b) ** a", "whole number from 1"),
     ("y ~ (a + b) ** -1", "whole number from 1"),
     ("y ~ a ** 9**9**9", "whole number from 1"),
+    ("y ~ s(a, k=1e999)", "k= of s.. is a whole number"),
+    ("y ~ s(a, k=" + "9" * 5000 + ")", "k= of s.. is a whole number"),
+    ("y ~ mm(m, h, a, aggregate=moment(1e999))", "whole number from 2"),
+    ("y ~ (C(g) | k)", "78 standard deviations and correlations, for 60 rows"),
     # long and deep
     ("y ~ " + "*".join(["a"] * 1500), "more than 100 operations in a row"),
     ("y ~ " + ":".join(["a"] * 1500), "more than 100 operations in a row"),

@@ -244,3 +244,16 @@ def test_coefficients_of_other_predictors_move_their_parameter(teams):
     odds_of = zeros.interpret().loc["hu.home"]
     assert odds_of["estimate"] == pytest.approx(np.exp(zeros.params["hu.home"]))
     assert "the odds of hu, the probability of a zero, are multiplied by" in odds_of["sentence"]
+
+
+def test_names_with_braces_are_said_as_they_are(teams):
+    """A sentence is filled in with words; braces of a column's name are no place for one."""
+    rng = np.random.default_rng(4)
+    odd = pd.DataFrame({"g": np.repeat(np.arange(60), 2), "m": rng.integers(0, 12, 120), "{x}": rng.normal(size=120)})
+    odd["{v}"], odd["{0}"] = odd["g"] % 17 / 4.0, odd["g"] % 7
+    odd["y"] = (1.5 * rng.normal(size=12)[odd["m"]] * odd["{x}"]).groupby(odd["g"]).transform("sum") + odd["{0}"] % 3
+    odd["y"] += np.sin(3 * odd["{v}"]) + 0.1 * rng.normal(size=60)[odd["g"]]
+    fit = mm.fit("y ~ s(`{v}`, k=6) + mm(m, g, effects = iid(1 + `{x}`)) + (1 | `{0}`)", odd, engine="ml")
+    said = fit.interpret()["sentence"]
+    assert "slope of {x}" in said["m.sd.{x}"] and "{0}" in said["{0}.sd"] and "s({v})" in said["s.{v}.sd"]
+    assert not said.str.contains(r"\{(?:value|name|term|A|a|share|change|number)\}").any()

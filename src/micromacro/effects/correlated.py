@@ -20,11 +20,12 @@ from functools import cached_property
 
 import numpy as np
 
-from ..errors import FormulaError
+from ..errors import FormulaError, ModelError
 from ..priors import FLAT
 from .base import Setting, Smooth
 from .iid import Independent, sd_parameters
 
+MOST, ALWAYS = 50, 10  # terms of one level: never more, and as many with however few rows
 LEAST = 1e-8  # of sqrt(1 - p^2) where it divides: the derivative in p has a pole at -1 and 1
 
 
@@ -274,6 +275,18 @@ def pull_cholesky(p: np.ndarray, d: np.ndarray) -> np.ndarray:
     return out
 
 
+def _check_number(name: str, terms: tuple[str, ...], rows: int) -> None:
+    """Refuse covariances that no data determine and no search ends with."""
+    k = len(terms)
+    numbers = k * (k + 1) // 2
+    if k > MOST or (k > ALWAYS and numbers > rows):
+        raise ModelError(
+            f"the effects of {name!r} have {k} correlated terms ({', '.join(terms[:3])}, ...), that is {numbers} standard "
+            f"deviations and correlations, for {rows} rows: leave terms out, write them independent (|| in a unit term, "
+            "iid() in a block), or make the categories units of their own, as in (1 | unit:category)"
+        )
+
+
 def make_correlated(setting: Setting) -> Independent:
     """Build ``correlated(1 + x)``."""
     terms = setting.rows.terms
@@ -283,6 +296,7 @@ def make_correlated(setting: Setting) -> Independent:
             "alone: write iid",
             setting.text, setting.node.span.start, setting.node.span.stop,
         )  # fmt: skip
+    _check_number(setting.name, terms, len(setting.rows.group))
     names = [f"{setting.name}.cor.{terms[j]}.{terms[i]}" for i in range(len(terms)) for j in range(i)]
     cors, order = setting.priors.correlations(names, len(terms))
     return Correlated(setting.name, setting.rows, sd_parameters(setting) + cors, order=order)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -49,6 +50,11 @@ class Phrase:
         out = self.text.replace("{A}", "{A}" + text).replace("{a}", "{a}" + text)
         of = "{term}" + text.rstrip(",")
         return replace(self, text=out.replace("{term}", of), equal=self.equal.replace("{term}", of))
+
+
+def filled(text: str, words: Mapping[str, str]) -> str:
+    """A text with its words; whatever else stands in braces belongs to a name of the user's."""
+    return re.sub(r"\{(\w+)\}", lambda found: words.get(found[1], found[0]), text)
 
 
 def noun_of(term: str) -> Noun:

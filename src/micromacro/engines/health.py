@@ -11,7 +11,7 @@ from ..model.specification import Specification
 from ..notes import Note, caution, remark, trouble
 from ..parameters import Parameter
 from ..table.screen import counted
-from .base import Outcome
+from .base import Optimum, Outcome
 from .edges import STALLED
 from .signs import of_signed
 
@@ -23,6 +23,7 @@ LEAST_DF = 5
 LEAST_LEVELS, FEW_LEVELS = 3, 6  # under an sd: below the first it cannot be told, below the second it is known poorly
 CERTAIN = 1e-7  # distance from 0 or 1 at which a probability has run off
 PERFECT = 1e-6  # of the outcome's sd: a residual that is zero but for rounding
+TINY = 0.02  # the same: one that is going there, if the search found no end
 UNCENTRED = 1e6
 RIDGE = 1e-3  # log-likelihood by which maxima far apart must differ not to be one ridge
 
@@ -193,7 +194,8 @@ def _judge_optimum(outcome: Outcome) -> Health:
     without = idle(outcome.specification, zero_sds(outcome.specification, optimum.theta))
     troubles = []
     edge = any(note.code == "laplace-edge" and note.severity == "trouble" for note in outcome.notes)
-    if not optimum.gradient_norm <= STALLED and not edge:
+    perfect = _perfect(outcome, optimum)
+    if not optimum.gradient_norm <= STALLED and not edge and not perfect:
         text = (
             f"the search stopped where the gradient is still {optimum.gradient_norm:.2g}: standardise the covariates, "
             "or give the weight parameters priors"
@@ -205,7 +207,7 @@ def _judge_optimum(outcome: Outcome) -> Health:
             "height): the weights are not determined; leave a parameter out or give priors"
         )
         troubles.append(trouble("ridge", text))
-    troubles += too_little(outcome.specification) + _perfect(outcome.specification, optimum.theta)
+    troubles += perfect + too_little(outcome.specification) + _uncentred(outcome.specification)
     troubles += _run_off(outcome.specification, optimum.theta)
     q = len(optimum.theta)
     flat = optimum.lost[:q] & ~optimum.boundary & (not edge)
@@ -260,21 +262,35 @@ def too_little(specification: Specification) -> list[Note]:
     return out
 
 
-def _perfect(specification: Specification, theta: np.ndarray) -> list[Note]:
-    """An outcome that the model fits without residual; one whose digits are mostly a constant."""
+def _perfect(outcome: Outcome, optimum: Optimum) -> list[Note]:
+    """An outcome that the model fits without residual: the likelihood rises without limit as that vanishes."""
+    specification, family = outcome.specification, outcome.specification.family
+    told = {name for note in outcome.notes if note.code in ("limit", "unbounded") for name in note.about}
+    hypers = specification.system.hypers
+    ended = {p.name for p, at in zip(hypers, optimum.boundary, strict=True) if at} - told
+    endless = not optimum.gradient_norm <= STALLED or not math.isfinite(optimum.loglik)
+    for name, sd_of in family.residual_sd.items():
+        if name not in specification.own_names or any(p.name == name and p.fixed for p in hypers):
+            continue
+        values = specification.own(optimum.theta, np.empty(0))[specification.own_names.index(name)]
+        sd, size = float(np.min(sd_of(values))), family.scale(specification.response, specification.offset)[0]
+        if sd < PERFECT * size or (sd < TINY * size and (endless or name in ended)):
+            text = (
+                f"the residual is zero up to rounding ({name} = {float(np.ravel(values)[0]):.2g}): the outcome is a "
+                "function of the covariates and effects, the likelihood rises without limit, and standard errors are "
+                "meaningless; check if the outcome was made from them, or whether each "
+                f"{specification.tables.noun} has an effect of its own"
+            )
+            return [trouble("perfect-fit", text, name)]
+    return []
+
+
+def _uncentred(specification: Specification) -> list[Note]:
+    """An outcome whose digits are mostly a constant."""
     if not specification.family.conjugate:
         return []
     y = specification.outcome
-    sigma = float(specification.own(theta, np.empty(0))[0].min())
     size = float(np.std(y))
-    name = specification.own_names[0]
-    if sigma < PERFECT * size and not specification.system.hypers[-1].fixed:
-        text = (
-            f"the residual is zero up to rounding ({name} = {sigma:.2g}, the outcome's sd {size:.2g}): "
-            "the outcome is a function of the covariates and effects, and standard errors are meaningless; check if "
-            f"the outcome was made from them, or whether each {specification.tables.noun} has an effect of its own"
-        )
-        return [trouble("perfect-fit", text, specification.system.hypers[-1].name)]
     if abs(float(np.mean(y))) > UNCENTRED * size:
         text = (
             f"the outcome's mean is {abs(float(np.mean(y))) / max(size, 1e-300):.1g} times its sd, so that few of its "

@@ -161,6 +161,9 @@ class Family(Worded):
     limits : mapping
         Classes of its parameters that may diverge, the distribution becoming a simpler one: the value at which that is
         reached, and what to say of it (``{name}`` stands for the parameter).
+    residual_sd : mapping
+        Of a parameter without whose share of chance the outcome is a function of covariates and effects: from its
+        values to the residual's sd, about, on the link scale. The likelihood rises without limit as that vanishes.
     stable : bool
         Whether the model of another outcome of the same groups has the same parameters.
     """
@@ -170,6 +173,7 @@ class Family(Worded):
     no_intercept: str | None = None
     cancels: str = ""
     limits: ClassVar[Mapping[str, tuple[float, str]]] = {}
+    residual_sd: ClassVar[Mapping[str, Callable[[np.ndarray], np.ndarray]]] = {}
     conjugate: bool = False
     discrete: bool = False
     durations: bool = False

@@ -13,6 +13,7 @@ _LEVEL = {
 }  # fmt: skip
 _SIGN = 5
 _ATOM = 7
+_READ = 120  # characters of an expression that a message repeats
 _LONG = 400  # digits of a number that Python would not turn to text and back
 _PLAIN = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*\Z")
 
@@ -20,6 +21,12 @@ _PLAIN = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*\Z")
 def to_text(node: Node) -> str:
     """Text that parses to the same tree."""
     return _print(node, False)[0]
+
+
+def brief(node: Node) -> str:
+    """The text for a message, without its middle where it is long."""
+    text = to_text(node)
+    return text if len(text) <= _READ else f"{text[: _READ - 20]} ... {text[-15:]}"
 
 
 def column_text(node: Node) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Collection
 
 from ..errors import FormulaError
 from .nodes import Binary, Name, Node, Number, Text, Unary
-from .printing import to_text
+from .printing import brief
 
 Product = tuple[Node, ...]
 """Factors that are multiplied, each once, in the order in which they were written."""
@@ -76,7 +76,7 @@ class _Expansion:
             raise self.error("a sign cannot occur inside a product of terms; for arithmetic write I(-x)", node)
         if isinstance(node, Number):
             raise self.error(
-                f"the number {node.text} cannot be part of a term: for arithmetic write I(), as in I(2 * x)", node
+                f"the number {brief(node)} cannot be part of a term: for arithmetic write I(), as in I(2 * x)", node
             )
         if isinstance(node, Text):
             raise self.error("text in quotes cannot be a term: write names of columns without quotes", node)
@@ -116,7 +116,7 @@ class _Expansion:
         if not isinstance(exponent, Number) or exponent.value % 1 != 0 or exponent.value < 1:
             raise self.error(
                 f"the exponent of terms must be a whole number from 1, as in (x + z) ** 2; to square a column write "
-                f"I({to_text(node)})", node,
+                f"I({brief(node)})", node,
             )  # fmt: skip
         base = self.of(node.left)
         out, count = base, 1

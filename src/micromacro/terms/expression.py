@@ -6,7 +6,7 @@ import numpy as np
 
 from ..errors import DataError, FormulaError
 from ..language.nodes import Call, Name, Node
-from ..language.printing import names_in, to_text
+from ..language.printing import brief, names_in
 from ..table.columns import Table
 from ..table.memberships import Tables
 from ..table.screen import counted, listed
@@ -49,7 +49,7 @@ def evaluate(
     if len(bad):
         noun, ids = ("row", np.arange(len(values))) if of is None else (of.noun, of.ids)
         raise DataError(
-            f"the {role} {to_text(node)} is not finite in {len(bad)} of {counted(len(values), noun)} (first: "
+            f"the {role} {brief(node)} is not finite in {len(bad)} of {counted(len(values), noun)} (first: "
             f"{listed(ids[bad])}); check the transformation and the rows"
         )
     return values

@@ -16,7 +16,7 @@ import numpy as np
 from ..effects.phrases import Phrase
 from ..errors import DataError, FormulaError
 from ..language.nodes import Call, Node
-from ..language.printing import to_text
+from ..language.printing import column_text
 from ..language.whitelist import signed_number
 from ..latent.part import Equations, Term
 from ..numerics.splines import bends
@@ -182,7 +182,7 @@ def build_smooth(call: Call, context: Context, intercept: bool) -> SmoothPart:
     """Build ``s(x)`` or ``s(x, k=10)``."""
     node, text = call.args[0], context.text
     mark = (text, call.span.start, call.span.stop)
-    shown = to_text(node)
+    shown = column_text(node)
     name, what = f"{context.prefix}s.{shown}", f"{context.prefix}s({shown})"
     if what in context.named.values():
         raise FormulaError(f"s({shown}) stands in the formula twice: leave one of them out", *mark)
@@ -212,6 +212,6 @@ def build_smooth(call: Call, context: Context, intercept: bool) -> SmoothPart:
 
 def _number_of_splines(node: Node | None, mark: tuple[str, int, int]) -> int:
     value = USUAL if node is None else signed_number(node)
-    if value is None or value != int(value) or not LEAST <= value <= MOST:
+    if value is None or not LEAST <= value <= MOST or value != int(value):
         raise FormulaError(f"k= of s() is a whole number from {LEAST} to {MOST}", *mark)
     return int(value)

@@ -66,8 +66,10 @@ def maximise(specification: Specification, settings: Settings, engine: str, rest
     coordinates = problem.coordinates
     with searching(problem, settings.progress):
         starts = starting_points(problem)
-        starts, before = begin_at_signed_maxima(specification, restricted, coordinates, starts)
-        peaks = find_peaks(problem.objective, starts, coordinates.bounds(), problem.dear)
+        begun, before = begin_at_signed_maxima(specification, restricted, coordinates, starts)
+        peaks = find_peaks(problem.objective, begun, coordinates.bounds(), problem.dear)
+        if not peaks and begun is not starts:  # they ran off to where nothing can be evaluated
+            peaks = find_peaks(problem.objective, starts, coordinates.bounds(), problem.dear)
     if not peaks:
         raise EngineError(
             "the likelihood could not be evaluated at any starting value; look at Model.explain() for the starting "

@@ -110,7 +110,10 @@ def _off_saddles(objective: Objective, u: np.ndarray, entries: np.ndarray, bound
         value = objective(u)[0]
         looked = np.zeros(len(u), dtype=bool)
         looked[entries] = True
-        curvature, vectors = np.linalg.eigh(difference_hessian(objective, u, looked))
+        hessian = difference_hessian(objective, u, looked)
+        if not np.all(np.isfinite(hessian)):  # the likelihood can no longer be evaluated around u
+            return u
+        curvature, vectors = np.linalg.eigh(hessian)
         if not curvature[-1] > RISES:
             return u
         trials = [u + size * sign * vectors[:, -1] for size in (0.05, 0.1, 0.3) for sign in (1.0, -1.0)]

@@ -17,7 +17,7 @@ from ...effects.phrases import Phrase
 from ...errors import FormulaError
 from ...language.functions import GROUP_FUNCTIONS, MEMBERWISE, WEIGHT
 from ...language.nodes import Call, MemberCall, Name, Node, Number, Unary, children, walk
-from ...language.printing import to_text
+from ...language.printing import brief, to_text
 from ...numerics import features
 from .weights import check_call, near
 
@@ -175,7 +175,7 @@ def read_aggregate(call: MemberCall, text: str, known: Sequence[str]) -> Request
     if word in ("mean", "average"):
         hint = "; leave it out for the mean, since weights are 1 / n by default"
     raise FormulaError(
-        f"aggregate={to_text(node)} is not known{hint}; it is one of "
+        f"aggregate={brief(node)} is not known{hint}; it is one of "
         f"{', '.join(words)}, or an expression in E(), the weighted mean in the group, as in E((x - E(x)) ** 2)",
         text, node.span.start, node.span.stop,
     )  # fmt: skip
@@ -233,14 +233,14 @@ def _shape(row: Aggregate, node: Node, text: str, known: Sequence[str]) -> float
         )  # fmt: skip
     if isinstance(node, Name) and node.name not in known:
         return node.name
-    what = f"{node.name!r} is a column" if isinstance(node, Name) else f"{to_text(node)} is neither"
+    what = f"{node.name!r} is a column" if isinstance(node, Name) else f"{brief(node)} is neither"
     raise FormulaError(
         f"a shape of {row.word}() is a number, which is fixed, or a symbol, which is estimated; {what}", *mark
     )
 
 
 def _check_numbers(row: Aggregate, shapes: tuple[float | str, ...], mark: tuple[str, int, int]) -> None:
-    if row.whole and not (float(shapes[0]) >= 2 and float(shapes[0]) == int(shapes[0])):
+    if row.whole and not (float(shapes[0]) >= 2 and float(shapes[0]).is_integer()):
         raise FormulaError(
             f"the power of {row.word}() must be a whole number from 2 on (the first central moment is zero, and a "
             "power of a negative deviation that is not whole is not a number)", *mark,
@@ -273,7 +273,7 @@ def _expression(node: Node, text: str, known: Sequence[str]) -> Request:
     loose = _outside(node, known)
     if loose is not None:
         raise FormulaError(
-            f"{to_text(loose)} differs between the members of a group, but aggregate= must give one number per group: "
+            f"{brief(loose)} differs between the members of a group, but aggregate= must give one number per group: "
             "put it inside E()", text, loose.span.start, loose.span.stop,
         )  # fmt: skip
     return Request(node, None, (), tuple(dict.fromkeys(columns)), tuple(dict.fromkeys(symbols)))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ...errors import FormulaError
 from ...language.nodes import Call, MemberCall, Name, Node
-from ...language.printing import to_text
+from ...language.printing import brief, to_text
 from ...numerics import combining
 from .aggregate import Aggregate, read_shapes
 
@@ -70,7 +70,7 @@ def read_combine(call: MemberCall, text: str, known: Sequence[str]) -> Combine |
         words = ["sum", *COMBINES]
         hint = difflib.get_close_matches(word, words, n=1)
         raise FormulaError(
-            f"combine={to_text(node)} is not known{f'; did you mean {hint[0]}?' if hint else ''}; it is one of sum, "
+            f"combine={brief(node)} is not known{f'; did you mean {hint[0]}?' if hint else ''}; it is one of sum, "
             "smax(kappa), ces(p), max, min", *mark,
         )  # fmt: skip
     row = COMBINES[word]
@@ -88,7 +88,7 @@ def _check_beside(call: MemberCall, what: str, text: str) -> None:
     mark = (text, call.span.start, call.span.stop)
     if call.aggregate != SUM:
         raise FormulaError(
-            f"combine={what} is of members' whole effects, aggregate={to_text(call.aggregate)} of a covariate alone: "
+            f"combine={what} is of members' whole effects, aggregate={brief(call.aggregate)} of a covariate alone: "
             "a block has one of the two; write two blocks, the second with name=", *mark,
         )  # fmt: skip
     if call.joins is not None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...errors import DataError, FormulaError, ModelError
 from ...language.nodes import MemberCall, Name, Text
-from ...language.printing import to_text
+from ...language.printing import brief
 from ...numerics import features as kernels
 from ...parameters import Parameter
 from ...priors import Gamma, Normal
@@ -48,7 +48,7 @@ def build_feature(
     _check_covariates(call, request, design, context)
     fixed = tuple(make_design([("+", f.term)], weighing.memberships.table, context.text)[0] for f in call.fixes)
     features = _features(request, name, weighing, design, fixed, context)
-    features, value = begin_varied(features, f"aggregate={to_text(request.node)} of block {name!r}", intercept)
+    features, value = begin_varied(features, f"aggregate={brief(request.node)} of block {name!r}", intercept)
     names = _names(request, name, design)
     known = [f.value for f in call.fixes]
     estimated = value[: len(names)]
@@ -72,7 +72,7 @@ def build_feature(
 
 def _check_call(call: MemberCall, request: Request, context: Context) -> None:
     """What does not go with an emergent feature."""
-    what = f"aggregate={to_text(request.node)}"
+    what = f"aggregate={brief(request.node)}"
     if call.normalize not in (None, "group"):
         raise FormulaError(
             f"{what} is a feature of weights that sum to 1 in the group: leave out normalize={call.normalize}",
@@ -93,7 +93,7 @@ def _check_call(call: MemberCall, request: Request, context: Context) -> None:
     if effects.span.stop > 0 and word != "none":  # written, not the default
         raise FormulaError(
             f"{what} has no member effects, because effects enter through their weighted sum; add them as a second "
-            f"block, mm({call.member_name}, {call.group.name}, effects={to_text(effects)}, name={block_name(call)}2)",
+            f"block, mm({call.member_name}, {call.group.name}, effects={brief(effects)}, name={block_name(call)}2)",
             context.text, effects.span.start, effects.span.stop,
         )  # fmt: skip
 
@@ -108,7 +108,7 @@ def _check_covariates(call: MemberCall, request: Request, design: Design, contex
         why = (
             "its columns are part of the expression" if request.row is None else "it is a feature of the weights alone"
         )
-        raise FormulaError(f"aggregate={to_text(request.node)} takes no covariates in mm(): {why}", *mark)
+        raise FormulaError(f"aggregate={brief(request.node)} takes no covariates in mm(): {why}", *mark)
     if takes == 2 and (count != 2 or call.fixes):
         raise FormulaError(
             f"aggregate=cov takes two covariates, as in mm({call.member_name}, {call.group.name}, x + z, "
@@ -117,7 +117,7 @@ def _check_covariates(call: MemberCall, request: Request, design: Design, contex
     if takes is None and not count:
         raise FormulaError(
             f"aggregate={request.word} needs a covariate, as in mm({call.member_name}, {call.group.name}, x, "
-            f"aggregate={to_text(request.node)})", *mark,
+            f"aggregate={brief(request.node)})", *mark,
         )  # fmt: skip
 
 

@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 
 from ...errors import DataError
-from ...language.printing import to_text
+from ...language.printing import brief
 from ...numerics import aggregation
 from ...numerics.constraints import inward, slack
+from ...table.screen import counted, listed
 from .ranges import may_be_negative
 from .weighing import Weighing
 
@@ -51,8 +52,8 @@ def check_weights(weighing: Weighing, name: str, ids: np.ndarray) -> np.ndarray:
     rows, expression = weighing.memberships, weighing.expression
     start = np.array([p.start for p in weighing.parameters])
     raw, _ = weighing.raw(start)
-    at = ", ".join(f"{p} = {v:g}" for p, v in zip(expression.parameters, start, strict=True)) or "no parameter"
-    what = f"weights of block {name!r} ({to_text(expression.node)}) at the starting values ({at})"
+    at = listed([f"{p} = {v:g}" for p, v in zip(expression.parameters, start, strict=True)]) or "no parameter"
+    what = f"weights of block {name!r} ({brief(expression.node)}) at the starting values ({at})"
     # A weight of zero has the logarithm -inf; logarithms spare us weights that are too small to be written down.
     bad = np.isnan(raw) | (raw == np.inf) | (~np.isfinite(raw) & (not weighing.tape.logarithm))
     if weighing.tape.logarithm and weighing.rule == "none":
@@ -122,4 +123,4 @@ def _check_signs(weighing: Weighing, what: str, raw: np.ndarray, ids: np.ndarray
 
 def _error(what: str, groups: np.ndarray, ids: np.ndarray, remedy: str) -> DataError:
     first = ", ".join(str(i) for i in ids[groups[:5]])
-    return DataError(f"{what} {len(groups)} groups (first: {first}){',' if remedy.startswith('so ') else ';'} {remedy}")
+    return DataError(f"{what} {counted(len(groups), 'group')} (first: {first}){',' if remedy.startswith('so ') else ';'} {remedy}")

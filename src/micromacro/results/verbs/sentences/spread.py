@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ....effects.phrases import Phrase
+from ....effects.phrases import Phrase, filled
 from ....families.words import Change
 from ....latent.part import Part
 from ....parameters import CLASSES
@@ -33,10 +33,10 @@ def _read(fit: Fitted, e: Estimate, part: Part, phrase: Phrase) -> Sentence:
         "value": shown(e.point),
     }  # fmt: skip
     if e.point == 0.0 and phrase.equal:
-        return said(e, "standard deviation", phrase.equal.format_map(words))
+        return said(e, "standard deviation", filled(phrase.equal, words))
     if phrase.moves is None:
         numbers = e.through(phrase.through) if phrase.through else (e.point, e.lower, e.upper)
-        text = phrase.text.format(number=shown(numbers[0]), **words)
+        text = filled(phrase.text, {**words, "number": shown(numbers[0])})
         return said(e, phrase.quantity, text, numbers, phrase.nothing)
     return _of_sd(fit, e, term, phrase, words)
 
@@ -53,8 +53,8 @@ def _of_sd(fit: Fitted, e: Estimate, term: str, phrase: Phrase, words: dict[str,
     does, numbers = changed(fit, change, e, (phrase.moves or 1.0) * size)
     whose = "a member's" if term in fit.specification.members else "a unit's"
     quantity = f"{'factor' if change.factor else 'difference'} of {change.of(outcome(fit))}"
-    told = phrase.quantity.format(possessive=whose)
-    return said(e, f"{quantity}, {told}", text.format(share=share, change=does, **words), numbers)
+    told = filled(phrase.quantity, {"possessive": whose})
+    return said(e, f"{quantity}, {told}", filled(text, {**words, "share": share, "change": does}), numbers)
 
 
 def _share(fit: Fitted, term: str) -> tuple[str, float]:
@@ -76,7 +76,7 @@ def of_own(fit: Fitted, e: Estimate) -> Sentence:
     mean = float(s.response.observed.mean())
     numbers = e.through(lambda value: meaning.number(value, mean))
     words = {"y": outcome(fit), "value": shown(e.point), "name": e.name, "mean": shown(mean)}
-    text = meaning.text.format(number=shown(numbers[0]), **words)
+    text = filled(meaning.text, {**words, "number": shown(numbers[0])})
     return said(e, meaning.quantity, text, numbers, meaning.nothing)
 
 
