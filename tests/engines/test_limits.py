@@ -88,7 +88,9 @@ EXACT = {  # from values of the linear predictor to an outcome that has nothing 
 
 def test_families_of_numbers_say_what_their_residual_is():
     """Durations without a scale of their own (exponential, cox) and discrete outcomes are never fitted exactly."""
-    numbers = {word for word, make in FAMILIES.items() if not (f := make()).discrete and not f.nominal and not f.several}
+    numbers = {
+        word for word, make in FAMILIES.items() if not (f := make()).discrete and not f.nominal and not f.several
+    }
     assert {word for word in numbers if FAMILIES[word]().residual_sd} == set(EXACT)
     assert numbers - set(EXACT) == {"exponential", "cox"}
 

@@ -281,9 +281,9 @@ def _check_number(name: str, terms: tuple[str, ...], rows: int) -> None:
     numbers = k * (k + 1) // 2
     if k > MOST or (k > ALWAYS and numbers > rows):
         raise ModelError(
-            f"the effects of {name!r} have {k} correlated terms ({', '.join(terms[:3])}, ...), that is {numbers} standard "
-            f"deviations and correlations, for {rows} rows: leave terms out, write them independent (|| in a unit term, "
-            "iid() in a block), or make the categories units of their own, as in (1 | unit:category)"
+            f"the effects of {name!r} have {k} correlated terms ({', '.join(terms[:3])}, ...), that is {numbers} "
+            f"standard deviations and correlations, for {rows} rows: leave terms out, write them independent (|| in a "
+            "unit term, iid() in a block), or make the categories units of their own, as in (1 | unit:category)"
         )
 
 

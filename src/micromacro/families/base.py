@@ -162,8 +162,7 @@ class Family(Worded):
         Classes of its parameters that may diverge, the distribution becoming a simpler one: the value at which that is
         reached, and what to say of it (``{name}`` stands for the parameter).
     residual_sd : mapping
-        Of a parameter without whose share of chance the outcome is a function of covariates and effects: from its
-        values to the residual's sd, about, on the link scale. The likelihood rises without limit as that vanishes.
+        Of a parameter that scatters the outcome: from its values to the residual's sd, about, on the link scale.
     stable : bool
         Whether the model of another outcome of the same groups has the same parameters.
     """

@@ -52,7 +52,7 @@ def check_weights(weighing: Weighing, name: str, ids: np.ndarray) -> np.ndarray:
     rows, expression = weighing.memberships, weighing.expression
     start = np.array([p.start for p in weighing.parameters])
     raw, _ = weighing.raw(start)
-    at = listed([f"{p} = {v:g}" for p, v in zip(expression.parameters, start, strict=True)]) or "no parameter"
+    at = listed(np.array([f"{p} = {v:g}" for p, v in zip(expression.parameters, start, strict=True)])) or "no parameter"
     what = f"weights of block {name!r} ({brief(expression.node)}) at the starting values ({at})"
     # A weight of zero has the logarithm -inf; logarithms spare us weights that are too small to be written down.
     bad = np.isnan(raw) | (raw == np.inf) | (~np.isfinite(raw) & (not weighing.tape.logarithm))
@@ -123,4 +123,6 @@ def _check_signs(weighing: Weighing, what: str, raw: np.ndarray, ids: np.ndarray
 
 def _error(what: str, groups: np.ndarray, ids: np.ndarray, remedy: str) -> DataError:
     first = ", ".join(str(i) for i in ids[groups[:5]])
-    return DataError(f"{what} {counted(len(groups), 'group')} (first: {first}){',' if remedy.startswith('so ') else ';'} {remedy}")
+    return DataError(
+        f"{what} {counted(len(groups), 'group')} (first: {first}){',' if remedy.startswith('so ') else ';'} {remedy}"
+    )
