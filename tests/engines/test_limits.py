@@ -110,3 +110,28 @@ def test_an_outcome_without_chance_is_named_whatever_the_search_found(family, te
     first = fit.health.troubles[0]
     assert first.code == "perfect-fit" and "residual is zero" in first, fit.health
     assert not any(n.code == "not-converged" for n in fit.health.troubles)  # its remedy would be no help
+
+
+@pytest.mark.filterwarnings("ignore::micromacro.errors.MicromacroWarning")
+def test_what_needs_a_residual_is_refused_where_there_is_none():
+    x = np.random.default_rng(1).normal(size=40)
+    twice = pd.DataFrame({"g": range(40), "x": x, "y": 0.3 + 0.5 * x}).loc[np.tile(np.arange(40), 2)]
+    fit = mm.fit("y ~ 1 + (1 + x | g)", twice, engine="ml")
+    for ask in (lambda: fit.summary(df=True), lambda: fit.cov_params(kind="sandwich", by="g")):
+        with pytest.raises(mm.EngineError, match="covariance of the outcome is singular"):
+            ask()
+
+
+@pytest.mark.filterwarnings("ignore::micromacro.errors.MicromacroWarning")
+def test_successes_of_all_or_none_are_drawn():
+    """A beta-binomial whose precision went to zero: all trials succeed, or none."""
+    x = np.linspace(-1, 1, 30)
+    fit = mm.fit(
+        "trials(s, n) ~ x", pd.DataFrame({"x": x, "s": 5 * (x > 0), "n": 5}), family="beta_binomial", engine="ml"
+    )
+    own = np.array([1e-200])
+    drawn = fit.family.simulate(
+        np.zeros(4000), own, np.random.default_rng(0), np.array([[0.0], [5.0]]) + np.zeros(4000)
+    )
+    assert set(drawn) == {0.0, 5.0} and abs(drawn.mean() - 2.5) < 0.15
+    assert fit.ppc(random_seed=1) is not None

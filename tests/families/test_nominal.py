@@ -120,3 +120,35 @@ def test_members_that_combine_have_no_effects_by_category():
     long = DATA.loc[DATA.index.repeat(2)].assign(g=lambda t: t.index, m=lambda t: np.arange(len(t)) % 7)
     with pytest.raises(mm.ModelError, match=r"combine= and nominal\(\)"):
         mm.Model("y ~ nominal(x) + mm(m, g, combine = max)", long, family="ordinal")
+
+
+SEPARATED = {  # terms, outcome from x and z, what moves
+    "all": ("nominal(x)", lambda x, z: np.digitize(x, [-0.5, 0.5]), {"cut.1", "cut.2", "cut.1.x", "cut.2.x"}),
+    "beside": ("z + nominal(x)", lambda x, z: np.digitize(x, [-0.5, 0.5]), {"cut.1.x", "cut.2.x"}),
+    "no third category where z is 1": (
+        "x + nominal(z)",
+        lambda x, z: np.arange(60) % np.where(z == 1, 2, 3),
+        {"cut.2.z"},
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore::micromacro.errors.MicromacroWarning")
+@pytest.mark.parametrize("case", SEPARATED)
+def test_effects_by_category_without_a_finite_maximum_are_named(case):
+    terms, outcome, moving = SEPARATED[case]
+    rng = np.random.default_rng(1)
+    x, z = rng.normal(size=60), rng.integers(0, 2, 60)
+    data = pd.DataFrame({"x": x, "z": z, "y": outcome(x, z)})
+    fit = mm.fit(f"y ~ {terms}", data, family="ordinal", engine="ml")
+    (note,) = (n for n in fit.health.troubles if n.code == "separated")
+    assert moving <= set(note.about)
+
+
+def test_an_edge_is_no_separation():
+    """Where z is 1 the middle category is empty: the cuts meet, and both are finite."""
+    z = np.repeat([0, 1], 30)
+    data = pd.DataFrame({"z": z, "y": np.where(z == 1, 2 * (np.arange(60) % 2), np.arange(60) % 3)})
+    fit = mm.fit("y ~ nominal(z)", data, family="ordinal", engine="ml")
+    assert fit.health.ok and [n.code for n in fit.health.notes] == ["edge"]
+    assert fit.params["cut.1"] + fit.params["cut.1.z"] == pytest.approx(0.0, abs=1e-4)

@@ -36,6 +36,8 @@ BINOMIAL = (
     "this is a binomial fit; write family='binomial'"
 )
 
+LEAST, NO_PRECISION = 1e-300, 1e-9  # of what a beta distribution is drawn with; of phi
+
 
 @njit(**KERNEL)
 def rising(log_a, k):  # noqa: ANN001, ANN201
@@ -148,7 +150,9 @@ class BetaBinomial(Dispersed, Binomial):
         self, eta: np.ndarray, own: np.ndarray, rng: np.random.Generator, values: np.ndarray | None
     ) -> np.ndarray:
         mean = np.clip(binary.probability("logit", eta), 1e-12, 1.0 - 1e-12)
-        chance = rng.beta(mean * own[0], (1.0 - mean) * own[0])
+        chance = rng.beta(np.maximum(mean * own[0], LEAST), np.maximum((1.0 - mean) * own[0], LEAST))
+        if np.any(own[0] < NO_PRECISION):  # all succeed, or none, and a beta distribution is no longer drawn exactly
+            chance = np.where(own[0] < NO_PRECISION, rng.random(chance.shape) < mean, chance)
         if values is None:
             raise ModelError("responses of a beta-binomial model need the trials: predict for the data of the fit")
         return rng.binomial(values[1].astype(np.int64), chance).astype(float)

@@ -20,7 +20,8 @@ covariance from the joint Hessian.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -150,6 +151,20 @@ def _inside(specification: Specification, theta: np.ndarray) -> np.ndarray:
 # -- clusters ----------------------------------------------------------------------------------------------------------
 
 
+@contextmanager
+def _with_a_residual() -> Iterator[None]:
+    """For what needs the inverse of the outcome's covariance."""
+    try:
+        yield
+    except np.linalg.LinAlgError as error:
+        raise EngineError(
+            "the covariance of the outcome is singular at the estimate, as where the residual is zero, so there are "
+            "neither degrees of freedom nor a sandwich: read health, and look for covariates or effects that are the "
+            "outcome"
+        ) from error
+
+
+@_with_a_residual()
 def sandwich(specification: Specification, theta: np.ndarray, clusters: np.ndarray, word: str, how: str) -> np.ndarray:
     """Cluster-robust covariance of the coefficients in x (c, c).
 
@@ -213,6 +228,7 @@ def _check_within(moments: Covariances, theta: np.ndarray, clusters: np.ndarray,
 # -- degrees of freedom ------------------------------------------------------------------------------------------------
 
 
+@_with_a_residual()
 def degrees_of_freedom(specification: Specification, theta: np.ndarray, covariance: np.ndarray) -> DegreesOfFreedom:
     """Degrees of freedom of the coefficients in x.
 

@@ -8,7 +8,8 @@ coefficients' columns at the estimated weights and s_i the direction that is all
 
 .. math:: \max_d \sum_i s_i a_i'd \quad\text{subject to}\quad s_i a_i'd \ge 0,\; a_k'd = 0,\; -1 \le d \le 1
 
-is zero where there is a finite maximum. Nothing depends on how far a search went, so steep, rare and censored outcomes
+is zero where there is a finite maximum. (Of cuts that covariates move, ``nominal()``, none may cross the next one in
+any row either.) Nothing depends on how far a search went, so steep, rare and censored outcomes
 that overlap raise no alarm. Effects do not help: they are integrated out over the whole line. A coefficient with a
 proper prior is held.
 
@@ -19,6 +20,7 @@ is all yes or all no.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,6 +28,8 @@ from scipy import sparse
 from scipy.optimize import linprog
 
 from ...families.base import Recession
+from ...latent.beside import ADDED
+from ...model.layout import centers_of
 from ...model.specification import Specification
 from ...notes import Note, named, remark, trouble
 from ...parameters import Parameter
@@ -59,10 +63,50 @@ def separation(specification: Specification, optimum: Optimum) -> list[Note]:
     recession = recession.of(live)
     if recession.interior.all():
         return []
-    direction, rows = _coefficients(specification, recession, room)
+    added = _added(specification, optimum.theta)
+    direction, rows = _coefficients(specification, recession, room, added)
     if direction is not None:
-        return [_separated(specification, direction, rows)]
-    return _run_off_sds(specification, optimum, recession, room)
+        return [_separated(specification, direction, rows, added)]
+    return _run_off_sds(specification, optimum, recession, room, added)
+
+
+@dataclass(frozen=True, eq=False)
+class _Added:
+    """Coefficients of what is added to the family's own parameters: how far each moves them (k, rows)."""
+
+    parameters: tuple[Parameter, ...] = ()
+    moves: tuple[np.ndarray, ...] = ()
+
+    def columns(self, recession: Recession) -> np.ndarray:
+        """Their columns (constraints, parameters)."""
+        each = [np.einsum("ck,kc->c", recession.own, m[:, recession.row]) for m in self.moves]
+        return np.column_stack(each) if each else np.empty((len(recession.row), 0))
+
+    def gaps(self, coefficients: int, own: int) -> np.ndarray:
+        """What may not fall although no likelihood shows it: gaps between neighbouring cuts, row by row."""
+        total = coefficients + own + len(self.moves)
+        if not self.moves:
+            return np.empty((0, total))
+        rows = self.moves[0].shape[1]
+        steps = np.repeat(np.diff(np.eye(own), axis=0), rows, axis=0)
+        moved = np.column_stack([np.diff(m, axis=0).ravel() for m in self.moves])
+        return np.unique(np.hstack([np.zeros((len(steps), coefficients)), steps, moved]), axis=0)
+
+
+def _added(specification: Specification, theta: np.ndarray) -> _Added:
+    system, beside = specification.system, specification.system.beside
+    if beside is None or beside.stacked or ADDED not in beside.links:
+        return _Added()
+    places = [k for k, p in enumerate(system.hypers) if p.kind == "b"]
+    before, centers = specification.own(theta, np.empty(0)), centers_of(system.parts)
+    moves = []
+    for k in places:
+        step = np.zeros(len(theta))
+        step[k] = 1.0
+        moved = specification.own(theta + step, np.empty(0)) - before
+        there = np.abs(moved).max(axis=1, keepdims=True) > 0.0
+        moves.append(moved + centers.get(system.hypers[k].name, 0.0) * there)
+    return _Added(tuple(system.hypers[k] for k in places), tuple(moves))
 
 
 def _recession(specification: Specification, optimum: Optimum, room: Any) -> Recession | None:
@@ -89,15 +133,15 @@ def _as_reported(specification: Specification, columns: np.ndarray) -> np.ndarra
 
 
 def _coefficients(
-    specification: Specification, recession: Recession, room: object
-) -> tuple[np.ndarray | None, np.ndarray]:  # fmt: skip
+    specification: Specification, recession: Recession, room: object, added: _Added
+) -> tuple[np.ndarray | None, np.ndarray]:
     """A direction of recession in coefficients and the family's own parameters, and the rows that gain by it."""
     system = specification.system
     columns = system.coefficient_columns(room)  # type: ignore[arg-type]
     own = _own(specification)
-    held = np.array([p.prior.proper for p in (*system.coefficients, *own)], dtype=bool)
-    columns = _as_reported(specification, columns)
-    at = np.hstack([recession.sign[:, None] * recession.differences(columns), recession.own])
+    held = np.array([p.prior.proper for p in (*system.coefficients, *own, *added.parameters)], dtype=bool)
+    columns = recession.sign[:, None] * recession.differences(_as_reported(specification, columns))
+    at = np.hstack([columns, recession.own, added.columns(recession)])
     at[:, held] = 0.0
     scale = np.abs(at).max(axis=0, initial=0.0)
     at /= np.where(scale > 0.0, scale, 1.0)
@@ -107,13 +151,14 @@ def _coefficients(
         return None, np.empty(0, dtype=np.int64)
     outer = at[~recession.interior] @ free
     outer = outer[np.abs(outer).max(axis=1, initial=0.0) > ROUNDING]
-    found = _programme(np.unique(outer.round(12), axis=0)) if len(outer) else None
+    limits = np.where(held, 0.0, added.gaps(len(system.coefficients), len(own))) / np.where(scale > 0.0, scale, 1.0)
+    found = _programme(np.unique(outer.round(12), axis=0), limits @ free) if len(outer) else None
     if found is None:
         return None, np.empty(0, dtype=np.int64)
     direction = free @ found
     gain = at @ direction
     gains = (gain > 1e-6 * np.abs(gain).max()) & ~recession.interior
-    direction = _shortest(at[~recession.interior], gains[~recession.interior], inner, direction)
+    direction = _shortest(at[~recession.interior], gains[~recession.interior], inner, direction, limits)
     rows = recession.row[gains]
     return np.where(scale > 0.0, direction / np.where(scale > 0.0, scale, 1.0), 0.0), np.unique(rows)
 
@@ -130,8 +175,8 @@ def _null(gram: np.ndarray) -> np.ndarray:
     return vectors[:, values <= ROUNDING * max(1.0, float(values.max(initial=0.0)))]
 
 
-def _programme(rows: np.ndarray) -> np.ndarray | None:
-    """The d with rows d >= 0 that gains most, entries in [-1, 1]; None if nothing can be gained.
+def _programme(rows: np.ndarray, limits: np.ndarray) -> np.ndarray | None:
+    """The d with rows d >= 0 that gains most, entries in [-1, 1], limits d >= 0 too; None if nothing can be gained.
 
     Of very many rows some are taken first, and those that their direction violates after it: where some rows already
     leave no direction but zero, the others do not matter.
@@ -141,7 +186,8 @@ def _programme(rows: np.ndarray) -> np.ndarray | None:
         used = np.sort(np.random.default_rng(np.random.SeedSequence(22)).choice(used, MANY, replace=False))
     while True:
         some = rows[used]
-        out = linprog(-some.sum(axis=0), A_ub=-some, b_ub=np.zeros(len(some)), bounds=(-1.0, 1.0), method="highs")
+        kept = np.vstack([some, limits])
+        out = linprog(-some.sum(axis=0), A_ub=-kept, b_ub=np.zeros(len(kept)), bounds=(-1.0, 1.0), method="highs")
         if out.status != 0:
             return None
         gains = -out.fun > 1e-6 * np.abs(rows).max()
@@ -156,9 +202,12 @@ def _programme(rows: np.ndarray) -> np.ndarray | None:
         used = np.union1d(used, left[: len(used)])
 
 
-def _shortest(outer: np.ndarray, gains: np.ndarray, inner: np.ndarray, direction: np.ndarray) -> np.ndarray:
+def _shortest(
+    outer: np.ndarray, gains: np.ndarray, inner: np.ndarray, direction: np.ndarray, limits: np.ndarray
+) -> np.ndarray:
     """The direction of least size by which the same rows gain, so that only what must move is named."""
-    rows = np.unique(np.column_stack([outer, gains]).round(12), axis=0)
+    both = np.column_stack([np.vstack([outer, limits]), np.append(gains, np.zeros(len(limits)))])
+    rows = np.unique(both.round(12), axis=0)
     least = -rows[:, -1]
     rows = np.hstack([-rows[:, :-1], rows[:, :-1]])
     values, vectors = np.linalg.eigh(inner.T @ inner)
@@ -171,9 +220,9 @@ def _shortest(outer: np.ndarray, gains: np.ndarray, inner: np.ndarray, direction
     return ahead - back
 
 
-def _separated(specification: Specification, direction: np.ndarray, rows: np.ndarray) -> Note:
+def _separated(specification: Specification, direction: np.ndarray, rows: np.ndarray, added: _Added) -> Note:
     system = specification.system
-    parameters = (*system.coefficients, *_own(specification))
+    parameters = (*system.coefficients, *_own(specification), *added.parameters)
     size = np.abs(direction)
     names = [p.name for p, moved in zip(parameters, size > 1e-6 * size.max(), strict=True) if moved]
     groups, noun = len(np.unique(specification.groups_of(rows))), specification.tables.noun
@@ -186,7 +235,9 @@ def _separated(specification: Specification, direction: np.ndarray, rows: np.nda
     return trouble("separated", text, *names)
 
 
-def _run_off_sds(specification: Specification, optimum: Optimum, recession: Recession, room: object) -> list[Note]:
+def _run_off_sds(
+    specification: Specification, optimum: Optimum, recession: Recession, room: object, added: _Added
+) -> list[Note]:
     """Large standard deviations whose effects can make every outcome certain.
 
     Laplace's formula is no help here: it falls where the likelihood itself rises to its limit.
@@ -197,7 +248,7 @@ def _run_off_sds(specification: Specification, optimum: Optimum, recession: Rece
         for k, p in enumerate(system.hypers)
         if p.kind == "sd" and not p.prior.proper and optimum.theta[k] > LARGE and not optimum.boundary[k]
     ]
-    if not large or recession.interior.any() or not _all_certain(specification, recession, room):
+    if not large or recession.interior.any() or not _all_certain(specification, recession, room, added):
         return []
     out = []
     for k in large:
@@ -211,7 +262,7 @@ def _run_off_sds(specification: Specification, optimum: Optimum, recession: Rece
     return out
 
 
-def _all_certain(specification: Specification, recession: Recession, room: object) -> bool:
+def _all_certain(specification: Specification, recession: Recession, room: object, added: _Added) -> bool:
     """Whether coefficients and effects together can move every outcome towards certainty."""
     system = specification.system
     matrix: Any = system.matrix(room)  # type: ignore[arg-type]
@@ -219,7 +270,8 @@ def _all_certain(specification: Specification, recession: Recession, room: objec
         return False
     signs = sparse.diags_array(recession.sign) @ recession.differences(matrix)
     margin = -np.ones((len(recession.row), 1))
-    at: Any = sparse.hstack([signs, sparse.csr_array(recession.own), margin], format="csr")
+    own = np.hstack([recession.own, added.columns(recession)])
+    at: Any = sparse.hstack([signs, sparse.csr_array(own), margin], format="csr")
     width = at.shape[1] - 1
     out = linprog(
         np.append(np.zeros(width), -1.0), A_ub=-at, b_ub=np.zeros(at.shape[0]),
