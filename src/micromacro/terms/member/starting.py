@@ -67,7 +67,7 @@ def check_weights(weighing: Weighing, name: str, ids: np.ndarray) -> np.ndarray:
     stuck = _nowhere_near(weighing, start)
     if np.any(stuck):
         raise _error(
-            f"weights of block {name!r} ({to_text(expression.node)}) are not a number wherever "
+            f"weights of block {name!r} ({brief(expression.node)}) are not a number wherever "
             f"{', '.join(expression.parameters)} moves away from the start, in", np.unique(rows.group[stuck]), ids,
             "a negative number has no power that is not whole, and no logarithm or root: shift the column",
         )  # fmt: skip
