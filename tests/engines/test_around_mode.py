@@ -137,6 +137,9 @@ class Known:
         self.at = u
         return np.array([-a + 0.1 * a**2 - 0.05 * a**3 + 0.1 * b**2, -b + 0.2 * a * b])
 
+    def crosses(self, u: np.ndarray) -> bool:
+        return False
+
     def coefficient_variances(self) -> np.ndarray:
         return np.array([0.4 * self.at[0]])
 

@@ -58,6 +58,10 @@ class PosteriorSearch(Search):
 
     small = 0.03
 
+    def crosses(self, u: np.ndarray) -> bool:
+        """Whether a score that ends at zero lies beyond it."""
+        return bool(np.any(self.problem.coordinates.folded & (u < 0.0)))
+
     def even(self, u: np.ndarray) -> np.ndarray:
         """The score of the density that goes on beyond zero as its mirror image."""
         inside, sign = self._mirrored(u)
@@ -145,8 +149,9 @@ class AroundPeak:
         density /= density.sum(axis=1, keepdims=True)
         mean = density @ GRID
         variance = density @ GRID**2 - mean**2
-        scaled = self.axes * np.sqrt(variance)
-        return Reference.fit(self.center + self.axes @ mean, scaled @ scaled.T, folded, WIDEN, most=np.inf)
+        scaled, middle = self.axes * np.sqrt(variance), self.center + self.axes @ mean
+        middle[folded] = np.maximum(middle[folded], 0.0)  # else its draws may all be cut off
+        return Reference.fit(middle, scaled @ scaled.T, folded, WIDEN, most=np.inf)
 
     def log_density(self, u: np.ndarray) -> np.ndarray:
         """Log density (n,) at some points (n, q), zero at the maximum."""
@@ -174,12 +179,15 @@ def _scores_along(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
     """Places (n,) along an axis, the scores (n, q) in z there, and the logarithms of the coefficients' variances.
 
-    There are fewer on a side where there are no more scores.
+    There are fewer on a side where there are no more scores, or where zero is crossed far from the mode.
     """
     found: dict[float, np.ndarray] = {}
     variances: dict[float, np.ndarray] = {}
+    near = {sign: search.crosses(u + sign * OUT[0] * axes[:, k]) for sign in (1.0, -1.0)}
     for out in OUT:
         for z in (out, -out):
+            if not near[np.sign(z)] and search.crosses(u + z * axes[:, k]):
+                continue  # beyond zero there is the mirror image of a mode that is away from it
             score = axes.T @ search.even(u + z * axes[:, k])
             if np.all(np.isfinite(score)) and (out == OUT[0] or any(z * at > 0.0 for at in found)):
                 found[z], variances[z] = score, search.coefficient_variances()
