@@ -349,7 +349,7 @@ def test_the_state_of_chains_is_plain_arrays_of_numbers(counts):
         "u": (3, q), "value": (3,), "center": (3, parts, q), "root": (3, parts, q, q), "df": (3, parts),
         "share": (3, parts), "bent": (3, 1), "independent": (3,), "rng": (3, 6),
         "z": (3, draws.x.shape[2]), "step": (3,), "anchor": (3, q), "sweeps": (3,),
-            "holding": (3,),
+            "moves": (3,), "holding": (3,),
     }  # fmt: skip
     assert all(v.dtype in (np.float64, np.uint64) for v in draws.state.values())
 
