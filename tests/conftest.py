@@ -14,19 +14,10 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 _spec = importlib.util.spec_from_file_location("cpu", Path(__file__).with_name("cpu.py"))
 _cpu = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(_cpu)
-_spec = importlib.util.spec_from_file_location("long", Path(__file__).with_name("long.py"))
-_long = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(_long)
 
 
 #: Begins on one worker while kernels are compiled for the tests of the other: mostly JAX.
 FIRST = "tests/families/test_slopes.py"
-
-
-def pytest_itemcollected(item):
-    """What is long waits for ``make test-all``."""
-    if item.nodeid.removeprefix("tests/").startswith(_long.LONG):
-        item.add_marker(pytest.mark.slow)
 
 
 @pytest.hookimpl(trylast=True)

@@ -84,6 +84,7 @@ def test_the_gradient_is_that_of_differences(a):
         assert gradient[k] == pytest.approx(difference, rel=1e-6, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_the_joint_density_is_that_of_jax():
     pytest.importorskip("jax")
     from micromacro.engines.nuts.density import Joint

@@ -50,6 +50,7 @@ def test_threads_of_an_executor_change_nothing(model, first, workers):
         assert same(first, model.fit(progress=False, executor=pool, **SHORT)._outcome.draws)
 
 
+@pytest.mark.slow
 def test_other_processes_change_nothing(model, first):
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         assert same(first, model.fit(progress=False, executor=pool, **SHORT)._outcome.draws)
@@ -332,6 +333,7 @@ def test_an_extended_run_is_one_long_run_bit_for_bit(either):
     assert once.seconds >= short.seconds
 
 
+@pytest.mark.slow
 def test_other_workers_extend_to_the_same_draws(counts):
     short = counts.fit(progress=False, **(SHORT | {"draws": 8}))
     here = short.extend(6, progress=False)

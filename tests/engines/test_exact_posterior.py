@@ -142,7 +142,7 @@ def written_out(case, frame, quadrature):
     )
 
 
-OFTEN = ("default priors", "normal on a coefficient", "student on a member covariate", "estimated weights")
+OFTEN = ("default priors", "estimated weights")
 
 
 @pytest.fixture(

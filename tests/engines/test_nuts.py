@@ -24,7 +24,7 @@ CASES = {
 }
 SURVIVAL = ("weibull", "cox")
 #: JAX compiles each for a minute or two; that the densities are the same is tested for every family elsewhere.
-RUNS = [name if name == "gaussian" else pytest.param(name, marks=pytest.mark.slow) for name in CASES]
+RUNS = [pytest.param(name, marks=pytest.mark.slow) for name in CASES]
 
 
 def outcomes(family: str):

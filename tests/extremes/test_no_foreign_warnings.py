@@ -23,7 +23,7 @@ def test_fits_that_touch_infinities_warn_of_nothing_foreign(name, engine):
 
 
 @pytest.mark.parametrize(
-    "core", [core if core in ("Haswell", "SkylakeX") else pytest.param(core, marks=pytest.mark.slow) for core in CORES]
+    "core", [core if core == "SkylakeX" else pytest.param(core, marks=pytest.mark.slow) for core in CORES]
 )
 def test_no_kernel_of_blas_brings_a_warning(core):
     if not cpu.get(CORES[core], False):

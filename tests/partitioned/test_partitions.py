@@ -255,6 +255,7 @@ def frame_of(data: pd.DataFrame):
     return dask.from_pandas(data.set_index("g").sort_index(), npartitions=3, sort=True).reset_index()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_a_dask_frame_on_a_cluster(one):
     made, distributed = cluster(processes=False)

@@ -34,6 +34,7 @@ def test_a_fold_is_what_a_model_without_its_groups_predicts(dense, quick):
     assert np.all(np.abs(found - np.log(p.mean(axis=0))) < 4.0 * np.sqrt(2) * error)
 
 
+@pytest.mark.slow
 def test_kfold_by_maximum_likelihood_agrees_with_leaving_one_out(dense, quick):
     """A quarter left out costs a little more than one group does; theta is that of the whole data in the latter."""
     data = dense.make_data(rule="total", groups=80)
@@ -102,7 +103,7 @@ def test_pit_of_a_gaussian_model_is_its_distribution_function(mcmc):
     assert mcmc.loo_pit(random_seed=1).equals(found)
 
 
-@pytest.mark.parametrize("family", ["poisson", "weibull"])
+@pytest.mark.parametrize("family", ["poisson", pytest.param("weibull", marks=pytest.mark.slow)])
 def test_pit_is_uniform_for_counts_and_censored_durations(family, quick):
     rng = np.random.default_rng(5)
     x = rng.standard_normal(250)

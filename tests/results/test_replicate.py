@@ -100,6 +100,7 @@ def test_a_walk_keeps_its_fitted_baseline_and_effects_are_drawn_anew():
     np.testing.assert_array_equal(same.row_values, fit.specification.row_values)
 
 
+@pytest.mark.slow
 def test_a_likelihood_ratio_of_cox_models_by_bootstrap():
     data = durations(100, seed=9).assign(z=np.random.default_rng(1).standard_normal(100))
     larger, smaller = (
