@@ -28,6 +28,7 @@ from ..errors import DataError, FormulaError, ModelError
 from ..language.nodes import Name, Text
 from ..numerics import precision
 from ..numerics.factored import Factor, Pattern
+from ..numerics.ragged import runs
 from ..numerics.regions import contrasts
 from ..parameters import HIGHEST
 from ..priors import Uniform
@@ -178,8 +179,7 @@ class Intrinsic(Field):
         basis, level = self.basis, self.rows.level
         count = np.diff(basis.indptr)[level]
         membership = np.repeat(np.arange(len(level)), count)
-        within = np.arange(len(membership)) - np.repeat(np.cumsum(count) - count, count)
-        at = basis.indptr[level[membership]] + within
+        at = runs(basis.indptr[level], count)
         return membership, basis.indices[at].astype(np.int64), basis.data[at]
 
     @cached_property

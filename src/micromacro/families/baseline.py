@@ -22,6 +22,7 @@ from ..errors import DataError, ModelError
 from ..latent.expansion import Expansion
 from ..latent.part import Term
 from ..notes import Note, remark
+from ..numerics.ragged import runs
 from ..parameters import Parameter, PriorBook, kept_in_x
 from ..priors import Exponential, Flat, Gamma, HalfStudent, LogGamma, Normal, Prior
 from ..table.memberships import Tables
@@ -109,8 +110,7 @@ def _runs(first: np.ndarray, last: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Number of the group and the interval for every interval from first to last (none where last is before it)."""
     count = np.maximum(last - first + 1, 0)
     group = np.repeat(np.arange(len(count)), count)
-    within = np.arange(len(group)) - np.repeat(np.cumsum(count) - count, count)
-    return group, first[group] + within
+    return group, runs(first, count)
 
 
 @dataclass(frozen=True, eq=False)

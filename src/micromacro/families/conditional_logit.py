@@ -24,6 +24,7 @@ from ..latent.expansion import Expansion
 from ..latent.nothing import Nothing
 from ..notes import Note, remark
 from ..numerics.compiling import KERNEL
+from ..numerics.ragged import within
 from ..parameters import PriorBook
 from .base import Expanded, Quantity, Recession
 from .response import Raw, Response, Sets, made, need_form, need_numbers
@@ -194,10 +195,10 @@ def _padded(code: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Groups of each set in a row (sets, most), and whether one is there."""
     order = np.argsort(code, kind="stable")
     count = np.bincount(code)
-    within = np.arange(len(code)) - np.repeat(np.cumsum(count) - count, count)
+    at = within(count)
     shape = (len(count), int(count.max()))
     place, there = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=bool)
-    place[code[order], within], there[code[order], within] = order, True
+    place[code[order], at], there[code[order], at] = order, True
     return place, there
 
 

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from ..errors import DataError, ModelError
+from ..numerics.ragged import runs, starts
 from ..table.screen import counted, listed
 
 RIGHT, EVENT, LEFT, INTERVAL = 0.0, 1.0, 2.0, 3.0
@@ -51,15 +52,14 @@ class Sets:
     @cached_property
     def start(self) -> np.ndarray:
         """Where each set begins in `order` (sets + 1,)."""
-        return np.concatenate([[0], np.cumsum(self.sizes)])
+        return starts(self.sizes)
 
     @cached_property
     def pairs(self) -> tuple[np.ndarray, np.ndarray]:
         """All ordered pairs of two groups of a set."""
         many = self.sizes[self.codes[self.order]]
         one = np.repeat(self.order, many)
-        place = np.arange(len(one)) - np.repeat(np.cumsum(many) - many, many)
-        other = self.order[self.start[self.codes[one]] + place]
+        other = self.order[runs(self.start[self.codes[self.order]], many)]
         differ = one != other
         return one[differ], other[differ]
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from ..numerics.cubature import normal_points
 from ..numerics.differences import central
+from ..numerics.ragged import runs, starts, within
 from ..numerics.symbolic import Symbolic
 from ..numerics.units import absolute_blocks, add_blocks, block_lift, block_reach, block_roots, block_times
 
@@ -89,15 +90,14 @@ class Blocks:
     def __post_init__(self):
         unit = np.asarray(self.unit, dtype=np.int64)
         count = np.bincount(unit)
-        start = np.concatenate([[0], np.cumsum(count)])
+        start = starts(count)
         row = np.argsort(unit, kind="stable")
         position = np.empty(len(unit), dtype=np.int64)
-        position[row] = np.arange(len(unit)) - np.repeat(start[:-1], count)
+        position[row] = within(count)
         before = position[row]  # each row meets those before it
         high = np.repeat(row, before)
-        ends = np.cumsum(before)
-        low = row[np.repeat(start[unit[row]], before) + np.arange(len(high)) - np.repeat(ends - before, before)]
-        pair_start = np.concatenate([[0], np.cumsum(count * (count - 1) // 2)])
+        low = row[runs(start[unit[row]], before)]
+        pair_start = starts(count * (count - 1) // 2)
         made = {
             "unit": unit, "start": start, "row": row, "position": position, "high": high, "low": low,
             "pair_start": pair_start, "place": np.concatenate([unit, unit[high]]), "widest": int(count.max(initial=1)),
@@ -180,7 +180,7 @@ class Crossed:
         """
         start = symbolic.row_start
         length = np.diff(start)
-        first = np.concatenate([[0], np.cumsum(length[blocks.high] * length[blocks.low])])[:-1]
+        first = starts(length[blocks.high] * length[blocks.low])
         high, low = blocks.high[self.pair], blocks.low[self.pair]
         at = first[self.pair] + (entry[self.high] - start[high]) * length[low] + entry[self.low] - start[low]
         out = np.empty(len(at), dtype=np.int64)
@@ -192,12 +192,11 @@ def products(blocks: Blocks, rows: np.ndarray, columns: np.ndarray, size: int) -
     """All pairs of entries of two rows of a unit, from the rows and columns of the entries of A."""
     by_row = np.argsort(rows, kind="stable")
     length = np.bincount(rows, minlength=blocks.rows)
-    start = np.concatenate([[0], np.cumsum(length)])
+    start = starts(length)
     others = length[blocks.low]
     many = length[blocks.high] * others
     pair = np.repeat(np.arange(blocks.pairs), many)
-    within = np.arange(len(pair)) - np.repeat(np.cumsum(many) - many, many)
-    ahead, aside = np.divmod(within, np.maximum(others[pair], 1))
+    ahead, aside = np.divmod(within(many), np.maximum(others[pair], 1))
     high = by_row[start[blocks.high[pair]] + ahead]
     low = by_row[start[blocks.low[pair]] + aside]
     a, b = columns[high], columns[low]

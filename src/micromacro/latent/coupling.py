@@ -22,6 +22,7 @@ from ..numerics.exposure import (
     over_intervals,
     pair_slopes,
 )
+from ..numerics.ragged import starts
 from ..numerics.symbolic import Symbolic
 
 TOGETHER = 8  # columns that are summed at once
@@ -69,10 +70,10 @@ def cross_of(symbolic: Symbolic, groups: int, group: np.ndarray, own: np.ndarray
     first = int(s.row_start[groups])
     row = np.repeat(np.arange(groups), np.diff(s.row_start[: groups + 1]))
     by_column = np.argsort(of_group[s.columns[:first]], kind="stable")
-    start = np.concatenate([[0], np.cumsum(np.bincount(of_group[s.columns[:first]], minlength=len(column)))])
+    start = starts(np.bincount(of_group[s.columns[:first]], minlength=len(column)))
     return Cross(
         column.astype(np.int64),
-        start.astype(np.int64),
+        start,
         row[by_column].astype(np.int64),
         by_column.astype(np.int64),
         (s.row_start[groups:] - first).astype(np.int64),

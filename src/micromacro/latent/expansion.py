@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..numerics.ragged import runs, starts
 from .blocks import Blocks
 from .part import Part
 
@@ -104,8 +105,6 @@ def repeat(expansion: Expansion, groups: int, entries: Sequence[tuple[np.ndarray
     rows = rows[np.argsort(key, kind="stable")]
     wanted = predictor * groups + group
     count = np.bincount(key, minlength=int(wanted.max(initial=0)) + 1)
-    first = np.concatenate([[0], np.cumsum(count)])
     many = count[wanted]
     source = np.repeat(np.arange(len(group)), many)
-    within = np.arange(len(source)) - np.repeat(np.cumsum(many) - many, many)
-    return Repeats(group, column, predictor, source, rows[first[wanted[source]] + within], empty)
+    return Repeats(group, column, predictor, source, rows[runs(starts(count)[wanted], many)], empty)

@@ -39,10 +39,8 @@ def factorised(symbolic: Symbolic, panel: np.ndarray) -> bool:
     layout = symbolic.layout
     if symbolic.blocked:
         return factorise_blocks(layout, panel, np.empty(room_of(layout))) < 0
-    return (
-        factorise(*layout.factoring, panel, np.empty(max(int(np.diff(layout.row_start).max(initial=1)), symbolic.size)))
-        < 0
-    )
+    buffer = np.empty(max(int(np.diff(layout.row_start).max(initial=1)), symbolic.size))
+    return factorise(*layout.factoring, panel, buffer) < 0
 
 
 @_allocating

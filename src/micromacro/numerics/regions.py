@@ -13,6 +13,8 @@ import numpy as np
 from numba import njit
 from scipy import sparse
 
+from .ragged import runs, starts
+
 PART = 40  # nodes that may be tied to each other, where a region is cut no further
 BITS = 4  # halvings from one level to the next: a region has 16 parts
 
@@ -118,12 +120,10 @@ def _level(above: np.ndarray, below: np.ndarray, seen: np.ndarray) -> tuple[np.n
     by_whole = np.argsort(whole, kind="stable")
     by_whole = by_whole[free[by_whole]]  # the parts of each region that have a column
     many = np.bincount(whole[by_whole], minlength=len(last))
-    first = np.cumsum(many) - many
     rest = np.flatnonzero(~free[below])
     count = many[above[rest]]
     node = np.repeat(rest, count)
-    within = np.arange(len(node)) - np.repeat(np.cumsum(count) - count, count)
-    sibling = by_whole[first[above[node]] + within]
+    sibling = by_whole[runs(starts(many)[above[rest]], count)]
     rows = np.concatenate([plain, node])
     columns = np.concatenate([column[below[plain]], column[sibling]])
     values = np.concatenate([np.ones(len(plain)), -size[sibling] / size[below[node]]])

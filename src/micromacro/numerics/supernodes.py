@@ -16,6 +16,7 @@ import numpy as np
 from numba import njit
 
 from .compiling import INLINED, KERNEL
+from .ragged import runs, starts, within
 
 Array = np.ndarray
 _kernel = njit(**KERNEL)
@@ -101,9 +102,7 @@ class Panels:
     def d_place(self) -> np.ndarray:
         """Panel place of every entry of D."""
         high, low = self._d
-        each = (
-            np.stack([low, high], axis=1).astype(np.int32).ravel()
-        )  # as if it were the product of two entries of a row
+        each = np.stack([low, high], axis=1).astype(np.int32).ravel()  # as if they were entries of rows of two
         return _pair_places(np.arange(0, len(each) + 1, 2), each, self.layout)[1::3].astype(np.int64)
 
 
@@ -137,17 +136,6 @@ def _walk(indptr, indices, parent, mark, place, rows):
                 j = parent[j]
 
 
-def starts(lengths: np.ndarray) -> np.ndarray:
-    """Where each of some runs begins if they follow each other, and where the last one ends."""
-    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-
-
-def _runs(begin: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """The numbers from `begin` on, as many as each length says, one run after the other."""
-    start = starts(lengths)
-    return np.arange(start[-1]) + np.repeat(begin - start[:-1], lengths)
-
-
 def _supernodes(
     start: np.ndarray, below: np.ndarray, parent: np.ndarray, leading: int, blocked: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:  # fmt: skip
@@ -167,8 +155,8 @@ def _supernodes(
     wide, last = np.diff(first), first[1:] - 1
     row_start = starts(wide + length[last])
     rows = np.empty(row_start[-1], dtype=np.int64)
-    rows[_runs(row_start[:-1], wide)] = np.arange(n)
-    rows[_runs(row_start[:-1] + wide, length[last])] = below[_runs(start[last], length[last])]
+    rows[runs(row_start[:-1], wide)] = np.arange(n)
+    rows[runs(row_start[:-1] + wide, length[last])] = below[runs(start[last], length[last])]
     return first, row_start, rows
 
 
@@ -205,9 +193,9 @@ def _split(first: np.ndarray, row_start: np.ndarray, rows: np.ndarray) -> tuple[
     wide = np.diff(first)
     pieces = -(-wide // WIDEST)
     of = np.repeat(np.arange(len(wide)), pieces)
-    begin = _runs(np.zeros(len(wide), dtype=np.int64), pieces) * wide[of] // pieces[of]
+    begin = within(pieces) * wide[of] // pieces[of]
     tall = np.diff(row_start)[of] - begin
-    source = _runs(row_start[:-1][of] + begin, tall)
+    source = runs(row_start[:-1][of] + begin, tall)
     return np.append(first[:-1][of] + begin, first[-1]), starts(tall), rows[source]
 
 
@@ -232,7 +220,7 @@ def _updates(
 ) -> tuple[np.ndarray, ...]:
     """For each supernode the ancestors that its rows reach, and the places of its rows in their panels."""
     wide, tall = np.diff(first), np.diff(row_start)
-    below = _runs(row_start[:-1] + wide, tall - wide)
+    below = runs(row_start[:-1] + wide, tall - wide)
     holder, of = of_column[rows[below]], np.repeat(np.arange(len(wide)), tall - wide)
     new = np.ones(len(below), dtype=bool)  # whether another update begins
     new[1:] = (of[1:] != of[:-1]) | (holder[1:] != holder[:-1])
@@ -277,7 +265,7 @@ def _pair_places(a_start: np.ndarray, a_columns: np.ndarray, x: Layout) -> np.nd
     count, wide = np.diff(a_start), np.diff(x.first)
     pair = np.empty(int(np.sum(count * (count + 1) // 2)), dtype=np.int32)
     tall, holder = np.repeat(np.diff(x.row_start), wide), np.repeat(np.arange(len(wide)), wide)
-    top = np.repeat(x.panel_start[:-1], wide) + _runs(np.zeros_like(wide), wide) * tall  # of each column in the panels
+    top = np.repeat(x.panel_start[:-1], wide) + within(wide) * tall  # of each column in the panels
     _find_pairs(a_start, a_columns, holder, top, x.row_start, x.rows, pair)
     return pair
 

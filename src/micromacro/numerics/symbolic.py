@@ -26,7 +26,8 @@ from scipy.sparse.linalg import splu
 
 from .compiling import KERNEL
 from .ordering import DENSE, minimum_degree
-from .supernodes import Layout, Panels, starts
+from .ragged import starts
+from .supernodes import Layout, Panels
 
 _kernel = njit(**KERNEL)
 LITTLE = 20_000  # entries of a pattern up to which SuperLU orders it, in no time: seeded draws depend on the order
@@ -231,7 +232,7 @@ def _ordered(
     by_row = np.lexsort((position[columns], rows))
     entry = np.empty(len(rows), dtype=np.int64)
     entry[by_row] = np.arange(len(rows))
-    start = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=n_rows))]).astype(np.int64)
+    start = starts(np.bincount(rows, minlength=n_rows))
     of_a = position[columns][by_row].astype(np.int32)
     low, high = (
         np.minimum(position[d_row], position[d_column]),

@@ -14,6 +14,7 @@ from numba import njit
 
 from .compiling import ALLOCATING, KERNEL
 from .krylov import middle_of
+from .ragged import starts
 from .supernodes import find
 
 _kernel = njit(boundscheck=False, **KERNEL)
@@ -63,7 +64,7 @@ def pairs_of(
     of_d = np.full(len(d_row), -1, dtype=np.int32)
     of_d[aside] = place[count:]
     row = each // max(leading, 1)
-    start = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=leading))]).astype(np.int64)
+    start = starts(np.bincount(row, minlength=leading))
     return Triangle(start, (each - row * leading).astype(np.int32), place[:count], of_d)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..errors import DataError
 from ..notes import Note, remark
+from ..numerics.ragged import starts
 from .columns import Column, Table, column_names, own_labels, read_table
 from .levels import Levels, encode
 from .request import BlockRequest, TableRequest
@@ -167,7 +168,7 @@ def _sort(block: str, edges: Edges, groups: int) -> tuple[Memberships, int]:
     if repeats:
         order = np.lexsort([*_sort_keys(edges.table), slot])
     group = edges.group[order]
-    start = np.concatenate([[0], np.cumsum(np.bincount(group, minlength=groups))]).astype(np.int64)
+    start = starts(np.bincount(group, minlength=groups))
     return Memberships(block, group, member[order], levels, edges.table.take(order).tidy(), start), repeats
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import DataError
 from ..notes import Note
+from ..numerics.ragged import runs, starts
 from .columns import Column, Table
 from .levels import KINDS_OF_IDS, Levels
 from .memberships import Memberships, Tables
@@ -93,7 +94,7 @@ def _block(
     member = np.concatenate([np.searchsorted(members.values, m.members.values)[m.member] for m in own])
     order = np.argsort(group, kind="stable")
     table = _joined([m.table for m in own], categories).take(order).tidy()
-    start = np.concatenate([[0], np.cumsum(np.bincount(group, minlength=groups))]).astype(np.int64)
+    start = starts(np.bincount(group, minlength=groups))
     return Memberships(name, group[order], member[order].astype(np.int64), members, table, start)
 
 
@@ -161,7 +162,6 @@ def few(tables: Tables, most: int = 2) -> Tables:
 def _some(block: Memberships, keep: np.ndarray) -> Memberships:
     """Memberships of some groups; the members are still all."""
     sizes = np.diff(block.start)[keep]
-    at = np.concatenate([np.arange(int(block.start[k]), int(block.start[k + 1])) for k in keep]).astype(np.int64)
-    start = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    at = runs(block.start[keep], sizes)
     group = np.repeat(np.arange(len(keep)), sizes)
-    return replace(block, group=group, member=block.member[at], table=block.table.take(at), start=start)
+    return replace(block, group=group, member=block.member[at], table=block.table.take(at), start=starts(sizes))

@@ -23,6 +23,7 @@ from scipy import sparse
 
 from ...families.base import Recession
 from ...latent.combined import Combined, Meets
+from ...numerics.ragged import runs
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,8 +93,7 @@ def _members(block: Meets, group: np.ndarray, which: np.ndarray) -> tuple[np.nda
     """Constraints, each as often as its group has members, and the rows of these."""
     which = which[group[which] >= 0]
     first, count = block.start[group[which]], np.diff(block.start)[group[which]]
-    place = np.arange(int(count.sum())) - np.repeat(np.cumsum(count) - count, count)
-    return np.repeat(which, count), block.first + np.repeat(first, count) + place
+    return np.repeat(which, count), block.first + runs(first, count)
 
 
 def _ones(row: np.ndarray, rows: int) -> Any:

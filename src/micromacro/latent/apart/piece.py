@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ...numerics.krylov import gram_border, gram_diagonal, gram_times
+from ...numerics.ragged import starts
 from ...numerics.rows import finish_slopes, times, transposed_times
 from ...numerics.traces import Triangle, gram_beside, known_rows, pairs_of, random_rows, random_signs
 from ..part import Part
@@ -68,7 +69,7 @@ class LocalRows:
         self._slots = [entry[some] for some in self._slots]
         self.columns = np.searchsorted(self.used, column[by_row]).astype(np.int32)
         counts = np.bincount(row, minlength=self.groups)
-        self.row_start = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        self.row_start = starts(counts)
         inside = np.bincount(row[column < leading], minlength=self.groups).astype(float)
         self.products = float((inside * (inside - 1.0)).sum() / 2.0)
 

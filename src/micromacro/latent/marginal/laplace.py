@@ -18,6 +18,7 @@ import numpy as np
 
 from ...numerics.differences import central
 from ...numerics.modes import latent_gradient, precision_slopes
+from ...numerics.ragged import within
 from ...numerics.rows import quadratic, times
 from ..mode import LatentPosterior, Likelihood, ModeRoom
 from ..representation.base import Representation
@@ -343,7 +344,7 @@ def _turns(unit: np.ndarray) -> np.ndarray:
     order = np.argsort(unit, kind="stable")
     count = np.bincount(unit)
     out = np.empty(len(unit), dtype=np.int64)
-    out[order] = np.arange(len(unit)) - np.repeat(np.cumsum(count) - count, count)
+    out[order] = within(count)
     return out
 
 

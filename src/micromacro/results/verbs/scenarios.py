@@ -15,6 +15,7 @@ from ...language.nodes import Call, Formula, Node, units_in, walk, without_bars
 from ...language.parse import parse_expression
 from ...language.printing import names_in
 from ...model.specification import Specification
+from ...numerics.ragged import starts
 from ...table.columns import Column, Table, unknown_column
 from ...table.memberships import Memberships, Tables
 from ...terms.design import categorical_names, stepped_names
@@ -277,7 +278,7 @@ def _dropped(rows: Memberships, ids: Sequence[Any]) -> Memberships:
         gone |= found
     keep = np.flatnonzero(~gone[rows.member])
     group = rows.group[keep]
-    start = np.concatenate([[0], np.cumsum(np.bincount(group, minlength=len(rows.start) - 1))]).astype(np.int64)
+    start = starts(np.bincount(group, minlength=len(rows.start) - 1))
     table = rows.table.take(keep)
     if "n" in table:  # the number of members is one less
         table = _with(table, table["n"], np.repeat(np.diff(start), np.diff(start)).astype(float))

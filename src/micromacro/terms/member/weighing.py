@@ -15,7 +15,7 @@ import numpy as np
 
 from ...language.printing import to_text
 from ...latent.part import Term
-from ...numerics import aggregation
+from ...numerics import aggregation, ragged
 from ...numerics.tape import run
 from ...parameters import Parameter
 from ...table.columns import Column, Table
@@ -241,19 +241,18 @@ class Weighing:
         """
         old = self.memberships
         first, size = old.start[old.group[chosen]], np.diff(old.start)[old.group[chosen]]
-        start = np.concatenate([[0], np.cumsum(size)])
-        within = np.arange(start[-1]) - np.repeat(start[:-1], size)
-        take = np.tile(np.repeat(first, size) + within, len(values))
+        start = ragged.starts(size)
+        take = np.tile(ragged.runs(first, size), len(values))
         places = (start[:-1] + chosen - first)[None, :] + start[-1] * np.arange(len(values))[:, None]
         table = old.table.take(take)
         column = table[covariate]
         new = column.values.astype(float)
         new[places] = values[:, None]
         columns = table.columns | {covariate: Column(covariate, new, "number", column.missing, column.categories)}
-        starts = np.concatenate([[0], np.cumsum(np.tile(size, len(values)))]).astype(np.int64)
-        group = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+        sizes = np.tile(size, len(values))
+        group = np.repeat(np.arange(len(sizes)), sizes)
         rows = Memberships(
-            old.block, group, old.member[take], old.members, Table(table.name, columns, len(take)), starts
+            old.block, group, old.member[take], old.members, Table(table.name, columns, len(take)), ragged.starts(sizes)
         )
         return self.on(rows), places
 
