@@ -36,8 +36,7 @@ from .likelihood.integral import several_modes
 from .marginals import has_exact_marginal, laplace_marginal, without_edges
 from .mcmc.chain import peak_scale
 from .mcmc.engine import check_proper, posterior_peaks
-from .mcmc.lines import FAR as FARTHEST
-from .mcmc.lines import mode_and_shift
+from .mcmc.lines import mean_beside_mode, mode_and_shift
 from .mcmc.tuned import Fitter
 from .mixtures import Mixture, Reference
 from .pareto import resample, smoothed
@@ -237,8 +236,7 @@ class _Approximation:
         shift = self.shift.at(u)
         if self.marginal.length(shift, self.room) <= self.near:
             return shift
-        shift = self.marginal.corrected_mean(self.theta, self.room) - self.room.x
-        return shift if self.marginal.length(shift, self.room) < FARTHEST else np.zeros_like(shift)
+        return mean_beside_mode(self.marginal, self.theta, self.room)
 
     def propose(self, count: int, rng: np.random.Generator) -> Proposals:
         """Scores from the mixture, with all that the work space knows there."""

@@ -36,6 +36,7 @@ from .likelihood.problem import Problem
 from .likelihood.stochastic import DIFFERENCE, FEW, Errors, Search, Zero, of_parameters, saying_where, unsolved
 from .marginals import marginal_of, without_edges
 from .mcmc.engine import check_proper, score_objective, score_starts
+from .mcmc.lines import mean_beside_mode
 from .mixtures import Reference
 from .pareto import resample, smoothed
 from .progress import StepsTaken
@@ -50,7 +51,6 @@ WIDEN, MORE = 1.15, 8  # of the t-distribution, and proposals for each draw
 ATTEMPTS = 1000  # proposals among which one must have weights that are not negative
 WIDEST = 2.0  # prior sds, of a posterior sd
 POOR = 0.7  # Pareto k of the weights above which the expansion cannot be trusted
-FARTHEST = 4.0  # posterior sds by which the mean of the effects may lie from their mode
 
 
 class PosteriorSearch(Search):
@@ -60,7 +60,7 @@ class PosteriorSearch(Search):
 
     def crosses(self, u: np.ndarray) -> bool:
         """Whether a score that ends at zero lies beyond it."""
-        return bool(np.any(self.problem.coordinates.folded & (u < 0.0)))
+        return bool(np.any(self._beyond(u)))
 
     def even(self, u: np.ndarray) -> np.ndarray:
         """The score of the density that goes on beyond zero as its mirror image."""
@@ -84,8 +84,12 @@ class PosteriorSearch(Search):
 
     def _mirrored(self, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The point itself or its mirror image, and the signs by which scores are to be multiplied."""
-        beyond = self.problem.coordinates.folded & (u < 0.0)
+        beyond = self._beyond(u)
         return np.where(beyond, -u, u), np.where(beyond, -1.0, 1.0)
+
+    def _beyond(self, u: np.ndarray) -> np.ndarray:
+        """Which scores that end at zero lie beyond it."""
+        return self.problem.coordinates.folded & (u < 0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,9 +226,13 @@ def approximate_by_iteration(specification: Specification, settings: Settings) -
     problem.forget()
     value = problem.objective(zero.u)[0]
     free = ~(problem.coordinates.folded & (zero.u == 0.0))
-    mode = describe(problem, [Peak(zero.u, value, zero.score, found.hessian, free)])
-    told = of_parameters(problem, mode, Peak(zero.u, value, zero.score, found.hessian, free), found.covariance)
-    shift = mean_beside_mode(problem.marginal, mode, problem.room)
+    peak = Peak(zero.u, value, zero.score, found.hessian, free)
+    mode = describe(problem, [peak])
+    told = of_parameters(problem, mode, peak, found.covariance)
+    approximate: Any = problem.marginal  # where x is not normal its mean lies beside its mode
+    shift = np.zeros(len(mode.x))
+    if not approximate.exact:
+        shift = approximate.system.natural_order(mean_beside_mode(approximate, mode.theta, problem.room))
     rng = np.random.default_rng(np.random.SeedSequence(settings.random_seed))
     drawn = _draws_of_scores(expansion, problem, settings.draws, rng)
     theta = np.stack([problem.coordinates.theta(u) for u in drawn.scores])
@@ -254,9 +262,8 @@ def posterior_problem(specification: Specification, settings: Settings) -> Probl
     room = marginal.workspace()
     smooth = Counted(score_objective(marginal, coordinates, room))
     usual = np.array([p.start for p in specification.system.hypers])
-    edge = Edge(edged, coordinates.theta, coordinates.jacobian) if edged.edges else None
-    made = Problem(marginal, room, coordinates, theta, usual, smooth, smooth, coordinates.prior_slope, edge)
-    return replace(made, objective=made.within(smooth))
+    edge = Edge.of(edged, coordinates)
+    return Problem(marginal, room, coordinates, theta, usual, smooth, coordinates.prior_slope, edge)
 
 
 def _starts(problem: Problem) -> list[np.ndarray]:
@@ -294,17 +301,6 @@ def _draws_of_scores(expansion: AroundPeak, problem: Problem, count: int, rng: n
     weight, k = smoothed(value - np.array([reference.log_density(u) for u in scores]))
     picked = resample(weight, count, rng)
     return Scored(scores[picked], value[picked], k, float(1.0 / (weight @ weight)))
-
-
-def mean_beside_mode(marginal: Marginal, mode: Optimum, room: object) -> np.ndarray:
-    """How far the mean of x (size,) lies from its mode, in natural order; zeros where x is normal."""
-    still = np.zeros(marginal.system.size)
-    if marginal.exact:
-        return still
-    approximate: Any = marginal
-    work: Any = room
-    shift = approximate.corrected_mean(mode.theta, work) - work.x
-    return marginal.system.natural_order(shift) if approximate.length(shift, work) < FARTHEST else still
 
 
 def _around(

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -49,6 +50,11 @@ class Edge:
     system: System
     theta: Callable[[np.ndarray], np.ndarray]
     jacobian: Callable[[np.ndarray], np.ndarray]
+
+    @classmethod
+    def of(cls, system: System, coordinates: Any) -> Edge | None:
+        """The edges of a system in some coordinates; None if it has none."""
+        return cls(system, coordinates.theta, coordinates.jacobian) if system.edges else None
 
     def distances(self, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Distances (m,) of all memberships of blocks with an edge, part by part, and their slopes (m, len(u))."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -31,14 +32,13 @@ class Problem:
     coordinates : Ratios or Steps
     start, usual : arrays
         The point where the search begins, and where it would begin without the user's ``start=``.
-    objective : Objective
-        Log marginal likelihood plus log prior densities as a function of the coordinates.
     smooth : Counted
-        The same without its edge, where evaluations are counted.
+        Log marginal likelihood plus log prior densities as a function of the coordinates, going on beyond the edge;
+        evaluations are counted there.
     of_prior : callable
         Derivative (len(u),) of the log prior density in the coordinates u.
     edge : Edge or None
-        Where weights would become negative; the marginal itself goes on beyond it, the objective does not.
+        Where weights would become negative.
     """
 
     marginal: Marginal
@@ -46,10 +46,14 @@ class Problem:
     coordinates: Coordinates
     start: np.ndarray
     usual: np.ndarray
-    objective: Objective
     smooth: Counted
     of_prior: Callable[[np.ndarray], np.ndarray]
     edge: Edge | None = None
+
+    @cached_property
+    def objective(self) -> Objective:
+        """What is maximised: `smooth` up to the edge."""
+        return self.within(self.smooth)
 
     @property
     def evaluations(self) -> int:
@@ -84,10 +88,8 @@ def problem_of(specification: Specification, restricted: bool, start: Mapping[st
     given = given[: len(usual)]  # coefficients are arguments of some likelihoods only
     point = np.where(np.isnan(given), usual, given)
     smooth = penalised_objective(marginal, marginal.arguments, coordinates, room)
-    edge = Edge(edged, coordinates.theta, coordinates.jacobian) if edged.edges else None
-    of_prior = prior_slopes(marginal.arguments, coordinates)
-    made = Problem(marginal, room, coordinates, point, usual, smooth, smooth, of_prior, edge)
-    return replace(made, objective=made.within(smooth))
+    of_prior, edge = prior_slopes(marginal.arguments, coordinates), Edge.of(edged, coordinates)
+    return Problem(marginal, room, coordinates, point, usual, smooth, of_prior, edge)
 
 
 def _coordinates(specification: Specification, marginal: Marginal) -> tuple[Ratios | Steps, np.ndarray]:

@@ -204,8 +204,7 @@ class Sampler:
     def _settle(self, seen: np.ndarray, jumps: np.ndarray) -> None:
         """Whether to go on moving theta with x held, and how many sweeps a draw needs (fixed from here on)."""
         variance = np.maximum(seen.var(axis=0), 1e-300)
-        far = bool((np.mean(jumps**2, axis=0) / variance).max(initial=0.0) > USEFUL)
-        self.holding = self.holding and far
+        self.holding = self.holding and bool((np.mean(jumps**2, axis=0) / variance).max(initial=0.0) > USEFUL)
         longest = max((_autocorrelation_time(column) for column in seen.T), default=0.0)
         self.sweeps = min(SWEEPS, max(1, math.ceil(self.pace * longest / SLOW)))
 

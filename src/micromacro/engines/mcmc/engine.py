@@ -151,9 +151,8 @@ def posterior_peaks(specification: Specification, given: Mapping[str, Any] | Non
     system = specification.system
     coordinates = Scores(system.hypers)
     marginal = marginal_of(without_edges(specification))
-    objective = score_objective(marginal, coordinates)
-    if system.edges:
-        objective = Edged(objective, Edge(system, coordinates.theta, coordinates.jacobian))
+    objective, edge = score_objective(marginal, coordinates), Edge.of(system, coordinates)
+    objective = objective if edge is None else Edged(objective, edge)
     starts = score_starts(coordinates, coordinates.from_theta(theta))
     # Open above: with all bounds finite L-BFGS-B begins with a step along the whole gradient, into a corner.
     peaks = find_peaks(objective, starts, coordinates.bounds(), marginal.dear)

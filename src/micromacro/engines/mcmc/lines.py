@@ -54,7 +54,7 @@ def mode_and_shift(
 
     slope = slopes(beside, center, steps, np.flatnonzero(steps > 0.0))
     slope[:, np.isnan(slope).all(axis=0)] = 0.0
-    of_mode, of_shift = slope.reshape(2, first.shape[1], len(center)) * np.array([1.0, not level])[:, None, None]
+    of_mode, of_shift = slope.reshape(2, first.shape[1], len(center))
     return Line(center, first[0], of_mode), Line(center, first[1], of_shift)
 
 
@@ -68,6 +68,10 @@ def _both(
     mode = room.x.copy()
     if level:
         return np.array([mode, np.zeros_like(mode)])
-    shift = marginal.corrected_mean(theta, room) - mode
-    length = marginal.length(shift, room)
-    return np.array([mode, shift if length < FAR else np.zeros_like(shift)])
+    return np.array([mode, mean_beside_mode(marginal, theta, room)])
+
+
+def mean_beside_mode(marginal: LaplaceMarginal, theta: np.ndarray, room: ModeRoom) -> np.ndarray:
+    """How far the mean of x lies from the mode in the work space (elimination order), zero where it is not believed."""
+    shift = marginal.corrected_mean(theta, room) - room.x
+    return shift if marginal.length(shift, room) < FAR else np.zeros_like(shift)
