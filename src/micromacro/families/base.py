@@ -44,8 +44,8 @@ from .response import Limits, Raw, Response, Sets
 from .words import Worded
 
 FAR = 100.0  # how far from eta its likeliest value is searched for; on links other than the identity
-
 Of = Callable[[np.ndarray, np.ndarray], np.ndarray]
+SdsOf = Mapping[str, Callable[[np.ndarray], np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ class Family(Worded):
     no_intercept: str | None = None
     cancels: str = ""
     limits: ClassVar[Mapping[str, tuple[float, str]]] = {}
-    residual_sd: ClassVar[Mapping[str, Callable[[np.ndarray], np.ndarray]]] = {}
+    residual_sd: ClassVar[SdsOf] = {}
     conjugate: bool = False
     discrete: bool = False
     durations: bool = False

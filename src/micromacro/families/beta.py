@@ -7,7 +7,7 @@ The density need not be log-concave in eta; where a positive curvature is needed
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -19,6 +19,7 @@ from ..errors import ModelError
 from ..numerics.compiling import INLINED, KERNEL
 from ..numerics.special import digamma, logistic, trigamma
 from . import binary
+from .base import SdsOf
 from .dispersed import Dispersed
 from .response import Raw, Response, made, need_form, need_numbers, need_variety
 from .words import Meaning
@@ -62,7 +63,7 @@ class Beta(Dispersed):
     link: str = "logit"
     name: str = "beta"
     predictors: ClassVar[Mapping[str, str]] = {"phi": "log"}
-    residual_sd: ClassVar[Mapping[str, Callable[[np.ndarray], np.ndarray]]] = {"phi": lambda phi: phi**-0.5}
+    residual_sd: ClassVar[SdsOf] = {"phi": lambda phi: phi**-0.5}
     meanings: ClassVar[Mapping[str, Meaning]] = {
         "phi": Meaning(
             "the precision", "standard deviation at the mean",

@@ -3,7 +3,7 @@ r"""Positive outcomes: gamma with mean :math:`\mu_i = e^{\eta_i}` and shape a, v
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -12,6 +12,7 @@ from numba import njit
 from scipy import special as scipy_special
 
 from ..numerics.compiling import INLINED, KERNEL
+from .base import SdsOf
 from .dispersed import Dispersed
 from .poisson import check_log, log_mean
 from .response import Raw, Response, made, need_form, need_numbers, need_variety
@@ -43,7 +44,7 @@ class Gamma(Dispersed):
     link: str = "log"
     name: str = "gamma"
     predictors: ClassVar[Mapping[str, str]] = {"shape": "log"}
-    residual_sd: ClassVar[Mapping[str, Callable[[np.ndarray], np.ndarray]]] = {"shape": lambda shape: shape**-0.5}
+    residual_sd: ClassVar[SdsOf] = {"shape": lambda shape: shape**-0.5}
     meanings: ClassVar[Mapping[str, Meaning]] = {
         "shape": Meaning(
             "the shape", "coefficient of variation",

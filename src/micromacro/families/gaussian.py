@@ -3,7 +3,7 @@ r"""Gaussian outcomes: :math:`y_i = \eta_i + e_i`, :math:`e_i \sim N(0, \sigma^2
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -15,7 +15,7 @@ from ..errors import ModelError
 from ..numerics.compiling import INLINED, KERNEL
 from ..parameters import Parameter, PriorBook
 from ..priors import HalfStudent
-from .base import Family
+from .base import Family, SdsOf
 from .response import Raw, Response, made, need_form, need_numbers, need_variety
 from .words import Meaning, scatter
 
@@ -80,7 +80,7 @@ class Gaussian(Family):
     link: str = "identity"
     name: str = "gaussian"
     predictors: ClassVar[Mapping[str, str]] = {"sigma": "log"}
-    residual_sd: ClassVar[Mapping[str, Callable[[np.ndarray], np.ndarray]]] = {"sigma": lambda sigma: sigma}
+    residual_sd: ClassVar[SdsOf] = {"sigma": lambda sigma: sigma}
     meanings: ClassVar[Mapping[str, Meaning]] = {"sigma": scatter("Around its expected value, {y}")}
     quantities = ("mean", "median")
     conjugate = True

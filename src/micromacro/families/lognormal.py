@@ -5,7 +5,7 @@ The density is that of t, not of log t: it differs from a Gaussian model of ``lo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -15,6 +15,7 @@ from ..errors import ModelError
 from ..parameters import Parameter, PriorBook
 from ..priors import HalfStudent
 from . import durations
+from .base import SdsOf
 from .censoring import Duration
 from .response import Raw, Response
 from .words import Meaning, scatter
@@ -27,7 +28,7 @@ class Lognormal(Duration):
     link: str = "identity"
     name: str = "lognormal"
     predictors: ClassVar[Mapping[str, str]] = {"sigma": "log"}
-    residual_sd: ClassVar[Mapping[str, Callable[[np.ndarray], np.ndarray]]] = {"sigma": lambda sigma: sigma}
+    residual_sd: ClassVar[SdsOf] = {"sigma": lambda sigma: sigma}
     meanings: ClassVar[Mapping[str, Meaning]] = {"sigma": scatter("Around what is expected, the logarithm of {y}")}
 
     def __post_init__(self):

@@ -7,7 +7,7 @@ the expected information :math:`(\nu + 1) / ((\nu + 3) \sigma^2)` (Lange, Little
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -19,7 +19,7 @@ from ..errors import ModelError
 from ..numerics.compiling import INLINED, KERNEL
 from ..parameters import Parameter, PriorBook
 from ..priors import Gamma, HalfStudent
-from .base import Family
+from .base import Family, SdsOf
 from .gaussian import Gaussian, plain
 from .response import Raw, Response
 from .words import CENTRES, Meaning
@@ -64,7 +64,7 @@ class Student(Family):
     link: str = "identity"
     name: str = "student"
     predictors: ClassVar[Mapping[str, str]] = {"sigma": "log", "nu": "log"}
-    residual_sd: ClassVar[Mapping[str, Callable[[np.ndarray], np.ndarray]]] = {"sigma": lambda sigma: sigma}
+    residual_sd: ClassVar[SdsOf] = {"sigma": lambda sigma: sigma}
     quantities = ("mean", "median")
     changes = CENTRES
     meanings: ClassVar[Mapping[str, Meaning]] = {

@@ -7,7 +7,7 @@ means a hazard that rises with time.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -17,7 +17,7 @@ from scipy import special as scipy_special
 from ..parameters import Parameter, PriorBook
 from ..priors import HalfStudent
 from . import durations
-from .base import Family
+from .base import Family, SdsOf
 from .censoring import Duration
 from .exponential import Exponential
 from .poisson import check_log
@@ -32,7 +32,7 @@ class Weibull(Duration):
     link: str = "log"
     name: str = "weibull"
     predictors: ClassVar[Mapping[str, str]] = {"shape": "log"}
-    residual_sd: ClassVar[Mapping[str, Callable[[np.ndarray], np.ndarray]]] = {"shape": lambda shape: 1.0 / shape}
+    residual_sd: ClassVar[SdsOf] = {"shape": lambda shape: 1.0 / shape}
     meanings: ClassVar[Mapping[str, Meaning]] = {
         "shape": Meaning(
             "the shape", "ratio of hazards at twice the time",

@@ -35,9 +35,7 @@ def normal_draws(outcome: Outcome, optimum: Optimum, draws: int, rng: np.random.
     system, p = specification.system, optimum.x_slope.shape[1]
     root = _root(optimum.covariance[:p, :p])
     conditional = Conditional(outcome)
-    q = len(optimum.theta)
-    parts = [(k, structure) for k, structure in specification.structures.values() if system.parts[k].effects]
-    scaled = [_Scale(specification, optimum, k, structure) for k, structure in parts]
+    q, scaled = len(optimum.theta), _scales(specification, optimum)
     thetas, xs = np.empty((draws, q)), np.empty((draws, system.size))
     for d in range(draws):
         delta = np.empty(0)
@@ -69,9 +67,7 @@ def effects_given(outcome: Outcome, optimum: Optimum, made: Draws, rng: np.rando
     specification, system = outcome.specification, outcome.specification.system
     effects, q = system.n_effects, len(optimum.theta)
     theta, b = made.theta.reshape(-1, q), made.coefficients.reshape(len(made.theta.reshape(-1, q)), -1)
-    conditional = Conditional(outcome)
-    parts = [(k, structure) for k, structure in specification.structures.values() if system.parts[k].effects]
-    scaled = [_Scale(specification, optimum, k, structure) for k, structure in parts]
+    conditional, scaled = Conditional(outcome), _scales(specification, optimum)
     x, delta = conditional.draws(rng, len(theta)), theta - optimum.theta
     follows = conditional.on_coefficients()[:effects]
     for own, moved, given in zip(x, delta, b, strict=True):
@@ -115,6 +111,12 @@ class _Scale:
             return x
         moved = self.slope @ delta[self.own]
         return splu(sparse.csc_array(self.structure.natural(theta[self.own]))).solve(self.matrix @ x + moved)
+
+
+def _scales(specification: Specification, optimum: Optimum) -> list[_Scale]:
+    """Of all parts with effects."""
+    parts = [(k, s) for k, s in specification.structures.values() if specification.system.parts[k].effects]
+    return [_Scale(specification, optimum, k, structure) for k, structure in parts]
 
 
 def _moved(specification: Specification, optimum: Optimum, delta: np.ndarray) -> np.ndarray:

@@ -1,8 +1,7 @@
-"""Labels of groups and of effects, as users know them, and how wide text is."""
+"""Labels of groups and of effects, as users know them."""
 
 from __future__ import annotations
 
-import textwrap
 from typing import Any
 
 import numpy as np
@@ -11,25 +10,6 @@ import pandas as pd
 from ..effects.base import Effects
 from ..model.specification import Specification
 from ..table.memberships import Tables
-
-WIDTH = 92
-"""How many characters a line of text has at most."""
-
-
-def wrapped(text: str, indent: str = "", hanging: str = "") -> list[str]:
-    """Lines of at most WIDTH characters, never broken inside a word."""
-    return textwrap.wrap(
-        text, WIDTH, initial_indent=indent, subsequent_indent=hanging, break_long_words=False, break_on_hyphens=False
-    )
-
-
-def folded(text: str) -> str:
-    """Text whose long lines go on below, further to the right."""
-    lines = []
-    for line in text.splitlines():
-        indent = " " * (len(line) - len(line.lstrip()))
-        lines += [line] if len(line) <= WIDTH else wrapped(line.lstrip(), indent, f"{indent}    ")
-    return "\n".join(lines)
 
 
 def percent(level: float) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ModelError
-from ..results.labels import folded
+from ..results.folding import folded
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,7 +9,7 @@ import pandas as pd
 from ...language.printing import to_text
 from ...latent.beside import predictors_of
 from ...model.specification import Specification
-from ..labels import folded
+from ..folding import folded
 from .words import counts, factor_line, weight_lines
 
 MOST = 12  # intervals of a baseline that are listed

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pandas as pd
 
 from ..fitted import Fitted
-from ..labels import wrapped
+from ..folding import wrapped
 from .sections import Piece, pieces
 
 

@@ -32,7 +32,7 @@ from ...posterior.leaveout.propagation import nearly_normal
 from ...posterior.leaveout.scores import standard_error
 from ..criticism.loo import outcome_sets, psis_loo
 from ..fitted import Fitted
-from ..labels import folded
+from ..folding import folded
 from .compare import stacking
 
 CLEAR = 4.0

@@ -19,7 +19,7 @@ from ...model.specification import Specification
 from ...table.screen import counted
 from ...terms.member.weighing import Block
 from ..fitted import Fitted
-from ..labels import folded
+from ..folding import folded
 
 FEW_UNITS, FEW_EACH = 5, 3  # units over which weights vary, and groups of each
 FEW_GROUPS = 30  # with several members, below which little can be said of how they combine
