@@ -33,7 +33,9 @@ def test_the_best_or_the_weakest_member_decides(best, combine, table):
     assert found == [("Intercept", "m.x")]
 
 
-@pytest.mark.parametrize("combine", ["max", "min", "smax(2)", "smax(-2)", pytest.param("ces(2)", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "combine", ["max", "min", "smax(2)", "smax(-2)", pytest.param("ces(2)", marks=pytest.mark.slow)]
+)
 def test_outcomes_that_overlap_raise_no_alarm(combine, table):
     assert not separated(table, lambda x: float(np.sin(7.0 * x.iloc[0]) + 0.5 * x.mean() > 0.0), combine)
 
