@@ -76,3 +76,20 @@ def test_a_hypothesis_of_what_is_not_determined_says_so(frame):
     fit = quiet("y ~ C(k)", frame.assign(y=OUTCOMES["poisson"](frame)), "poisson")
     with pytest.raises(mm.EngineError, match=r"does not determine C\(k\)\[T.c\]"):
         fit.hypothesis("`C(k)[T.c]` = 0")
+
+
+def test_an_estimate_far_from_zero_stays_where_the_likelihood_is_highest():
+    """Whether it ran off is asked at half and at twice its value."""
+    rng = np.random.default_rng(3)
+    data = pd.DataFrame({"g": np.repeat(np.arange(120), 3), "m": rng.integers(0, 20, 360)})
+    data["s"], data["x"] = 0.2 * rng.normal(size=360), rng.normal(size=360)
+    w = np.exp(8.0 * data["s"])
+    data["y"] = (w * data["x"] / w.groupby(data["g"]).transform("sum")).groupby(data["g"]).transform("sum")
+    data["y"] += 0.2 * rng.normal(size=120)[data["g"]]
+    formula = "y ~ mm(m, g, x, weights = softmax(s), normalize = group, effects = none)"
+    fit = quiet(formula, data, "gaussian")
+    estimate, se = fit.params["m.w.s"], fit.bse["m.w.s"]
+    assert estimate == pytest.approx(8.0, abs=4 * se) and fit.health.ok
+    assert quiet(formula, data, "gaussian", fixed={"m.w.s": estimate}).loglik == pytest.approx(fit.loglik, abs=1e-9)
+    for way in (-1, 1):
+        assert quiet(formula, data, "gaussian", fixed={"m.w.s": estimate + way * 0.3 * se}).loglik < fit.loglik - 0.01

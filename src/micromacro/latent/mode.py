@@ -291,7 +291,7 @@ class LatentPosterior:
 
         Lengths of Newton steps are squared from one to the next. Where the Hessian at the mode is factorised anyway.
         """
-        if self.system.meeting is None:
+        if self.system.meeting is None or decrement > 1.0:
             return False
         return SURE * decrement**2 * max(1.0, decrement / last**2) < self.close
 

@@ -103,9 +103,9 @@ class Marginal:
             return value, self.read_slope(room)
 
     def point(self, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
-        """The point of a theta and an x (natural order)."""
+        """The point of a theta and an x (natural order), of which it shares nothing."""
         if len(self.arguments) == len(theta):
-            return theta
+            return theta.copy()
         return np.concatenate([theta, x[self.system.n_effects :]])
 
     def scale(self, room: Any) -> float:
