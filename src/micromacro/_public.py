@@ -35,11 +35,11 @@ ELSEWHERE = {
 OF_FITS = {
     "anova": "lr_test()", "coef": "params", "coef_": "params", "coefficients": "params", "coeffs": "params",
     "confint": "conf_int()", "cov": "cov_params()", "deviance": "loglik", "fittedvalues": "predict()",
-    "fixef": "params", "icc": "variance_components()", "idata": "to_datatree()", "llf": "loglik", "loo_compare":
-    "mm.compare()", "logLik": "loglik", "pp_check": "ppc()", "posterior_predict": "predict(kind=\"response\")",
-    "posterior_epred": "predict()", "pvalues": "summary()", "ranef": "random_effects()", "resid": "residuals()",
-    "rsquared": "r2()", "sample": "to_datatree()", "std_errors": "bse", "VarCorr": "variance_components()",
-    "vcov": "cov_params()",
+    "fixed_effects": "params", "fixef": "params", "hypotheses": "hypothesis()", "icc": "variance_components()",
+    "idata": "to_datatree()", "llf": "loglik", "loo_compare": "mm.compare()", "logLik": "loglik", "pp_check": "ppc()",
+    "posterior_predict": 'predict(kind="response")', "posterior_epred": "predict()", "pvalues": "summary()",
+    "ranef": "random_effects()", "resid": "residuals()", "rsquared": "r2()", "sample": "to_datatree()",
+    "std_errors": "bse", "VarCorr": "variance_components()", "vcov": "cov_params()",
 }  # fmt: skip
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])

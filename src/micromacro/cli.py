@@ -222,6 +222,12 @@ def write_fit(fitted: Fit, out: Path, ci: float) -> None:
         write_table(fitted.summary(ci), out)
 
 
+def tell_of(out: Path | None) -> None:
+    """Say where something was written, if it was."""
+    if out is not None:
+        click.echo(f"Saved to {out}")
+
+
 def announce_compiling() -> None:
     """Say that the first fit takes longer, where no kernel has been compiled yet."""
     from . import numerics
@@ -350,6 +356,7 @@ def predict(
         tables = {k: read_table(v) for k, v in (("memberships", memberships), ("members", members)) if v is not None}
         made = fitted.predict(read_table(data), kind=kind, ci=ci, **tables)
         write_table(made, out)
+        tell_of(out)
 
 
 @main.command()
@@ -368,6 +375,7 @@ def compare(saved: tuple[Path, ...], ic: str | None, out: Path | None) -> None:
         names = [path.stem for path in saved]
         keys = names if len(set(names)) == len(names) else [str(path) for path in saved]
         write_table(compare_fits({key: open_fit(path) for key, path in zip(keys, saved, strict=True)}, ic), out)
+        tell_of(out)
 
 
 @main.command()
@@ -388,7 +396,7 @@ def report(source: Path, formula: str | None, toml: Path | None, out: Path, **gi
         else:
             fitted, ci = _fit(source, formula, toml, given)
         fitted.report(out, ci=ci)
-        click.echo(f"Saved to {out}")
+        tell_of(out)
 
 
 _SHOWN = ("report", "summary", "interpret", "weights", "random_effects", "variance_components", "residuals")
@@ -407,11 +415,13 @@ def show(saved: Path, what: str, ci: float, out: Path | None) -> None:
         fitted = open_fit(saved)
         if what == "report":
             click.echo(fitted.report(ci=ci)) if out is None else write_fit(fitted, out, ci)
+            tell_of(out)
             return
         made = fitted.residuals().to_frame() if what == "residuals" else getattr(fitted, what)(ci=ci)
         if what == "weights":  # whose ids are columns too
             made = made.reset_index(level=[n for n in made.index.names if n == "block"]).reset_index(drop=True)
         write_table(made, out, index=what != "weights")
+        tell_of(out)
 
 
 @main.command()

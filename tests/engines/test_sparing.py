@@ -119,6 +119,16 @@ def test_a_long_search_says_how_long_it_will_take(monkeypatch, capsys, quick):
     assert not capsys.readouterr().err
 
 
+def test_what_the_first_evaluation_compiles_is_no_part_of_the_forecast(monkeypatch, capsys):
+    clock = iter([0.0, 57.0, 58.5, 60.0])  # when evaluations begin
+    monkeypatch.setattr(progress.time, "perf_counter", lambda: next(clock))
+    with progress.SearchProgress(44, visible=True) as told:
+        for _ in range(4):
+            told.tick()
+    said = "one evaluation of the likelihood takes 1.5 seconds, and the search about 44 of them: about 66 seconds"
+    assert capsys.readouterr().err.count(said) == 1
+
+
 def test_a_search_that_goes_on_moves_its_end():
     with progress.SearchProgress(3, visible=True) as told:
         for _ in range(9):

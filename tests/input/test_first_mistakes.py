@@ -62,13 +62,33 @@ def test_a_plain_syntax_error_keeps_its_own_message():
         ("won ~ x", "binomial", "use bernoulli"),
         ("won ~ x", "logistic", "did you mean 'bernoulli'"),
         ("won ~ x", "Normal", "did you mean 'gaussian'"),
-        ("result ~ x", "bernoulli", "make it 0 and 1"),
+        ("result ~ x", "bernoulli", 'make it 0 and 1, in the formula by result == "yes" ~'),
+        ('(result == "maybe") ~ x', "bernoulli", "is always 0"),
+        ('(result > "yes") ~ x', "bernoulli", "text can only be compared"),
     ],
 )
 def test_an_outcome_that_does_not_fit_its_family(formula, family, remedy):
     data = table().assign(result=lambda d: np.where(d["won"] == 1, "yes", "no"))
     with pytest.raises(mm.MicromacroError, match=remedy):
         mm.Model(formula, data, family=family)
+
+
+@pytest.mark.parametrize("kind", [str, "category"])
+def test_a_text_outcome_is_made_0_and_1_in_the_formula(kind):
+    data = table().assign(result=lambda d: np.where(d["won"] == 1, "yes", "no").astype(object))
+    data["result"] = data["result"].astype(kind)
+    data = data.drop_duplicates("team")
+    plain, compared = (
+        mm.fit(f"{left} ~ x", data, family="bernoulli", engine="ml", progress=False)
+        for left in ("won", 'result == "yes"')
+    )
+    np.testing.assert_array_equal(compared.params, plain.params)
+    pd.testing.assert_series_equal(compared.predict(data.head(3))["estimate"], plain.predict(data.head(3))["estimate"])
+
+
+def test_a_table_with_one_row_per_group_is_told_where_its_members_belong():
+    with pytest.raises(mm.DataError, match=r"no column 'captain'.*pass the table of their members as memberships="):
+        mm.Model("y ~ x + mm(captain, team)", table())
 
 
 @pytest.mark.parametrize(

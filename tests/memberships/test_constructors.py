@@ -269,3 +269,24 @@ def test_nodes_that_are_tuples_are_to_be_relabelled():
     networkx = pytest.importorskip("networkx")
     with pytest.raises(mm.MicromacroError, match="relabel them"):
         mm.memberships.from_graph(networkx.grid_2d_graph(2, 2))
+
+
+def test_an_id_that_never_has_a_weight_may_stand_for_an_empty_slot():
+    data = {"s1": [1, 2, 3, 1], "s2": [0, 0, 2, 0], "p1": [1.0, 1.0, 0.5, 1.0], "p2": [0.0, 0.0, 0.5, 0.0]}
+    with pytest.warns(mm.MicromacroWarning, match=r"the id 0 has a weight of zero in all of its 3 slots.*say empty=0"):
+        mm.memberships.from_wide(data, ["s1", "s2"], ["p1", "p2"])
+    mm.memberships.from_wide(data, ["s1", "s2"], ["p1", "p2"], empty=0)
+    mm.memberships.from_wide(data, ["s1", "s2"])
+
+
+def test_columns_of_two_kinds_of_members_are_kept_apart_by_their_slot():
+    rng = np.random.default_rng(2)
+    first, second = rng.integers(0, 12, 150), rng.integers(0, 5, 150)  # school 3 is one of each kind
+    data = pd.DataFrame({"pupil": np.arange(150), "primary": first, "secondary": second})
+    data["y"] = rng.normal(0, 1, 12)[first] + rng.normal(0, 0.7, 5)[second] + rng.normal(0, 0.5, 150)
+    slots = mm.memberships.from_wide(data, ["primary", "secondary"], group="pupil", member="school")
+    apart = "mm(school:slot, pupil, weights = 1, normalize = none, by = slot)"
+    together = mm.fit(f"y ~ 1 + {apart}", data, memberships=slots, engine="ml", progress=False)
+    crossed = mm.fit("y ~ 1 + (1 | primary) + (1 | secondary)", data, engine="ml", progress=False)
+    assert together.loglik == pytest.approx(crossed.loglik, abs=1e-6)
+    np.testing.assert_allclose(together.params.to_numpy(), crossed.params.to_numpy(), rtol=1e-3)

@@ -257,3 +257,21 @@ def test_names_with_braces_are_said_as_they_are(teams):
     said = fit.interpret()["sentence"]
     assert "slope of {x}" in said["m.sd.{x}"] and "{0}" in said["{0}.sd"] and "s({v})" in said["s.{v}.sd"]
     assert not said.str.contains(r"\{(?:value|name|term|A|a|share|change|number)\}").any()
+
+
+def test_products_are_read_with_what_else_is_in_them(quick):
+    rng = np.random.default_rng(3)
+    data = pd.DataFrame({"x": rng.normal(size=90), "f": rng.choice(list("abc"), 90), "g": rng.choice(["n", "y"], 90)})
+    data["y"] = data["x"] * (data["f"] == "b") + rng.normal(size=90)
+    said = quick("y ~ x * f * g + I(x**2)", data, "ml").interpret()["sentence"]
+    begins = {
+        "x": "Where x is one higher (while f is a and g is n, I(x ** 2) staying as it is), the expected",
+        "f[T.b]": "Where f is b instead of a (while x is zero and g is n), the expected",
+        "x:f[T.c]": "Where x is one higher and f is c instead of a (while g is n), beyond what each of these does",
+        "x:f[T.b]:g[T.y]": "Where x is one higher and f is b instead of a and g is y instead of n, beyond what",
+    }
+    for name, text in begins.items():
+        assert said[name].startswith(text), said[name]
+    two = quick("y ~ x * z + f", data.assign(z=data["x"] ** 3), "ml").interpret()["sentence"]
+    assert two["x:z"].startswith("Where the product of x and z is one higher, ")
+    assert two["z"].startswith("Where z is one higher (while x is zero), ")

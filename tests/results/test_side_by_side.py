@@ -42,6 +42,7 @@ def test_the_cells_are_the_numbers_of_the_fits(ml, equal):
                 assert top.iloc[k] == below.iloc[k] == ""
         assert value(table.loc["Fit"].loc["Log-likelihood", column]) == pytest.approx(fit.loglik, abs=0.051)
         assert value(table.loc["Fit"].loc["AIC", column]) == pytest.approx(fit.aic, abs=0.051)
+        assert table.loc["Fit"].loc["BIC", column] == f"{fit.bic:,.1f}".replace("-", "−")
         assert table.loc["Fit"].loc["Groups", column] == "80"
         assert table.loc["Fit"].loc["Members", column] == "24"
         assert table.loc["Fit"].loc["Memberships", column] == f"{len(ml.weights())}"

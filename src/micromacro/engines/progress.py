@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import sys
+import time
 from collections.abc import Callable
 
 DELAY = 2.0  # seconds after which the bar of a search appears
@@ -62,11 +64,16 @@ class Progress:
 class SearchProgress:
     """Counts the evaluations of a search against how many it is expected to need, about; a search knows no end.
 
+    A search that will take long is announced in words, once an evaluation has been timed. That is the second one: the
+    first one of a session may also wait for kernels to be compiled.
+
     Parameters
     ----------
     expected : int
         Evaluations.
     visible : bool
+    told : float
+        Seconds from which a search is announced.
 
     Attributes
     ----------
@@ -74,8 +81,9 @@ class SearchProgress:
         Evaluations, and how many are expected in all by now.
     """
 
-    def __init__(self, expected: int, visible: bool):
+    def __init__(self, expected: int, visible: bool, told: float = TOLD):
         self.done, self.expected = 0, expected
+        self._told, self._began = told, math.nan
         self._bar = None
         if visible:
             from tqdm.auto import tqdm
@@ -84,12 +92,24 @@ class SearchProgress:
             self._bar = tqdm(total=expected, desc=label, unit="it", delay=DELAY, leave=False, disable=None)
 
     def tick(self) -> None:
-        """One evaluation more."""
+        """One evaluation more, which begins now."""
         self.done += 1
         self.expected = max(self.expected, self.done + 2)  # not yet at its end
         if self._bar is not None:
+            self._announce(time.perf_counter())
             self._bar.total = self.expected
             self._bar.update()
+
+    def _announce(self, now: float) -> None:
+        """Tell how long the search will take, when the second evaluation is over."""
+        if self.done == 2:
+            self._began = now
+        elif self.done == 3 and (now - self._began) * self.expected > self._told:
+            each = now - self._began
+            say(
+                f"one evaluation of the likelihood takes {each:.2g} seconds, and the search about {self.expected} of "
+                f"them: about {duration(each * self.expected)}"
+            )
 
     def __enter__(self) -> SearchProgress:
         return self

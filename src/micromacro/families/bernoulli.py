@@ -29,7 +29,8 @@ class Bernoulli(Family):
 
     def read(self, raw: Raw) -> Response:
         need_form(raw, self.name, "plain")
-        need_numbers(raw, self.name, f"make it 0 and 1, as in (data[{raw.what!r}] == {raw.text!r}).astype(int)")
+        last = f'"{raw.categories[-1]}"' if raw.categories else ""
+        need_numbers(raw, self.name, f"make it 0 and 1, in the formula by {raw.what} == {last} ~ ...")
         y = raw.columns[0]
         remedy = "code it as 0 and 1, or use gaussian (measurements), poisson (counts) or binomial (trials(k, n))"
         raw.refuse((y != 0) & (y != 1), "is neither 0 nor 1", remedy)

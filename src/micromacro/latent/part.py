@@ -261,6 +261,10 @@ class Part(Protocol):
         """What moves with one of its coefficients, after ``Where``; empty where the column is what the name says."""
         ...
 
+    def resting(self, name: str) -> str:
+        """The same where the column of that coefficient is zero; empty where no product is made of it."""
+        ...
+
 
 @dataclass(frozen=True, eq=False)
 class Unit:
@@ -482,6 +486,10 @@ class Term:
     def moved(self, name: str) -> str:
         """A column of the groups, or a level without pooling."""
         return self.structure.moved(name) if self._is_level(name) and self.structure else ""
+
+    def resting(self, name: str) -> str:
+        """Nothing: products of columns are columns of the groups' design."""
+        return ""
 
     def _is_level(self, name: str) -> bool:
         """Whether a coefficient is that of a level without pooling."""

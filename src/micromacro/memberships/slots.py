@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError
+from ..errors import DataError, warn
 from ..table.columns import column_names, read_table
 from ..table.screen import counted
 from ..table.slots import Slots, check_empty, long_table, read_slots, slot_values
@@ -78,6 +78,8 @@ def from_wide(
     }
     if "weight" not in numbers:
         numbers = {"weight": 1.0 / filled_slots.size[filled_slots.row]} | numbers
+    elif len(filled_slots.row):
+        _mind_weightless(filled_slots, numbers["weight"])
     columns = {"weight": numbers.pop("weight"), "slot": filled_slots.slot + 1} | numbers
     return finish(data, group, member or _stem(slots), filled_slots, columns, keep)
 
@@ -242,6 +244,20 @@ def with_pairs(
     names = column_names(data, "data")
     made = long_table(data, columns, [n for n in names if n not in columns], np.arange(len(one)))
     return made
+
+
+def _mind_weightless(slots: Slots, weight: np.ndarray) -> None:
+    """Warn of an id that never has a weight: it may stand for an empty slot."""
+    members = slots.member.astype(str) if slots.member.dtype == object else slots.member
+    ids, codes = np.unique(members, return_inverse=True)
+    often, sums = np.bincount(codes), np.bincount(codes, np.abs(weight))
+    k = int(np.argmax(np.where(sums == 0.0, often, 0)))
+    if sums[k] == 0.0 and often[k] > 2:
+        value = ids[k].item()
+        warn(
+            f"the id {value!r} has a weight of zero in all of its {counted(int(often[k]), 'slot')}: if it stands for "
+            f"an empty slot, say empty={value!r}; as it is, it is a member that counts in n"
+        )
 
 
 def _stem(slots: Sequence[str]) -> str:

@@ -68,7 +68,9 @@ def from_long(request: TableRequest, data: Any, missing: str) -> Shaped:
     needed = [request.group, *request.group_columns]
     for block in request.blocks:
         needed += [*block.keys, *block.columns]
-    _refuse_edges_alone(request, column_names(data))
+    names = column_names(data)
+    _refuse_edges_alone(request, names)
+    _refuse_groups_alone(request, names)
     table = open_ends(read_table(data, "data", needed), request.ends)
     codes, levels = _group_codes(table[request.group], "data")
     screen = Screen(missing, np.ones(len(levels), dtype=bool), endless=request.endless, droppable=request.droppable)
@@ -98,6 +100,14 @@ def _refuse_edges_alone(request: TableRequest, names: tuple[str, ...]) -> None:
             f"data has no column {lacking[0]!r}: it holds memberships only ({', '.join(names[:10])}). Pass the table "
             'of the groups as data and this one as memberships=, or make it with keep="all"'
         )
+
+
+def _refuse_groups_alone(request: TableRequest, names: tuple[str, ...]) -> None:
+    """Refuse a table without a column of members: it may have one row per group."""
+    lacking = [key for block in request.blocks for key in block.keys if key not in names]
+    if lacking:
+        remedy = "if it has one row per group, pass the table of their members as memberships="
+        raise DataError(f"{unknown_column(lacking[0], 'data', names)}; {remedy}")
 
 
 def _group_codes(column: Column, table: str) -> tuple[np.ndarray, Levels]:

@@ -181,6 +181,9 @@ class CopiedPart(Term):
     def moved(self, name: str) -> str:
         return self.inner.moved(name)
 
+    def resting(self, name: str) -> str:
+        return self.inner.resting(name)
+
     def words(self) -> Equations:
         """Those of the part; what says how weights are made is said once."""
         made = self.inner.words()

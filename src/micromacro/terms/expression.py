@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..errors import DataError, FormulaError
-from ..language.nodes import Call, Name, Node
+from ..language.nodes import Binary, Call, Name, Node, Text, walk
 from ..language.printing import brief, names_in
 from ..table.columns import Table
 from ..table.memberships import Tables
@@ -17,7 +17,7 @@ def evaluate(
     node: Node, table: Table, text: str, role: str, of: Tables | None = None, endless: bool = False,
     constant: bool = False,
 ) -> np.ndarray:  # fmt: skip
-    """Values (rows,) of an expression in the columns of a table.
+    """Values (rows,) of an expression in the columns of a table; a comparison such as ``use == "Y"`` is 1 or 0.
 
     Parameters
     ----------
@@ -32,9 +32,10 @@ def evaluate(
     """
     if isinstance(node, Call) and node.function == "I" and len(node.args) == 1:
         node = node.args[0]
+    compared = _compared_with_text(node)
     for name in names_in(node):
         column = table[name.name]
-        if column.kind not in ("number", "integer", "bool"):
+        if name not in compared and column.kind not in ("number", "integer", "bool"):
             raise DataError(
                 f"the {role} needs numbers, but column {name.name!r} of {table.name} holds {column.kind} values "
                 f"(first: {column.values[0]!r})"
@@ -53,3 +54,10 @@ def evaluate(
             f"{listed(ids[bad])}); check the transformation and the rows"
         )
     return values
+
+
+def _compared_with_text(node: Node) -> list[Name]:
+    """Names that stand beside a text in a comparison."""
+    pairs = [(p.left, p.right) for p in walk(node) if isinstance(p, Binary)]
+    beside = [one for a, b in pairs for one, other in ((a, b), (b, a)) if isinstance(other, Text)]
+    return [one for one in beside if isinstance(one, Name)]

@@ -20,7 +20,7 @@ from ..table.columns import Table
 from ..table.memberships import Tables
 from .base import Columns, Context, sort_columns, spread
 from .design import Design, make_design
-from .saying import clause
+from .saying import clause, resting
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,8 +123,16 @@ class FixedPart(Term):
         return replace(self, matrix=np.ascontiguousarray(np.column_stack(blocks) - self.center))
 
     def moved(self, name: str) -> str:
-        own = next(own for p, own in zip(self.written, self.design.names, strict=True) if p.name == name)
+        own = self._column(name)
         return clause(own, self.design.reference(own))
+
+    def resting(self, name: str) -> str:
+        own = self._column(name)
+        return resting(own, self.design.reference(own))
+
+    def _column(self, name: str) -> str:
+        """The column of the design of a coefficient."""
+        return next(own for p, own in zip(self.written, self.design.names, strict=True) if p.name == name)
 
     def words(self) -> Equations:
         """The intercept, estimated and known terms."""

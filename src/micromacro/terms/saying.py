@@ -19,6 +19,12 @@ def clause(name: str, reference: str | None = None) -> str:
     return f"{name} is one higher"
 
 
+def resting(name: str, reference: str | None = None) -> str:
+    """Where a column of the design is zero: ``x is zero``, ``season is 1``, the `reference`."""
+    match = LEVEL.fullmatch(name)
+    return f"{match[1]} is {reference or 'at its reference level'}" if match else f"{name} is zero"
+
+
 def over_members(name: str, block: str, mean: bool, equal: bool) -> str:
     """Of a covariate of members that reaches their group by a sum of weights.
 

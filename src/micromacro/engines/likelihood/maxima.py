@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +16,7 @@ from ..base import Optimum
 from ..coordinates import Coordinates
 from ..edges import STALLED
 from ..health import RIDGE, idle, zero_sds
-from ..progress import TOLD, SearchProgress, duration, say
+from ..progress import TOLD, SearchProgress
 from ..search import Peak
 from ..signs import at_edge
 from .problem import Problem
@@ -64,23 +63,10 @@ def starting_points(problem: Problem) -> list[np.ndarray]:
 
 
 def searching(problem: Problem, visible: bool) -> SearchProgress:
-    """Progress of a search to come; one that will take more than a minute is announced in words.
-
-    The first evaluation, which the search begins with, is timed for that.
-    """
+    """Progress of a search to come, where its evaluations take long; it is then announced in words."""
     q = len(problem.coordinates.hypers)
     expected = (1 + more_starts(problem)) * (q + SPARING) + 2 * q + 3
-    visible = visible and problem.dear
-    if visible:
-        began = time.perf_counter()
-        problem.smooth(problem.coordinates.from_theta(problem.start))
-        each = time.perf_counter() - began
-        if each * expected > TOLD:
-            say(
-                f"one evaluation of the likelihood takes {each:.2g} seconds, and the search about {expected} of them: "
-                f"about {duration(each * expected)}"
-            )
-    progress = SearchProgress(expected, visible)
+    progress = SearchProgress(expected, visible and problem.dear, TOLD)
     problem.smooth.tick = progress.tick
     return progress
 

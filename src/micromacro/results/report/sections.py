@@ -86,7 +86,8 @@ def tables(fit: Fitted, ci: float) -> list[tuple[str, pd.DataFrame]]:
             out.append((section.title, part.rename(lambda name: name + MARK if name in doubtful else name)))
     if fit.specification.system.n_effects:
         components = fit.variance_components(ci).drop(columns="sd").dropna(axis=1, how="all")
-        out.append(("Share of the variance, given the covariates", components))
+        alone = " of the effects" if len(components) == len(fit.specification.layout.of_outcome) else ""
+        out.append((f"Share of the variance{alone}, given the covariates", components))
     return out
 
 

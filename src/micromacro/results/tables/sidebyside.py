@@ -206,7 +206,7 @@ def _units(fit: Fitted) -> dict[str, str]:
 
 def _likelihood(fit: Fitted, what: str) -> str | None:
     figures = fit.posterior.figures
-    return number(figures[what], 1) if what in figures else None
+    return f"{figures[what]:,.1f}".replace("-", "−") if what in figures else None
 
 
 def _r_hat(fit: Fitted) -> str | None:

@@ -30,12 +30,9 @@ def of_coefficient(fit: Fitted, e: Estimate) -> Sentence:
     block = combined(fit, e.name)
     if block is not None and not block.additive:
         return _of_level(e, block)
-    part = _part(fit, e.name)
     change = change_in(fit, e.name)
     words, numbers = changed(fit, change, e)
-    moved = (part.moved(e.name) if part else "") or clause(own_part(fit, short(fit, e.name))[1])
-    beside = _beside(fit, e.name, part)
-    text = f"Where {moved}{f' ({beside} staying as it is)' if beside else ''}, {words}"
+    text = f"Where {_moved(fit, e.name)}, {words}"
     what = f"{'factor' if change.factor else 'difference'} of {change.of(outcome(fit))}"
     word = "" if change.factor or numbers[0] >= 0 else "difference"
     return said(e, what, text, numbers, (1.0 if change.factor else 0.0, NO_CHANGE), word)
@@ -116,12 +113,44 @@ def _part(fit: Fitted, name: str) -> Part | None:
     return next((part for part in parts if any(p.name == name for p in part.reported)), None)
 
 
-def _beside(fit: Fitted, name: str, part: Part | None) -> str:
-    """Other columns that move with a coefficient's, unless they are held: powers and products of it."""
+def _moved(fit: Fitted, name: str) -> str:
+    """What moves with a coefficient: those of which its column makes products with are at zero, its powers are held."""
+    every = {p.name: part for part in fit.specification.system.parts for p in part.reported}
+    factors = _factors(fit, name)
+    partners = [f for other in every if factors < _factors(fit, other) for f in _factors(fit, other) - factors]
+    at_rest = {f: every[f].resting(f) if f in every else "" for f in partners}
+    part, after, products = every.get(name), "", []
+    if len(factors) > 1 and "[T." in name and every.keys() >= factors:
+        moved = " and ".join(_alone(fit, f, every[f]) for f in sorted(factors, key=list(every).index))
+        after = ", beyond what each of these does alone"
+    else:
+        moved = _alone(fit, name, part)
+    known = all(at_rest.values())
+    held = [f"while {' and '.join(dict.fromkeys(at_rest.values()))}"] if at_rest and known else []
+    if not known:
+        products = [short(fit, other) for other in every if factors < _factors(fit, other)]
+    beside = list(dict.fromkeys([*products, *_powers(fit, name, part)]))
+    if beside:
+        held.append(f"{' and '.join(beside)} staying as {'it is' if len(beside) == 1 else 'they are'}")
+    return f"{moved} ({', '.join(held)}){after}" if held else f"{moved}{after}"
+
+
+def _alone(fit: Fitted, name: str, part: Part | None) -> str:
+    """What moves with a coefficient, whatever else moves with it."""
+    return (part.moved(name) if part else "") or clause(own_part(fit, short(fit, name))[1])
+
+
+def _factors(fit: Fitted, name: str) -> frozenset[str]:
+    """The coefficients of the columns that a column is the product of; that of itself where it is none."""
+    rest = own_part(fit, short(fit, name))[1]
+    before = name.removesuffix(rest)
+    return frozenset(before + factor for factor in rest.split(":"))
+
+
+def _powers(fit: Fitted, name: str, part: Part | None) -> list[str]:
+    """Other columns that move with a coefficient's, unless they are held: powers of it."""
     own = short(fit, name)
     words = set(re.findall(r"\w+", own))
     beside = [short(fit, p.name) for p in (part.reported if part else ())]
     powers = [o for o in beside if o != own and words < set(re.findall(r"\w+", OF_LEVEL.sub("", o)))]
-    every = (p.name for other in fit.specification.system.parts for p in other.reported)
-    products = [short(fit, other) for other in every if ":" in other and name in other.split(":")]
-    return " and ".join(dict.fromkeys([*products, *(o for o in powers if "[" not in o.replace(own, ""))]))
+    return [o for o in powers if "[" not in o.replace(own, "") and not _factors(fit, name) < _factors(fit, o)]
