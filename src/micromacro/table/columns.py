@@ -97,6 +97,11 @@ def column_names(data: Any, name: str = "data") -> tuple[str, ...]:
     return data.names if isinstance(data, Table) else _names(_frame(data, name))
 
 
+def index_names(data: Any) -> tuple[Any, ...]:
+    """Names of the index of a pandas frame."""
+    return tuple(getattr(getattr(data, "index", None), "names", ()))
+
+
 def own_labels(data: Any) -> Any:
     """The index of a pandas frame where it says more than the numbers of the rows; else None."""
     index: Any = getattr(data, "index", None)
@@ -129,7 +134,7 @@ def read_table(data: Any, name: str, columns: Iterable[str] | None = None) -> Ta
     wanted = known if columns is None else tuple(dict.fromkeys(columns))
     for column in wanted:
         if column not in known:
-            if column in getattr(getattr(data, "index", None), "names", ()):
+            if column in index_names(data):
                 raise DataError(f"{name} has {column!r} in its index, not among its columns: use {name}.reset_index()")
             raise unknown_column(column, name, known)
     if isinstance(frame, Table):

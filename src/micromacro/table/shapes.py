@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import DataError
 from ..notes import Note
-from .columns import Column, Table, column_names, did_you_mean, read_table, unknown_column
+from .columns import Column, Table, column_names, did_you_mean, index_names, read_table, unknown_column
 from .joined import unit_column
 from .levels import Levels, encode
 from .request import BlockRequest, TableRequest
@@ -70,7 +70,7 @@ def from_long(request: TableRequest, data: Any, missing: str) -> Shaped:
         needed += [*block.keys, *block.columns]
     names = column_names(data)
     _refuse_edges_alone(request, names)
-    _refuse_groups_alone(request, names)
+    _refuse_groups_alone(request, names, index_names(data))
     table = open_ends(read_table(data, "data", needed), request.ends)
     codes, levels = _group_codes(table[request.group], "data")
     screen = Screen(missing, np.ones(len(levels), dtype=bool), endless=request.endless, droppable=request.droppable)
@@ -102,9 +102,9 @@ def _refuse_edges_alone(request: TableRequest, names: tuple[str, ...]) -> None:
         )
 
 
-def _refuse_groups_alone(request: TableRequest, names: tuple[str, ...]) -> None:
+def _refuse_groups_alone(request: TableRequest, names: tuple[str, ...], index: tuple[Any, ...]) -> None:
     """Refuse a table without a column of members: it may have one row per group."""
-    lacking = [key for block in request.blocks for key in block.keys if key not in names]
+    lacking = [key for block in request.blocks for key in block.keys if key not in (*names, *index)]
     if lacking:
         remedy = "if it has one row per group, pass the table of their members as memberships="
         raise DataError(f"{unknown_column(lacking[0], 'data', names)}; {remedy}")
