@@ -6,6 +6,9 @@ exception that is no longer needed fails, too.
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 from micromacro.engines.registry import ENGINES
 from micromacro.families.registry import FAMILIES
 
@@ -124,6 +127,14 @@ def test_a_class_has_a_name_of_its_own():
 def test_no_modules_import_each_other_in_a_circle():
     found = source.circles(source.imports())
     assert not found, "\n".join(f"{len(c)}: {', '.join(c)}" for c in found)
+
+
+def test_folders_of_tests_that_import_from_each_other_are_packages():
+    """Which the oldest pytest that is admitted needs."""
+    tests = Path(__file__).parents[1]
+    importing = {at.parent for at in tests.rglob("test_*.py") if re.search(r"^from \.", at.read_text(), re.MULTILINE)}
+    assert importing
+    assert not [at.name for at in importing if not (at / "__init__.py").exists()]
 
 
 def test_no_file_has_more_than_500_lines():

@@ -15,9 +15,13 @@ import micromacro as mm
 from micromacro.engines.likelihood import maxima, stochastic
 from micromacro.errors import LostWorkerError
 from micromacro.latent.apart.crew import Here
+from micromacro.model.draft import Arguments, reading_of
+from micromacro.partitioned.sources import Partition, files_of, names_of
+from micromacro.partitioned.specifying import gathered
 
 PLAIN = "y ~ z + mm(m, g, x, weights = softmax(x), normalize = group) + (1 | c)"
 CODED = "y ~ bs(z, df=4) + k + mm(m, g, scale(x) + t, weights = power(x), name=B) + (1 + scale(z) || c)"
+COUNTS = ["Groups", "Members", "Memberships", "Units", "Family", "Engine"]
 SETTINGS = {"engine": "ml", "solver": "iterative", "progress": False, "random_seed": 1}
 
 
@@ -122,6 +126,7 @@ def test_tables_are_written_partition_by_partition(apart, tmp_path):
 def test_it_says_what_it_is_and_what_it_cannot(apart):
     fit = apart[PLAIN]
     assert "150 groups in 3 partitions" in repr(fit) and "probes" in repr(fit) and "m.w.x" in repr(fit)
+    assert f"block m: 40 members, {len(DATA)} memberships" in repr(fit) and "units c: 9" in repr(fit)
     assert fit.nobs == 150 and fit.aic == pytest.approx(2 * len(fit.params) - 2 * fit.loglik)
     for verb in ("loo", "profile", "variance_components", "plot", "update", "model", "fitted"):
         with pytest.raises(mm.EngineError, match=f"{verb} needs all rows"):
@@ -129,6 +134,20 @@ def test_it_says_what_it_is_and_what_it_cannot(apart):
     for call in (fit.weights, fit.predict):
         with pytest.raises(mm.EngineError, match="partition"):
             call()
+
+
+@pytest.mark.parametrize("formula", [PLAIN, CODED], ids=["group", "total, splines, scales, levels"])
+def test_every_number_of_tables_of_fits_is_that_of_one_table(one, apart, formula):
+    """Counts of groups, members, memberships and units among them."""
+    side_by_side = mm.table({"apart": apart[formula], "one": one[formula]}, statistics=COUNTS)
+    shown = side_by_side.loc["Fit"]
+    assert {"Groups", "Members", "Memberships", "Units"} <= set(shown.index)
+    assert shown["apart"].tolist() == shown["one"].tolist()
+    ours, theirs = apart[formula].glance().iloc[0], one[formula].glance().iloc[0]
+    assert (ours[["nobs", "parameters", "ok"]] == theirs[["nobs", "parameters", "ok"]]).all()
+    np.testing.assert_allclose(
+        ours[["loglik", "aic", "bic"]].astype(float), theirs[["loglik", "aic", "bic"]].astype(float), atol=1e-3
+    )
 
 
 def test_results_are_saved_as_tables(apart, tmp_path):
@@ -167,6 +186,35 @@ def test_groups_that_are_left_out_are_those_of_one_table(tmp_path):
     assert_same(there, here)
 
 
+def read_of(path, missing: str = "error"):
+    """The table that a model of files is made of, and its notes."""
+    files = files_of(path)
+    formula = PLAIN.replace("z + mm", "z + k + mm")
+    reading = reading_of(Arguments(formula, None), names_of(files), {})
+    crew = Here(len(files))
+    crew.make("table", Partition, [(file, k, reading.request, missing) for k, file in enumerate(files)])
+    return gathered(crew)[0]
+
+
+def test_a_partition_that_is_dropped_whole_is_said(tmp_path):
+    """And partitions are called by their number, those without rows counted."""
+    at = folder(tmp_path)
+    DATA.head(0).to_parquet(at / "0.parquet")
+    part = pd.read_parquet(at / "1.parquet")
+    part.assign(k=None, z=np.nan).to_parquet(at / "1.parquet")
+    tables = read_of(at, "drop")
+    assert tables.groups.n_rows == 50
+    (note,) = tables.notes
+    assert note.code == "dropped" and note.startswith("partition 1: dropped 50 of 50 groups for missing values in 'z'")
+    part.assign(k=7).to_parquet(at / "1.parquet")
+    with pytest.raises(mm.DataError, match="'k' holds integer values in partition 1, but text values in partition 2"):
+        read_of(at)
+    (at / "2.parquet").unlink()
+    part.assign(z=np.nan).to_parquet(at / "1.parquet")
+    with pytest.raises(mm.DataError, match="no rows in any of its partitions that could be kept; partition 1: dropped"):
+        read_of(at, "drop")
+
+
 def other(data: pd.DataFrame, path, name: str, values):
     """Files of which the last has other values in a column."""
     folder(path, data)
@@ -189,6 +237,10 @@ BAD = {
         "other categories in partition 2",
     ),
     "a missing value": (lambda p: other(DATA, p, "z", lambda z: np.nan), "in partition 2 of data"),
+    "a column that one has not": (
+        lambda p: pd.read_parquet(folder(p) / "0.parquet").drop(columns="x").to_parquet(p / "0.parquet"),
+        "partition 0 of data: data has no column 'x'",
+    ),
     "an unknown column": (lambda p: folder(p, DATA.drop(columns="c")), "no column 'c'"),
 }  # fmt: skip
 
@@ -224,18 +276,20 @@ def test_processes_would_not_find_their_partition(tmp_path):
         mm.fit(PLAIN, folder(tmp_path), executor=pool, **SETTINGS)
 
 
-def test_a_lost_worker_says_from_where_to_go_on(tmp_path, monkeypatch):
+@pytest.mark.parametrize("problem", [LostWorkerError("gone"), KeyboardInterrupt()], ids=["a lost worker", "Ctrl-C"])
+def test_a_search_that_is_cut_off_says_from_where_to_go_on(tmp_path, monkeypatch, problem):
+    """Because a worker is lost, or by Ctrl-C."""
     at, whole, count = folder(tmp_path), Here.ask, []
 
     def ask(self, name, verb, each=None):
         count.append(verb)
         if count.count("slopes") == 12:
-            raise LostWorkerError("a worker of executor= failed")
+            raise problem
         return whole(self, name, verb, each)
 
     monkeypatch.setattr(Here, "ask", ask)
     monkeypatch.setattr(maxima, "BUDGET", 0.0)  # one start, as where a search takes long
-    with pytest.raises(LostWorkerError, match=r"start=\{'m.w.x': ") as caught:
+    with pytest.raises(type(problem), match=r"start=\{'m.w.x': ") as caught:
         mm.fit(PLAIN, at, **SETTINGS)
     start = ast.literal_eval(str(caught.value).split("start=")[1])
     monkeypatch.setattr(Here, "ask", whole)

@@ -24,6 +24,8 @@ def check_collinear(system: System, centers: Mapping[str, float], within: Within
     values only (there ``smax`` is the mean, which a second block may bring), searches begin where they are not: the
     system's starting values change.
     """
+    if system.size - system.n_effects < 2 and system.expansion is None:
+        return
     first = np.array([p.start for p in system.hypers])
     columns, names = _border(system, first, within)
     dependent = _dependent(columns) if columns.shape[1] > 1 else None

@@ -197,7 +197,7 @@ def analyse(
     every = np.ones(len(rows), dtype=bool)
     long = _long_rows(n_rows, leading, rows[columns < leading])
     kept = ~long[rows] if long.any() else every
-    a = sparse.csr_matrix((np.ones(kept.sum()), (rows[kept], columns[kept])), shape=(n_rows, size))
+    a = sparse.csr_matrix((np.ones(kept.sum(), dtype=bool), (rows[kept], columns[kept])), shape=(n_rows, size))
     h = _products(size, a, d_row, d_column)
     inner = h if leading == size else sparse.csc_matrix(h[:leading, :leading])
     first, ordered = _minimum_degree(inner, math.inf if whole or long.any() else LARGE / 3.0)
@@ -238,7 +238,7 @@ def _ordered(
         np.minimum(position[d_row], position[d_column]),
         np.maximum(position[d_row], position[d_column]),
     )
-    a = sparse.csr_matrix((np.ones(len(rows)), of_a, start), shape=(n_rows, size))
+    a = sparse.csr_matrix((np.ones(len(rows), dtype=bool), of_a, start), shape=(n_rows, size))
     pattern = FactorPattern(size, a, high, low, leading, upper, ordered)
     return Symbolic(order, position, leading, start, of_a, entry, high, low, pattern)
 
@@ -261,8 +261,8 @@ def _minimum_degree(h: sparse.csc_matrix, most: float) -> tuple[np.ndarray, bool
 
 
 def _products(size: int, a: sparse.csr_matrix, d_row: np.ndarray, d_column: np.ndarray) -> sparse.csc_matrix:
-    """Pattern of A'A + D."""
-    d = sparse.csr_matrix((np.ones(len(d_row)), (d_row, d_column)), shape=(size, size))
+    """Pattern of A'A + D; true and false take an eighth of the room that numbers would."""
+    d = sparse.csr_matrix((np.ones(len(d_row), dtype=bool), (d_row, d_column)), shape=(size, size))
     turned = sparse.csr_matrix(a.T)
     return sparse.csc_matrix(turned @ a + (d + d.T))
 
@@ -276,7 +276,7 @@ def _upper(h: sparse.csc_matrix, order: np.ndarray) -> sparse.csc_matrix:
     start = starts(count)
     rows = np.empty(start[-1], dtype=np.int32)
     _fill_triangle(h.indptr, h.indices, order, position, start[:-1].copy(), rows)
-    return sparse.csc_matrix((np.ones(len(rows)), rows, start), shape=h.shape)
+    return sparse.csc_matrix((np.ones(len(rows), dtype=bool), rows, start), shape=h.shape)
 
 
 def _postordered(h: sparse.csc_matrix, order: np.ndarray, leading: int) -> tuple[np.ndarray, sparse.csc_matrix]:

@@ -26,7 +26,7 @@ from ..results.store import SavedFile
 from ..table.columns import column_names
 from ..table.screen import counted
 from .cluster import Cluster, is_client, partitions_of
-from .sources import files_of
+from .sources import files_of, names_of
 from .specifying import specify_apart
 
 ANSWERED = frozenset(
@@ -195,12 +195,21 @@ class PartitionedFit(Fit):
         """
         if path is not None:
             raise EngineError("a report as a file needs all rows of the data: print(fit.report()), or use save(path)")
-        groups = f"  {self.nobs:,} groups in {counted(self.partitions, 'partition')}"
         pieces = [
-            heading(self), "", f"  {self.formula}", "", groups, "", format_table(self.summary(ci)), "",
+            heading(self), "", f"  {self.formula}", "", *self._counts(), "", format_table(self.summary(ci)), "",
             likelihood_line(self) or "", "", *health_lines(self),
         ]  # fmt: skip
         return "\n".join(pieces)
+
+    def _counts(self) -> list[str]:
+        """How many groups, members, memberships and units there are."""
+        s = self.specification
+        noun = f"{s.tables.noun}{'' if self.nobs == 1 else 's'}"
+        lines = [f"{self.nobs:,} {noun} in {counted(self.partitions, 'partition')}"]
+        for name, block in s.members.items():
+            lines.append(f"block {name}: {len(block.levels):,} members, {block.memberships.count:,} memberships")
+        lines += [f"units {name}: {len(unit.levels):,}" for name, unit in s.units.items()]
+        return [f"  {line}" for line in lines]
 
     def __repr__(self) -> str:
         return self.report()
@@ -255,7 +264,7 @@ def _opened(data: Any, executor: Any) -> tuple[list[Any], tuple[str, ...]]:
     """What each partition is read from, and the columns of the data."""
     if isinstance(data, (str, PathLike)):
         files = files_of(data)
-        return list(files), files[0].names()
+        return list(files), names_of(files)
     sources = partitions_of(data, executor if is_client(executor) else None)
     return sources, column_names(data._meta)
 

@@ -10,9 +10,11 @@ from typing import Any
 
 from .._optional import require
 from ..errors import DataError
+from ..notes import Note
 from ..table.columns import column_names, read_table
 from ..table.memberships import TableRequest, assemble
-from ..table.merging import Apart
+from ..table.merging import Apart, of_partition
+from ..table.screen import NothingLeftError
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,11 @@ def files_of(path: Any) -> list[File]:
     return [File(str(one.resolve())) for one in found]
 
 
+def names_of(files: Sequence[File]) -> tuple[str, ...]:
+    """Columns that any of the files has: one that some lack is missing there, not a free symbol."""
+    return tuple(dict.fromkeys(name for file in files for name in file.names()))
+
+
 def columns_of(request: TableRequest, names: Sequence[str]) -> list[str]:
     """The columns that a request reads, if they are there: what is not will be said by whoever reads."""
     wanted = [*request.group_columns, *([request.group] if request.group else [])]
@@ -92,18 +99,26 @@ class Partition:
         if isinstance(source, File):
             source = source.load(columns_of(request, source.names()))
         self.apart: Apart | None = None
+        self._left_out: tuple[Note, ...] = ()
         if not len(source):  # as shuffling leaves some
             return
         wanted = columns_of(request, column_names(source))
         try:
             raw = read_table(source, "data", wanted)
             self.apart = Apart(
+                number,
                 assemble(request, raw, missing=missing),
                 {n: c.categories for n, c in raw.columns.items() if c.categories is not None},
             )
+        except NothingLeftError as error:  # others may have groups
+            self._left_out = (of_partition(number, error.note),)
         except DataError as error:
             raise DataError(f"in partition {number} of data: {error}") from error
 
     def read(self) -> Apart | None:
-        """Its groups and memberships; None where it has no rows."""
+        """Its groups and memberships; None where it has no rows, or none without missing values."""
         return self.apart
+
+    def left_out(self) -> tuple[Note, ...]:
+        """What was dropped, where that is all of it."""
+        return self._left_out

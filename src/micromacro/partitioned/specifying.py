@@ -65,12 +65,7 @@ def specify_apart(
     reading = reading_of(arguments, columns, read_sources(arguments.known, arguments.graphs))
     each = [(source, k, reading.request, arguments.missing) for k, source in enumerate(sources)]
     crew.make("table", Partition, each)
-    found = crew.ask("table", "read")
-    there = [k for k, one in enumerate(found) if one is not None]
-    if not there:
-        raise DataError("data has no rows in any of its partitions")
-    crew.only(there)
-    tables, rows = merged([found[k] for k in there])
+    tables, rows = gathered(crew)
     for note in tables.notes:
         if note.severity == "caution":
             warn(note)
@@ -79,6 +74,19 @@ def specify_apart(
     _check_model(specification)
     model = Model(Draft(arguments, family, reading, None))
     return model, _scattered(specification, tables, rows, crew)
+
+
+def gathered(crew: Crew) -> tuple[Tables, list[np.ndarray]]:
+    """What the formula reads of all partitions, and the rows of those that have any; the crew keeps no others."""
+    found = crew.ask("table", "read")
+    left_out = [note for notes in crew.ask("table", "left_out") for note in notes]
+    there = [k for k, one in enumerate(found) if one is not None]
+    if not there:
+        lost = "".join(f"; {note}" for note in left_out)
+        raise DataError(f"data has no rows in any of its partitions{' that could be kept' if lost else ''}{lost}")
+    crew.only(there)
+    tables, rows = merged([found[k] for k in there])
+    return replace(tables, notes=(*left_out, *tables.notes)), rows
 
 
 def _check_arguments(arguments: Arguments) -> None:

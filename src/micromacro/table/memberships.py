@@ -38,6 +38,8 @@ class Memberships:
         The requested columns, one row per membership.
     start : (groups + 1,) int64 array
         Group i has the memberships ``start[i]`` to ``start[i + 1]``.
+    elsewhere : int
+        Memberships of the same block that lie in partitions, and are not among these.
     """
 
     block: str
@@ -46,6 +48,12 @@ class Memberships:
     members: Levels
     table: Table
     start: np.ndarray
+    elsewhere: int = 0
+
+    @property
+    def count(self) -> int:
+        """How many memberships the block has, wherever they lie."""
+        return len(self.group) + self.elsewhere
 
 
 @dataclass(frozen=True, eq=False)

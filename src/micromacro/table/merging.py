@@ -23,15 +23,18 @@ REMEDY = (
 
 @dataclass(frozen=True)
 class Apart:
-    """Tables of a partition.
+    """Tables of a partition that has groups.
 
     Attributes
     ----------
+    number : int
+        Which partition it is.
     tables : Tables
     categories : dict
         All categories of each categorical column, those that this partition does not have among them.
     """
 
+    number: int
     tables: Tables
     categories: dict[str, tuple[str, ...]]
 
@@ -48,9 +51,10 @@ def merged(each: Sequence[Apart]) -> tuple[Tables, list[np.ndarray]]:
     categories = _same_categories(each)
     levels, rows, order = _groups(each)
     order_of = np.argsort(np.concatenate(rows), kind="stable")
-    groups = _joined([one.tables.groups for one in each], categories).take(order_of).tidy()
+    groups = _joined([(one.number, one.tables.groups) for one in each], categories).take(order_of).tidy()
     blocks = {name: _block(name, each, rows, len(order_of), categories) for name in first.blocks}
-    return Tables(groups, levels, blocks, _notes(each), order), rows
+    notes = tuple(of_partition(one.number, note) for one in each for note in one.tables.notes)
+    return Tables(groups, levels, blocks, notes, order), rows
 
 
 def _groups(each: Sequence[Apart]) -> tuple[Levels | None, list[np.ndarray], np.ndarray | None]:
@@ -62,7 +66,7 @@ def _groups(each: Sequence[Apart]) -> tuple[Levels | None, list[np.ndarray], np.
         return None, rows, np.arange(ends[-1])
     ids = [t.group_levels for t in tables if t.group_levels is not None]
     name = ids[0].name
-    every, count = np.unique(_same_ids(ids, name), return_counts=True)
+    every, count = np.unique(_same_ids(each, ids, name), return_counts=True)
     twice = every[count > 1]
     if len(twice):
         raise DataError(
@@ -72,16 +76,16 @@ def _groups(each: Sequence[Apart]) -> tuple[Levels | None, list[np.ndarray], np.
     return Levels(name, every), [np.searchsorted(every, one.values) for one in ids], None
 
 
-def _same_ids(each: Sequence[Levels], name: str) -> np.ndarray:
+def _same_ids(each: Sequence[Apart], ids: Sequence[Levels], name: str) -> np.ndarray:
     """Ids of all partitions one after the other, all of one kind."""
-    kinds = [KINDS_OF_IDS[one.values.dtype.kind] for one in each if len(one)]
-    if len(set(kinds)) > 1:
-        other = next(k for k, kind in enumerate(kinds) if kind != kinds[0])
-        raise DataError(
-            f"the ids in column {name!r} are {kinds[0]} in partition 0, but {kinds[other]} in partition {other}: give "
-            "all the same type"
-        )
-    return np.concatenate([one.values for one in each if len(one)] or [each[0].values])
+    kinds = [(a.number, KINDS_OF_IDS[one.values.dtype.kind]) for a, one in zip(each, ids, strict=True) if len(one)]
+    for number, kind in kinds:
+        if kind != kinds[0][1]:
+            raise DataError(
+                f"the ids in column {name!r} are {kinds[0][1]} in partition {kinds[0][0]}, but {kind} in partition "
+                f"{number}: give all the same type"
+            )
+    return np.concatenate([one.values for one in ids if len(one)] or [ids[0].values])
 
 
 def _block(
@@ -89,31 +93,33 @@ def _block(
 ) -> Memberships:
     """The memberships of a block, sorted by group; within a group they stay in their order."""
     own = [one.tables.blocks[name] for one in each]
-    members = Levels(own[0].members.name, np.unique(_same_ids([m.members for m in own], own[0].members.name)))
+    members = Levels(own[0].members.name, np.unique(_same_ids(each, [m.members for m in own], own[0].members.name)))
     group = np.concatenate([at[m.group] for at, m in zip(rows, own, strict=True)])
     member = np.concatenate([np.searchsorted(members.values, m.members.values)[m.member] for m in own])
     order = np.argsort(group, kind="stable")
-    table = _joined([m.table for m in own], categories).take(order).tidy()
+    table = _joined([(a.number, m.table) for a, m in zip(each, own, strict=True)], categories).take(order).tidy()
     start = starts(np.bincount(group, minlength=groups))
     return Memberships(name, group[order], member[order].astype(np.int64), members, table, start)
 
 
-def _joined(tables: Sequence[Table], categories: dict[str, tuple[str, ...]]) -> Table:
-    """Rows of several tables one after the other."""
-    columns = {n: _column([t[n] for t in tables], categories.get(n)) for n in tables[0].names}
-    return Table(tables[0].name, columns, sum(t.n_rows for t in tables))
+def _joined(tables: Sequence[tuple[int, Table]], categories: dict[str, tuple[str, ...]]) -> Table:
+    """Rows of the tables of several partitions, given with their numbers, one after the other."""
+    first = tables[0][1]
+    columns = {n: _column([(k, t[n]) for k, t in tables], categories.get(n)) for n in first.names}
+    return Table(first.name, columns, sum(t.n_rows for _, t in tables))
 
 
-def _column(each: Sequence[Column], categories: tuple[str, ...] | None) -> Column:
-    first = each[0]
+def _column(numbered: Sequence[tuple[int, Column]], categories: tuple[str, ...] | None) -> Column:
+    each = [column for _, column in numbered]
+    at, first = numbered[0]
     kinds = {column.kind for column in each}
     if kinds == {"integer", "number"}:
         each = [replace(c, values=c.values.astype(float), kind="number") for c in each]
     elif len(kinds) > 1:
-        other = next(k for k, column in enumerate(each) if column.kind != first.kind)
+        number, other = next((k, column) for k, column in numbered if column.kind != first.kind)
         raise DataError(
-            f"column {first.name!r} holds {first.kind} values in partition 0, but {each[other].kind} values in "
-            f"partition {other}: convert it"
+            f"column {first.name!r} holds {first.kind} values in partition {at}, but {other.kind} values in "
+            f"partition {number}: convert it"
         )
     values, missing = (np.concatenate([getattr(c, what) for c in each]) for what in ("values", "missing"))
     return replace(each[0], values=values, missing=missing, categories=categories)
@@ -128,21 +134,18 @@ def _same_categories(each: Sequence[Apart]) -> dict[str, tuple[str, ...]]:
             out[name] = tuple(sorted(set().union(*found)))
             continue
         out[name] = found[0]
-        other = next((k for k, one in enumerate(found) if one != found[0]), None)
+        other = next((a.number for a, one in zip(each, found, strict=True) if one != found[0]), None)
         if other is not None:
             raise DataError(
-                f"column {name!r} has other categories in partition {other} than in partition 0: give all the same (a "
-                "Dask frame's categorize() does), or make it text"
+                f"column {name!r} has other categories in partition {other} than in partition {each[0].number}: give "
+                "all the same (a Dask frame's categorize() does), or make it text"
             )
     return out
 
 
-def _notes(each: Sequence[Apart]) -> tuple[Note, ...]:
-    """What was said of each partition."""
-    return tuple(
-        Note(note.code, note.severity, note.about, f"partition {k}: {note.text}")
-        for k, one in enumerate(each) for note in one.tables.notes
-    )  # fmt: skip
+def of_partition(number: int, note: Note) -> Note:
+    """What was said of a partition, with its number."""
+    return Note(note.code, note.severity, note.about, f"partition {number}: {note.text}")
 
 
 def few(tables: Tables, most: int = 2) -> Tables:
@@ -164,4 +167,7 @@ def _some(block: Memberships, keep: np.ndarray) -> Memberships:
     sizes = np.diff(block.start)[keep]
     at = runs(block.start[keep], sizes)
     group = np.repeat(np.arange(len(keep)), sizes)
-    return replace(block, group=group, member=block.member[at], table=block.table.take(at), start=starts(sizes))
+    return replace(
+        block, group=group, member=block.member[at], table=block.table.take(at), start=starts(sizes),
+        elsewhere=block.count - len(at),
+    )  # fmt: skip

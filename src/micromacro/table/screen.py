@@ -25,6 +25,21 @@ def counted(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
+class NothingLeftError(DataError):
+    """Every group needs a value that is missing, so that ``missing="drop"`` leaves none.
+
+    Parameters
+    ----------
+    message : str
+    note : Note
+        What would be said of the groups if others were left.
+    """
+
+    def __init__(self, message: str, note: Note):
+        super().__init__(message)
+        self.note = note
+
+
 @dataclass(eq=False)
 class Screen:
     """Looks through columns and remembers which groups miss a value.
@@ -116,10 +131,11 @@ class Screen:
                 f"{total}) that need them{self._along}"
             )
         places = ", ".join(f"{c.name!r} of {table} ({counted(len(r), 'row')})" for c, table, r in self._gaps)
-        if dropped == total:
-            raise DataError(f'missing="drop" leaves no {self.noun}: values are missing in {places}')
         text = f"dropped {dropped} of {total} {self.noun}s for missing values in {places}{self._along}"
-        return (caution("dropped", text, *dict.fromkeys(c.name for c, _, _ in self._gaps)),)
+        note = caution("dropped", text, *dict.fromkeys(c.name for c, _, _ in self._gaps))
+        if dropped == total:
+            raise NothingLeftError(f'missing="drop" leaves no {self.noun}: values are missing in {places}', note)
+        return (note,)
 
 
 def refuse_infinite(column: Column, table: str, rows: np.ndarray, endless: bool = False) -> None:

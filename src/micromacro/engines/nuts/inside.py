@@ -66,7 +66,7 @@ def _linear(system: System, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     for _ in range(3):
         step = np.zeros(len(start))
         step[free] = rng.standard_normal(len(free))
-        there = weighing.raw(start + step)[0]
+        there = weighing.raw_values(start + step)
         if not np.allclose(there, raw + step @ slope, rtol=LINEAR, atol=LINEAR * float(np.abs(raw).max())):
             return None
     moving = np.any(slope[free] != 0.0, axis=0)

@@ -197,7 +197,7 @@ def _members(fit: Fitted) -> dict[str, str]:
 
 
 def _memberships(fit: Fitted) -> dict[str, str]:
-    return {name: f"{len(block.memberships.group):,}" for name, block in fit.specification.members.items()}
+    return {name: f"{block.memberships.count:,}" for name, block in fit.specification.members.items()}
 
 
 def _units(fit: Fitted) -> dict[str, str]:

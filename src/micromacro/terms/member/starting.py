@@ -27,7 +27,7 @@ def begun_inside(weighing: Weighing) -> Weighing:
         return weighing
     edged = replace(weighing, edge=True)
     start = np.array([p.start for p in weighing.parameters])
-    raw, _ = weighing.raw(start)
+    raw = weighing.raw_values(start)
     if not np.all(np.isfinite(raw)) or (len(start) == 1 and not np.any(raw)):
         return edged  # weights that overflow, or which a parameter only scales, are refused, not begun elsewhere
     if all(p.fixed for p in weighing.parameters) or slack(edged.distances, start) > NEAR:
@@ -51,7 +51,7 @@ def check_weights(weighing: Weighing, name: str, ids: np.ndarray) -> np.ndarray:
     """
     rows, expression = weighing.memberships, weighing.expression
     start = np.array([p.start for p in weighing.parameters])
-    raw, _ = weighing.raw(start)
+    raw = weighing.raw_values(start)
     at = listed(np.array([f"{p} = {v:g}" for p, v in zip(expression.parameters, start, strict=True)])) or "no parameter"
     what = f"weights of block {name!r} ({brief(expression.node)}) at the starting values ({at})"
     # A weight of zero has the logarithm -inf; logarithms spare us weights that are too small to be written down.
@@ -83,7 +83,7 @@ def _nowhere_near(weighing: Weighing, start: np.ndarray) -> np.ndarray:
     """Memberships whose weight is a number at the start alone, as that of ``x ** k`` with x < 0 is at k = 0."""
     if not len(start):
         return np.zeros(len(weighing.memberships.group), dtype=bool)
-    return np.isnan(weighing.raw(start + STEP)[0]) & np.isnan(weighing.raw(start - STEP)[0])
+    return np.isnan(weighing.raw_values(start + STEP)) & np.isnan(weighing.raw_values(start - STEP))
 
 
 def _check_signs(weighing: Weighing, what: str, raw: np.ndarray, ids: np.ndarray) -> None:

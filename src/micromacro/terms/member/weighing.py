@@ -116,12 +116,19 @@ class Weighing:
                 room["slope"])  # fmt: skip
         return room["value"][self.tape.output], room["slope"][self.tape.output]
 
+    def raw_values(self, theta: np.ndarray) -> np.ndarray:
+        """Raw weights (m,), or their logarithms, as in :meth:`raw`; derivatives, which take most room, are not made."""
+        room, p = self.scratch(gradient=False), len(self.parameters)
+        with np.errstate(all="ignore"):
+            run(self.tape.steps, self.tape.moves, theta[:p], self.memberships.start, room["value"], room["slope"])
+        return room["value"][self.tape.output]
+
     def sums(self, theta: np.ndarray) -> np.ndarray:
         """Size of the sum of raw weights relative to the sum of their sizes: of each group, or of all under ``total``.
 
         Weights have a pole where it is zero; it is 1 where no weight is negative, and in a group without a member.
         """
-        raw, _ = self.raw(theta)
+        raw = self.raw_values(theta)
         start = self.memberships.start if self.rule == "group" else np.array([0, len(raw)])
         filled, out = np.flatnonzero(np.diff(start)), np.ones(len(start) - 1)
         size = np.add.reduceat(np.abs(raw), start[filled])

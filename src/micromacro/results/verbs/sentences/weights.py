@@ -136,6 +136,6 @@ class RatioOfWeights:
             self.at = (made, 0), (made, size)
 
     def __call__(self, theta: np.ndarray) -> np.ndarray:
-        low, high = (weighing.raw(theta)[0][place] for weighing, place in self.at)
+        low, high = (weighing.raw_values(theta)[place] for weighing, place in self.at)
         with np.errstate(all="ignore"):
             return np.array([np.exp(high - low) if self.at[0][0].tape.logarithm else high / low])

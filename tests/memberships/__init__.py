@@ -1,0 +1,1 @@
+"""Tests of memberships from other shapes of tables."""
