@@ -30,6 +30,7 @@ ROUNDS = 60
 RADIUS = 3.0  # how far one step may go in a coordinate
 STALLED = 1e-2  # slope that is left where a search did not end at a maximum, but at an edge perhaps
 HOLDS = 1e-7  # multiplier, relative to the gradient, from which a constraint holds the maximum
+SHORTENED = 3  # times that a step of a difference is made shorter where the likelihood does not exist at its ends
 CLOSE = 1e-9  # distance from the edge below which a point is on it
 
 
@@ -123,7 +124,7 @@ class Edged:
         """The point itself if it is within the edge, else one near it that is; the point again if there is none."""
         if self._inside(u):
             return u
-        low, high = _ends(bounds)
+        low, high = ends_of(bounds)
         found = inward(self.edge.distances, u, low, high)
         return u if found is None else found
 
@@ -159,7 +160,7 @@ class Edged:
             return None
         moves = _moving(u, bounds)
         near = np.flatnonzero(values <= RADIUS * np.abs(rows).sum(axis=1))
-        low, high = _ends(bounds)
+        low, high = ends_of(bounds)
         one = np.eye(len(u))[moves]
         limits = np.concatenate([np.minimum(u - low, RADIUS)[moves], np.minimum(high - u, RADIUS)[moves]])
         stacked = np.vstack([rows[near], one, -one])[:, moves]
@@ -188,7 +189,7 @@ class Edged:
 
     def _brought_back(self, u: np.ndarray, bounds: Bounds) -> np.ndarray | None:
         """The nearest point that is not beyond the edge, by Newton's method on the constraints that are broken."""
-        low, high = _ends(bounds)
+        low, high = ends_of(bounds)
         held = low == high
         u = np.clip(u, low, high)
         for _ in range(8):
@@ -202,7 +203,7 @@ class Edged:
 
     def _curvature(self, u: np.ndarray, multipliers: np.ndarray, bounds: Bounds) -> np.ndarray:
         """Hessian of the Lagrangian in coordinates that are not held, by differences across the edge."""
-        low, high = _ends(bounds)
+        low, high = ends_of(bounds)
         moves = _moving(u, bounds)
         active = np.flatnonzero(multipliers)
 
@@ -212,7 +213,7 @@ class Edged:
 
         steps = 1e-4 * np.maximum(1.0, np.abs(u))
         steps = np.minimum(steps, 0.5 * np.minimum(u - low, high - u))
-        out = slopes(gradient, u, steps, np.flatnonzero(moves))
+        out = slopes(gradient, u, steps, np.flatnonzero(moves), SHORTENED)
         out = 0.5 * (out + out.T)
         out[~moves], out[:, ~moves] = 0.0, 0.0
         return out
@@ -243,7 +244,7 @@ class Edged:
         return Held(hessian, _complement(held[active] / size[active][:, None], free), np.where(free, gradient, 0.0))
 
 
-def _ends(bounds: Bounds) -> tuple[np.ndarray, np.ndarray]:
+def ends_of(bounds: Bounds) -> tuple[np.ndarray, np.ndarray]:
     """Ends of all coordinates, infinite where there is none."""
     low = np.array([-math.inf if b[0] is None else b[0] for b in bounds])
     high = np.array([math.inf if b[1] is None else b[1] for b in bounds])
@@ -252,7 +253,7 @@ def _ends(bounds: Bounds) -> tuple[np.ndarray, np.ndarray]:
 
 def _moving(u: np.ndarray, bounds: Bounds) -> np.ndarray:
     """Coordinates that are not at a bound."""
-    low, high = _ends(bounds)
+    low, high = ends_of(bounds)
     return (u > low) & (u < high)
 
 

@@ -11,7 +11,6 @@ import math
 import numpy as np
 from scipy import special
 
-from ..latent.beside import ends
 from ..latent.workspace import Workspace
 from ..model.specification import Specification
 from ..priors import Normal
@@ -51,7 +50,7 @@ def _rows(
     if not s.system.fill(theta, room):
         return None
     eta, own = s.system.row_predictor(room, x), s.system.own(theta, room)
-    if not all(s.likelihood.possible(end) for end in ends(own)):
+    if not s.likelihood.possible(own):
         return None
     with np.errstate(all="ignore"):  # the branch that a family does not take may overflow
         return s.likelihood.log_density(s.row_values, eta, own, np, special)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import minimize
 
-from .edges import STALLED, Bounds, Edged, Held
+from ..numerics.differences import slopes
+from .edges import SHORTENED, STALLED, Bounds, Edged, Held, ends_of
 from .sparing import climb_sparingly
 
 Objective = Callable[[np.ndarray], tuple[float, np.ndarray]]
@@ -371,28 +372,19 @@ def _free(u: np.ndarray, bounds: Bounds) -> np.ndarray:
 
 
 def _inside(u: np.ndarray, bounds: Bounds) -> np.ndarray:
-    low = [-math.inf if b[0] is None else b[0] for b in bounds]
-    high = [math.inf if b[1] is None else b[1] for b in bounds]
-    return np.clip(u, low, high)
+    return np.clip(u, *ends_of(bounds))
 
 
 def difference_hessian(
     objective: Objective, u: np.ndarray, free: np.ndarray, bounds: Bounds | None = None, h: float = 1e-4
 ) -> np.ndarray:
     """Hessian from central differences of the gradient over the free entries (error of order h^2), beyond edges too."""
-    objective = objective.smooth if isinstance(objective, Edged) else objective
-    q = len(u)
-    out = np.zeros((q, q))
-    for k in np.flatnonzero(free):
-        step = h * max(1.0, abs(u[k]))
-        if bounds is not None:  # stay strictly inside
-            low, high = bounds[k]
-            step = min(step, math.inf if low is None else 0.5 * (u[k] - low))
-            step = min(step, math.inf if high is None else 0.5 * (high - u[k]))
-        up, down = u.copy(), u.copy()
-        up[k] += step
-        down[k] -= step
-        out[k] = (objective(up)[1] - objective(down)[1]) / (2.0 * step)
+    smooth = objective.smooth if isinstance(objective, Edged) else objective
+    steps = h * np.maximum(1.0, np.abs(u))
+    if bounds is not None:  # stay strictly inside
+        low, high = ends_of(bounds)
+        steps = np.minimum(steps, 0.5 * np.minimum(u - low, high - u))
+    out = slopes(lambda u: smooth(u)[1], u, steps, np.flatnonzero(free), SHORTENED if smooth is not objective else 0)
     out = 0.5 * (out + out.T)
     out[~free] = 0.0
     out[:, ~free] = 0.0

@@ -211,7 +211,7 @@ class Family(Worded):
         return ()
 
     def possible(self, own: np.ndarray) -> bool:
-        """Whether the family's parameters are in their domain."""
+        """Whether the parameters (parameters,), or those of all groups (parameters, groups), are in their domain."""
         return True
 
     def known(self, response: Response) -> Limits:

@@ -32,7 +32,7 @@ class Dispersed(Family):
         return (book.parameter(name, name, Exponential(0.02), start=self.start, flat=flat),)
 
     def possible(self, own: np.ndarray) -> bool:
-        return bool(0.0 < own[0] < 1e10)
+        return bool(np.all((own[0] > 0.0) & (own[0] < 1e10)))
 
     def slopes(self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, out: np.ndarray) -> None:
         one, each = self.kernels

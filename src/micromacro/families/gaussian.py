@@ -99,7 +99,7 @@ class Gaussian(Family):
         return (book.parameter("sigma", "sigma", HalfStudent(3.0, 0.0, 2.5 * scale), start=0.7 * scale, flat=flat),)
 
     def possible(self, own: np.ndarray) -> bool:
-        return bool(own[0] > 0.0)
+        return bool(np.all(own[0] > 0.0))
 
     def slopes(self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, out: np.ndarray) -> None:
         if own.ndim > 1:

@@ -45,7 +45,7 @@ class Lognormal(Duration):
         return (book.parameter("sigma", "sigma", HalfStudent(3.0, 0.0, 2.5 * scale), start=0.7 * scale, flat=flat),)
 
     def possible(self, own: np.ndarray) -> bool:
-        return bool(own[0] > 0.0)
+        return bool(np.all(own[0] > 0.0))
 
     def slopes(self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, out: np.ndarray) -> None:
         durations.slopes_at(durations.LOGNORMAL, values, eta, 1.0 / own[0], out)

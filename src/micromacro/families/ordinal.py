@@ -114,7 +114,8 @@ class Ordinal(Family):
         )
 
     def possible(self, own: np.ndarray) -> bool:
-        return bool(np.all(np.diff(own) > 0.0))
+        """Cuts that are the same for all groups rise; those of each group have an edge (``terms/nominal.py``)."""
+        return own.ndim > 1 or bool(np.all(np.diff(own) > 0.0))
 
     def slopes(self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, out: np.ndarray) -> None:
         _slopes(binary.LINKS[self.link], values, eta, own if own.ndim > 1 else own[:, None], out)

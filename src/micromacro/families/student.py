@@ -98,7 +98,7 @@ class Student(Family):
         )
 
     def possible(self, own: np.ndarray) -> bool:
-        return bool(own[0] > 0.0 and 0.0 < own[1] < 1e8)
+        return bool(np.all((own[0] > 0.0) & (own[1] > 0.0) & (own[1] < 1e8)))
 
     def slopes(self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, out: np.ndarray) -> None:
         if own.ndim > 1:

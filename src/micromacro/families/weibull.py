@@ -56,7 +56,7 @@ class Weibull(Duration):
         return (book.parameter("shape", "shape", HalfStudent(3.0, 0.0, 2.5), start=start, flat=flat),)
 
     def possible(self, own: np.ndarray) -> bool:
-        return bool(0.0 < own[0] < 1e8)
+        return bool(np.all((own[0] > 0.0) & (own[0] < 1e8)))
 
     def slopes(self, values: np.ndarray, eta: np.ndarray, own: np.ndarray, out: np.ndarray) -> None:
         durations.slopes_at(durations.WEIBULL, values, eta, own[0], out)

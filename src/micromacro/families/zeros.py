@@ -33,7 +33,7 @@ class WithZeros(Family):
         return counts(raw, self.name)
 
     def possible(self, own: np.ndarray) -> bool:
-        return bool(0.0 <= own[-1] < 1.0) and self.counts.possible(own[:-1])
+        return bool(np.all((own[-1] >= 0.0) & (own[-1] < 1.0))) and self.counts.possible(own[:-1])
 
 
 def zeros_of(response: Response) -> float:

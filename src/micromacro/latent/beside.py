@@ -78,11 +78,6 @@ def place(own: np.ndarray, groups: np.ndarray | slice | int) -> np.ndarray:
     return own if own.ndim == 1 else own[..., groups]
 
 
-def ends(own: np.ndarray) -> tuple[np.ndarray, ...]:
-    """The smallest and the largest of the family's own numbers over the groups."""
-    return (own,) if own.ndim == 1 else (own.min(axis=-1), own.max(axis=-1))
-
-
 def numbers(parts: Sequence[int], which: int) -> list[int]:
     """Numbers of the parts of one linear predictor."""
     return [k for k, number in enumerate(parts) if number == which]

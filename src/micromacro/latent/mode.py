@@ -15,7 +15,6 @@ import numpy as np
 
 from ..numerics.exposure import Exposure
 from ..numerics.rows import quadratic
-from .beside import ends
 from .blocks import BlockPairs
 from .coupling import Coupling
 from .representation.base import Representation
@@ -198,7 +197,7 @@ class LatentPosterior:
 
     def possible(self, own: np.ndarray) -> bool:
         """Whether the family's own numbers, those of all groups, are in their domain."""
-        return all(self.likelihood.possible(end) for end in ends(own))
+        return self.likelihood.possible(own)
 
     def rows(self, eta: np.ndarray, own: np.ndarray, out: np.ndarray) -> float:
         """Fill `out` (4, rows or more) at a linear predictor and the family's own numbers; the log-likelihood."""

@@ -8,6 +8,7 @@ from typing import TypeVar
 import numpy as np
 
 Of = TypeVar("Of", np.ndarray, float)
+SHORTER = 0.01  # what is left of a step at whose ends a function is not finite
 
 
 def central(along: Callable[[float], Of], h: float) -> Of:
@@ -37,6 +38,7 @@ def slopes(
     at: np.ndarray,
     steps: np.ndarray,
     places: Iterable[int] | None = None,
+    shorter: int = 0,
 ) -> np.ndarray:
     """Derivatives (rows, n) of a function (rows,) of `at` (n,), one entry moving at a time.
 
@@ -48,6 +50,9 @@ def slopes(
         How far each entry moves either way.
     places : iterable of int, optional
         The entries that move; the columns of the others are zero. All of them without it.
+    shorter : int
+        How often a step is made shorter, by `SHORTER`, where the function is not finite at its ends: next to a place
+        where a probability is zero, say.
     """
     columns = {}
     for k in range(len(at)) if places is None else places:
@@ -57,7 +62,13 @@ def slopes(
             moved[k] = at[k] + h
             return function(moved)
 
-        columns[int(k)] = central(along, float(steps[k]))
+        column, step = central(along, float(steps[k])), float(steps[k])
+        for _ in range(shorter):
+            if np.all(np.isfinite(column)):
+                break
+            step *= SHORTER
+            column = central(along, step)
+        columns[int(k)] = column
     rows = len(next(iter(columns.values()))) if columns else len(function(at))
     out = np.zeros((rows, len(at)))
     for k, column in columns.items():

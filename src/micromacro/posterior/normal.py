@@ -23,7 +23,6 @@ from ..effects.base import Effects
 from ..engines.base import Draws, Optimum, Outcome, split
 from ..engines.factor import Conditional
 from ..errors import EngineError
-from ..latent.beside import ends
 from ..model.specification import Specification
 from ..numerics.differences import relative_step, slopes
 from ..parameters import HIGHEST
@@ -43,7 +42,7 @@ def normal_draws(outcome: Outcome, optimum: Optimum, draws: int, rng: np.random.
             delta = root @ rng.standard_normal(root.shape[1])
             thetas[d] = _moved(specification, optimum, delta[:q])
             own = specification.own(thetas[d], optimum.x)
-            if all(specification.family.possible(end) for end in ends(own)) and system.inside(thetas[d]):
+            if specification.family.possible(own) and system.inside(thetas[d]):
                 break
             if attempt == 199:
                 raise EngineError(

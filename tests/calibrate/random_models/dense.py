@@ -38,9 +38,12 @@ class Dense:
         self._last = np.empty(0)
 
     def centers(self) -> Values:
-        """Means of the columns over groups, at neutral weights and the starts of shapes."""
+        """Means of the columns over groups, at neutral weights and the starts of shapes
+
+        Columns of effects that are not pooled, ``B[a]``, stay as they are.
+        """
         p = dict(self.case.truth) | self.case.start
-        return {n: float(c.mean()) for n, c in self.case.columns(p).items() if n != "Intercept"}
+        return {n: float(c.mean()) for n, c in self.case.columns(p).items() if n != "Intercept" and "[" not in n}
 
     def design(self, p: Values) -> tuple[np.ndarray, np.ndarray]:
         """Columns of coefficients (centred for cox), and the matrix of effects."""

@@ -27,7 +27,7 @@ from ...model.specification import Specification
 from ...notes import Note, remark, trouble
 from ...numerics.differences import rank_one
 from ..base import Optimum, Outcome, Settings
-from ..edges import Bounds, Edged
+from ..edges import Bounds, Edged, ends_of
 from ..progress import StepsTaken
 from ..search import Peak, difference_hessian
 from .describe import describe
@@ -266,9 +266,7 @@ class Search:
         return (trial, self.score(trial)) if np.all(np.isfinite(new)) else (u, score)
 
     def _inside(self, u: np.ndarray) -> np.ndarray:
-        low = [-math.inf if b[0] is None else b[0] for b in self.bounds]
-        high = [math.inf if b[1] is None else b[1] for b in self.bounds]
-        return np.clip(u, low, high)
+        return np.clip(u, *ends_of(self.bounds))
 
     def _free(self, u: np.ndarray) -> np.ndarray:
         ends = [x in bound for x, bound in zip(u, self.bounds, strict=True)]
