@@ -38,7 +38,7 @@ class Dense:
         self._last = np.empty(0)
 
     def centers(self) -> Values:
-        """Means of the columns over groups, at neutral weights and the starts of shapes
+        """Means of the columns over groups, at neutral weights and the starts of shapes.
 
         Columns of effects that are not pooled, ``B[a]``, stay as they are.
         """
