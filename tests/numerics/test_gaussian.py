@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import multivariate_normal
 
-from micromacro.numerics.cholesky import selected_inverse
-from micromacro.numerics.gaussian import gaussian_slopes, solve_gaussian
+from micromacro.numerics.cholesky import selected_inverse, solve
+from micromacro.numerics.gaussian import gaussian_slopes, gaussian_squares
 from micromacro.numerics.modes import factor_at
+from micromacro.numerics.rows import joint_times
 
 RANDOM = settings(max_examples=40, deadline=None, derandomize=True, database=None)
 STEP = 1e-5
@@ -36,10 +37,14 @@ class Evaluation:
         at, room = s.layout, self.room[1]
         bad = factor_at(*at.factoring, s.row_start, s.pair, values, weight, s.d_place, d_value, self.panel, room)
         assert bad == -1
-        log_det, rows, prior = solve_gaussian(
-            at.first, at.row_start, at.rows, at.panel_start, at.diagonal[:leading], s.row_start, s.columns, values,
-            weight, pick(target, self.target), s.d_row, s.d_column, d_value, self.center, self.panel, self.mean,
-            self.residual, *self.room,
+        target = pick(target, self.target)
+        joint_times(
+            s.row_start, s.columns, values, s.d_row, s.d_column, d_value, weight * target, self.center, self.mean
+        )
+        solve(*at.solving, self.panel, self.mean)
+        log_det, rows, prior = gaussian_squares(
+            at.diagonal[:leading], self.panel, s.row_start, s.columns, values, weight, target, s.d_row, s.d_column,
+            d_value, self.center, self.mean, self.residual, room,
         )  # fmt: skip
         log_weight = float(np.log(weight).sum())
         return 0.5 * (log_weight - rows - prior - log_det)

@@ -98,7 +98,8 @@ def _normalise_runs(raw, d_raw, logarithm, start, size, w, d_w):
         if logarithm:
             top = -np.inf
             for j in range(lo, hi):
-                top = max(top, raw[j])
+                if raw[j] > top:
+                    top = raw[j]
             if not math.isfinite(top):
                 top = 0.0
         total = 0.0
@@ -109,9 +110,8 @@ def _normalise_runs(raw, d_raw, logarithm, start, size, w, d_w):
         for p in range(len(d_raw)):
             moved = 0.0
             for j in range(lo, hi):
-                d = w[j] * d_raw[p, j] if logarithm else d_raw[p, j]
-                if w[j] == 0.0 and logarithm:
-                    d = 0.0
+                f = w[j] if logarithm else 1.0
+                d = f * d_raw[p, j] if f != 0.0 else 0.0
                 d_w[p, j] = d
                 moved += d
             for j in range(lo, hi):
@@ -209,14 +209,9 @@ def fill_features(w, start, x, center, feature_slot, values):
             values[feature_slot[k, g]] = total
 
 
-@_kernel
-def aggregate(w, start, x, out):
-    """out_i = sum_j w_ij x_ij."""
-    for g in range(len(start) - 1):
-        total = 0.0
-        for j in range(start[g], start[g + 1]):
-            total += w[j] * x[j]
-        out[g] = total
+def aggregate(w: np.ndarray, group: np.ndarray, x: np.ndarray, out: np.ndarray) -> None:
+    """out_i = sum_j w_ij x_ij; ``group[j]`` is the group of membership j."""
+    out[:] = np.bincount(group, w * x, len(out))
 
 
 @_kernel

@@ -130,8 +130,9 @@ def solve_upper(layout, panel, x):
 
 
 @_kernel
-def solve(layout, panel, x):
+def solve(first, row_start, rows, panel_start, panel, x):
     """Solve H y = x in place."""
+    layout = (first, row_start, rows, panel_start)
     solve_lower(layout, panel, x)
     solve_upper(layout, panel, x)
 

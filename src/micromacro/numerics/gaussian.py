@@ -1,4 +1,4 @@
-r"""The Gaussian latent system at one theta: mean, determinant, residuals, and derivatives.
+r"""The Gaussian latent system at one theta: determinant, residuals, and derivatives.
 
 With :math:`H = A'WA + D`, :math:`m = H^{-1}(A'Wy + D m_0)` and :math:`r = y - Am` the log marginal likelihood is
 
@@ -12,46 +12,27 @@ from __future__ import annotations
 
 from numba import njit
 
-from .cholesky import log_determinant_at, solve_lower, solve_upper
+from .cholesky import log_determinant_at
 from .compiling import KERNEL
-from .rows import (
-    finish_slopes,
-    pair_products,
-    quadratic,
-    symmetric_gradient,
-    symmetric_times,
-    times,
-    transposed_times,
-    weighted_square,
-)
+from .rows import finish_slopes, pair_products, quadratic, symmetric_gradient, times, weighted_square
 
 _kernel = njit(**KERNEL)
 
 
 @_kernel
-def solve_gaussian(
-    first, first_row, rows, panel_start, diagonal, row_start, columns, values, weight, target, d_row, d_column, d_value,
-    center, panel, mean, residual, row_buffer, buffer,
+def gaussian_squares(
+    diagonal, panel, row_start, columns, values, weight, target, d_row, d_column, d_value, center, mean, residual,
+    buffer,
 ):  # fmt: skip
-    """Fill `mean` and `residual` by the factor of H in `panel`.
+    """Fill `residual` from `mean`, and add up what the likelihood is made of.
 
-    `first`, `first_row`, `rows` and `panel_start` are the layout of the panels, `diagonal` the places of those columns
-    in them whose determinant is wanted.
+    `panel` holds the factor of H, and `diagonal` the places in it of those columns whose determinant is wanted.
 
     Returns
     -------
     (log_determinant, row_square, prior_square)
         `row_square` = r'Wr, `prior_square` = (m - m0)'D(m - m0).
     """
-    layout = (first, first_row, rows, panel_start)
-    for i in range(len(weight)):
-        row_buffer[i] = weight[i] * target[i]
-    for k in range(len(mean)):
-        mean[k] = 0.0
-    transposed_times(row_start, columns, values, row_buffer, mean)
-    symmetric_times(d_row, d_column, d_value, center, mean)
-    solve_lower(layout, panel, mean)
-    solve_upper(layout, panel, mean)
     times(row_start, columns, values, mean, residual)
     for i in range(len(weight)):
         residual[i] = target[i] - residual[i]
@@ -69,7 +50,7 @@ def gaussian_slopes(
     row_start, columns, pair, values, weight, d_place, d_row, d_column, center, mean, residual, inverse, buffer, slope,
     leverage, d_weight, d_offset, d_entry,
 ):  # fmt: skip
-    """Derivatives of the log marginal after :func:`solve_gaussian`, by the selected inverse of H.
+    """Derivatives of the log marginal after :func:`gaussian_squares`, by the selected inverse of H.
 
     Fills `slope` (entries of A), `d_weight` and `d_offset` (rows) and `d_entry` (entries of D, without the
     derivative of log|D|). `buffer` and `leverage` are work space.

@@ -16,7 +16,7 @@ from numba import njit
 
 from .cholesky import factorise, log_determinant, solve_lower, solve_upper
 from .compiling import INLINED, KERNEL
-from .rows import assemble, quadratic, symmetric_times, times, transposed_times
+from .rows import assemble, joint_times, quadratic, times
 
 _kernel = njit(**KERNEL)
 _inlined = njit(**INLINED)
@@ -26,10 +26,8 @@ _inlined = njit(**INLINED)
 def latent_gradient(row_start, columns, values, d_row, d_column, d_value, center, x, slope, work, out):
     """out = A' slope - D (x - m0); `work` (n,) is overwritten."""
     for k in range(len(x)):
-        out[k] = 0.0
         work[k] = center[k] - x[k]
-    transposed_times(row_start, columns, values, slope, out)
-    symmetric_times(d_row, d_column, d_value, work, out)
+    joint_times(row_start, columns, values, d_row, d_column, d_value, slope, work, out)
 
 
 @_kernel

@@ -10,9 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from .compiling import INLINED, KERNEL
+from .compiling import INLINED
 
-_kernel = njit(boundscheck=False, **KERNEL)
 _inlined = njit(boundscheck=False, **INLINED)
 _at = np.uint64  # a place that is never negative: Numba need not ask, which saves a quarter of the time
 
@@ -64,6 +63,15 @@ def symmetric_times(row, column, value, x, out):
 
 
 @_inlined
+def joint_times(row_start, columns, values, d_row, d_column, d_value, v, x, out):
+    """out = A' v + D x."""
+    for k in range(len(out)):
+        out[k] = 0.0
+    transposed_times(row_start, columns, values, v, out)
+    symmetric_times(d_row, d_column, d_value, x, out)
+
+
+@_inlined
 def pair_products(row_start, pair, values, inverse, slope, leverage):
     """slope = S A' on the pattern of A, entry by entry, and leverage_i = a_i' S a_i."""
     p = 0
@@ -110,7 +118,7 @@ def symmetric_gradient(row, column, place, inverse, deviation, out):
         out[k] = half * (inverse[place[k]] + deviation[row[k]] * deviation[column[k]])
 
 
-@_kernel
+@_inlined
 def quadratic(row, column, value, x):
     """x' D x for D given by its lower triangle."""
     total = 0.0

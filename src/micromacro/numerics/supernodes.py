@@ -55,6 +55,11 @@ class Layout(NamedTuple):
         )  # fmt: skip
 
     @property
+    def solving(self) -> tuple[Array, Array, Array, Array]:
+        """What solving by the factor reads."""
+        return self.first, self.row_start, self.rows, self.panel_start
+
+    @property
     def inverting(self) -> tuple[Array, Array, Array, Array, Array, Array, Array, Array]:
         """What the selected inverse reads."""
         return (
@@ -149,9 +154,7 @@ def _supernodes(
     joins = follows.copy()
     joins[1:] &= length[:-1] == length[1:] + 1
     first = np.append(np.flatnonzero(~joins), n)
-    begins = np.ones(len(first), dtype=bool)
-    _merge(first, length[first[1:] - 1], follows[first[:-1]], blocked, begins)
-    first = first[begins]
+    first = first[_merge(first.tolist(), length[first[1:] - 1].tolist(), follows[first[:-1]].tolist(), blocked)]
     wide, last = np.diff(first), first[1:] - 1
     row_start = starts(wide + length[last])
     rows = np.empty(row_start[-1], dtype=np.int64)
@@ -160,16 +163,16 @@ def _supernodes(
     return first, row_start, rows
 
 
-@_kernel
-def _merge(first, below, follows, blocked, begins):
-    """From the left: ``begins[k]`` becomes False where supernode k joins the one that is being grown.
+def _merge(first: list[int], below: list[int], follows: list[bool], blocked: bool) -> list[int]:
+    """From the left: which supernodes begin a merged one; the others join the one that is being grown.
 
-    ``below[k]`` is how many rows are below its last column, which are those of the grown supernode too, and
+    ``below[k]`` is how many rows are below the last column of supernode k, which are those of the grown one too, and
     ``follows[k]`` whether its first column is the parent of the column before.
     """
+    begins = []
     begin = 0
     zeros = 0
-    for k in range(1, len(first) - 1):
+    for k in range(len(first) - 1):
         if follows[k]:
             wide = first[k] - begin
             new = first[k + 1] - first[k]
@@ -182,10 +185,11 @@ def _merge(first, below, follows, blocked, begins):
                 merge = merge or both <= 4 or (both <= 16 and more * 5 <= 4 * total)
             if merge:
                 zeros = more
-                begins[k] = False
                 continue
+        begins.append(k)
         begin = first[k]
         zeros = 0
+    return [*begins, len(first) - 1]
 
 
 def _split(first: np.ndarray, row_start: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -252,7 +256,7 @@ def find(row, k, row_start, rows):
     """Position of `row` among the rising rows of supernode k."""
     low, high = row_start[k], row_start[k + 1] - 1
     while low < high:
-        middle = (low + high) // 2
+        middle = (low + high) >> 1
         if rows[middle] < row:
             low = middle + 1
         else:

@@ -344,23 +344,17 @@ def _squared_lengths(indptr, indices, parent, most, length, mark):
 
 
 def _postorder(parent: np.ndarray) -> np.ndarray:
-    """Columns in an order in which children directly precede their parents; stable among siblings."""
-    n = len(parent)
-    post, room = np.empty(n, dtype=np.int64), np.append(np.ones(n, dtype=np.int64), 0)
-    _fill_postorder(parent, room, np.full(n + 1, n), post)
-    return post
-
-
-@_kernel
-def _fill_postorder(parent, room, end, post):
-    """Fill `post`; `room` is one for each column, zero for what is above all roots, and `end` is n everywhere.
+    """Columns in an order in which children directly precede their parents; stable among siblings.
 
     A subtree takes as many places as it has columns, its root the last of them, before what has gone to later siblings.
     """
-    for j in range(len(parent)):
-        room[parent[j]] += room[j]
-    for j in range(len(parent) - 1, -1, -1):
-        last = end[parent[j]] - 1
+    above, n = parent.tolist(), len(parent)
+    room, end, post = [*[1] * n, 0], [n] * (n + 1), [0] * n  # the last of `room` and `end` is above all roots
+    for j, up in enumerate(above):
+        room[up] += room[j]
+    for j in range(n - 1, -1, -1):
+        last = end[above[j]] - 1
         post[last] = j
         end[j] = last
-        end[parent[j]] = last + 1 - room[j]
+        end[above[j]] = last + 1 - room[j]
+    return np.array(post, dtype=np.int64)

@@ -107,6 +107,13 @@ class Representation:
         s = self.symbolic
         transposed_times(s.row_start, s.columns, room.values, v, out)
 
+    def joint_times(self, room: Workspace, v: np.ndarray, x: np.ndarray, out: np.ndarray) -> None:
+        """out (size,) becomes A'v + D x."""
+        s = self.symbolic
+        out[:] = 0.0
+        self.transposed(room, v, out)
+        symmetric_times(s.d_row, s.d_column, room.d_value, x, out)
+
     def finish_slopes(self, room: Workspace) -> None:
         """``room.slope`` becomes the derivatives in A of a Gaussian outcome, see :func:`~.rows.finish_slopes`."""
         s = self.symbolic
@@ -139,10 +146,7 @@ class Representation:
         self, room: Workspace, center: np.ndarray, x: np.ndarray, slope: np.ndarray, out: np.ndarray
     ) -> None:  # fmt: skip
         """out (size,) becomes A' slope - D (x - m0)."""
-        s = self.symbolic
-        out[:] = 0.0
-        self.transposed(room, slope, out)
-        symmetric_times(s.d_row, s.d_column, room.d_value, center - x, out)
+        self.joint_times(room, slope, center - x, out)
 
     @contextmanager
     def quick(self, room: Workspace) -> Iterator[None]:
@@ -178,24 +182,25 @@ class Representation:
 
     def gaussian_mean(self, room: Workspace, center: np.ndarray) -> None:
         """``room.mean`` becomes H^-1 (A'W target + D center), W being ``room.weight``."""
-        s = self.symbolic
         np.multiply(room.weight, room.target, out=room.row)
-        room.mean[:] = 0.0
-        self.transposed(room, room.row, room.mean)
-        symmetric_times(s.d_row, s.d_column, room.d_value, center, room.mean)
+        self.joint_times(room, room.row, center, room.mean)
         self.solve_again(room, room.mean, "mean")
 
     def solve_gaussian(self, room: Workspace, center: np.ndarray, leading: int) -> tuple[int, float, float, float]:
-        """Mean and residuals of a Gaussian outcome, see :func:`~micromacro.numerics.gaussian.solve_gaussian`."""
-        s = self.symbolic
+        """Mean and residuals of a Gaussian outcome: (-1 or the failing column, log|H|, the two sums of squares)."""
         bad = self.factorise(room, room.weight)
         if bad >= 0:
             return bad, 0.0, 0.0, 0.0
         self.gaussian_mean(room, center)
+        return -1, *self.gaussian_squares(room, center, leading)
+
+    def gaussian_squares(self, room: Workspace, center: np.ndarray, leading: int) -> tuple[float, float, float]:
+        """Residuals and what follows from them, see :func:`~micromacro.numerics.gaussian.gaussian_squares`."""
+        s = self.symbolic
         self.times(room, room.mean, room.residual)
         np.subtract(room.target, room.residual, out=room.residual)
         prior = quadratic(s.d_row, s.d_column, room.d_value, room.mean - center)
-        return -1, self.log_determinant(room, leading), weighted_square(room.weight, room.residual), prior
+        return self.log_determinant(room, leading), weighted_square(room.weight, room.residual), prior
 
     def gaussian_slopes(self, room: Workspace, center: np.ndarray, leading: int) -> None:
         """Derivatives of the log marginal, see :func:`~micromacro.numerics.gaussian.gaussian_slopes`."""

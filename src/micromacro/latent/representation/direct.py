@@ -8,9 +8,9 @@ import numpy as np
 
 from ...numerics.blocks import factorise_blocks, room_of, selected_inverse_blocks
 from ...numerics.cholesky import log_determinant, selected_inverse, solve
-from ...numerics.gaussian import gaussian_slopes, solve_gaussian
+from ...numerics.gaussian import gaussian_slopes, gaussian_squares
 from ...numerics.modes import factor_at, newton_solve
-from ...numerics.rows import assemble, pair_products
+from ...numerics.rows import assemble, joint_times, pair_products
 from ...numerics.symbolic import Symbolic
 from ..workspace import Workspace
 from .base import Representation
@@ -29,6 +29,7 @@ class Products(Representation):
     def __init__(self, symbolic: Symbolic):
         self.symbolic = symbolic
         self.layout, self.d_place = symbolic.layout, symbolic.d_place
+        self._solving = self.layout.solving
         self.work, self.dimension = symbolic.work, symbolic.leading
 
     @cached_property
@@ -62,7 +63,11 @@ class Products(Representation):
         return log_determinant(self.layout, room.panel, leading)
 
     def solve(self, room: Workspace, x: np.ndarray) -> None:
-        solve(self.layout, room.panel, x)
+        solve(*self._solving, room.panel, x)
+
+    def joint_times(self, room: Workspace, v: np.ndarray, x: np.ndarray, out: np.ndarray) -> None:
+        s = self.symbolic
+        joint_times(s.row_start, s.columns, room.values, s.d_row, s.d_column, room.d_value, v, x, out)
 
     def slopes(self, room: Workspace, leading: int) -> None:
         s = self.symbolic
@@ -104,15 +109,11 @@ class Loops(Products):
     def inverse(self, room: Workspace, leading: int) -> None:
         selected_inverse(*self._inverting, room.panel, leading, room.inverse, room.y, room.small)
 
-    def solve_gaussian(self, room: Workspace, center: np.ndarray, leading: int) -> tuple[int, float, float, float]:
-        s, at = self.symbolic, self.layout
-        bad = self.factorise(room, room.weight)
-        if bad >= 0:
-            return bad, 0.0, 0.0, 0.0
-        return -1, *solve_gaussian(
-            at.first, at.row_start, at.rows, at.panel_start, at.diagonal[:leading], s.row_start, s.columns, room.values,
-            room.weight, room.target, s.d_row, s.d_column, room.d_value, center, room.panel, room.mean, room.residual,
-            room.row, room.buffer,
+    def gaussian_squares(self, room: Workspace, center: np.ndarray, leading: int) -> tuple[float, float, float]:
+        s = self.symbolic
+        return gaussian_squares(
+            self.layout.diagonal[:leading], room.panel, s.row_start, s.columns, room.values, room.weight, room.target,
+            s.d_row, s.d_column, room.d_value, center, room.mean, room.residual, room.buffer,
         )  # fmt: skip
 
     def gaussian_slopes(self, room: Workspace, center: np.ndarray, leading: int) -> None:

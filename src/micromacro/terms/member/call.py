@@ -105,7 +105,7 @@ def _with_priors(
     rows = part.memberships
     features = np.empty((len(part.x), part.groups))
     for k, column in enumerate(part.x):
-        aggregation.aggregate(w, rows.start, column, features[k])
+        aggregation.aggregate(w, rows.group, column, features[k])
     names = (("Intercept",) if part.with_intercept else ()) + part.design.names
     estimated = features[: len(names)].copy()
     for name, column, feature in zip(names, part.x, estimated, strict=False):
@@ -138,7 +138,7 @@ def _elsewhere(part: MemberPart, column: np.ndarray, feature: np.ndarray) -> Non
     start = np.array([p.start for p in part.weighing.parameters])
     room = part.weighing.scratch()
     if len(start) and part.weighing.weigh(start + 0.5, room):
-        aggregation.aggregate(room["w"], part.memberships.start, column, feature)
+        aggregation.aggregate(room["w"], part.memberships.group, column, feature)
 
 
 def weight_remarks(part: Block, informed: bool, context: Context) -> None:

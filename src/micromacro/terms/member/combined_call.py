@@ -115,7 +115,7 @@ def coefficients_of_rows(
         if each == "Intercept" and level is not None:
             out.append(level)
             continue
-        aggregation.aggregate(w, rows.start, column, feature)
+        aggregation.aggregate(w, rows.group, column, feature)
         if movable and constant(column):
             raise ModelError(
                 f"'{name}.{each}' is the same for all members (always {column[0]:g}), so it cannot be distinguished "

@@ -145,7 +145,7 @@ class MemberPart(Block):
         c = self.columns
         loose = self._loose_values(theta)
         room["known"][:] = c.known @ self.x[c.beside] + loose @ self.x[c.outside]
-        aggregation.aggregate(room["w"], self.memberships.start, room["known"], room["row"])
+        aggregation.aggregate(room["w"], self.memberships.group, room["known"], room["row"])
         offset += room["row"] - float(loose @ self.center[c.outside])
 
     def pull(
@@ -161,7 +161,7 @@ class MemberPart(Block):
             d_offset, scratch["none"] if pieces is None else pieces.reach, out[:p],
         )  # fmt: skip
         for at, column in enumerate(self.columns.outside, start=len(theta) - len(self.columns.loose)):
-            aggregation.aggregate(scratch["w"], self.memberships.start, self.x[column], scratch["row"])
+            aggregation.aggregate(scratch["w"], self.memberships.group, self.x[column], scratch["row"])
             out[at] = float((scratch["row"] - self.center[column]) @ d_offset)
         return out
 
