@@ -228,6 +228,9 @@ BAD = {
     ),
     "no file": (lambda p: None, "neither a parquet file nor a folder"),
     "ids of another kind": (lambda p: other(DATA, p, "m", lambda m: m.astype(str)), "ids in column 'm' are numbers in"),
+    "ids too long to be floating": (
+        lambda p: other(DATA.assign(m=DATA["m"] + 2**53), p, "m", lambda m: m.astype(float)), r"above 2 \*\* 53 in",
+    ),
     "values of another kind": (lambda p: other(DATA, p, "z", lambda z: "a"), "column 'z' holds number values in"),
     "other categories": (
         lambda p: other(
@@ -269,6 +272,18 @@ def test_what_needs_all_rows_is_refused_by_name(tmp_path, what):
     settings, formula, words = REFUSED[what]
     with pytest.raises(mm.MicromacroError, match=words):
         mm.fit(formula, folder(tmp_path), **SETTINGS | settings)
+
+
+def test_whole_numbers_of_any_type_keep_their_digits(tmp_path):
+    long = DATA.assign(m=DATA["m"] + 2**53, c=DATA["c"] + 2**53)
+    other(long, tmp_path, "m", lambda m: m.astype("uint64"))
+    last = pd.read_parquet(tmp_path / "2.parquet")
+    last.astype({"c": "uint64", "z": "float32"}).to_parquet(tmp_path / "2.parquet")
+    tables = read_of(tmp_path)
+    assert tables.blocks["m"].members.values.tolist() == [2**53 + k for k in range(40)]
+    assert set(tables.groups["c"].values.tolist()) == {2**53 + k for k in range(9)}
+    numbers = DATA.sort_values(["g", "m"])["m"] + 2**53
+    assert tables.blocks["m"].members.values[tables.blocks["m"].member].tolist() == numbers.tolist()
 
 
 def test_processes_would_not_find_their_partition(tmp_path):

@@ -15,6 +15,7 @@ from .levels import KINDS_OF_IDS, Levels
 from .memberships import Memberships, Tables
 from .screen import counted, listed
 
+EXACT = 2**53  # up to which floating numbers hold every whole one
 REMEDY = (
     "bring all rows of a group together before, as data.shuffle(on={name!r}) does for a Dask frame, or write the files "
     "group by group"
@@ -73,19 +74,40 @@ def _groups(each: Sequence[Apart]) -> tuple[Levels | None, list[np.ndarray], np.
             f"{counted(len(twice), 'group')} of {name!r} lie in more than one partition (first: {listed(twice)}), but "
             f"a group must lie in one: {REMEDY.format(name=name)}"
         )
-    return Levels(name, every), [np.searchsorted(every, one.values) for one in ids], None
+    return Levels(name, every), [_places(every, one) for one in ids], None
+
+
+def _places(every: np.ndarray, own: Levels) -> np.ndarray:
+    """Where the ids of a partition are among all."""
+    return np.searchsorted(every, own.values.astype(every.dtype))
 
 
 def _same_ids(each: Sequence[Apart], ids: Sequence[Levels], name: str) -> np.ndarray:
     """Ids of all partitions one after the other, all of one kind."""
-    kinds = [(a.number, KINDS_OF_IDS[one.values.dtype.kind]) for a, one in zip(each, ids, strict=True) if len(one)]
+    found = [(a.number, one.values) for a, one in zip(each, ids, strict=True) if len(one)]
+    kinds = [(number, KINDS_OF_IDS[values.dtype.kind]) for number, values in found]
     for number, kind in kinds:
         if kind != kinds[0][1]:
             raise DataError(
                 f"the ids in column {name!r} are {kinds[0][1]} in partition {kinds[0][0]}, but {kind} in partition "
                 f"{number}: give all the same type"
             )
-    return np.concatenate([one.values for one in ids if len(one)] or [ids[0].values])
+    return _together(found or [(0, ids[0].values)], name)
+
+
+def _together(each: Sequence[tuple[int, np.ndarray]], name: str) -> np.ndarray:
+    """Values of several partitions, given with their numbers; whole numbers keep all their digits."""
+    types = {values.dtype for _, values in each}
+    whole = {t for t in types if t.kind in "iu"}
+    if len(types) > 1 and whole == types:  # NumPy makes signed and unsigned ones floating
+        return np.concatenate([values.astype(np.int64) for _, values in each])
+    for number, values in each:
+        if whole != types and values.dtype in whole and np.any(np.abs(values) > EXACT):
+            raise DataError(
+                f"column {name!r} has whole numbers above 2 ** 53 in partition {number}, which the floating numbers of "
+                "other partitions would round: give all the same type"
+            )
+    return np.concatenate([values for _, values in each])
 
 
 def _block(
@@ -95,7 +117,7 @@ def _block(
     own = [one.tables.blocks[name] for one in each]
     members = Levels(own[0].members.name, np.unique(_same_ids(each, [m.members for m in own], own[0].members.name)))
     group = np.concatenate([at[m.group] for at, m in zip(rows, own, strict=True)])
-    member = np.concatenate([np.searchsorted(members.values, m.members.values)[m.member] for m in own])
+    member = np.concatenate([_places(members.values, m.members)[m.member] for m in own])
     order = np.argsort(group, kind="stable")
     table = _joined([(a.number, m.table) for a, m in zip(each, own, strict=True)], categories).take(order).tidy()
     start = starts(np.bincount(group, minlength=groups))
@@ -110,19 +132,18 @@ def _joined(tables: Sequence[tuple[int, Table]], categories: dict[str, tuple[str
 
 
 def _column(numbered: Sequence[tuple[int, Column]], categories: tuple[str, ...] | None) -> Column:
-    each = [column for _, column in numbered]
     at, first = numbered[0]
-    kinds = {column.kind for column in each}
-    if kinds == {"integer", "number"}:
-        each = [replace(c, values=c.values.astype(float), kind="number") for c in each]
-    elif len(kinds) > 1:
+    kinds = {column.kind for _, column in numbered}
+    if len(kinds) > 1 and kinds != {"integer", "number"}:
         number, other = next((k, column) for k, column in numbered if column.kind != first.kind)
         raise DataError(
             f"column {first.name!r} holds {first.kind} values in partition {at}, but {other.kind} values in "
             f"partition {number}: convert it"
         )
-    values, missing = (np.concatenate([getattr(c, what) for c in each]) for what in ("values", "missing"))
-    return replace(each[0], values=values, missing=missing, categories=categories)
+    values = _together([(k, column.values) for k, column in numbered], first.name)
+    missing = np.concatenate([column.missing for _, column in numbered])
+    kind = "number" if "number" in kinds else first.kind
+    return replace(first, values=values, missing=missing, categories=categories, kind=kind)
 
 
 def _same_categories(each: Sequence[Apart]) -> dict[str, tuple[str, ...]]:
