@@ -11,6 +11,8 @@ import pandas as pd
 import pytest
 
 import micromacro as mm
+from micromacro.results.report.html import LAYOUT
+from micromacro.results.report.sections import Piece
 
 
 @pytest.fixture(params=["ml", "reml", "mcmc"])
@@ -123,7 +125,12 @@ def test_notebooks_fold_long_lines(model, ml):
     model.explain()._repr_pretty_(SimpleNamespace(text=shown.append), False)
     assert max(map(len, shown[0].splitlines())) <= 92 < max(map(len, model.explain().splitlines()))
     assert shown[0].split() == model.explain().split()
-    assert "<li>- " not in ml._repr_html_() and "pre-wrap" in ml._repr_html_()
+    assert "pre-wrap" in ml._repr_html_()
+
+
+def test_a_line_of_a_list_has_one_mark():
+    said = Piece("verdict", ("Health: good; converged", "  - a remark", "- a note"))
+    assert LAYOUT["verdict"](said) == "<ul><li>Health: good; converged</li><li>a remark</li><li>a note</li></ul>"
 
 
 def test_the_table_of_parameters_has_class_prior_default_and_start(model):

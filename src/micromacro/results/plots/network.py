@@ -73,7 +73,7 @@ def network(
     if labels:
         for k, (x, y) in zip(shown, at, strict=True):
             ax.annotate(str(part.levels.values[k]), (x, y), fontsize=7, ha="center", va="center", zorder=3)
-    ax.legend(frameon=False, fontsize=8, markerscale=0.5)
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=2, frameon=False, fontsize=8, markerscale=0.5)
     total = f"{len(shown)} of {len(part.levels)}" if len(shown) < len(part.levels) else f"{len(shown)}"
     ax.set_title(f"{name}: {total} members, the largest effect {np.abs(values).max():.3g}", fontsize=9)
     ax.set_axis_off()

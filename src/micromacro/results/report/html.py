@@ -25,7 +25,7 @@ def _bold(piece: Piece) -> str:
 
 
 def _list(piece: Piece) -> str:
-    return "<ul>" + "".join(f"<li>{escape(line.removeprefix('- '))}</li>" for line in piece.lines) + "</ul>"
+    return "<ul>" + "".join(f"<li>{escape(line.strip().removeprefix('- '))}</li>" for line in piece.lines) + "</ul>"
 
 
 def _table(piece: Piece) -> str:
