@@ -271,6 +271,8 @@ def test_chains_of_a_stopped_run_are_cut_to_the_shortest_that_has_draws(peaks):
     values = np.arange(20.0).reshape(5, 4)
     stopped = mcmc.gather([part(5, values), part(2, values), part(0, values)], [], peaks, True, 1)
     assert np.array_equal(stopped.theta, np.stack([values[:2]] * 2))
+    one = mcmc.gather([part(5, values), part(1, values)], [], peaks, True, 1)
+    assert np.array_equal(one.theta, values[None])  # one that had hardly begun costs no draws of the others
     with pytest.raises(KeyboardInterrupt, match="before any draw"):
         mcmc.gather([part(0, values)], [], peaks, True, 1)
 

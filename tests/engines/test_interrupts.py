@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -103,8 +104,8 @@ def test_nothing_but_a_run_of_chains_takes_an_interrupt():
             r"except (KeyboardInterrupt|BaseException|\(.*Interrupt)|except:", path.read_text(encoding="utf-8")
         )
     }
-    again = {"results/store/file.py", "engines/likelihood/stochastic.py"}  # raise it again
-    assert catching - again == {"engines/mcmc/engine.py", "engines/nuts/engine.py"}
+    again = {"results/store/file.py", "engines/likelihood/stochastic.py", "engines/threads.py"}  # raise it again
+    assert catching - again == {"engines/mcmc/engine.py", "engines/nuts/engine.py", "model/public.py"}
 
 
 def test_a_run_inside_a_verb_is_whole_or_an_error(fits, monkeypatch):
@@ -120,3 +121,36 @@ def test_a_run_inside_a_verb_is_whole_or_an_error(fits, monkeypatch):
     with pytest.raises(mm.EngineError, match="chain 1 failed"):
         registry.run_engine("mcmc", specification, settings)
     assert len(registry.run_engine("mcmc", specification, settings, partial=True).draws.theta) == 1
+
+
+def test_a_stopped_extension_keeps_all_chains_unless_new_draws_are_many():
+    def made(length):
+        return mcmc.Chain(np.zeros((length, 2)), np.zeros((length, 3)), np.zeros(length), {})
+
+    chains = [made(5), made(4), made(0)]
+    assert mcmc.even(chains, before=100) == []  # the fit that was to be extended is there still
+    assert mcmc.even(chains[:2], before=100) == chains[:2]
+    assert mcmc.even(chains, before=1) == chains[:2]
+
+
+def test_threads_of_a_pool_of_the_users_stop_and_keep_their_draws(monkeypatch):
+    """One thread for two chains: the one that runs keeps what it has, the other one does not begin."""
+    begun = threading.Event()
+    run, wait = mcmc.run_chain, mcmc.time.sleep
+
+    def noted(task, tick=None, stop=None):
+        begun.set()
+        return run(task, tick, stop)
+
+    def pressed(seconds):
+        if begun.wait(10):
+            wait(0.3)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(mcmc, "run_chain", noted)
+    monkeypatch.setattr(mcmc.time, "sleep", pressed)
+    with ThreadPoolExecutor(1) as pool, warnings.catch_warnings():
+        warnings.simplefilter("ignore", mm.MicromacroWarning)
+        fit = mm.fit("y ~ x + (1 | g)", FRAME, **RUN | {"draws": 200_000, "tune": 0, "executor": pool})
+    assert "interrupted" in {note.code for note in fit.notes}
+    assert len(fit.posterior.made.theta) == 1

@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_info
 import micromacro as mm
 from micromacro.engines import registry as choose
 from micromacro.engines.base import Settings
-from micromacro.engines.threads import one_blas_thread
+from micromacro.engines.threads import _libraries, one_blas_thread
 
 
 def blas_threads() -> list[int]:
@@ -56,4 +56,28 @@ def test_contexts_of_several_threads_give_blas_back_when_the_last_is_left() -> N
     assert set(blas_threads()) == {1}  # the other one is still inside
     second.set()
     other.join()
+    assert blas_threads() == before
+
+
+@pytest.mark.parametrize("where", [0, 1, 2], ids=["entering", "leaving", "leaving, library by library"])
+def test_an_interrupt_while_blas_is_told_leaves_it_as_it_was(monkeypatch: pytest.MonkeyPatch, where: int) -> None:
+    before, calls = blas_threads(), []
+    library = _libraries()[-1]
+    whole = library.set_num_threads
+
+    def told(count: int) -> None:
+        calls.append(count)
+        if len(calls) == min(where + 1, 2):
+            if where == 2:
+                whole(count)
+            raise KeyboardInterrupt
+        whole(count)
+
+    monkeypatch.setattr(library, "set_num_threads", told)
+    with pytest.raises(KeyboardInterrupt), one_blas_thread():
+        pass
+    monkeypatch.undo()
+    assert blas_threads() == before
+    with one_blas_thread():
+        assert set(blas_threads()) == {1}
     assert blas_threads() == before

@@ -213,6 +213,28 @@ def test_links_take_options_and_expressions_of_weights():
     assert "weights = s, aggregate = smax(kappa)" in written["aggregate = smax(kappa), weights = s"]
 
 
+def test_the_largest_is_of_columns_and_of_what_is_made_of_them():
+    formula = parse_formula("y ~ mm(m, g, x)")
+    call = member_block(formula, None)
+    made = write_link(formula, call, read_link("largest(`my s` + s)", ["my s", "s"]))
+    assert made == "y ~ mm(m, g, x, weights = `my s` + s == max(`my s` + s), normalize = group)"
+    with pytest.raises(mm.DataError, match=r"no column 'nope'.*columns: s"):
+        read_link("largest(nope)", ["s"])
+
+
+def test_shapes_that_the_data_do_not_determine_are_marked():
+    data = simulate("mean", seed=5, groups=50, members=15, equal=True)
+    out = found(data, ["mean", "1 / n ** exp(b0)"])
+    assert "member.w.b0 ! " in "".join(out.table["shape"])
+
+
+@pytest.mark.parametrize("link", [3, None, ("mean",), "largest(s, by = z)", "largest(s"])
+def test_what_is_no_text_of_a_link_is_refused(link):
+    data = simulate("mean", seed=6, groups=40, members=15)
+    with pytest.raises(mm.ModelError, match="is not a link"):
+        mm.aggregations(mm.Model(FORMULA, data), ["mean", link])
+
+
 @pytest.mark.parametrize(
     "link",
     ["b", "median", "exp(", "x ~ y", "effects = none", "name = q", "softmax(x), z", "weights = 1/n, weights = 1"],

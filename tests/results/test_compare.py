@@ -178,6 +178,50 @@ def test_other_rows_are_not_compared(counted, other, why):
         fits["large"].lr_test(fits["small"])
 
 
+WAYS = {
+    "a copy": ("y ~ x", "twin ~ z", "poisson", "poisson"),
+    "terms in another order": ("log(y + 1) ~ x", "log(1 + y) ~ z", "gaussian", "gaussian"),
+    "an alias": ("surv(t, e) ~ x", "Surv(t, e) ~ z", "weibull", "exponential"),
+    "entry at zero": ("surv(t, e) ~ x", "surv(zero, t, e) ~ z", "weibull", "lognormal"),
+    "no censoring": ("surv(t) ~ x", "t ~ z", "weibull", "gamma"),
+    "one trial": ("b ~ x", "trials(b, one) ~ z", "bernoulli", "binomial"),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_outcome_may_be_written_in_several_ways(counted, way):
+    rng = np.random.default_rng(8)
+    frame = counted.assign(
+        t=rng.exponential(size=60) + 0.1, e=rng.integers(0, 2, 60), b=(counted["y"] > 0).astype(int), one=1, zero=0.0,
+        twin=counted["y"],
+    )  # fmt: skip
+    one, other, family, another = WAYS[way]
+    fits = {"a": mm.fit(one, frame, family=family, engine="ml"), "b": mm.fit(other, frame, family=another, engine="ml")}
+    assert mm.compare(fits)["loglik"].to_dict() == {name: fit.loglik for name, fit in fits.items()}
+
+
+def test_ids_of_a_categorical_column_are_those_of_its_numbers(long):
+    fits = {
+        "numbers": mm.fit("y ~ 1 + mm(member, group)", long, engine="ml"),
+        "categories": mm.fit(
+            "y ~ z2 + mm(member, group)",
+            long.assign(group=long["group"].astype("category"), z2=np.sin(long["group"])), engine="ml",
+        ),
+    }  # fmt: skip
+    assert len(mm.compare(fits)) == 2
+    fits["others"] = mm.fit("y ~ 1 + mm(member, group)", long.assign(group=-1 - long["group"]), engine="ml")
+    with pytest.raises(mm.ModelError, match="have other groups"):
+        mm.compare(fits)
+
+
+def test_folds_of_groups_are_not_compared_with_folds_of_units(counted):
+    frame = counted.assign(unit=np.arange(60) % 6)
+    fit = mm.fit("y ~ x + (1 | unit)", frame, engine="ml", family="poisson")
+    groups, units = fit.kfold(2, random_seed=1), fit.kfold(2, by="unit", random_seed=1)
+    with pytest.raises(mm.ModelError, match=r"left out together \(a: group, b: unit\)"):
+        mm.compare({"a": groups, "b": units})
+
+
 def test_other_observation_weights_are_other_data(counted):
     counted = counted.assign(w=1 + counted["z"])
     fits = {

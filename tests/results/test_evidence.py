@@ -102,6 +102,19 @@ def test_evidence_of_a_bernoulli_model_agrees_with_quadrature(quick):
     assert "corrects it by" in repr(rough)
 
 
+def test_evidence_without_a_parameter_beside_the_coefficients(quick):
+    rng = np.random.default_rng(9)
+    frame = pd.DataFrame({"y": rng.poisson(2.0, 25)})
+    fit = quick("y ~ 1", frame, "mcmc", family="poisson", draws=200, tune=50, chains=2, random_seed=1)
+    prior = fit.specification.parameters[0].prior
+    grid = np.linspace(-2.0, 4.0, 4001)
+    heights = stats.poisson.logpmf(frame["y"].to_numpy()[:, None], np.exp(grid)).sum(axis=0)
+    exact = special.logsumexp(heights + stats.norm.logpdf(grid, prior.mean, prior.sd)) + math.log(grid[1] - grid[0])
+    for method in ("bridge", "importance", "laplace"):
+        found = fit.log_evidence(method, draws=200, random_seed=2)
+        assert abs(found.value - exact) < 0.005 + 4 * found.se, method
+
+
 def test_the_bridge_finds_a_known_constant():
     """Target 3 N(0, 1), proposal N(0.3, 1.2^2)."""
     rng = np.random.default_rng(2)

@@ -26,6 +26,7 @@ from ..parameters import HIGHEST, Parameter
 from ..priors import Normal, Prior
 
 _ROOT_2_OVER_PI = math.sqrt(2.0 / math.pi)
+REACH = 18.0  # size of the logarithm of a positive parameter beyond which no search goes
 LOGIT = 25.0  # size of the logit of a probability beyond which no search goes
 SMALL = 0.1  # of the starting sigma: below it sds are measured as they are rather than relative to sigma
 
@@ -272,7 +273,7 @@ class Ratios(Free):
             elif self.sd[k]:
                 out.append((0.0, None))
             elif self.log[k]:
-                out.append((-18.0, 18.0))
+                out.append((-REACH, REACH))
             else:
                 out.append(self.support(k))
         return out
@@ -361,7 +362,8 @@ class Steps(Free):
             if self.sd[k]:
                 out.append((0.0, None))
             elif self.log[k] or k in self.rising:
-                out.append((-18.0, 18.0))
+                middle = math.log(self.hypers[k].start) if self.hypers[k].kind == "sigma" else 0.0  # its unit is y's
+                out.append((middle - REACH, middle + REACH))
             elif self.share[k]:
                 out.append((-LOGIT, LOGIT))
             else:

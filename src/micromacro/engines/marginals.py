@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from numbers import Integral
 
 from ..errors import EngineError
 from ..latent.marginal.base import Marginal
 from ..latent.marginal.gaussian import GaussianMarginal
-from ..latent.marginal.laplace import LaplaceMarginal
+from ..latent.marginal.laplace import STEP, LaplaceMarginal
 from ..latent.marginal.quadrature import QuadratureMarginal, one_effect_a_row
 from ..latent.representation.base import Representation
 from ..latent.representation.choice import Side, check_side
@@ -48,7 +49,8 @@ def marginal_of(specification: Specification, maximised: bool = False, searched:
     if has_exact_marginal(s):
         return GaussianMarginal(s.system, s.outcome, maximised, s.response.weight, factor)
     if maximised and s.nodes > 1:
-        return QuadratureMarginal(s.system, s.likelihood, s.row_values, s.row_weight(prior=False), s.nodes)
+        weight, step = s.row_weight(prior=False), STEP * magnitude(s)
+        return QuadratureMarginal(s.system, s.likelihood, s.row_values, weight, s.nodes, step)
     return laplace_marginal(s, maximised, factor)
 
 
@@ -141,4 +143,11 @@ def laplace_marginal(
     """
     s = specification
     factor = factor or factor_itself(s)
-    return LaplaceMarginal(s.system, s.likelihood, s.row_values, s.row_weight(prior=not held), held, factor)
+    weight, step = s.row_weight(prior=not held), STEP * magnitude(s)
+    return LaplaceMarginal(s.system, s.likelihood, s.row_values, weight, held, factor, step)
+
+
+def magnitude(specification: Specification) -> float:
+    """The power of ten next to the spread of the outcome on the link scale: the units of the linear predictor."""
+    scale = specification.family.scale(specification.response, specification.offset)[0]
+    return 10.0 ** round(math.log10(scale)) if 0.0 < scale < math.inf else 1.0

@@ -239,8 +239,8 @@ class BlockPairs:
         block_times(self.blocks.high, self.blocks.low, w, v, out)
         return out
 
-    def skew(self, room: Any, rows: Rows, weight: np.ndarray | None) -> None:
-        """Fill ``room.pull`` (rows,): half the third derivatives times the leverages."""
+    def skew(self, room: Any, rows: Rows, weight: np.ndarray | None, step: float) -> None:
+        """Fill ``room.pull`` (rows,): half the third derivatives, differences over a step, times the leverages."""
         b, leverage = self.blocks, room.base.leverage
         if self.likelihood.skew(self.values, room.eta, room.own, leverage, room.pull):
             if weight is not None:
@@ -254,7 +254,7 @@ class BlockPairs:
                 return room.trial_slopes[2].copy()
 
             with np.errstate(all="ignore"):
-                of_unit = b.sums(0.5 * leverage * central(second, 1e-4))
+                of_unit = b.sums(0.5 * leverage * central(second, step))
             room.pull[here] = of_unit[b.unit[here]]
 
     def settle(self, inner: np.ndarray) -> None:

@@ -123,7 +123,7 @@ class Coupling:
         out[n:] *= self.h
         return out
 
-    def skew(self, room: Any, rows: Any, weight: np.ndarray | None) -> None:
+    def skew(self, room: Any, rows: Any, weight: np.ndarray | None, step: float) -> None:
         """Fill ``room.pull``: half the third derivatives, those of exponentials, times leverages."""
         base = room.base
         self._skew(base.values, base.leverage, base.inverse)

@@ -200,7 +200,13 @@ class Model:
         check_settings(settings)
         outcome = run_engine(engine, self._specified(engine_of(engine).priors), settings, partial)
         fitted = Fit(outcome, self)
-        for message in fitted.health.warnings:
+        try:
+            messages = fitted.health.warnings
+        except KeyboardInterrupt:
+            if not (partial and outcome.draws is not None):
+                raise
+            messages = fitted.health.warnings  # the draws are there, and were what took so long
+        for message in messages:
             warn(message)
         return fitted
 

@@ -432,9 +432,11 @@ def _check_names(specification: Specification) -> None:
     for p in specification.parameters:
         if p.name in seen:
             what = " and ".join(sorted({CLASSES[q.kind].split(" (")[0] for q in (seen[p.name], p)}))
+            columns = " or ".join(repr(c) for c in dict.fromkeys([p.name.rsplit(".", 1)[-1], p.name.split(".")[0]]))
             raise ModelError(
                 f"two parameters would be called {p.name!r} ({what}), and tables could not tell them apart: rename the "
-                f"column {p.name.rsplit('.', 1)[-1]!r} of the data, or leave out the term that is there twice"
+                f"column {columns} of the data, give a term another name (name=), or leave out the term that is there "
+                "twice"
             )
         seen[p.name] = p
 

@@ -204,7 +204,7 @@ def folded_t(specification: Specification, center: np.ndarray, scale: np.ndarray
 def proposal_of(specification: Specification, scores: np.ndarray) -> Mixture:
     """The t with the mean and about the covariance of some scores (..., q)."""
     q = scores.shape[-1]
-    flat = scores.reshape(-1, q)
+    flat = scores.reshape(math.prod(scores.shape[:-1]), q)
     scale = np.cov(flat.T).reshape(q, q)
     return Mixture((folded_t(specification, flat.mean(axis=0), scale),), np.ones(1))
 

@@ -11,6 +11,8 @@ from ..effects.base import Effects
 from ..model.specification import Specification
 from ..table.memberships import Tables
 
+MARK = " !"  # beside a parameter that a trouble of the verdict, which begins with the same sign, is about
+
 
 def percent(level: float) -> str:
     """A level as users write it: 95%, 97.5%."""

@@ -63,8 +63,7 @@ def outcomes_of(specification: Specification) -> Outcomes:
     values[0], values[1] = known.low, known.high
     if s.entry is not None:
         values[2] = s.entry
-    if trials is not None:
-        values[3] = trials
+    values[3] = 1.0 if trials is None else trials
     if s.response.sets is not None:
         values[3] = s.response.sets.codes
     return Outcomes(
@@ -120,11 +119,17 @@ def _candidates(one: Outcomes, other: Outcomes) -> list[np.ndarray]:
 
 
 def _by_label(one: pd.Index, other: pd.Index) -> np.ndarray | None:
-    """Places in `other` of the labels of `one`, where both have the same ones and each once."""
+    """Places in `other` of the labels of `one`, where both have the same ones and each once.
+
+    Those of a categorical column are text, and may be numbers in the other one.
+    """
     if not (one.is_unique and other.is_unique) or one.nlevels != other.nlevels:
         return None
-    places = np.asarray(other.get_indexer(one))
-    return None if np.any(places < 0) else places
+    for ours, others in ((one, other), (one.map(str), other.map(str))):
+        places = np.asarray(others.get_indexer(ours)) if others.is_unique else np.array([-1])
+        if not np.any(places < 0):
+            return places
+    return None
 
 
 def _agree(one: Outcomes, other: Outcomes, places: np.ndarray) -> bool:

@@ -46,6 +46,9 @@ class Context:
         ``sigma.`` for terms of the linear predictor of sigma, whose coefficients are entries of theta.
     dropped : frozenset of str
         Coefficients that are left out because their columns are collinear (``collinear="drop"``).
+    reach : float
+        By how much weights multiply an effect before it reaches the outcome, where that is far from 1: searches for
+        its sd begin where the outcome's spread lets one expect it.
     """
 
     text: str
@@ -61,6 +64,7 @@ class Context:
     others: dict[str, Effects] = field(default_factory=dict)
     prefix: str = ""
     dropped: frozenset[str] = frozenset()
+    reach: float = 1.0
 
     def kept(self, design: Design, matrix: np.ndarray, prefix: str) -> tuple[Design, np.ndarray]:
         """A design and its columns (rows, k) without those whose coefficients are left out."""
@@ -86,7 +90,7 @@ class Context:
         """The sd of effects of which `effective` reach a group together; of slopes on a covariate with a `spread`."""
         unit = self.scale / spread if spread > 0 else self.scale
         default: Prior = HalfStudent(3.0, 0.0, 2.5 * unit * float(np.sqrt(effective)))
-        return self.book.parameter(name, "sd", default, start=0.5 * unit, flat=self.flat)
+        return self.book.parameter(name, "sd", default, start=0.5 * unit / self.reach, flat=self.flat)
 
     def correlations(self, names: Sequence[str], terms: int) -> tuple[tuple[Parameter, ...], Order]:
         """Partial correlations of `terms` effects row by row, under one LKJ prior for all, and the terms' order.

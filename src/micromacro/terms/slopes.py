@@ -17,6 +17,8 @@ from ..table.columns import Table
 from .base import Context, spread
 from .design import Design, SignedTerms, make_design
 
+ORDINARY = 2.0  # powers of ten within which the size of weights does not matter to where a search begins
+
 
 @dataclass(frozen=True)
 class Slopes:
@@ -112,7 +114,7 @@ def build_effects(
         effective=effective_number(rows.group, weight, rows.groups) if effective is None else effective,
         weight=weight,
         intercept=intercept,
-        priors=context,
+        priors=context if effective is not None else replace(context, reach=reach(rows.group, weight, rows.groups)),
         sources=context.sources,
         others=context.others,
         dropped=context.dropped,
@@ -142,6 +144,16 @@ def effective_number(group: np.ndarray, w: np.ndarray, groups: int) -> float:
     total, square = np.bincount(group, w, groups), np.bincount(group, w * w, groups)
     some = square > 0.0
     return float(np.mean(total[some] ** 2 / square[some])) if some.any() else 1.0
+
+
+def reach(group: np.ndarray, w: np.ndarray, groups: int) -> float:
+    """The power of ten next to the size of a group's weights together; 1 where that is neither large nor small."""
+    largest = float(np.abs(w).max(initial=0.0))
+    if not 0.0 < largest < np.inf:
+        return 1.0
+    square = np.bincount(group, (w / largest) ** 2, groups)
+    size = float(np.log10(largest) + 0.5 * np.log10(square[square > 0.0].mean()))
+    return 10.0 ** round(size) if abs(size) > ORDINARY else 1.0
 
 
 def of_unit(effects: Node, slopes: SignedTerms, intercept: bool, text: str) -> Wanted:

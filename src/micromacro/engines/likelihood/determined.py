@@ -22,7 +22,8 @@ def undetermined(problem: Problem, optimum: Optimum) -> list[Note]:
 
     One is *flat* if its profile changes by less than 0.05 within one sd of its default prior on either side; it has
     *run off* if it lies more than four of them from zero and the profile at half and at twice its value is within 0.05
-    of the maximum. The profile is only worked out where the curvature does not rule it out.
+    of the maximum. Where covariates are far from standardised, the sd is that for standardised ones. The profile is
+    only worked out where the curvature does not rule it out.
     """
     out = []
     for k, unit in suspects(problem, optimum):
@@ -51,11 +52,17 @@ def suspects(problem: Problem, optimum: Optimum) -> list[tuple[int, float]]:
     for k, p in enumerate(problem.marginal.system.hypers):
         if p.kind != "w" or p.fixed or p.prior.proper or not isinstance(p.guess, Normal):
             continue
-        unit = p.guess.sd
+        unit = p.guess.sd * _standardised(problem, k)
         variance = math.nan if optimum.lost[k] else float(optimum.covariance[k, k])
         if abs(optimum.theta[k]) > FAR * unit or not 0.0 < variance < unit**2:  # else it falls by half a unit and more
             out.append((k, unit))
     return out
+
+
+def _standardised(problem: Problem, k: int) -> float:
+    """What a unit of weight parameter k would be if its covariate had an ordinary spread: a power of ten, or 1."""
+    size = math.log10(float(problem.coordinates.spread[problem.coordinates.place(k)]))
+    return 10.0 ** round(size) if abs(size) > 1.0 else 1.0
 
 
 def _scaled(problem: Problem, optimum: Optimum, profile: Profile, k: int, factor: float) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 
 from ...model.specification import Specification
 from ...notes import Note, remark, trouble
+from ...parameters import Parameter
 from ..search import Bounds, Peak, sharpen
 from .problem import Problem
 
@@ -72,8 +73,20 @@ def near_limits(specification: Specification, problem: Problem, peak: Peak) -> l
                 out.append((k, value, text))
         if p.kind in specification.family.limits:
             value, text = specification.family.limits[p.kind]
-            if theta[k] > FAR * p.start if value > p.start else theta[k] < p.start / FAR:
+            if far_off(p, value, theta[k]):
                 out.append((k, value, text))
         elif p.kind == "sigma" and problem.marginal.exact and theta[k] < NEAR_ZERO * p.start:
             out.append((k, SMALL * p.start, ZERO))
     return out
+
+
+def far_off(p: Parameter, limit: float, value: float) -> bool:
+    """Whether a value of a family's parameter is so far on the way to its limit that one is asked about."""
+    return value > FAR * p.start if limit > p.start else value < p.start / FAR
+
+
+def near_family_limit(specification: Specification, theta: np.ndarray) -> list[str]:
+    """Parameters of the family that are about at their limit: how near says nothing."""
+    limits = specification.family.limits
+    hypers = specification.system.hypers
+    return [p.name for p, v in zip(hypers, theta, strict=True) if p.kind in limits and far_off(p, limits[p.kind][0], v)]

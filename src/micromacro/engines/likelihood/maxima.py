@@ -19,6 +19,7 @@ from ..health import RIDGE, idle, zero_sds
 from ..progress import TOLD, SearchProgress
 from ..search import Peak
 from ..signs import at_edge
+from .limits import near_family_limit
 from .problem import Problem
 
 LOOKED = 3  # pairs of candidates for further starts that are looked at, for each parameter
@@ -149,15 +150,16 @@ def _coordinate(coordinates: Coordinates, k: int, value: float) -> float:
 def distinct(specification: Specification, coordinates: Coordinates, peaks: list[Peak]) -> list[Peak]:
     """The peaks without those that are no other maximum.
 
-    Two of one height are one where they differ in correlations only that have no meaning, an sd being zero, or in how
-    near an sd is to zero.
+    Two of one height are one where they differ in correlations only that have no meaning, an sd being zero, in how
+    near an sd is to zero, or in how near a parameter of the family is to its limit.
     """
     hypers = specification.system.hypers
     names = [p.name for p in hypers]
     points = [coordinates.theta(peak.u) for peak in peaks]
     out: list[int] = []
     for k, point in enumerate(points):
-        without = idle(specification, zero_sds(specification, point[: len(names)]))
+        without = [*idle(specification, zero_sds(specification, point[: len(names)]))]
+        without += near_family_limit(specification, point[: len(names)])
         told = np.array([n not in without for n in names] + [True] * (len(point) - len(names)), dtype=bool)
         near = 0.02 + 0.02 * np.abs(point)
         near[: len(names)] += [NEAR_ZERO * p.start if p.kind == "sd" else 0.0 for p in hypers]

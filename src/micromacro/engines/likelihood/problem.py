@@ -99,8 +99,7 @@ def _coordinates(specification: Specification, marginal: Marginal) -> tuple[Rati
     if specification.system.beside is None:
         return ratios(specification)
     hypers = specification.system.hypers  # there is no one sigma that sds could be relative to
-    scale = specification.family.scale(specification.response, specification.offset)[0]
-    return Steps(hypers, np.empty(0), np.eye(0), units(specification, scale)), np.array([p.start for p in hypers])
+    return Steps(hypers, np.empty(0), np.eye(0), units(specification, 1.0)), np.array([p.start for p in hypers])
 
 
 def penalised_objective(

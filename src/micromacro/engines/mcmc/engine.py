@@ -33,6 +33,7 @@ from ..threads import one_blas_thread
 from .chain import Chain, Task, run_chain
 from .forecast import forecast
 
+LOSS = 2.0  # by how much draws must be more for a chain of a stopped run to be left out
 GO_ON = "extend(draws=...) continues them"
 
 
@@ -106,7 +107,7 @@ def extend(outcome: Outcome, draws: int, progress: bool, executor: Executor | No
     ]
     with one_blas_thread():
         chains, failures, interrupted = run_chains(tasks, settings)
-    chains = [c for c in chains if len(c.value)]
+    chains = even(chains, length)
     more = gather(chains, failures, old.peaks, interrupted, outcome.specification.system.n_effects, old.kept)
     rows = [c.number for c in chains]
     joined = replace(
@@ -203,42 +204,50 @@ def run_chains(tasks: list[Task], settings: Settings) -> tuple[list[Chain], list
         What went wrong in those that failed.
     interrupted : bool
     """
+    stop = threading.Event()
     if settings.executor is not None:
-        futures = [_submit(settings.executor, t) for t in tasks]
-        return _collect(futures, _wait(futures, None, lambda: None))
+        here = isinstance(settings.executor, ThreadPoolExecutor)  # whose threads can be asked to stop
+        futures = [_submit(settings.executor, t, stop if here else None) for t in tasks]
+        return _collect(futures, _wait(futures, stop if here else None, lambda: None))
     from ..progress import Progress
 
-    stop = threading.Event()
     # One thread per chain: all of them have draws when the run is stopped early.
     with (
         Progress(len(tasks), tasks[0].tune + tasks[0].draws, settings.progress) as progress,
         ThreadPoolExecutor(max_workers=len(tasks)) as pool,
     ):
-        futures = [pool.submit(run_chain, t, progress.tick(t.chain), stop) for t in tasks]
-        interrupted = _wait(futures, stop, progress.show)
+        try:
+            futures = [pool.submit(run_chain, t, progress.tick(t.chain), stop) for t in tasks]
+            interrupted = _wait(futures, stop, progress.show)
+        except KeyboardInterrupt:  # before all chains had begun, or a second one: the pool waits for its threads
+            stop.set()
+            raise
     return _collect(futures, interrupted)
 
 
-def _submit(executor: Executor, task: Task) -> Future:
+def _submit(executor: Executor, task: Task, stop: threading.Event | None) -> Future:
     """A chain in the user's executor; one that takes no more work (a worker died) makes the chain fail, not the run."""
     try:
-        return executor.submit(_run_there, task, os.getpid())
+        return executor.submit(_run_there, task, os.getpid(), *([] if stop is None else [stop]))
     except RuntimeError as error:
         failed: Future = Future()
         failed.set_exception(error)
         return failed
 
 
-def _run_there(task: Task, caller: int) -> Chain:
+def _run_there(task: Task, caller: int, stop: threading.Event | None = None) -> Chain:
     """A chain in a worker, which may be another process than the caller's: there BLAS is still to be told."""
     if os.getpid() == caller:
-        return run_chain(task)
+        return run_chain(task, None, stop)
     with one_blas_thread():
         return run_chain(task)
 
 
 def _wait(futures: list[Future], stop: threading.Event | None, show: Callable[[], None]) -> bool:
-    """Wait for all chains; on Ctrl-C ask them to stop (elsewhere: leave those that are not done), and say so."""
+    """Wait for all chains; on Ctrl-C ask them to stop (elsewhere: leave those that are not done), and say so.
+
+    Those that have not begun, in a pool with fewer threads than chains, do not.
+    """
     pending = set(futures)
     try:
         while pending:
@@ -247,12 +256,10 @@ def _wait(futures: list[Future], stop: threading.Event | None, show: Callable[[]
             pending = {f for f in pending if not f.done()}
         return False
     except KeyboardInterrupt:
-        if stop is None:
-            for future in pending:
-                future.cancel()
-        else:
+        begun = [future for future in pending if not future.cancel()]
+        if stop is not None:
             stop.set()
-            wait(futures)
+            wait(begun)
         return True
 
 
@@ -274,15 +281,32 @@ def _collect(futures: list[Future], interrupted: bool) -> tuple[list[Chain], lis
     return chains, failures, interrupted
 
 
+def even(chains: list[Chain], before: int = 0) -> list[Chain]:
+    """The chains that are kept, all cut to the shortest of them, each having some draws `before`.
+
+    A chain that had hardly begun when the run was stopped is left out rather than that more than half of the draws of
+    the others are.
+    """
+    lengths = [len(c.value) for c in chains]
+
+    def kept(least: int) -> int:
+        return (before + least) * sum(n >= least for n in lengths)
+
+    best = min(lengths, default=0)
+    for least in sorted(set(lengths)):
+        best = least if kept(least) > LOSS * kept(best) else best
+    return [c for c in chains if len(c.value) >= best > 0]
+
+
 def gather(
     chains: list[Chain], failures: list[str], peaks: tuple[float, ...], interrupted: bool, effects: int,
     kept: np.ndarray | None = None,
 ) -> Draws:  # fmt: skip
-    """Stack chains; if the run was stopped, those without a draw are left out and the others cut to the shortest.
+    """Stack chains; if the run was stopped, as :func:`even` says.
 
     The first `effects` entries of x are effects, of which the `kept` ones are there (all of them without it).
     """
-    chains = [c for c in chains if len(c.value)]
+    chains = even(chains)
     if failures and not chains:
         raise EngineError("; ".join(failures))
     if not chains:

@@ -27,6 +27,7 @@ from ..workspace import Workspace
 from .base import Marginal
 
 LOG_2PI = math.log(2.0 * math.pi)
+STEP = 1e-4  # of differences in a linear predictor with a spread of about one
 SINGULAR = 0.1  # share of the prior's precision below which that of the posterior counts as none
 
 
@@ -35,6 +36,11 @@ class LaplaceMarginal(LatentPosterior, Marginal):
 
     A *point* is theta, followed by the coefficients where they are held. Each search for the mode begins at the mode
     last found in the work space.
+
+    Parameters
+    ----------
+    step : float
+        Of differences in the linear predictor, in its units.
     """
 
     exact = False
@@ -47,8 +53,10 @@ class LaplaceMarginal(LatentPosterior, Marginal):
         weight: np.ndarray | None = None,
         held: bool = False,
         factor: Representation | None = None,
+        step: float = STEP,
     ):
         super().__init__(system, likelihood, values, weight, held, factor)
+        self.step = step
         self.arguments = (*system.hypers, *(system.coefficients if held else ()))
 
     def base(self, room: ModeRoom) -> Workspace:
@@ -168,9 +176,9 @@ class LaplaceMarginal(LatentPosterior, Marginal):
 
         if room.pairs is None:
             with np.errstate(all="ignore"):
-                np.multiply(0.5 * base.leverage, central(second, 1e-4), out=room.pull)
+                np.multiply(0.5 * base.leverage, central(second, self.step), out=room.pull)
         else:
-            room.pairs.skew(room, self._rows_at(room), self.weight)
+            room.pairs.skew(room, self._rows_at(room), self.weight, self.step)
         self.factor.adjoint(base, room.pull, room.step, base.row)
         return room.step, base.row
 
@@ -225,7 +233,7 @@ class LaplaceMarginal(LatentPosterior, Marginal):
                 return room.trial_slopes[:3].copy()
 
             with np.errstate(all="ignore"):
-                d = central(along, 1e-4)
+                d = central(along, STEP)  # these are logarithms and logits
             eta[:] = at
             base.d_beside[j] = self._of_groups(d, base.leverage, row)
 
@@ -280,7 +288,8 @@ class LaplaceMarginal(LatentPosterior, Marginal):
 
     def _own_step(self, theta: np.ndarray, k: int, room: ModeRoom) -> float:
         """A step in one of the family's parameters that leaves it in its domain on both sides (cuts keep rising)."""
-        h = 1e-5 * max(abs(theta[k]), 1e-3)
+        least = 0.0 if self.system.hypers[k].positive else 1e-3
+        h = 1e-5 * max(abs(theta[k]), least)
         moved = theta.copy()
         for _ in range(20):
             possible = True

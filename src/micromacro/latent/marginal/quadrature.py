@@ -22,7 +22,7 @@ from scipy.special import logsumexp
 from ...numerics.differences import slopes
 from ..mode import Likelihood, ModeRoom
 from ..system import System
-from .laplace import LaplaceMarginal
+from .laplace import STEP, LaplaceMarginal
 
 
 def one_effect_a_row(system: System) -> bool:
@@ -62,9 +62,10 @@ class QuadratureMarginal(LaplaceMarginal):
     """
 
     def __init__(
-        self, system: System, likelihood: Likelihood, values: np.ndarray, weight: np.ndarray | None, nodes: int
-    ):
-        super().__init__(system, likelihood, values, weight, held=True)
+        self, system: System, likelihood: Likelihood, values: np.ndarray, weight: np.ndarray | None, nodes: int,
+        step: float = STEP,
+    ):  # fmt: skip
+        super().__init__(system, likelihood, values, weight, held=True, step=step)
         system = self.system  # that of the effects alone
         self.nodes, weights = np.polynomial.hermite_e.hermegauss(nodes)
         self.log_weights = np.log(weights / weights.sum())

@@ -47,6 +47,8 @@ class Elpd:
         Of which rows and which outcomes: what must agree for a comparison.
     by : str
         What each row of `pointwise` left out: ``group``, or a member block or unit term.
+    together : str, optional
+        Whose groups were left out together, where that is not what the rows of `pointwise` are (kfold).
     notes : tuple of str
     """
 
@@ -56,6 +58,7 @@ class Elpd:
     good_k: float = float("nan")
     outcomes: Outcomes | None = None
     by: str = "group"
+    together: str | None = None
     notes: tuple[str, ...] = field(default=())
 
     def column(self, name: str) -> np.ndarray:

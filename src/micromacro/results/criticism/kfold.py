@@ -41,7 +41,7 @@ def kfold(posterior: Posterior, k: int | None, by: str, random_seed: int | None)
         times[fold] += 1.0
     table = by_group(s, {"elpd": of_outcomes(s, total / times)})
     note = f"{len(folds)} refits by {posterior.outcome.engine}, leaving out by {by}"
-    return Elpd("kfold", table, MOST, outcomes=left_out_outcomes(s), notes=(note,))
+    return Elpd("kfold", table, MOST, outcomes=left_out_outcomes(s), together=by, notes=(note,))
 
 
 def make_folds(specification: Specification, k: int | None, by: str, rng: np.random.Generator) -> list[np.ndarray]:

@@ -102,7 +102,7 @@ def _finish(
     good = good_k(draws)
     columns = {"elpd": elpd, "p_loo": p, "pareto_k": k}
     table = by_group(s, columns) if index is None else pd.DataFrame(columns, index)
-    out = Elpd(kind, table, draws, good, left_out_outcomes(s), by, approximate_note(posterior))
+    out = Elpd(kind, table, draws, good, left_out_outcomes(s), by, notes=approximate_note(posterior))
     if out.bad:
         warn(k_message(out))
     return out

@@ -9,11 +9,9 @@ import numpy as np
 import pandas as pd
 
 from ..fitted import Fitted
-from ..labels import percent
+from ..labels import MARK, percent
 from ..tables.sections import SECTIONS
 from .words import counts, weight_lines
-
-MARK = " !"  # beside a parameter that a trouble of the verdict, which begins with the same sign, is about
 
 
 @dataclass(frozen=True, eq=False)

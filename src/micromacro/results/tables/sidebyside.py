@@ -18,7 +18,7 @@ from ..._optional import require
 from ...errors import EngineError, ModelError
 from ...posterior.intervals import check_level, check_whole
 from ..fitted import Fitted, is_fit
-from ..labels import percent
+from ..labels import MARK, percent
 from .sections import SECTIONS, section_of
 
 FORMATS = ("dataframe", "html", "latex", "markdown")
@@ -242,7 +242,6 @@ STATISTICS: dict[str, Callable[[Fitted], Any]] = {
     "Largest R-hat": _r_hat,
     "ELPD": _elpd,
 }
-MARK = " !"
 UNASKED = tuple(name for name in STATISTICS if name != "ELPD")
 
 

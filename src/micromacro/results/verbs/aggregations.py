@@ -21,7 +21,7 @@ import pandas as pd
 from ...engines.base import Sample, split
 from ...engines.mcmc.given import effects_given
 from ...errors import FormulaError, ModelError
-from ...language.nodes import Binary, Call, Formula, MemberCall, Name, Node, Number
+from ...language.nodes import Binary, Call, Formula, MemberCall, Name, Node, Number, names_in
 from ...language.parse import parse_formula
 from ...language.printing import member_text
 from ...model.specification import Specification
@@ -30,9 +30,11 @@ from ...posterior.leaveout.joint import LeaveSetsOut
 from ...posterior.leaveout.pointwise import log_likelihood
 from ...posterior.leaveout.propagation import nearly_normal
 from ...posterior.leaveout.scores import standard_error
+from ...table.columns import unknown_column
 from ..criticism.loo import outcome_sets, psis_loo
 from ..fitted import Fitted
 from ..folding import folded
+from ..labels import MARK
 from .compare import stacking
 
 CLEAR = 4.0
@@ -45,8 +47,7 @@ CONTAINS = {
     "smax": ("mean", "max", "min"), "aggregate=smax(kappa)": ("mean", "max", "min"),
     **dict.fromkeys(("combine=smax", "combine=smax(kappa)"), ("mean", "combine=max", "combine=min")),
 }  # fmt: skip
-#: Plain words, and whether a column in parentheses follows.
-PLAIN = {"mean": False, "sum": False, "max": False, "min": False, "largest": True, "power": True, "smax": False}
+PLAIN = ("mean", "sum", "max", "min", "smax")
 #: Options of ``mm()`` that a link may change.
 ASKED = ("weights", "normalize", "aggregate", "combine", "signed", "parameters")
 OPTION = re.compile(rf"\s*({'|'.join(ASKED)})\s*=(?!=)")
@@ -83,16 +84,16 @@ class Rival:
     ----------
     text : str
     word : str
-        One of the plain words, or empty for options of ``mm()``.
-    column : str or None
-        Of ``largest(x)`` and ``power(x + z)``.
+        One of the plain words or ``largest``, or empty for options of ``mm()``.
+    largest : Node or None
+        The x of ``largest(x)``.
     options : MemberCall or None
         ``weights =``, ``aggregate =``, ``combine =``, ``normalize =``, ``signed =``, as they were written.
     """
 
     text: str
     word: str = ""
-    column: str | None = None
+    largest: Node | None = None
     options: MemberCall | None = None
 
     @property
@@ -108,12 +109,12 @@ def read_link(text: str, columns: Collection[str] = ()) -> Rival:
     ----------
     text : str
     columns : collection of str
-        Columns of the data: one alone is a weight.
+        Columns of the data: one alone is a weight, and ``largest()`` takes nothing else.
     """
-    word, _, rest = text.replace(" ", "").partition("(")
-    column = rest.removesuffix(")") or None
-    if word in PLAIN and PLAIN[word] == (column is not None):
-        return Rival(text, word, column)
+    if text in PLAIN:
+        return Rival(text, text)
+    if text.startswith("largest("):
+        return Rival(text, "largest", _largest(text, columns))
     options = text if OPTION.match(text) else f"weights = {text}"
     try:
         call = parse_formula(f"y ~ mm(a, b, {options})").members[0]
@@ -127,8 +128,24 @@ def read_link(text: str, columns: Collection[str] = ()) -> Rival:
     return Rival(text, options=call)
 
 
-def tidy(text: str) -> str:
+def _largest(text: str, columns: Collection[str]) -> Node:
+    """The x of ``largest(x)``, a column or an expression of columns."""
+    try:
+        call = parse_formula(f"y ~ mm(a, b, weights = max{text.removeprefix('largest')})").members[0].weights
+    except FormulaError as error:
+        raise ModelError(f"{text!r} is not a link: {KINDS}") from error
+    if not isinstance(call, Call) or call.function != "max" or len(call.args) != 1 or call.keywords:
+        raise ModelError(f"{text!r} is not a link: {KINDS}")
+    for name in names_in(call.args[0]):
+        if columns and name.name not in columns:
+            raise unknown_column(name.name, f"{text} is about the data, which", list(columns))
+    return call.args[0]
+
+
+def tidy(text: Any) -> str:
     """A link without blanks that mean nothing."""
+    if not isinstance(text, str):
+        raise ModelError(f"{text!r} is not a link: {KINDS}")
     return " ".join(text.split()).replace(" (", "(").replace("( ", "(").replace(" )", ")")
 
 
@@ -145,13 +162,10 @@ def write_link(formula: Formula, call: MemberCall, link: Rival) -> str:
     elif link.word in ("max", "min", "smax"):
         blocks = _features(call, link.word)
     else:
-        column = Name(link.column or "")
-        weights = {
-            "mean": Binary("/", ONE, Name("n")),
-            "sum": ONE,
-            "largest": Binary("==", column, Call("max", (column,))),
-        }
-        chosen = weights[link.word] if link.word in weights else Call("power", tuple(_sum_of(link.column or "")))
+        weights: dict[str, Node] = {"mean": Binary("/", ONE, Name("n")), "sum": ONE}
+        if link.largest is not None:
+            weights["largest"] = Binary("==", link.largest, Call("max", (link.largest,)))
+        chosen = weights[link.word]
         rule = {"sum": "none", "largest": "group"}.get(link.word, rule)
         blocks = [replace(call, weights=chosen, normalize=rule, parameters=None)]
     call_text = " + ".join(member_text(c) for c in blocks)
@@ -182,13 +196,6 @@ def _with_options(call: MemberCall, link: Rival, rule: str) -> list[MemberCall]:
         rest = [] if call.effects == NONE else [replace(call, covariates=(), name=f"{name}_effects")]
         return [feature, *rest]
     return _features(call, word, own)
-
-
-def _sum_of(column: str) -> list[Node]:
-    formula = parse_formula(f"y ~ mm(a, b, weights = power({column}))")
-    weights = formula.members[0].weights
-    assert isinstance(weights, Call)
-    return list(weights.args)
 
 
 def _features(call: MemberCall, word: str, like: MemberCall | None = None) -> list[MemberCall]:
@@ -441,7 +448,8 @@ def _nothing_varies(fits: dict[str, Fitted]) -> str:
 
 
 def shape_text(fit: Fitted, name: str) -> str:
-    """The parameters of a block's weights and shapes, with standard errors."""
+    """The parameters of a block's weights and shapes, with standard errors; those not to be read so are marked."""
     inside = [p.name for p in fit.specification.system.hypers if p.kind in ("w", "aggregate") and not p.linear]
     inside = [n for n in inside if n.split(".")[0] in (name, f"{name}_effects") or n.startswith(f"{name}_")]
-    return ", ".join(f"{n} {fit.params[n]:.2f} ({fit.bse[n]:.2f})" for n in inside)
+    marks = {n: MARK if n in fit.health.doubtful else "" for n in inside}
+    return ", ".join(f"{n}{mark} {fit.params[n]:.2f} ({fit.bse[n]:.2f})" for n, mark in marks.items())

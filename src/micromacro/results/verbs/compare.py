@@ -97,12 +97,12 @@ def check_comparable(found: dict[str, Outcomes], ordered: bool) -> dict[str, np.
     (first, one), *rest = found.items()
     places = {first: np.arange(len(one))}
     for name, other in rest:
-        if one.name != other.name:
+        where = matched(one, other)
+        if where is None and one.name != other.name:  # one outcome may be written in several ways
             raise ModelError(
                 f"{first!r} is about {one.name}, {name!r} about {other.name}: densities of different outcomes, or of "
                 "one on two scales, cannot be compared (log(y) has another density than y; family lognormal is about y)"
             )
-        where = matched(one, other)
         if where is None and not ordered and one.rows != other.rows and same_multiset(one, other):
             where = np.arange(len(one))
         if where is None:
@@ -126,7 +126,7 @@ def _why_not(first: str, one: Outcomes, name: str, other: Outcomes) -> str:
         return text + '. Where missing="drop" leaves out different rows, drop them before both fits'
     if not np.array_equal(np.sort(one.weight), np.sort(other.weight)):
         return f"{first!r} and {name!r} have different observation weights: their likelihoods are not of the same data"
-    if not one.rows and not other.rows and set(one.index) != set(other.index):
+    if not one.rows and not other.rows and set(one.index.map(str)) != set(other.index.map(str)):
         return f"{first!r} and {name!r} have other groups: models can be compared on the same groups only"
     if same_multiset(one, other):
         how = "give both the same rows in the same order, or with the same index"
@@ -177,8 +177,10 @@ def compare_elpds(elpds: dict[str, Elpd]) -> pd.DataFrame:
 
 def _aligned(elpds: dict[str, Elpd]) -> list[np.ndarray]:
     """Pointwise values, the same thing left out in the same place of each."""
-    if len({e.by for e in elpds.values()}) > 1:
-        raise ModelError("different things were left out: use the same by= for all")
+    together = {name: e.together or e.by for name, e in elpds.items()}
+    if len(set(together.values())) > 1:
+        told = ", ".join(f"{name}: {what}" for name, what in together.items())
+        raise ModelError(f"different things were left out together ({told}): use the same by= for all")
     known = {name: e.outcomes for name, e in elpds.items() if e.outcomes is not None}
     places = check_comparable(known, ordered=True)
     (_, first), *_ = elpds.items()
