@@ -12,7 +12,9 @@ from micromacro.engines.accuracy import LaplaceError
 from micromacro.engines.likelihood.maxima import where_it_exists
 from micromacro.engines.likelihood.problem import problem_of
 from micromacro.engines.likelihood.reliance import moved, reliance
+from micromacro.engines.marginals import laplace_marginal
 from micromacro.engines.search import find_peaks
+from micromacro.latent.mode import LatentPosterior
 
 pytestmark = pytest.mark.filterwarnings("ignore::micromacro.errors.MicromacroWarning")
 SHAPE = "m.smax.kappa"
@@ -82,3 +84,20 @@ def test_a_search_begins_where_laplaces_formula_exists():
     problem: Any = SimpleNamespace(marginal=SimpleNamespace(exact=False), coordinates=coordinates, objective=objective)
     np.testing.assert_allclose(where_it_exists(problem, np.array([2.0, 3.0])), [0.72, 3.0])
     np.testing.assert_array_equal(where_it_exists(problem, np.array([0.9, 3.0])), [0.9, 3.0])
+
+
+def test_the_mode_of_a_likelihood_that_bends_up_is_found_in_few_steps(monkeypatch):
+    """Where the best member decides a binary outcome the true curvature will not do for most of the way."""
+    data = best_of_five(1200, 180, 0.8, 0.5, 1)
+    data["y"] = (data["y"] > 1.0).astype(float)
+    marginal = laplace_marginal(mm.Model("y ~ mm(m, g, combine = max)", data, family="bernoulli").specification, True)
+    point = marginal.point(np.array([0.7]), np.zeros(marginal.system.size))
+    tops, steps = [], []
+    for between in (LatentPosterior._between, lambda self, room: (1, np.nan)):  # without it: by the stand-in alone
+        monkeypatch.setattr(LatentPosterior, "_between", between)
+        room = marginal.workspace()
+        marginal.set_theta(point, room)
+        tops.append(marginal.climb(room.theta, room))
+        steps.append(room.iterations)
+    assert tops[0] == pytest.approx(tops[1], abs=1e-8)
+    assert 1.5 * steps[0] < steps[1]

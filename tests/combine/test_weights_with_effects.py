@@ -99,7 +99,7 @@ def test_what_cannot_be_is_said(formula):
 
 
 @pytest.mark.parametrize(("arguments", "said"), [
-    ({"sigma": "~ z"}, "another linear predictor"),
+    ({"sigma": "~ z + (1 | u)"}, "covariates only"),
     ({"sigma": "~ mm(m, g, x, weights = softmax(q | u), effects = none)"}, "outcome's own linear predictor"),
 ])  # fmt: skip
 def test_other_predictors_are_refused(arguments, said):

@@ -234,7 +234,7 @@ KINDS: dict[str, Kind] = {
     "E": Kind(feature("E((x - E(x)) ** 2)", "", "1"), ("feature", "E"), moved="x", smaller="v + mm(m, g, effects = none)"),
     # members whose whole effects meet
     "combined": Kind("v + mm(m, g, x, weights = exp(b1 * z), combine = smax(kappa), name = B)", ("block", "combine", "iid"), moved="x",
-                     truth={"B.smax.kappa": 1.5, "B.sd": 1.0}, families=("gaussian", "weibull"), smaller="v + mm(m, g, weights = exp(b1 * z), combine = smax(kappa), name = B)"),
+                     truth={"B.smax.kappa": 1.5, "B.sd": 1.0}, families=("gaussian", "weibull", "gaussian sigma"), smaller="v + mm(m, g, weights = exp(b1 * z), combine = smax(kappa), name = B)"),
     "weights with effects": Kind("v + mm(m, g, x, weights = softmax(z | c), name = B)", ("block", "weight effects", "iid"), moved="x",
                                  truth={"B.w.z.sd": 0.8, "B.sd": 1.0}, families=("gaussian", "poisson"), smaller="v + mm(m, g, weights = softmax(z | c), name = B)"),
     # together

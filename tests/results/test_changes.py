@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -84,6 +86,43 @@ def test_series_for_what_the_model_does_not_use_and_the_other_spelling(fits, fra
     one = forth.reset_index().set_index(["previous", "group"])["total"].sort_index()
     other = back.reset_index().set_index(["group", "previous"])["total"].sort_index()
     np.testing.assert_allclose(one, -other, atol=1e-12)
+
+
+def by_hand(frame, weight, value):
+    """The decomposition as it is defined, unit by unit and member by member; who is listed twice is one member."""
+    out = {}
+    for unit, rows in frame.assign(w=weight, v=value, wv=weight * value).groupby("unit"):
+        spells = [spell.groupby("member")[["w", "wv"]].sum() for _, spell in rows.groupby("group")]
+        for (old, new), group in zip(pairwise(spells), sorted(rows["group"].unique())[1:], strict=True):
+            before, after = old["wv"].sum(), new["wv"].sum()
+            middle = (before + after) / 2 if np.allclose([old["w"].sum(), new["w"].sum()], 1.0, atol=1e-8) else 0.0
+            parts = dict.fromkeys(PARTS, 0.0)
+            for member in set(old.index) | set(new.index):
+                (w0, s0), (w1, s1) = (s.loc[member] if member in s.index else (0.0, 0.0) for s in (old, new))
+                if w0 and w1:
+                    parts["reallocation"] += (w1 - w0) * ((s0 / w0 + s1 / w1) / 2 - middle)
+                    parts["attributes"] += (w0 + w1) / 2 * (s1 / w1 - s0 / w0)
+                elif w1:
+                    parts["entry"] += s1 - w1 * middle
+                else:
+                    parts["exit"] -= s0 - w0 * middle
+            out[unit, group] = [*list(parts.values())[:4], after - before]
+    return np.array([out[key] for key in sorted(out)])
+
+
+@pytest.mark.parametrize(("rule", "engine"), [("group", "ml"), ("total", "ml"), ("group", "mcmc")])
+def test_members_listed_twice_are_one_member(frame, quick, rule, engine):
+    rng = np.random.default_rng(9)
+    twice = frame.loc[frame["group"] % 3 == 0].groupby("group").head(1)
+    both = pd.concat([frame, twice.assign(z=rng.standard_normal(len(twice)), s=rng.standard_normal(len(twice)))])
+    settings = {} if engine == "ml" else {"draws": 10, "tune": 20, "chains": 2, "random_seed": 3}
+    fit = quick(TERMS.format(rule), both, engine, **settings)
+    rows = fit.specification.members["member"].memberships
+    place = {"group": rows.group, "unit": rows.group % 5, "member": rows.member}
+    weights = fit.posterior.weight_draws("member") if engine == "mcmc" else [fit.weights().iloc[:, -4].to_numpy()]
+    want = [by_hand(pd.DataFrame(place), w, rows.table["z"].values) for w in weights]
+    got = fit.changes("unit", "z", random_seed=1).sort_index()
+    np.testing.assert_allclose(got[PARTS], np.mean(want, axis=0), atol=1e-12)
 
 
 def test_several_values_are_stacked(fits):

@@ -70,7 +70,8 @@ class Beside:
 
 def predictors_of(beside: Beside | None, parts: int) -> tuple[int, ...]:
     """The linear predictor that each of some parts is a term of, from 0."""
-    return (0,) * parts if beside is None else beside.part
+    known = () if beside is None else beside.part
+    return (*known, *(0,) * (parts - len(known)))  # own rows of a family come last, if there are any
 
 
 def place(own: np.ndarray, groups: np.ndarray | slice | int) -> np.ndarray:

@@ -19,6 +19,7 @@ from ..numerics.combined import INNER, chain_to_effects, combined_adjoint, combi
 from ..numerics.combining import CES, MAX, MIN, combine, pull_combine
 from ..numerics.differences import central
 from ..numerics.exposure import Exposure
+from .beside import ends
 from .blocks import Blocks
 
 
@@ -231,6 +232,8 @@ class Combined:
         Of the groups' own rows.
     own : int
         How many numbers the family has of its own.
+    of_groups : bool
+        Whether each of them is a number of each group: some have a linear predictor (:mod:`.beside`).
     group : (inner rows,) int array
         The group of each of its rows; -1 for a row without one (a pseudo-observation).
     combinations : tuple of Meets
@@ -249,10 +252,13 @@ class Combined:
         """Whether some members of a group say little of themselves because others do better or worse."""
         return any(c.masks for c in self.combinations)
 
-    def __init__(self, family: Any, own: int, group: np.ndarray, combinations: tuple[Meets, ...]):
+    def __init__(
+        self, family: Any, own: int, group: np.ndarray, combinations: tuple[Meets, ...], of_groups: bool = False
+    ):  # fmt: skip
         self.family = family
-        self.own, self.group = own, group
         groups = int(len(combinations[0].start) - 1)
+        self.own, self.group = own * groups if of_groups else own, group
+        self._shape = (own, groups) if of_groups else (own,)
         alone = group < 0
         unit = np.where(alone, groups + np.cumsum(alone) - 1, group)
         self.layout = Blocks(np.concatenate([unit, *(m.group for m in combinations)]))
@@ -287,13 +293,17 @@ class Combined:
 
     def possible(self, own: np.ndarray) -> bool:
         """Whether the family's numbers are in their domain; weights and shapes always are."""
-        return bool(self.family.possible(own[: self.own]))
+        return all(bool(self.family.possible(end)) for end in ends(self.of_family(own)))
+
+    def of_family(self, own: np.ndarray) -> np.ndarray:
+        """The family's own numbers, (k,) or (k, groups), of all that the likelihood is given."""
+        return own[: self.own].reshape(self._shape)
 
     def padded(self, values: np.ndarray) -> np.ndarray:
         """The family's values with a column for each row of A; those of members are not read."""
         return np.concatenate([values, np.zeros((len(values), self.rows - values.shape[1]))], axis=1)
 
-    def _of_family(self, values: np.ndarray) -> np.ndarray:
+    def _read(self, values: np.ndarray) -> np.ndarray:
         """The columns that the family reads."""
         if self._given[0] is not values:
             self._given = values, np.ascontiguousarray(values[:, : len(self.group)])
@@ -334,7 +344,7 @@ class Combined:
         """Log densities of the groups on their first rows, derivatives, curvatures and a stand-in for these."""
         at = self.at(eta, own)
         inner = np.empty((4, len(self.group)))
-        self.family.slopes(self._of_family(values), self.predictor(eta, at), own[: self.own], inner)
+        self.family.slopes(self._read(values), self.predictor(eta, at), self.of_family(own), inner)
         b = self.layout
         combined_slopes(
             b.start, b.row, b.pair_start, self.block, self.rows, inner, at.share, at.first, at.second, at.kappa,
@@ -345,13 +355,13 @@ class Combined:
         """Log density of each group on its first row."""
         family: Any = self.family
         predictor = self.predictor(eta, self.at(eta, own, 0))
-        each = family.log_density(self._of_family(values), predictor, own[: self.own], np, special)
+        each = family.log_density(self._read(values), predictor, self.of_family(own), np, special)
         b = self.layout
         return b.on_rows(np.bincount(b.unit[: len(self.group)], each, b.units))
 
     def _third(self, values: np.ndarray, eta: np.ndarray, at: At, own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The family's rows (4, rows) at a predictor, and its third derivatives."""
-        given, mine = self._of_family(values), own[: self.own]
+        given, mine = self._read(values), self.of_family(own)
         known = at.thirds  # threads may share what is kept
         if known and known[0] is given and np.array_equal(known[1], mine):
             return known[2], known[3]
@@ -412,5 +422,5 @@ class Combined:
     def family_slopes(self, values: np.ndarray, eta: np.ndarray, own: np.ndarray) -> np.ndarray:
         """What the family says of the groups' own rows: log density, first and second derivatives (3, rows)."""
         inner = np.empty((4, len(self.group)))
-        self.family.slopes(self._of_family(values), self.predictor(eta, self.at(eta, own)), own[: self.own], inner)
+        self.family.slopes(self._read(values), self.predictor(eta, self.at(eta, own)), self.of_family(own), inner)
         return inner[:3]

@@ -28,7 +28,7 @@ from ..numerics.rows import times
 from ..numerics.symbolic import Symbolic, analyse
 from ..parameters import Parameter
 from ..priors import Normal
-from .beside import Beside
+from .beside import Beside, predictors_of
 from .blocks import Meeting, products
 from .coupling import cross_of, cross_pairs
 from .expansion import Expansion, Repeats, repeat
@@ -115,7 +115,7 @@ class System:
         if beside is not None and beside.stacked:
             self._predictor = [*beside.part, 0]
         self.apart = beside is not None and not beside.stacked
-        self._aside = beside.part if beside is not None and self.apart else (0,) * len(self.parts)
+        self._aside = predictors_of(beside if self.apart else None, len(self.parts))
         every = range(len(self.parts))
         self._reads = [self.places.reads(k) for k in every]
         self.edges = tuple(k for k in every if self.parts[k].edge)
@@ -354,10 +354,12 @@ class System:
         assert self.expansion is not None
         room.group_offset[:] = 0.0
         room.group_offset[0] = self.base_offset
+        others = room.beside if self.apart else room.group_offset[1:]
         if self.beside is not None:
-            room.group_offset[1:] = self.beside.offset
+            others[:] = self.beside.offset
         for k, own in enumerate(self._of_rows):
-            if not own and not self._fill(k, theta, room, room.group_values, room.group_offset[self._predictor[k]]):
+            to = room.beside[self._aside[k] - 1] if self._aside[k] else room.group_offset[self._predictor[k]]
+            if not own and not self._fill(k, theta, room, room.group_values, to):
                 return False
         room.values[repeats.into] = room.group_values[repeats.source]
         self.expansion.spread(room.group_offset, room.offset)
@@ -374,13 +376,14 @@ class System:
         return True
 
     def own(self, theta: np.ndarray, room: Workspace) -> np.ndarray:
-        """The family's own numbers at the theta that the work space was filled with (see :class:`.beside.Beside`).
+        """The family's own numbers at the theta last filled; where members combine, in one line, then those of parts."""
+        own = self.own_of_family(theta, room)
+        return np.concatenate([own.ravel(), room.numbers]) if self.combines else own
 
-        Where parts fill numbers for the likelihood, these come after them (and all is one line).
-        """
+    def own_of_family(self, theta: np.ndarray, room: Workspace) -> np.ndarray:
+        """The same without what parts fill: (k,), or (k, groups) where some have a linear predictor without effects."""
         constant = theta[self.places.family].copy()
-        own = self.beside.own(constant, room.beside) if self.beside and self.apart else constant
-        return np.concatenate([own.ravel(), room.numbers]) if len(room.numbers) else own
+        return self.beside.own(constant, room.beside) if self.beside and self.apart else constant
 
     def gather(self, of_row: np.ndarray) -> np.ndarray:
         """Sums of numbers of the rows (rows,) over each group (groups,); what belongs to pairs of rows is left out."""

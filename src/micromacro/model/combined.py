@@ -8,6 +8,7 @@ import numpy as np
 
 from ..errors import ModelError
 from ..families.base import Expanded, Family
+from ..latent.beside import Beside
 from ..latent.combined import Combined
 from ..latent.expansion import Expansion
 from ..latent.nothing import Nothing
@@ -15,16 +16,19 @@ from ..latent.part import Part
 
 
 def combine_members(
-    parts: Sequence[Part], family: Family, own: int, groups: int, expanded: Expanded | None
-) -> tuple[list[Part], Expansion, Combined]:
+    parts: Sequence[Part], family: Family, own: int, groups: int, expanded: Expanded | None,
+    beside: Beside | None = None,
+) -> tuple[list[Part], Expansion, Combined]:  # fmt: skip
     """Give members rows of their own where their whole effects meet.
 
     Parameters
     ----------
     own : int
-        How many parameters the family has of its own.
+        How many parameters the family has of its own, without those that have a linear predictor.
     expanded : Expanded or None
         The family's rows, each for itself, where they are not the groups.
+    beside : Beside or None
+        The linear predictors of the family's parameters, known numbers given theta.
 
     Returns
     -------
@@ -44,19 +48,17 @@ def combine_members(
         if combination is not None:
             found.append(combination)
         number += len(placed.number_rows)
-    combined = Combined(family, own, group, tuple(found))
+    combined = Combined(family, beside.count if beside else own, group, tuple(found), beside is not None)
     every = np.concatenate([group, np.full(first - len(group), -1)])
     rows = Expansion(every, expanded.rows.part if expanded else Nothing(), blocks=combined.layout)
     return out, rows, combined
 
 
-def check_alone(others: Sequence[str], nominal: bool) -> None:
-    """Refuse what does not go with members that combine; `nominal`: whether effects differ by category."""
-    also = "(nor weights that vary over units)"
-    if nominal:
-        raise ModelError(f"combine= and nominal() in one model are not available {also}: leave one out")
-    if others:
+def check_alone(stacked: bool) -> None:
+    """Refuse what does not go with members that combine; `stacked`: whether other predictors have effects."""
+    if stacked:
         raise ModelError(
-            f"combine= and another linear predictor ({', '.join(others)}) in one model are not available {also}: leave "
-            "one out"
+            "combine= (or weights that vary over units) in the outcome's formula and effects in another linear "
+            "predictor are not available in one model: give the other predictor covariates only (in mm(..., effects = "
+            "none) too), or leave combine= out"
         )

@@ -261,7 +261,7 @@ class Specification:
         for at, latent in zip(flat, each, strict=True):
             system.fill(at, room)
             if system.apart:
-                out.append(system.own(at, room))
+                out.append(system.own_of_family(at, room))
             else:
                 assert system.beside is not None
                 out.append(system.beside.own(at[self.layout.family], system.predictors(room, latent)[1:]))
@@ -369,10 +369,10 @@ def _specified(
         family, rows = expanded.family, expanded.rows
     combined = None
     if any(part.combines for part in parts):
-        check_alone(tuple(o.name for o in reading.others), cuts is not None)
+        check_alone(stacked is not None)
         expanded = expanded.plain() if expanded and expanded.plain else expanded
         family = expanded.family if expanded else family
-        parts, rows, combined = combine_members(parts, family, len(own), tables.groups.n_rows, expanded)
+        parts, rows, combined = combine_members(parts, family, len(own), tables.groups.n_rows, expanded, beside)
     beside = _beside_each_other(parts, offset) if family.copies(response) else beside
     system = System(parts, tables.groups.n_rows, own, offset, rows, beside)
     checks = [lambda: _check_enough(system, tables), lambda: _check_columns(system, response, family)]

@@ -47,7 +47,9 @@ class OfMembers(Recession):
         return replace(made, reading=self.reading[np.flatnonzero(which) if which.dtype == bool else which])
 
 
-def of_members(combined: Combined, values: np.ndarray, eta: np.ndarray, own: np.ndarray) -> OfMembers | None:
+def of_members(
+    combined: Combined, values: np.ndarray, eta: np.ndarray, own: np.ndarray, parameters: int
+) -> OfMembers | None:  # fmt: skip
     """The constraints at a predictor of all rows; None where outcomes are compared with each other (choices).
 
     Parameters
@@ -57,9 +59,11 @@ def of_members(combined: Combined, values: np.ndarray, eta: np.ndarray, own: np.
     eta : (rows,) array
     own : array
         The numbers of the family and those that parts fill.
+    parameters : int
+        How many entries of theta are the family's own.
     """
     at = combined.at(eta, own, 1)
-    base = combined.family.recession(np.ascontiguousarray(values[:, : len(combined.group)]), combined.own)
+    base = combined.family.recession(np.ascontiguousarray(values[:, : len(combined.group)]), parameters)
     if base.others is not None:
         return None
     m, group = len(base.row), combined.group[base.row]

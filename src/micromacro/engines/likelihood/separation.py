@@ -115,7 +115,8 @@ def _recession(specification: Specification, optimum: Optimum, room: Any) -> Rec
     if combined is None:
         return specification.likelihood.recession(specification.row_values, len(_own(specification)))
     eta = system.row_predictor(room, optimum.x)
-    return of_members(combined, specification.row_values, eta, system.own(optimum.theta, room))
+    own = system.own(optimum.theta, room)
+    return of_members(combined, specification.row_values, eta, own, len(_own(specification)))
 
 
 def _as_reported(specification: Specification, columns: np.ndarray) -> np.ndarray:
