@@ -116,10 +116,17 @@ def test_what_cannot_be_nominal_says_so(terms, family, words):
         mm.Model(f"y ~ {terms}", DATA, family=family)
 
 
-def test_members_that_combine_have_no_effects_by_category():
+def test_members_that_combine_by_their_mean_have_the_maximum_of_the_mean():
     long = DATA.loc[DATA.index.repeat(2)].assign(g=lambda t: t.index, m=lambda t: np.arange(len(t)) % 7)
-    with pytest.raises(mm.ModelError, match=r"combine= and nominal\(\)"):
-        mm.Model("y ~ nominal(x) + mm(m, g, combine = max)", long, family="ordinal")
+    long["q"] = np.random.default_rng(3).standard_normal(len(long))
+    terms = ("combine = smax(0)", "normalize = group")
+    soft, mean = (
+        mm.fit(f"y ~ nominal(x) + mm(m, g, q, effects = none, {how})", long, family="ordinal", engine="ml")
+        for how in terms
+    )
+    assert soft.loglik == pytest.approx(mean.loglik, abs=1e-7)
+    np.testing.assert_allclose(soft.params[mean.params.index], mean.params, atol=1e-4)
+    np.testing.assert_allclose(soft.predict(), mean.predict(), atol=1e-4)
 
 
 SEPARATED = {  # terms, outcome from x and z, what moves

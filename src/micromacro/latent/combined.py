@@ -19,7 +19,6 @@ from ..numerics.combined import INNER, chain_to_effects, combined_adjoint, combi
 from ..numerics.combining import CES, MAX, MIN, combine, pull_combine
 from ..numerics.differences import central
 from ..numerics.exposure import Exposure
-from .beside import ends
 from .blocks import Blocks
 
 
@@ -293,7 +292,7 @@ class Combined:
 
     def possible(self, own: np.ndarray) -> bool:
         """Whether the family's numbers are in their domain; weights and shapes always are."""
-        return all(bool(self.family.possible(end)) for end in ends(self.of_family(own)))
+        return bool(self.family.possible(self.of_family(own)))
 
     def of_family(self, own: np.ndarray) -> np.ndarray:
         """The family's own numbers, (k,) or (k, groups), of all that the likelihood is given."""

@@ -376,7 +376,7 @@ class System:
         return True
 
     def own(self, theta: np.ndarray, room: Workspace) -> np.ndarray:
-        """The family's own numbers at the theta last filled; where members combine, in one line, then those of parts."""
+        """The family's own numbers at the theta last filled; where members combine, on one line with those of parts."""
         own = self.own_of_family(theta, room)
         return np.concatenate([own.ravel(), room.numbers]) if self.combines else own
 
