@@ -82,6 +82,11 @@ def multiplies(what: str, verb: str = "is", intercept: bool = True) -> dict[str,
     return start | of_columns(what, f"{verb} multiplied by {{n}}", math.exp)
 
 
+def starts(what: str) -> dict[str, Row]:
+    """The intercept of durations: the quantile, or the mean, that exp of the linear predictor is."""
+    return {"Intercept": (f"Where every covariate is zero, {what} is {{n}}", math.exp)}
+
+
 def mean_of(data: pd.DataFrame) -> float:
     return float(data["y"].mean())
 
@@ -125,10 +130,10 @@ BY_FAMILY: dict[str, Callable[[pd.DataFrame], dict[str, Row]]] = {
         f"cut.{k}": (f"cut.{k} = {{v}}: where every covariate is zero, the probability of a category of y above {c:g} is {{n}}",
                      lambda cut: 1 - 1 / (1 + math.exp(-cut)))
         for k, c in enumerate(sorted(d["y"].unique())[:-1], start=1)},
-    "weibull": lambda d: multiplies("every quantile of y") | {
+    "weibull": lambda d: multiplies("every quantile of y") | starts("the 63.2% quantile of y") | {
         "shape": ("shape = {v}: after twice the time the hazard of y is {n} times as high", lambda a: 2**a / 2)},
-    "exponential": lambda d: multiplies("every quantile of y"),
-    "lognormal": lambda d: multiplies("every quantile of y") | {
+    "exponential": lambda d: multiplies("every quantile of y") | starts("the expected value of y"),
+    "lognormal": lambda d: multiplies("every quantile of y") | starts("the median of y") | {
         "sigma": ("Around what is expected, the logarithm of y has a standard deviation of {n}", same)},
     "cox": lambda d: multiplies("the hazard of y", intercept=False) | {
         f"baseline.{k}": (f"{when}, the hazard of y is {{n}} per unit of time where covariates are at their means", math.exp)

@@ -260,3 +260,22 @@ def test_effective_parameters_are_called_after_their_measure(drawn):
     assert folds.effective is None and not {"p", "p_loo", "p_waic"} & set(mm.compare({"a": folds, "b": folds}))
     with pytest.raises(mm.EngineError, match="has no p_waic: it has p_loo"):
         loo.p_waic  # noqa: B018
+
+
+def test_known_shares_are_nested_in_a_power_of_them(quick):
+    rng = np.random.default_rng(5)
+    group = np.repeat(np.arange(120), 2)
+    share = rng.uniform(0.2, 0.8, 120)
+    data = pd.DataFrame({"g": group, "m": rng.integers(0, 20, 240), "share": np.stack([share, 1 - share], 1).ravel()})
+    data["y"] = np.repeat(rng.normal(size=120), 2) + 0.7 * rng.normal(size=20)[rng.integers(0, 20, 120)][group]
+    known, power, other = (
+        quick(f"y ~ 1 + mm(m, g, weights = {w})", data, "ml")
+        for w in (
+            "share, normalize = none",
+            "share ** k, normalize = group",
+            "exp(k * share), normalize = group",
+        )
+    )
+    assert not power.lr_test(known).notes
+    assert np.isfinite(mm.compare({"power": power, "known": known}).loc["known", "p"])
+    assert "the models may not be nested" in str(other.lr_test(known))

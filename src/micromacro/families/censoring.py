@@ -14,7 +14,6 @@ from ..errors import EngineError
 from ..numerics.roots import falling_root
 from .base import Family, Recession
 from .response import EVENT, INTERVAL, LEFT, RIGHT, Limits, Raw, Response, survival
-from .words import TIMES
 
 
 class Duration(Family):
@@ -29,7 +28,6 @@ class Duration(Family):
     quantities = ("mean", "median")
     residuals = ("response", "pearson", "deviance", "quantile", "martingale")
     ratios: tuple[str, ...] = ("time_ratio",)
-    changes = TIMES
 
     def read(self, raw: Raw) -> Response:
         return survival(raw, self.name)

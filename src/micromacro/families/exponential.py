@@ -12,6 +12,7 @@ from . import durations
 from .censoring import Duration
 from .poisson import check_log
 from .response import Response
+from .words import times
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class Exponential(Duration):
 
     link: str = "log"
     name: str = "exponential"
+    changes = times("the expected value of {y}")
     ratios = ("hazard_ratio", "time_ratio")
 
     def __post_init__(self):

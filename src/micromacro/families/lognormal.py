@@ -18,7 +18,7 @@ from . import durations
 from .base import SdsOf
 from .censoring import Duration
 from .response import Raw, Response
-from .words import Meaning, scatter
+from .words import Meaning, scatter, times
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class Lognormal(Duration):
 
     link: str = "identity"
     name: str = "lognormal"
+    changes = times("the median of {y}")
     predictors: ClassVar[Mapping[str, str]] = {"sigma": "log"}
     residual_sd: ClassVar[SdsOf] = {"sigma": lambda sigma: sigma}
     meanings: ClassVar[Mapping[str, Meaning]] = {"sigma": scatter("Around what is expected, the logarithm of {y}")}

@@ -22,7 +22,7 @@ from .censoring import Duration
 from .exponential import Exponential
 from .poisson import check_log
 from .response import Raw, Response
-from .words import Meaning
+from .words import Meaning, times
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Weibull(Duration):
 
     link: str = "log"
     name: str = "weibull"
+    changes = times("the 63.2% quantile of {y}")
     predictors: ClassVar[Mapping[str, str]] = {"shape": "log"}
     residual_sd: ClassVar[SdsOf] = {"shape": lambda shape: 1.0 / shape}
     meanings: ClassVar[Mapping[str, Meaning]] = {

@@ -27,16 +27,23 @@ class Change:
         ``is`` or ``are``.
     sign : float
         -1 where it moves against the predictor.
+    level : str
+        What the linear predictor itself says, where that is not all that it changes.
     """
 
     what: str
     factor: bool
     verb: str = "is"
     sign: float = 1.0
+    level: str = ""
 
     def of(self, outcome: str) -> str:
         """What changes, of this outcome."""
         return self.what.replace("{y}", outcome)
+
+    def of_level(self, outcome: str) -> str:
+        """What an intercept says, of this outcome."""
+        return (self.level or self.what).replace("{y}", outcome)
 
     def value(self, change: np.ndarray) -> np.ndarray:
         """The difference, or the factor, that a change of the linear predictor makes."""
@@ -78,6 +85,11 @@ def scatter(what: str) -> Meaning:
     )
 
 
+def times(level: str) -> dict[str, Change]:
+    """By link, for durations whose time is scaled; `level` is the one that exp of the linear predictor is."""
+    return {link: Change("every quantile of {y}", True, level=level) for link in ("log", "identity")}
+
+
 ZI = Meaning(
     "the probability of a certain zero", "probability", "The probability that {y} is a certain zero is {number}"
 )
@@ -113,8 +125,7 @@ OF_ORDERED = {
     "probit": Change("the latent score behind {y}", False),
     "cloglog": Change("the latent score behind {y}", False),
 }
-#: Durations whose time is scaled, and those whose hazard is.
-TIMES = {"log": Change("every quantile of {y}", True), "identity": Change("every quantile of {y}", True)}
+#: Durations whose hazard is scaled; see :func:`times` for those whose time is.
 HAZARDS = {"log": Change("the hazard of {y}", True)}
 #: Outcomes around a centre that need not be their mean.
 CENTRES = {"identity": Change("the centre of {y}", False)}

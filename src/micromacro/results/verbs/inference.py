@@ -12,6 +12,7 @@ from ...errors import EngineError, ModelError
 from ...model.specification import Specification
 from ...notes import Note, caution, remark
 from ...posterior.base import Maximised, Posterior
+from ...terms.member.weighing import Block
 from ..outcomes import matched, outcomes_of, same_multiset
 
 
@@ -178,7 +179,7 @@ def same_rows(a: Specification, b: Specification) -> bool:
 
 
 def _other_weights(larger: Specification, smaller: Specification) -> list[Note]:
-    """Blocks of the smaller model whose weights the larger one does not reach where its parameters are zero."""
+    """Blocks of the smaller model whose weights the larger one does not have where its parameters are zero, or one."""
     out = []
     for name, part in smaller.members.items():
         other = larger.members.get(name)
@@ -186,21 +187,26 @@ def _other_weights(larger: Specification, smaller: Specification) -> list[Note]:
             continue
         if len(other.memberships.group) != len(part.memberships.group):
             continue
-        given = {p.name: p.start for p in part.weight_parameters}  # all fixed
-        zero = np.array([given.get(p.name, p.start if p.fixed else 0.0) for p in other.hypers])
-        room, other_room = part.weighing.scratch(gradient=False), other.weighing.scratch(gradient=False)
-        part.weighing.weigh(np.array([p.start for p in part.hypers]), room)
-        if not other.weighing.weigh(zero, other_room) or not np.allclose(
-            room["w"], other_room["w"], rtol=1e-8, atol=1e-12
-        ):
+        if not any(_same_weights(part, other, value) for value in (0.0, 1.0)):
             out.append(name)
     if not out:
         return []
     text = (
-        f"with its other weight parameters at zero the larger model does not have the smaller one's weights in "
-        f"{', '.join(out)}: the models may not be nested, in which case the p-value is not valid"
+        "with its other weight parameters at zero (or at one, as for a power) the larger model does not have the "
+        f"smaller one's weights in {', '.join(out)}: the models may not be nested, in which case the p-value is not "
+        "valid"
     )
     return [caution("not-nested", text, *out)]
+
+
+def _same_weights(part: Block, other: Block, value: float) -> bool:
+    """Whether a block whose weight parameters are fixed has the weights of another whose free ones are at a value."""
+    given = {p.name: p.start for p in part.weight_parameters}
+    theta = np.array([given.get(p.name, p.start if p.fixed else value) for p in other.hypers])
+    room, other_room = part.weighing.scratch(gradient=False), other.weighing.scratch(gradient=False)
+    part.weighing.weigh(np.array([p.start for p in part.hypers]), room)
+    there = other.weighing.weigh(theta, other_room)
+    return bool(there and np.allclose(room["w"], other_room["w"], rtol=1e-8, atol=1e-12))
 
 
 def _upper(x: float, df: int) -> float:

@@ -21,7 +21,7 @@ OF_LEVEL = re.compile(r"\[T\.[^\]]*\]")
 def of_intercept(fit: Fitted, e: Estimate) -> Sentence:
     """What is expected where every covariate is zero."""
     change = change_in(fit, e.name)
-    what, numbers = change.of(outcome(fit)), e.through(change.value)
+    what, numbers = change.of_level(outcome(fit)), e.through(change.value)
     return said(e, what, f"Where every covariate is zero, {what} {change.verb} {shown(numbers[0])}", numbers)
 
 
