@@ -127,6 +127,8 @@ def test_it_says_what_it_is_and_what_it_cannot(apart):
     fit = apart[PLAIN]
     assert "150 groups in 3 partitions" in repr(fit) and "probes" in repr(fit) and "m.w.x" in repr(fit)
     assert f"block m: 40 members, {len(DATA)} memberships" in repr(fit) and "units c: 9" in repr(fit)
+    assert "weights of m: softmax(x) (weights sum to 1 in every group)" in repr(fit)
+    assert max(len(line) for line in repr(apart[CODED]).splitlines()) <= 92
     assert fit.nobs == 150 and fit.aic == pytest.approx(2 * len(fit.params) - 2 * fit.loglik)
     for verb in ("loo", "profile", "variance_components", "plot", "update", "model", "fitted"):
         with pytest.raises(mm.EngineError, match=f"{verb} needs all rows"):

@@ -20,8 +20,10 @@ from ..latent.apart.crew import Crew, Here
 from ..model.draft import Arguments
 from ..model.public import Model
 from ..results.fit import Fit
-from ..results.report.sections import heading, health_lines, likelihood_line
-from ..results.report.text import format_table
+from ..results.labels import percent
+from ..results.report.sections import Piece, heading, health_lines, likelihood_line
+from ..results.report.text import laid_out
+from ..results.report.words import weight_lines
 from ..results.store import SavedFile
 from ..table.columns import column_names
 from ..table.screen import counted
@@ -196,10 +198,14 @@ class PartitionedFit(Fit):
         if path is not None:
             raise EngineError("a report as a file needs all rows of the data: print(fit.report()), or use save(path)")
         pieces = [
-            heading(self), "", f"  {self.formula}", "", *self._counts(), "", format_table(self.summary(ci)), "",
-            likelihood_line(self) or "", "", *health_lines(self),
-        ]  # fmt: skip
-        return "\n".join(pieces)
+            Piece("heading", (heading(self),)),
+            Piece("formula", (self.formula,)),
+            Piece("facts", (*self._counts(), *weight_lines(self.specification))),
+            Piece("table", (f"Parameters  ({percent(ci)} intervals)",), self.summary(ci)),
+            Piece("figures", (likelihood_line(self) or "",)),
+            Piece("verdict", tuple(health_lines(self))),
+        ]
+        return laid_out(pieces)
 
     def _counts(self) -> list[str]:
         """How many groups, members, memberships and units there are."""
@@ -209,7 +215,7 @@ class PartitionedFit(Fit):
         for name, block in s.members.items():
             lines.append(f"block {name}: {len(block.levels):,} members, {block.memberships.count:,} memberships")
         lines += [f"units {name}: {len(unit.levels):,}" for name, unit in s.units.items()]
-        return [f"  {line}" for line in lines]
+        return lines
 
     def __repr__(self) -> str:
         return self.report()

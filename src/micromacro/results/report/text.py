@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 
@@ -13,7 +13,12 @@ from .sections import Piece, pieces
 
 def text_report(fit: Fitted, ci: float) -> str:
     """The whole report as text."""
-    return "\n".join(line for piece in pieces(fit, ci) for line in LAYOUT[piece.kind](piece))
+    return laid_out(pieces(fit, ci))
+
+
+def laid_out(report: Sequence[Piece]) -> str:
+    """Pieces of a report as text, no line longer than a page is wide."""
+    return "\n".join(line for piece in report for line in LAYOUT[piece.kind](piece))
 
 
 def _heading(piece: Piece) -> list[str]:
