@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import warnings
+from typing import Any
 
 _AROUND = 100
 """How many characters of a very long formula are shown before and after the place that an error marks."""
@@ -64,7 +65,18 @@ def _clipped(line: str, place: int) -> tuple[str, int]:
 
 
 class DataError(MicromacroError):
-    """A table cannot be used: the message names the column, the rows and the remedy."""
+    """A table cannot be used: the message names the column, the rows and the remedy.
+
+    Parameters
+    ----------
+    message : str
+    left_out : Note, optional
+        Where ``missing="drop"`` leaves no group: what is said of them if there are others elsewhere.
+    """
+
+    def __init__(self, message: str, left_out: Any = None):
+        super().__init__(message)
+        self.left_out = left_out
 
 
 class ModelError(MicromacroError):

@@ -14,7 +14,6 @@ from ..notes import Note
 from ..table.columns import column_names, read_table
 from ..table.memberships import TableRequest, assemble
 from ..table.merging import Apart, of_partition
-from ..table.screen import NothingLeftError
 
 
 @dataclass(frozen=True)
@@ -110,10 +109,10 @@ class Partition:
                 assemble(request, raw, missing=missing),
                 {n: c.categories for n, c in raw.columns.items() if c.categories is not None},
             )
-        except NothingLeftError as error:  # others may have groups
-            self._left_out = (of_partition(number, error.note),)
         except DataError as error:
-            raise DataError(f"in partition {number} of data: {error}") from error
+            if error.left_out is None:
+                raise DataError(f"in partition {number} of data: {error}") from error
+            self._left_out = (of_partition(number, error.left_out),)  # others may have groups
 
     def read(self) -> Apart | None:
         """Its groups and memberships; None where it has no rows, or none without missing values."""

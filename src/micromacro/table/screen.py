@@ -25,21 +25,6 @@ def counted(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-class NothingLeftError(DataError):
-    """Every group needs a value that is missing, so that ``missing="drop"`` leaves none.
-
-    Parameters
-    ----------
-    message : str
-    note : Note
-        What would be said of the groups if others were left.
-    """
-
-    def __init__(self, message: str, note: Note):
-        super().__init__(message)
-        self.note = note
-
-
 @dataclass(eq=False)
 class Screen:
     """Looks through columns and remembers which groups miss a value.
@@ -134,7 +119,7 @@ class Screen:
         text = f"dropped {dropped} of {total} {self.noun}s for missing values in {places}{self._along}"
         note = caution("dropped", text, *dict.fromkeys(c.name for c, _, _ in self._gaps))
         if dropped == total:
-            raise NothingLeftError(f'missing="drop" leaves no {self.noun}: values are missing in {places}', note)
+            raise DataError(f'missing="drop" leaves no {self.noun}: values are missing in {places}', note)
         return (note,)
 
 
