@@ -336,3 +336,21 @@ def test_peaks_that_differ_in_an_idle_correlation_are_one():
     assert len(distinct(model, coordinates, [peak(0.0, 0.1), peak(0.0, -0.7)])) == 1
     assert len(distinct(model, coordinates, [peak(0.3, 0.1), peak(0.3, -0.7)])) == 2
     assert len(distinct(model, coordinates, [peak(0.0, 0.1), peak(0.0, -0.7, -11.0)])) == 2
+
+
+@pytest.mark.parametrize(("form", "off"), [("~ m", False), ("~ kind", True)])
+def test_probabilities_near_zero_are_no_run_off_where_others_determine_the_coefficients(form, off, quick):
+    """Against a steep slope, which ends at zero in some observations, a category without zeros in excess runs off."""
+    rng = np.random.default_rng(4)
+    data = pd.DataFrame({"m": 6.0 * rng.exponential(size=400), "kind": rng.choice(["a", "b"], 400)})
+    certain = 1.0 / (1.0 + np.exp(0.8 * data["m"] - 1.0)) if form == "~ m" else 0.5 * (data["kind"] == "a")
+    data["y"] = rng.poisson(2.5, 400) * (rng.random(400) > certain)
+    if off:
+        data.loc[(data["kind"] == "b") & (data["y"] == 0), "y"] = 1  # fewer zeros than a Poisson count has
+    fit = quick("y ~ 1", data, "ml", family="zero_inflated_poisson", zi=form)
+    assert any(note.code == "run-off" for note in fit.health.notes) == off
+    if not off:
+        assert (
+            fit.health.ok
+            and (1.0 / (1.0 + np.exp(-fit.params["zi.Intercept"] - fit.params["zi.m"] * data["m"]))).min() < 1e-7
+        )

@@ -208,7 +208,7 @@ def _judge_optimum(outcome: Outcome) -> Health:
         )
         troubles.append(trouble("ridge", text))
     troubles += perfect + too_little(outcome.specification) + _uncentred(outcome.specification)
-    troubles += _run_off(outcome.specification, optimum.theta)
+    troubles += _run_off(outcome.specification, optimum)
     q = len(optimum.theta)
     flat = optimum.lost[:q] & ~optimum.boundary & (not edge)
     variance = np.where(flat, np.nan, np.diag(optimum.covariance)[:q])
@@ -300,9 +300,9 @@ def _uncentred(specification: Specification) -> list[Note]:
     return []
 
 
-def _run_off(specification: Specification, theta: np.ndarray) -> list[Note]:
-    """Parameters with a linear predictor that are at the end of their range in some groups."""
-    out, family = [], specification.family
+def _run_off(specification: Specification, optimum: Optimum) -> list[Note]:
+    """Parameters with a linear predictor that are at the end of their range in some groups, unless known from others."""
+    out, family, theta = [], specification.family, optimum.theta
     own = specification.own(theta, np.empty(0)) if specification.reading.others else np.empty(0)
     for other in specification.reading.others:
         values = own[specification.own_names.index(other.name)]
@@ -310,7 +310,7 @@ def _run_off(specification: Specification, theta: np.ndarray) -> list[Note]:
             far = (values < CERTAIN) | (values > 1.0 - CERTAIN)
         else:
             far = values > 0.01 * family.limits[other.name][0] if other.name in family.limits else values > math.inf
-        if far.any():
+        if far.any() and not _known_elsewhere(specification, optimum, other.name, ~far):
             names = [p.name for p in specification.parameters if p.name.startswith(f"{other.name}.")]
             text = (
                 f"{other.name} has run off to the end of its range in "
@@ -319,6 +319,31 @@ def _run_off(specification: Specification, theta: np.ndarray) -> list[Note]:
             )
             out.append(trouble("run-off", text, *names))
     return out
+
+
+def _known_elsewhere(specification: Specification, optimum: Optimum, name: str, near: np.ndarray) -> bool:
+    """Whether groups that are not at the end of a parameter's range determine the coefficients of its predictor.
+
+    Their columns (differences of the predictor, which is linear in them) must then be independent within these groups,
+    and the estimates must be larger than their standard errors, for a search that runs off stops somewhere.
+    """
+    row, logit = specification.own_names.index(name), specification.family.predictors[name] == "logit"
+    free = [k for k, p in enumerate(specification.system.hypers)
+            if p.linear and not p.fixed and p.name.startswith(f"{name}.")]  # fmt: skip
+
+    def predictor(theta: np.ndarray) -> np.ndarray:
+        values = np.broadcast_to(specification.own(theta, np.empty(0))[row], near.shape)[near]
+        return np.log(values) - (np.log1p(-values) if logit else 0.0)
+
+    if not free or near.sum() < len(free):
+        return False
+    middle, moves = predictor(optimum.theta), np.eye(len(optimum.theta))
+    columns = np.column_stack([predictor(optimum.theta + 1e-3 * moves[k]) - middle for k in free])
+    size = np.linalg.norm(columns, axis=0)
+    if np.any(size == 0.0) or np.linalg.matrix_rank(columns / size, tol=1e-6) < len(free):
+        return False
+    se = np.sqrt(np.diag(optimum.covariance)[free])
+    return bool(np.all(se > 0.0) and np.any(np.abs(optimum.theta[free]) > se))
 
 
 def zero_sds(specification: Specification, theta: np.ndarray) -> np.ndarray:
