@@ -301,7 +301,7 @@ def _uncentred(specification: Specification) -> list[Note]:
 
 
 def _run_off(specification: Specification, optimum: Optimum) -> list[Note]:
-    """Parameters with a linear predictor that are at the end of their range in some groups, unless known from others."""
+    """Parameters with a linear predictor that are at the end of their range in some groups, unless others tell."""
     out, family, theta = [], specification.family, optimum.theta
     own = specification.own(theta, np.empty(0)) if specification.reading.others else np.empty(0)
     for other in specification.reading.others:
