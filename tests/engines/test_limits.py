@@ -113,6 +113,21 @@ def test_an_outcome_without_chance_is_named_whatever_the_search_found(family, te
 
 
 @pytest.mark.filterwarnings("ignore::micromacro.errors.MicromacroWarning")
+@pytest.mark.parametrize("engine", ["mcmc", "laplace"])
+def test_draws_of_an_outcome_without_chance_are_called_so(engine):
+    rng = np.random.default_rng(4)
+    x = rng.normal(size=40)
+    data = pd.DataFrame({"x": x, "y": 0.5 + 0.8 * x, "u": np.arange(40) % 8})
+    run = {"draws": 200, "tune": 200, "chains": 2, "random_seed": 1, "progress": False}
+    made = mm.fit("y ~ x + (1 | u)", data, engine=engine, **run)
+    data["y"] += 0.01 * rng.normal(size=40)
+    by_chance = mm.fit("y ~ x + (1 | u)", data, engine=engine, **run)
+    told = [note for note in made.health.troubles if note.code == "perfect-fit"]
+    assert told and "posterior density rises without limit" in told[0]
+    assert not any(note.code == "perfect-fit" for note in by_chance.health.troubles)
+
+
+@pytest.mark.filterwarnings("ignore::micromacro.errors.MicromacroWarning")
 def test_what_needs_a_residual_is_refused_where_there_is_none():
     x = np.random.default_rng(1).normal(size=40)
     twice = pd.DataFrame({"g": range(40), "x": x, "y": 0.3 + 0.5 * x}).loc[np.tile(np.arange(40), 2)]

@@ -275,14 +275,30 @@ def _perfect(outcome: Outcome, optimum: Optimum) -> list[Note]:
         values = specification.own(optimum.theta, np.empty(0))[specification.own_names.index(name)]
         sd, size = float(np.min(sd_of(values))), family.scale(specification.response, specification.offset)[0]
         if sd < PERFECT * size or (sd < TINY * size and (endless or name in ended)):
-            text = (
-                f"the residual is zero up to rounding ({name} = {float(np.ravel(values)[0]):.2g}): the outcome is a "
-                "function of the covariates and effects, the likelihood rises without limit, and standard errors are "
-                "meaningless; check if the outcome was made from them, or whether each "
-                f"{specification.tables.noun} has an effect of its own"
-            )
-            return [trouble("perfect-fit", text, name)]
+            return [_without_residual(specification, name, float(np.ravel(values)[0]), "likelihood", "standard errors")]
     return []
+
+
+def _perfect_draws(specification: Specification, draws: np.ndarray, stuck: np.ndarray) -> list[Note]:
+    """The same of draws (chain, draw, parameters), of which some are `stuck` (parameters,): always the same."""
+    family, names = specification.family, specification.names
+    for name, sd_of in family.residual_sd.items():
+        if name not in names or specification.parameters[names.index(name)].fixed:
+            continue
+        value = float(np.median(draws[..., names.index(name)]))
+        sd, size = float(sd_of(np.array(value))), family.scale(specification.response, specification.offset)[0]
+        if sd < PERFECT * size or (sd < TINY * size and stuck[names.index(name)]):
+            return [_without_residual(specification, name, value, "posterior density", "posterior sds")]
+    return []
+
+
+def _without_residual(specification: Specification, name: str, value: float, what: str, errors: str) -> Note:
+    text = (
+        f"the residual is zero up to rounding ({name} = {value:.2g}): the outcome is a function of the covariates and "
+        f"effects, the {what} rises without limit, and {errors} are meaningless; check if the outcome was made from "
+        f"them, or whether each {specification.tables.noun} has an effect of its own"
+    )
+    return trouble("perfect-fit", text, name)
 
 
 def _uncentred(specification: Specification) -> list[Note]:
@@ -404,6 +420,7 @@ def _judge_draws(outcome: Outcome, draws: np.ndarray, diagnostics: Diagnostics) 
             "draw more"
         )
         troubles.append(trouble("not-judged", text, *unknown.tolist()))
+    troubles += _perfect_draws(specification, draws, ~np.isfinite(diagnostics.ess_bulk))
     low = names[judged & ((diagnostics.ess_bulk < ESS) | (diagnostics.ess_tail < ESS))]
     if len(low):
         least = float(np.nanmin(np.minimum(diagnostics.ess_bulk, diagnostics.ess_tail)[judged]))
