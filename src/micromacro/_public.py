@@ -71,21 +71,33 @@ def no_such_argument(function: str, name: str, known: Iterable[str]) -> Argument
 def public(function: Decorated, method: bool = False) -> Decorated:
     """A function (or method) that answers an argument it does not have with the nearest one that it has.
 
+    One that is missing, or one too many without a name, is answered with all that it has.
+
     NumPy does not warn while it runs.
     """
-    parameters = inspect.signature(function).parameters.values()
-    if any(p.kind is p.VAR_KEYWORD for p in parameters) or hasattr(function, "suggests"):
+    signature = inspect.signature(function)
+    parameters = signature.parameters.values()
+    if hasattr(function, "suggests"):
         return function
+    anything = any(p.kind is p.VAR_KEYWORD for p in parameters)
     by_name = {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
     shown = [p.name for p in parameters if p.name in by_name][1 if method else 0 :]
     title = function.__qualname__.removesuffix(".__init__").rsplit(".", 1)[-1]
 
     @wraps(function)
     def checked(*args: Any, **options: Any) -> Any:
-        if not options.keys() <= by_name:
+        if not anything and not options.keys() <= by_name:
             raise no_such_argument(title, next(n for n in options if n not in by_name), shown)
-        with np.errstate(all="ignore"):
-            return function(*args, **options)
+        try:
+            with np.errstate(all="ignore"):
+                return function(*args, **options)
+        except TypeError:
+            try:
+                signature.bind(*args, **options)
+            except TypeError as unfit:  # what Python says of a call that does not fit
+                known = ", ".join(shown) or ("arguments by name" if anything else "nothing")
+                raise ArgumentError(f"{title}(): {unfit}. It takes {known}.") from None
+            raise
 
     checked.suggests = True  # type: ignore[attr-defined]
     return checked  # type: ignore[return-value]

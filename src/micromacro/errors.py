@@ -111,7 +111,7 @@ class FileError(MicromacroError, OSError):
 
 
 class ArgumentError(ModelError, TypeError):
-    """A call names an argument that the function does not have: the message says which one was probably meant."""
+    """A call that the function does not take: of an argument that it does not have the message says which was meant."""
 
 
 class MicromacroWarning(UserWarning):

@@ -54,12 +54,12 @@ IN_LOGS = {"gaussian, sigma": {"sigma.Intercept": 1.0}, "durations": {"Intercept
            "hazards": {f"baseline.{k}": -1.0 for k in (1, 2, 3)}}  # fmt: skip
 
 
-def fitted(row, unit):
+def fitted(row, unit, engine="ml", **settings):
     formula, options, column, *_ = ROWS[row]
     data = DATA if "mm(" in formula else GROUPS
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", mm.MicromacroWarning)
-        return mm.fit(formula, data.assign(**{column: unit * data[column]}), engine="ml", **options)
+        return mm.fit(formula, data.assign(**{column: unit * data[column]}), engine=engine, **options, **settings)
 
 
 @pytest.mark.parametrize("row", ROWS)
@@ -76,3 +76,14 @@ def test_a_unit_changes_nothing_but_the_numbers_that_have_it(row):
             assert back == pytest.approx(usual.params[name], abs=0.01 * size[name]), (unit, name)
             assert fit.bse[name] * unit**-power == pytest.approx(usual.bse[name], rel=0.02, nan_ok=True), (unit, name)
         assert fit.health.ok == usual.health.ok, (unit, column, fit.health.troubles)
+
+
+@pytest.mark.parametrize("row", ["known weights", "student", "durations"])
+def test_a_unit_does_not_change_what_default_priors_say(row):
+    usual, *others = (fitted(row, unit, engine="laplace", draws=100, random_seed=1) for unit in (1.0, 1e-8, 1e8))
+    *_, along, against, _ = ROWS[row]
+    for fit, unit in zip(others, (1e-8, 1e8), strict=True):
+        for name in set(usual.params.index) - {"Intercept"}:
+            power = 1 if re.fullmatch(along, name) else -1 if re.fullmatch(against, name) else 0
+            back = fit.params[name] * unit**-power
+            assert back == pytest.approx(usual.params[name], abs=0.02 * usual.bse[name]), (unit, name)

@@ -55,6 +55,10 @@ WRONG = {
     "survival": (lambda f: f["durations"].survival("a"), "times= are finite numbers"),
     "kfold": (lambda f: f["ml"].kfold("a"), "k= is a number of folds"),
     "coefficients": (lambda f: f["ml"].plot.coefficients(names="major"), "no such parameters: major "),
+    "fit: no data": (lambda f: mm.fit("y ~ x"), "fit(): missing a required argument: 'data'. It takes formula, data"),
+    "update: by place": (lambda f: f["ml"].update("y ~ 1"), "update(): too many positional arguments"),
+    "profile: nothing": (lambda f: f["ml"].profile(), "profile(): missing a required argument: 'name'"),
+    "family: loud": (lambda f: mm.fit("y ~ x", {"y": [1], "x": [1]}, family="POISSON"), "did you mean 'poisson'?"),
     "coefficients: none": (lambda f: f["ml"].plot.coefficients(names=[]), "names= names no parameter"),
 }
 

@@ -80,7 +80,7 @@ def find_family(family: str | Family) -> Family:
         raise ModelError(f"family= takes a name ({', '.join(FAMILIES)}) or a family object, not {family!r}")
     if family not in FAMILIES:
         usual = ELSEWHERE.get(family.lower().replace(" ", "_"))
-        near = [usual] if usual else difflib.get_close_matches(family, FAMILIES, n=1)
+        near = [usual] if usual else difflib.get_close_matches(family.lower(), FAMILIES, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise ModelError(f"there is no family {family!r}{hint}; known: {', '.join(FAMILIES)}")
     return FAMILIES[family]()

@@ -47,8 +47,8 @@ class Context:
     dropped : frozenset of str
         Coefficients that are left out because their columns are collinear (``collinear="drop"``).
     reach : float
-        By how much weights multiply an effect before it reaches the outcome, where that is far from 1: searches for
-        its sd begin where the outcome's spread lets one expect it.
+        By how much weights multiply an effect before it reaches the outcome, where that is far from 1: the default
+        prior for its sd is, and searches for it begin, where the outcome's spread lets one expect it.
     """
 
     text: str
@@ -88,9 +88,9 @@ class Context:
 
     def sd(self, name: str, effective: float = 1.0, spread: float = 1.0) -> Parameter:
         """The sd of effects of which `effective` reach a group together; of slopes on a covariate with a `spread`."""
-        unit = self.scale / spread if spread > 0 else self.scale
+        unit = (self.scale / spread if spread > 0 else self.scale) / self.reach
         default: Prior = HalfStudent(3.0, 0.0, 2.5 * unit * float(np.sqrt(effective)))
-        return self.book.parameter(name, "sd", default, start=0.5 * unit / self.reach, flat=self.flat)
+        return self.book.parameter(name, "sd", default, start=0.5 * unit, flat=self.flat)
 
     def correlations(self, names: Sequence[str], terms: int) -> tuple[tuple[Parameter, ...], Order]:
         """Partial correlations of `terms` effects row by row, under one LKJ prior for all, and the terms' order.

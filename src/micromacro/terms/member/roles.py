@@ -31,7 +31,7 @@ from ...table.levels import Levels
 from ...table.memberships import Memberships, Tables
 from ..base import Context
 from ..pieces import CommonEffects, Share
-from ..slopes import effective_number
+from ..slopes import effective_number, reach
 from .term import MemberPart
 from .weighing import Weighing
 
@@ -195,7 +195,7 @@ def _joined(parts: list[Any], owner: str, wishes: list[Wish], context: Context) 
         factors = ["", *(f"{s.name if isinstance(s, Parameter) else f'{s:g}'} * " for s in scales)]
         shown = [f"{factor}u_{owner}[j]" for factor in factors]
     else:
-        sds = (sd, *(context.sd(f"{m.name}.sd", _effective(m)) for m in members[1:]))
+        sds = (sd, *(_sd_of(m, context) for m in members[1:]))
         names = [f"{roles[i]}.cor.{roles[j]}" for i in range(len(roles)) for j in range(i)]
         cors, order = context.correlations(names, len(roles))
         structure = Correlated(owner, rows, sds + cors, order=order)
@@ -204,10 +204,12 @@ def _joined(parts: list[Any], owner: str, wishes: list[Wish], context: Context) 
     return RolesPart("+".join(roles), roles, tuple(m.weighing for m in members), structure, tuple(shown))
 
 
-def _effective(part: MemberPart) -> float:
+def _sd_of(part: MemberPart, context: Context) -> Parameter:
+    """The sd of a role's effects."""
     room = part.weighing.scratch(gradient=False)
     part.weighing.weigh(np.array([p.start for p in part.weight_parameters]), room)
-    return effective_number(part.memberships.group, room["w"], part.groups)
+    acting = part.memberships.group, room["w"], part.groups
+    return replace(context, reach=reach(*acting)).sd(f"{part.name}.sd", effective_number(*acting))
 
 
 def _check_overlap(rows: Rows, roles: tuple[str, ...], word: str) -> None:
