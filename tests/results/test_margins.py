@@ -251,7 +251,11 @@ def test_new_data_and_members_no_one_has_seen(grouped, frame):
     assert table["estimate"][0] == pytest.approx(expected)
     assert grouped.predictions(new, new_effects="zero")["se"][0] < table["se"][0]
     # an unused column of new data may choose memberships
+    with pytest.raises(mm.DataError, match=r"no column 'chosen'.*give data= that has it"):
+        grouped.comparisons("z", where="chosen == 1")
+    named = new.assign(chosen=["yes"] + ["no"] * (len(new) - 1))
     chosen = grouped.comparisons("z", new.assign(chosen=[1] + [0] * (len(new) - 1)), where="chosen == 1")
+    pd.testing.assert_frame_equal(grouped.comparisons("z", named, where='chosen == "yes"'), chosen)
     assert chosen["groups"][0] == 1
 
 

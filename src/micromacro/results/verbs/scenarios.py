@@ -154,6 +154,10 @@ def chosen(tables: Tables, rows: Memberships, where: Where) -> np.ndarray:
         if mask.dtype.kind != "b" or mask.shape != (table.n_rows,):
             raise ModelError(f"where= must give one true or false per membership ({table.n_rows} of them)")
         return mask
+    lacking = [name for name in names_of_where(where) if name not in table]
+    if lacking:
+        remedy = "a fit keeps the columns of its formula only: give data= that has it, too"
+        raise DataError(f"{unknown_column(lacking[0], table.name, table.names)}; {remedy}")
     if isinstance(where, str):
         return evaluate(parse_expression(where), table, where, "where=") != 0.0
     mask = np.ones(table.n_rows, dtype=bool)
