@@ -166,9 +166,9 @@ class Combination(InGroups):
             self.kind, numbers[self.weights], self.start, np.ascontiguousarray(eta[rows]), kappa, value, at.share[rows],
             at.ratio[rows],
         )  # fmt: skip
-        each = value[self.group] if self.kind == CES else np.ones(self.members)
-        at.first[rows], at.kappa[rows] = each, kappa
-        at.second[rows] = each if self.kind == CES else 0.0
+        at.first[rows], at.kappa[rows] = 1.0, kappa
+        if self.kind == CES:
+            at.first[rows] = at.second[rows] = value[self.group]
         at.value.append(value)
         at.kept.append(None)
 
@@ -264,7 +264,9 @@ class Combined:
         self.combinations = tuple(m.placed(self.layout) for m in combinations)
         of_block = [np.full(len(m.group), k, dtype=np.int64) for k, m in enumerate(combinations)]
         self.block = np.concatenate([np.full(len(group), INNER, dtype=np.int64), *of_block])
-        self._inside = np.flatnonzero(~alone)
+        self._inside: Any = np.flatnonzero(~alone) if alone.any() else slice(None)
+        whole = np.array_equal(group, np.arange(groups))  # each group has a row of its own, and no row is alone
+        self._reads: Any = slice(None) if whole else group[self._inside]
         self._given: tuple[Any, np.ndarray] = (None, np.empty(0))
         self._last: tuple[np.ndarray, np.ndarray, int, At] | None = None
 
@@ -330,7 +332,7 @@ class Combined:
         """Linear predictor of the groups' own rows, what their members make together added."""
         out = eta[: len(self.group)].copy()
         for value in at.value:
-            out[self._inside] += value[self.group[self._inside]]
+            out[self._inside] += value[self._reads]
         return out
 
     # -- the likelihood ----------------------------------------------------------------------------------------------
