@@ -67,6 +67,25 @@ def test_gradients_are_differences(name):
     np.testing.assert_allclose(slope, found, rtol=1e-5, atol=2e-5)
 
 
+@pytest.mark.slow
+def test_nuts_has_the_same_densities():
+    """Written independently, from the parts' data."""
+    pytest.importorskip("numpyro")
+    import jax
+
+    from micromacro.engines.nuts.density import Joint
+
+    rng = np.random.default_rng(1)
+    for formula, given in MODELS.values():
+        specification = mm.Model(formula, design(), **given).specification
+        system = specification.system
+        theta = np.array([p.start + (0.1 if p.kind in ("w", "aggregate") else 0.0) for p in system.hypers])
+        x = 0.4 * rng.standard_normal(system.size)
+        with jax.enable_x64(True):
+            other = float(Joint(specification).log_density(theta, x))
+        assert log_joint(specification, theta, x, system.workspace(gradient=False)) == pytest.approx(other, abs=1e-9)
+
+
 GROUPS = [[0], [1], [0, 1], [0, 1], [1], [0, 1], [0], [0, 1]]
 V = np.array([0.5, -1.0, 0.3, 1.2, -0.4, 0.0, 0.8, -0.7])
 Y, K = np.array([0.4, 1.1, 0.2, 1.5, 0.7, -0.3, 0.1, 0.9]), np.array([0, 2, 1, 0, 3, 0, 1, 4])
