@@ -17,9 +17,8 @@ from .signs import of_signed
 
 R_HAT = 1.01
 ESS = 400.0
-CONTRACTION = 0.5
 LEVEL, UNCERTAIN = 0.95, 0.1  # Monte Carlo error of an end of an interval, relative to its width, that is too large
-LEAST_DF = 5
+CONTRACTION, LEAST_DF = 0.5, 5
 LEAST_LEVELS, FEW_LEVELS = 3, 6  # under an sd: below the first it cannot be told, below the second it is known poorly
 CERTAIN = 1e-7  # distance from 0 or 1 at which a probability has run off
 PERFECT = 1e-6  # of the outcome's sd: a residual that is zero but for rounding
