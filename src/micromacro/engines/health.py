@@ -263,8 +263,9 @@ def too_little(specification: Specification) -> list[Note]:
 
 def _perfect(outcome: Outcome, optimum: Optimum) -> list[Note]:
     """An outcome that the model fits without residual: the likelihood rises without limit as that vanishes."""
-    s, told = outcome.specification, {n for t in outcome.notes if t.code in ("limit", "unbounded") for n in t.about}
-    specification, family, hypers = s, s.family, s.system.hypers
+    specification, family = outcome.specification, outcome.specification.family
+    told = {name for note in outcome.notes if note.code in ("limit", "unbounded") for name in note.about}
+    hypers = specification.system.hypers
     ended = {p.name for p, at in zip(hypers, optimum.boundary, strict=True) if at} - told
     endless = not optimum.gradient_norm <= STALLED or not math.isfinite(optimum.loglik)
     for name, sd_of in family.residual_sd.items():
