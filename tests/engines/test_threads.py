@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from threadpoolctl import threadpool_info
+from threadpoolctl import threadpool_info, threadpool_limits
 
 import micromacro as mm
 from micromacro.engines import registry as choose
@@ -80,4 +80,22 @@ def test_an_interrupt_while_blas_is_told_leaves_it_as_it_was(monkeypatch: pytest
     assert blas_threads() == before
     with one_blas_thread():
         assert set(blas_threads()) == {1}
+    assert blas_threads() == before
+
+
+def test_a_limit_of_the_users_that_ends_meanwhile_is_not_brought_back() -> None:
+    before = blas_threads()
+    entered, ended = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with one_blas_thread():
+            entered.set()
+            ended.wait(10)
+
+    other = threading.Thread(target=hold)
+    with threadpool_limits(1):
+        other.start()
+        assert entered.wait(10)
+    ended.set()
+    other.join()
     assert blas_threads() == before

@@ -43,7 +43,8 @@ class _Guard:
             alone = threading.get_ident() not in self._inside.values()
             for library, before in zip(_libraries(), self._before, strict=True):
                 shared = getattr(library, "threading_layer", None) != "openmp"
-                if not self._inside if shared else alone:
+                last = not self._inside if shared else alone
+                if last and library.get_num_threads() == 1:  # else somebody has set it since
                     library.set_num_threads(before)
                 if shared and alone and hasattr(library, "clear_controlling_thread"):
                     library.clear_controlling_thread()
