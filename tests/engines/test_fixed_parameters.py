@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import special
 
 import micromacro as mm
 
@@ -343,3 +344,17 @@ def test_correlations_that_are_held_together(quick, slopes):
         quick(CORRELATED, slopes, "ml", fixed=dict(zip(names, (0.9, 0.9, -0.9), strict=True)))
     with pytest.raises(mm.ModelError, match="no term in common"):
         quick("y ~ (1 + x + z + t | c)", slopes, "ml", fixed={"c.cor.1.x": 0.1, "c.cor.z.t": 0.1})
+
+
+def test_a_steep_curve_of_zeros_can_be_held():
+    """At the start its probability of a zero is one but for rounding where counts were seen."""
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=80)
+    y = np.where(x < -0.5, 0, rng.poisson(3.0, 80))
+    fit = mm.fit("y ~ 1", pd.DataFrame({"y": y, "x": x}), family="zero_inflated_poisson", zi="~ x", engine="ml",
+                 fixed={"zi.x": -60.0})  # fmt: skip
+    mean, logit = np.exp(fit.params["Intercept"]), fit.params["zi.Intercept"] - 60.0 * x
+    counted = -np.logaddexp(0.0, logit) - mean + y * np.log(mean) - special.gammaln(y + 1.0)
+    each = np.where(y == 0, np.logaddexp(-np.logaddexp(0.0, -logit), counted), counted)
+    assert fit.loglik == pytest.approx(each.sum(), abs=1e-8)
+    assert fit.params["zi.Intercept"] == pytest.approx(-30.0, abs=3.0)

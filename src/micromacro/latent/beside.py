@@ -16,7 +16,8 @@ import numpy as np
 from scipy import special
 
 ADDED = "added"  # a linear predictor that is added to the parameter, which stays one of the family's
-INVERSE = {"log": np.exp, "logit": special.expit, "identity": lambda eta: eta}
+BELOW_ONE = np.nextafter(1.0, 0.0)  # a probability that differs from one: its complement has a logarithm
+INVERSE = {"log": np.exp, "logit": lambda eta: np.minimum(special.expit(eta), BELOW_ONE), "identity": lambda eta: eta}
 
 
 @dataclass(frozen=True, eq=False)
