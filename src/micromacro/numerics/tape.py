@@ -282,14 +282,16 @@ def _sort(value, a, lo, n, order):
         gap //= 3
 
 
-def run_parameters(code: np.ndarray, parameter: np.ndarray, value: np.ndarray, slope: np.ndarray) -> None:
+@_kernel
+def run_parameters(code, parameter, value, slope):
     """A parameter (PARAMETER), or one times a register that no parameter reaches (SCALE)."""
-    for op, out, a, number, _ in code.tolist():
-        factor = value[a] if op == SCALE else 1.0
-        np.multiply(parameter[number], factor, out=value[out])
-        if slope.shape[1]:
-            slope[out] = 0.0
-            slope[out, number] = factor
+    for k in range(len(code)):
+        op, out, a, number = code[k, 0], code[k, 1], code[k, 2], code[k, 3]
+        for i in range(value.shape[1]):
+            factor = value[a, i] if op == SCALE else 1.0
+            value[out, i] = parameter[number] * factor
+            for p in range(slope.shape[1]):
+                slope[out, p, i] = factor if p == number else 0.0
 
 
 @_kernel
@@ -369,13 +371,16 @@ def run_functions(code, _moves, value, slope):
                 slope[out, p, i] = d * slope[a, p, i] if slope[a, p, i] != 0.0 else 0.0
 
 
-def run_choices(code: np.ndarray, moves: np.ndarray, value: np.ndarray, slope: np.ndarray) -> None:
+@_kernel
+def run_choices(code, moves, value, slope):
     """One of two registers (WHERE a third is not zero)."""
-    for _, out, a, b, c in code.tolist():
-        true = value[a] != 0.0
-        value[out] = np.where(true, value[b], value[c])
-        if slope.shape[1]:
-            slope[out] = np.where(true, slope[b] if moves[b] else 0.0, slope[c] if moves[c] else 0.0)
+    for k in range(len(code)):
+        out, a, b, c = code[k, 1], code[k, 2], code[k, 3], code[k, 4]
+        for i in range(value.shape[1]):
+            chosen = b if value[a, i] != 0.0 else c
+            value[out, i] = value[chosen, i]
+            for p in range(slope.shape[1]):
+                slope[out, p, i] = slope[chosen, p, i] if moves[chosen] else 0.0
 
 
 @_kernel
