@@ -115,13 +115,17 @@ def displace_both(
             aside += values[a] * x[k]
         eta[i] = ahead + aside
         mirrored[i] = ahead - aside
-    for k in range(len(x)):
-        work[k] = mean[k] - x[k] - center[k]
-    other = quadratic(d_row, d_column, d_value, work)
+    own, other = 0.0, 0.0
+    for sign in range(-1, 2, 2):
+        for k in range(len(x)):
+            work[k] = mean[k] + sign * x[k] - center[k]
+        square = quadratic(d_row, d_column, d_value, work)
+        if sign < 0:
+            other = square
+        else:
+            own = square
     for k in range(len(x)):
         x[k] += mean[k]
-        work[k] = x[k] - center[k]
-    own = quadratic(d_row, d_column, d_value, work)
     return 0.5 * own, 0.5 * other
 
 

@@ -51,6 +51,7 @@ PLAIN = ("mean", "sum", "max", "min", "smax")
 #: Options of ``mm()`` that a link may change.
 ASKED = ("weights", "normalize", "aggregate", "combine", "signed", "parameters")
 OPTION = re.compile(rf"\s*({'|'.join(ASKED)})\s*=(?!=)")
+LARGEST = re.compile(r"largest\(")
 OF_WEIGHTS = ("hhi", "effn", "entropy")  # aggregates of weights alone
 DEFAULT = parse_formula("y ~ mm(a, b)").members[0]
 KINDS = (
@@ -113,7 +114,7 @@ def read_link(text: str, columns: Collection[str] = ()) -> Rival:
     """
     if text in PLAIN:
         return Rival(text, text)
-    if text.startswith("largest("):
+    if LARGEST.match(text):
         return Rival(text, "largest", _largest(text, columns))
     options = text if OPTION.match(text) else f"weights = {text}"
     try:
