@@ -197,10 +197,10 @@ OUTCOMES = {
     "ordinal": "k",
     "cox": "surv(t, b)",
 }
-QUICK = ("bernoulli",)
 
 
-@pytest.mark.parametrize("family", [f if f in QUICK else pytest.param(f, marks=pytest.mark.slow) for f in OUTCOMES])
+@pytest.mark.slow
+@pytest.mark.parametrize("family", OUTCOMES)
 def test_the_likelihood_is_that_of_dense_algebra(family):
     """Laplace's formula from the joint density written for nuts, its Hessian by automatic differentiation."""
     jax = pytest.importorskip("jax")

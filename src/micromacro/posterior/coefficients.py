@@ -28,7 +28,10 @@ class OfCoefficients(Maximised):
     def _gaussian(self, what: str) -> None:
         """Refuse what is for Gaussian outcomes without priors."""
         if not has_exact_marginal(self.specification):
-            raise EngineError(f"{what} of coefficients are for Gaussian outcomes, not {self.specification.family.name}")
+            raise EngineError(
+                f"{what} of coefficients are for Gaussian outcomes whose likelihood is exact; here it is not "
+                f"({self.specification.family.name})"
+            )
         if self.optimum.penalised:
             raise EngineError(f"{what} are not defined for a penalised fit: leave the priors out")
 
