@@ -28,10 +28,9 @@ class OfCoefficients(Maximised):
     def _gaussian(self, what: str) -> None:
         """Refuse what is for Gaussian outcomes without priors."""
         if not has_exact_marginal(self.specification):
-            raise EngineError(
-                f"{what} of coefficients are for Gaussian outcomes whose likelihood is exact; here it is not "
-                f"({self.specification.family.name})"
-            )
+            family = self.specification.family
+            rest = " whose likelihood is exact; here it is not" if family.conjugate else f", not {family.name}"
+            raise EngineError(f"{what} of coefficients are for Gaussian outcomes{rest}")
         if self.optimum.penalised:
             raise EngineError(f"{what} are not defined for a penalised fit: leave the priors out")
 
