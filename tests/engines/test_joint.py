@@ -142,6 +142,7 @@ MODELS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_every_sort_of_term(name):
     formula, options = MODELS[name]

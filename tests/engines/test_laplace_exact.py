@@ -161,6 +161,7 @@ def test_importance_sampling_finds_the_error_of_the_formula():
     assert error_at(marginal, room, point[:1]) == found  # no seed of the user's in it
 
 
+@pytest.mark.slow
 def test_a_poor_approximation_is_weighted_by_the_exact_posterior(monkeypatch):
     """Few binary outcomes per unit: found to be poor, then draws as those of mcmc; where that is too dear, not ok."""
     model = mm.Model("y ~ x + (1 | u)", clustered(), family="bernoulli")

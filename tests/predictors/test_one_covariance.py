@@ -83,6 +83,7 @@ def test_prediction_and_a_saved_fit_are_the_fit(fit, tmp_path):
     pd.testing.assert_frame_equal(again.predict(dpar="sigma"), fit.predict(dpar="sigma"))
 
 
+@pytest.mark.slow
 def test_nuts_has_the_same_density(fit):
     jax = pytest.importorskip("jax")
     from micromacro.engines.nuts.density import Joint

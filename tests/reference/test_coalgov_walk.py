@@ -35,6 +35,7 @@ def test_the_reference_says_what_the_issue_asks_for():
     assert REFERENCE["largest_change_from_32_nodes"] < 1e-8
 
 
+@pytest.mark.slow
 def test_moments_are_those_of_quadrature(fit):
     assert set(fit.params.index) == set(REFERENCE["parameters"])
     for k, name in enumerate(fit.params.index):
@@ -44,12 +45,14 @@ def test_moments_are_those_of_quadrature(fit):
         assert abs(x.std() - exact["sd"]) < 4 * sd, f"{name}: sd {x.std():.4f} for {exact['sd']:.4f}"
 
 
+@pytest.mark.slow
 def test_the_run_is_healthy(fit):
     table = fit.summary()
     assert fit.health.ok, fit.health.troubles
     assert table["r_hat"].max() < 1.01 and table["ess_bulk"].min() > 400
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:the priors of:micromacro.errors.MicromacroWarning")
 def test_the_log_evidence_is_that_of_quadrature(fit):
     evidence = fit.log_evidence(random_seed=1)
