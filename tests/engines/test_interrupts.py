@@ -6,6 +6,7 @@ import re
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -131,6 +132,19 @@ def test_a_stopped_extension_keeps_all_chains_unless_new_draws_are_many():
     assert mcmc.even(chains, before=100) == []  # the fit that was to be extended is there still
     assert mcmc.even(chains[:2], before=100) == chains[:2]
     assert mcmc.even(chains, before=1) == chains[:2]
+
+
+def test_a_stopped_extension_goes_on_from_the_draws_of_all_its_chains(monkeypatch):
+    whole, fit = mcmc.run_chains, mm.Model("y ~ x + (1 | g)", FRAME).fit(**RUN)
+
+    def stopped(tasks, settings):
+        (first, *others), failures, _ = whole(tasks, settings)
+        stats = {name: values[:3] for name, values in first.stats.items()}
+        cut = replace(first, theta=first.theta[:3], x=first.x[:3], value=first.value[:3], stats=stats)
+        return [cut, *others], failures, True
+
+    monkeypatch.setattr(mcmc, "run_chains", stopped)
+    assert fit.extend(draws=40, progress=False).posterior.draws.shape[:2] == (RUN["chains"], RUN["draws"] + 3)
 
 
 def test_threads_of_a_pool_of_the_users_stop_and_keep_their_draws(monkeypatch):

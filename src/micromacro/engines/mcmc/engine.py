@@ -108,7 +108,8 @@ def extend(outcome: Outcome, draws: int, progress: bool, executor: Executor | No
     with one_blas_thread():
         chains, failures, interrupted = run_chains(tasks, settings)
     chains = even(chains, length)
-    more = gather(chains, failures, old.peaks, interrupted, outcome.specification.system.n_effects, old.kept)
+    effects = outcome.specification.system.n_effects
+    more = gather(chains, failures, old.peaks, interrupted, effects, old.kept, before=length)
     rows = [c.number for c in chains]
     joined = replace(
         more,
@@ -228,14 +229,14 @@ def run_chains(tasks: list[Task], settings: Settings) -> tuple[list[Chain], list
 def _submit(executor: Executor, task: Task, stop: threading.Event | None) -> Future:
     """A chain in the user's executor; one that takes no more work (a worker died) makes the chain fail, not the run."""
     try:
-        return executor.submit(_run_there, task, os.getpid(), *([] if stop is None else [stop]))
+        return executor.submit(_run_there, task, os.getpid(), stop)
     except RuntimeError as error:
         failed: Future = Future()
         failed.set_exception(error)
         return failed
 
 
-def _run_there(task: Task, caller: int, stop: threading.Event | None = None) -> Chain:
+def _run_there(task: Task, caller: int, stop: threading.Event | None) -> Chain:
     """A chain in a worker, which may be another process than the caller's: there BLAS is still to be told."""
     if os.getpid() == caller:
         return run_chain(task, None, stop)
@@ -300,13 +301,13 @@ def even(chains: list[Chain], before: int = 0) -> list[Chain]:
 
 def gather(
     chains: list[Chain], failures: list[str], peaks: tuple[float, ...], interrupted: bool, effects: int,
-    kept: np.ndarray | None = None,
+    kept: np.ndarray | None = None, before: int = 0,
 ) -> Draws:  # fmt: skip
-    """Stack chains; if the run was stopped, as :func:`even` says.
+    """Stack chains, each with some draws `before`; if the run was stopped, as :func:`even` says.
 
     The first `effects` entries of x are effects, of which the `kept` ones are there (all of them without it).
     """
-    chains = even(chains)
+    chains = even(chains, before)
     if failures and not chains:
         raise EngineError("; ".join(failures))
     if not chains:
