@@ -13,16 +13,16 @@ from ..parameters import Parameter
 from ..table.screen import counted
 from .base import Optimum, Outcome
 from .edges import STALLED
+from .perfect import perfect_draws, perfect_fit
 from .signs import of_signed
 
 R_HAT = 1.01
 ESS = 400.0
+CONTRACTION = 0.5
 LEVEL, UNCERTAIN = 0.95, 0.1  # Monte Carlo error of an end of an interval, relative to its width, that is too large
-CONTRACTION, LEAST_DF = 0.5, 5
+LEAST_DF = 5
 LEAST_LEVELS, FEW_LEVELS = 3, 6  # under an sd: below the first it cannot be told, below the second it is known poorly
 CERTAIN = 1e-7  # distance from 0 or 1 at which a probability has run off
-PERFECT = 1e-6  # of the outcome's sd: a residual that is zero but for rounding
-TINY = 0.02  # the same: one that is going there, if the search found no end
 UNCENTRED = 1e6
 RIDGE = 1e-3  # log-likelihood by which maxima far apart must differ not to be one ridge
 
@@ -193,7 +193,7 @@ def _judge_optimum(outcome: Outcome) -> Health:
     without = idle(outcome.specification, zero_sds(outcome.specification, optimum.theta))
     troubles = []
     edge = any(note.code == "laplace-edge" and note.severity == "trouble" for note in outcome.notes)
-    perfect = _perfect(outcome, optimum)
+    perfect = perfect_fit(outcome, optimum)
     if not optimum.gradient_norm <= STALLED and not edge and not perfect:
         text = (
             f"the search stopped where the gradient is still {optimum.gradient_norm:.2g}: standardise the covariates, "
@@ -259,45 +259,6 @@ def too_little(specification: Specification) -> list[Note]:
                     text += "; coefficients are better judged with degrees of freedom: summary(df=True)"
                 out.append(remark("few-levels", text, p.name))
     return out
-
-
-def _perfect(outcome: Outcome, optimum: Optimum) -> list[Note]:
-    """An outcome that the model fits without residual: the likelihood rises without limit as that vanishes."""
-    specification, family = outcome.specification, outcome.specification.family
-    told = {name for note in outcome.notes if note.code in ("limit", "unbounded") for name in note.about}
-    hypers = specification.system.hypers
-    ended = {p.name for p, at in zip(hypers, optimum.boundary, strict=True) if at} - told
-    endless = not optimum.gradient_norm <= STALLED or not math.isfinite(optimum.loglik)
-    for name, sd_of in family.residual_sd.items():
-        if name not in specification.own_names or any(p.name == name and p.fixed for p in hypers):
-            continue
-        values = specification.own(optimum.theta, np.empty(0))[specification.own_names.index(name)]
-        sd, size = float(np.min(sd_of(values))), family.scale(specification.response, specification.offset)[0]
-        if sd < PERFECT * size or (sd < TINY * size and (endless or name in ended)):
-            return [_without_residual(specification, name, float(np.ravel(values)[0]), "likelihood", "standard errors")]
-    return []
-
-
-def _perfect_draws(specification: Specification, draws: np.ndarray, stuck: np.ndarray) -> list[Note]:
-    """The same of draws (chain, draw, parameters), of which some are `stuck` (parameters,): always the same."""
-    family, names = specification.family, specification.names
-    for name, sd_of in family.residual_sd.items():
-        if name not in names or specification.parameters[names.index(name)].fixed:
-            continue
-        value = float(np.median(draws[..., names.index(name)]))
-        sd, size = float(sd_of(np.array(value))), family.scale(specification.response, specification.offset)[0]
-        if sd < PERFECT * size or (sd < TINY * size and stuck[names.index(name)]):
-            return [_without_residual(specification, name, value, "posterior density", "posterior sds")]
-    return []
-
-
-def _without_residual(specification: Specification, name: str, value: float, what: str, errors: str) -> Note:
-    text = (
-        f"the residual is zero up to rounding ({name} = {value:.2g}): the outcome is a function of the covariates and "
-        f"effects, the {what} rises without limit, and {errors} are meaningless; check if the outcome was made from "
-        f"them, or whether each {specification.tables.noun} has an effect of its own"
-    )
-    return trouble("perfect-fit", text, name)
 
 
 def _uncentred(specification: Specification) -> list[Note]:
@@ -419,7 +380,7 @@ def _judge_draws(outcome: Outcome, draws: np.ndarray, diagnostics: Diagnostics) 
             "draw more"
         )
         troubles.append(trouble("not-judged", text, *unknown.tolist()))
-    troubles += _perfect_draws(specification, draws, ~np.isfinite(diagnostics.ess_bulk))
+    troubles += perfect_draws(specification, draws, ~np.isfinite(diagnostics.ess_bulk))
     low = names[judged & ((diagnostics.ess_bulk < ESS) | (diagnostics.ess_tail < ESS))]
     if len(low):
         least = float(np.nanmin(np.minimum(diagnostics.ess_bulk, diagnostics.ess_tail)[judged]))
