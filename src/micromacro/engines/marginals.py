@@ -15,6 +15,7 @@ from ..latent.representation.base import Representation
 from ..latent.representation.choice import Side, check_side
 from ..latent.representation.iterated import Iterated
 from ..model.specification import Specification
+from ..numerics.magnitude import power_of_ten
 from .probes import probe_keys
 
 MOST_NODES = 100
@@ -150,4 +151,4 @@ def laplace_marginal(
 def magnitude(specification: Specification) -> float:
     """The power of ten next to the spread of the outcome on the link scale: the units of the linear predictor."""
     scale = specification.family.scale(specification.response, specification.offset)[0]
-    return 10.0 ** round(math.log10(scale)) if 0.0 < scale < math.inf else 1.0
+    return power_of_ten(math.log10(scale)) if 0.0 < scale < math.inf else 1.0

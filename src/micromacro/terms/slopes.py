@@ -13,6 +13,7 @@ from ..effects.several import make_several
 from ..errors import FormulaError, ModelError
 from ..language.nodes import Call, Name, Node
 from ..language.terms import split_terms
+from ..numerics.magnitude import power_of_ten
 from ..table.columns import Table
 from .base import Context, spread
 from .design import Design, SignedTerms, make_design
@@ -153,7 +154,7 @@ def reach(group: np.ndarray, w: np.ndarray, groups: int) -> float:
         return 1.0
     square = np.bincount(group, (w / largest) ** 2, groups)
     size = float(np.log10(largest) + 0.5 * np.log10(square[square > 0.0].mean()))
-    return 10.0 ** round(size) if abs(size) > ORDINARY else 1.0
+    return power_of_ten(size, ORDINARY)
 
 
 def of_unit(effects: Node, slopes: SignedTerms, intercept: bool, text: str) -> Wanted:

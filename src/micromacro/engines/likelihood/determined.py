@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from ...notes import Note, trouble
+from ...numerics.magnitude import power_of_ten
 from ...priors import Normal
 from ..base import Optimum
 from .problem import Problem
@@ -61,8 +62,7 @@ def suspects(problem: Problem, optimum: Optimum) -> list[tuple[int, float]]:
 
 def _standardised(problem: Problem, k: int) -> float:
     """What a unit of weight parameter k would be if its covariate had an ordinary spread: a power of ten, or 1."""
-    size = math.log10(float(problem.coordinates.spread[problem.coordinates.place(k)]))
-    return 10.0 ** round(size) if abs(size) > 1.0 else 1.0
+    return power_of_ten(math.log10(float(problem.coordinates.spread[problem.coordinates.place(k)])), ordinary=1.0)
 
 
 def _scaled(problem: Problem, optimum: Optimum, profile: Profile, k: int, factor: float) -> bool:
