@@ -110,18 +110,19 @@ class Weighing:
 
     def raw(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Raw weights (m,), or their logarithms where the tape computes these, and derivatives (parameters, m)."""
-        room = self.scratch()
-        with np.errstate(all="ignore"):
-            run(self.tape.steps, self.tape.moves, theta[: len(self.parameters)], self.memberships.start, room["value"],
-                room["slope"])  # fmt: skip
+        room = self._run_in(self.scratch(), theta)
         return room["value"][self.tape.output], room["slope"][self.tape.output]
 
     def raw_values(self, theta: np.ndarray) -> np.ndarray:
         """Raw weights (m,), or their logarithms, as in :meth:`raw`; derivatives, which take most room, are not made."""
-        room, p = self.scratch(gradient=False), len(self.parameters)
+        return self._run_in(self.scratch(gradient=False), theta)["value"][self.tape.output]
+
+    def _run_in(self, room: dict[str, Any], theta: np.ndarray) -> dict[str, Any]:
+        """A room in which the tape has run at a theta."""
+        p = len(self.parameters)
         with np.errstate(all="ignore"):
             run(self.tape.steps, self.tape.moves, theta[:p], self.memberships.start, room["value"], room["slope"])
-        return room["value"][self.tape.output]
+        return room
 
     def sums(self, theta: np.ndarray) -> np.ndarray:
         """Size of the sum of raw weights relative to the sum of their sizes: of each group, or of all under ``total``.
