@@ -10,7 +10,6 @@ import pytest
 
 import micromacro as mm
 from micromacro.engines import progress
-from micromacro.engines.likelihood import maxima
 from micromacro.engines.likelihood.describe import solution_slopes
 from micromacro.engines.likelihood.maxima import starting_points
 from micromacro.engines.likelihood.problem import problem_of
@@ -109,7 +108,7 @@ def test_slopes_of_x_are_those_of_its_maximum(family, effects, factor):
 
 def test_a_long_search_says_how_long_it_will_take(monkeypatch, capsys, quick):
     monkeypatch.setattr(base, "DEAR", 0.0)
-    monkeypatch.setattr(maxima, "TOLD", 0.0)
+    monkeypatch.setattr(progress, "TOLD", 0.0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         mm.fit(FORMULA, table("gaussian", 1), engine="ml", progress=True)

@@ -72,8 +72,6 @@ class SearchProgress:
     expected : int
         Evaluations.
     visible : bool
-    told : float
-        Seconds from which a search is announced.
 
     Attributes
     ----------
@@ -81,9 +79,9 @@ class SearchProgress:
         Evaluations, and how many are expected in all by now.
     """
 
-    def __init__(self, expected: int, visible: bool, told: float = TOLD):
+    def __init__(self, expected: int, visible: bool):
         self.done, self.expected = 0, expected
-        self._told, self._began = told, math.nan
+        self._began = math.nan
         self._bar = None
         if visible:
             from tqdm.auto import tqdm
@@ -104,7 +102,7 @@ class SearchProgress:
         """Tell how long the search will take, when the second evaluation is over."""
         if self.done == 2:
             self._began = now
-        elif self.done == 3 and (now - self._began) * self.expected > self._told:
+        elif self.done == 3 and (now - self._began) * self.expected > TOLD:
             each = now - self._began
             say(
                 f"one evaluation of the likelihood takes {each:.2g} seconds, and the search about {self.expected} of "

@@ -16,7 +16,7 @@ from ..base import Optimum
 from ..coordinates import Coordinates
 from ..edges import STALLED
 from ..health import RIDGE, idle, zero_sds
-from ..progress import TOLD, SearchProgress
+from ..progress import SearchProgress
 from ..search import Peak
 from ..signs import at_edge
 from .limits import near_family_limit
@@ -67,7 +67,7 @@ def searching(problem: Problem, visible: bool) -> SearchProgress:
     """Progress of a search to come, where its evaluations take long; it is then announced in words."""
     q = len(problem.coordinates.hypers)
     expected = (1 + more_starts(problem)) * (q + SPARING) + 2 * q + 3
-    progress = SearchProgress(expected, visible and problem.dear, TOLD)
+    progress = SearchProgress(expected, visible and problem.dear)
     problem.smooth.tick = progress.tick
     return progress
 
